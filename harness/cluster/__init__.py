@@ -1,0 +1,1 @@
+"""The Kubernetes side: what is there, what changes, and the one change that we make."""

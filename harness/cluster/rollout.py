@@ -1,0 +1,210 @@
+"""Objects -> how far is the rollout? which pods are old, which new? is it over? Pure.
+
+What counts as done is kubectl's rule (k8s.io/kubectl pkg/polymorphichelpers/rollout_status.go), and then more:
+`kubectl rollout status` leaves out pods that are being deleted, and those are the ones that lose requests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from harness.model import NEVER, PodRef
+
+if TYPE_CHECKING:
+    from harness.model import ClusterEvent
+
+Object = dict[str, Any]
+
+
+@dataclass(slots=True)
+class View:
+    """The newest known state of the objects that a rollout is about, by uid."""
+
+    workload: Object = field(default_factory=dict)
+    replicasets: dict[str, Object] = field(default_factory=dict)
+    pods: dict[str, Object] = field(default_factory=dict)
+    slices: dict[str, Object] = field(default_factory=dict)
+    last_progress_ns: int = NEVER
+
+    def apply(self, event: ClusterEvent) -> None:
+        """Take in one change."""
+        if event.kind in {"Deployment", "StatefulSet", "DaemonSet"}:
+            if event.change != "DELETED":
+                if _counters(event.object) != _counters(self.workload):
+                    self.last_progress_ns = event.t_ns
+                self.workload = event.object
+            return
+        table = {"ReplicaSet": self.replicasets, "Pod": self.pods, "EndpointSlice": self.slices}.get(
+            event.kind
+        )
+        if table is None:
+            return
+        if event.change == "DELETED":
+            table.pop(event.uid, None)
+        else:
+            table[event.uid] = event.object
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What `kubectl rollout status` would say. `failed` is Kubernetes' reason, "" while there is hope."""
+
+    done: bool
+    message: str
+    failed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a rollout stands."""
+
+    status: Status
+    old_pods: int  # old pods that still exist, terminating ones included
+    new_pods: int
+    ready_pods: int
+    endpoints_settled: bool
+    changed: str = ""  # somebody else changed the template meanwhile: what it looks like
+
+    @property
+    def over(self) -> bool:
+        """Done for kubectl, no old pod left, and no endpoint that is old, going, or missing."""
+        return self.status.done and self.old_pods == 0 and self.endpoints_settled
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The workload just before and just after our change."""
+
+    old_pods: tuple[PodRef, ...]
+    old_revision: str
+    template: Object  # as the server returned it after the patch
+    generation: int
+
+
+def pods_of(view: View) -> tuple[PodRef, ...]:
+    """Return all pods that exist, by name."""
+    return tuple(
+        sorted((PodRef(p["metadata"]["name"], uid) for uid, p in view.pods.items()), key=lambda ref: ref.name)
+    )
+
+
+def revision_of(pod: Object) -> str:
+    """Return the hash that names a pod's template: of its ReplicaSet, or of its controller's revision."""
+    labels = pod["metadata"].get("labels", {})
+    return str(labels.get("pod-template-hash") or labels.get("controller-revision-hash") or "")
+
+
+def revisions(view: View, uids: set[str], *, inside: bool) -> list[str]:
+    """Return the template hashes of pods in (or not in) `uids`, most frequent first."""
+    seen: dict[str, int] = {}
+    for uid, pod in view.pods.items():
+        if (uid in uids) is inside and revision_of(pod):
+            seen[revision_of(pod)] = seen.get(revision_of(pod), 0) + 1
+    return sorted(seen, key=lambda h: -seen[h])
+
+
+def progress(view: View, baseline: Baseline, kind: str) -> Progress:
+    """Judge how far the rollout is."""
+    old = {ref.uid for ref in baseline.old_pods}
+    status = kubectl_status(kind, view.workload, baseline.generation)
+    ready = {
+        uid for uid, pod in view.pods.items() if is_ready(pod) and "deletionTimestamp" not in pod["metadata"]
+    }
+    return Progress(
+        status=status,
+        old_pods=len(old & view.pods.keys()),
+        new_pods=len(view.pods.keys() - old),
+        ready_pods=len(ready),
+        endpoints_settled=_endpoints_settled(view, old, ready),
+        changed=_changed(view.workload, baseline),
+    )
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether the pod's Ready condition is true."""
+    return any(
+        c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions", [])
+    )
+
+
+def kubectl_status(kind: str, obj: Object, generation: int = 0) -> Status:
+    """Apply kubectl's rule for this kind. `generation` is that of our own change, which must have been observed."""
+    metadata, spec, status = obj.get("metadata", {}), obj.get("spec", {}), obj.get("status", {})
+    observed = int(status.get("observedGeneration") or 0)
+    if max(generation, int(metadata.get("generation") or 0)) > observed:
+        return Status(done=False, message="waiting for the change to be observed")
+    rule = {"Deployment": _deployment, "StatefulSet": _statefulset, "DaemonSet": _daemonset}[kind]
+    return rule(spec, {k: v for k, v in status.items() if v is not None})
+
+
+def _deployment(spec: Object, status: Object) -> Status:
+    for condition in status.get("conditions", []):
+        if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
+            return Status(done=False, message=condition.get("message", ""), failed="ProgressDeadlineExceeded")
+    wanted, updated = int(spec.get("replicas", 1)), int(status.get("updatedReplicas", 0))
+    total, available = int(status.get("replicas", 0)), int(status.get("availableReplicas", 0))
+    if updated < wanted:
+        return Status(done=False, message=f"{updated} of {wanted} new replicas have been updated")
+    if total > updated:
+        return Status(done=False, message=f"{total - updated} old replicas are pending termination")
+    if available < updated:
+        return Status(done=False, message=f"{available} of {updated} updated replicas are available")
+    return Status(done=True, message="successfully rolled out")
+
+
+def _statefulset(spec: Object, status: Object) -> Status:
+    wanted = int(spec.get("replicas", 1))
+    partition = int(((spec.get("updateStrategy") or {}).get("rollingUpdate") or {}).get("partition") or 0)
+    ready, updated = int(status.get("readyReplicas", 0)), int(status.get("updatedReplicas", 0))
+    if ready < wanted:
+        return Status(done=False, message=f"{ready} of {wanted} pods are ready")
+    if updated < wanted - partition:
+        return Status(done=False, message=f"{updated} of {wanted - partition} new pods have been updated")
+    return Status(done=True, message="successfully rolled out")
+
+
+def _daemonset(_spec: Object, status: Object) -> Status:
+    wanted = int(status.get("desiredNumberScheduled", 0))
+    updated, available = int(status.get("updatedNumberScheduled", 0)), int(status.get("numberAvailable", 0))
+    if updated < wanted:
+        return Status(done=False, message=f"{updated} of {wanted} new pods have been updated")
+    if available < wanted:
+        return Status(done=False, message=f"{available} of {wanted} updated pods are available")
+    return Status(done=True, message="successfully rolled out")
+
+
+def _endpoints_settled(view: View, old: set[str], ready: set[str]) -> bool:
+    endpoints = [e for s in view.slices.values() for e in s.get("endpoints", [])]
+    there = {e.get("targetRef", {}).get("uid") for e in endpoints}
+    serving = {
+        e.get("targetRef", {}).get("uid") for e in endpoints if e.get("conditions", {}).get("ready", True)
+    }
+    going = any(e.get("conditions", {}).get("terminating") for e in endpoints)
+    # A Service without a selector, or no Service at all, has no endpoints of ours to wait for.
+    return not (old & there) and not going and (not endpoints or ready <= serving)
+
+
+def _changed(workload: Object, baseline: Baseline) -> str:
+    """Say how the template differs from what our own change made of it, or "".
+
+    Scaling leaves the template alone: an autoscaler at work is no reason to call a run off.
+    """
+    if int(workload.get("metadata", {}).get("generation") or 0) <= baseline.generation:
+        return ""
+    ours, theirs = baseline.template, workload.get("spec", {}).get("template", {})
+    if ours == theirs:
+        return ""
+    mine = ours.get("metadata", {}).get("annotations", {})
+    now = theirs.get("metadata", {}).get("annotations", {})
+    gone = sorted(mine.keys() - now.keys())
+    if gone and ours.get("spec") == theirs.get("spec"):
+        return f"the annotation {gone[0]} was taken away again (a GitOps controller does that)"
+    return "the pod template was changed by somebody else"
+
+
+def _counters(obj: Object) -> tuple[Any, ...]:
+    status = obj.get("status", {})
+    return tuple(status.get(k) for k in ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas",
+                                         "currentReplicas", "updatedNumberScheduled", "numberAvailable", "numberReady",
+                                         "observedGeneration"))  # fmt: skip

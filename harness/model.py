@@ -1,0 +1,324 @@
+"""The nouns: frozen records and closed lists. Standard library only, so that every process may import them.
+
+Times are integer nanoseconds on the run's clock (`clock.Clock`) and are named `_ns`; NEVER stands for a
+moment that did not come.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Any
+
+NEVER = -1
+FORMAT = 1  # of a run directory; a reader refuses what is newer
+
+
+class ExitCode(IntEnum):
+    """What the process ends with. API: printed by --help, relied on by nightly jobs."""
+
+    PASS = 0
+    FAIL = 1
+    USAGE = 2
+    INCONCLUSIVE = 3
+    CRASH = 4
+    INTERRUPTED = 130
+
+
+class Grade(StrEnum):
+    """The three verdicts. FAIL beats INCONCLUSIVE beats PASS."""
+
+    PASS = "PASS"  # noqa: S105  no password
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+class Phase(StrEnum):
+    """Where on the run a hit or an event lies.
+
+    DURING begins at the trigger and ends when the last old pod is gone and the endpoints are settled, not
+    when `kubectl rollout status` is done.
+    """
+
+    WARMUP = "warmup"
+    BEFORE = "before"
+    DURING = "during"
+    AFTER = "after"
+
+
+class Mark(StrEnum):
+    """The moments that `run` marks. Each stands at most once on a recording's list, in time order."""
+
+    LOAD_START = "load_start"
+    WARMUP_END = "warmup_end"
+    TRIGGER = "trigger"  # just before the patch was sent
+    ROLLOUT_DONE = "rollout_done"  # what `kubectl rollout status` calls success
+    OLD_PODS_GONE = "old_pods_gone"
+    ENDPOINTS_SETTLED = "endpoints_settled"
+    SETTLED = "settled"
+    LOAD_END = "load_end"  # no new hit is sent from here on
+    DRAIN_END = "drain_end"
+
+
+class Outcome(StrEnum):
+    """Every way a hit can end: the stage, then the kind. No port, no address, no message text.
+
+    RESPONSE is a whole response whatever its status; all others are failed hits, save CUT_AT_DEADLINE, which
+    is neither. The position in this list is the code a worker stores, so new members go to the end.
+    """
+
+    RESPONSE = "response"
+    DNS_NXDOMAIN = "dns_nxdomain"
+    DNS_FAIL = "dns_fail"
+    CONNECT_REFUSED = "connect_refused"
+    CONNECT_TIMEOUT = "connect_timeout"
+    CONNECT_RESET = "connect_reset"
+    CONNECT_UNREACHABLE = "connect_unreachable"
+    CONNECT_FAIL = "connect_fail"  # any other errno
+    TLS_HANDSHAKE = "tls_handshake"
+    TLS_VERIFY = "tls_verify"
+    TLS_TIMEOUT = "tls_timeout"
+    WRITE_RESET = "write_reset"
+    WRITE_BROKEN_PIPE = "write_broken_pipe"
+    WRITE_TIMEOUT = "write_timeout"
+    IDLE_CLOSE_RACE = "idle_close_race"
+    RESET_BEFORE_RESPONSE = "reset_before_response"
+    EOF_BEFORE_RESPONSE = "eof_before_response"
+    READ_TIMEOUT_HEADERS = "read_timeout_headers"
+    RESET_MID_RESPONSE = "reset_mid_response"
+    EOF_MID_RESPONSE = "eof_mid_response"  # truncated, even where the status was 200
+    READ_TIMEOUT_BODY = "read_timeout_body"
+    PROTOCOL_ERROR = "protocol_error"
+    CUT_AT_DEADLINE = "cut_at_deadline"  # ours: in flight when the drain was over
+    NO_LOCAL_PORT = "no_local_port"  # ours: this host ran out of ports
+    NO_DESCRIPTOR = "no_descriptor"  # ours: this process ran out of descriptors
+
+
+OUTCOMES: tuple[Outcome, ...] = tuple(Outcome)
+OUTCOME_CODE: dict[Outcome, int] = {outcome: code for code, outcome in enumerate(OUTCOMES)}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The request to send. Header values and the body are secrets: they never reach a recording."""
+
+    url: str
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPlan:
+    """What the load generator is asked to do. Closed loop: `concurrency` slots, one request in flight each."""
+
+    targets: tuple[Target, ...]
+    concurrency: int
+    workers: int = 1
+    timeout_ns: int = 65_000_000_000
+    expect: tuple[tuple[int, int], ...] = ((200, 299),)  # inclusive ranges of status codes
+    insecure: bool = False
+    ca_file: str | None = None
+    error_backoff: bool = True
+    stalled_ns: int = 5_000_000_000
+
+    def expected(self, status: int) -> bool:
+        """Tell whether a whole response with this status counts as good."""
+        return any(low <= status <= high for low, high in self.expect)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCounts:
+    """Running totals of one worker, or of all of them, for progress and for decisions during a run."""
+
+    t_ns: int = 0
+    started: int = 0
+    completed: int = 0  # hits that ended in any way, failed ones included
+    failed: int = 0
+    in_flight: int = 0
+    last_failed_ns: int = NEVER
+    statuses: dict[int, int] = field(default_factory=dict)  # whole responses by status
+    outcomes: dict[str, int] = field(default_factory=dict)  # all but RESPONSE, by name
+
+
+@dataclass(frozen=True, slots=True)
+class HealthSample:
+    """One second of one worker's own health: a line of generator.jsonl."""
+
+    t_ns: int  # end of the second
+    worker: int
+    started: int  # in this second
+    completed: int
+    failed: int
+    in_flight: int  # at its end
+    oldest_in_flight_ns: int
+    lag_p99_ns: int  # how late the event loop ran its own timers
+    lag_max_ns: int
+    cpu_ns: int  # processor time used in this second
+    open_files: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterEvent:
+    """One observed change of one Kubernetes object: a line of events.jsonl.
+
+    `t_ns` is our receipt time. `object` holds the fields that the judge reads, in Kubernetes' own shape
+    (EndpointSlices as discovery.k8s.io/v1 whatever the server has; `kind` is then "EndpointSlice").
+    `missed` marks what only a new list told us: it happened some time before `t_ns`.
+    """
+
+    t_ns: int
+    change: str  # LISTED (the first list) | ADDED | MODIFIED | DELETED
+    kind: str  # Pod | ReplicaSet | Deployment | EndpointSlice | Event | ...
+    namespace: str
+    name: str
+    uid: str
+    object: dict[str, Any]
+    missed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WatchGap:
+    """A stretch of time in which one kind was not watched: a line of events.jsonl with "gap": true.
+
+    `relisted` tells whether the watch could not resume, so that what happened in between is known only from
+    a list. A gap is *blind* when it was relisted or lasted over 2 s.
+    """
+
+    kind: str
+    from_ns: int
+    to_ns: int
+    reason: str
+    relisted: bool
+
+    @property
+    def blind(self) -> bool:
+        """Whether the timeline cannot be trusted across this gap."""
+        return self.relisted or self.to_ns - self.from_ns > 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class MarkAt:
+    """A marked moment of a run."""
+
+    mark: Mark
+    t_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class PodRef:
+    """A pod by name and uid; the uid is its identity."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """Which cluster and which workload a run was about."""
+
+    server: str
+    context: str
+    namespace: str
+    kind: str  # Deployment | StatefulSet | DaemonSet
+    name: str
+    uid: str
+    version: str  # the server's gitVersion
+    identity: str  # who we were to the API server, as far as it tells
+    apis: dict[str, str] = field(default_factory=dict)  # kind -> group/version chosen
+    services: tuple[str, ...] = ()  # Services whose selector takes in the workload's pods
+    lab: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PathProof:
+    """Whether the URL is known to reach the workload, and how that is known."""
+
+    proven: bool
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutFacts:
+    """The change that was made, and what became of it.
+
+    state: not_started | progressing | complete | stalled | changed. `reason` is Kubernetes' own word where it
+    gives one. `old_pods` existed at the trigger.
+    """
+
+    trigger: str
+    patch: dict[str, Any]
+    state: str = "not_started"
+    reason: str = ""
+    old_revision: str = ""  # pod-template-hash or controller-revision-hash
+    new_revision: str = ""
+    old_pods: tuple[PodRef, ...] = ()
+    replicas: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """run.json: all of a run that is neither a hit nor an event.
+
+    state: running | complete | interrupted. `ended_by` is one short id: settled, duration, max_time,
+    interrupted, baseline_unsound, service_down, rollout_stalled, worker_lost, dry_run, crash.
+    """
+
+    format: int
+    state: str
+    ended_by: str
+    name: str
+    source: str  # where the target came from, as printed on the first line
+    command: tuple[str, ...]
+    versions: dict[str, str]
+    host: dict[str, str]
+    wall_ns: int
+    monotonic_ns: int
+    scenario: dict[str, Any]  # redacted: no header value, body or credential
+    targets: tuple[dict[str, Any], ...]  # {"method", "url"} by index, as the hit rows number them
+    concurrency: int
+    workers: int
+    expect: tuple[tuple[int, int], ...]
+    timeout_ns: int
+    stalled_ns: int
+    settle_ns: int
+    max_baseline_failures: float  # share, 0.001 = 0.1 %
+    rollout_wanted: bool  # False with --no-rollout: judged whole
+    marks: tuple[MarkAt, ...] = ()
+    workers_lost: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()  # one line each, for the summary
+    cluster: ClusterFacts | None = None
+    path: PathProof | None = None
+    rollout: RolloutFacts | None = None
+
+    def mark(self, mark: Mark) -> int:
+        """Return when a moment was marked, or NEVER."""
+        return next((m.t_ns for m in self.marks if m.mark is mark), NEVER)
+
+
+@dataclass(frozen=True, slots=True)
+class LabPlan:
+    """What the embedded lab is asked to run: plain manifests, and the balancer in front of their one Service.
+
+    `lag_ns` is how long the balancer goes on with the endpoints of before (propagation lag, in both
+    directions). `connect_timeout_ns` and `idle_timeout_ns` are what its 504s come from.
+    """
+
+    manifests: tuple[str, ...]  # files, absolute
+    profile: str = "alb"  # alb | nginx
+    tls: bool = True
+    lag_ns: int = 1_000_000_000
+    connect_timeout_ns: int = 10_000_000_000
+    idle_timeout_ns: int = 60_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class LabEndpoint:
+    """A lab that is up: where to send requests, and how to reach its API server."""
+
+    url: str
+    ca_file: str | None
+    kubeconfig: str
+    context: str
+    namespace: str
+    pid: int

@@ -1,0 +1,1 @@
+"""A run directory: written by `write`, read back by `read`, and the only thing both sides share."""

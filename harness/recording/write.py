@@ -1,0 +1,206 @@
+"""The only writer of a run directory. Workers import it, so: pyarrow and json, no pandas.
+
+    <dir>/run.json  hits/<worker>.arrow  connections/<worker>.arrow  events.jsonl  generator.jsonl
+    manifests/{before,after}.json  verdict.json  summary.txt  summary.md  timeline.png
+
+The .arrow files are Arrow IPC *streams*, one batch about each second: cut off at any byte, all batches before
+the cut can be read. The .jsonl files lose at most their last line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, TextIO
+
+import pyarrow as pa
+
+from harness.errors import RecordingError
+from harness.model import OUTCOMES, ClusterEvent, HealthSample, RunRecord, WatchGap
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+    from types import TracebackType
+
+_NAMES = pa.dictionary(pa.int32(), pa.string())
+
+# One row per hit. A moment that did not come is -1 (model.NEVER); a status that did not come is 0.
+HIT_SCHEMA = pa.schema(
+    [
+        ("seq", pa.int64()),  # of this worker, in order of sending
+        ("slot", pa.uint16()),
+        ("conn", pa.int32()),  # this worker's connection number, -1 when none was opened
+        ("conn_hits", pa.int32()),  # hits the connection had carried before this one; 0 = a new connection
+        ("due_ns", pa.int64()),  # when the slot wanted to send; latency = done_ns - due_ns
+        ("sent_ns", pa.int64()),
+        ("first_byte_ns", pa.int64()),
+        ("done_ns", pa.int64()),
+        ("status", pa.uint16()),
+        ("outcome", pa.dictionary(pa.uint8(), pa.string())),
+        ("bytes_in", pa.int64()),  # of this response on the wire above TLS, head included
+        ("bytes_out", pa.int64()),
+        ("target", pa.uint16()),  # index into run.json's targets
+        ("peer", _NAMES),  # address:port connected to, "" when none
+        ("pod", _NAMES),  # named by a response header, "" when none
+    ]
+)
+
+# One row per connection, written when it is closed, or failed to open.
+CONNECTION_SCHEMA = pa.schema(
+    [
+        ("conn", pa.int32()),
+        ("slot", pa.uint16()),
+        ("peer", _NAMES),
+        ("opened_ns", pa.int64()),  # when connecting began
+        ("connect_ns", pa.int64()),  # how long TCP took, -1 when it failed
+        ("tls_ns", pa.int64()),  # how long the handshake took, -1 without TLS
+        ("closed_ns", pa.int64()),
+        ("closed_by", _NAMES),  # us | peer | network
+        ("how", _NAMES),  # fin | reset | timeout | refused | error | end
+        ("hits", pa.int32()),
+        ("tls_version", _NAMES),
+    ]
+)
+
+OUTCOME_NAMES = pa.array([outcome.value for outcome in OUTCOMES])
+
+
+class ArrowStream:
+    """One worker's columns on their way to disk."""
+
+    def __init__(self, path: Path, schema: pa.Schema, worker: int) -> None:
+        self._file: BinaryIO = path.open("wb")
+        self._schema = schema.with_metadata({"worker": str(worker), "format": "1"})
+        # Dictionaries grow during a run (a new pod, a new peer): a stream takes deltas of them.
+        options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
+        self._writer = pa.ipc.new_stream(self._file, self._schema, options=options)
+
+    def append(self, arrays: list[pa.Array]) -> None:
+        """Write one batch (arrays in the schema's order) and hand it to the operating system."""
+        self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
+        self._file.flush()
+
+    def close(self) -> None:
+        """End the stream properly. A reader does not depend on it."""
+        self._writer.close()
+        self._file.close()
+
+
+class JsonLines:
+    """One JSON object a line, flushed line by line."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: TextIO = path.open("a", encoding="utf-8")
+
+    def append(self, line: dict[str, Any]) -> None:
+        """Write one line."""
+        self._file.write(json.dumps(line, separators=(",", ":"), default=str) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class RunDirectory:
+    """A run directory being written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._events = JsonLines(path / "events.jsonl")
+        self._health = JsonLines(path / "generator.jsonl")
+
+    @classmethod
+    def create(cls, root: Path, name: str, when: datetime) -> Self:
+        """Make `<root>/<20261125T140211Z>-<name>`, with `-2`, `-3` … on collision.
+
+        Raises RecordingError when the folder cannot be made or written.
+        """
+        base = f"{when:%Y%m%dT%H%M%SZ}-{name}"
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            for n in range(1, 1000):
+                path = root / (base if n == 1 else f"{base}-{n}")
+                try:
+                    path.mkdir()
+                except FileExistsError:
+                    continue
+                for sub in ("hits", "connections", "manifests"):
+                    (path / sub).mkdir()
+                return cls(path)
+        except OSError as error:
+            raise RecordingError(
+                f"cannot write to the output folder {root}: {error.strerror}; choose another with -o"
+            ) from error
+        raise RecordingError(
+            f"{root} holds a thousand runs of this name and second; clear it, or choose another with -o"
+        )
+
+    def event(self, event: ClusterEvent) -> None:
+        """Append one cluster event."""
+        self._events.append(dataclasses.asdict(event))
+
+    def gap(self, gap: WatchGap) -> None:
+        """Append one gap of the watch."""
+        self._events.append({"gap": True, **dataclasses.asdict(gap)})
+
+    def health(self, sample: HealthSample) -> None:
+        """Append one second of one worker's health."""
+        self._health.append(dataclasses.asdict(sample))
+
+    def manifests(self, when: str, objects: list[dict[str, Any]]) -> None:
+        """Keep the live objects (already reduced) as they were `before` or `after`."""
+        write_json(self.path / "manifests" / f"{when}.json", objects)
+
+    def run(self, record: RunRecord) -> None:
+        """Write run.json anew. Never leaves half a file behind."""
+        write_json(self.path / "run.json", dataclasses.asdict(record))
+
+    def close(self) -> None:
+        """Close the line files."""
+        self._events.close()
+        self._health.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON into place in one step: a reader sees the old file or the new one."""
+    write_text(path, json.dumps(value, indent=1, default=str) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text into place in one step."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(text, encoding="utf-8")
+    scratch.replace(path)
+
+
+def prune(root: Path, name: str, keep: int) -> list[Path]:
+    """Delete the oldest finished runs called `name` under `root` until `keep` are left; return what went.
+
+    A folder is a run of this name when its run.json says so: `web-2` may be the second run of `web` in one
+    second, or a run of `web-2`. Runs that still go on stay.
+    """
+    runs = sorted(path.parent for path in root.glob("*T*Z-*/run.json") if _is_finished_run_of(path, name))
+    gone = runs[: max(0, len(runs) - keep)]
+    for path in gone:
+        shutil.rmtree(path)
+    return gone
+
+
+def _is_finished_run_of(path: Path, name: str) -> bool:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and record.get("name") == name and record.get("state") != "running"

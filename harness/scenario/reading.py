@@ -1,0 +1,175 @@
+"""Files, flags and the environment -> a checked Scenario, or one line that says what is wrong with them."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+import pydantic
+import yaml
+
+from harness.errors import UsageError
+from harness.scenario.schema import (
+    ClusterPart,
+    LabPart,
+    LoadPart,
+    RolloutPart,
+    Scenario,
+    TargetPart,
+    redact_url,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+
+def expand(value: str, header: str, environ: Mapping[str, str] = os.environ) -> str:
+    """Put environment variables written `${NAME}` into a header's value. Raises UsageError on an unset one."""
+
+    def replace(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in environ:
+            raise UsageError(
+                f"the header {header} wants ${{{name}}}, and no such environment variable is set"
+            )
+        return environ[name]
+
+    expanded = re.sub(r"\$\{(\w+)\}", replace, value)
+    if "\r" in expanded or "\n" in expanded:
+        raise UsageError(f"the header {header} holds a line break")
+    return expanded
+
+
+def parse_headers(lines: Sequence[str]) -> dict[str, str]:
+    """Read curl-like `Name: value` lines. Raises UsageError."""
+    headers = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name.strip()):
+            raise UsageError(f"-H {name!r} is no header; write -H 'Name: value'")
+        headers[name.strip()] = value.strip()
+    return headers
+
+
+def redacted(scenario: Scenario) -> dict[str, Any]:
+    """Return the scenario as it may be written to disk: no header value, no body, no credential."""
+    whole = scenario.model_dump(mode="json")
+    whole["target"]["headers"] = dict.fromkeys(whole["target"]["headers"], "***")
+    if whole["target"]["body"] is not None:
+        whole["target"]["body"] = "***"
+    if whole["target"]["url"]:
+        whole["target"]["url"] = redact_url(whole["target"]["url"])
+    return whole
+
+
+def read_file(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
+    """Read a YAML mapping, and the line of each of its fields. Raises UsageError with file and line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is no UTF-8 text") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise UsageError(
+            f"{path}:{mark.line + 1 if mark else 1}: malformed YAML: {error.problem or error.context}"
+        ) from None
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: malformed YAML: {' '.join(str(error).split())}") from None
+    if data is None:
+        return {}, {}
+    if not isinstance(data, dict):
+        raise UsageError(f"{path}:1: a scenario is a mapping of fields such as target: and load:")
+    lines: dict[tuple[str, ...], int] = {}
+    _lines_of(node, (), lines)
+    return data, lines
+
+
+def _lines_of(node: yaml.Node | None, where: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*where, str(key.value))
+            lines[here] = key.start_mark.line + 1
+            _lines_of(value, here, lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            here = (*where, str(index))
+            lines[here] = value.start_mark.line + 1
+            _lines_of(value, here, lines)
+
+
+def validate(
+    data: dict[str, Any],
+    flags: Mapping[str, Any],
+    path: Path | None = None,
+    lines: Mapping[tuple[str, ...], int] | None = None,
+) -> Scenario:
+    """Lay flags (dotted field -> value) over a file's mapping and check the whole.
+
+    Raises UsageError that names the first wrong field by its flag, or by file and line.
+    """
+    merged = _copy(data)
+    for field, value in flags.items():
+        part = merged
+        *folders, last = field.split(".")
+        for folder in folders:
+            inner = part.get(folder)
+            part[folder] = inner if isinstance(inner, dict) else {}
+            part = part[folder]
+        part[last] = (
+            {**part.get(last, {}), **value}
+            if isinstance(value, dict) and isinstance(part.get(last), dict)
+            else value
+        )
+    try:
+        return Scenario.model_validate(merged)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = tuple(str(x) for x in first["loc"])
+        text = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            text = "no such field; " + _neighbours(where)
+        field = ".".join(where)
+        if any(field == flag or field.startswith(flag + ".") for flag in flags):
+            raise UsageError(f"{_flag(field)}: {text}") from None
+        line = (
+            next((lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in lines), 1)
+            if lines
+            else 1
+        )
+        raise UsageError(f"{path or 'scenario'}:{line}: {field}: {text}") from None
+
+
+def _copy(value: Any) -> Any:
+    return {key: _copy(inner) for key, inner in value.items()} if isinstance(value, dict) else value
+
+
+def _neighbours(where: tuple[str, ...]) -> str:
+    parts: dict[str, type[pydantic.BaseModel]] = {
+        "target": TargetPart,
+        "load": LoadPart,
+        "rollout": RolloutPart,
+        "lab": LabPart,
+        "cluster": ClusterPart,
+    }
+    model = parts.get(where[0], Scenario) if len(where) > 1 else Scenario
+    return "there are " + ", ".join(sorted(model.model_fields))
+
+
+_FLAGS = {
+    "target.url": "URL", "target.method": "--method", "target.body": "--body", "target.body_file": "--body-file",
+    "target.expect": "--expect", "target.timeout": "--timeout", "target.insecure": "--insecure", "target.headers": "--header",
+    "load.concurrency": "--concurrency", "load.duration": "--duration", "load.workers": "--workers", "load.drain": "--drain",
+    "rollout.trigger_after": "--trigger-after", "rollout.settle": "--settle", "rollout.max_time": "--max-time",
+    "workload": "--deployment", "namespace": "--namespace", "cluster.context": "--context", "cluster.kubeconfig": "--kubeconfig",
+    "max_baseline_failures": "--max-baseline-failures",
+}  # fmt: skip
+
+
+def _flag(field: str) -> str:
+    return _FLAGS.get(field, field)

@@ -1,0 +1,162 @@
+"""One run's scenario, and where its target came from."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from harness.errors import UsageError
+from harness.model import LabPlan, Target
+from harness.scenario.reading import expand, read_file, validate
+from harness.scenario.schema import LabPart, Scenario
+
+DEFAULT_FILE = "zdtest.yaml"
+LAB_SCENARIO = "seed/1-no-probe"  # what --lab runs where no file says otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A scenario with everything that the command line says of this one run."""
+
+    scenario: Scenario
+    source: str  # where the target came from, for the first line printed
+    base: Path  # what relative paths in the scenario are relative to
+    use_lab: bool
+    rollout_wanted: bool = True
+    dry_run: bool = False
+    allow: str | None = None
+    output: Path = Path("results")
+    keep: int | None = None
+
+    def name(self) -> str:
+        """Name the run: the scenario's name, else the workload, else the host."""
+        scenario = self.scenario
+        if scenario.name:
+            return scenario.name
+        if scenario.workload:
+            return scenario.workload[1]
+        return re.sub(
+            r"[^a-z0-9.-]+", "-", (urlsplit(scenario.target.url or "").hostname or "run").lower()
+        ).strip("-.")
+
+    def target(self, url: str) -> Target:
+        """Make the request to send, with its secrets in. Raises UsageError."""
+        part = self.scenario.target
+        headers = tuple((name, expand(value, name)) for name, value in part.headers.items())
+        body = (part.body or "").encode()
+        if part.body_file is not None:
+            path = self.base / part.body_file
+            try:
+                body = path.read_bytes()
+            except OSError as error:
+                raise UsageError(f"cannot read the body file {path}: {error.strerror}") from None
+        if body and part.method == "HEAD":
+            raise UsageError("a HEAD request carries no body; drop --body, or choose another --method")
+        return Target(url=url, method=part.method, headers=headers, body=body)
+
+    def lab_plan(self) -> LabPlan:
+        """Say what the lab shall run. Raises UsageError when the scenario names no manifests."""
+        part = self.scenario.lab or LabPart()
+        if not self.scenario.manifests:
+            raise UsageError(
+                f"the lab needs manifests; name a Deployment's and a Service's files under manifests: in {self.source}"
+            )
+        paths = [self.base / name for name in self.scenario.manifests]
+        for path in paths:
+            if not path.is_file():
+                raise UsageError(f"no such manifest: {path}; paths are relative to the scenario's folder")
+        return LabPlan(
+            manifests=tuple(str(path.resolve()) for path in paths),
+            profile=part.profile,
+            tls=part.tls,
+            lag_ns=part.lag,
+            connect_timeout_ns=part.connect_timeout,
+            idle_timeout_ns=part.idle_timeout,
+        )
+
+
+@lru_cache(maxsize=1)
+def shipped() -> Path:
+    """Return the folder of the scenarios that come with zdtest: in the wheel, or in the clone around it."""
+    packed = Path(str(resources.files("harness"))) / "_scenarios"
+    return packed if packed.is_dir() else packed.parent.parent / "scenarios"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the command line asked for, before any file is read. `flags` maps dotted scenario fields to values."""
+
+    flags: dict[str, Any] = field(default_factory=dict)
+    file: Path | None = None
+    lab: bool = False
+    no_rollout: bool = False
+    dry_run: bool = False
+    allow: str | None = None
+    output: Path = Path("results")
+    keep: int | None = None
+
+
+def resolve(request: Request, folder: Path) -> Resolved:
+    """Find the target: flags, then -f FILE, then zdtest.yaml in `folder`. Raises UsageError.
+
+    A URL on the command line beside a file replaces the file's target; a URL without a file reads no file, so
+    that a zdtest.yaml that happens to lie there takes no part. The lab runs when --lab says so, or when the
+    file has a lab: part and no flag points at a cluster.
+    """
+    flags = request.flags
+    url_given = "target.url" in flags
+    path, why = _which_file(request, folder, url_given=url_given)
+    data, lines = read_file(path) if path else ({}, {})
+    scenario = validate(data, flags, path, lines)
+    elsewhere = url_given or flags.keys() & {"cluster.context", "cluster.kubeconfig"}
+    use_lab = request.lab or (scenario.lab is not None and not elsewhere)
+    if request.lab and elsewhere:
+        raise UsageError("--lab goes with neither a URL nor --context nor --kubeconfig; drop one of them")
+    if not use_lab:
+        _check_target(scenario, why, no_rollout=request.no_rollout)
+    elif not scenario.workload and not request.no_rollout:
+        raise UsageError(f"{why} names no workload; add workload: deployment/NAME")
+    if request.dry_run and request.no_rollout:
+        raise UsageError("--dry-run is a rehearsal of a rollout; it does not go with --no-rollout")
+    return Resolved(
+        scenario=scenario,
+        source=f"{why}{' (the embedded lab)' if use_lab else ''}",
+        base=path.parent if path else folder,
+        use_lab=use_lab,
+        rollout_wanted=not request.no_rollout,
+        dry_run=request.dry_run,
+        allow=request.allow,
+        output=request.output,
+        keep=request.keep,
+    )
+
+
+def _which_file(request: Request, folder: Path, *, url_given: bool) -> tuple[Path | None, str]:
+    if request.file:
+        path = request.file / DEFAULT_FILE if request.file.is_dir() else request.file
+        return path, f"{path}, with the URL of the command line" if url_given else f"-f {path}"
+    if url_given:
+        return None, "the command line"
+    if (folder / DEFAULT_FILE).is_file():
+        return folder / DEFAULT_FILE, f"{DEFAULT_FILE} in this folder"
+    if request.lab:
+        return shipped() / LAB_SCENARIO / DEFAULT_FILE, f"the shipped scenario {LAB_SCENARIO}"
+    raise UsageError(
+        f"no target: give a URL with --deployment NAME, or -f SCENARIO, or a {DEFAULT_FILE} in this folder, or --lab for the embedded lab"
+    )
+
+
+def _check_target(scenario: Scenario, why: str, *, no_rollout: bool) -> None:
+    if not scenario.target.url:
+        raise UsageError(
+            f"{why} gives no URL to send to, and the lab is not asked for; add a URL, or target.url, or --lab"
+        )
+    if not scenario.workload and not no_rollout:
+        raise UsageError(
+            "a URL without a workload; add --deployment NAME (and -n NAMESPACE), or --no-rollout for a plain load test"
+        )

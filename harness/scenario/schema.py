@@ -1,0 +1,196 @@
+"""The schema of a zdtest.yaml: every field, its default, and what is no value for it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, get_args
+from urllib.parse import urlsplit
+
+import pydantic
+
+from harness.clock import NS
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+")
+Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+METHODS: tuple[str, ...] = get_args(Method)
+KINDS = {
+    "deployment": "Deployment", "deployments": "Deployment", "deploy": "Deployment",
+    "statefulset": "StatefulSet", "statefulsets": "StatefulSet", "sts": "StatefulSet",
+    "daemonset": "DaemonSet", "daemonsets": "DaemonSet", "ds": "DaemonSet",
+}  # fmt: skip
+
+
+def duration_ns(value: object) -> int:
+    """Read a duration ("90s", "1m30s", "500ms", or a number of seconds) as nanoseconds.
+
+    Raises ValueError with a message for the user.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("a duration is a number of seconds, or text such as 90s, 1m30s or 500ms")  # noqa: TRY004  pydantic turns ValueError into a finding
+    if isinstance(value, str):
+        text = value.strip()
+        if _DURATION.fullmatch(text):
+            parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
+            return round(sum(float(n) * _UNITS[unit] for n, unit in parts) * NS)
+        try:
+            value = float(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is no duration; write 90s, 1m30s or 500ms") from None
+    if not 0 <= value < 1e9:
+        raise ValueError(f"{value} seconds is no sensible duration")
+    return round(value * NS)
+
+
+def status_ranges(value: object) -> tuple[tuple[int, int], ...]:
+    """Read expected statuses ("200-299,304") as inclusive ranges. Raises ValueError."""
+    ranges = []
+    for part in str(value).split(","):
+        match = re.fullmatch(r"\s*(\d{3})(?:\s*-\s*(\d{3}))?\s*", part)
+        if not match or not 100 <= int(match[1]) <= int(match[2] or match[1]) <= 599:
+            raise ValueError(f"{value!r} is no list of statuses; write 200-299 or 200-299,304")
+        ranges.append((int(match[1]), int(match[2] or match[1])))
+    return tuple(ranges)
+
+
+def kind_and_name(value: object) -> tuple[str, str]:
+    """Read "web", "deployment/web" or "sts/db" as (Kind, name). Raises ValueError."""
+    kind, slash, name = str(value).rpartition("/")
+    known = KINDS.get(kind.lower()) if slash else "Deployment"
+    if not known or not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name):
+        raise ValueError(
+            f"{value!r} is no workload; write deployment/NAME, statefulset/NAME or daemonset/NAME"
+        )
+    return known, name
+
+
+def redact_url(url: str) -> str:
+    """Take credentials out of a URL; the query stays, as it is part of what was tested."""
+    return re.sub(r"(?<=://)[^/@]*@", "", url)
+
+
+DurationNs = Annotated[int, pydantic.BeforeValidator(duration_ns)]
+
+
+class _Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class TargetPart(_Strict):
+    """The request."""
+
+    url: str | None = None
+    path: str = "/"  # used with the lab, whose address is known only once it is up
+    method: Method = "GET"
+    headers: dict[str, str] = {}
+    body: str | None = None
+    body_file: str | None = None
+    expect: Annotated[tuple[tuple[int, int], ...], pydantic.BeforeValidator(status_ranges)] = ((200, 299),)
+    timeout: DurationNs = 65 * NS
+    insecure: bool = False
+
+    @pydantic.field_validator("method", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @pydantic.field_validator("timeout")
+    @classmethod
+    def _some_time(cls, value: int) -> int:
+        if value <= 0:
+            raise ValueError("a timeout of 0 lets no request answer")
+        return value
+
+    @pydantic.field_validator("path")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        if not value.startswith("/") or re.search(r"\s", value):
+            raise ValueError("a path begins with / and holds no space")
+        return value
+
+    @pydantic.field_validator("url")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+            port = parts.port
+        except ValueError as error:
+            raise ValueError(f"{redact_url(value)!r} is no URL: {error}") from None
+        if (
+            parts.scheme not in {"http", "https"}
+            or not parts.hostname
+            or port == 0
+            or re.search(r"\s", value)
+        ):
+            raise ValueError(f"{redact_url(value)!r} is no http:// or https:// URL")
+        return value
+
+
+class LoadPart(_Strict):
+    """How hard."""
+
+    concurrency: Annotated[int, pydantic.Field(ge=1, le=20_000)] = 50
+    duration: DurationNs = 60 * NS
+    workers: Annotated[int, pydantic.Field(ge=1, le=64)] = 1
+    error_backoff: bool = True
+    drain: DurationNs = 15 * NS
+
+    @pydantic.field_validator("duration")
+    @classmethod
+    def _long_enough(cls, value: int) -> int:
+        if value < NS:
+            raise ValueError("a run lasts at least 1s")
+        return value
+
+
+class RolloutPart(_Strict):
+    """When to roll out, and when to stop waiting."""
+
+    trigger: Literal["restart"] = "restart"
+    trigger_after: DurationNs | None = None
+    settle: DurationNs = 30 * NS
+    max_time: DurationNs = 45 * 60 * NS
+
+
+class LabPart(_Strict):
+    """The embedded lab's balancer."""
+
+    profile: Literal["alb", "nginx"] = "alb"
+    tls: bool = True
+    lag: DurationNs = NS
+    connect_timeout: DurationNs = 10 * NS
+    idle_timeout: DurationNs = 60 * NS
+
+
+class ClusterPart(_Strict):
+    """Which cluster, where it is not the kubeconfig's current one."""
+
+    context: str | None = None
+    kubeconfig: str | None = None
+
+
+class Scenario(_Strict):
+    """One run, whole: the schema of a zdtest.yaml."""
+
+    name: (
+        Annotated[str, pydantic.Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=80)] | None
+    ) = None
+    target: TargetPart = TargetPart()
+    load: LoadPart = LoadPart()
+    workload: Annotated[tuple[str, str], pydantic.BeforeValidator(kind_and_name)] | None = None
+    namespace: str | None = None
+    manifests: tuple[str, ...] = ()
+    cluster: ClusterPart = ClusterPart()
+    rollout: RolloutPart = RolloutPart()
+    lab: LabPart | None = None
+    max_baseline_failures: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.001
+    path_proven: bool = False
+
+    @property
+    def trigger_after_ns(self) -> int:
+        """A third of the duration, at most 60 s, where nothing else is said. Counted from the warm-up's end."""
+        if self.rollout.trigger_after is not None:
+            return self.rollout.trigger_after
+        return min(self.load.duration // 3, 60 * NS)
