@@ -15,3 +15,10 @@ class ClusterError(HarnessError):
 
 class RecordingError(HarnessError):
     """A run directory that cannot be written, or cannot be read back."""
+
+
+def unwrap(error: BaseException) -> BaseException:
+    """Return the one error inside nested groups (task groups wrap what is raised in them), else the group itself."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

@@ -257,6 +257,7 @@ async def watching(
                     await anyio.to_thread.run_sync(watcher.stop, limiter=limiter)
             group.cancel_scope.cancel()
             send.close()
+            receive.close()
     failed = next((watcher.error for watcher in watchers if watcher.error), None)
     if failed:
         raise failed

@@ -1,0 +1,161 @@
+"""One run from beginning to end: one task group ties the load and the watch to the recording."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from harness.clock import NS, Clock
+from harness.cluster.api import Api
+from harness.cluster.reduce import manifest
+from harness.cluster.watcher import watching
+from harness.errors import RecordingError, UsageError, unwrap
+from harness.model import LoadPlan
+from harness.recording.write import RunDirectory
+from harness.run.asking import ask
+from harness.run.conductor import Conductor, Follower
+from harness.run.log import Log, first_record
+from harness.run.preflight import Subject, inspect
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from harness.model import Target
+    from harness.scenario.resolve import Resolved
+
+TICK_S = 0.1
+INTERRUPTED_DRAIN_NS = 2 * NS
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """The way to what is tested: a URL, and an API server where there is a rollout."""
+
+    url: str
+    ca_file: str | None
+    api: Api | None
+
+
+async def execute(resolved: Resolved, follower: Follower) -> Path:
+    """Carry out one run and return its directory. Raises UsageError when it cannot begin: nothing is left then."""
+    follower.say(f"target from {resolved.source}")
+    try:
+        directory = RunDirectory.create(resolved.output, resolved.name(), datetime.now(UTC))
+    except RecordingError as error:
+        raise UsageError(str(error)) from None
+    with directory:
+        try:
+            async with _way(resolved, directory.path, follower) as way:
+                await _run(resolved, way, directory, follower)
+        except BaseException as error:
+            cause = unwrap(error)
+            if isinstance(cause, UsageError) or not (directory.path / "run.json").exists():
+                shutil.rmtree(directory.path, ignore_errors=True)  # the run never began
+            if cause is error:
+                raise
+            raise cause from None
+    return directory.path
+
+
+@asynccontextmanager
+async def _way(resolved: Resolved, directory: Path, follower: Follower) -> AsyncIterator[_Way]:
+    """Start the lab where it is wanted; else point at what the scenario names."""
+    scenario = resolved.scenario
+    if not resolved.use_lab:
+        api = None
+        if resolved.rollout_wanted:
+            api = await anyio.to_thread.run_sync(
+                Api.connect, scenario.cluster.kubeconfig, scenario.cluster.context
+            )
+        yield _Way(scenario.target.url or "", None, api)
+        return
+    from harness.lab import lab  # noqa: PLC0415  a run on a real cluster needs none of it
+
+    follower.say("starting the lab: an API server, a balancer and the pods, as processes on this machine")
+    with tempfile.TemporaryDirectory(prefix="zdtest-lab-") as home:
+        async with lab.running(resolved.lab_plan(), Path(home)) as endpoint:
+            api = await anyio.to_thread.run_sync(Api.connect, endpoint.kubeconfig, endpoint.context)
+            url = endpoint.url.rstrip("/") + scenario.target.path
+            yield _Way(url, endpoint.ca_file, api if resolved.rollout_wanted else None)
+        logs = Path(home) / "pods"
+        if logs.is_dir():
+            shutil.copytree(logs, directory / "pods", dirs_exist_ok=True)
+
+
+async def _run(resolved: Resolved, way: _Way, directory: RunDirectory, follower: Follower) -> None:
+    from harness.load import generator  # noqa: PLC0415  keeps `--help` light
+
+    target = resolved.target(way.url)
+    plan = _load_plan(resolved, target, way)
+    answers = await anyio.to_thread.run_sync(
+        lambda: ask(
+            target, insecure=plan.insecure, ca_file=way.ca_file, timeout_s=min(15.0, plan.timeout_ns / NS)
+        )
+    )
+    subject = None
+    if way.api:
+        api = way.api
+        subject = await anyio.to_thread.run_sync(
+            lambda: inspect(api, resolved, way.url, answers.pods, lab=resolved.use_lab)
+        )
+    clock = Clock.start()
+    log = Log(directory, first_record(resolved, target, clock, follower.command, Path.cwd()))
+    if subject:
+        log.update(cluster=subject.facts, path=subject.path, notes=subject.notes)
+        directory.manifests("before", [manifest(subject.workload), *(manifest(s) for s in subject.services)])
+    _announce(resolved, subject, follower)
+    conductor = Conductor(resolved, subject, way.api, clock, directory, log, follower)
+    async with AsyncExitStack() as stack:
+        events = (
+            await stack.enter_async_context(watching(way.api, subject.watches, clock))
+            if way.api and subject
+            else None
+        )
+        load = await stack.enter_async_context(generator.running(plan, clock, directory.path))
+        group = await stack.enter_async_context(anyio.create_task_group())
+        group.start_soon(conductor.keep_health, load)
+        if events is not None:
+            group.start_soon(conductor.keep_events, events)
+        await conductor.conduct(load)
+        group.cancel_scope.cancel()
+    log.update(state="interrupted" if log.record.ended_by == "interrupted" else "complete")
+
+
+def _load_plan(resolved: Resolved, target: Target, way: _Way) -> LoadPlan:
+    part = resolved.scenario
+    return LoadPlan(
+        targets=(target,),
+        concurrency=part.load.concurrency,
+        workers=part.load.workers,
+        timeout_ns=part.target.timeout,
+        expect=part.target.expect,
+        insecure=part.target.insecure,
+        ca_file=way.ca_file,
+        error_backoff=part.load.error_backoff,
+    )
+
+
+def _announce(resolved: Resolved, subject: Subject | None, follower: Follower) -> None:
+    load = resolved.scenario.load
+    if subject is None:
+        return
+    facts = subject.facts
+    follower.say(
+        f"server {facts.server} ({facts.version}), context {facts.context}, namespace {facts.namespace}: will restart "
+        f"{facts.kind.lower()}/{facts.name} by patching spec.template.metadata.annotations"
+        f"{' (dry run: not now)' if resolved.dry_run else ''}, {resolved.scenario.trigger_after_ns / NS:g} s after a warm-up"
+    )
+    follower.say(f"path {'proven' if subject.path.proven else 'not proven'}: {subject.path.how}")
+    for note in subject.notes:
+        follower.say(f"note: {note}")
+    follower.say(
+        f"closed loop, {load.concurrency} connections, one request in flight each, for at least {load.duration / NS:g} s"
+    )

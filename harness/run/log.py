@@ -1,0 +1,112 @@
+"""run.json as it grows: one record, written anew at each step, so that a run killed at any moment is readable."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import socket
+import subprocess
+from dataclasses import replace
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import harness
+from harness.model import FORMAT, NEVER, Mark, MarkAt, RunRecord
+from harness.scenario.reading import redacted
+from harness.scenario.schema import redact_url
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from harness.clock import Clock
+    from harness.model import Target
+    from harness.recording.write import RunDirectory
+    from harness.scenario.resolve import Resolved
+
+_PACKAGES = ("kubernetes", "httptools", "uvloop", "anyio", "pyarrow")
+_SECRET_FLAGS = ("-H", "--header", "--body")
+
+
+class Log:
+    """Keeps a run's record and its copy on disk the same."""
+
+    def __init__(self, directory: RunDirectory, record: RunRecord) -> None:
+        self._directory = directory
+        self.record = record
+        directory.run(record)
+
+    def update(self, **changes: Any) -> None:
+        """Change fields of the record."""
+        self.record = replace(self.record, **changes)
+        self._directory.run(self.record)
+
+    def mark(self, mark: Mark, t_ns: int) -> None:
+        """Mark a moment, once: a second time is ignored."""
+        if self.record.mark(mark) == NEVER:
+            marks = sorted((*self.record.marks, MarkAt(mark, t_ns)), key=lambda m: m.t_ns)
+            self.update(marks=tuple(marks))
+
+    def note(self, line: str) -> None:
+        """Add one line for the summary."""
+        self.update(notes=(*self.record.notes, line))
+
+
+def first_record(
+    resolved: Resolved, target: Target, clock: Clock, command: Sequence[str], folder: Path
+) -> RunRecord:
+    """Make the record of a run that begins now."""
+    scenario = resolved.scenario
+    return RunRecord(
+        format=FORMAT,
+        state="running",
+        ended_by="",
+        name=resolved.name(),
+        source=resolved.source,
+        command=redacted_command(command),
+        versions={
+            "zdtest": harness.__version__,
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in _PACKAGES},
+            **_git_head(folder),
+        },
+        host={"name": socket.gethostname(), "system": platform.platform(), "cpus": str(os.cpu_count())},
+        wall_ns=clock.wall_ns,
+        monotonic_ns=clock.monotonic_ns,
+        scenario=redacted(scenario),
+        targets=({"method": target.method, "url": redact_url(target.url)},),
+        concurrency=scenario.load.concurrency,
+        workers=scenario.load.workers,
+        expect=scenario.target.expect,
+        timeout_ns=scenario.target.timeout,
+        stalled_ns=5_000_000_000,
+        settle_ns=scenario.rollout.settle,
+        max_baseline_failures=scenario.max_baseline_failures,
+        rollout_wanted=resolved.rollout_wanted,
+    )
+
+
+def redacted_command(command: Sequence[str]) -> tuple[str, ...]:
+    """Return a command line without its header values, bodies and URL credentials."""
+    shown: list[str] = []
+    for word in command:
+        if shown and shown[-1] in _SECRET_FLAGS:
+            shown.append(re.sub(r":.*", ": ***", word, flags=re.DOTALL) if shown[-1] != "--body" else "***")
+        elif match := re.match(r"(--header=[^:]*:|-H[^:]+:|--body=)", word):
+            shown.append(match[1] + "***")
+        else:
+            shown.append(redact_url(word))
+    return tuple(shown)
+
+
+def _git_head(folder: Path) -> dict[str, str]:
+    """Return the commit of the folder that the run was started in: a manifest's history explains a run."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "--short=12", "HEAD"],  # noqa: S607  whichever git the user has
+            capture_output=True, text=True, timeout=5, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"git_head": done.stdout.strip()} if done.returncode == 0 else {}

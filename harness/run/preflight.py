@@ -1,0 +1,234 @@
+"""Preflight of the cluster: everything that must hold before anything is touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from harness.cluster import api as k8s
+from harness.cluster.api import Api, ApiStatusError, Resource
+from harness.cluster.guard import refusal
+from harness.cluster.watcher import Watched
+from harness.errors import ClusterError, UsageError
+from harness.model import ClusterFacts, PathProof
+from harness.run.path import prove, services_of
+
+if TYPE_CHECKING:
+    from harness.scenario.resolve import Resolved
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The workload of a run, and how to watch it."""
+
+    facts: ClusterFacts
+    workload: Object
+    services: tuple[Object, ...]
+    watches: tuple[Watched, ...]
+    path: PathProof
+    notes: tuple[str, ...]
+
+
+def inspect(api: Api, resolved: Resolved, url: str, named: tuple[str, ...], *, lab: bool) -> Subject:
+    """Look at everything a rollout of the scenario's workload needs. `named`: pods that the target named.
+
+    Raises UsageError with one line: missing namespace or workload, paused, protected, no permission, …
+    """
+    scenario = resolved.scenario
+    if scenario.workload is None:
+        raise UsageError("no workload to roll out; add --deployment NAME")
+    kind, name = scenario.workload
+    namespace = scenario.namespace or api.namespace
+    denied = None if lab else refusal(api.context, namespace, name, resolved.allow)
+    if denied:
+        raise UsageError(denied)
+    try:
+        version, groups = api.version(), api.groups()
+        workload = _workload(api, kind, namespace, name)
+        notes = _check_strategy(kind, name, workload)
+        slices = _slices(groups)
+        missing, optional = _permissions(api, kind, namespace, name, slices)
+        if missing:
+            raise UsageError(
+                f"{api.user or 'this user'} may not {missing} in namespace {namespace}; ask for that permission"
+            )
+        labels = workload["spec"]["template"]["metadata"].get("labels") or {}
+        services = tuple(services_of(_listed(api, k8s.SERVICES, namespace), labels))
+        ingresses = _ingresses(api, groups, namespace) if services else []
+        selector = label_selector(workload["spec"]["selector"])
+        pods = [
+            p["metadata"]["name"]
+            for p in api.list_all(k8s.PODS, namespace, label_selector=selector).get("items", [])
+        ]
+    except ClusterError as error:
+        raise UsageError(f"the cluster at {api.server} cannot be used: {error}") from None
+    facts = ClusterFacts(
+        server=api.server,
+        context=api.context,
+        namespace=namespace,
+        kind=kind,
+        name=name,
+        uid=workload["metadata"]["uid"],
+        version=version,
+        identity=api.user,
+        apis={slices.kind: slices.api},
+        services=tuple(s["metadata"]["name"] for s in services),
+        lab=lab,
+    )
+    if not services:
+        notes += (f"no Service in {namespace} selects the pods of {name}: endpoints are not watched",)
+    return Subject(
+        facts=facts,
+        workload=workload,
+        services=services,
+        watches=_watches(facts, slices, selector, events="Event" not in optional),
+        path=_path(resolved, lab, prove(url, services, ingresses, named, pods), facts),
+        notes=notes + tuple(f"{what} may not be watched: the timeline shows none" for what in optional),
+    )
+
+
+def label_selector(selector: Object) -> str:
+    """Write a workload's selector as the text that lists and watches take."""
+    parts = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
+    words = {
+        "In": "{key} in ({values})",
+        "NotIn": "{key} notin ({values})",
+        "Exists": "{key}",
+        "DoesNotExist": "!{key}",
+    }
+    for expression in selector.get("matchExpressions") or []:
+        values = ",".join(expression.get("values") or [])
+        parts.append(words[expression["operator"]].format(key=expression["key"], values=values))
+    return ",".join(parts)
+
+
+def _workload(api: Api, kind: str, namespace: str, name: str) -> Object:
+    resource = k8s.WORKLOADS[kind]
+    try:
+        return api.get(resource, namespace, name)
+    except ApiStatusError as error:
+        if error.code == 403:
+            raise UsageError(
+                f"{api.user or 'this user'} may not get {resource.plural}/{name} in namespace {namespace}; ask for that permission"
+            ) from None
+        if error.code != 404:
+            raise
+    names = sorted(item["metadata"]["name"] for item in _listed(api, resource, namespace))
+    if names:
+        raise UsageError(f"no {kind} {name!r} in namespace {namespace}; there are: {', '.join(names[:12])}")
+    raise UsageError(
+        f"no {kind} {name!r} in namespace {namespace}, and no other {kind} either; is the namespace right (-n), and the context ({api.context})?"
+    )
+
+
+def _listed(api: Api, resource: Resource, namespace: str) -> list[Object]:
+    return list(api.list_all(resource, namespace).get("items") or [])
+
+
+def _check_strategy(kind: str, name: str, workload: Object) -> tuple[str, ...]:
+    spec = workload.get("spec") or {}
+    if spec.get("paused"):
+        raise UsageError(
+            f"{kind} {name} is paused: a restart would do nothing; first: kubectl rollout resume {kind.lower()}/{name}"
+        )
+    strategy = (spec.get("strategy") or spec.get("updateStrategy") or {}).get("type", "RollingUpdate")
+    if strategy == "OnDelete":
+        raise UsageError(
+            f"{kind} {name} has updateStrategy OnDelete: a restart replaces no pod; set RollingUpdate"
+        )
+    notes = []
+    if strategy == "Recreate":
+        notes.append(
+            f"{name} has strategy Recreate: all old pods go before a new one comes, an outage by design"
+        )
+    if kind != "DaemonSet" and int(spec.get("replicas", 1)) == 0:
+        raise UsageError(f"{kind} {name} has 0 replicas: there is nothing to roll out")
+    if kind != "DaemonSet" and int(spec.get("replicas", 1)) == 1:
+        notes.append(f"{name} has one replica: nobody else serves while it is replaced")
+    return tuple(notes)
+
+
+def _slices(groups: dict[str, list[str]]) -> Resource:
+    versions = groups.get("discovery.k8s.io", [])
+    for version in ("v1", "v1beta1"):
+        if version in versions:
+            return Resource("EndpointSlice", "discovery.k8s.io", version, "endpointslices")
+    return k8s.ENDPOINTS
+
+
+def _permissions(
+    api: Api, kind: str, namespace: str, name: str, slices: Resource
+) -> tuple[str, tuple[str, ...]]:
+    """Return the first needed permission that is missing ("patch deployments.apps/web"), and optional kinds that are."""
+    workload = k8s.WORKLOADS[kind]
+    wanted = [
+        ("patch", workload, name),
+        ("list", workload, name),
+        ("watch", workload, name),
+        ("list", k8s.SERVICES, ""),
+    ]
+    for resource in (k8s.PODS, slices, *([k8s.REPLICASETS] if kind == "Deployment" else [])):
+        wanted += [("list", resource, ""), ("watch", resource, "")]
+    for verb, resource, which in wanted:
+        if not api.allowed(verb, resource, namespace, which):
+            dotted = f"{resource.plural}.{resource.group}" if resource.group else resource.plural
+            return f"{verb} {dotted}{'/' + which if which else ''}", ()
+    events = api.allowed("list", k8s.EVENTS, namespace) and api.allowed("watch", k8s.EVENTS, namespace)
+    return "", () if events else ("Event",)
+
+
+def _ingresses(api: Api, groups: dict[str, list[str]], namespace: str) -> list[Object]:
+    versions = groups.get("networking.k8s.io", [])
+    version = next((v for v in ("v1", "v1beta1") if v in versions), None)
+    if version is None:
+        return []
+    try:
+        return _listed(api, Resource("Ingress", "networking.k8s.io", version, "ingresses"), namespace)
+    except ApiStatusError:
+        return []  # not permitted, or not served: the path may still be proven otherwise
+
+
+def _path(resolved: Resolved, lab: bool, proof: PathProof, facts: ClusterFacts) -> PathProof:  # noqa: FBT001
+    if lab and not proof.proven and facts.services:
+        return PathProof(
+            proven=True,
+            how=f"the lab's balancer sends to Service {facts.services[0]}, which selects the workload's pods",
+        )
+    if resolved.scenario.path_proven and not proof.proven:
+        return replace(proof, proven=True, how="asserted by --path-proven")
+    return proof
+
+
+def _watches(facts: ClusterFacts, slices: Resource, selector: str, *, events: bool) -> tuple[Watched, ...]:
+    namespace, name = facts.namespace, facts.name
+    watches = [
+        Watched(
+            k8s.WORKLOADS[facts.kind], facts.kind, namespace, {"field_selector": f"metadata.name={name}"}
+        ),
+        Watched(k8s.PODS, "Pod", namespace, {"label_selector": selector}),
+    ]
+    if facts.kind == "Deployment":
+        watches.append(Watched(k8s.REPLICASETS, "ReplicaSet", namespace, {"label_selector": selector}))
+    if facts.services and slices.kind == "Endpoints":
+        watches.append(
+            Watched(
+                slices, "EndpointSlice", namespace, keep=lambda obj: obj["metadata"]["name"] in facts.services
+            )
+        )
+    elif facts.services:
+        chosen = f"kubernetes.io/service-name in ({','.join(facts.services)})"
+        watches.append(Watched(slices, "EndpointSlice", namespace, {"label_selector": chosen}))
+    if events:
+        watches.append(
+            Watched(
+                k8s.EVENTS, "Event", namespace, keep=lambda obj: _concerns(obj, name), skip_first_list=True
+            )
+        )
+    return tuple(watches)
+
+
+def _concerns(event: Object, name: str) -> bool:
+    about = str((event.get("involvedObject") or {}).get("name") or "")
+    return about == name or about.startswith(f"{name}-")

@@ -1,0 +1,111 @@
+"""When a run is over, and why. Pure: told the time, never asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from harness.model import NEVER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.model import LiveCounts
+
+NS = 1_000_000_000
+WARMUP_NS = 2 * NS
+GIVE_UP_EXTRA_NS = 30 * NS  # on top of the workload's own progressDeadlineSeconds
+DOWN_NS = 30 * NS
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a scenario says of time."""
+
+    duration_ns: int  # of the load, counted from the warm-up's end
+    trigger_after_ns: int  # counted from the warm-up's end
+    settle_ns: int
+    max_time_ns: int  # of the whole run
+    progress_deadline_ns: int = 600 * NS
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a run stands, on the run's clock. NEVER for what has not come."""
+
+    now_ns: int
+    warmup_end_ns: int
+    trigger_ns: int = NEVER
+    old_pods_gone_ns: int = NEVER
+    endpoints_settled_ns: int = NEVER
+    last_failed_ns: int = NEVER
+    last_progress_ns: int = NEVER
+    changed: bool = False
+    service_down: bool = False
+    workers_lost: bool = False
+    interrupted: bool = False
+
+
+def why_stop(at: Standing, limits: Limits, *, rollout: bool) -> str | None:
+    """Name the reason to end the run now (a `RunRecord.ended_by`), or None to go on."""
+    lasted = at.now_ns >= at.warmup_end_ns + limits.duration_ns
+    reasons = {
+        "interrupted": at.interrupted,
+        "worker_lost": at.workers_lost,
+        "max_time": at.now_ns >= limits.max_time_ns,
+        "duration": not rollout and lasted,
+        "service_down": not rollout and at.service_down,
+        "changed": at.changed,
+        "rollout_stalled": _stuck(at, limits),
+        "settled": _settled(at, limits) and lasted,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def _over(at: Standing) -> bool:
+    return at.trigger_ns != NEVER and NEVER not in {at.old_pods_gone_ns, at.endpoints_settled_ns}
+
+
+def _stuck(at: Standing, limits: Limits) -> bool:
+    if at.trigger_ns == NEVER or _over(at):
+        return False
+    return (
+        at.now_ns - max(at.last_progress_ns, at.trigger_ns) > limits.progress_deadline_ns + GIVE_UP_EXTRA_NS
+    )
+
+
+def _settled(at: Standing, limits: Limits) -> bool:
+    # A service that is down has had its load taken away: there is no later failure to wait for.
+    last_failed = NEVER if at.service_down else at.last_failed_ns
+    return (
+        _over(at)
+        and at.now_ns >= max(at.old_pods_gone_ns, at.endpoints_settled_ns, last_failed) + limits.settle_ns
+    )
+
+
+def baseline_share(before: LiveCounts, after: LiveCounts) -> float:
+    """Return the share of failed hits between two counts; 1.0 when nothing was completed at all."""
+    completed = after.completed - before.completed
+    return (after.failed - before.failed) / completed if completed else 1.0
+
+
+def is_down(history: Sequence[tuple[int, int, int]]) -> bool:
+    """Tell whether over half of the hits failed in every second of the last 30 s.
+
+    `history` holds (t_ns, completed, failed), running totals, oldest first, about ten a second. A second in
+    which nothing was completed counts as down: nobody was served in it.
+    """
+    if not history or history[-1][0] - history[0][0] < DOWN_NS:
+        return False
+    end = history[-1][0]
+    marks = [history[-1]]
+    for row in reversed(history):
+        if marks[-1][0] - row[0] >= NS:
+            marks.append(row)
+        if end - row[0] >= DOWN_NS:
+            break
+    return all(
+        (late[2] - early[2]) * 2 > (late[1] - early[1]) or late[1] == early[1]
+        for late, early in pairwise(marks)
+    )

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from harness.cluster.rollout import Baseline, View, kubectl_status, pods_of, progress, revisions
+from harness.cluster.trigger import RESTARTED_AT, restart_patch
+from harness.model import ClusterEvent, PodRef
+
+
+def event(kind: str, obj: dict[str, Any], change: str = "MODIFIED", t_ns: int = 0) -> ClusterEvent:
+    metadata = obj["metadata"]
+    return ClusterEvent(t_ns, change, kind, "default", metadata["name"], metadata["uid"], obj)
+
+
+def pod(name: str, revision: str, *, ready: bool = True, going: bool = False) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"name": name, "uid": f"uid-{name}", "labels": {"pod-template-hash": revision}}
+    if going:
+        metadata["deletionTimestamp"] = "2026-11-25T00:00:00Z"
+    return {
+        "metadata": metadata,
+        "status": {"conditions": [{"type": "Ready", "status": "True" if ready else "False"}]},
+    }
+
+
+def deployment(generation: int = 2, template: Any = None, **status: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "web", "uid": "uid-web", "generation": generation},
+        "spec": {"replicas": 2, "template": template or {}},
+        "status": {"observedGeneration": generation, **status},
+    }
+
+
+def slices(*endpoints: tuple[str, bool, bool]) -> dict[str, Any]:
+    listed = [
+        {"targetRef": {"uid": f"uid-{name}"}, "conditions": {"ready": ready, "terminating": going}}
+        for name, ready, going in endpoints
+    ]
+    return {"metadata": {"name": "web-abc", "uid": "uid-slice"}, "endpoints": listed}
+
+
+DONE: dict[str, Any] = {"replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2}
+
+
+def view_of(workload: dict[str, Any], pods: list[dict[str, Any]], slice_: dict[str, Any]) -> View:
+    view = View()
+    view.apply(event("Deployment", workload))
+    for obj in pods:
+        view.apply(event("Pod", obj))
+    view.apply(event("EndpointSlice", slice_))
+    return view
+
+
+BEFORE = Baseline((PodRef("old-1", "uid-old-1"), PodRef("old-2", "uid-old-2")), "aaa", {}, 2)
+NEW = [pod("new-1", "bbb"), pod("new-2", "bbb")]
+SERVING = slices(("new-1", True, False), ("new-2", True, False))
+
+
+def test_a_rollout_is_over_when_no_old_pod_and_no_old_endpoint_is_left() -> None:
+    now = progress(view_of(deployment(**DONE), NEW, SERVING), BEFORE, "Deployment")
+    assert now.over
+    assert (now.old_pods, now.new_pods, now.ready_pods) == (0, 2, 2)
+
+
+def test_kubectl_s_success_is_not_the_end_while_an_old_pod_still_terminates() -> None:
+    now = progress(
+        view_of(deployment(**DONE), [*NEW, pod("old-1", "aaa", going=True)], SERVING), BEFORE, "Deployment"
+    )
+    assert now.status.done
+    assert not now.over
+
+
+@pytest.mark.parametrize(
+    "slice_",
+    [
+        slices(("new-1", True, False), ("new-2", True, False), ("old-1", False, True)),
+        slices(("new-1", True, False), ("new-2", True, False), ("other", False, True)),
+        slices(("new-1", True, False)),
+    ],
+)
+def test_endpoints_are_not_settled_while_one_is_old_or_going_or_missing(slice_: dict[str, Any]) -> None:
+    assert not progress(view_of(deployment(**DONE), NEW, slice_), BEFORE, "Deployment").over
+
+
+def test_a_rollout_is_not_done_before_our_own_change_was_observed() -> None:
+    stale = deployment(generation=1, **DONE)
+    assert not progress(view_of(stale, NEW, SERVING), BEFORE, "Deployment").status.done
+
+
+def test_a_deadline_exceeded_is_named_with_kubernetes_own_word() -> None:
+    obj = deployment(**DONE)
+    obj["status"]["conditions"] = [
+        {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    ]
+    assert kubectl_status("Deployment", obj).failed == "ProgressDeadlineExceeded"
+
+
+def test_scaling_meanwhile_is_no_change_of_the_template() -> None:
+    scaled = deployment(generation=5, **DONE)
+    assert progress(view_of(scaled, NEW, SERVING), BEFORE, "Deployment").changed == ""
+
+
+def test_an_annotation_taken_away_again_is_recognised() -> None:
+    ours = {"metadata": {"annotations": {RESTARTED_AT: "x"}}, "spec": {"a": 1}}
+    baseline = Baseline(BEFORE.old_pods, "aaa", ours, 2)
+    stripped = deployment(generation=3, template={"metadata": {}, "spec": {"a": 1}}, **DONE)
+    assert RESTARTED_AT in progress(view_of(stripped, NEW, SERVING), baseline, "Deployment").changed
+
+
+def test_somebody_else_s_template_is_recognised() -> None:
+    baseline = Baseline(BEFORE.old_pods, "aaa", {"spec": {"a": 1}}, 2)
+    other = deployment(generation=3, template={"spec": {"a": 2}}, **DONE)
+    assert "somebody else" in progress(view_of(other, NEW, SERVING), baseline, "Deployment").changed
+
+
+def test_a_statefulset_is_done_when_all_but_the_partition_are_updated() -> None:
+    obj = {
+        "metadata": {"generation": 1},
+        "spec": {"replicas": 3, "updateStrategy": {"rollingUpdate": {"partition": 1}}},
+        "status": {"observedGeneration": 1, "readyReplicas": 3, "updatedReplicas": 2},
+    }
+    assert kubectl_status("StatefulSet", obj).done
+    obj["status"] = {"observedGeneration": 1, "readyReplicas": 3, "updatedReplicas": 1}
+    assert not kubectl_status("StatefulSet", obj).done
+
+
+def test_a_daemonset_is_done_when_every_node_has_an_available_new_pod() -> None:
+    obj: dict[str, Any] = {"metadata": {"generation": 1}, "spec": {}, "status": {"observedGeneration": 1, "desiredNumberScheduled": 2,
+           "updatedNumberScheduled": 2, "numberAvailable": 1}}  # fmt: skip
+    assert not kubectl_status("DaemonSet", obj).done
+    obj["status"]["numberAvailable"] = 2
+    assert kubectl_status("DaemonSet", obj).done
+
+
+def test_a_deleted_pod_leaves_the_view() -> None:
+    view = view_of(deployment(**DONE), NEW, SERVING)
+    view.apply(event("Pod", NEW[0], "DELETED"))
+    assert [ref.name for ref in pods_of(view)] == ["new-2"]
+    assert revisions(view, {"uid-new-2"}, inside=True) == ["bbb"]
+
+
+def test_two_restarts_within_one_second_are_two_changes() -> None:
+    at = datetime(2026, 11, 25, 12, 0, 0, 1, tzinfo=UTC)
+    assert restart_patch(at) != restart_patch(at.replace(microsecond=2))
+    value = restart_patch(at)["spec"]["template"]["metadata"]["annotations"][RESTARTED_AT]
+    assert datetime.fromisoformat(value) == at
