@@ -12,18 +12,11 @@ nox.needs_version = ">=2024.10"
 nox.options.sessions = ["lint", "test"]
 nox.options.reuse_existing_virtualenvs = True
 
-PYPROJECT = nox.project.load_toml("pyproject.toml")
-HERE = Path(__file__).parent
-
-
-def _group(name: str) -> list[str]:
-    return nox.project.dependency_groups(PYPROJECT, name)
-
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """ruff, mypy strict, and the import arrows."""
-    session.install("-e", ".", *_group("lint"), *_group("test"), "nox")
+    session.install("-e", ".[test,lint]")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
@@ -33,16 +26,21 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def test(session: nox.Session) -> None:
     """Unit tests, and the main job end to end on the embedded lab. Needs no cluster and no root."""
-    session.install("-e", ".", *_group("test"))
+    session.install("-e", ".[test]")
     session.run("pytest", *session.posargs)
 
 
 @nox.session
 def e2e(session: nox.Session) -> None:
     """Run the main job on a real Kubernetes. Needs KUBECONFIG, and `ingress` of a test bed in ZDTEST_BED."""
-    if "KUBECONFIG" not in os.environ or not Path(os.environ.get("ZDTEST_BED", "/nowhere"), "ingress").exists():
-        session.error("set KUBECONFIG to a test cluster, and ZDTEST_BED to the folder of its `ingress` script (CONTRIBUTING.md)")
-    session.install("-e", ".", *_group("test"))
+    if (
+        "KUBECONFIG" not in os.environ
+        or not Path(os.environ.get("ZDTEST_BED", "/nowhere"), "ingress").exists()
+    ):
+        session.error(
+            "set KUBECONFIG to a test cluster, and ZDTEST_BED to the folder of its `ingress` script (CONTRIBUTING.md)"
+        )
+    session.install("-e", ".[test]")
     session.run("pytest", "tests/e2e", "--timeout=400", *session.posargs)
 
 
@@ -52,5 +50,5 @@ def bench(session: nox.Session) -> None:
     missing = [tool for tool in ("nginx", "wrk", "hey") if not shutil.which(tool)]
     if missing:
         session.error(f"not installed: {', '.join(missing)}")
-    session.install("-e", ".", *_group("test"))
+    session.install("-e", ".[test]")
     session.run("python", "tests/bench/load_bench.py", *session.posargs)

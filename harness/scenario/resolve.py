@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -99,6 +100,7 @@ class Request:
     allow: str | None = None
     output: Path = Path("results")
     keep: int | None = None
+    interactive: bool = True  # somebody is there to see which cluster it is
 
 
 def resolve(request: Request, folder: Path) -> Resolved:
@@ -121,6 +123,8 @@ def resolve(request: Request, folder: Path) -> Resolved:
         _check_target(scenario, why, no_rollout=request.no_rollout)
     elif not scenario.workload and not request.no_rollout:
         raise UsageError(f"{why} names no workload; add workload: deployment/NAME")
+    if not use_lab and not request.no_rollout and not request.interactive:
+        _check_explicit(scenario)
     if request.dry_run and request.no_rollout:
         raise UsageError("--dry-run is a rehearsal of a rollout; it does not go with --no-rollout")
     return Resolved(
@@ -159,4 +163,17 @@ def _check_target(scenario: Scenario, why: str, *, no_rollout: bool) -> None:
     if not scenario.workload and not no_rollout:
         raise UsageError(
             "a URL without a workload; add --deployment NAME (and -n NAMESPACE), or --no-rollout for a plain load test"
+        )
+
+
+def _check_explicit(scenario: Scenario) -> None:
+    """Without a terminal nobody sees which context is the current one: it must be said."""
+    in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ
+    if not scenario.namespace:
+        raise UsageError(
+            "without a terminal the namespace must be given: add -n NAMESPACE, or namespace: in the scenario"
+        )
+    if not scenario.cluster.context and not in_cluster:
+        raise UsageError(
+            "without a terminal the context must be given: add --context NAME, or cluster.context in the scenario"
         )

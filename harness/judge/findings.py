@@ -1,0 +1,289 @@
+"""Numbers x objectives -> findings -> the grade. One function per objective; none of them knows the others.
+
+FAIL beats INCONCLUSIVE beats PASS: what makes a run untrustworthy withholds a PASS and never erases a lost
+request that was seen. A run without a rollout is judged whole: any failed hit after the warm-up is a FAIL.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from harness.clock import NS
+from harness.judge import chance
+from harness.judge.headline import (
+    ALIVE,
+    BASELINE,
+    COVERED,
+    ENDED,
+    LOSSLESS,
+    Finding,
+    Verdict,
+    bound,
+    headline,
+)
+from harness.judge.wording import at, count, lasting, share
+from harness.model import NEVER, Grade, Mark, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from harness.judge.summary import Numbers
+    from harness.judge.timeline import Timeline
+    from harness.model import HealthSample, RunRecord
+
+LAG_LIMIT_NS = 50_000_000
+LAG_SHARE = 0.05
+TAIL_NS = 5 * NS
+
+
+def decide(
+    *,
+    run: RunRecord,
+    timeline: Timeline,
+    numbers: Numbers,
+    health: Sequence[HealthSample],
+    workers: Sequence[int],
+    cut_begun_ns: int,
+) -> Verdict:
+    """Grade a run. `cut_begun_ns` is when the first hit began that was still out at the end (NEVER without)."""
+    lost, against = _lost(run, timeline, numbers)
+    findings = [against, _service(run), _hits(numbers)]
+    if run.rollout_wanted:
+        findings += [
+            _baseline(run, numbers),
+            _path(run, timeline, numbers),
+            _rollout(run, timeline),
+            _watch(run, timeline),
+        ]
+    findings += [
+        _outstanding(run, timeline, numbers, cut_begun_ns),
+        _workers(run, workers),
+        _record(run, timeline, numbers, health),
+        _generator(timeline, health, numbers),
+        _end(run),
+    ]
+    kept = tuple(finding for finding in findings if finding is not None)
+    grades = {finding.grade for finding in kept}
+    grade = next(g for g in (Grade.FAIL, Grade.INCONCLUSIVE, Grade.PASS) if g in grades)
+    return Verdict(
+        grade=grade,
+        headline=headline(grade, kept, lost, run, numbers, timeline),
+        findings=kept,
+        lost=lost,
+        of=numbers.requests,
+        bound=bound(run, timeline, numbers)
+        if not lost and grade is not Grade.FAIL and numbers.requests
+        else "",
+    )
+
+
+def _lost(run: RunRecord, timeline: Timeline, numbers: Numbers) -> tuple[int, Finding]:
+    """Judge what failed: because of the rollout, or at all where there was none."""
+    if not run.rollout_wanted:
+        grade = Grade.FAIL if numbers.failed else Grade.PASS
+        return numbers.failed, Finding(
+            "no request fails", f"{numbers.failed:,} of {numbers.requests:,} failed", grade
+        )
+    objective = LOSSLESS
+    if not timeline.triggered:
+        return 0, Finding(objective, "the trigger was never reached", Grade.INCONCLUSIVE)
+    parts = [part for phase in (Phase.DURING, Phase.AFTER) if (part := numbers.part(phase))]
+    seen = sum(part.failed for part in parts)
+    length_ns = sum(part.to_ns - part.from_ns for part in parts)
+    control = numbers.control
+    before, before_ns = (control.failed, control.to_ns - control.from_ns) if control else (0, 0)
+    observed = f"{seen:,} of {sum(part.requests for part in parts):,} failed since the trigger"
+    if before:
+        observed += f", {before:,} in the {lasting(before_ns)} before it"
+    if not chance.more(seen, length_ns, before, before_ns):
+        return 0, Finding(objective, observed + (": no more than before" if seen else ""), Grade.PASS)
+    if before:
+        observed += f" (p = {chance.rate_p(seen, length_ns, before, before_ns):.1g})"
+        seen = max(1, round(seen - before * length_ns / before_ns))
+    return seen, Finding(objective, observed, Grade.FAIL)
+
+
+def _service(run: RunRecord) -> Finding | None:
+    if run.ended_by != "service_down":
+        return None
+    return Finding(
+        "the service stays up", "over half of all requests failed for 30 s; the load was stopped", Grade.FAIL
+    )
+
+
+def _hits(numbers: Numbers) -> Finding | None:
+    during = numbers.part(Phase.DURING)
+    if numbers.requests and during is not None and not during.requests:
+        return Finding(
+            "requests were answered", "not one request ended during the rollout", Grade.INCONCLUSIVE
+        )
+    if numbers.requests:
+        return None
+    return Finding("requests were answered", "not one request ended after the warm-up", Grade.INCONCLUSIVE)
+
+
+def _baseline(run: RunRecord, numbers: Numbers) -> Finding:
+    objective = f"{BASELINE} (at most {100 * run.max_baseline_failures:g} % fail before the trigger)"
+    part = numbers.part(Phase.BEFORE)
+    if part is None or not part.requests:
+        return Finding(objective, "nothing was measured before the trigger", Grade.INCONCLUSIVE)
+    observed = f"{part.failed:,} of {part.requests:,} failed ({share(part.failed, part.requests)})"
+    sound = part.failed <= run.max_baseline_failures * part.requests and run.ended_by != "baseline_unsound"
+    if not sound and run.ended_by == "baseline_unsound":
+        observed += "; nothing was patched"
+    return Finding(objective, observed, Grade.PASS if sound else Grade.INCONCLUSIVE)
+
+
+def _path(run: RunRecord, timeline: Timeline, numbers: Numbers) -> Finding:
+    objective = "the target is proven to lead to the workload"
+    ours = {pod.name for pod in timeline.pods}
+    named = sum(pod.hits for pod in numbers.pods if pod.pod in ours)
+    pods = sum(pod.pod in ours for pod in numbers.pods)
+    if named:
+        return Finding(objective, f"{named:,} answers named {count(pods, 'pod')} of it", Grade.PASS)
+    if run.path and run.path.proven:
+        return Finding(objective, run.path.how, Grade.PASS)
+    how = run.path.how if run.path and run.path.how else "no answer named a pod of it"
+    return Finding(objective, f"path not proven: {how} (--path-proven asserts it)", Grade.INCONCLUSIVE)
+
+
+def _rollout(run: RunRecord, timeline: Timeline) -> Finding:
+    fault = _state_fault(run, timeline) or _coverage_fault(run, timeline)
+    if fault:
+        return Finding(COVERED, fault, Grade.INCONCLUSIVE)
+    during = timeline.phase(Phase.DURING)
+    took = lasting(during.length_ns) if during else "no time"
+    olds = len(run.rollout.old_pods) if run.rollout else 0
+    return Finding(COVERED, f"{count(olds, 'old pod')} gone, endpoints settled after {took}", Grade.PASS)
+
+
+def _state_fault(run: RunRecord, timeline: Timeline) -> str:
+    """Say what is wrong with the rollout itself; "" for nothing."""
+    facts = run.rollout
+    if run.ended_by == "dry_run":
+        return "dry run: nothing was patched"
+    if not timeline.triggered or facts is None or facts.state == "not_started":
+        return "it was not started"
+    reason = f" ({facts.reason})" if facts.reason else ""
+    said = {
+        "complete": "",
+        "stalled": f"it stalled{reason}",
+        "changed": f"the workload was changed by somebody else meanwhile{reason}",
+    }
+    return said.get(facts.state, f"it was still {facts.state} at the end{reason}")
+
+
+def _coverage_fault(run: RunRecord, timeline: Timeline) -> str:
+    """Say what of a complete rollout was not under load, or not seen; "" for nothing."""
+    gone = {pod.uid for pod in timeline.pods if pod.gone_ns is not None}
+    left = [ref.name for ref in run.rollout.old_pods if ref.uid not in gone] if run.rollout else []
+    if left:
+        more = " ..." if len(left) > 3 else ""
+        return f"{count(len(left), 'old pod')} not seen gone: {', '.join(left[:3])}{more}"
+    if not timeline.during_ended:
+        return "the end of its endpoints' changes was not seen"
+    during = timeline.phase(Phase.DURING)
+    if during is not None and timeline.load.to_ns < during.to_ns:
+        ends = (at(t_ns, timeline.zero_ns) for t_ns in (timeline.load.to_ns, during.to_ns))
+        return "the load ended {}, the rollout {}".format(*ends)
+    if run.mark(Mark.SETTLED) == NEVER:
+        return f"the run ended ({run.ended_by.replace('_', ' ')}) before the time to settle was over"
+    return ""
+
+
+def _watch(run: RunRecord, timeline: Timeline) -> Finding:
+    objective = "the watch saw all of the rollout"
+    during = timeline.phase(Phase.DURING)
+    if during is None:
+        return Finding(objective, "there was none to see", Grade.PASS)
+    blind = [
+        gap
+        for gap in timeline.gaps
+        # Events only add evidence; a gap in them hides no moment of a pod's life.
+        if gap.blind and gap.kind != "Event" and gap.from_ns < during.to_ns and gap.to_ns > during.from_ns
+    ]
+    if blind:
+        kinds = ", ".join(sorted({gap.kind for gap in blind}))
+        longest = max(gap.to_ns - gap.from_ns for gap in blind)
+        return Finding(
+            objective,
+            f"blind {count(len(blind), 'time')} for {kinds} (longest {lasting(longest)})",
+            Grade.INCONCLUSIVE,
+        )
+    if not timeline.pods and run.cluster is not None:
+        return Finding(objective, "no pod of the workload was seen", Grade.INCONCLUSIVE)
+    return Finding(objective, f"{count(len(timeline.pods), 'pod')} seen, no gap", Grade.PASS)
+
+
+def _outstanding(run: RunRecord, timeline: Timeline, numbers: Numbers, cut_begun_ns: int) -> Finding | None:
+    if not numbers.cut or cut_begun_ns == NEVER:
+        return None
+    observed = f"{count(numbers.cut, 'request')} still out when the load was over (oldest {lasting(numbers.cut_oldest_ns)})"
+    during = timeline.phase(Phase.DURING)
+    until_ns = timeline.judged.to_ns if not run.rollout_wanted else during.to_ns if during else NEVER
+    grade = Grade.INCONCLUSIVE if cut_begun_ns < until_ns else Grade.PASS
+    return Finding("no request of the rollout is still out at the end", observed, grade)
+
+
+def _workers(run: RunRecord, workers: Sequence[int]) -> Finding:
+    objective = ALIVE
+    gone = set(run.workers_lost) | (set(range(run.workers)) - set(workers))
+    if run.ended_by == "worker_lost" or gone:
+        which = ", ".join(str(worker) for worker in sorted(gone)) or "one"
+        return Finding(
+            objective, f"lost: {which} of {run.workers}; what it wrote until then is kept", Grade.INCONCLUSIVE
+        )
+    return Finding(objective, f"{count(run.workers, 'worker')}", Grade.PASS)
+
+
+def _record(
+    run: RunRecord, timeline: Timeline, numbers: Numbers, health: Iterable[HealthSample]
+) -> Finding | None:
+    """Check the rows against the workers' own counts, and against the end of the load: a file may be cut off.
+
+    A slot always has a request under way, or waits a second at most, so every worker's rows reach the end.
+    """
+    objective = "every request is on record"
+    counted = Counter[int]()
+    for sample in health:
+        counted[sample.worker] += sample.completed
+    for found in numbers.workers:
+        missing = counted[found.worker] - found.hits
+        if missing > 0:
+            return Finding(
+                objective, f"worker {found.worker} lacks {missing:,} of those it counted", Grade.INCONCLUSIVE
+            )
+        if run.mark(Mark.LOAD_END) != NEVER and found.last_ns < timeline.load.to_ns - TAIL_NS:
+            ends = (at(t_ns, timeline.zero_ns) for t_ns in (found.last_ns, timeline.load.to_ns))
+            observed = "worker {}'s rows end {}, the load ended {}".format(found.worker, *ends)
+            return Finding(objective, observed, Grade.INCONCLUSIVE)
+    return Finding(objective, f"{sum(found.hits for found in numbers.workers):,} rows", Grade.PASS)
+
+
+def _generator(timeline: Timeline, health: Iterable[HealthSample], numbers: Numbers) -> Finding | None:
+    objective = "the load generator keeps up (its own lag)"
+    samples = [s for s in health if timeline.load.from_ns <= s.t_ns <= timeline.load.to_ns + NS]
+    if not samples:
+        if timeline.load.length_ns < 3 * NS or not numbers.requests:
+            return None
+        return Finding(objective, "its own health was not recorded", Grade.INCONCLUSIVE)
+    seconds = Counter(sample.worker for sample in samples)
+    slow = Counter(sample.worker for sample in samples if sample.lag_p99_ns > LAG_LIMIT_NS)
+    worker, late = max(((w, slow[w] / n) for w, n in seconds.items()), key=lambda pair: (pair[1], -pair[0]))
+    worst = lasting(max(sample.lag_p99_ns for sample in samples))
+    if late > LAG_SHARE:
+        observed = f"saturated: p99 over {lasting(LAG_LIMIT_NS)} in {100 * late:.0f} % of worker {worker}'s seconds (worst {worst})"
+        return Finding(objective, observed, Grade.INCONCLUSIVE)
+    return Finding(objective, f"worst second's p99 {worst}", Grade.PASS)
+
+
+def _end(run: RunRecord) -> Finding:
+    objective = ENDED
+    if run.state == "interrupted" or run.ended_by == "interrupted":
+        return Finding(objective, "it was interrupted", Grade.INCONCLUSIVE)
+    if run.state != "complete" or run.ended_by == "crash":
+        return Finding(
+            objective, "it ended without a word: killed, crashed, or still running", Grade.INCONCLUSIVE
+        )
+    return Finding(objective, run.ended_by.replace("_", " "), Grade.PASS)

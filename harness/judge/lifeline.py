@@ -1,0 +1,140 @@
+"""The lifeline of a pod: every moment of its life on the run's clock, and what its manifest promised.
+
+Traps in reading one, and what is done about each:
+- `deletionTimestamp` is the time of the request PLUS the grace period: the moment of deletion is our receipt of
+  the first event that carries one.
+- Kubernetes' own times are whole seconds of another clock. They are used only for what happened before we
+  watched, and for containers (whose status is reported late); they are mapped with an offset measured on this
+  very recording, so a server whose clock is off does no harm. A mapped moment lies at most 1 s before the truth.
+- The exit code shows only in the last events before DELETED.
+- `Killing` is written before preStop runs: it is not SIGTERM.
+- On servers without `serving` and `terminating`, leaving the slice is what ends an address.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.clock import NS
+
+
+@dataclass(frozen=True, slots=True)
+class PodSpec:
+    """What the manifest promised for a pod, as far as rollouts are concerned.
+
+    `pre_stop` is "" without a hook; `pre_stop_ns` is its length where it can be read (`sleep N`), else None.
+    """
+
+    container: str = ""  # the one that serves: the first with a port, else the first
+    readiness_probe: bool = False
+    pre_stop: str = ""
+    pre_stop_ns: int | None = None
+    grace_ns: int = 30 * NS
+    ports: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PodNote:
+    """A Kubernetes Event about a pod."""
+
+    t_ns: int
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of a pod's bar. state: starting | ready | in_endpoints | terminating."""
+
+    state: str
+    from_ns: int
+    to_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lifeline:
+    """One pod's moments. None: it did not happen, or nobody saw it. Negative: before the run began.
+
+    `old` pods existed at the trigger. `endpoints` are the stretches in which the pod was a ready endpoint; the
+    last one is open (None) while it lasts. `missed`: some of this is known only from a list taken after a gap.
+    """
+
+    name: str
+    uid: str
+    old: bool
+    address: str = ""
+    node: str = ""
+    spec: PodSpec = field(default_factory=PodSpec)
+    created_ns: int | None = None
+    started_ns: int | None = None
+    ready_ns: int | None = None
+    in_endpoints_ns: int | None = None
+    deleted_ns: int | None = None
+    killing_ns: int | None = None
+    out_of_endpoints_ns: int | None = None
+    exited_ns: int | None = None
+    gone_ns: int | None = None
+    exit_code: int | None = None
+    exit_reason: str = ""
+    restarts: int = 0
+    missed: bool = False
+    endpoints: tuple[tuple[int, int | None], ...] = ()
+    notes: tuple[PodNote, ...] = ()
+
+    def noted(self, reason: str) -> PodNote | None:
+        """Return the first Event with this reason, if there was one."""
+        return next((note for note in self.notes if note.reason == reason), None)
+
+    def segments(self, end_ns: int) -> tuple[Segment, ...]:
+        """Cut the life into the stretches that the timeline draws; `end_ns` closes what is still open.
+
+        A pod that was deleted is terminating even while an address of it lingers in a slice.
+        """
+        last = min(self.gone_ns if self.gone_ns is not None else end_ns, end_ns)
+        calm = min(self.deleted_ns if self.deleted_ns is not None else last, last)
+        begin = self.created_ns if self.created_ns is not None else self.started_ns
+        cuts: list[tuple[int, str]] = [(begin, "starting")] if begin is not None else []
+        if self.ready_ns is not None:
+            cuts.append((self.ready_ns, "ready"))
+        for start, stop in self.endpoints:
+            cuts.append((start, "in_endpoints"))
+            if stop is not None:
+                cuts.append((stop, "ready"))
+        cuts = [cut for cut in sorted(cuts, key=lambda cut: cut[0]) if cut[0] < calm]
+        found = [
+            Segment(state, start, min(following[0], calm))
+            for (start, state), following in zip(cuts, [*cuts[1:], (calm, "")], strict=True)
+        ]
+        if self.deleted_ns is not None and self.deleted_ns < last:
+            found.append(Segment("terminating", self.deleted_ns, last))
+        return tuple(segment for segment in found if segment.to_ns > segment.from_ns)
+
+
+def pod_spec(spec: dict[str, Any]) -> PodSpec:
+    """Read from a pod's spec what bears on rollouts."""
+    containers = spec.get("containers") or []
+    hook = next((hook for c in containers if (hook := (c.get("lifecycle") or {}).get("preStop"))), None)
+    grace = spec.get("terminationGracePeriodSeconds")
+    length = _hook_ns(hook or {})
+    kind = next(iter(hook), "hook") if hook else ""
+    serving = next((c for c in containers if c.get("ports")), containers[0] if containers else {})
+    return PodSpec(
+        container=str(serving.get("name") or ""),
+        readiness_probe=any(c.get("readinessProbe") for c in containers),
+        pre_stop=f"sleep {length / NS:g} s" if length is not None else kind,
+        pre_stop_ns=length,
+        grace_ns=(30 if grace is None else int(grace)) * NS,
+        ports=tuple(
+            p["containerPort"] for c in containers for p in c.get("ports") or [] if "containerPort" in p
+        ),
+    )
+
+
+def _hook_ns(hook: dict[str, Any]) -> int | None:
+    if "sleep" in hook:
+        return int((hook["sleep"] or {}).get("seconds", 0)) * NS
+    words = " ".join((hook.get("exec") or {}).get("command") or [])
+    asleep = re.search(r"(?:^|[\s/;&])sleep\s+(\d+(?:\.\d+)?)\s*$", words)
+    return round(float(asleep[1]) * NS) if asleep else None

@@ -1,0 +1,152 @@
+"""Which rules fit which failed hits, and which of those that fit gives the hit its label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.clock import NS
+from harness.judge import chance
+from harness.judge.hits import kind_name
+from harness.judge.rules import OWN_FAULT, RULES
+from harness.judge.windows import LAGS, Scene, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from harness.judge.hits import Hits
+    from harness.judge.lifeline import Lifeline
+    from harness.judge.summary import Numbers
+    from harness.judge.timeline import Timeline
+
+NOT_THE_ROLLOUT, UNEXPLAINED = "not the rollout", "unexplained"
+_EPISODE_GAP_NS = 2 * NS
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which rule fits which hits by way of which pod, and the pods of hits whose pod is known."""
+
+    fits: dict[tuple[int, int], NDArray[np.bool_]]  # (rule, pod) by index -> hits
+    pod: NDArray[np.int64]  # the pod a hit is known to belong to, -1 otherwise
+    kinds: Mapping[int, str]
+
+
+def match(lost: Hits, scene: Scene) -> Match:
+    """Try every rule on every pod, with the least lag first; a hit that is explained is not tried again."""
+    took = lost.done_ns - lost.begun_ns
+    kinds = {int(code): kind_name(int(code)) for code in np.unique(lost.kind)}
+    known = _known_pods(lost, scene.timeline.pods)
+    fits: dict[tuple[int, int], NDArray[np.bool_]] = {}
+    open_ = np.ones(len(lost), dtype=bool)
+    for lag_ns in LAGS:
+        explained = np.zeros(len(lost), dtype=bool)
+        for row, rule in enumerate(RULES):
+            codes = [code for code, kind in kinds.items() if rule.kinds is None or kind in rule.kinds]
+            of_kind = open_ & np.isin(lost.kind, codes)
+            if not of_kind.any():
+                continue
+            for number, pod in enumerate(scene.timeline.pods):
+                window = rule.window(pod, scene, lag_ns)
+                if window is None:
+                    continue
+                may = (known == number) if rule.known_pod_only else (known == number) | (known == -1)
+                mask = of_kind & may & _within(window, lost.begun_ns, lost.done_ns, took)
+                if mask.any():
+                    fits[row, number] = fits.get((row, number), np.zeros(len(lost), dtype=bool)) | mask
+                    explained |= mask
+        open_ &= ~explained
+        if not open_.any():
+            break
+    return Match(fits, known, kinds)
+
+
+def label(lost: Hits, found: Match, no_news: frozenset[str]) -> list[tuple[str, ...]]:
+    """Choose among what fits: own faults, then what is no news, then whole-rollout rules, then one of each side."""
+    best: dict[str, NDArray[np.int64]] = {}
+    for (row, _), mask in found.fits.items():
+        side = best.setdefault(RULES[row].side, np.full(len(lost), len(RULES), dtype=np.int64))
+        np.minimum(side, np.where(mask, row, len(RULES)), out=side)
+    columns = {side: rows.tolist() for side, rows in best.items()}
+    labels: list[tuple[str, ...]] = []
+    for number, code in enumerate(lost.kind.tolist()):
+        kind = found.kinds[code]
+        rows = {side: column[number] for side, column in columns.items() if column[number] < len(RULES)}
+        if kind in OWN_FAULT:
+            labels.append(("E1",))
+        elif kind in no_news:
+            labels.append((NOT_THE_ROLLOUT,))
+        elif "whole" in rows:
+            labels.append((RULES[rows["whole"]].id,))
+        else:
+            labels.append(tuple(RULES[row].id for row in sorted(rows.values())) or (UNEXPLAINED,))
+    return labels
+
+
+def as_before(lost: Hits, timeline: Timeline, numbers: Numbers) -> frozenset[str]:
+    """Return the kinds that are no more frequent since the trigger than in the control window."""
+    control = numbers.control
+    if control is None or not control.failed:
+        return frozenset()
+    since_ns = timeline.judged.to_ns - timeline.zero_ns
+    window_ns = control.to_ns - control.from_ns
+    counts = lost.counts(np.ones(len(lost), dtype=bool))
+    if not chance.more(sum(counts.values()), since_ns, control.failed, window_ns):
+        return frozenset(counts)
+    return frozenset(
+        kind
+        for kind, seen in counts.items()
+        if control.kinds.get(kind) and not chance.more(seen, since_ns, control.kinds[kind], window_ns)
+    )
+
+
+def episodes(done_ns: NDArray[np.int64]) -> Episodes:
+    """Find the runs of failures; `done_ns` is not empty."""
+    ordered = np.sort(done_ns)
+    breaks = np.flatnonzero(np.diff(ordered) > _EPISODE_GAP_NS)
+    return Episodes(ordered[np.append(0, breaks + 1)], ordered[np.append(breaks, len(ordered) - 1)])
+
+
+@dataclass(frozen=True, slots=True)
+class Episodes:
+    """Runs of failures with no pause of over 2 s within."""
+
+    first_ns: NDArray[np.int64]
+    last_ns: NDArray[np.int64]
+
+    def __call__(self, t_ns: int) -> int:
+        """Return the end of the run that is under way at `t_ns` or begins within 2 s of it; else `t_ns`."""
+        index = int(np.searchsorted(self.last_ns, t_ns))
+        if index < len(self.first_ns) and self.first_ns[index] <= t_ns + _EPISODE_GAP_NS:
+            return int(self.last_ns[index])
+        return t_ns
+
+
+def _within(
+    window: Window, begun: NDArray[np.int64], ended: NDArray[np.int64], took: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    inside = (begun >= window.begun[0]) & (begun <= window.begun[1]) & (ended >= window.ended[0])
+    return np.asarray(
+        inside & (ended <= window.ended[1]) & (took >= window.took[0]) & (took <= window.took[1])
+    )
+
+
+def _known_pods(lost: Hits, pods: Sequence[Lifeline]) -> NDArray[np.int64]:
+    """Say which pod each hit went to: the one its response named, else the one whose address is its peer's."""
+    by_name = {pod.name: number for number, pod in enumerate(pods)}
+    by_address = {pod.address: number for number, pod in enumerate(pods) if pod.address}
+    known = np.full(len(lost), -1, dtype=np.int64)
+    for column, lookup in (("peer", by_address), ("pod", by_name)):
+        coded = lost.frame[column].cat
+        words = [str(word) for word in coded.categories]
+        numbers = [
+            lookup.get(word.rpartition(":")[0].strip("[]") if column == "peer" else word, -1)
+            for word in words
+        ]
+        told = np.array([*numbers, -1], dtype=np.int64)[coded.codes.to_numpy()]
+        known = np.where(told >= 0, told, known)
+    return known

@@ -1,0 +1,145 @@
+"""The causes as one table. Each row: which failed hits it can explain, around which moments of which pods, what
+stands as evidence, and the manifest line that mends it.
+
+A rule gives, for one pod (or for the whole rollout), a *window* (windows.py): when the failed hit must have begun,
+ended, and how long it took.
+
+Sides: of the rules of one side the first in the table that fits a hit wins (it is the more specific one);
+rules of different sides that fit the same hit are a set that cannot be told apart. OWN and WHOLE come before all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.judge import windows
+from harness.judge.wording import at, lasting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.judge.lifeline import Lifeline
+    from harness.judge.windows import Scene, Window
+
+# Somebody said no, at once.
+REFUSAL = frozenset(
+    [
+        "502",
+        "503",
+        "connect_refused",
+        "connect_reset",
+        "write_reset",
+        "write_broken_pipe",
+        "idle_close_race",
+        "reset_before_response",
+        "eof_before_response",
+        "tls_handshake",
+    ]
+)
+# Nobody said anything.
+SILENCE = frozenset(
+    [
+        "504",
+        "connect_timeout",
+        "connect_unreachable",
+        "connect_fail",
+        "tls_timeout",
+        "write_timeout",
+        "read_timeout_headers",
+    ]
+)
+# It had begun.
+CUT_OFF = frozenset(
+    [
+        "502",
+        "reset_before_response",
+        "eof_before_response",
+        "reset_mid_response",
+        "eof_mid_response",
+        "read_timeout_body",
+        "protocol_error",
+    ]
+)
+OWN_FAULT = frozenset({"no_local_port", "no_descriptor"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table. `window(pod, scene, lag_ns)` is None where the rule has nothing to do with a pod.
+
+    `mend` may hold {container}, {port}, {prestop} and {grace}: names and numbers of this very run.
+    `known_pod_only`: fits only hits whose pod is known.
+    """
+
+    id: str
+    side: str  # own | whole | start | stop
+    name: str
+    kinds: frozenset[str] | None  # None: any
+    window: Callable[[Lifeline, Scene, int], Window | None]
+    evidence: Callable[[Lifeline, Scene], str]
+    mend: str
+    known_pod_only: bool = False
+
+
+# --- evidence -----------------------------------------------------------------------------------------------
+
+
+def _start_story(pod: Lifeline, scene: Scene) -> str:
+    zero = scene.timeline.zero_ns
+    listening = scene.listening_ns(pod)
+    heard = f"first good answer {at(listening, zero)}" if listening is not None else "no answer names it"
+    probe = "with a readinessProbe" if pod.spec.readiness_probe else "no readinessProbe"
+    return (
+        f"started {at(pod.started_ns, zero)}, in endpoints {at(pod.in_endpoints_ns, zero)}, {heard}, {probe}"
+    )
+
+
+def _stop_story(pod: Lifeline, scene: Scene) -> str:
+    zero = scene.timeline.zero_ns
+    hook = f"preStop {pod.spec.pre_stop}" if pod.spec.pre_stop else "no preStop"
+    failed = ", FailedPreStopHook" if pod.noted("FailedPreStopHook") else ""
+    code = f" with {pod.exit_code}" if pod.exit_code is not None else ""
+    ended = f"exited {at(pod.exited_ns, zero)}{code}" if pod.exited_ns is not None else "exit not seen"
+    left = (
+        f"out of endpoints {at(pod.out_of_endpoints_ns, zero)}, "
+        if pod.out_of_endpoints_ns is not None
+        else ""
+    )
+    return f"deleted {at(pod.deleted_ns, zero)}, {left}{ended}, {hook}{failed}, grace {lasting(pod.spec.grace_ns)}"
+
+
+def _no_story(pod: Lifeline, scene: Scene) -> str:
+    del pod, scene
+    return ""
+
+
+_CONTAINER = "spec.template.spec.containers[{container}]"
+_GRACE = "spec.template.spec.terminationGracePeriodSeconds"
+
+RULES: tuple[Rule, ...] = (
+    Rule("E1", "own", "the load host ran out of ports or descriptors", OWN_FAULT, windows.never, _no_story,
+         "raise `ulimit -n`, or net.ipv4.ip_local_port_range on the load host; the manifest has no part in it"),
+    Rule("D3", "whole", "strategy Recreate ends all old pods first", REFUSAL | SILENCE, windows.recreate, _stop_story,
+         "spec.strategy.type: RollingUpdate"),
+    Rule("D9", "whole", "no endpoint was left", frozenset({"502", "503", "connect_refused"}), windows.no_endpoint, _stop_story,
+         "spec.strategy.rollingUpdate.maxUnavailable: 0 (and at least 2 replicas)"),
+    Rule("A1", "start", "in the endpoints before it listens: no readinessProbe", REFUSAL | SILENCE, windows.not_listening,
+         _start_story, f"{_CONTAINER}.readinessProbe: an httpGet on the port that serves{{port}}"),
+    Rule("A2", "start", "ready, yet answers with errors: the probe passes too early", None, windows.bad_answers, _start_story,
+         f"{_CONTAINER}.readinessProbe: a path that fails until everything a request needs is there", known_pod_only=True),
+    Rule("B5", "stop", "preStop lasts longer than the grace period: cut off by SIGKILL", CUT_OFF, windows.hook_cut, _stop_story,
+         f"{_GRACE}: at least {{grace}} (preStop, the longest request, and some to spare)"),
+    Rule("B4", "stop", "requests outlast the grace period: cut off by SIGKILL", CUT_OFF, windows.grace_too_short, _stop_story,
+         f"{_GRACE}: at least {{grace}} (preStop, the longest request, and some to spare)"),
+    Rule("B3", "stop", "SIGTERM has no effect: cut off by SIGKILL", CUT_OFF, windows.term_ignored, _stop_story,
+         f"{_CONTAINER}.command: start the app itself (exec form, or `exec` in the shell), and let it act on SIGTERM"),
+    Rule("B2", "stop", "exits with requests in flight: does not drain", CUT_OFF, windows.not_drained, _stop_story,
+         f"graceful shutdown in the app; until then {_CONTAINER}.lifecycle.preStop: sleep {{prestop}}"),
+    Rule("B6", "stop", "preStop could not run: same as none", REFUSAL, windows.hook_missing, _stop_story,
+         f"{_CONTAINER}.lifecycle.preStop.sleep.seconds: {{prestop}} (needs no shell; Kubernetes 1.30 or later)"),
+    Rule("B1/C1", "stop", "stopped listening before traffic stopped", REFUSAL, windows.after_listening, _stop_story,
+         f"{_CONTAINER}.lifecycle.preStop: sleep {{prestop}}; {_GRACE}: at least {{grace}}"),
+    Rule("C6", "stop", "requests sent to a dead pod's address", SILENCE, windows.dead_address, _stop_story,
+         f"{_CONTAINER}.lifecycle.preStop: sleep {{prestop}}; {_GRACE}: at least {{grace}}"),
+)  # fmt: skip

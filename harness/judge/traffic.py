@@ -1,0 +1,63 @@
+"""Who answered, and who asked: the hits of each pod that answers named, and of each worker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from harness.judge.hits import Hits
+
+
+@dataclass(frozen=True, slots=True)
+class PodTraffic:
+    """What the answers that named a pod tell of it."""
+
+    pod: str
+    hits: int
+    first_good_ns: int | None
+    last_good_ns: int | None  # end of the last good response
+    last_good_begun_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRows:
+    """What one worker has left on disk: how many hits, and when the last of them ended."""
+
+    worker: int
+    hits: int
+    last_ns: int
+
+
+def by_pod(hits: Hits) -> tuple[int, tuple[PodTraffic, ...]]:
+    """Return how many responses named their pod, and what they tell of each, by name."""
+    column = hits.frame["pod"].cat
+    codes = column.codes.to_numpy()
+    found = []
+    for code, name in enumerate(column.categories):
+        mine = codes == code
+        count = int(mine.sum())
+        if name and count:
+            good = np.flatnonzero(mine & hits.good)
+            done = hits.done_ns[good]
+            found.append(
+                PodTraffic(
+                    pod=str(name),
+                    hits=count,
+                    first_good_ns=int(done.min()) if len(good) else None,
+                    last_good_ns=int(done.max()) if len(good) else None,
+                    last_good_begun_ns=int(hits.begun_ns[good].max()) if len(good) else None,
+                )
+            )
+    return sum(pod.hits for pod in found), tuple(sorted(found, key=lambda pod: pod.pod))
+
+
+def by_worker(hits: Hits) -> tuple[WorkerRows, ...]:
+    """Return what each worker that wrote any hit has left."""
+    column = hits.frame["worker"].to_numpy()
+    return tuple(
+        WorkerRows(int(worker), int((column == worker).sum()), int(hits.done_ns[column == worker].max()))
+        for worker in np.unique(column)
+    )

@@ -1,0 +1,41 @@
+"""Moments, durations and counts in words, one way for the judge's sentences and for every report."""
+
+from __future__ import annotations
+
+from harness.clock import NS
+
+
+def at(t_ns: int | None, zero_ns: int) -> str:
+    """Return a moment relative to the zero of the timeline: "+1.2 s", "-0.4 s"; "?" for an unknown one."""
+    return "?" if t_ns is None else f"{round((t_ns - zero_ns) / NS, 1) + 0.0:+.1f} s"
+
+
+def lasting(length_ns: float) -> str:
+    """Return a duration with a fitting unit: "340 us", "12 ms", "1.25 s", "30 s", "3m05s"."""
+    if length_ns < 1_000_000:
+        return f"{length_ns / 1000:.0f} us"
+    if length_ns < NS:
+        return f"{length_ns / 1_000_000:.{1 if length_ns < 10_000_000 else 0}f} ms"
+    whole = round(length_ns / NS)
+    if whole >= 120:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if length_ns % NS == 0 or whole >= 60:
+        return f"{whole} s"
+    return f"{length_ns / NS:.{2 if length_ns < 10 * NS else 1}f} s"
+
+
+def count(number: int, noun: str = "", plural: str = "") -> str:
+    """Return a number with thousands set off, and its noun: "1 request", "3,412 requests"."""
+    return f"{number:,}{' ' if noun else ''}{noun if number == 1 or not noun else plural or noun + 's'}"
+
+
+def share(part: int, whole: int) -> str:
+    """Return a share in percent with as many digits as it takes to tell it from 0 and from 100."""
+    if not whole:
+        return "-"
+    percent = 100 * part / whole
+    if part and percent < 0.01:
+        return "<0.01 %"
+    if part < whole and percent > 99.99:
+        return ">99.99 %"
+    return f"{percent:.2f} %"

@@ -1,0 +1,122 @@
+"""What comes in the body of an API request, and what goes out: objects, patches, scales, reviews."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import yaml
+
+from harness.lab import patch
+from harness.lab.stamps import timestamp
+from harness.lab.status import bad_request, unsupported_media_type
+
+if TYPE_CHECKING:
+    from harness.lab.apihttp import Request
+    from harness.lab.resources import Resource
+    from harness.lab.store import Object
+
+_MERGE = "application/merge-patch+json"
+_STRATEGIC = "application/strategic-merge-patch+json"
+_JSON = "application/json-patch+json"
+
+
+def read_object(request: Request) -> Object:
+    """Parse a body that must be an object, JSON or YAML."""
+    kind = request.headers.get("content-type", "application/json")
+    if "protobuf" in kind:
+        raise unsupported_media_type(kind, ["application/json", "application/yaml"])
+    try:
+        value = yaml.safe_load(request.body) if "yaml" in kind else json.loads(request.body or b"{}")
+    except (ValueError, yaml.YAMLError) as error:
+        raise bad_request(f"the object provided is unrecognized: {error}") from error
+    if not isinstance(value, dict):
+        raise bad_request("the object provided is unrecognized (must be an object)")
+    return value
+
+
+def typed(item: Object, resource: Resource, namespace: str | None) -> Object:
+    """Check that a body is of the kind that its path says, and give it the path's namespace."""
+    item = {"apiVersion": resource.api_version, "kind": resource.kind, **item}
+    if (item["apiVersion"], item["kind"]) != (resource.api_version, resource.kind):
+        raise bad_request(
+            f"the API version in the data ({item['apiVersion']}, {item['kind']}) does not match "
+            f"the expected API version ({resource.api_version}, {resource.kind})"
+        )
+    metadata = item.get("metadata")
+    item["metadata"] = metadata = dict(metadata) if isinstance(metadata, dict) else {}
+    if namespace and metadata.setdefault("namespace", namespace) != namespace:
+        raise bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+    return item
+
+
+def patched(old: Object, request: Request) -> Object:
+    """Apply the patch in a body, of the kind that its content type says. Raises StatusError 400, 415 or 422."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip()
+    if kind not in {_MERGE, _STRATEGIC, _JSON}:
+        raise unsupported_media_type(kind, [_JSON, _MERGE, _STRATEGIC])
+    try:
+        value = json.loads(request.body)
+    except ValueError as error:
+        raise bad_request(f"error decoding patch: {error}") from error
+    if kind == _JSON:
+        if not isinstance(value, list) or not all(isinstance(operation, dict) for operation in value):
+            raise bad_request("a JSON patch is a list of operations")
+        return patch.json_patch(old, value)
+    if not isinstance(value, dict):
+        raise bad_request("a merge patch is an object")
+    try:
+        new: Object = patch.merge(old, value) if kind == _MERGE else patch.strategic(old, value)
+    except (AttributeError, TypeError) as error:
+        raise bad_request(f"the patch does not fit the object: {error}") from error
+    return new
+
+
+def dry_run(request: Request) -> bool:
+    """Tell whether a request is to change nothing."""
+    value = request.query.get("dryRun", "")
+    if value not in {"", "All"}:
+        raise bad_request(f'invalid dryRun value "{value}": must be All')
+    return value == "All"
+
+
+def scale_of(item: Object) -> Object:
+    """Show a workload as autoscaling/v1 Scale."""
+    kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    labels = (item["spec"].get("selector") or {}).get("matchLabels") or {}
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {key: item["metadata"][key] for key in kept if key in item["metadata"]},
+        "spec": {"replicas": item["spec"].get("replicas", 1)},
+        "status": {
+            "replicas": item.get("status", {}).get("replicas", 0),
+            "selector": ",".join(f"{key}={value}" for key, value in labels.items()),
+        },
+    }
+
+
+def scaled(old: Object, scale: Object) -> Object:
+    """Put a Scale's replicas into the workload it is of."""
+    replicas = (scale.get("spec") or {}).get("replicas", 0)
+    given = (scale.get("metadata") or {}).get("resourceVersion") or old["metadata"]["resourceVersion"]
+    return {
+        **old,
+        "metadata": {**old["metadata"], "resourceVersion": given},
+        "spec": {**old["spec"], "replicas": replicas},
+    }
+
+
+def review(resource: Resource, item: Object) -> Object:
+    """Answer a review: whoever reaches the lab may do all."""
+    item = typed(item, resource, None)
+    item["metadata"] = {"creationTimestamp": timestamp()}
+    if resource.kind == "SelfSubjectReview":
+        item["status"] = {
+            "userInfo": {"username": "zdtest-lab", "groups": ["system:masters", "system:authenticated"]}
+        }
+    else:
+        item["status"] = {"allowed": True, "reason": "the lab allows everything"}
+    return item

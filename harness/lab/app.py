@@ -1,0 +1,397 @@
+"""The sample app: one file, standard library only. It answers every request with 200 and its pod's name in X-Pod.
+
+The lab runs it as `python -m harness.lab.app`; a real cluster runs this very text out of a ConfigMap, as
+`python3 /app/app.py` in a plain Python image (3.11 or later). uvloop is used where it is installed.
+
+    STARTUP_DELAY  seconds before it listens (2)        WORK_MS     time a request takes, in ms (20)
+    WARMUP         seconds after that in which it       SLOW_EVERY  each Nth request takes SLOW_MS instead: the
+                   answers 503, all but /alive (0)      SLOW_MS     tail that every service has (0 = none)
+    ON_TERM        exit | drain | ignore (exit)         KEEPALIVE   seconds before it closes an idle connection (0 = never)
+    BIND_ADDRESS   (0.0.0.0)                            PORT        (8080); BIND_PORT overrides it
+    HOSTNAME       the name sent in X-Pod               LAB_LIFELINE=1  end when standard input ends; ignore SIGINT
+
+In the path, `?ms=N` overrides the time a request takes and `?bytes=N` asks for a body of N bytes. /alive and
+/healthz answer at once, whatever else goes on; /ready does too, and says 503 until the warm-up is over.
+
+On SIGTERM: `exit` ends the process at once, requests in flight are cut. `drain` stops listening, closes idle
+connections, answers what is in flight (Connection: close), then ends. `ignore` goes on until SIGKILL. The exit code is 0
+both times it ends by itself, not 143: process 1 of a container has no default action for SIGTERM, so whoever ends by it
+has a handler that chose to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HEAD_LIMIT = 64 * 1024
+HELD_LIMIT = 256 * 1024  # of pipelined bytes, before reading stops
+BLOCK = b"x" * 65536
+QUERY = re.compile(rb"[?&](ms|bytes)=(\d{1,15})(?=[&# ])")
+LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n")
+CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n")
+CONNECTION = re.compile(rb"\r\nconnection:([^\r]*)\r\n")
+CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;[^\r\n]*)?")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment asked for. Seconds, but for *_ms."""
+
+    name: str
+    address: str
+    port: int
+    startup: float
+    warmup: float
+    work_ms: float
+    slow_every: int
+    slow_ms: float
+    on_term: str
+    keepalive: float
+    lifeline: bool
+
+    @classmethod
+    def read(cls, env: Mapping[str, str]) -> Settings:
+        """Read the environment. Ends the process with a line on standard error when a value makes no sense."""
+
+        def number(key: str, default: float) -> float:
+            try:
+                value = float(env.get(key) or default)
+            except ValueError:
+                sys.exit(f"app: {key}={env[key]} is not a number")
+            return value if value >= 0 else sys.exit(f"app: {key}={env[key]} is negative")
+
+        on_term = env.get("ON_TERM") or "exit"
+        if on_term not in {"exit", "drain", "ignore"}:
+            sys.exit(f"app: ON_TERM={on_term} is none of exit, drain, ignore")
+        return cls(
+            name=env.get("HOSTNAME") or "?",
+            address=env.get("BIND_ADDRESS") or "0.0.0.0",
+            port=int(number("BIND_PORT", 0) or number("PORT", 8080)),
+            startup=number("STARTUP_DELAY", 2),
+            warmup=number("WARMUP", 0),
+            work_ms=number("WORK_MS", 20),
+            slow_every=int(number("SLOW_EVERY", 0)),
+            slow_ms=number("SLOW_MS", 0),
+            on_term=on_term,
+            keepalive=number("KEEPALIVE", 0),
+            lifeline=env.get("LAB_LIFELINE") == "1",
+        )
+
+
+class ChunkSkipper:
+    """Finds the end of a chunked request body and keeps none of it."""
+
+    def __init__(self) -> None:
+        self.done = False
+        self._payload = 0  # bytes of the chunk at hand still to come, its line end included
+        self._line = b""
+        self._trailer = False
+
+    def take(self, data: bytes) -> int:
+        """Return how many of these bytes belong to the body. ValueError: it is no chunked body."""
+        at = 0
+        while at < len(data) and not self.done:
+            if self._payload:
+                step = min(self._payload, len(data) - at)
+                self._payload -= step
+                at += step
+                continue
+            end = data.find(b"\n", at)
+            self._line += data[at : end + 1 or None]
+            at = end + 1 or len(data)
+            if end >= 0:
+                line, self._line = self._line.rstrip(b"\r\n"), b""
+                self._read_line(line)
+            elif len(self._line) > HEAD_LIMIT:
+                raise ValueError("endless line in a chunked body")
+        return at
+
+    def _read_line(self, line: bytes) -> None:
+        if self._trailer:
+            self.done = not line
+            return
+        size = CHUNK_SIZE.fullmatch(line)
+        if not size:
+            raise ValueError("not a chunk size")
+        length = int(size[1], 16)
+        self._payload = length + 2 if length else 0
+        self._trailer = not length
+
+
+class App:
+    """The whole process: what it was asked to be, and who is connected."""
+
+    def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
+        self.settings = settings
+        self.loop = loop
+        self.draining = False
+        self.warm_at = 0.0  # on the loop's clock
+        self.count = 0
+        self.connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+        common = f"Content-Type: text/plain\r\nX-Pod: {settings.name}\r\n".encode()
+        self.head_ok = b"HTTP/1.1 200 OK\r\n" + common
+        self.head_cold = b"HTTP/1.1 503 Service Unavailable\r\n" + common
+        self.usual = self.head_ok + b"Content-Length: 3\r\n\r\nok\n"
+
+    async def run(self) -> None:
+        """Start up slowly, listen, and go on until a signal ends the process."""
+        if self.settings.on_term == "drain":  # main() has seen to the others
+            self.loop.add_signal_handler(signal.SIGTERM, self._on_term)
+        await asyncio.sleep(self.settings.startup)
+        self._server = await self.loop.create_server(
+            lambda: Connection(self), self.settings.address, self.settings.port, backlog=8192
+        )
+        self.warm_at = self.loop.time() + self.settings.warmup
+        print(f"listening on {self.settings.address}:{self.settings.port}", flush=True)  # noqa: T201  a pod's log
+        await asyncio.Event().wait()
+
+    def _on_term(self) -> None:
+        self.draining = True
+        if self._server:
+            self._server.close()
+        for connection in tuple(self.connections):
+            connection.close_if_idle()
+        self.end_if_drained()
+
+    def end_if_drained(self) -> None:
+        """End the process when it was told to drain and nobody is connected any more."""
+        if self.draining and not self.connections:
+            os._exit(0)
+
+    def work_ms(self) -> float:
+        """How long the next request takes: as usual, or as long as the slow ones do."""
+        self.count += 1
+        if self.settings.slow_every and self.count % self.settings.slow_every == 0:
+            return self.settings.slow_ms
+        return self.settings.work_ms
+
+
+class Connection(asyncio.Protocol):
+    """One client. Requests on it are answered one after the other."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self.transport: asyncio.Transport
+        self._held = b""
+        self._busy = False  # a request was read and its answer is not yet handed over
+        self._body: ChunkSkipper | int = 0  # of the request being read: what is still to come
+        self._head = b""  # its head, "" between requests
+        self._answer: asyncio.TimerHandle | None = None
+        self._to_send = 0  # bytes of a large answer
+        self._close = False
+        self._paused = False  # writing: the client reads slowly
+        self._stalled = False  # reading: the client sends ahead
+        self._idle_since = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count it, and watch for it to fall idle."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.app.connections.add(self)
+        self._idle_since = self.app.loop.time()
+        if self.app.settings.keepalive:
+            self._check_idle()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
+        """Forget it: nobody waits for an answer here."""
+        if self._answer:
+            self._answer.cancel()
+        self.app.connections.discard(self)
+        self.app.end_if_drained()
+
+    def _check_idle(self) -> None:
+        if self.transport.is_closing():
+            return
+        left = self.app.settings.keepalive - (self.app.loop.time() - self._idle_since)
+        if left <= 0 and not self._busy and not self._head:
+            self.transport.close()
+            return
+        self.app.loop.call_later(
+            max(left, 0.001) if not self._busy else self.app.settings.keepalive, self._check_idle
+        )
+
+    def close_if_idle(self) -> None:
+        """Close the connection unless a request is being read or answered on it."""
+        if not self._busy and not self._head and not self._held:
+            self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on: the next head, the rest of a body, or bytes to keep for later."""
+        self._held = self._held + data if self._held else data
+        if not self._busy:
+            self._read()
+        elif len(self._held) > HELD_LIMIT and not self._stalled:
+            self._stalled = True
+            self.transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """Answer a request in flight even though its client sends no more; tell whether there is one."""
+        self._close = True
+        return self._busy
+
+    def _read(self) -> None:
+        try:
+            if not self._head and not self._read_head():
+                return
+            self._read_body()
+        except ValueError:
+            self.transport.write(
+                b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            )
+            self.transport.close()
+
+    def _read_head(self) -> bool:
+        end = self._held.find(b"\r\n\r\n")
+        if end < 0:
+            if len(self._held) > HEAD_LIMIT:
+                raise ValueError("head too long")
+            return False
+        head, self._held = self._held[: end + 2], self._held[end + 4 :]
+        line = head[: head.find(b"\r\n")].split(b" ")
+        if len(line) != 3 or line[2] not in {b"HTTP/1.1", b"HTTP/1.0"} or not line[0].isalpha():
+            raise ValueError("not a request line")
+        self._head = head
+        lower = head.lower()
+        token = CONNECTION.search(lower)
+        self._close = b"close" in token[1] if token else False
+        if line[2] == b"HTTP/1.0":
+            self._close = not (token and b"keep-alive" in token[1])
+        if CHUNKED.search(lower):
+            self._body = ChunkSkipper()
+        elif length := LENGTH.search(lower):
+            self._body = int(length[1])
+        else:
+            self._body = 0
+            if b"\r\ncontent-length:" in lower or b"\r\ntransfer-encoding:" in lower:
+                raise ValueError("a body we cannot find the end of")
+        if self._body and b"\r\nexpect: 100-continue\r\n" in lower:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return True
+
+    def _read_body(self) -> None:
+        body, data = self._body, self._held
+        if isinstance(body, ChunkSkipper):
+            self._held = data[body.take(data) :]
+            if not body.done:
+                return
+        elif body:
+            self._held = data[body:]
+            self._body = body - min(body, len(data))
+            if self._body:
+                return
+        self._work()
+
+    def _work(self) -> None:
+        self._busy = True
+        line = self._head[: self._head.find(b"\r\n")]
+        path = line.split(b" ")[1].partition(b"?")[0]
+        if path in {b"/alive", b"/healthz"}:
+            self._reply(self.app.head_ok, 3)
+            return
+        cold = self.app.loop.time() < self.app.warm_at
+        head = self.app.head_cold if cold else self.app.head_ok
+        if path == b"/ready" or cold:
+            self._reply(head, 3)
+            return
+        asked = {key: int(value) for key, value in QUERY.findall(line)} if b"?" in line else {}
+        delay = asked[b"ms"] if b"ms" in asked else self.app.work_ms()
+        self._answer = self.app.loop.call_later(delay / 1000, self._reply, head, asked.get(b"bytes", 3))
+
+    def _reply(self, head: bytes, length: int) -> None:
+        self._answer = None
+        close = self._close = self._close or self.app.draining
+        bare = self._head.startswith(b"HEAD ")
+        if length == 3 and not close and not bare and head is self.app.head_ok:
+            self.transport.write(self.app.usual)
+            self._finish()
+            return
+        extra = b"Connection: close\r\n" if close else b""
+        body = b"" if bare or length != 3 else b"ok\n"
+        self.transport.write(b"%b%bContent-Length: %d\r\n\r\n%b" % (head, extra, length, body))
+        self._to_send = 0 if bare or length == 3 else length
+        self._send()
+
+    def _send(self) -> None:
+        while self._to_send and not self._paused:
+            block = BLOCK[: self._to_send]
+            self._to_send -= len(block)
+            self.transport.write(block)
+        if not self._to_send:
+            self._finish()
+
+    def _finish(self) -> None:
+        self._busy = False
+        self._head = b""
+        self._idle_since = self.app.loop.time()
+        if self._close:
+            self.transport.close()
+            return
+        if self._stalled:
+            self._stalled = False
+            self.transport.resume_reading()
+        if self._held:  # from the loop, so that a thousand pipelined requests are no recursion
+            self.app.loop.call_soon(self._read_held)
+
+    def _read_held(self) -> None:
+        if not self._busy and not self.transport.is_closing():
+            self._read()
+
+    def pause_writing(self) -> None:
+        """Hold a large answer back: the client reads slowly."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """Send on."""
+        self._paused = False
+        if self._to_send:
+            self._send()
+
+
+def follow_lifeline() -> None:
+    """End the process when standard input ends: whoever started it is gone."""
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def end_at_once(_signum: int, _frame: object) -> None:
+    """Take SIGTERM as most programs without a handler of their own take it: everything in flight is cut."""
+    os._exit(0)
+
+
+def main() -> None:
+    """Run the app until a signal ends it."""
+    settings = Settings.read(os.environ)
+    if settings.lifeline:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        follow_lifeline()
+    # SIGTERM may come while it starts up: then there is nothing to drain.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if settings.on_term == "ignore" else end_at_once)
+    try:
+        import uvloop  # noqa: PLC0415  present in the lab, absent in a plain image
+
+        loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    except ImportError:
+        loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(App(settings, loop).run())
+    except OSError as error:
+        sys.exit(f"app: cannot listen on {settings.address}:{settings.port}: {error.strerror}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,253 @@
+"""The lab's L7 balancer, in a process of its own: `python -m harness.lab.balancer`.
+
+It speaks to its parent in lines of JSON. First on standard input, once:
+
+    {"profile": "alb"|"nginx", "tls": bool, "cert_file": path, "key_file": path, "listen": address, "port": 0 = any,
+     "connect_timeout_ns": n, "idle_timeout_ns": n, "lag_ns": n}
+
+It answers {"port": n} on standard output once it listens. Then, on standard input, at every change:
+
+    {"endpoints": [{"address": "127.0.0.1", "port": 8080, "pod": "web-1"}, ...]}
+
+Each change is applied `lag_ns` after it came, in order: the propagation lag between control plane and data plane. The end of
+standard input ends the process at once, with everything that is in flight.
+
+In front HTTP/1.1 or HTTPS with keep-alive; behind, a pool of kept-alive connections per target; round robin; no
+request is ever sent twice. What it answers when a target fails, and where that comes from: profiles.py. Targets that are no longer
+endpoints get no new request, but finish the ones they have (deregistration), however long they take.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import json
+import os
+import resource
+import signal
+import socket
+import ssl
+import sys
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+
+import uvloop
+
+from harness.lab.front import Front
+from harness.lab.profiles import PROFILES, pick
+from harness.lab.upstream import Target
+from harness.lab.wire import ResponseHead, parse_response
+
+if TYPE_CHECKING:
+    import asyncio
+
+NS = 1_000_000_000
+BACKLOG = 8192
+ACCEPTS = 64  # in a row before others get their turn
+HEADS_KEPT = 512  # heads that were read before: a pod sends the same one again and again
+_STATUSES = (400, 408, 502, 503, 504)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The first line that the parent writes."""
+
+    profile: str = "alb"
+    tls: bool = False
+    cert_file: str = ""
+    key_file: str = ""
+    listen: str = "127.0.0.1"
+    port: int = 0
+    connect_timeout_ns: int = 10 * NS
+    idle_timeout_ns: int = 60 * NS
+    lag_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a pod can be reached."""
+
+    address: str
+    port: int
+    pod: str = ""
+
+
+class Balancer:
+    """Targets, and the clients whose requests go to them in turn."""
+
+    def __init__(self, config: Config, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.config = config
+        self.profile = PROFILES[config.profile]
+        idle_ns = self.profile.client_idle_ns
+        self.client_idle_s = (config.idle_timeout_ns if idle_ns is None else idle_ns) / NS
+        self.pages = {status: self.profile.page(status) for status in _STATUSES}
+        self._targets: dict[Endpoint, Target] = {}
+        self._turns: list[Target] = []
+        self._turn = 0
+        self._heads: dict[bytes, ResponseHead] = {}
+        self._tails: dict[tuple[bool, bool], bytes] = {}
+        self._own_tails: dict[bool, bytes] = {}
+        self._last_due = 0.0
+        self._context: ssl.SSLContext | None = None
+        self._suffix = b"X-Forwarded-Proto: %b\r\n\r\n" % (b"https" if config.tls else b"http")
+        self._date()
+
+    # Targets
+
+    def change(self, endpoints: tuple[Endpoint, ...]) -> None:
+        """Take the endpoints of now, to be applied when the lag is over."""
+        if not self.config.lag_ns:
+            self.apply(endpoints)
+            return
+        self._last_due = max(self._last_due, self.loop.time() + self.config.lag_ns / NS)
+        self.loop.call_at(self._last_due, self.apply, endpoints)
+
+    def apply(self, endpoints: tuple[Endpoint, ...]) -> None:
+        """Send new requests to these and no others from now on."""
+        connect_s, idle_s = self.config.connect_timeout_ns / NS, self.config.idle_timeout_ns / NS
+        for gone in self._targets.keys() - set(endpoints):
+            self._targets.pop(gone).remove()
+        for new in endpoints:
+            if new not in self._targets:
+                self._targets[new] = Target(self.loop, new.address, new.port, new.pod, connect_s, idle_s)
+        self._turns = list(self._targets.values())
+
+    def pick(self) -> Target | None:
+        """Return whose turn it is, or None when there is nobody."""
+        if not self._turns:
+            return None
+        index, self._turn = pick(self._turn, len(self._turns))
+        return self._turns[index]
+
+    # What all answers share
+
+    def read_head(self, head: bytes) -> ResponseHead:
+        """Read the head of an answer to anything but HEAD."""
+        known = self._heads.get(head)
+        if known is None:
+            known = parse_response(head, drop=self.profile.drop)
+            if len(self._heads) >= HEADS_KEPT:
+                self._heads.clear()
+            self._heads[head] = known
+        return known
+
+    def tail(self, *, keep: bool, dated: bool) -> bytes:
+        """Return what a target's head still wants: Date unless it has one, Server where it was taken out, Connection, the end."""
+        return self._tails[keep, dated]
+
+    def own_tail(self, *, keep: bool) -> bytes:
+        """Return the end of a head of our own."""
+        return self._own_tails[keep]
+
+    def _date(self) -> None:
+        date = f"Date: {formatdate(usegmt=True)}\r\n".encode()
+        server = b"" if self.profile.passes_server else self.profile.server
+        for keep in (True, False):
+            end = b"Connection: keep-alive\r\n\r\n" if keep else b"Connection: close\r\n\r\n"
+            self._own_tails[keep] = date + end
+            for dated in (True, False):
+                self._tails[keep, dated] = server + (b"" if dated else date) + end
+        self.loop.call_later(1, self._date)
+
+    # Clients
+
+    def listen(self) -> int:
+        """Accept clients from now on; return the port. OSError and ssl.SSLError: the configuration is no good."""
+        config = self.config
+        if config.tls:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._context.load_cert_chain(config.cert_file, config.key_file)
+            self._context.set_alpn_protocols(["http/1.1"])
+        family = socket.AF_INET6 if ":" in config.listen else socket.AF_INET
+        listener = socket.create_server((config.listen, config.port), family=family, backlog=BACKLOG)
+        listener.setblocking(False)
+        self.loop.add_reader(listener, self._accept, listener)
+        return int(listener.getsockname()[1])
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(ACCEPTS):
+            try:
+                sock, peer = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in {errno.EMFILE, errno.ENFILE}:  # the listener stays readable: do not spin
+                    self.loop.remove_reader(listener)
+                    self.loop.call_later(0.1, self.loop.add_reader, listener, self._accept, listener)
+                return
+            self._welcome(sock, str(peer[0]))
+
+    def _welcome(self, sock: socket.socket, peer: str) -> None:
+        sock.setblocking(False)
+        if self._context:
+            try:  # the handshake happens when it is first read from
+                sock = self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+            except OSError:  # it has gone already
+                sock.close()
+                return
+        with contextlib.suppress(OSError):  # as above
+            Front(self, sock, b"X-Forwarded-For: %b\r\n%b" % (peer.encode(), self._suffix))
+
+
+class Parent:
+    """The lines that come on standard input."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._rest = b""
+        self._balancer: Balancer | None = None
+        os.set_blocking(0, False)
+        loop.add_reader(0, self._readable)
+
+    def _readable(self) -> None:
+        try:
+            data = os.read(0, 65536)
+        except BlockingIOError:
+            return
+        if not data:
+            os._exit(0)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            if line.strip():
+                self._take(json.loads(line))
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if self._balancer is None:
+            balancer = Balancer(Config(**message), self._loop)
+            try:
+                port = balancer.listen()
+            except OSError as error:  # an SSLError is one
+                line = f"balancer: cannot listen on {message.get('listen')}: {error}"
+                print(line, file=sys.stderr, flush=True)  # noqa: T201  the parent's log
+                os._exit(1)
+            gc.collect()
+            gc.freeze()
+            self._balancer = balancer
+            print(json.dumps({"port": port}), flush=True)  # noqa: T201  the parent reads it
+        else:
+            self._balancer.change(tuple(Endpoint(**endpoint) for endpoint in message["endpoints"]))
+
+
+def main() -> None:
+    """Run until the parent closes standard input."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    gc.set_threshold(50_000, 20, 50)
+    loop = uvloop.new_event_loop()
+    loop.set_exception_handler(_crash)
+    Parent(loop)
+    loop.run_forever()
+
+
+def _crash(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """End with the traceback: a mistake of ours must not pass for a target's."""
+    loop.default_exception_handler(context)
+    os._exit(70)
+
+
+if __name__ == "__main__":
+    main()

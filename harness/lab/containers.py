@@ -1,0 +1,294 @@
+"""One container of one pod: started, probed, stopped, started again, as a kubelet does it."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from harness.lab.actions import http_get, port_of, sleep_of
+from harness.lab.environment import MissingError
+from harness.lab.podstatus import ContainerState
+from harness.lab.probes import KINDS, Prober
+from harness.lab.process import Lifeline, Process
+from harness.lab.restarts import LEAST_GRACE_S, BackOff, Grace
+from harness.lab.stamps import timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+Object = dict[str, Any]
+
+
+class Host(Protocol):
+    """What a container needs of the pod it is in."""
+
+    pod: Object
+    ip: str
+
+    def environment(self, spec: Object) -> dict[str, str]:
+        """Return a container's variables. Raises MissingError."""
+
+    def where(self, port: int) -> tuple[str, int]:
+        """Return the address and port at which one of the pod's ports is really reached."""
+
+    def event(self, kind: str, reason: str, message: str, *, container: str) -> None:
+        """Record an event about a container."""
+
+    def changed(self) -> None:
+        """Learn that a container's state has changed."""
+
+    async def relisted(self) -> None:
+        """Wait until the kubelet looks at its containers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What every container runs, whatever its image: a Python module, its output into a folder."""
+
+    module: str
+    logs: Path
+    lifeline: Lifeline
+
+
+class Container:
+    """Runs one container until told to stop."""
+
+    def __init__(self, spec: Object, host: Host, program: Program, log: Path) -> None:
+        self.spec, self._host, self._program, self._log = spec, host, program, log
+        self.state = ContainerState(spec["name"], spec.get("image", ""))
+        self._process: Process | None = None
+        self._running: Object = {}
+        self._back_off = BackOff()
+        self._stopping = asyncio.Event()  # no start from here on
+        self._lock = asyncio.Lock()  # held while a process is being started
+        self._kill: asyncio.Task[None] | None = None
+        self._grace: Grace | None = None
+        self._seen = False  # whether the kubelet knows that the process runs
+        self._probers = [self._prober(kind) for kind in KINDS if isinstance(spec.get(kind), dict)]
+
+    # -- life
+
+    async def run(self) -> None:
+        """Start it, and start it again whenever it ends, until `stop`."""
+        while not self._stopping.is_set():
+            if not await self._start():
+                await self._pause(1.0)
+                continue
+            process = self._process
+            assert process is not None  # noqa: S101  _start said so
+            await self._host.relisted()  # a kubelet learns of its containers by looking, once a second
+            if process.code is None:
+                self._seen_running()
+                await process.exited
+                if not self._stopping.is_set():
+                    await self._host.relisted()
+            if self._stopping.is_set():
+                return  # the pod reports the end, when its sandbox is gone
+            if not await self._restart(process):
+                return
+
+    async def _start(self) -> bool:
+        try:
+            env = self._host.environment(self.spec)
+        except MissingError as error:
+            self._event("Warning", "Failed", f"Error: {error}")
+            self.state.state = {"waiting": {"reason": "CreateContainerConfigError", "message": str(error)}}
+            self._host.changed()
+            return False
+        async with self._lock:
+            if self._stopping.is_set():
+                return False
+            self._event(
+                "Normal", "Pulled", f'Container image "{self.state.image}" already present on machine'
+            )
+            self._event("Normal", "Created", f"Created container: {self.state.name}")
+            self._process = await Process.start(self._program.module, env, self._log, self._program.lifeline)
+            self.state.container_id = f"zdtest://{uuid.uuid4().hex}{uuid.uuid4().hex}"
+            self._running = {"running": {"startedAt": timestamp(datetime.now(UTC))}}
+            self._event("Normal", "Started", f"Started container {self.state.name}")
+        return True
+
+    def _seen_running(self) -> None:
+        self._seen = True
+        self.state.state = self._running
+        self.state.started = "startupProbe" not in self.spec
+        self.state.ready = self.state.started and "readinessProbe" not in self.spec
+        for prober in self._probers:
+            prober.restart()
+            prober.trigger()
+        self._host.changed()
+
+    def seen_ended(self) -> None:
+        """Take the end of the process into the state."""
+        process = self._process
+        self._seen = self.state.ready = self.state.started = False
+        if process is None or process.code is None:
+            return
+        self.state.state = {
+            "terminated": {
+                "exitCode": process.code,
+                "reason": "Error" if process.code else "Completed",
+                "startedAt": self._running["running"]["startedAt"],
+                "finishedAt": timestamp(process.ended),
+                "containerID": self.state.container_id,
+            }
+        }
+
+    async def _restart(self, process: Process) -> bool:
+        """Report an end, wait as long as the back-off wants; tell whether it shall start again."""
+        self.seen_ended()
+        self._host.changed()
+        policy = self._host.pod["spec"]["restartPolicy"]
+        if policy == "Never" or (policy == "OnFailure" and process.code == 0):
+            return False
+        loop = asyncio.get_running_loop()
+        wait_s = self._back_off.wait_s(process.ended_at, loop.time())
+        self.state.last = self.state.state
+        if wait_s > 0:
+            metadata = self._host.pod["metadata"]
+            name = f"{metadata['name']}_{metadata['namespace']}({metadata['uid']})"
+            text = f"Back-off restarting failed container {self.state.name} in pod {name}"
+            self._event("Warning", "BackOff", text)
+            waiting = {
+                "reason": "CrashLoopBackOff",
+                "message": f"back-off restarting failed container={self.state.name} pod={name}",
+            }
+            self.state.state = {"waiting": waiting}
+            self._host.changed()
+            await self._pause(wait_s)
+        self._back_off.started(loop.time())
+        self.state.restarts += 1
+        return True
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+    # -- probes
+
+    def probing(self) -> list[Callable[[], Any]]:
+        """Return the probes' loops, to be run beside `run`."""
+        return [prober.run for prober in self._probers]
+
+    def _prober(self, kind: str) -> Prober:
+        return Prober(
+            kind,
+            self.spec,
+            self._host.where,
+            due=lambda: self._due(kind),
+            verdict=lambda good: self._verdict(kind, good=good),
+            failed=lambda text: self._event("Warning", "Unhealthy", text),
+        )
+
+    def _due(self, kind: str) -> bool:
+        """Tell whether a probe shall run now. Readiness goes on to the end; the others stop when the end begins."""
+        if not self._seen or self._process is None or self._process.code is not None:
+            return False
+        if kind != "readinessProbe" and (self._stopping.is_set() or self._kill is not None):
+            return False
+        age = asyncio.get_running_loop().time() - self._process.begun_at
+        if age < self.spec[kind].get("initialDelaySeconds", 0):
+            return False
+        return self.state.started != (kind == "startupProbe")
+
+    def _verdict(self, kind: str, *, good: bool) -> None:
+        if not self._seen:
+            return
+        if kind == "readinessProbe":
+            self.state.ready = good
+        elif not good:
+            self._fail(kind)
+        elif kind == "startupProbe":
+            self.state.started = True
+            self.state.ready = "readinessProbe" not in self.spec
+            for prober in self._probers:
+                prober.trigger()
+        self._host.changed()
+
+    def _fail(self, kind: str) -> None:
+        """Kill the container, as a failed liveness or startup probe demands; `run` starts it again."""
+        own = self.spec[kind].get("terminationGracePeriodSeconds")
+        grace_s = self._host.pod["spec"]["terminationGracePeriodSeconds"] if own is None else own
+        text = f"Container {self.state.name} failed {KINDS[kind].lower()} probe, will be restarted"
+        self._begin_kill(Grace(grace_s), text)
+
+    # -- the end
+
+    def kill(self) -> asyncio.Task[int] | None:
+        """Send SIGKILL, whatever else goes on; return what is done when the process has ended."""
+        if self._process is None:
+            return None
+        self._process.kill()
+        return self._process.exited
+
+    async def stop(self, grace: Grace, message: str) -> None:
+        """End it for good within a grace period; return when its process is gone."""
+        self._stopping.set()
+        async with self._lock:
+            pass  # a start under way is over now
+        if self._kill is not None and self._grace is not None:
+            self._grace.end_by(grace.end)
+        else:
+            self._begin_kill(grace, message)
+        if self._kill is not None:
+            await self._kill
+
+    def _begin_kill(self, grace: Grace, message: str) -> None:
+        if self._kill is not None or self._process is None or self._process.code is not None:
+            return
+        self._grace = grace
+        self._event("Normal", "Killing", message)
+
+        async def kill(process: Process) -> None:
+            try:
+                await self._terminate(process, grace)
+            finally:
+                self._kill = None
+
+        self._kill = asyncio.create_task(kill(self._process))
+
+    async def _terminate(self, process: Process, grace: Grace) -> None:
+        """Run preStop, SIGTERM, SIGKILL. The hook's time is taken off the grace period; 2 s are left in any case."""
+        loop = asyncio.get_running_loop()
+        action = (self.spec.get("lifecycle") or {}).get("preStop")
+        hook = (
+            asyncio.create_task(self._hook(action)) if isinstance(action, dict) and grace.left > 0 else None
+        )
+        try:
+            if hook is not None:
+                await grace.wait(hook, process.exited)
+            process.terminate()
+            if not await grace.wait(process.exited, least_until=loop.time() + LEAST_GRACE_S):
+                process.kill()
+            await process.exited
+        finally:
+            if hook is not None and not hook.done():  # it ran inside the container, so it died with it
+                hook.cancel()
+                self._event("Warning", "FailedPreStopHook", "PreStopHook failed")
+
+    async def _hook(self, action: Object) -> None:
+        """Run a preStop hook to its end. What is not modelled (listed at the start) ends at once."""
+        seconds = sleep_of(action)
+        if seconds is not None:
+            await asyncio.sleep(seconds)
+        elif "httpGet" in action:
+            get = action["httpGet"]
+            try:
+                address, port = self._host.where(port_of(self.spec, get["port"]))
+            except ValueError:
+                self._event("Warning", "FailedPreStopHook", "PreStopHook failed")
+                return
+            url = f"{get.get('scheme', 'HTTP').lower()}://{address}:{get['port']}{get.get('path', '/')}"
+            good, _ = await http_get(url, address, port, get, 600.0)
+            if not good:
+                self._event("Warning", "FailedPreStopHook", "PreStopHook failed")
+
+    def _event(self, kind: str, reason: str, message: str) -> None:
+        self._host.event(kind, reason, message, container=self.state.name)

@@ -1,0 +1,91 @@
+"""The balancer's process, started and told at once of every change of its Service's ready endpoints."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import HarnessError
+from harness.lab.endpoints import ready_addresses, slices_for
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from harness.lab.store import Store
+    from harness.model import LabPlan
+
+
+@dataclass(slots=True)
+class Balancer:
+    """A balancer that listens. `ended` is done when its process is."""
+
+    port: int
+    process: asyncio.subprocess.Process
+    ended: asyncio.Task[bytes]
+
+    def send(self, endpoints: list[dict[str, Any]]) -> None:
+        """Tell it where it may send from now on; its own lag comes on top."""
+        if self.process.stdin is not None and not self.process.stdin.is_closing():
+            self.process.stdin.write(json.dumps({"endpoints": endpoints}).encode() + b"\n")
+
+    async def follow(self, store: Store, namespace: str, service: str) -> None:
+        """Send every change of the Service's ready endpoints, until cancelled."""
+        sent: list[dict[str, Any]] | None = None
+        with store.subscribe(frozenset({"EndpointSlice"})) as changes:
+            while True:
+                now = ready_addresses(slices_for(store, namespace, service))
+                if now != sent:
+                    self.send(now)
+                    sent = now
+                await changes.next()
+
+
+@asynccontextmanager
+async def balancer(plan: LabPlan, cert_file: str, key_file: str, log: Path) -> AsyncIterator[Balancer]:
+    """Run a balancer. Raises HarnessError when it does not come up; it ends when its standard input does."""
+    config = {
+        "profile": plan.profile,
+        "tls": plan.tls,
+        "cert_file": cert_file,
+        "key_file": key_file,
+        "listen": "127.0.0.1",
+        "port": 0,
+        "connect_timeout_ns": plan.connect_timeout_ns,
+        "idle_timeout_ns": plan.idle_timeout_ns,
+        "lag_ns": plan.lag_ns,
+    }
+    with log.open("ab") as errors:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "harness.lab.balancer",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        )
+    assert process.stdin is not None  # noqa: S101  both were asked for
+    assert process.stdout is not None  # noqa: S101
+    try:
+        process.stdin.write(json.dumps(config).encode() + b"\n")
+        line = await process.stdout.readline()
+        try:
+            port = int(json.loads(line)["port"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise HarnessError(f"the lab's balancer did not start: see {log}") from error
+        yield Balancer(port, process, asyncio.create_task(process.stdout.read()))
+    finally:
+        process.stdin.close()
+        try:
+            async with asyncio.timeout(3):
+                await process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()

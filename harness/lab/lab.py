@@ -1,0 +1,102 @@
+"""A lab for the length of an `async with`: one child process that starts all the others, and ends them.
+
+The child's standard input is its lifeline: when it closes, be it by our leaving, by Ctrl-C or by a kill -9 of
+this process, the lab ends with everything it started.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from harness.errors import HarnessError, UsageError
+from harness.lab import manifests
+from harness.lab.process import PACKAGE
+from harness.model import LabEndpoint, LabPlan
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from anyio.abc import Process
+
+STOP_S = 10.0  # how long the lab may take to end before it is killed
+
+
+@asynccontextmanager
+async def running(plan: LabPlan, directory: Path) -> AsyncIterator[LabEndpoint]:
+    """Run a lab; it is up when every Deployment of the manifests is available and the balancer answers.
+
+    `directory` gets its kubeconfig, lab.json (the endpoint, and what of the manifests is not modelled), lab.log,
+    balancer.log and pods/<name>.log. Raises UsageError for manifests that it cannot run or whose pods do not
+    become available; HarnessError when the lab itself fails, or ended while it was in use.
+    """
+    manifests.load(plan.manifests)  # refuse what is refused before anything is started
+    files = tuple(str(Path(file).absolute()) for file in plan.manifests)  # noqa: ASYNC240
+    plan = dataclasses.replace(plan, manifests=files)
+    directory = directory.absolute()  # noqa: ASYNC240  once, before anything runs
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lab.log").open("ab") as log:
+        process = await anyio.open_process(
+            [sys.executable, "-m", "harness.lab", str(directory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            # Not from the working folder: a user may well have a folder called harness.
+            cwd=directory,
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([PACKAGE, *filter(None, [os.environ.get("PYTHONPATH")])]),
+            },
+            start_new_session=True,
+        )
+    try:
+        answer = await _started(process, plan, directory)
+        yield LabEndpoint(**answer)
+        if process.returncode is not None:
+            raise HarnessError(
+                f"the lab ended by itself (exit code {process.returncode}): see {directory / 'lab.log'}"
+            )
+    finally:
+        with anyio.CancelScope(shield=True):
+            await _end(process)
+
+
+async def _started(process: Process, plan: LabPlan, directory: Path) -> dict[str, Any]:
+    """Hand over the plan and wait for the one line that says how it went."""
+    assert process.stdin is not None  # noqa: S101  both were asked for
+    assert process.stdout is not None  # noqa: S101
+    line = b""
+    try:
+        await process.stdin.send(json.dumps(dataclasses.asdict(plan)).encode() + b"\n")
+        while not line.endswith(b"\n"):
+            line += await process.stdout.receive()
+    except (anyio.EndOfStream, anyio.BrokenResourceError) as error:
+        raise HarnessError(f"the lab did not start: see {directory / 'lab.log'}") from error
+    answer: dict[str, Any] = json.loads(line)
+    if "error" in answer:
+        raise UsageError(answer["error"])
+    endpoint: dict[str, Any] = {
+        field.name: answer["ready"][field.name]
+        for field in dataclasses.fields(LabEndpoint)
+        if field.name in answer["ready"]
+    }
+    return endpoint
+
+
+async def _end(process: Process) -> None:
+    if process.stdin is not None:
+        await process.stdin.aclose()
+    with anyio.move_on_after(STOP_S):
+        await process.wait()
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
+    await process.aclose()

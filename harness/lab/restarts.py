@@ -1,0 +1,68 @@
+"""When a kubelet starts a container again: at once, then after 10 s, 20 s … 5 min. And how long an ending may take."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+INITIAL_S = 10.0
+MAX_S = 300.0
+LEAST_GRACE_S = 2.0  # whatever the grace period is, this much is left between SIGTERM and SIGKILL
+
+
+class BackOff:
+    """One container's restart back-off, forgotten after twice the maximum without a crash."""
+
+    def __init__(self) -> None:
+        self._wait_s = 0.0
+        self._at = float("-inf")
+
+    def wait_s(self, finished: float, now: float) -> float:
+        """Return how many seconds of waiting are left at `now` after an end at `finished`."""
+        if now - self._at > 2 * MAX_S:
+            self._wait_s = 0.0
+        return max(0.0, finished + self._wait_s - now)
+
+    def started(self, now: float) -> None:
+        """Note that the container was started again."""
+        self._wait_s = min(MAX_S, self._wait_s * 2) if self._wait_s else INITIAL_S
+        self._at = now
+
+
+class Grace:
+    """What is left of a grace period. A second deletion may shorten it while somebody waits."""
+
+    def __init__(self, seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._begun = self._loop.time()
+        self.end = self._begun + seconds
+        self._changed = asyncio.Event()
+
+    def shorten(self, seconds: float) -> None:
+        """Let it end `seconds` after it began, if that is earlier."""
+        self.end_by(self._begun + seconds)
+
+    def end_by(self, moment: float) -> None:
+        """Let it end at a moment on the event loop's clock, if that is earlier."""
+        if moment < self.end:
+            self.end = moment
+            self._changed.set()
+
+    @property
+    def left(self) -> float:
+        """Seconds left, 0 at least."""
+        return max(0.0, self.end - self._loop.time())
+
+    async def wait(self, *tasks: asyncio.Task[Any], least_until: float = 0.0) -> bool:
+        """Wait until one of the tasks is done (True) or the period is over, `least_until` at the earliest (False)."""
+        while not any(task.done() for task in tasks):
+            left = max(self.end, least_until) - self._loop.time()
+            if left <= 0:
+                return False
+            self._changed.clear()
+            changed = asyncio.create_task(self._changed.wait())
+            try:
+                await asyncio.wait({*tasks, changed}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                changed.cancel()
+        return True

@@ -1,0 +1,15 @@
+"""Kubernetes' times as text."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def timestamp(when: datetime | None = None) -> str:
+    """Write a moment as metav1.Time: UTC, whole seconds (cut, not rounded)."""
+    return (when or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_timestamp(text: str) -> datetime:
+    """Read a metav1.Time or metav1.MicroTime."""
+    return datetime.fromisoformat(text)

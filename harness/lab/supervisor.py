@@ -1,0 +1,218 @@
+"""Starts the parts of a lab, waits until they work, and ends them all."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import trustme
+import yaml
+
+from harness.errors import HarnessError
+from harness.lab import manifests
+from harness.lab.actions import http_get
+from harness.lab.addresses import Addresses
+from harness.lab.apiserver import ApiServer
+from harness.lab.conditions import condition
+from harness.lab.containers import Program
+from harness.lab.controllers import controllers
+from harness.lab.feed import Balancer, balancer
+from harness.lab.kubelet import Kubelet
+from harness.lab.process import Lifeline
+from harness.lab.recorder import NODE, Recorder
+from harness.lab.resources import VERSION
+from harness.lab.stamps import timestamp
+from harness.lab.store import Object, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from harness.model import LabPlan
+
+CONTEXT = "zdtest-lab"
+APP = "harness.lab.app"
+ANSWER_S = 30.0  # how long the balancer may go on answering 502, 503 or 504 once the pods are available
+
+_log = logging.getLogger("lab")
+
+
+async def supervise(plan: LabPlan, directory: Path, answer: Callable[[dict[str, object]], None]) -> None:
+    """Run a lab until standard input ends or SIGTERM comes. Raises HarnessError when it does not come up."""
+    loaded = manifests.load(plan.manifests)
+    for note in loaded.notes:
+        _log.info("%s", note)
+    logs = directory / "pods"
+    logs.mkdir(parents=True, exist_ok=True)
+    cert, key, ca = _certificates(directory) if plan.tls else ("", "", "")
+    store, told = Store(), await _told()
+    recorder, addresses, lifeline = Recorder(store), Addresses(), Lifeline()
+    kubelet = Kubelet(store, recorder, addresses, Program(APP, logs, lifeline))
+    loops = [loop.run() for loop in controllers(store, recorder, addresses.mapped)]
+    parts: set[asyncio.Task[Any]] = {asyncio.create_task(loop) for loop in (kubelet.run(), *loops)}
+    try:
+        async with ApiServer(store, logs) as api:
+            kubeconfig = _kubeconfig(directory, api.url, loaded.namespace)
+            _populate(store, loaded.items, addresses.node)
+            async with balancer(plan, cert, key, directory / "balancer.log") as front:
+                parts.add(asyncio.create_task(front.follow(store, loaded.namespace, loaded.service)))
+                begun = asyncio.create_task(_begun(store, plan, front.port))
+                parts.add(begun)
+                await _first(begun, told, front, parts)
+                if begun.done():
+                    parts.discard(begun)
+                    ready = {
+                        "url": f"{'https' if plan.tls else 'http'}://127.0.0.1:{front.port}/",
+                        "ca_file": ca or None,
+                        "kubeconfig": kubeconfig,
+                        "context": CONTEXT,
+                        "namespace": loaded.namespace,
+                        "pid": os.getpid(),
+                        "notes": [*loaded.notes, *begun.result()],
+                    }
+                    (directory / "lab.json").write_text(json.dumps(ready, indent=1) + "\n", encoding="utf-8")
+                    answer({"ready": ready})
+                    _log.info("up: %s", ready["url"])
+                    await _first(told, told, front, parts)
+    finally:
+        await kubelet.end()
+        lifeline.close()
+        for part in parts:
+            part.cancel()
+        await asyncio.gather(*parts, return_exceptions=True)
+        addresses.close()
+    _log.info("ended")
+
+
+async def _first(
+    wanted: asyncio.Task[Any], told: asyncio.Task[None], front: Balancer, parts: set[asyncio.Task[Any]]
+) -> None:
+    """Wait for what is wanted, or for the word to stop. Raises when a part of the lab fails instead."""
+    done, _ = await asyncio.wait({wanted, told, front.ended, *parts}, return_when=asyncio.FIRST_COMPLETED)
+    if told in done:
+        return
+    if front.ended in done:
+        raise HarnessError("the lab's balancer ended by itself: see balancer.log in the lab's folder")
+    for part in done:
+        part.result()  # what failed in there is raised here
+
+
+async def _told() -> asyncio.Task[None]:
+    """Return a task that is done when standard input ends or SIGTERM comes."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
+
+    async def drained() -> None:
+        while await reader.read(65536):
+            pass
+        stop.set()
+
+    async def told() -> None:
+        reading = asyncio.create_task(drained())
+        await stop.wait()
+        reading.cancel()
+
+    return asyncio.create_task(told())
+
+
+def _certificates(directory: Path) -> tuple[str, str, str]:
+    """Make an authority and a certificate for the balancer; return the files: certificate, key, authority."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost", "127.0.0.1")
+    cert, key, ca = directory / "cert.pem", directory / "key.pem", directory / "ca.pem"
+    key.touch(mode=0o600)
+    issued.private_key_pem.write_to_path(str(key))
+    for n, blob in enumerate(issued.cert_chain_pems):
+        blob.write_to_path(str(cert), append=n > 0)
+    authority.cert_pem.write_to_path(str(ca))
+    return str(cert), str(key), str(ca)
+
+
+def _kubeconfig(directory: Path, server: str, namespace: str) -> str:
+    path = directory / "kubeconfig"
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": CONTEXT, "cluster": {"server": server}}],
+        "users": [{"name": CONTEXT, "user": {}}],
+        "contexts": [
+            {"name": CONTEXT, "context": {"cluster": CONTEXT, "user": CONTEXT, "namespace": namespace}}
+        ],
+        "current-context": CONTEXT,
+    }
+    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    return str(path)
+
+
+def _populate(store: Store, items: tuple[Object, ...], node_address: str) -> None:
+    """Create the node, the namespaces and the manifests' objects."""
+    spaces = {item["metadata"].get("namespace", "default") for item in items if item["kind"] != "Namespace"}
+    own = {item["metadata"]["name"] for item in items if item["kind"] == "Namespace"}
+    for name in sorted({"default", *spaces} - own):
+        store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "lastTransitionTime": timestamp()}
+    store.create(
+        {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": NODE, "labels": {"kubernetes.io/hostname": NODE}},
+            "spec": {},
+            "status": {
+                "conditions": [ready],
+                "addresses": [{"type": "InternalIP", "address": node_address}],
+                "nodeInfo": {"kubeletVersion": VERSION["gitVersion"]},
+            },
+        }
+    )
+    for item in items:
+        store.create(item)
+
+
+async def _begun(store: Store, plan: LabPlan, port: int) -> list[str]:
+    """Wait until every Deployment is available and the balancer answers; return remarks. Raises HarnessError."""
+    remarks: list[str] = []
+    with store.subscribe(frozenset({"Deployment"})) as changes:
+        while waiting := [d for d in store.list("Deployment") if not _available(d)]:
+            for deployment in waiting:
+                progress = condition(deployment["status"], "Progressing")
+                if progress is not None and progress["reason"] == "ProgressDeadlineExceeded":
+                    raise HarnessError(_why_not(store, deployment))
+            await changes.next()
+    action = {"scheme": "HTTPS" if plan.tls else "HTTP", "path": "/"}
+    until = asyncio.get_running_loop().time() + ANSWER_S
+    while asyncio.get_running_loop().time() < until:
+        good, said = await http_get("balancer", "127.0.0.1", port, action, plan.idle_timeout_ns / 1e9)
+        if good or ("statuscode" in said and said[-3:] not in {"502", "503", "504"}):
+            return remarks
+        await asyncio.sleep(0.05)
+    remarks.append(f"the pods are available, but the balancer does not get an answer from them: {said}")
+    return remarks
+
+
+def _available(deployment: Object) -> bool:
+    status, spec = deployment["status"], deployment["spec"]
+    if spec.get("paused"):
+        return True  # it never will start a pod
+    current = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
+    counts = (status.get("updatedReplicas", 0), status.get("availableReplicas", 0))
+    return bool(current and counts == (spec["replicas"], spec["replicas"]))
+
+
+def _why_not(store: Store, deployment: Object) -> str:
+    """Say why a Deployment did not come up: the last warning about one of its pods."""
+    name, space = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
+    warnings = [
+        e
+        for e in store.list("Event", space)
+        if e["type"] == "Warning" and e["involvedObject"]["name"].startswith(f"{name}-")
+    ]
+    last = max(warnings, key=lambda event: int(event["metadata"]["resourceVersion"]), default=None)
+    said = f": {last['reason']}: {last['message']}" if last else ""
+    return f"Deployment {name} did not become available within its progressDeadlineSeconds{said}"

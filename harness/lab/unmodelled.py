@@ -1,0 +1,173 @@
+"""Which fields of a manifest the lab does not act on though they would matter on a real cluster. Pure.
+
+What a container runs (image, command, volumes) is replaced by the sample app, by design, and not listed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.lab.actions import sleep_of
+
+Object = dict[str, Any]
+
+_DEPLOYMENT = {
+    "replicas",
+    "selector",
+    "template",
+    "strategy",
+    "minReadySeconds",
+    "revisionHistoryLimit",
+    "progressDeadlineSeconds",
+    "paused",
+}
+_REPLICA_SET = {"replicas", "selector", "template", "minReadySeconds"}
+_SERVICE = {
+    "selector",
+    "ports",
+    "type",
+    "clusterIP",
+    "clusterIPs",
+    "publishNotReadyAddresses",
+    "ipFamilies",
+    "ipFamilyPolicy",
+    "internalTrafficPolicy",
+    "sessionAffinity",
+    "externalTrafficPolicy",
+    "allocateLoadBalancerNodePorts",
+    "loadBalancerClass",
+}
+_POD = {
+    "containers",
+    "terminationGracePeriodSeconds",
+    "restartPolicy",
+    "nodeName",
+    # no consequence for processes on one host
+    "volumes",
+    "serviceAccountName",
+    "serviceAccount",
+    "automountServiceAccountToken",
+    "imagePullSecrets",
+    "securityContext",
+    "dnsPolicy",
+    "schedulerName",
+    "enableServiceLinks",
+    "tolerations",
+    "nodeSelector",
+    "shareProcessNamespace",
+    "priorityClassName",
+    "runtimeClassName",
+    "os",
+}
+_CONTAINER = {
+    "name",
+    "ports",
+    "env",
+    "envFrom",
+    "readinessProbe",
+    "livenessProbe",
+    "startupProbe",
+    "lifecycle",
+    # of the image that is not run
+    "image",
+    "imagePullPolicy",
+    "command",
+    "args",
+    "workingDir",
+    "volumeMounts",
+    "volumeDevices",
+    "securityContext",
+    "resources",
+    "terminationMessagePath",
+    "terminationMessagePolicy",
+    "stdin",
+    "tty",
+}
+_WHY = {
+    "initContainers": "taken as done",
+    "readinessGates": "taken as met",
+    "affinity": "the lab is one node",
+    "topologySpreadConstraints": "the lab is one node",
+    "hostNetwork": "every pod has an address of its own",
+    "activeDeadlineSeconds": "",
+}
+
+
+def unmodelled(item: Object) -> list[str]:
+    """List what of one object is not modelled, a line each: the path, and what happens instead."""
+    kind, spec = item["kind"], item.get("spec") or {}
+    name = f"{kind} {item['metadata'].get('name', '')}"
+    if kind in {"Ingress", "PodDisruptionBudget"}:
+        return [f"{name}: stored, without effect"]
+    found: list[str] = []
+    if kind == "Deployment":
+        found = _beyond(spec, _DEPLOYMENT, "spec") + _pod(
+            (spec.get("template") or {}).get("spec") or {}, "spec.template.spec"
+        )
+    elif kind == "ReplicaSet":
+        found = _beyond(spec, _REPLICA_SET, "spec") + _pod(
+            (spec.get("template") or {}).get("spec") or {}, "spec.template.spec"
+        )
+    elif kind == "Pod":
+        found = _pod(spec, "spec")
+    elif kind == "Service":
+        found = _beyond(spec, _SERVICE, "spec") + _service(spec)
+    return [f"{name}: {line}" for line in found]
+
+
+def _beyond(item: Object, known: set[str], path: str) -> list[str]:
+    lines = []
+    for key in item:
+        if key not in known:
+            why = _WHY.get(key, "")
+            lines.append(f"{path}.{key}" + (f" ({why})" if why else ""))
+    return lines
+
+
+def _service(spec: Object) -> list[str]:
+    lines = []
+    for key, harmless in (
+        ("sessionAffinity", "None"),
+        ("internalTrafficPolicy", "Cluster"),
+        ("externalTrafficPolicy", "Cluster"),
+    ):
+        if spec.get(key) not in {None, harmless}:
+            lines.append(f"spec.{key}: {spec[key]} (acts as {harmless})")
+    if len(spec.get("ports") or ()) > 1:
+        lines.append("spec.ports[1:] (the balancer serves the first port only)")
+    return lines
+
+
+def _pod(spec: Object, path: str) -> list[str]:
+    lines = _beyond(spec, _POD, path)
+    for n, container in enumerate(spec.get("containers") or ()):
+        lines += _container(container, f"{path}.containers[{n}]")
+    return lines
+
+
+def _container(container: Object, path: str) -> list[str]:
+    lines = _beyond(container, _CONTAINER, path)
+    if (container.get("resources") or {}).get("limits"):
+        lines.append(f"{path}.resources.limits (no limit is enforced)")
+    for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
+        for action in ("exec", "grpc"):
+            if action in (container.get(probe) or {}):
+                lines.append(f"{path}.{probe}.{action} (taken to succeed)")
+        if "host" in ((container.get(probe) or {}).get("httpGet") or {}):
+            lines.append(f"{path}.{probe}.httpGet.host (the pod is probed)")
+    lifecycle = container.get("lifecycle") or {}
+    for key in lifecycle:
+        if key == "preStop":
+            lines += _pre_stop(lifecycle[key] or {}, f"{path}.lifecycle.preStop")
+        else:
+            lines.append(f"{path}.lifecycle.{key}")
+    for n, entry in enumerate(container.get("env") or ()):
+        if "resourceFieldRef" in (entry.get("valueFrom") or {}):
+            lines.append(f"{path}.env[{n}].valueFrom.resourceFieldRef (left unset)")
+    return lines
+
+
+def _pre_stop(action: Object, path: str) -> list[str]:
+    if "exec" in action and sleep_of(action) is None:
+        return [f"{path}.exec (only sleep is: this hook ends at once)"]
+    return [f"{path}.tcpSocket (does nothing, as in Kubernetes)"] if "tcpSocket" in action else []

@@ -1,0 +1,274 @@
+"""Pure: HTTP/1 heads and bodies as bytes, for a proxy that forwards both nearly untouched.
+
+A head is parsed once, its hop-by-hop fields (RFC 9110 section 7.6.1) are taken out, and what is left is sent on
+byte for byte. Bodies are only measured: where do they end? Everything here raises Malformed for what is no HTTP/1.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+HEAD_LIMIT = 64 * 1024  # an ALB's limit for a whole head; nginx has 32k by default
+HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade"})
+
+_NOT_PLAIN = re.compile(  # of a head in lower case: a field to take out, a body, or a folded line
+    rb"\r\n(?:connection|keep-alive|proxy-connection|te|upgrade|content-length|transfer-encoding)[ \t]*:|\r\n[ \t]"
+)
+_REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [^\x00-\x20\x7f]+ HTTP/1\.[01]")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [^\r\n]*)?")
+_CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;[^\r\n]*)?")
+
+
+class Malformed(ValueError):  # noqa: N818  reads as what it says: raise Malformed
+    """These bytes are no HTTP/1 message."""
+
+
+class Framing(Enum):
+    """How the end of a body is told."""
+
+    NONE = "none"
+    LENGTH = "length"
+    CHUNKED = "chunked"
+    CLOSE = "close"  # by the end of the connection
+
+
+class RequestHead(NamedTuple):
+    """A client's request: `forward` is the head as it goes on, each line with its end, without the empty line."""
+
+    forward: bytes
+    bare: bool  # HEAD: its answer has no body
+    http10: bool
+    keep: bool  # the client wants to go on with this connection
+    frame: tuple[Framing, int] | None  # of its body
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """A target's response: `forward` as for a request, but without a Connection field, which the client's side adds."""
+
+    forward: bytes
+    status: int
+    keep: bool  # the target will go on with its connection
+    framing: Framing
+    length: int
+    dated: bool  # `forward` has a Date
+    known_length: int  # of the body, -1 when only its end will tell
+
+
+def parse_request(head: bytes) -> RequestHead:
+    """Read a request head: all up to and with the line end before the empty line."""
+    line, _, _ = head.partition(b"\r\n")
+    if not _REQUEST_LINE.fullmatch(line):
+        raise Malformed("not a request line")
+    bare = line.startswith(b"HEAD ")
+    lower = head.lower()
+    if line.endswith(b"1") and not _NOT_PLAIN.search(lower):  # nearly all: nothing to take out, no body
+        if b"\r\nhost:" not in lower:
+            raise Malformed("no Host")
+        return RequestHead(head, bare=bare, http10=False, keep=True, frame=None)
+    fields = _fields(head)
+    tokens = _connection(fields)
+    http10 = line.endswith(b"0")
+    framing, length = _framing(fields)
+    if framing is Framing.CLOSE:  # no request ends with its connection
+        raise Malformed("a transfer coding that is not chunked")
+    kept = [raw for name, _, raw in fields if name not in HOP and name not in tokens]
+    if not http10 and not any(name == b"host" for name, _, _ in fields):
+        raise Malformed("no Host")
+    forward = b"\r\n".join([line[:-1] + b"1", *kept, b""])
+    keep = b"keep-alive" in tokens if http10 else b"close" not in tokens
+    return RequestHead(
+        forward,
+        bare=bare,
+        http10=http10,
+        keep=keep,
+        frame=(framing, length) if framing is not Framing.NONE else None,
+    )
+
+
+def parse_response(head: bytes, *, bare: bool = False, drop: frozenset[bytes] = frozenset()) -> ResponseHead:
+    """Read a response head. `bare`: it answers HEAD. `drop`: names of further fields to take out, in lower case."""
+    line, _, _ = head.partition(b"\r\n")
+    match = _STATUS_LINE.fullmatch(line)
+    if not match:
+        raise Malformed("not a status line")
+    status = int(match[2])
+    fields = _fields(head)
+    tokens = _connection(fields)
+    keep = b"close" not in tokens if match[1] == b"1" else b"keep-alive" in tokens
+    framing, length = _framing(fields)
+    if bare or status < 200 or status in {204, 304}:
+        framing, length = Framing.NONE, 0
+    elif framing is Framing.NONE:
+        framing = Framing.CLOSE
+    out = HOP | drop | tokens
+    kept = [raw for name, _, raw in fields if name not in out]
+    dated = any(name == b"date" for name, _, _ in fields) and b"date" not in out
+    forward = b"\r\n".join([b"HTTP/1.1" + line[8:], *kept, b""])
+    return ResponseHead(
+        forward,
+        status=status,
+        keep=keep and framing is not Framing.CLOSE,
+        framing=framing,
+        length=length,
+        dated=dated,
+        known_length=length if framing in {Framing.NONE, Framing.LENGTH} else -1,
+    )
+
+
+def without(forward: bytes, name: bytes) -> bytes:
+    """Take one field (its name in lower case) out of a head that is about to be sent."""
+    line, *fields = forward.split(b"\r\n")
+    return b"\r\n".join([line, *(field for field in fields if not field.lower().startswith(name + b":"))])
+
+
+def chunk(data: bytes) -> bytes:
+    """Wrap bytes as one chunk. Nothing for nothing: an empty chunk would end the body."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+def _fields(head: bytes) -> list[tuple[bytes, bytes, bytes]]:
+    """Split a head into (name in lower case, value, whole line) for each field."""
+    fields = []
+    for raw in head.split(b"\r\n")[1:]:
+        if not raw:
+            continue
+        name, colon, value = raw.partition(b":")
+        if not colon or not name or name[:1] in b" \t" or name != name.strip():
+            raise Malformed("not a header field")
+        fields.append((name.lower(), value.strip(), raw))
+    return fields
+
+
+def _connection(fields: list[tuple[bytes, bytes, bytes]]) -> frozenset[bytes]:
+    """Return what the Connection fields list, in lower case."""
+    return frozenset(
+        token.strip()
+        for name, value, _ in fields
+        if name == b"connection"
+        for token in value.lower().split(b",")
+    ) - {b"content-length", b"transfer-encoding", b"host"}  # no message may have its frame taken away
+
+
+def _framing(fields: list[tuple[bytes, bytes, bytes]]) -> tuple[Framing, int]:
+    codings = [value.lower() for name, value, _ in fields if name == b"transfer-encoding"]
+    lengths = {value for name, value, _ in fields if name == b"content-length"}
+    if codings:
+        if lengths:  # two ends for one body: the two sides of a proxy would disagree
+            raise Malformed("both Content-Length and Transfer-Encoding")
+        return (Framing.CHUNKED if codings[-1].endswith(b"chunked") else Framing.CLOSE), 0
+    if not lengths:
+        return Framing.NONE, 0
+    length = lengths.pop()
+    if lengths or not length.isdigit() or len(length) > 18:
+        raise Malformed("not a Content-Length")
+    return Framing.LENGTH, int(length)
+
+
+class Body:
+    """Finds where a body ends, bytes passing by."""
+
+    __slots__ = ("done",)
+    done: bool
+
+    def take(self, data: bytes) -> int:
+        """Return how many of these bytes, from the front, belong to the body."""
+        raise NotImplementedError
+
+    def payload(self) -> bytes:
+        """Return what the last `take` found, without chunk frames. Only a ChunkedBody asked to keep it has any."""
+        return b""
+
+
+class LengthBody(Body):
+    """A body of so many bytes; none at all, too."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+        self.done = not length
+
+    def take(self, data: bytes) -> int:
+        """See Body."""
+        step = min(self._left, len(data))
+        self._left -= step
+        self.done = not self._left
+        return step
+
+
+class EndlessBody(Body):
+    """A body that ends with its connection."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.done = False
+
+    def take(self, data: bytes) -> int:
+        """See Body."""
+        return len(data)
+
+
+class ChunkedBody(Body):
+    """A chunked body, its trailers included."""
+
+    __slots__ = ("_keep", "_left", "_line", "_pieces", "_state")
+
+    def __init__(self, *, keep: bool = False) -> None:
+        self.done = False
+        self._keep = keep
+        self._pieces: list[bytes] = []
+        self._left = 0  # of the chunk at hand
+        self._line = b""  # a line of which the end has not come
+        self._state = "size"  # or gap (the line end after a chunk), or trailer
+
+    def take(self, data: bytes) -> int:
+        """See Body."""
+        at = 0
+        while at < len(data) and not self.done:
+            if self._left:
+                step = min(self._left, len(data) - at)
+                if self._keep:
+                    self._pieces.append(data[at : at + step])
+                self._left -= step
+                at += step
+                continue
+            end = data.find(b"\n", at)
+            self._line += data[at : end + 1] if end >= 0 else data[at:]
+            at = end + 1 if end >= 0 else len(data)
+            if len(self._line) > HEAD_LIMIT:
+                raise Malformed("endless line in a chunked body")
+            if end >= 0:
+                line, self._line = self._line.rstrip(b"\r\n"), b""
+                self._read_line(line)
+        return at
+
+    def payload(self) -> bytes:
+        """See Body."""
+        found, self._pieces = b"".join(self._pieces), []
+        return found
+
+    def _read_line(self, line: bytes) -> None:
+        if self._state == "gap":
+            if line:
+                raise Malformed("a chunk longer than it said")
+            self._state = "size"
+        elif self._state == "trailer":
+            self.done = not line
+        else:
+            size = _CHUNK_SIZE.fullmatch(line)
+            if not size:
+                raise Malformed("not a chunk size")
+            self._left = int(size[1], 16)
+            self._state = "gap" if self._left else "trailer"
+
+
+def body_of(framing: Framing, length: int, *, keep: bool = False) -> Body:
+    """Return what finds the end of a body framed like this. `keep`: the payload of chunks is wanted."""
+    if framing is Framing.CHUNKED:
+        return ChunkedBody(keep=keep)
+    return EndlessBody() if framing is Framing.CLOSE else LengthBody(length)

@@ -1,0 +1,208 @@
+"""Opening a connection: look the name up anew, take the next address, connect, shake hands. All in bounded time.
+
+Whatever the network does comes back as a value; what is raised is a fault of our own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from dataclasses import dataclass, field
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
+
+from harness.load import failures
+from harness.model import NEVER, LoadPlan, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.load.failures import Ending
+    from harness.load.targets import Origin
+
+_NODELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+# A look-up's answer: family, kind, protocol, canonical name, address.
+Address = tuple[int, int, int, str, Any]
+
+
+@dataclass(slots=True)
+class Dialled:
+    """One attempt: an open socket, or how it failed. `peer` is "" when no address was known."""
+
+    peer: str = ""
+    address: Address | None = None
+    opened_ns: int = NEVER  # on the raw monotonic clock: when connecting began
+    connect_ns: int = NEVER  # how long it took
+    tls_ns: int = NEVER
+    tls_version: str = ""
+    sock: socket.socket | None = None
+    outcome: Outcome | None = None  # None when it worked
+    ending: Ending | None = None
+    text: str = ""  # the failure's, for people. The exception itself would hold its frames, and they this.
+
+
+@dataclass(slots=True)
+class _Route:
+    """What was learned about an origin: whose turn it is, and which family answers."""
+
+    turn: int = 0
+    family: int = 0  # of the first address that took a connection
+
+
+@dataclass(slots=True)
+class Dialler:
+    """Opens connections for one worker."""
+
+    plan: LoadPlan
+    _routes: dict[Origin, _Route] = field(default_factory=dict)
+    # One step of one handshake in each round of the event loop: a step is a millisecond of arithmetic, and two
+    # hundred in a row, as when a server has closed them all, would hold up every other hit.
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _tls: ssl.SSLContext | None = None
+
+    async def open(self, origin: Origin) -> Dialled:
+        """Connect to the origin's next address.
+
+        One address, one attempt, as the judge must see each refusal. Only until a first connection has worked
+        are the others tried too: a name may stand for ::1 and 127.0.0.1 where only one of them listens.
+        """
+        patience = self.plan.timeout_ns / 1e9
+        try:
+            async with asyncio.timeout(patience):
+                addresses = await self._look_up(origin)
+        except (OSError, UnicodeError) as error:
+            return Dialled(outcome=failures.dns(error), text=failures.sample(error))
+        route = self._routes.setdefault(origin, _Route())
+        if route.family:
+            addresses = [address for address in addresses if address[0] == route.family] or addresses
+        dialled = Dialled()
+        for _ in addresses:
+            address = addresses[route.turn % len(addresses)]
+            route.turn += 1
+            dialled = await self.open_at(origin, address)
+            if dialled.connect_ns != NEVER:  # TLS may have failed: that is no matter of the address
+                route.family = route.family or address[0]
+                break
+            if route.family or dialled.outcome in {Outcome.NO_DESCRIPTOR, Outcome.NO_LOCAL_PORT}:
+                break
+        return dialled
+
+    async def open_at(self, origin: Origin, address: Address, patience_ns: int | None = None) -> Dialled:
+        """Connect to this very address."""
+        patience = (patience_ns or self.plan.timeout_ns) / 1e9
+        family, kind, protocol, _, where = address
+        dialled = Dialled(peer=_peer(where), address=address, opened_ns=monotonic_ns())
+        sock: socket.socket | None = None
+        try:
+            sock = socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol)
+            sock.setsockopt(*_NODELAY)
+            async with asyncio.timeout(patience):
+                await asyncio.get_running_loop().sock_connect(sock, where)
+        except OSError as error:
+            _close(sock)
+            dialled.outcome, dialled.ending = failures.connect(error)
+            dialled.text = failures.sample(error)
+            return dialled
+        except BaseException:
+            _close(sock)
+            raise
+        dialled.connect_ns = monotonic_ns() - dialled.opened_ns
+        dialled.sock = sock
+        if origin.tls:
+            await self._shake_hands(dialled, origin, sock, patience)
+        return dialled
+
+    async def _shake_hands(
+        self, dialled: Dialled, origin: Origin, plain: socket.socket, patience: float
+    ) -> None:
+        began_ns = monotonic_ns()
+        sock: socket.socket = plain
+        try:
+            wrapped = self._context().wrap_socket(
+                plain, server_hostname=origin.host, do_handshake_on_connect=False, suppress_ragged_eofs=False
+            )
+            sock = dialled.sock = wrapped
+            async with asyncio.timeout(patience):
+                while True:
+                    try:
+                        async with self._turn:
+                            await asyncio.sleep(0)
+                            wrapped.do_handshake()
+                        break
+                    except ssl.SSLWantReadError:
+                        await _ready(wrapped, write=False)
+                    except ssl.SSLWantWriteError:
+                        await _ready(wrapped, write=True)
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # ValueError: a socket that was reset before it could be wrapped
+            cause = error if isinstance(error, ValueError) else failures.unmask(error, sock) or error
+            _close(sock)
+            dialled.sock = None
+            dialled.outcome, dialled.ending = failures.handshake(cause)
+            dialled.text = failures.sample(cause)
+        except BaseException:
+            _close(sock)
+            raise
+        else:
+            dialled.tls_ns = monotonic_ns() - began_ns
+            dialled.tls_version = wrapped.version() or ""
+
+    async def _look_up(self, origin: Origin) -> list[Address]:
+        """All addresses, always in the same order: resolvers rotate them, and we take turns ourselves."""
+        if origin.literal:
+            family = socket.AF_INET6 if ":" in origin.host else socket.AF_INET
+            where = (
+                (origin.host, origin.port, 0, 0) if family == socket.AF_INET6 else (origin.host, origin.port)
+            )
+            if "%" not in origin.host:  # a scope needs the resolver
+                return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", where)]
+        found = await asyncio.get_running_loop().getaddrinfo(
+            origin.host, origin.port, type=socket.SOCK_STREAM
+        )
+        return sorted(set(found), key=lambda address: (address[0], address[4]))
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = tls_context(self.plan)
+        return self._tls
+
+
+def tls_context(plan: LoadPlan) -> ssl.SSLContext:
+    """Build what connections are secured with. Raises OSError for a CA file that cannot be read or used."""
+    context = ssl.create_default_context(cafile=plan.ca_file)
+    context.set_alpn_protocols(["http/1.1"])
+    if plan.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def _ready(sock: socket.socket, *, write: bool) -> None:
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+    add: Callable[..., None] = loop.add_writer if write else loop.add_reader
+    remove = loop.remove_writer if write else loop.remove_reader
+    number = sock.fileno()
+    add(number, _wake, done)
+    try:
+        await done
+    finally:
+        remove(number)
+
+
+def _wake(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_result(None)
+
+
+def _close(sock: socket.socket | None) -> None:
+    if sock is not None:
+        sock.close()
+
+
+def _peer(where: Any) -> str:
+    host, port = where[0], where[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,293 @@
+"""The load as its owner sees it: starts the workers together, collects what they tell, and sees them end."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import resource
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+import anyio.lowlevel
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+import harness
+from harness.errors import HarnessError, UsageError
+from harness.load import messages
+from harness.load.dial import tls_context
+from harness.load.targets import shot
+from harness.model import HealthSample, LiveCounts, LoadPlan
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from anyio.abc import Process
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+    from harness.clock import Clock
+    from harness.load.messages import Order
+
+T = TypeVar("T")
+_READY_S = 60.0  # a loaded machine takes its time to start Python
+_TOGETHER_NS = 30_000_000  # from the agreement to the first hit: longer than a line takes through a pipe
+_FLUSH_S = 10.0  # what a worker may take to write its files, on top of the drain
+_LEAVE_S = 5.0  # the same, when nobody waits for its rows any more
+_OWN_FILES = 64  # descriptors of a worker that are no connection
+_LONGEST_LINE = 1 << 20
+_LAST_WORDS = 4096
+_ROOT = str(Path(harness.__file__).resolve().parents[1])  # where a worker finds this very package
+
+
+class Worker:
+    """One worker process, from outside."""
+
+    def __init__(self, order: Order, process: Process) -> None:
+        self.order = order
+        self.process = process
+        self.counts = LiveCounts()
+        self.backed_off = 0
+        self.ready = anyio.Event()
+        self.gone = anyio.Event()
+        self.ended = False  # said so itself
+        self.last_words = ""
+        self.commands: MemoryObjectSendStream[dict[str, Any]]
+        self.commands, self._commands = anyio.create_memory_object_stream[dict[str, Any]](math.inf)
+
+    async def command(self) -> None:
+        """Hand down commands as they come; at their end, close the worker's standard input."""
+        try:
+            async with self._commands, _piped(self.process.stdin) as stdin:
+                async for command in self._commands:
+                    await stdin.send(messages.line(command))
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
+            return  # it has gone, which `listen` notices
+
+    async def overhear(self) -> None:
+        """Keep the end of what the worker writes to standard error: a traceback, if it comes to that."""
+        try:
+            async for piece in _piped(self.process.stderr):
+                self.last_words = (self.last_words + piece.decode(errors="replace"))[-_LAST_WORDS:]
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            return
+
+
+class Load:
+    """A running load. `samples` gets one HealthSample per worker and second, and ends when the load does.
+
+    `started_ns` is the instant, on the run's clock, at which the first hit is due. `error_samples` holds one raw
+    text for each outcome, and `last_words` the end of standard error of the workers that are lost.
+    """
+
+    def __init__(self) -> None:
+        self._workers: list[Worker] = []
+        self.started_ns = 0
+        self.error_samples: dict[str, str] = {}
+        self.last_words: dict[int, str] = {}
+        self.backed_off = 0  # waits after failed hits, over all workers
+        self._send: MemoryObjectSendStream[HealthSample]
+        self.samples: MemoryObjectReceiveStream[HealthSample]
+        self._send, self.samples = anyio.create_memory_object_stream[HealthSample](math.inf)
+        self._lost: list[int] = []
+
+    def add(self, worker: Worker) -> Worker:
+        """Take in a worker that has just been started."""
+        self._workers.append(worker)
+        return worker
+
+    async def all_ready(self) -> None:
+        """Wait until every worker is ready. Raises HarnessError, with a worker's own words, when one is not."""
+        with anyio.move_on_after(_READY_S):
+            for worker in self._workers:
+                await worker.ready.wait()  # set, too, when it has gone
+        if any(worker.gone.is_set() or not worker.ready.is_set() for worker in self._workers):
+            words = [text.strip().splitlines()[-1] for text in self.last_words.values() if text.strip()]
+            raise HarnessError(f"a load worker did not start: {words[0] if words else 'no word from it'}")
+
+    def start(self, at_ns: int) -> None:
+        """Let all workers begin at this instant of the run's clock."""
+        self.started_ns = at_ns
+        self._command({"do": "start", "at_ns": at_ns})
+
+    @property
+    def counts(self) -> LiveCounts:
+        """The newest totals over all workers: a quarter of a second old at most."""
+        return messages.total([worker.counts for worker in self._workers])
+
+    @property
+    def lost(self) -> tuple[int, ...]:
+        """The workers that ended before they were asked to, or did not write their files to the end."""
+        return tuple(self._lost)
+
+    def baseline(self) -> None:
+        """Tell the workers that the baseline ends now: its median cycle is what a failed hit waits for."""
+        self._command({"do": "baseline"})
+
+    async def finish(self, drain_ns: int) -> None:
+        """Send no new hit; give those in flight this long; return when every worker has written its files and ended.
+
+        Shielded: it takes the drain and a few seconds at most, and a worker that does not end is killed and lost.
+        """
+        self._command({"do": "finish", "drain_ns": drain_ns})
+        with anyio.CancelScope(shield=True):
+            with anyio.move_on_after(drain_ns / 1e9 + _FLUSH_S):
+                for worker in self._workers:
+                    await worker.gone.wait()
+            await self.stop(0)
+
+    async def stop(self, patience_s: float) -> None:
+        """End what still runs: politely, then not. Returns when all processes have gone."""
+        with anyio.CancelScope(shield=True):
+            for worker in self._workers:
+                worker.commands.close()
+            with anyio.move_on_after(patience_s):
+                for worker in self._workers:
+                    await worker.gone.wait()
+            for worker in self._workers:
+                if not worker.gone.is_set():
+                    worker.process.kill()
+                    await worker.gone.wait()
+            self._send.close()
+            # Whoever reads the samples has one turn for each that is left; then the stream is closed behind them.
+            for _ in range(self.samples.statistics().current_buffer_used + 1):
+                await anyio.lowlevel.checkpoint()
+
+    def close(self) -> None:
+        """Let go of the samples that nobody has read."""
+        self.samples.close()
+
+    async def listen(self, worker: Worker) -> None:
+        """Take in what a worker tells until it has gone."""
+        number = worker.order.worker
+        lines = BufferedByteReceiveStream(_piped(worker.process.stdout))
+        try:
+            while True:
+                self._hear(worker, json.loads(await lines.receive_until(b"\n", _LONGEST_LINE)))
+        except (
+            anyio.EndOfStream,
+            anyio.IncompleteRead,
+            anyio.BrokenResourceError,
+            anyio.ClosedResourceError,
+        ):
+            pass  # its end of the pipe is closed: it has ended, or been ended
+        finally:
+            with anyio.CancelScope(shield=True):
+                await worker.process.wait()
+            if not worker.ended:
+                self._lost.append(number)
+                self.last_words[number] = worker.last_words
+            # Nothing of it is in flight any more; what it had begun and not told of is in no file either.
+            left = worker.counts
+            worker.counts = messages.total(
+                [left, LiveCounts(started=-left.in_flight, in_flight=-left.in_flight)]
+            )
+            worker.gone.set()
+            worker.ready.set()
+
+    def _hear(self, worker: Worker, message: dict[str, Any]) -> None:
+        if "counts" in message:
+            worker.counts = messages.counts(message["counts"])
+            worker.backed_off = message["backed_off"]
+            self.backed_off = sum(other.backed_off for other in self._workers)
+        if "health" in message:
+            self._send.send_nowait(HealthSample(**message["health"]))
+        if "sample" in message:
+            outcome, text = message["sample"]
+            self.error_samples.setdefault(outcome, text)
+        if "ready" in message:
+            worker.ready.set()
+        if "ended" in message:
+            worker.ended = True
+
+    def _command(self, command: dict[str, Any]) -> None:
+        for worker in self._workers:
+            worker.commands.send_nowait(command)
+
+
+@asynccontextmanager
+async def running(plan: LoadPlan, clock: Clock, directory: Path) -> AsyncIterator[Load]:
+    """Hold the load for as long as the context lasts. Whatever happens inside, the workers are gone afterwards.
+
+    Rows go to `<directory>/hits/<worker>.arrow` and `<directory>/connections/<worker>.arrow`; the two folders are
+    made when they are missing. Raises UsageError, before anything is started, for a plan that cannot be carried
+    out on this host, and HarnessError when a worker does not come up.
+    """
+    check(plan)
+    for folder in ("hits", "connections"):
+        (directory / folder).mkdir(exist_ok=True)
+    try:
+        async with anyio.create_task_group() as tasks:
+            load = Load()
+            try:
+                for order in messages.orders(plan, clock, directory):
+                    worker = load.add(Worker(order, await _spawn()))
+                    tasks.start_soon(worker.command)
+                    tasks.start_soon(load.listen, worker)
+                    tasks.start_soon(worker.overhear)
+                    worker.commands.send_nowait(messages.encode(order))
+                await load.all_ready()
+                load.start(clock.now_ns() + _TOGETHER_NS)
+                yield load
+            finally:
+                await load.stop(_LEAVE_S)
+                load.close()
+    except BaseExceptionGroup as group:
+        raise _only(group) from None
+
+
+def check(plan: LoadPlan) -> None:
+    """Raise UsageError for what cannot be sent, secured, or held open on this host."""
+    for index, target in enumerate(plan.targets):
+        shot(index, target)
+    try:
+        tls_context(plan)
+    except OSError as error:
+        raise UsageError(f"the CA file {plan.ca_file} cannot be used: {error.strerror or error}") from error
+    workers = max(1, min(plan.workers, plan.concurrency))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = -(-plan.concurrency // workers) + _OWN_FILES
+    if hard != resource.RLIM_INFINITY and wanted > hard:
+        raise UsageError(
+            f"{plan.concurrency} connections want {wanted} open files in each of {workers} workers, and the hard limit is {hard}: "
+            "raise it (ulimit -Hn), or use more workers or fewer connections"
+        )
+    if plan.concurrency > 65_535 or plan.concurrency > (ports := _local_ports()):
+        raise UsageError(
+            f"{plan.concurrency} connections are more than this host can open to one address: it has {ports} ports"
+        )
+
+
+def _local_ports() -> int:
+    try:
+        first, last = map(
+            int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
+        )
+    except (OSError, ValueError):
+        return 65_535
+    return last - first + 1
+
+
+async def _spawn() -> Process:
+    path = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))
+    return await anyio.open_process(
+        [sys.executable, "-P", "-m", "harness.load.worker"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": path}, start_new_session=True,
+    )  # fmt: skip
+
+
+def _piped(stream: T | None) -> T:
+    if stream is None:
+        raise AssertionError("open_process was asked for a pipe")
+    return stream
+
+
+def _only(error: BaseException) -> BaseException:
+    """Take a lone exception out of the groups that task groups wrap around it."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,359 @@
+"""The hot path: HTTP/1.1 on the sockets of one worker's slots. Send, read, classify, write a row.
+
+All sockets lie in one epoll set of their own, which the event loop watches as a single descriptor. A batch of
+ready sockets is worked off in one plain loop (`_batch`), whose straight way is: receive, look the bytes up among
+the responses already judged, write the row, send. Everything else leaves that loop for a method. While no
+connection is being opened, the set is waited on right here, for a millisecond at a time: a wake-up then costs one
+system call, and the event loop, which has only timers and commands to look after, comes round often enough.
+
+A request is never sent twice: `fire` is called once for each hit, and a hit that fails is over.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from functools import partial
+from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, epoll
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
+
+from harness.load import failures
+from harness.load.failures import ERROR, FIN, PEER, US, Ending
+from harness.load.response import Reading, reading
+from harness.load.rows import ROW, HitRows
+from harness.load.slot import READING, SENDING, WAITING, Slot
+from harness.model import NEVER, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from harness.load.slot import Life
+    from harness.load.targets import Shot
+
+_BLOCKED = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_CLOSING = EPOLLRDHUP | EPOLLHUP | EPOLLERR
+_FIRST_READ = 32 * 1024  # most responses are small; what is longer goes on with big reads
+_BIG_READ = 256 * 1024
+_WRITE = 64 * 1024
+_READS = 32  # of one connection in a row, so that one download does not starve the others
+_HOLD_NS = 1_000_000  # how long the hot loop may keep the event loop waiting,
+_WAIT_S = 0.001  # and how long it then waits itself
+_KNOWN = 512  # responses remembered at most,
+_KNOWN_SIZE = 8 * 1024  # and bytes of each: looking up longer ones costs more than parsing them
+
+
+class Wire:
+    """The sockets of one worker's slots. All moments are on the run's clock, `anchor_ns` being its zero."""
+
+    def __init__(self, life: Life, rows: HitRows, anchor_ns: int, *, remember_failed: bool) -> None:
+        self._life = life
+        self._rows = rows
+        self._anchor = anchor_ns
+        self._remember_failed = remember_failed  # nothing waits after a failed hit
+        self._by_fd: dict[int, Slot] = {}
+        self._epoll = epoll()
+        self.seq = 0
+        self.wheel: Iterator[Shot] | None = None  # of several targets, whose turn it is
+        self.draining = False
+        self.opening = 0  # connections on their way, which the event loop sees to
+        self._watched: dict[int, Callable[[], None]] = {}
+
+    def watch(self, fd: int, ready: Callable[[], None]) -> None:
+        """Call `ready` whenever this descriptor is readable, with the same delay that responses meet."""
+        self._watched[fd] = ready
+        self._epoll.register(fd, EPOLLIN)
+
+    def fileno(self) -> int:
+        """Return the descriptor to watch: readable when `ready` has something to do."""
+        return self._epoll.fileno()
+
+    def now(self) -> int:
+        """Return the time on the run's clock."""
+        return monotonic_ns() - self._anchor
+
+    def attach(self, slot: Slot, sock: Any) -> None:
+        """Put an open connection under a slot."""
+        slot.sock, slot.fd = sock, sock.fileno()
+        if isinstance(sock, ssl.SSLSocket):
+            slot.recv, slot.send = sock.read, sock.write
+        else:  # the plain calls parse their arguments in half the time that the socket's methods take
+            slot.recv, slot.send = partial(os.read, slot.fd), partial(os.write, slot.fd)
+        slot.hits = 0
+        self._by_fd[slot.fd] = slot
+        self._epoll.register(slot.fd, EPOLLIN | EPOLLRDHUP)
+
+    def detach(self, slot: Slot) -> None:
+        """Close the slot's socket and forget it."""
+        if slot.reading is not None:
+            slot.reading.release()
+            slot.reading = None
+        self._by_fd.pop(slot.fd, None)
+        self._epoll.unregister(slot.fd)
+        slot.sock.close()
+        slot.sock, slot.fd = None, -1
+        slot.recv, slot.send = bytes, len
+
+    def fire(self, slot: Slot) -> None:
+        """Send the slot's request on its connection: the one place where a hit is sent, save the straight way."""
+        slot.seq = self.seq
+        self.seq += 1
+        slot.first, slot.bytes_in, slot.unsent, slot.write_error = NEVER, 0, None, None
+        slot.state = WAITING
+        slot.sent = self.now()
+        self._write(slot, memoryview(slot.shot.request))
+
+    # --- the hot loop -------------------------------------------------------------------------------------
+
+    def ready(self) -> None:
+        """Work off what is ready, and what becomes ready meanwhile; called by the event loop."""
+        until = self.now() + _HOLD_NS
+        poll = self._epoll.poll
+        events = poll(0, HitRows.BATCH)
+        while events and self._batch(events) < until:
+            events = poll(0 if self.opening else _WAIT_S, HitRows.BATCH)
+
+    def _batch(self, events: list[tuple[int, int]]) -> int:  # noqa: C901, PLR0912, PLR0915  no calls: its speed
+        rows = self._rows
+        if rows.offset >= rows.limit:
+            rows.flush()
+        buffer, pack, size = rows.buffer, ROW.pack_into, ROW.size
+        by_fd, anchor, wheel = self._by_fd, self._anchor, self.wheel
+        now = 0
+        for fd, event in events:
+            slot = by_fd.get(fd)
+            if slot is None:  # closed earlier in this very batch, if it is no watch
+                self._watched.get(fd, _nothing)()
+                continue
+            if event != EPOLLIN or slot.state != WAITING:
+                self._event(slot, event)
+                continue
+            try:
+                data = slot.recv(_FIRST_READ)
+            except _BLOCKED:
+                continue
+            except OSError as error:
+                self._broken(slot, error, self.now())
+                continue
+            now = monotonic_ns() - anchor
+            shot = slot.shot
+            kind = shot.known.get(data)
+            if kind is None:
+                self._take(slot, data, now, closing=False)
+                continue
+            request = shot.request
+            hits = slot.hits
+            pack(
+                buffer,
+                rows.offset,
+                slot.seq,
+                slot.ident,
+                hits,
+                slot.due,
+                slot.sent,
+                now,
+                now,
+                len(data),
+                len(request),
+                kind,
+            )
+            rows.offset += size
+            slot.hits = hits + 1
+            if wheel is not None:
+                slot.shot = shot = next(wheel)
+                if shot.origin != slot.origin:
+                    self._life.begin(slot, now)
+                    continue
+                request = shot.request
+            slot.due = slot.sent = now
+            slot.seq = seq = self.seq
+            self.seq = seq + 1
+            try:
+                written = slot.send(request)
+            except OSError as error:
+                if isinstance(error, _BLOCKED):
+                    self._wait_to_write(slot, memoryview(request))
+                else:
+                    self._unwritten(slot, error, memoryview(request))
+                continue
+            if written != len(request):
+                self._wait_to_write(slot, memoryview(request)[written:])
+        return now or self.now()
+
+    def _event(self, slot: Slot, event: int) -> None:
+        closing = bool(event & _CLOSING)
+        if closing or event & EPOLLIN:
+            try:
+                data = slot.recv(_BIG_READ)
+            except _BLOCKED:
+                pass  # a TLS record that is nobody's answer, or a part of one
+            except OSError as error:
+                self._broken(slot, error, self.now())
+                return
+            else:
+                self._take(slot, data, self.now(), closing=closing)
+                return
+        if event & EPOLLOUT and slot.unsent is not None:
+            self._write(slot, slot.unsent)
+
+    # --- writing ------------------------------------------------------------------------------------------
+
+    def _write(self, slot: Slot, rest: memoryview) -> None:
+        try:
+            while rest:  # TLS wants the same piece again after it has blocked: pieces are cut from the front
+                rest = rest[slot.send(rest[:_WRITE]) :]
+        except _BLOCKED:
+            self._wait_to_write(slot, rest)
+            return
+        except OSError as error:
+            self._unwritten(slot, error, rest)
+            return
+        if slot.unsent is not None:
+            slot.unsent = None
+            self._epoll.modify(slot.fd, EPOLLIN | EPOLLRDHUP)
+            slot.state = WAITING if slot.first == NEVER else READING
+
+    def _wait_to_write(self, slot: Slot, rest: memoryview) -> None:
+        if slot.unsent is None:
+            self._epoll.modify(slot.fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP)
+            slot.state = SENDING
+        slot.unsent = rest
+
+    def _unwritten(self, slot: Slot, error: OSError, rest: memoryview) -> None:
+        """Give up writing. A server that had enough may still have answered: look first."""
+        slot.unsent = rest
+        slot.write_error = error
+        try:
+            data = slot.recv(_BIG_READ)
+        except OSError:
+            data = b""
+        if data:
+            self._take(slot, data, self.now(), closing=True)
+        else:
+            self._broken(slot, error, self.now())
+
+    # --- reading ------------------------------------------------------------------------------------------
+
+    def _take(self, slot: Slot, data: bytes, now: int, *, closing: bool) -> None:
+        """Take in bytes of a response; `data` is empty at the end of the stream."""
+        if slot.state not in {SENDING, WAITING, READING}:
+            # Idle: an orderly end is none of our business, bytes that nobody asked for are a fault.
+            self._life.close(slot, Ending(US, ERROR) if data else Ending(PEER, FIN), now)
+            return
+        if slot.first == NEVER and data:
+            slot.first = now
+            self._start_reading(slot)
+        if slot.state == WAITING:
+            slot.state = READING
+        reads = 0
+        while not self._digest(slot, data, now, closing=closing) and reads < _READS:
+            try:  # what is left after the last read lies in the socket, and wakes us again
+                data = slot.recv(_BIG_READ)
+            except _BLOCKED:
+                return
+            except OSError as error:
+                self._broken(slot, error, self.now())
+                return
+            now = self.now()
+            reads += 1
+
+    def _digest(self, slot: Slot, data: bytes, now: int, *, closing: bool) -> bool:
+        """Feed the parser; True when that was the hit's end."""
+        response = slot.reading
+        if not data or response is None:
+            self._broken(slot, None, now)
+            return True
+        slot.bytes_in += len(data)
+        response.feed(data)
+        if response.fault:
+            self._life.failed(slot, Outcome.PROTOCOL_ERROR, Ending(US, ERROR), now, response.fault)
+        elif response.done:
+            ending = self._ending(slot, response, closing=closing)
+            self._complete(slot, response, ending, data if slot.bytes_in == len(data) else b"", now)
+        return bool(response.fault) or response.done
+
+    def _start_reading(self, slot: Slot) -> None:
+        head_request = slot.shot.method == "HEAD"
+        if slot.reading is not None and slot.reading.again(head_request=head_request):
+            return
+        if slot.reading is not None:
+            slot.reading.release()
+        slot.reading = reading(head_request=head_request)
+
+    def _complete(self, slot: Slot, response: Reading, ending: Ending | None, whole: bytes, now: int) -> None:
+        """Take a whole response: write its row, and close the connection when it cannot go on.
+
+        `whole` are the response's bytes where they came at once: answers worth remembering.
+        """
+        shot = slot.shot
+        kind = self._rows.kind(response.status, Outcome.RESPONSE, response.pod, shot.index)
+        failed = self._rows.failed(kind)
+        self.row(slot, kind, now)
+        slot.hits += 1
+        if ending is not None:
+            self._life.close(slot, ending, now)
+        elif not self.draining and (not failed or self._remember_failed):
+            _remember(shot, whole, kind)
+        slot.first, slot.bytes_in, slot.unsent = NEVER, 0, None
+        self._life.over(slot, now, failed=failed)
+
+    def _room(self, shot: Shot) -> bool:
+        return len(shot.known) < _KNOWN and not self.draining
+
+    def _ending(self, slot: Slot, response: Reading, *, closing: bool) -> Ending | None:
+        """Decide whether the connection goes on after a complete response.
+
+        Bytes after it do not spoil the response, which told its own length; they spoil the connection, for the
+        next answer could not be told from them.
+        """
+        if response.extra or (isinstance(slot.sock, ssl.SSLSocket) and slot.sock.pending()):
+            return Ending(US, ERROR)
+        if slot.unsent is not None or not response.keep_alive:
+            return Ending(US, FIN)
+        return _stream_end(slot) if closing else None
+
+    def _broken(self, slot: Slot, error: OSError | None, now: int) -> None:
+        """Deal with the end of a connection; None is an orderly one."""
+        error = failures.unmask(error, slot.sock)
+        answered = slot.first != NEVER
+        if slot.state not in {SENDING, WAITING, READING}:
+            self._life.close(slot, failures.closed(error), now)
+        elif error is None and answered and slot.reading is not None and slot.reading.ended():
+            self._complete(slot, slot.reading, failures.closed(None), b"", now)
+        elif slot.write_error is not None and not answered:
+            error = slot.write_error
+            self._life.failed(slot, failures.unsent(error), failures.closed(error), now, error)
+        else:
+            outcome = failures.lost(error, answered=answered)
+            self._life.failed(slot, outcome, failures.closed(error), now, error or "end of stream")
+
+    def row(self, slot: Slot, kind: int, done_ns: int) -> None:
+        """Write the row of the slot's hit, off the straight way."""
+        out = (
+            0
+            if slot.sent == NEVER
+            else len(slot.shot.request) - (0 if slot.unsent is None else len(slot.unsent))
+        )
+        self._rows.add(
+            slot.seq, slot.ident, slot.hits, slot.due, slot.sent, slot.first, done_ns, slot.bytes_in, out, kind
+        )  # fmt: skip
+
+
+def _nothing() -> None:
+    """Do what there is to do about a connection that is closed already."""
+
+
+def _remember(shot: Shot, whole: bytes, kind: int) -> None:
+    if 0 < len(whole) <= _KNOWN_SIZE and len(shot.known) < _KNOWN:
+        shot.known[whole] = kind
+
+
+def _stream_end(slot: Slot) -> Ending | None:
+    """Tell how a connection that looks closed has ended; None when it is still good."""
+    try:
+        data = slot.recv(1)
+    except _BLOCKED:
+        return None
+    except OSError as error:
+        return failures.closed(error)
+    return Ending(US, ERROR) if data else Ending(PEER, FIN)

@@ -1,0 +1,101 @@
+"""What parent and worker tell each other: one JSON object a line, down its standard input and up its standard output.
+
+Down: the order (once), then {"do": "start", "at_ns"} | {"do": "baseline"} | {"do": "finish", "drain_ns"}. Up: objects
+with one of the keys ready, counts, health, sample, ended. Header values and bodies travel here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from base64 import b64decode, b64encode
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.clock import Clock
+from harness.model import NEVER, LiveCounts, LoadPlan, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What one worker is to do."""
+
+    worker: int
+    slots: tuple[int, ...]  # by their number over all workers
+    plan: LoadPlan
+    clock: Clock
+    directory: Path
+
+
+def orders(plan: LoadPlan, clock: Clock, directory: Path) -> list[Order]:
+    """Share the slots out, as evenly as they go; no worker without one."""
+    workers = max(1, min(plan.workers, plan.concurrency))
+    return [
+        Order(worker, tuple(range(worker, plan.concurrency, workers)), plan, clock, directory)
+        for worker in range(workers)
+    ]
+
+
+def encode(order: Order) -> dict[str, Any]:
+    """Make an order fit for a line."""
+    plan = dataclasses.asdict(order.plan)
+    for target in plan["targets"]:
+        target["body"] = b64encode(target["body"]).decode()
+    return {
+        "worker": order.worker,
+        "slots": order.slots,
+        "plan": plan,
+        "clock": dataclasses.asdict(order.clock),
+        "directory": str(order.directory),
+    }
+
+
+def decode(line: dict[str, Any]) -> Order:
+    """Read an order back."""
+    plan = dict(line["plan"])
+    plan["targets"] = tuple(
+        Target(t["url"], t["method"], tuple((n, v) for n, v in t["headers"]), b64decode(t["body"]))
+        for t in plan["targets"]
+    )
+    plan["expect"] = tuple((low, high) for low, high in plan["expect"])
+    return Order(
+        line["worker"],
+        tuple(line["slots"]),
+        LoadPlan(**plan),
+        Clock(**line["clock"]),
+        Path(line["directory"]),
+    )
+
+
+def line(message: dict[str, Any]) -> bytes:
+    """Encode one message."""
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+def counts(message: dict[str, Any]) -> LiveCounts:
+    """Read counts back: JSON has made the statuses text."""
+    return LiveCounts(
+        **{**message, "statuses": {int(status): n for status, n in message["statuses"].items()}}
+    )
+
+
+def total(parts: list[LiveCounts]) -> LiveCounts:
+    """Add up the counts of several workers."""
+    statuses: dict[int, int] = {}
+    outcomes: dict[str, int] = {}
+    for part in parts:
+        for status, n in part.statuses.items():
+            statuses[status] = statuses.get(status, 0) + n
+        for outcome, n in part.outcomes.items():
+            outcomes[outcome] = outcomes.get(outcome, 0) + n
+    return LiveCounts(
+        t_ns=max((part.t_ns for part in parts), default=0),
+        started=sum(part.started for part in parts),
+        completed=sum(part.completed for part in parts),
+        failed=sum(part.failed for part in parts),
+        in_flight=sum(part.in_flight for part in parts),
+        last_failed_ns=max((part.last_failed_ns for part in parts), default=NEVER),
+        statuses=statuses,
+        outcomes=outcomes,
+    )

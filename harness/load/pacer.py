@@ -1,0 +1,77 @@
+"""When is a slot's next hit due? Pure: told the time, never asks for it.
+
+The closed loop: each slot has one hit in flight and sends the next when that one has ended. After a failed
+hit the slot waits for what is left of a usual cycle, so that a 1 ms 502 does not multiply the rate; after a
+failed connect it waits 50 ms, doubling to 1 s. A schedule of fixed due times has the same three questions to
+answer (`first_ns`, `after_hit_ns`, `after_failed_connect_ns`), which is why http1 asks them of an object.
+"""
+
+from __future__ import annotations
+
+from math import log2
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# The first hits of a run are spread over this time: a burst of a few hundred SYNs overflows the backlog of a
+# small server, and slots that start in step stay in step, which bends every latency that is measured.
+SPREAD_NS = 500_000_000
+CONNECT_WAIT_NS = 50_000_000
+CONNECT_WAIT_MAX_NS = 1_000_000_000
+
+
+class ClosedLoop:
+    """One worker's pacer. `backoff=False` is the usual load tester's way: on and on, whatever comes back."""
+
+    __slots__ = ("_backoff", "_concurrency", "cycle_ns")
+
+    def __init__(self, concurrency: int, *, backoff: bool) -> None:
+        self._concurrency = concurrency
+        self._backoff = backoff
+        self.cycle_ns = 0  # the median cycle of the baseline, as far as it is known
+
+    def first_ns(self, start_ns: int, slot: int) -> int:
+        """Return when the slot (numbered over all workers) sends its first hit."""
+        return start_ns + SPREAD_NS * slot // self._concurrency
+
+    def after_hit_ns(self, due_ns: int, done_ns: int, *, failed: bool) -> int:
+        """Return when the slot may send again after a hit that reached a server."""
+        if failed and self._backoff:
+            return max(done_ns, due_ns + self.cycle_ns)
+        return done_ns
+
+    def after_failed_connect_ns(self, done_ns: int, in_a_row: int) -> int:
+        """Return when the slot may try again; `in_a_row` counts its failed connects, this one included."""
+        if not self._backoff:
+            return done_ns
+        return done_ns + min(CONNECT_WAIT_NS << min(in_a_row - 1, 10), CONNECT_WAIT_MAX_NS)
+
+
+class CycleMedian:
+    """The median of very many durations in little memory: a histogram whose bins are 2 % wide."""
+
+    BINS_PER_OCTAVE = 32
+
+    __slots__ = ("_bins", "_count")
+
+    def __init__(self) -> None:
+        self._bins: dict[int, int] = {}
+        self._count = 0
+
+    def add(self, durations_ns: Iterable[int]) -> None:
+        """Take in some durations, in nanoseconds."""
+        bins = self._bins
+        for duration_ns in durations_ns:
+            bin_ = int(log2(max(duration_ns, 1)) * self.BINS_PER_OCTAVE)
+            bins[bin_] = bins.get(bin_, 0) + 1
+            self._count += 1
+
+    def value_ns(self) -> int:
+        """Return the median, right to 2 %; 0 when there is none."""
+        below = 0
+        for bin_, count in sorted(self._bins.items()):
+            below += count
+            if below * 2 >= self._count:
+                return int(2 ** ((bin_ + 0.5) / self.BINS_PER_OCTAVE))
+        return 0

@@ -1,0 +1,242 @@
+"""A worker's rows on their way to disk, and the totals that are read off them.
+
+A finished hit is ten integers in one preallocated buffer, written by one call: a tenth of the price of an append
+per column. What repeats is not written per hit: everything about the connection is one number (`ident`), and
+what came back (status, outcome, pod, target) is another (`kind`). numpy takes the buffer apart, four times a
+second for the totals and about once a second for the file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from struct import Struct
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from harness.load.pacer import CycleMedian
+from harness.model import NEVER, OUTCOME_CODE, OUTCOMES, LoadPlan, Outcome
+from harness.recording.write import CONNECTION_SCHEMA, HIT_SCHEMA, OUTCOME_NAMES, ArrowStream
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.load.failures import Ending
+
+ROW = Struct("10q")
+SEQ, IDENT, CONN_HITS, DUE, SENT, FIRST, DONE, BYTES_IN, BYTES_OUT, KIND = range(10)
+NO_CONN = 0xFFFF_FFFF  # -1 in the 32 bits that hold a connection's number
+_SAMPLED = 200  # cycles looked at per count: enough for a median, and cheap at any rate
+_PEERS = 0x7FFF  # as many peers can be told apart
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a worker has seen so far. Hits in flight are not in here."""
+
+    completed: int = 0
+    failed: int = 0
+    last_failed_ns: int = NEVER
+    statuses: dict[int, int] = field(default_factory=dict)
+    outcomes: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRow:
+    """One connection's row, as CONNECTION_SCHEMA describes it."""
+
+    conn: int
+    slot: int
+    peer: str
+    opened_ns: int
+    connect_ns: int
+    tls_ns: int
+    closed_ns: int
+    ending: Ending
+    hits: int
+    tls_version: str
+
+
+class HitRows:
+    """The hits. `buffer` and `offset` belong to the hot path, which writes ROW by ROW below `limit`."""
+
+    # A batch of events is at most BATCH hits, and room for them is made before each.
+    BATCH = 256
+    CAPACITY = 32 * BATCH
+
+    def __init__(self, path: Path, worker: int, plan: LoadPlan) -> None:
+        self._stream = ArrowStream(path, HIT_SCHEMA, worker)
+        self._plan = plan
+        self.buffer = bytearray(ROW.size * (self.CAPACITY + self.BATCH))
+        self.limit = ROW.size * self.CAPACITY
+        self.offset = 0
+        self._counted = 0  # offset up to which the totals go
+        self.totals = Totals()
+        self.cycles = CycleMedian()
+        self.cycles_open = True  # the baseline is still being measured
+        self._codes: dict[tuple[int, Outcome, str, int], int] = {}
+        self._kinds: list[tuple[int, int, int, int, bool]] = []  # status, outcome, pod, target, failed
+        self._table = np.zeros((0, 5), np.int64)
+        self._pods = _Names()
+        self._peers = _Names()
+
+    def kind(self, status: int, outcome: Outcome, pod: str, target: int) -> int:
+        """Return the number for what came back."""
+        key = (status, outcome, pod, target)
+        code = self._codes.get(key)
+        if code is None:
+            code = self._codes[key] = len(self._kinds)
+            failed = (
+                not self._plan.expected(status)
+                if outcome is Outcome.RESPONSE
+                else outcome is not Outcome.CUT_AT_DEADLINE
+            )
+            self._kinds.append((status, OUTCOME_CODE[outcome], self._pods.code(pod), target, failed))
+        return code
+
+    def failed(self, kind: int) -> bool:
+        """Tell whether a hit of this kind is a failed one."""
+        return self._kinds[kind][4]
+
+    def ident(self, slot: int, conn: int, peer: str) -> int:
+        """Return the number for a connection; `conn` is -1 when none was opened."""
+        code = self._peers.code(peer)
+        return conn & NO_CONN | slot << 32 | (code if code <= _PEERS else 0) << 48
+
+    def add(self, *row: int) -> None:
+        """Write one row outside the hot path."""
+        if self.offset >= self.limit:
+            self.flush()
+        ROW.pack_into(self.buffer, self.offset, *row)
+        self.offset += ROW.size
+
+    def count(self) -> Totals:
+        """Bring the totals up to date and return them."""
+        rows = self._rows()[self._counted // ROW.size :]
+        self._counted = self.offset
+        if len(rows) == 0:
+            return self.totals
+        table = self._kind_table()
+        totals = self.totals
+        totals.completed += len(rows)
+        for kind, count in enumerate(np.bincount(rows[:, KIND], minlength=len(table)).tolist()):
+            if not count:
+                continue
+            status, outcome, _, _, failed = self._kinds[kind]
+            if OUTCOMES[outcome] is Outcome.RESPONSE:
+                totals.statuses[status] = totals.statuses.get(status, 0) + count
+            else:
+                name = OUTCOMES[outcome].value
+                totals.outcomes[name] = totals.outcomes.get(name, 0) + count
+            if failed:
+                totals.failed += count
+                totals.last_failed_ns = max(
+                    totals.last_failed_ns, int(rows[rows[:, KIND] == kind, DONE].max())
+                )
+        if self.cycles_open:
+            good = rows[table[rows[:, KIND], 4] == 0]
+            step = max(1, len(good) // _SAMPLED)
+            self.cycles.add((good[::step, DONE] - good[::step, DUE]).tolist())
+        return totals
+
+    def flush(self) -> None:
+        """Hand all rows to the operating system."""
+        self.count()
+        rows = self._rows()
+        if len(rows) == 0:
+            return
+        ident = rows[:, IDENT]
+        kinds = self._kind_table()[rows[:, KIND]]
+        outcome = pa.DictionaryArray.from_arrays(_column(kinds[:, 1], np.uint8), OUTCOME_NAMES)
+        self._stream.append(
+            [
+                _column(rows[:, SEQ], np.int64),
+                _column(ident >> 32 & 0xFFFF, np.uint16),
+                _column(ident & NO_CONN, np.int32),
+                _column(rows[:, CONN_HITS], np.int32),
+                *(_column(rows[:, at], np.int64) for at in (DUE, SENT, FIRST, DONE)),
+                _column(kinds[:, 0], np.uint16),
+                outcome,
+                _column(rows[:, BYTES_IN], np.int64),
+                _column(rows[:, BYTES_OUT], np.int64),
+                _column(kinds[:, 3], np.uint16),
+                self._peers.column(ident >> 48),
+                self._pods.column(kinds[:, 2]),
+            ]
+        )
+        self.offset = self._counted = 0
+
+    def close(self) -> None:
+        """Write what is left and end the file."""
+        self.flush()
+        self._stream.close()
+
+    def _rows(self) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+        count = self.offset // ROW.size * 10
+        return np.frombuffer(self.buffer, np.int64, count).reshape(-1, 10)
+
+    def _kind_table(self) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+        if len(self._table) < len(self._kinds):
+            self._table = np.array(self._kinds, np.int64)
+        return self._table
+
+
+class ConnectionRows:
+    """The connections: few, so plain records."""
+
+    def __init__(self, path: Path, worker: int) -> None:
+        self._stream = ArrowStream(path, CONNECTION_SCHEMA, worker)
+        self._rows: list[ConnectionRow] = []
+        self._peers, self._bys, self._hows, self._versions = _Names(), _Names(), _Names(), _Names()
+
+    def add(self, row: ConnectionRow) -> None:
+        """Keep one row until the next flush."""
+        self._rows.append(row)
+
+    def flush(self) -> None:
+        """Hand all rows to the operating system."""
+        rows = self._rows
+        if not rows:
+            return
+        self._stream.append(
+            [
+                _column(np.array([row.conn for row in rows]), np.int32),
+                _column(np.array([row.slot for row in rows]), np.uint16),
+                self._peers.column([self._peers.code(row.peer) for row in rows]),
+                _column(np.array([row.opened_ns for row in rows]), np.int64),
+                _column(np.array([row.connect_ns for row in rows]), np.int64),
+                _column(np.array([row.tls_ns for row in rows]), np.int64),
+                _column(np.array([row.closed_ns for row in rows]), np.int64),
+                self._bys.column([self._bys.code(row.ending.by) for row in rows]),
+                self._hows.column([self._hows.code(row.ending.how) for row in rows]),
+                _column(np.array([row.hits for row in rows]), np.int32),
+                self._versions.column([self._versions.code(row.tls_version) for row in rows]),
+            ]
+        )
+        self._rows = []
+
+    def close(self) -> None:
+        """Write what is left and end the file."""
+        self.flush()
+        self._stream.close()
+
+
+class _Names:
+    """A growing dictionary of names; number 0 is the empty one. Grown at its end only: the file takes deltas."""
+
+    def __init__(self) -> None:
+        self._codes = {"": 0}
+        self._array = pa.array([""])
+
+    def code(self, name: str) -> int:
+        return self._codes.setdefault(name, len(self._codes))
+
+    def column(self, codes: object) -> pa.Array:
+        if len(self._array) < len(self._codes):
+            self._array = pa.array(list(self._codes))
+        return pa.DictionaryArray.from_arrays(_column(np.asarray(codes), np.int32), self._array)
+
+
+def _column(values: np.ndarray[tuple[int, ...], np.dtype[np.int64]], dtype: type[np.generic]) -> pa.Array:
+    return pa.array(np.ascontiguousarray(values).astype(dtype))

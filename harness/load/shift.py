@@ -1,0 +1,214 @@
+"""What one worker does from ready to ended: its slots, its rows, and what it tells its parent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from harness.load import messages
+from harness.load.dial import Dialler
+from harness.load.lag import Lag
+from harness.load.pacer import ClosedLoop
+from harness.load.rows import ConnectionRows, HitRows
+from harness.load.slots import Slots, raise_in_loop
+from harness.load.targets import shot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.load.messages import Order
+
+_TICK_NS = 250_000_000  # counts go up
+_TICKS_A_FLUSH = 4
+_LOOK_NS = 5_000_000  # how often a drain looks whether it is over
+_SWEEP_NS = (5_000_000, 250_000_000)  # at least and at most between two sweeps for hits whose time is over
+
+
+class Shift:
+    """One worker's life: ready, start, (baseline), finish."""
+
+    def __init__(self, order: Order) -> None:
+        plan = order.plan
+        self._order = order
+        self._loop = asyncio.get_running_loop()
+        name = f"{order.worker}.arrow"
+        self._rows = HitRows(order.directory / "hits" / name, order.worker, plan)
+        self._connections = ConnectionRows(order.directory / "connections" / name, order.worker)
+        self._pacer = ClosedLoop(plan.concurrency, backoff=plan.error_backoff)
+        shots = [shot(index, target) for index, target in enumerate(plan.targets)]
+        self._slots = Slots(
+            plan, order.slots, shots, self._pacer, Dialler(plan), self._rows, self._connections, order.clock.monotonic_ns
+        )  # fmt: skip
+        self._lag = Lag()
+        self._slots.watch(self._lag.fileno(), self._lag.look)
+        self._told: dict[str, str] = {}
+        self._before = (0, 0, 0)  # started, completed, failed at the last health line
+        self._cpu_ns = time.process_time_ns()
+        self._finish: asyncio.Future[int] = self._loop.create_future()
+        self._jobs: list[asyncio.Task[None]] = []
+
+    async def run(self) -> None:
+        """Do all that is ordered; returns when the files are closed. Raises what went wrong inside."""
+        crash: asyncio.Future[None] = self._loop.create_future()
+
+        def fail(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            if not crash.done():
+                crash.set_exception(context.get("exception") or RuntimeError(context["message"]))
+
+        self._loop.set_exception_handler(fail)
+        lines = _split()
+        self._loop.add_reader(0, self._listen, lines)
+        _tell({"ready": os.getpid()})
+        try:
+            ends: set[asyncio.Future[Any]] = {crash, self._finish}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if not crash.done():
+                await self._drain(self._finish.result())
+        finally:
+            for job in self._jobs:
+                job.cancel()
+            self._slots.cut()
+            self._report(health=True)
+            self._rows.close()
+            self._connections.close()
+        if crash.done():
+            crash.result()
+        _tell({"ended": True})
+
+    def _listen(self, lines: Iterator[list[bytes]]) -> None:
+        for line in next(lines):
+            if not line:  # the parent has gone, or is done with us
+                self._loop.remove_reader(0)
+                self._stop(0)
+                return
+            message = json.loads(line)
+            match message["do"]:
+                case "start":
+                    self._start(message["at_ns"])
+                case "baseline":
+                    self._end_baseline()
+                case "finish":
+                    self._stop(message["drain_ns"])
+
+    def _start(self, at_ns: int) -> None:
+        gc.collect()
+        gc.freeze()
+        gc.disable()  # nothing on our way makes rings, and a collection would stop every slot
+        self._cpu_ns = time.process_time_ns()
+        self._lag.start()
+        self._slots.start(at_ns)
+        for job in (self._tick(at_ns), self._sweep()):
+            task = self._loop.create_task(job)
+            task.add_done_callback(raise_in_loop)
+            self._jobs.append(task)
+
+    def _stop(self, drain_ns: int) -> None:
+        if not self._finish.done():
+            self._finish.set_result(drain_ns)
+
+    def _end_baseline(self) -> None:
+        self._rows.count()
+        self._rows.cycles_open = False
+        self._pacer.cycle_ns = self._rows.cycles.value_ns()
+
+    async def _drain(self, drain_ns: int) -> None:
+        self._slots.drain()
+        deadline_ns = self._slots.now() + drain_ns
+        # No event marks the last hit's end: asking 200 times a second for a few seconds is cheaper than one per hit.
+        while self._slots.in_flight and self._slots.now() < deadline_ns:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_NS / 1e9)
+
+    async def _tick(self, at_ns: int) -> None:
+        due_ns, ticks = at_ns, 0
+        while True:
+            due_ns += _TICK_NS
+            ticks += 1
+            await asyncio.sleep(max(0, due_ns - self._slots.now()) / 1e9)
+            flush = ticks % _TICKS_A_FLUSH == 0
+            self._report(health=flush)
+            if flush:
+                self._rows.flush()
+                self._connections.flush()
+                self._slots.forget_known()
+
+    async def _sweep(self) -> None:
+        least_ns, most_ns = _SWEEP_NS
+        pause_ns = min(max(self._order.plan.timeout_ns // 20, least_ns), most_ns)
+        while True:
+            await asyncio.sleep(pause_ns / 1e9)
+            self._slots.sweep()
+
+    def _report(self, *, health: bool) -> None:
+        now = self._slots.now()
+        totals = self._rows.count()
+        in_flight = self._slots.in_flight
+        started = totals.completed + in_flight
+        if self._rows.cycles_open:
+            self._pacer.cycle_ns = self._rows.cycles.value_ns()
+        _tell(
+            {
+                "counts": {
+                    "t_ns": now,
+                    "started": started,
+                    "completed": totals.completed,
+                    "failed": totals.failed,
+                    "in_flight": in_flight,
+                    "last_failed_ns": totals.last_failed_ns,
+                    "statuses": totals.statuses,
+                    "outcomes": totals.outcomes,
+                },
+                "backed_off": self._slots.backed_off,
+            }
+        )
+        for outcome, text in self._slots.samples.items():
+            if outcome not in self._told:
+                self._told[outcome] = text
+                _tell({"sample": [outcome, text]})
+        if not health:
+            return
+        cpu_ns, lag = time.process_time_ns(), self._lag.take()
+        before, self._before = self._before, (started, totals.completed, totals.failed)
+        _tell(
+            {
+                "health": {
+                    "t_ns": now,
+                    "worker": self._order.worker,
+                    "started": started - before[0],
+                    "completed": totals.completed - before[1],
+                    "failed": totals.failed - before[2],
+                    "in_flight": in_flight,
+                    "oldest_in_flight_ns": self._slots.oldest_ns(now),
+                    "lag_p99_ns": lag[0],
+                    "lag_max_ns": lag[1],
+                    "cpu_ns": cpu_ns - self._cpu_ns,
+                    "open_files": _open_files(),
+                }
+            }
+        )
+        self._cpu_ns = cpu_ns
+
+
+def _open_files() -> int:
+    return sum(1 for _ in os.scandir("/proc/self/fd")) - 1  # one is the listing's own
+
+
+def _tell(message: dict[str, Any]) -> None:
+    with contextlib.suppress(BrokenPipeError):  # the parent has gone; its end of the other pipe says so too
+        os.write(1, messages.line(message))
+
+
+def _split() -> Iterator[list[bytes]]:
+    """Read standard input piece by piece, and yield its whole lines; an empty one is the end."""
+    rest = b""
+    while True:
+        piece = os.read(0, 1 << 16)
+        if not piece:
+            yield [b""]
+            continue
+        *whole, rest = (rest + piece).split(b"\n")
+        yield whole

@@ -1,0 +1,82 @@
+"""A slot: one of the N places of a fixed concurrency, and what is asked of whoever leads its life."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from harness.model import NEVER, Outcome
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from harness.load.dial import Address
+    from harness.load.failures import Ending
+    from harness.load.response import Reading
+    from harness.load.targets import Origin, Shot
+
+# The states of a slot.
+IDLE, DIALLING, SENDING, WAITING, READING, PROBING, ENDED = range(7)
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """One of the N places, with its present hit and its present connection.
+
+    `first`, `bytes_in` and `unsent` are at rest (NEVER, 0, None) whenever the slot is WAITING: the straight way
+    need not touch them.
+    """
+
+    index: int  # over all workers
+    shot: Shot
+    state: int = IDLE
+    # the hit
+    seq: int = NEVER
+    due: int = NEVER
+    sent: int = NEVER
+    first: int = NEVER
+    bytes_in: int = 0
+    unsent: memoryview | None = None
+    write_error: OSError | None = None
+    reading: Reading | None = None
+    held: tuple[Outcome, int] | None = None  # how and when it failed, while that is being looked into
+    # the connection
+    sock: Any = None  # socket.socket or ssl.SSLSocket
+    fd: int = -1
+    recv: Callable[[int], bytes] = bytes
+    send: Callable[[Any], int] = len
+    conn: int = NEVER
+    ident: int = 0
+    hits: int = 0
+    origin: Origin | None = None
+    address: Address | None = None
+    opened: tuple[int, int, int, str, str] = (
+        NEVER,
+        NEVER,
+        NEVER,
+        "",
+        "",
+    )  # opened, connect, tls, peer, version
+    # across hits
+    failed_connects: int = 0
+    timer: asyncio.TimerHandle | None = None
+    task: asyncio.Task[None] | None = None
+
+
+class Life(Protocol):
+    """What becomes of a slot when a hit or a connection is over: slots.Slots."""
+
+    def over(self, slot: Slot, now: int, *, failed: bool) -> None:
+        """Let the slot go on, its hit's row being written."""
+
+    def failed(
+        self, slot: Slot, outcome: Outcome, ending: Ending, now: int, error: BaseException | str
+    ) -> None:
+        """Give up the hit, and the connection with it."""
+
+    def close(self, slot: Slot, ending: Ending, now: int) -> None:
+        """Close the connection and write its row."""
+
+    def begin(self, slot: Slot, due_ns: int) -> None:
+        """Begin the slot's next hit, on whatever connection it needs."""

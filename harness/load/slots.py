@@ -1,0 +1,317 @@
+"""The life of the slots: when a hit begins, which connection it gets, what follows when it has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING
+
+from harness.load import failures
+from harness.load.failures import END, FIN, PEER, TIMEOUT, US, Ending
+from harness.load.http1 import Wire
+from harness.load.rows import ConnectionRow, ConnectionRows, HitRows
+from harness.load.slot import DIALLING, ENDED, IDLE, PROBING, READING, SENDING, WAITING, Slot
+from harness.model import NEVER, LoadPlan, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from harness.load.dial import Address, Dialled, Dialler
+    from harness.load.pacer import ClosedLoop
+    from harness.load.targets import Origin, Shot
+
+_IN_FLIGHT = frozenset({DIALLING, SENDING, WAITING, READING, PROBING})
+_AT_ONCE_NS = 1_000_000_000  # the bound of "a new connection works at once"
+_TIMER_NS = 1_000_000
+_RACES = frozenset(
+    {
+        Outcome.RESET_BEFORE_RESPONSE,
+        Outcome.EOF_BEFORE_RESPONSE,
+        Outcome.WRITE_RESET,
+        Outcome.WRITE_BROKEN_PIPE,
+    }
+)
+
+
+class Slots:
+    """All slots of one worker."""
+
+    def __init__(
+        self, plan: LoadPlan, indices: Sequence[int], shots: Sequence[Shot],
+        pacer: ClosedLoop, dialler: Dialler, rows: HitRows, connections: ConnectionRows, anchor_ns: int,
+    ) -> None:  # fmt: skip
+        self._timeout_ns = plan.timeout_ns
+        self._pacer = pacer
+        self._dialler = dialler
+        self._rows = rows
+        self._connections = connections
+        self._anchor = anchor_ns
+        self._wire = Wire(self, rows, anchor_ns, remember_failed=not plan.error_backoff)
+        self._shots = shots
+        self._turns = itertools.cycle(shots)
+        if len(shots) > 1:
+            self._wire.wheel = self._turns
+        self._slots = [Slot(index, next(self._turns)) for index in indices]
+        self._conns = 0
+        self.samples: dict[str, str] = {}  # one raw text for each outcome
+        self.backed_off = 0  # waits after failed hits
+
+    @property
+    def in_flight(self) -> int:
+        """How many hits have begun and not ended."""
+        return sum(slot.state in _IN_FLIGHT for slot in self._slots)
+
+    def oldest_ns(self, now_ns: int) -> int:
+        """Return the age of the oldest hit in flight."""
+        return max((now_ns - slot.due for slot in self._slots if slot.state in _IN_FLIGHT), default=0)
+
+    def watch(self, fd: int, ready: Callable[[], None]) -> None:
+        """Call `ready` whenever this descriptor is readable, with the same delay that responses meet."""
+        self._wire.watch(fd, ready)
+
+    def now(self) -> int:
+        """Return the time on the run's clock."""
+        return self._wire.now()
+
+    # --- all of them --------------------------------------------------------------------------------------
+
+    def start(self, at_ns: int) -> None:
+        """Let every slot send its first hit, the earliest at this moment."""
+        asyncio.get_running_loop().add_reader(self._wire.fileno(), self._wire.ready)
+        for slot in self._slots:
+            self._wait(slot, self._pacer.first_ns(at_ns, slot.index))
+
+    def sweep(self) -> None:
+        """End the hits whose time is over."""
+        now = self.now()
+        latest = now - self._timeout_ns
+        for slot in self._slots:
+            if slot.sent >= latest or slot.sent == NEVER:
+                continue
+            if slot.state == SENDING:
+                self.failed(slot, Outcome.WRITE_TIMEOUT, Ending(US, TIMEOUT), now, "timed out writing")
+            elif slot.state == WAITING:
+                self.failed(
+                    slot,
+                    Outcome.READ_TIMEOUT_HEADERS,
+                    Ending(US, TIMEOUT),
+                    now,
+                    "timed out before the response",
+                )
+            elif slot.state == READING:
+                self.failed(
+                    slot, Outcome.READ_TIMEOUT_BODY, Ending(US, TIMEOUT), now, "timed out in the response"
+                )
+
+    def forget_known(self) -> None:
+        """Forget the responses already judged: their Date has changed by now."""
+        for shot in self._shots:
+            shot.known.clear()
+
+    def drain(self) -> None:
+        """Send no new hit from here on. The straight way ends with the responses that it knows."""
+        self._wire.draining = True
+        self.forget_known()
+        for slot in self._slots:
+            if slot.state == IDLE:
+                self._end(slot)
+
+    def cut(self) -> None:
+        """End what is still in flight as cut_at_deadline, and close every connection."""
+        now = self.now()
+        self._wire.draining = True
+        for slot in self._slots:
+            if slot.task is not None:
+                slot.task.cancel()
+            if slot.held is not None:
+                outcome, done_ns = slot.held
+                self._row(slot, outcome, done_ns)
+            elif slot.state == DIALLING:
+                self._number(slot, NEVER, "")
+                self._row(slot, Outcome.CUT_AT_DEADLINE, now)
+            elif slot.state in _IN_FLIGHT:
+                self._row(slot, Outcome.CUT_AT_DEADLINE, now, *_head(slot))
+                slot.hits += 1
+            self._end(slot)
+
+    # --- one of them: http1.Life --------------------------------------------------------------------------
+
+    def begin(self, slot: Slot, due_ns: int) -> None:
+        """Begin the slot's next hit, on the connection it has or on a new one."""
+        slot.due = due_ns
+        slot.sent = slot.first = NEVER
+        slot.bytes_in = 0
+        if slot.sock is not None and slot.origin != slot.shot.origin:
+            self.close(slot, Ending(US, FIN), due_ns)
+        if slot.sock is None:
+            slot.state = DIALLING
+            self._spawn(slot, self._dial(slot))
+        else:
+            self._wire.fire(slot)
+
+    def over(self, slot: Slot, now: int, *, failed: bool) -> None:
+        """Let the slot go on when it is due, its hit's row being written."""
+        due_ns = self._pacer.after_hit_ns(slot.due, now, failed=failed)
+        self.backed_off += due_ns > now
+        self._turn(slot)
+        self._wait(slot, due_ns)
+
+    def failed(
+        self, slot: Slot, outcome: Outcome, ending: Ending, now: int, error: BaseException | str
+    ) -> None:
+        """Give up the hit, and the connection with it."""
+        self._sample(outcome, error)
+        race = (
+            outcome in _RACES and ending.by == PEER and slot.hits > 0 and now - slot.sent <= failures.RACE_NS
+        )
+        status, pod = _head(slot)
+        carried, slot.hits = slot.hits, slot.hits + 1
+        self.close(slot, ending, now)
+        slot.hits = carried
+        if race and slot.origin and slot.address and not self._wire.draining:
+            # What it is called hangs on whether a new connection works at once: the row waits for that.
+            slot.held = outcome, now
+            slot.state = PROBING
+            self._spawn(slot, self._probe(slot, slot.origin, slot.address, outcome, now))
+            return
+        self._row(slot, outcome, now, status, pod)
+        self.over(slot, now, failed=True)
+
+    def close(self, slot: Slot, ending: Ending, now: int) -> None:
+        """Close the connection and write its row."""
+        opened_ns, connect_ns, tls_ns, peer, version = slot.opened
+        self._connections.add(
+            ConnectionRow(
+                slot.conn, slot.index, peer, opened_ns, connect_ns, tls_ns, now, ending, slot.hits, version
+            )
+        )
+        self._wire.detach(slot)
+
+    # --- what only this file knows ------------------------------------------------------------------------
+
+    def _wait(self, slot: Slot, due_ns: int) -> None:
+        slot.state = IDLE
+        delay_ns = due_ns - self.now()
+        if self._wire.draining:
+            self._end(slot)
+        elif delay_ns <= 0:
+            self.begin(slot, due_ns)
+        else:
+            # The loop's timers are good to a millisecond, on either side: rather late than early.
+            slot.timer = asyncio.get_running_loop().call_later((delay_ns + _TIMER_NS) / 1e9, self._wake, slot)
+
+    def _wake(self, slot: Slot) -> None:
+        slot.timer = None
+        if slot.state == IDLE:
+            self.begin(slot, self.now())  # a closed loop has no schedule: it wants to send when it wakes
+
+    def _turn(self, slot: Slot) -> None:
+        if self._wire.wheel is not None:
+            slot.shot = next(self._turns)
+
+    def _end(self, slot: Slot) -> None:
+        if slot.timer is not None:
+            slot.timer.cancel()
+            slot.timer = None
+        slot.state = ENDED
+        slot.held = None
+        if slot.sock is not None:
+            self.close(slot, Ending(US, END), self.now())
+
+    async def _dial(self, slot: Slot) -> None:
+        origin = slot.shot.origin
+        dialled = await self._dialler.open(origin)
+        slot.task = None
+        if dialled.outcome is None:
+            slot.failed_connects = 0
+            slot.origin = origin
+            self._adopt(slot, dialled)
+            self._wire.fire(slot)
+            return
+        now = self.now()
+        conn = self._unopened(slot, dialled, now)
+        # One that was opened and failed to shake hands is a hit's connection; one that never opened is not.
+        self._number(slot, NEVER if dialled.connect_ns == NEVER else conn, dialled.peer)
+        self._sample(dialled.outcome, dialled.text)
+        self._row(slot, dialled.outcome, now)
+        slot.failed_connects += 1
+        due_ns = self._pacer.after_failed_connect_ns(now, slot.failed_connects)
+        self.backed_off += due_ns > now
+        self._turn(slot)
+        self._wait(slot, due_ns)
+
+    async def _probe(
+        self, slot: Slot, origin: Origin, address: Address, outcome: Outcome, done_ns: int
+    ) -> None:
+        """Tell a race on an idle connection from a server that is gone: does a new connection work at once?"""
+        patience_ns = min(self._timeout_ns, _AT_ONCE_NS)
+        dialled = await self._dialler.open_at(origin, address, patience_ns)
+        slot.task = None
+        slot.held = None
+        if dialled.outcome is None:
+            self._sample(Outcome.IDLE_CLOSE_RACE, self.samples.get(outcome.value, ""))
+            self._row(slot, Outcome.IDLE_CLOSE_RACE, done_ns)
+            self._adopt(slot, dialled)  # the slot's next hit takes it
+        else:
+            self._row(slot, outcome, done_ns)
+            self._unopened(slot, dialled, self.now())
+        self.over(slot, done_ns, failed=True)
+
+    def _adopt(self, slot: Slot, dialled: Dialled) -> None:
+        slot.address = dialled.address
+        slot.conn, self._conns = self._conns, self._conns + 1
+        slot.ident = self._rows.ident(slot.index, slot.conn, dialled.peer)
+        slot.opened = self._opened(dialled)
+        self._wire.attach(slot, dialled.sock)
+
+    def _unopened(self, slot: Slot, dialled: Dialled, now: int) -> int:
+        """Write the row of a connection that failed to open, if one was tried, and return its number."""
+        if dialled.ending is None:
+            return NEVER
+        conn, self._conns = self._conns, self._conns + 1
+        opened_ns, connect_ns, tls_ns, peer, version = self._opened(dialled)
+        self._connections.add(
+            ConnectionRow(
+                conn, slot.index, peer, opened_ns, connect_ns, tls_ns, now, dialled.ending, 0, version
+            )
+        )
+        return conn
+
+    def _opened(self, dialled: Dialled) -> tuple[int, int, int, str, str]:
+        opened_ns = dialled.opened_ns - self._anchor
+        return opened_ns, dialled.connect_ns, dialled.tls_ns, dialled.peer, dialled.tls_version
+
+    def _number(self, slot: Slot, conn: int, peer: str) -> None:
+        """Give a hit that was never sent its number: it takes its place where it failed."""
+        slot.seq, self._wire.seq = self._wire.seq, self._wire.seq + 1
+        slot.hits = 0
+        slot.ident = self._rows.ident(slot.index, conn, peer)
+
+    def _row(self, slot: Slot, outcome: Outcome, done_ns: int, status: int = 0, pod: str = "") -> None:
+        self._wire.row(slot, self._rows.kind(status, outcome, pod, slot.shot.index), done_ns)
+
+    def _sample(self, outcome: Outcome, error: BaseException | str) -> None:
+        if outcome.value not in self.samples:
+            self.samples[outcome.value] = error if isinstance(error, str) else failures.sample(error)
+
+    def _spawn(self, slot: Slot, work: Coroutine[None, None, None]) -> None:
+        self._wire.opening += 1
+        slot.task = asyncio.get_running_loop().create_task(work)
+        slot.task.add_done_callback(self._opened_or_not)
+
+    def _opened_or_not(self, task: asyncio.Task[None]) -> None:
+        self._wire.opening -= 1
+        raise_in_loop(task)
+
+
+def _head(slot: Slot) -> tuple[int, str]:
+    """Return status and pod of a response of which at least the head has come."""
+    if slot.first == NEVER or slot.reading is None:
+        return 0, ""
+    return slot.reading.status, slot.reading.pod
+
+
+def raise_in_loop(task: asyncio.Task[None]) -> None:
+    """Hand what a task raised, which is a bug, to whoever ends this process."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        task.get_loop().call_exception_handler({"message": "a slot's task failed", "exception": error})

@@ -1,0 +1,113 @@
+"""What goes over the wire for a target: the origin to connect to, and the request's bytes, built once."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote_to_bytes, urlsplit
+
+from harness import __version__
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.model import Target
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_REPEATABLE = 64 * 1024  # no header of ours is longer; longer ones are a mistake
+_BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where connections of a target go. `host` has no brackets; `literal` when it is an address already."""
+
+    host: str
+    port: int
+    tls: bool
+    literal: bool
+
+
+@dataclass(slots=True, eq=False)
+class Shot:
+    """A target ready to be fired.
+
+    `known` maps the bytes of whole responses that the parser has already judged to their kind (see rows.py).
+    The same bytes in answer to the same request mean the same, so they are parsed once. Only what lets the
+    connection go on at once is kept there.
+    """
+
+    index: int
+    origin: Origin
+    method: str
+    request: bytes
+    known: dict[bytes, int] = field(default_factory=dict)
+
+
+def shot(index: int, target: Target) -> Shot:
+    """Build the request. Raises UsageError for a URL or a header that cannot be sent."""
+    url = urlsplit(target.url)
+    if url.scheme not in _DEFAULT_PORTS or not url.hostname:
+        raise UsageError(f"{target.url!r} is no http:// or https:// URL with a host")
+    try:
+        port = url.port or _DEFAULT_PORTS[url.scheme]
+        host = url.hostname if url.hostname.isascii() else url.hostname.encode("idna").decode()
+    except ValueError as error:  # UnicodeError is one too
+        raise UsageError(
+            f"the host or port of {url.scheme}://{url.netloc.rpartition('@')[2]} cannot be used: {error}"
+        ) from None
+    origin = Origin(host, port, url.scheme == "https", _is_address(host))
+    path = quote(url.path, safe="/:@!$&'()*+,;=~%[]") or "/"
+    query = f"?{quote(url.query, safe='/:@!$&()*+,;=~%?[]' + chr(39))}" if url.query else ""
+
+    headers = {
+        "Host": _host_header(origin, url.scheme),
+        "User-Agent": f"zdtest/{__version__}",
+        "Accept": "*/*",
+    }
+    if url.username is not None:
+        pair = unquote_to_bytes(url.username) + b":" + unquote_to_bytes(url.password or "")
+        headers["Authorization"] = f"Basic {b64encode(pair).decode()}"
+    if target.body or target.method in _BODY_METHODS:
+        headers["Content-Length"] = str(len(target.body))
+    ours = {name.lower(): name for name in headers}
+    for name, _ in target.headers:  # what the user gives replaces ours; given twice, it is sent twice
+        if name.lower() in ours:
+            headers.pop(ours[name.lower()], None)
+    lines = [f"{target.method} {path}{query} HTTP/1.1", *map(_line, [*headers.items(), *target.headers])]
+    head = "\r\n".join(lines) + "\r\n\r\n"
+    return Shot(index, origin, target.method, head.encode("latin-1") + target.body)
+
+
+def _line(header: tuple[str, str]) -> str:
+    name, value = header
+    text = f"{name}: {value}"
+    if not name or any(c in "\r\n\0" for c in text) or ":" in name or " " in name or not _is_latin1(text):
+        raise UsageError(
+            f"the header {name!r} cannot be sent: a name without spaces and a value on one line are wanted"
+        )
+    if len(text) > _REPEATABLE:
+        raise UsageError(f"the header {name!r} is longer than {_REPEATABLE} bytes")
+    return text
+
+
+def _host_header(origin: Origin, scheme: str) -> str:
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    return host if origin.port == _DEFAULT_PORTS[scheme] else f"{host}:{origin.port}"
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_latin1(text: str) -> bool:
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return True

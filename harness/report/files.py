@@ -1,0 +1,37 @@
+"""What a judged run leaves in its directory."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from harness.errors import RecordingError
+from harness.report import markdown, text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.judge.verdict import Judgement
+
+
+def write_all(judgement: Judgement, directory: Path) -> None:
+    """Write verdict.json, summary.txt, summary.md and timeline.png, each in one step.
+
+    Raises RecordingError when the directory cannot be written.
+    """
+    from harness.judge import verdict  # noqa: PLC0415  brings pandas, which `--help` must not wait for
+    from harness.recording.write import write_text  # noqa: PLC0415  the same: pyarrow brings pandas
+    from harness.report import plot  # noqa: PLC0415  the same for matplotlib
+
+    try:
+        write_text(directory / "verdict.json", verdict.to_json(judgement))
+        write_text(directory / "summary.txt", text.render(judgement, latencies=True) + "\n")
+        write_text(directory / "summary.md", markdown.render(judgement))
+        scratch = directory / f".timeline.{os.getpid()}.png"
+        try:
+            plot.draw(judgement, scratch)
+            scratch.replace(directory / "timeline.png")
+        finally:
+            scratch.unlink(missing_ok=True)
+    except OSError as error:
+        raise RecordingError(f"cannot write the report to {directory}: {error.strerror}") from error

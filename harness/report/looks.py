@@ -1,0 +1,71 @@
+"""How the kinds of failures and the states of pods are drawn, and the words on the picture.
+
+Colours are Okabe and Ito's; each also has a hatch or a lightness of its own, so that a grey print keeps them
+apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.judge.lifeline import Lifeline
+    from harness.judge.verdict import Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How one kind of thing is drawn."""
+
+    label: str
+    colour: str
+    hatch: str = ""
+
+
+FAILURES: Mapping[str, Look] = {
+    "502": Look("502", "#D55E00"),
+    "503": Look("503", "#F0E442", "////"),
+    "504": Look("504", "#0072B2", "...."),
+    "status": Look("other statuses", "#56B4E9", "\\\\\\\\"),
+    "none": Look("no whole response", "#222222"),
+}
+STATES: Mapping[str, Look] = {
+    "starting": Look("starting", "#FFF3C4", "////"),
+    "ready": Look("up, not in endpoints", "#9AD9C3"),
+    "in_endpoints": Look("in endpoints", "#009E73"),
+    "terminating": Look("terminating", "#CC79A7", "...."),
+}
+
+
+def title(judgement: Judgement) -> str:
+    """Return the verdict, cut to the width of the picture."""
+    words = f"{judgement.verdict.grade}: {judgement.verdict.headline}"
+    return words if len(words) <= 125 else words[:122] + "..."
+
+
+def subtitle(judgement: Judgement) -> str:
+    """Return what was run, cut to the width of the picture."""
+    about = judgement.about
+    parts = [
+        about.name,
+        about.workload,
+        about.targets[0] if about.targets else "",
+        about.model.split(", 1 request")[0],
+        about.began,
+    ]
+    words = "   ".join(part for part in parts if part)
+    return words if len(words) <= 150 else words[:147] + "..."
+
+
+def label(pod: Lifeline) -> str:
+    """Return a pod's name, cut to the margin; the end tells pods apart."""
+    name = pod.name if len(pod.name) <= 30 else "..." + pod.name[-27:]
+    return f"{name} (restarts {pod.restarts})" if pod.restarts else name
+
+
+def group(kind: str) -> str:
+    """Return under which of FAILURES a kind is drawn."""
+    return kind if kind in FAILURES else "status" if kind.isdigit() else "none"

@@ -1,0 +1,49 @@
+"""summary.md: at most 15 lines that fit a chat message."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.judge.wording import at, count, lasting
+from harness.model import Grade
+
+if TYPE_CHECKING:
+    from harness.judge.verdict import Judgement
+
+LINES = 15
+_CAUSES = 3
+
+
+def render(judgement: Judgement) -> str:
+    """Return the message: the verdict first, then what was lost, why, and what mends it."""
+    about, numbers, verdict = judgement.about, judgement.numbers, judgement.verdict
+    zero = judgement.timeline.zero_ns
+    what = (
+        f"`{about.workload}`, {about.trigger}"
+        if about.workload
+        else ", ".join(f"`{t}`" for t in about.targets[:1])
+    )
+    lines = [f"**{verdict.grade}: {verdict.headline}**", "", f"- {about.name}, {about.began}: {what}"]
+    told = f"- {count(numbers.requests, 'request')}"
+    if numbers.latency is not None:
+        p50, p99 = (lasting(numbers.latency.percentiles[p]) for p in ("50", "99"))
+        told += f" ({numbers.rates.mean:,.0f}/s), good ones p50 {p50}, p99 {p99}"
+    lines.append(told)
+    if numbers.failed:
+        kinds = ", ".join(f"{kind.kind}: {kind.count:,}" for kind in numbers.kinds[:4])
+        lines.append(f"- {numbers.failed:,} failed ({kinds}) in {count(numbers.bad_seconds, 'second')}")
+    if numbers.outage:
+        lines.append(
+            f"- longest outage {lasting(numbers.outage.to_ns - numbers.outage.from_ns)}, {at(numbers.outage.from_ns, zero)}"
+        )
+    for cause in judgement.causes[:_CAUSES]:
+        mend = f"; mend: {cause.mend[0]}" if cause.mend else ""
+        lines.append(f"- {cause.hits:,} x {' or '.join(cause.ids)} ({cause.confidence}): {cause.name}{mend}")
+    if len(judgement.causes) > _CAUSES:
+        lines.append(f"- ... and {count(len(judgement.causes) - _CAUSES, 'more cause')}")
+    if verdict.grade is Grade.INCONCLUSIVE:
+        open_ = [finding for finding in verdict.findings if finding.grade is Grade.INCONCLUSIVE]
+        lines += [f"- open: {finding.observed}" for finding in open_[: LINES - len(lines) - 1]]
+    if verdict.bound:
+        lines.append(f"- {verdict.bound}")
+    return "\n".join(lines[:LINES]) + "\n"

@@ -1,0 +1,48 @@
+"""A real Kubernetes, with a real balancer in front of one workload."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.bed import Bed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+BALANCER = Path(os.environ.get("ZDTEST_BED", "/nowhere")) / "ingress"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cluster_there() -> None:
+    if "KUBECONFIG" not in os.environ or not BALANCER.exists():
+        pytest.fail("these tests want KUBECONFIG and ZDTEST_BED, see CONTRIBUTING.md")
+
+
+@pytest.fixture
+def bed(tmp_path: Path) -> Iterator[Callable[..., Bed]]:
+    """Put a scenario's manifests on the cluster, each time in a namespace of its own, with a balancer in front."""
+    started: list[tuple[Bed, subprocess.Popen[bytes]]] = []
+
+    def make(scenario: str, *options: str, port: int = 8090) -> Bed:
+        made = Bed(
+            scenario, f"zdtest-{os.getpid()}-{len(started)}-{time.monotonic_ns() % 100000}", port, tmp_path
+        )
+        made.apply()
+        command = [str(BALANCER), "web", str(port), "--namespace", made.namespace, *options]
+        with (tmp_path / f"balancer-{len(started)}.log").open("wb") as log:
+            started.append((made, subprocess.Popen([sys.executable, *command], stdout=log, stderr=log)))
+        made.wait_until_it_answers()
+        return made
+
+    yield make
+    for made, balancer in started:
+        balancer.terminate()
+        balancer.wait(20)
+        made.delete()

@@ -1,0 +1,105 @@
+"""Two runs side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.judge.compare import Comparison, compare, field_changes
+from harness.judge.verdict import judge
+from harness.model import Mark
+from harness.recording.read import Recording
+from tests.judge.invented import Invented
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def compared(tmp_path: Path, before: Invented, after: Invented) -> Comparison:
+    one, two = (Recording.open(run.write(tmp_path / name)) for name, run in (("a", before), ("b", after)))
+    return compare(judge(one), judge(two), one.manifests("before"), two.manifests("before"))
+
+
+def test_two_steps_of_a_ladder_differ_in_numbers_and_in_the_manifest_field_by_field(tmp_path: Path) -> None:
+    found = compared(tmp_path, Invented.rolling(), Invented.rolling(prestop=4, grace=20))
+    rows = {row.name.strip(): row for row in found.rows}
+    assert (rows["verdict"].before, rows["verdict"].after) == ("FAIL", "PASS")
+    assert int(rows["502"].before.replace(",", "")) > 0
+    assert rows["502"].after == "0"
+    assert rows["longest outage"].after == "0"
+    assert rows["requests/s"].change.endswith("%")
+    assert [(change.path, change.before, change.after) for change in found.manifest] == [
+        (
+            "Deployment spec.template.spec.containers[web].lifecycle.preStop.exec.command",
+            "(absent)",
+            "/bin/sh -c sleep 4",
+        ),
+        ("Deployment spec.template.spec.terminationGracePeriodSeconds", "30", "20"),
+    ]
+
+
+def test_one_rollout_against_one_can_never_be_told_from_chance(tmp_path: Path) -> None:
+    found = compared(tmp_path, Invented.rolling(), Invented.rolling(prestop=4, grace=20))
+    assert "1 rollout against 1: cannot be told from chance (least possible p = 1.00" in found.sentence
+    assert "4 rollouts each could (p = 0.03)" in found.sentence
+
+
+def test_a_run_without_its_rollout_is_not_compared_as_one(tmp_path: Path) -> None:
+    run = Invented.rolling().run()
+    early = tuple(mark for mark in run.marks if mark.mark is not Mark.ENDPOINTS_SETTLED)
+    found = compared(tmp_path, Invented.rolling(), Invented.rolling(record={"marks": early}))
+    assert found.sentence.startswith("Not comparable as rollouts: 1 of the runs saw no rollout to its end")
+
+
+def test_manifests_that_were_not_kept_are_not_called_equal(tmp_path: Path) -> None:
+    path = Invented.rolling().write(tmp_path)
+    found = judge(Recording.open(path))
+    assert compare(found, found).manifest_note == "Manifest: not kept by either run"
+    assert compare(found, found, [{"kind": "A"}], []).manifest_note == "Manifest: not kept by one of the runs"
+    assert compare(found, found, [{"kind": "A"}], [{"kind": "A"}]).manifest_note == "Manifest: no difference"
+
+
+def test_what_the_server_writes_is_no_difference() -> None:
+    def deployment(revision: str, image: str) -> dict[str, object]:
+        return {
+            "kind": "Deployment",
+            "metadata": {
+                "name": "web",
+                "uid": revision,
+                "resourceVersion": revision,
+                "annotations": {"deployment.kubernetes.io/revision": revision},
+            },
+            "status": {"replicas": revision},
+            "spec": {
+                "template": {
+                    "metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": revision}},
+                    "spec": {"containers": [{"name": "web", "image": image}]},
+                }
+            },
+        }
+
+    assert field_changes([deployment("1", "web:1")], [deployment("2", "web:1")]) == ()
+    (change,) = field_changes([deployment("1", "web:1")], [deployment("2", "web:2")])
+    assert (change.path, change.before, change.after) == (
+        "Deployment spec.template.spec.containers[web].image",
+        "web:1",
+        "web:2",
+    )
+
+
+def test_containers_are_matched_by_name_not_by_place() -> None:
+    def pod(*names: str) -> dict[str, object]:
+        return {
+            "kind": "Pod",
+            "metadata": {"name": "x"},
+            "spec": {"containers": [{"name": n, "image": n} for n in names]},
+        }
+
+    assert field_changes([pod("a", "b")], [pod("b", "a")]) == ()
+
+
+def test_several_objects_of_a_kind_are_told_apart_by_name() -> None:
+    def service(name: str, port: int) -> dict[str, object]:
+        return {"kind": "Service", "metadata": {"name": name}, "spec": {"port": port}}
+
+    changes = field_changes([service("a", 1), service("b", 2)], [service("a", 1), service("b", 3)])
+    assert [(change.path, change.after) for change in changes] == [("Service/b spec.port", "3")]

@@ -1,0 +1,293 @@
+"""The grade: FAIL beats INCONCLUSIVE beats PASS, and each reason to withhold a PASS does so."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.judge import chance
+from harness.judge.verdict import Judgement, from_json, judge, to_json
+from harness.model import (
+    NEVER,
+    ClusterFacts,
+    Grade,
+    Mark,
+    MarkAt,
+    Outcome,
+    PathProof,
+    RolloutFacts,
+    RunRecord,
+    WatchGap,
+)
+from harness.recording.read import Recording
+from harness.recording.write import write_json
+from tests.judge.invented import TRIGGER, Invented, S, write_hits
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def clean(**rest: Any) -> Invented:
+    return Invented.rolling(prestop=4, grace=20, **rest)
+
+
+def judged(tmp_path: Path, invented: Invented) -> Judgement:
+    return judge(Recording.open(invented.write(tmp_path)))
+
+
+def open_points(judgement: Judgement) -> list[str]:
+    return [finding.observed for finding in judgement.verdict.findings if finding.grade is Grade.INCONCLUSIVE]
+
+
+def without(run: RunRecord, *gone: Mark) -> tuple[MarkAt, ...]:
+    return tuple(mark for mark in run.marks if mark.mark not in gone)
+
+
+def facts(**change: Any) -> RolloutFacts:
+    rollout = clean().run().rollout
+    assert rollout is not None
+    return replace(rollout, **change)
+
+
+def test_a_clean_rollout_passes_and_says_what_that_does_not_prove(tmp_path: Path) -> None:
+    found = judged(tmp_path, clean())
+    assert found.grade is Grade.PASS
+    assert found.verdict.headline.startswith("none of ")
+    assert {finding.grade for finding in found.verdict.findings} == {Grade.PASS}
+    assert "per million at 95 %" in found.verdict.bound
+    assert "up to 95 % of rollouts" in found.verdict.bound
+
+
+def test_one_lost_request_with_a_clean_control_window_fails(tmp_path: Path) -> None:
+    found = judged(tmp_path, Invented.rolling(1, concurrency=1, work=0.5, prestop=1, seed=4))
+    assert found.verdict.lost == 1
+    assert found.grade is Grade.FAIL
+    assert found.verdict.headline.startswith("1 of ")
+    assert "(502: 1)" in found.verdict.headline
+    assert found.verdict.bound == ""
+
+
+def test_the_same_rate_before_and_after_is_no_fault_of_the_rollout(tmp_path: Path) -> None:
+    found = judged(tmp_path, clean(noise=0.003, record={"max_baseline_failures": 0.01}))
+    assert found.grade is Grade.PASS
+    assert "failed at the rate of before it" in found.verdict.headline
+
+
+@pytest.mark.parametrize(
+    ("invented", "record", "says"),
+    [
+        (clean(noise=0.005), {}, "failed (0."),
+        (clean(names_pods=False), {"path": PathProof(proven=False, how="a URL of another host")}, "path not proven: a URL of another"),
+        (clean(), {"rollout": facts(state="stalled", reason="ProgressDeadlineExceeded")}, "it stalled (ProgressDeadlineExceeded)"),
+        (clean(), {"rollout": facts(state="changed")}, "changed by somebody else"),
+        (clean(), {"rollout": facts(state="progressing")}, "still progressing"),
+        (clean(), {"rollout": facts(state="not_started")}, "it was not started"),
+        (clean(load_after=5.0), {}, "the load ended +5.0 s, the rollout"),
+        (clean(), {"ended_by": "max_time", "marks": without(clean().run(), Mark.SETTLED)}, "(max time) before the time to settle"),
+        (clean(), {"marks": without(clean().run(), Mark.ENDPOINTS_SETTLED, Mark.SETTLED)}, "end of its endpoints' changes"),
+        (clean(gaps=[WatchGap("Pod", 13 * S, 14 * S, "410 Gone", relisted=True)]), {}, "blind 1 time for Pod"),
+        (clean(gaps=[WatchGap("EndpointSlice", 13 * S, 16 * S, "down", relisted=False)]), {}, "blind 1 time for EndpointSlice (longest 3 s)"),
+        (clean(), {"workers_lost": (0,)}, "lost: 0 of 1"),
+        (clean(), {"workers": 2}, "lost: 1 of 2"),
+        (clean(lag_p99=0.08), {}, "saturated: p99 over 50 ms in 100 % of worker 0's seconds"),
+        (clean(health=False), {}, "its own health was not recorded"),
+        (clean(), {"state": "interrupted", "ended_by": "interrupted"}, "it was interrupted"),
+        (clean(), {"state": "running", "ended_by": ""}, "killed, crashed, or still running"),
+    ],
+)  # fmt: skip
+def test_each_doubt_withholds_a_pass_and_says_why(
+    tmp_path: Path, invented: Invented, record: dict[str, Any], says: str
+) -> None:
+    invented.record = record
+    found = judged(tmp_path, invented)
+    if not record and invented.noise:
+        assert any(says in point for point in open_points(found))
+        return
+    assert found.grade is Grade.INCONCLUSIVE
+    assert any(says in point for point in open_points(found)), open_points(found)
+    assert any(point in found.verdict.headline for point in open_points(found))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"state": "interrupted", "ended_by": "interrupted"},
+        {"workers_lost": (0,)},
+        {"path": PathProof(proven=False, how="")},
+        {"rollout": replace(facts(), state="stalled", old_pods=())},
+    ],
+)
+def test_no_doubt_erases_a_lost_request_that_was_seen(tmp_path: Path, record: dict[str, Any]) -> None:
+    assert judged(tmp_path, Invented.rolling(names_pods=False, record=record)).grade is Grade.FAIL
+
+
+@pytest.mark.parametrize(
+    "gap",
+    [
+        WatchGap("Pod", 13 * S, 14 * S, "the window ended", relisted=False),  # resumed within 2 s
+        WatchGap("Pod", 1 * S, 9 * S, "410", relisted=True),  # before the trigger
+        WatchGap("Event", 13 * S, 30 * S, "down", relisted=True),  # hides no moment of a pod's life
+    ],
+)
+def test_gaps_that_hide_nothing_are_none(tmp_path: Path, gap: WatchGap) -> None:
+    assert judged(tmp_path, clean(gaps=[gap])).grade is Grade.PASS
+
+
+def test_pods_that_name_themselves_prove_the_path(tmp_path: Path) -> None:
+    found = judged(tmp_path, clean(record={"path": PathProof(proven=False, how="unknown")}))
+    assert found.grade is Grade.PASS
+
+
+def test_a_name_that_is_no_pod_of_ours_proves_nothing(tmp_path: Path) -> None:
+    invented = clean(record={"path": PathProof(proven=False, how="")})
+    path = invented.write(tmp_path)
+    (path / "events.jsonl").write_text("")
+    assert any("path not proven" in point for point in open_points(judge(Recording.open(path))))
+
+
+@pytest.mark.parametrize(("begun", "grade"), [(1.0, Grade.INCONCLUSIVE), (20.0, Grade.PASS)])
+def test_an_answer_still_out_at_the_end_withholds_a_pass_if_it_began_during_the_rollout(
+    tmp_path: Path, begun: float, grade: Grade
+) -> None:
+    invented = clean(settle=10.0)
+    path = invented.write(tmp_path)
+    row = invented.hits()[-1]
+    cut = {
+        "due_ns": round((TRIGGER + begun) * S),
+        "outcome": Outcome.CUT_AT_DEADLINE,
+        "status": 0,
+        "first_byte_ns": NEVER,
+    }
+    write_hits(path / "hits" / "1.arrow", [row | cut])
+    found = judge(Recording.open(path))
+    assert found.numbers.cut == 1
+    assert found.grade is grade
+    assert any("1 request still out when the load was over" in f.observed for f in found.verdict.findings)
+
+
+def test_a_plain_load_test_is_judged_whole(tmp_path: Path) -> None:
+    base = clean().run()
+    plain: dict[str, Any] = {
+        "rollout_wanted": False, "cluster": None, "rollout": None, "path": None, "ended_by": "duration",
+        "marks": without(base, Mark.TRIGGER, Mark.ROLLOUT_DONE, Mark.OLD_PODS_GONE, Mark.ENDPOINTS_SETTLED, Mark.SETTLED),
+    }  # fmt: skip
+    good = judged(tmp_path / "a", clean(record=plain))
+    assert (good.grade, good.verdict.headline) == (
+        Grade.PASS,
+        f"none of {good.numbers.requests:,} requests failed",
+    )
+    bad = judged(tmp_path / "b", clean(record=plain, noise=0.0002))
+    assert bad.grade is Grade.FAIL
+    assert bad.verdict.lost == bad.numbers.failed
+    assert "because of the rollout" not in bad.verdict.headline
+
+
+def test_a_service_that_went_down_fails_even_before_the_trigger(tmp_path: Path) -> None:
+    run = clean().run()
+    early: dict[str, Any] = {
+        "ended_by": "service_down",
+        "marks": (*run.marks[:2], MarkAt(Mark.LOAD_END, 9 * S)),
+    }
+    assert judged(tmp_path, clean(record=early, noise=0.9)).grade is Grade.FAIL
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "says"),
+    [
+        ("dry_run", "dry run: nothing was patched"),
+        ("baseline_unsound", "nothing was patched"),
+        ("interrupted", "it was interrupted"),
+    ],
+)
+def test_a_run_that_never_reached_the_trigger_says_why(tmp_path: Path, ended_by: str, says: str) -> None:
+    run = clean().run()
+    early: dict[str, Any] = {"ended_by": ended_by, "marks": (*run.marks[:2], MarkAt(Mark.LOAD_END, 9 * S))}
+    early["rollout"] = facts(state="not_started")
+    found = judged(tmp_path, clean(record=early, noise=0.01))
+    assert found.grade is Grade.INCONCLUSIVE
+    assert says in found.verdict.headline
+    assert found.causes == ()
+
+
+def test_judging_twice_gives_the_same_to_the_letter(tmp_path: Path) -> None:
+    path = Invented.rolling(probe=False).write(tmp_path)
+    moved = tmp_path / "elsewhere" / path.name
+    shutil.copytree(path, moved)
+    assert to_json(judge(Recording.open(path))) == to_json(judge(Recording.open(moved)))
+
+
+def test_a_judgement_survives_json(tmp_path: Path) -> None:
+    for number, invented in enumerate((Invented.rolling(probe=False), clean(), Invented())):
+        found = judged(tmp_path / str(number), invented)
+        assert from_json(to_json(found)) == found
+
+
+@pytest.mark.parametrize("missing", ["events.jsonl", "generator.jsonl", "hits", "manifests", "marks", "all"])
+def test_a_recording_with_parts_missing_is_judged_as_far_as_it_goes(tmp_path: Path, missing: str) -> None:
+    path = Invented.rolling(probe=False).write(tmp_path)
+    run = Recording.open(path).run
+    for name in ("events.jsonl", "generator.jsonl"):
+        if missing in {name, "all"}:
+            (path / name).write_text("")
+    for name in ("hits", "manifests"):
+        if missing in {name, "all"}:
+            shutil.rmtree(path / name)
+    if missing in {"marks", "all"}:
+        _rewrite(path, replace(run, marks=(), state="running", ended_by="", rollout=None))
+    found = judge(Recording.open(path))
+    assert found.grade in {Grade.FAIL, Grade.INCONCLUSIVE}
+    assert from_json(to_json(found)) == found
+
+
+@pytest.mark.parametrize("marks", range(10))
+def test_a_run_killed_at_any_mark_is_inconclusive_or_failed(tmp_path: Path, marks: int) -> None:
+    path = clean().write(tmp_path)
+    run = Recording.open(path).run
+    _rewrite(path, replace(run, marks=run.marks[:marks], state="running", ended_by=""))
+    found = judge(Recording.open(path))
+    assert found.grade is Grade.INCONCLUSIVE
+    assert "killed, crashed, or still running" in " ".join(open_points(found))
+
+
+def test_rows_that_are_missing_withhold_a_pass(tmp_path: Path) -> None:
+    path = clean().write(tmp_path)
+    arrow = path / "hits" / "0.arrow"
+    arrow.write_bytes(arrow.read_bytes()[: arrow.stat().st_size * 9 // 10])
+    found = judge(Recording.open(path))
+    assert found.grade is Grade.INCONCLUSIVE
+    assert "worker 0 lacks " in found.verdict.headline
+
+
+def test_rows_that_end_before_the_load_withhold_a_pass_even_without_counts_to_check(tmp_path: Path) -> None:
+    invented = clean(settle=8.0)
+    path = invented.write(tmp_path)
+    end = round((TRIGGER + invented.ended - 6.0) * S)
+    write_hits(path / "hits" / "0.arrow", [row for row in invented.hits() if row["done_ns"] < end])
+    (path / "generator.jsonl").write_text("")
+    assert any("worker 0's rows end +" in point for point in open_points(judge(Recording.open(path))))
+
+
+def test_a_cluster_without_a_pod_in_sight_is_no_coverage(tmp_path: Path) -> None:
+    invented = Invented(record={"cluster": ClusterFacts("s", "c", "n", "Deployment", "web", "u", "v1", "me")})
+    assert "no pod of the workload was seen" in open_points(judged(tmp_path, invented))
+
+
+def test_bounds_and_tests_are_those_of_the_textbook() -> None:
+    assert chance.upper_share(0, 770_240) * 1e6 == pytest.approx(3.9, abs=0.02)
+    assert chance.upper_share(0, 2_995) == pytest.approx(0.001, rel=0.001)
+    assert [round(chance.clean_runs_bound(m), 2) for m in (1, 3, 5, 10, 59)] == [0.95, 0.63, 0.45, 0.26, 0.05]
+    assert [round(chance.least_p(m), 3) for m in (1, 3, 4, 5)] == [1.0, 0.1, 0.029, 0.008]
+    assert chance.rate_p(5, 1, 0, 1) == pytest.approx(0.5**5)
+    assert chance.rate_p(3, 1, 2, 3) == pytest.approx(106 / 1024)  # 3 or more of 5 at odds of 1 in 4
+    assert chance.more(1, 10, 0, 10)
+    assert not chance.more(4, 10, 2, 10)
+    assert chance.more(30, 10, 2, 10)
+    assert not chance.more(0, 10, 0, 0)
+
+
+def _rewrite(path: Path, run: RunRecord) -> None:
+    write_json(path / "run.json", dataclasses.asdict(run))

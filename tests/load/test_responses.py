@@ -1,0 +1,265 @@
+"""Each way a response can be framed, sent by a server on a real socket and read back from the rows."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.load.generator import Load
+from harness.model import Target
+from tests.load.played import Played, completed, plan_for, play
+from tests.load.scripted_server import OK, ScriptedServer, Visit, always
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+HUNDRED_MB = 100_000_000
+
+
+def closing(*pieces: bytes) -> Callable[[Visit], None]:
+    """Send pieces with pauses between them, then close."""
+
+    def script(visit: Visit) -> None:
+        if visit.request():
+            for piece in pieces:
+                visit.answer(piece, what="piece")
+                time.sleep(0.01)
+            visit.fin()
+
+    return script
+
+
+def keeping(*pieces: bytes) -> Callable[[Visit], None]:
+    """Send pieces with pauses between them, and go on with the next request."""
+
+    def script(visit: Visit) -> None:
+        while visit.request():
+            for piece in pieces:
+                visit.answer(piece, what="piece")
+                time.sleep(0.01)
+
+    return script
+
+
+def play_one(
+    script: Callable[[Visit], None], tmp_path: Path, *, count: int = 4, **changes: Any
+) -> tuple[Played, Counter[str]]:
+    with ScriptedServer(script) as server:
+        played = play(plan_for(server.url, 1, **changes), tmp_path, until=completed(count))
+        return played, server.seen.copy()
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (HEAD + b"Content-Length: 5\r\n\r\nhello",),
+        (HEAD + b"Content-Length: 5\r\n\r\n", b"hel", b"lo"),
+        (b"HTTP/1.1 2", b"00 OK\r\nContent-Length: 5\r", b"\n\r\nhello"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", b"0\r\nX-Sum: 1\r\n\r\n"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n",),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", HEAD + b"Content-Length: 5\r\n\r\nhello"),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + HEAD + b"Content-Length: 0\r\n\r\n",),
+        (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello",),
+        (HEAD + b"X-Long: " + b"x" * 300_000 + b"\r\nContent-Length: 0\r\n\r\n",),
+        (HEAD + b"X-Folded: a\r\n b\r\nContent-Length: 0\r\n\r\n",),
+    ],
+    ids=[
+        "length",
+        "in pieces",
+        "head in pieces",
+        "chunked, trailer",
+        "204",
+        "100",
+        "103",
+        "1.0 keep-alive",
+        "huge",
+        "folded",
+    ],
+)
+def test_a_whole_response_is_one_good_hit_and_its_connection_goes_on(
+    pieces: tuple[bytes, ...], tmp_path: Path
+) -> None:
+    played, seen = play_one(keeping(*pieces), tmp_path)
+    assert set(played.outcomes) == {"response"}
+    assert played.failed == 0
+    assert {hit["bytes_in"] for hit in played.hits} == {len(b"".join(pieces))}
+    assert seen["connections"] == 1
+    assert [hit["conn_hits"] for hit in played.hits] == list(range(len(played.hits)))
+    for hit in played.hits:
+        assert 0 < hit["due_ns"] <= hit["sent_ns"] <= hit["first_byte_ns"] <= hit["done_ns"]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "closed"),
+    [
+        ((HEAD + b"\r\nhel", b"lo"), ("peer", "fin")),
+        ((HEAD + b"Connection: close\r\nContent-Length: 5\r\n\r\nhello",), ("us", "fin")),
+        ((b"HTTP/1.0 200 OK\r\n\r\nhello",), ("peer", "fin")),
+        ((b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello",), ("us", "fin")),
+        (
+            (HEAD + b"Content-Length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",),
+            ("us", "error"),
+        ),
+        ((HEAD + b"Content-Length: 5\r\n\r\nhello and more",), ("us", "error")),
+    ],
+    ids=[
+        "until close",
+        "Connection: close",
+        "1.0 until close",
+        "1.0 length",
+        "a second response",
+        "bytes after it",
+    ],
+)
+def test_a_whole_response_that_ends_its_connection_is_a_good_hit(
+    pieces: tuple[bytes, ...], closed: tuple[str, str], tmp_path: Path
+) -> None:
+    played, _ = play_one(closing(*pieces), tmp_path)
+    assert set(played.outcomes) == {"response"}
+    assert played.failed == 0
+    assert {hit["conn_hits"] for hit in played.hits} == {0}
+    ended = [(row["closed_by"], row["how"]) for row in played.connections if row["how"] != "end"]
+    assert set(ended) == {closed}
+    assert {row["hits"] for row in played.connections if row["how"] != "end"} == {1}
+
+
+@pytest.mark.parametrize(
+    ("pieces", "outcome", "status"),
+    [
+        ((HEAD + b"Content-Length: 9\r\n\r\nhello",), "eof_mid_response", 200),
+        ((HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",), "eof_mid_response", 200),
+        ((HEAD + b"X-Cut: o",), "eof_mid_response", 0),
+        ((b"HTTP/1.1 100 Continue\r\n\r\n",), "eof_mid_response", 0),
+        ((), "eof_before_response", 0),
+        ((b"220 mail.example ESMTP\r\n",), "protocol_error", 0),
+        ((HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nok",), "protocol_error", 0),
+        ((HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",), "protocol_error", 200),
+        ((HEAD + b"X: " + b"x" * 1_200_000,), "protocol_error", 0),
+    ],
+    ids=[
+        "body",
+        "chunks",
+        "head",
+        "interim only",
+        "nothing",
+        "not HTTP",
+        "two lengths",
+        "bad chunk",
+        "endless head",
+    ],
+)
+def test_what_is_not_a_whole_response_is_a_failed_hit(
+    pieces: tuple[bytes, ...], outcome: str, status: int, tmp_path: Path
+) -> None:
+    played, _ = play_one(closing(*pieces), tmp_path)
+    assert set(played.outcomes) == {outcome}
+    assert {hit["status"] for hit in played.hits} == {status}
+    assert played.failed == len(played.hits) == played.counts.failed
+    assert outcome in played.samples
+
+
+def test_head_has_no_body_whatever_its_head_says(tmp_path: Path) -> None:
+    with ScriptedServer(always(HEAD + b"Content-Length: 500\r\n\r\n")) as server:
+        played = play(
+            plan_for(server.url, 1, target=Target(server.url, "HEAD")), tmp_path, until=completed(10)
+        )
+    assert set(played.outcomes) == {"response"}
+    assert played.failed == 0
+    assert server.seen["connections"] == 1
+
+
+def test_a_redirect_is_a_failed_hit_and_never_followed(tmp_path: Path) -> None:
+    played, seen = play_one(
+        always(b"HTTP/1.1 302 Found\r\nLocation: /else\r\nContent-Length: 0\r\n\r\n"), tmp_path, count=6
+    )
+    assert {hit["status"] for hit in played.hits} == {302}
+    assert played.failed == len(played.hits) == seen["requests"]
+
+
+def test_an_expected_status_is_a_good_hit(tmp_path: Path) -> None:
+    not_modified = b"HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n"
+    played, _ = play_one(always(not_modified), tmp_path, expect=((200, 299), (304, 304)))
+    assert played.counts.failed == 0
+    assert played.counts.statuses == {304: len(played.hits)}
+
+
+def test_a_body_of_a_hundred_megabytes_is_counted_and_not_kept(tmp_path: Path) -> None:
+    peak: list[int] = []
+
+    def script(visit: Visit) -> None:
+        block = b"x" * 1_000_000
+        while visit.request():
+            visit.answer(HEAD + f"Content-Length: {HUNDRED_MB}\r\n\r\n".encode(), what="big")
+            for _ in range(100):
+                visit.answer(block, what="block")
+
+    def until(load: Load) -> bool:
+        [worker] = load._workers
+        status = Path(f"/proc/{worker.process.pid}/status").read_text(encoding="ascii").splitlines()
+        peak.extend(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+        return load.counts.completed >= 2
+
+    with ScriptedServer(script) as server:
+        played = play(plan_for(server.url, 1), tmp_path, until=until)
+    assert played.hits[0]["bytes_in"] == HUNDRED_MB + len(HEAD) + len(f"Content-Length: {HUNDRED_MB}\r\n\r\n")
+    assert played.hits[0]["outcome"] == "response"
+    assert played.hits[0]["done_ns"] > played.hits[0]["first_byte_ns"]
+    assert max(peak) < 150_000  # KiB, all of Python and pyarrow included
+
+
+def test_a_body_of_ten_megabytes_is_sent_whole(tmp_path: Path) -> None:
+    body = b"y" * 10_000_000
+    got: list[int] = []
+
+    def script(visit: Visit) -> None:
+        while request := visit.request():
+            got.append(len(request.partition(b"\r\n\r\n")[2]))
+            visit.answer()
+
+    with ScriptedServer(script) as server:
+        played = play(
+            plan_for(server.url, 1, target=Target(server.url, "POST", body=body)),
+            tmp_path,
+            until=completed(3),
+        )
+    assert set(got) == {len(body)}
+    assert set(played.outcomes) == {"response"}
+    assert min(hit["bytes_out"] for hit in played.hits) > len(body)
+
+
+def test_an_answer_to_half_a_request_is_kept_and_the_connection_is_not(tmp_path: Path) -> None:
+    body = b"y" * 30_000_000
+
+    def script(visit: Visit) -> None:
+        visit.sock.recv(1000)
+        visit.answer(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", what="413")
+        time.sleep(0.3)
+
+    with ScriptedServer(script) as server:
+        plan = plan_for(server.url, 1, target=Target(server.url, "POST", body=body))
+        played = play(plan, tmp_path, until=completed(2))
+    assert {hit["status"] for hit in played.hits} == {413}
+    assert set(played.outcomes) == {"response"}
+    assert all(hit["bytes_out"] < len(body) for hit in played.hits)
+    assert {hit["conn_hits"] for hit in played.hits} == {0}
+
+
+def test_the_pod_is_read_from_the_first_of_three_headers(tmp_path: Path) -> None:
+    answers = [
+        (HEAD + b"x-served-by: c\r\nX-Pod-Name: b\r\nX-POD: a\r\nContent-Length: 0\r\n\r\n", "a"),
+        (HEAD + b"X-Served-By: c\r\nX-Pod-Name: b\r\nContent-Length: 0\r\n\r\n", "b"),
+        (HEAD + b"X-Served-By: c\r\nContent-Length: 0\r\n\r\n", "c"),
+        (OK, ""),
+    ]
+
+    def script(visit: Visit) -> None:
+        for turn in range(1000):
+            if not visit.request():
+                return
+            time.sleep(0.002)
+            visit.answer(answers[turn % len(answers)][0])
+
+    played, _ = play_one(script, tmp_path, count=40)
+    assert [hit["pod"] for hit in played.hits[:8]] == [pod for _, pod in answers] * 2
+    assert {hit["pod"] for hit in played.hits} == {"a", "b", "c", ""}

@@ -1,0 +1,327 @@
+"""The main job end to end on the embedded lab: the command itself, real processes, real sockets, real files."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.model import NEVER, Mark
+from harness.recording.read import Recording
+from harness.scenario.resolve import shipped
+
+FAST = ["-c", "20", "-d", "12s", "--trigger-after", "3s", "--settle", "3s"]
+
+
+@dataclass(frozen=True)
+class Run:
+    code: int
+    stdout: str
+    stderr: str
+    path: Path
+
+    @property
+    def verdict(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads((self.path / "verdict.json").read_text())
+        return loaded
+
+    @property
+    def last_line(self) -> str:
+        return self.stdout.rstrip().splitlines()[-1]
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "harness", *words]
+
+
+def zdtest(out: Path, *words: str, cwd: Path | None = None) -> Run:
+    done = subprocess.run(
+        command("run", "-o", str(out), *words),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=170,
+        cwd=cwd,
+    )
+    runs = sorted(out.glob("*")) if out.exists() else []
+    return Run(done.returncode, done.stdout, done.stderr, runs[-1] if runs else out)
+
+
+def descendants(pid: int) -> set[tuple[int, str]]:
+    """All processes below this one, each as (pid, start time): a pid alone may be taken again."""
+    parents: dict[int, tuple[int, str]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                if fields[0] != "Z":
+                    parents[int(entry.name)] = (int(fields[1]), fields[19])
+    found: set[tuple[int, str]] = set()
+    wave = {pid}
+    while wave:
+        wave = {child for child, (parent, _) in parents.items() if parent in wave}
+        found |= {(child, parents[child][1]) for child in wave}
+    return found
+
+
+def alive(processes: set[tuple[int, str]]) -> set[tuple[int, str]]:
+    """Those of these processes that still run."""
+    there = set()
+    for pid, started in processes:
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            if fields[19] == started and fields[0] != "Z":
+                there.add((pid, started))
+    return there
+
+
+def ended_within(processes: set[tuple[int, str]], seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while alive(processes) and time.monotonic() < until:
+        time.sleep(0.05)
+    return not alive(processes)
+
+
+def started(out: Path, until: str) -> subprocess.Popen[str]:
+    """A run in the background, as far as the line that begins with `until`."""
+    words = command("run", "-o", str(out), "-f", str(shipped() / "seed/1-no-probe"), *FAST)
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stderr
+    for line in process.stderr:
+        if line.startswith(until):
+            return process
+    raise AssertionError(f"no line began with {until!r}")
+
+
+@pytest.fixture(scope="module")
+def lost(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that loses requests: the ladder's first step."""
+    return zdtest(tmp_path_factory.mktemp("lost"), "-f", str(shipped() / "seed/1-no-probe"), *FAST)
+
+
+def test_the_first_step_of_the_ladder_fails_with_502s_that_fall_in_the_rollout(lost: Run) -> None:
+    assert lost.code == 1, lost.stderr
+    assert lost.last_line.startswith("FAIL")
+    recording = Recording.open(lost.path)
+    hits = recording.hits()
+    bad = hits[hits["status"] == 502]
+    trigger = recording.run.mark(Mark.TRIGGER)
+    assert len(bad) > 5
+    assert (bad["done_ns"] >= trigger).all()
+    assert recording.run.mark(Mark.WARMUP_END) < trigger < recording.run.mark(Mark.OLD_PODS_GONE)
+    assert (
+        recording.run.mark(Mark.OLD_PODS_GONE)
+        <= recording.run.mark(Mark.ENDPOINTS_SETTLED)
+        < recording.run.mark(Mark.LOAD_END)
+    )
+
+
+def test_every_old_pod_is_on_record_from_ready_to_gone(lost: Run) -> None:
+    recording = Recording.open(lost.path)
+    assert recording.run.rollout
+    old = {ref.uid for ref in recording.run.rollout.old_pods}
+    assert len(old) == 3
+    gone = {e.uid for e in recording.events() if e.kind == "Pod" and e.change == "DELETED"}
+    assert old <= gone
+    assert recording.run.rollout.state == "complete"
+
+
+def test_a_run_leaves_all_that_its_reader_needs(lost: Run) -> None:
+    for name in (
+        "run.json",
+        "events.jsonl",
+        "generator.jsonl",
+        "verdict.json",
+        "summary.txt",
+        "summary.md",
+        "timeline.png",
+    ):
+        assert (lost.path / name).stat().st_size > 0, name
+    assert (lost.path / "timeline.png").read_bytes().startswith(b"\x89PNG")
+    assert len((lost.path / "summary.md").read_text().splitlines()) <= 15
+    assert json.loads((lost.path / "manifests/before.json").read_text())[0]["kind"] == "Deployment"
+    assert list((lost.path / "hits").glob("*.arrow"))
+
+
+def test_the_first_line_says_where_the_target_came_from(lost: Run) -> None:
+    assert "seed/1-no-probe" in lost.stderr.splitlines()[0]
+    assert "lab" in lost.stderr.splitlines()[0]
+
+
+def test_what_is_about_to_be_changed_is_said_before_it_is(lost: Run) -> None:
+    line = next(line for line in lost.stderr.splitlines() if "will restart" in line)
+    for word in ("zdtest-lab", "default", "deployment/web", "http://127.0.0.1"):
+        assert word in line
+
+
+def test_report_makes_it_all_again_from_the_recording_alone_with_the_same_verdict(lost: Run) -> None:
+    before = lost.verdict
+    for name in ("verdict.json", "summary.txt", "summary.md", "timeline.png"):
+        (lost.path / name).unlink()
+    done = subprocess.run(
+        command("report", str(lost.path)), capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == lost.code
+    assert done.stdout == lost.stdout
+    assert lost.verdict == before
+    assert (lost.path / "timeline.png").exists()
+
+
+def test_the_last_step_of_the_ladder_passes_and_compare_tells_the_two_apart(
+    lost: Run, tmp_path: Path
+) -> None:
+    clean = zdtest(tmp_path / "clean", "-f", str(shipped() / "seed/4-grace"), *FAST)
+    assert clean.code == 0, clean.stdout + clean.stderr
+    assert clean.last_line.startswith("PASS")
+    done = subprocess.run(
+        command("compare", str(lost.path), str(clean.path)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "terminationGracePeriodSeconds" in done.stdout or "readinessProbe" in done.stdout
+    assert "chance" in done.stdout
+
+
+def test_a_plain_load_test_needs_no_rollout(tmp_path: Path) -> None:
+    run = zdtest(
+        tmp_path, "-f", str(shipped() / "seed/1-no-probe"), "--no-rollout", "-c", "5", "-d", "2s", "-l"
+    )
+    assert run.code == 0, run.stdout + run.stderr
+    assert "Latency Distribution" in run.stdout
+    assert Recording.open(run.path).run.mark(Mark.TRIGGER) == NEVER
+
+
+def test_a_dry_run_does_everything_up_to_the_patch_and_ends_with_zero(tmp_path: Path) -> None:
+    run = zdtest(tmp_path, "-f", str(shipped() / "seed/1-no-probe"), "--dry-run", "-c", "5", "-d", "3s")
+    assert run.code == 0, run.stdout + run.stderr
+    recording = Recording.open(run.path)
+    assert recording.run.mark(Mark.TRIGGER) == NEVER
+    assert len(recording.hits()) > 0
+    assert "nothing was changed" in run.stderr
+
+
+def test_ctrl_c_during_the_rollout_keeps_what_there_is_and_leaves_no_process(tmp_path: Path) -> None:
+    process = started(tmp_path, "restarted")
+    time.sleep(1)
+    below = descendants(process.pid)
+    assert len(below) >= 5, "a worker, the lab, its balancer and the pods"
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    recording = Recording.open(next(iter(tmp_path.glob("*"))))
+    assert recording.run.state == "interrupted"
+    assert len(recording.hits()) > 0
+    assert "interrupted" in stdout.lower()
+    assert ended_within(below, 10)
+
+
+def test_ctrl_c_before_the_load_leaves_nothing_at_all(tmp_path: Path) -> None:
+    process = started(tmp_path / "out", "starting the lab")
+    time.sleep(1.5)
+    below = descendants(process.pid)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    assert list((tmp_path / "out").glob("*")) == []
+    assert ended_within(below, 10)
+
+
+def test_kill_9_leaves_no_process_and_a_recording_that_can_be_reported(tmp_path: Path) -> None:
+    process = started(tmp_path, "restarted")
+    time.sleep(2.5)
+    below = descendants(process.pid)
+    process.kill()
+    process.communicate(timeout=20)
+    assert ended_within(below, 15)
+    done = subprocess.run(
+        command("report", str(next(iter(tmp_path.glob("*"))))),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode in {1, 3}, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_any_target_one_line_names_every_way_to_give_one(tmp_path: Path) -> None:
+    run = zdtest(tmp_path / "out", cwd=tmp_path)
+    assert run.code == 2
+    assert len(run.stderr.splitlines()) == 1
+    assert "--lab" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["http://127.0.0.1:9/", "--no-rollout"], "refuses"),
+        (["http://no-such-host.invalid/", "--no-rollout"], "does not resolve"),
+        (["http://127.0.0.1:9/"], "--deployment"),
+        (["-c", "0", "--lab"], "--concurrency"),
+        (["-c", "many", "--lab"], "many"),
+        (["-d", "soon", "--lab"], "--duration"),
+        (["--no-such-flag"], "--no-such-flag"),
+        (["-f", "no-such-file.yaml"], "no-such-file.yaml"),
+        (
+            [
+                "http://127.0.0.1:9/",
+                "--deployment",
+                "web",
+                "-n",
+                "x",
+                "--context",
+                "y",
+                "--kubeconfig",
+                "/no/such",
+            ],
+            "/no/such",
+        ),
+    ],
+)
+def test_bad_input_is_one_line_exit_2_and_nothing_left(
+    tmp_path: Path, words: list[str], expected: str
+) -> None:
+    run = zdtest(tmp_path / "out", *words, cwd=tmp_path)
+    assert run.code == 2, run.stderr
+    last = run.stderr.rstrip().splitlines()[-1]
+    assert expected in last
+    assert last.startswith("zdtest: ")
+    assert "Traceback" not in run.stderr
+    assert not (tmp_path / "out").exists() or list((tmp_path / "out").glob("*")) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_an_output_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    run = zdtest(tmp_path / "out", "--lab", *FAST)
+    tmp_path.chmod(0o700)
+    assert run.code == 2
+    assert "-o" in run.stderr
+
+
+def test_an_output_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    run = zdtest(tmp_path / "out", "--lab", *FAST)
+    assert run.code == 2
+    assert "-o" in run.stderr.splitlines()[-1]
+
+
+def test_a_folder_that_is_no_run_is_refused_by_report(tmp_path: Path) -> None:
+    done = subprocess.run(
+        command("report", str(tmp_path)), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
