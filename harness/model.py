@@ -261,7 +261,7 @@ class RunRecord:
     """run.json: all of a run that is neither a hit nor an event.
 
     state: running | complete | interrupted. `ended_by` is one short id: settled, duration, max_time,
-    interrupted, baseline_unsound, service_down, rollout_stalled, worker_lost, dry_run, crash.
+    interrupted, baseline_unsound, patch_refused, changed, service_down, rollout_stalled, worker_lost, dry_run.
     """
 
     format: int

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import urllib3
+import yaml
 from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
 
@@ -123,44 +125,23 @@ class Api:
             except ConfigException as error:
                 raise UsageError(f"in-cluster credentials cannot be read: {error}") from None
             return cls(configuration, "in-cluster", _own_namespace(), "the pod's service account")
-        found = _kubeconfig_paths(kubeconfig)
-        if not found:
-            wanted = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
-            raise UsageError(
-                f"no kubeconfig at {wanted}; give --kubeconfig FILE, or --lab for the embedded lab"
-            )
-        file = os.pathsep.join(found)
+        file = _kubeconfig(kubeconfig)
+        chosen = _choose_context(file, context)
         try:
-            contexts, current = config.list_kube_config_contexts(config_file=file)
-        except (ConfigException, OSError, ValueError, TypeError, AttributeError) as error:
-            raise UsageError(f"the kubeconfig {file} cannot be read: {_brief(error)}") from None
-        except Exception as error:  # a YAML error has no class of the package's own
-            if type(error).__module__.startswith("yaml"):
-                raise UsageError(f"the kubeconfig {file} is malformed YAML: {_brief(error)}") from None
-            raise
-        names = sorted(str(item["name"]) for item in contexts)
-        if context is not None and context not in names:
-            raise UsageError(f"no context {context!r} in {file}; there are: {', '.join(names) or 'none'}")
-        chosen = next((item for item in contexts if item["name"] == context), current)
-        if not chosen:
-            raise UsageError(
-                f"the kubeconfig {file} has no current context; give --context, one of: {', '.join(names)}"
-            )
-        try:
-            config.load_kube_config(
-                config_file=file, context=chosen["name"], client_configuration=configuration
-            )
+            with _logged_errors() as complaints:
+                config.load_kube_config(
+                    config_file=file, context=chosen["name"], client_configuration=configuration
+                )
         except (ConfigException, OSError, ValueError, TypeError, KeyError) as error:
             raise UsageError(
                 f"the context {chosen['name']!r} of {file} cannot be used: {_brief(error)}"
             ) from None
+        if complaints:
+            # The package only logs that a credential plugin failed, and would go on as nobody.
+            raise UsageError(f"the credentials of context {chosen['name']!r} cannot be had: {complaints[0]}")
         body = chosen.get("context") or {}
-        return cls(
-            configuration,
-            str(chosen["name"]),
-            str(body.get("namespace") or "default"),
-            str(body.get("user") or ""),
-        )
+        namespace, user = str(body.get("namespace") or "default"), str(body.get("user") or "")
+        return cls(configuration, str(chosen["name"]), namespace, user)
 
     def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
         """Read one object. Raises ApiStatusError, ApiUnreachableError."""
@@ -278,6 +259,23 @@ class Api:
         return response
 
 
+@contextlib.contextmanager
+def _logged_errors() -> Iterator[list[str]]:
+    """Collect what is logged as an error meanwhile, instead of showing it."""
+    caught: list[str] = []
+
+    class Catch(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            caught.append(" ".join(record.getMessage().split()))
+
+    handler, root = Catch(logging.ERROR), logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield caught
+    finally:
+        root.removeHandler(handler)
+
+
 _RAW: dict[str, Any] = {"_preload_content": False, "_request_timeout": (CONNECT_S, READ_S)}
 
 
@@ -309,6 +307,32 @@ def _kubeconfig_paths(given: str | None) -> list[str]:
     named = [given] if given else [p for p in os.environ.get("KUBECONFIG", "").split(os.pathsep) if p]
     candidates = named or [str(Path.home() / ".kube" / "config")]
     return [str(Path(p).expanduser()) for p in candidates if Path(p).expanduser().is_file()]
+
+
+def _kubeconfig(given: str | None) -> str:
+    """Return the kubeconfig files to read, as the package takes them. Raises UsageError when there is none."""
+    found = _kubeconfig_paths(given)
+    if not found:
+        wanted = given or os.environ.get("KUBECONFIG") or "~/.kube/config"
+        raise UsageError(f"no kubeconfig at {wanted}; give --kubeconfig FILE, or --lab for the embedded lab")
+    return os.pathsep.join(found)
+
+
+def _choose_context(file: str, context: str | None) -> dict[str, Any]:
+    """Return the context of this name, or the current one. Raises UsageError that names those there are."""
+    try:
+        contexts, current = config.list_kube_config_contexts(config_file=file)
+    except (ConfigException, OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise UsageError(f"the kubeconfig {file} cannot be read: {_brief(error)}") from None
+    names = sorted(str(item["name"]) for item in contexts)
+    if context is not None and context not in names:
+        raise UsageError(f"no context {context!r} in {file}; there are: {', '.join(names) or 'none'}")
+    chosen: dict[str, Any] | None = next((item for item in contexts if item["name"] == context), current)
+    if not chosen:
+        raise UsageError(
+            f"the kubeconfig {file} has no current context; give --context, one of: {', '.join(names)}"
+        )
+    return chosen
 
 
 def _own_namespace() -> str:

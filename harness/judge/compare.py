@@ -90,7 +90,8 @@ def field_changes(
 
 def _rows(before: Judgement, after: Judgement) -> Iterator[Row]:
     a, b = before.numbers, after.numbers
-    yield Row("run", before.about.folder[-18:], after.about.folder[-18:], "")
+    yield Row("run", before.about.name[:17], after.about.name[:17], "")
+    yield Row("began (UTC)", before.about.began[5:16], after.about.began[5:16], "")
     yield Row("verdict", before.verdict.grade, after.verdict.grade, "")
     yield _number("requests", a.requests, b.requests)
     yield _number("failed", a.failed, b.failed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -47,16 +48,18 @@ class Shot:
 
 def shot(index: int, target: Target) -> Shot:
     """Build the request. Raises UsageError for a URL or a header that cannot be sent."""
-    url = urlsplit(target.url)
+    shown = re.sub(r"//[^/?#]*@", "//", target.url)  # without a password
+    try:
+        url = urlsplit(target.url)
+    except ValueError as error:
+        raise UsageError(f"{shown!r} is no URL: {error}") from None
     if url.scheme not in _DEFAULT_PORTS or not url.hostname:
-        raise UsageError(f"{target.url!r} is no http:// or https:// URL with a host")
+        raise UsageError(f"{shown!r} is no http:// or https:// URL with a host")
     try:
         port = url.port or _DEFAULT_PORTS[url.scheme]
         host = url.hostname if url.hostname.isascii() else url.hostname.encode("idna").decode()
     except ValueError as error:  # UnicodeError is one too
-        raise UsageError(
-            f"the host or port of {url.scheme}://{url.netloc.rpartition('@')[2]} cannot be used: {error}"
-        ) from None
+        raise UsageError(f"the host or port of {shown!r} cannot be used: {error}") from None
     origin = Origin(host, port, url.scheme == "https", _is_address(host))
     path = quote(url.path, safe="/:@!$&'()*+,;=~%[]") or "/"
     query = f"?{quote(url.query, safe='/:@!$&()*+,;=~%?[]' + chr(39))}" if url.query else ""

@@ -16,6 +16,7 @@ import anyio.to_thread
 from harness.clock import NS, Clock
 from harness.cluster.api import Api
 from harness.cluster.reduce import manifest
+from harness.cluster.trigger import RESTARTED_AT
 from harness.cluster.watcher import watching
 from harness.errors import RecordingError, UsageError, unwrap
 from harness.model import LoadPlan
@@ -150,7 +151,7 @@ def _announce(resolved: Resolved, subject: Subject | None, follower: Follower) -
     facts = subject.facts
     follower.say(
         f"server {facts.server} ({facts.version}), context {facts.context}, namespace {facts.namespace}: will restart "
-        f"{facts.kind.lower()}/{facts.name} by patching spec.template.metadata.annotations"
+        f"{facts.kind.lower()}/{facts.name} by patching spec.template.metadata.annotations[{RESTARTED_AT}]"
         f"{' (dry run: not now)' if resolved.dry_run else ''}, {resolved.scenario.trigger_after_ns / NS:g} s after a warm-up"
     )
     follower.say(f"path {'proven' if subject.path.proven else 'not proven'}: {subject.path.how}")

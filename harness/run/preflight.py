@@ -62,6 +62,13 @@ def inspect(api: Api, resolved: Resolved, url: str, named: tuple[str, ...], *, l
             p["metadata"]["name"]
             for p in api.list_all(k8s.PODS, namespace, label_selector=selector).get("items", [])
         ]
+    except ApiStatusError as error:
+        who = f"the user {api.user!r}" if api.user else "this user"
+        if error.code == 401:
+            raise UsageError(
+                f"the API server {api.server} does not accept the credentials of {who} (context {api.context}): {error}"
+            ) from None
+        raise UsageError(f"the API server {api.server} refuses {who}: {error}") from None
     except ClusterError as error:
         raise UsageError(f"the cluster at {api.server} cannot be used: {error}") from None
     facts = ClusterFacts(

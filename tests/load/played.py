@@ -41,6 +41,9 @@ class Played:
         bad = [hit for hit in self.hits if hit["outcome"] != "response" or not 200 <= hit["status"] < 300]
         return sum(hit["outcome"] != "cut_at_deadline" for hit in bad)
 
+    def of_target(self, index: int) -> list[dict[str, Any]]:
+        return [hit for hit in self.hits if hit["target"] == index]
+
     def only(self, outcome: str) -> list[dict[str, Any]]:
         return [hit for hit in self.hits if hit["outcome"] == outcome]
 

@@ -14,149 +14,134 @@ from tests.load.played import Played, completed, plan_for, play
 from tests.load.scripted_server import OK, ScriptedServer, Visit, always
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
+NOTHING = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 HUNDRED_MB = 100_000_000
 
 
-def closing(*pieces: bytes) -> Callable[[Visit], None]:
-    """Send pieces with pauses between them, then close."""
+KEEPING = {
+    "length": (HEAD + b"Content-Length: 5\r\n\r\nhello",),
+    "in pieces": (HEAD + b"Content-Length: 5\r\n\r\n", b"hel", b"lo"),
+    "head in pieces": (b"HTTP/1.1 2", b"00 OK\r\nContent-Length: 5\r", b"\n\r\nhello"),
+    "chunked": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", b"0\r\nX-Sum: 1\r\n\r\n"),
+    "204": (b"HTTP/1.1 204 No Content\r\n\r\n",),
+    "100": (b"HTTP/1.1 100 Continue\r\n\r\n", HEAD + b"Content-Length: 5\r\n\r\nhello"),
+    "103": (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + HEAD + b"Content-Length: 0\r\n\r\n",),
+    "1.0 that keeps": (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello",),
+    "huge head": (HEAD + b"X-Long: " + b"x" * 300_000 + b"\r\nContent-Length: 0\r\n\r\n",),
+    "folded": (HEAD + b"X-Folded: a\r\n b\r\nContent-Length: 0\r\n\r\n",),
+}
+CLOSING = {
+    "until close": ((HEAD + b"\r\nhel", b"lo"), ("peer", "fin")),
+    "close told": ((HEAD + b"Connection: close\r\nContent-Length: 5\r\n\r\nhello",), ("us", "fin")),
+    "1.0 until close": ((b"HTTP/1.0 200 OK\r\n\r\nhello",), ("peer", "fin")),
+    "1.0 length": ((b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello",), ("us", "fin")),
+    "two responses": ((HEAD + b"Content-Length: 5\r\n\r\nhello" + NOTHING,), ("us", "error")),
+    "bytes after it": ((HEAD + b"Content-Length: 5\r\n\r\nhello and more",), ("us", "error")),
+}
+FAILING = {
+    "half a body": ((HEAD + b"Content-Length: 9\r\n\r\nhello",), "eof_mid_response", 200),
+    "half the chunks": (
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",),
+        "eof_mid_response",
+        200,
+    ),
+    "half a head": ((HEAD + b"X-Cut: o",), "eof_mid_response", 0),
+    "interim only": ((b"HTTP/1.1 100 Continue\r\n\r\n",), "eof_mid_response", 0),
+    "nothing": ((), "eof_before_response", 0),
+    "not HTTP": ((b"220 mail.example ESMTP\r\n",), "protocol_error", 0),
+    "two lengths": ((HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nok",), "protocol_error", 0),
+    "bad chunk": ((HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",), "protocol_error", 200),
+    "endless head": ((HEAD + b"X: " + b"x" * 1_200_000,), "protocol_error", 0),
+}
+
+
+def played_by_path(
+    cases: dict[str, tuple[bytes, ...]], folder: Path, *, close: bool
+) -> tuple[Played, ScriptedServer]:
+    """Ask for each case by its path, in turn; pieces go out with pauses between them."""
+    names = list(cases)
 
     def script(visit: Visit) -> None:
-        if visit.request():
-            for piece in pieces:
+        while request := visit.request():
+            for piece in cases[names[int(request.split()[1][1:])]]:
                 visit.answer(piece, what="piece")
                 time.sleep(0.01)
-            visit.fin()
+            if close:
+                visit.fin()
+                return
 
-    return script
-
-
-def keeping(*pieces: bytes) -> Callable[[Visit], None]:
-    """Send pieces with pauses between them, and go on with the next request."""
-
-    def script(visit: Visit) -> None:
-        while visit.request():
-            for piece in pieces:
-                visit.answer(piece, what="piece")
-                time.sleep(0.01)
-
-    return script
-
-
-def play_one(
-    script: Callable[[Visit], None], tmp_path: Path, *, count: int = 4, **changes: Any
-) -> tuple[Played, Counter[str]]:
     with ScriptedServer(script) as server:
-        played = play(plan_for(server.url, 1, **changes), tmp_path, until=completed(count))
-        return played, server.seen.copy()
+        targets = tuple(Target(f"{server.url}{number}") for number in range(len(names)))
+        # A bad answer must not slow the next one down.
+        plan = plan_for(server.url, 1, targets=targets, error_backoff=False)
+        return play(plan, folder, until=completed(2 * len(names) + 1)), server
 
 
-@pytest.mark.parametrize(
-    "pieces",
-    [
-        (HEAD + b"Content-Length: 5\r\n\r\nhello",),
-        (HEAD + b"Content-Length: 5\r\n\r\n", b"hel", b"lo"),
-        (b"HTTP/1.1 2", b"00 OK\r\nContent-Length: 5\r", b"\n\r\nhello"),
-        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", b"0\r\nX-Sum: 1\r\n\r\n"),
-        (b"HTTP/1.1 204 No Content\r\n\r\n",),
-        (b"HTTP/1.1 100 Continue\r\n\r\n", HEAD + b"Content-Length: 5\r\n\r\nhello"),
-        (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + HEAD + b"Content-Length: 0\r\n\r\n",),
-        (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello",),
-        (HEAD + b"X-Long: " + b"x" * 300_000 + b"\r\nContent-Length: 0\r\n\r\n",),
-        (HEAD + b"X-Folded: a\r\n b\r\nContent-Length: 0\r\n\r\n",),
-    ],
-    ids=[
-        "length",
-        "in pieces",
-        "head in pieces",
-        "chunked, trailer",
-        "204",
-        "100",
-        "103",
-        "1.0 keep-alive",
-        "huge",
-        "folded",
-    ],
-)
-def test_a_whole_response_is_one_good_hit_and_its_connection_goes_on(
-    pieces: tuple[bytes, ...], tmp_path: Path
-) -> None:
-    played, seen = play_one(keeping(*pieces), tmp_path)
-    assert set(played.outcomes) == {"response"}
-    assert played.failed == 0
-    assert {hit["bytes_in"] for hit in played.hits} == {len(b"".join(pieces))}
-    assert seen["connections"] == 1
-    assert [hit["conn_hits"] for hit in played.hits] == list(range(len(played.hits)))
-    for hit in played.hits:
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Played, ScriptedServer]:
+    return played_by_path(KEEPING, tmp_path_factory.mktemp("kept"), close=False)
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    cases = {name: pieces for name, (pieces, _) in CLOSING.items()}
+    return played_by_path(cases, tmp_path_factory.mktemp("closed"), close=True)[0]
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    cases = {name: pieces for name, (pieces, _, _) in FAILING.items()}
+    return played_by_path(cases, tmp_path_factory.mktemp("failing"), close=True)[0]
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_a_whole_response_is_one_good_hit(name: str, kept: tuple[Played, ScriptedServer]) -> None:
+    hits = kept[0].of_target(list(KEEPING).index(name))
+    assert len(hits) >= 2
+    assert {hit["outcome"] for hit in hits} == {"response"}
+    assert {hit["status"] for hit in hits} <= {200, 204}
+    assert {hit["bytes_in"] for hit in hits} == {len(b"".join(KEEPING[name]))}
+    for hit in hits:
         assert 0 < hit["due_ns"] <= hit["sent_ns"] <= hit["first_byte_ns"] <= hit["done_ns"]
 
 
-@pytest.mark.parametrize(
-    ("pieces", "closed"),
-    [
-        ((HEAD + b"\r\nhel", b"lo"), ("peer", "fin")),
-        ((HEAD + b"Connection: close\r\nContent-Length: 5\r\n\r\nhello",), ("us", "fin")),
-        ((b"HTTP/1.0 200 OK\r\n\r\nhello",), ("peer", "fin")),
-        ((b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello",), ("us", "fin")),
-        (
-            (HEAD + b"Content-Length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",),
-            ("us", "error"),
-        ),
-        ((HEAD + b"Content-Length: 5\r\n\r\nhello and more",), ("us", "error")),
-    ],
-    ids=[
-        "until close",
-        "Connection: close",
-        "1.0 until close",
-        "1.0 length",
-        "a second response",
-        "bytes after it",
-    ],
-)
-def test_a_whole_response_that_ends_its_connection_is_a_good_hit(
-    pieces: tuple[bytes, ...], closed: tuple[str, str], tmp_path: Path
-) -> None:
-    played, _ = play_one(closing(*pieces), tmp_path)
-    assert set(played.outcomes) == {"response"}
-    assert played.failed == 0
-    assert {hit["conn_hits"] for hit in played.hits} == {0}
-    ended = [(row["closed_by"], row["how"]) for row in played.connections if row["how"] != "end"]
-    assert set(ended) == {closed}
-    assert {row["hits"] for row in played.connections if row["how"] != "end"} == {1}
+def test_whole_responses_leave_their_connection_open(kept: tuple[Played, ScriptedServer]) -> None:
+    played, server = kept
+    assert server.seen["connections"] == 1 == len(played.connections)
+    assert [hit["conn_hits"] for hit in played.hits] == list(range(len(played.hits)))
+    assert played.connections[0]["hits"] == len(played.hits) == server.seen["requests"]
+    assert played.failed == 0 == played.counts.failed
 
 
-@pytest.mark.parametrize(
-    ("pieces", "outcome", "status"),
-    [
-        ((HEAD + b"Content-Length: 9\r\n\r\nhello",), "eof_mid_response", 200),
-        ((HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",), "eof_mid_response", 200),
-        ((HEAD + b"X-Cut: o",), "eof_mid_response", 0),
-        ((b"HTTP/1.1 100 Continue\r\n\r\n",), "eof_mid_response", 0),
-        ((), "eof_before_response", 0),
-        ((b"220 mail.example ESMTP\r\n",), "protocol_error", 0),
-        ((HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nok",), "protocol_error", 0),
-        ((HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",), "protocol_error", 200),
-        ((HEAD + b"X: " + b"x" * 1_200_000,), "protocol_error", 0),
-    ],
-    ids=[
-        "body",
-        "chunks",
-        "head",
-        "interim only",
-        "nothing",
-        "not HTTP",
-        "two lengths",
-        "bad chunk",
-        "endless head",
-    ],
-)
-def test_what_is_not_a_whole_response_is_a_failed_hit(
-    pieces: tuple[bytes, ...], outcome: str, status: int, tmp_path: Path
-) -> None:
-    played, _ = play_one(closing(*pieces), tmp_path)
-    assert set(played.outcomes) == {outcome}
-    assert {hit["status"] for hit in played.hits} == {status}
-    assert played.failed == len(played.hits) == played.counts.failed
-    assert outcome in played.samples
+@pytest.mark.parametrize("name", CLOSING)
+def test_a_whole_response_that_ends_its_connection_is_a_good_hit(name: str, closed: Played) -> None:
+    hits = closed.of_target(list(CLOSING).index(name))
+    assert {hit["outcome"] for hit in hits} == {"response"}
+    assert {(hit["status"], hit["conn_hits"]) for hit in hits} == {(200, 0)}
+    rows = [row for row in closed.connections if row["conn"] in {hit["conn"] for hit in hits}]
+    assert {(row["closed_by"], row["how"]) for row in rows if row["how"] != "end"} == {CLOSING[name][1]}
+    assert {row["hits"] for row in rows} == {1}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_what_is_not_a_whole_response_is_a_failed_hit(name: str, failing: Played) -> None:
+    _, outcome, status = FAILING[name]
+    hits = failing.of_target(list(FAILING).index(name))
+    assert {(hit["outcome"], hit["status"]) for hit in hits if hit["outcome"] != "cut_at_deadline"} == {
+        (outcome, status)
+    }
+    assert outcome in failing.samples
+
+
+def test_all_failed_hits_are_counted_as_such(failing: Played) -> None:
+    assert failing.failed == failing.counts.failed >= 2 * len(FAILING)
+
+
+def play_one(
+    script: Callable[[Visit], None], folder: Path, *, count: int = 4, **changes: Any
+) -> tuple[Played, Counter[str]]:
+    with ScriptedServer(script) as server:
+        return play(plan_for(server.url, 1, **changes), folder, until=completed(count)), server.seen
 
 
 def test_head_has_no_body_whatever_its_head_says(tmp_path: Path) -> None:

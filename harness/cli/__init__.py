@@ -1,0 +1,29 @@
+"""The front door: parse, call, print, exit code. The only signal handler, and the only exit."""
+
+from __future__ import annotations
+
+import click
+
+from harness.cli import lab, reports, run
+from harness.cli.root import complain, root
+from harness.errors import RecordingError, UsageError
+from harness.model import ExitCode
+
+__all__ = ["lab", "main", "reports", "run"]
+
+
+def main() -> int:
+    """Run the command line and return the exit code. Every error of the user's is one line."""
+    try:
+        code = root.main(standalone_mode=False)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        return complain(" ".join(error.format_message().split()) + "; see --help")
+    except click.Abort:
+        return ExitCode.INTERRUPTED
+    except (UsageError, RecordingError) as error:
+        return complain(str(error))
+    except BrokenPipeError:
+        return ExitCode.INTERRUPTED
+    return int(code or 0)

@@ -1,0 +1,52 @@
+"""Commands of the embedded lab."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.root import guarded, root
+from harness.model import ExitCode
+
+if TYPE_CHECKING:
+    from harness.scenario.resolve import Resolved
+
+
+@root.group()
+def lab() -> None:
+    """Start the embedded lab, a small cluster in plain processes."""
+
+
+@lab.command("up")
+@click.argument("scenario", type=click.Path(path_type=Path), required=False)
+def lab_up(scenario: Path | None) -> int:
+    """Start the lab with SCENARIO's manifests and leave it running until Ctrl-C."""
+    from harness.scenario.resolve import Request, resolve  # noqa: PLC0415
+
+    resolved = resolve(Request(file=scenario, lab=True, no_rollout=True), Path.cwd())
+    guarded(lambda: _stay_up(resolved), Path.cwd())
+    return ExitCode.PASS
+
+
+def _stay_up(resolved: Resolved) -> Path:
+    import signal  # noqa: PLC0415
+    import tempfile  # noqa: PLC0415
+
+    import anyio  # noqa: PLC0415
+
+    from harness.lab import lab as embedded  # noqa: PLC0415
+
+    async def stay(home: Path) -> None:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async with embedded.running(resolved.lab_plan(), home) as up:
+                click.echo(f"balancer:    {up.url}" + (f"   (CA: {up.ca_file})" if up.ca_file else ""))
+                click.echo(f"API server:  export KUBECONFIG={up.kubeconfig}")
+                click.echo("Ctrl-C stops it")
+                async for _ in signals:
+                    break
+
+    with tempfile.TemporaryDirectory(prefix="zdtest-lab-") as home:
+        anyio.run(stay, Path(home))
+    return Path()

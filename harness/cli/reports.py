@@ -1,0 +1,64 @@
+"""Commands that read recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.root import EPILOG, root
+from harness.model import ExitCode
+
+if TYPE_CHECKING:
+    from harness.judge.verdict import Judgement
+
+
+def report_on(path: Path, *, latencies: bool) -> Judgement:
+    """Judge a recording, leave its reports beside it, print the summary."""
+    from harness.judge.verdict import judge  # noqa: PLC0415
+    from harness.recording.read import Recording  # noqa: PLC0415
+    from harness.report import write_all  # noqa: PLC0415
+    from harness.report.text import render  # noqa: PLC0415
+
+    judgement = judge(Recording.open(path))
+    write_all(judgement, path)
+    click.echo(render(judgement, latencies=latencies))
+    return judgement
+
+
+def exit_code(judgement: Judgement, *, exit_zero: bool) -> int:
+    """Turn a judgement into what the process ends with."""
+    if judgement.ended_by == "interrupted":
+        return ExitCode.INTERRUPTED
+    if exit_zero or judgement.ended_by == "dry_run":
+        return ExitCode.PASS
+    return ExitCode[judgement.grade.name]
+
+
+@root.command(epilog=EPILOG)
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("-l", "--latencies", is_flag=True, help="Print the latency distribution.")
+@click.option("--exit-zero", is_flag=True, help="End with 0 whatever the verdict.")
+def report(directory: Path, *, latencies: bool, exit_zero: bool) -> int:
+    """Make all reports of a run again from its recording alone, with the same verdict."""
+    return exit_code(report_on(directory, latencies=latencies), exit_zero=exit_zero)
+
+
+@root.command()
+@click.argument("before", type=click.Path(path_type=Path))
+@click.argument("after", type=click.Path(path_type=Path))
+def compare(before: Path, after: Path) -> int:
+    """Put two runs side by side: what was lost, how long it took, which manifest fields differ."""
+    from harness.judge.compare import compare as compared  # noqa: PLC0415
+    from harness.judge.verdict import judge  # noqa: PLC0415
+    from harness.recording.read import Recording  # noqa: PLC0415
+    from harness.report.text import render_comparison  # noqa: PLC0415
+
+    first, second = Recording.open(before), Recording.open(after)
+    click.echo(
+        render_comparison(
+            compared(judge(first), judge(second), first.manifests("before"), second.manifests("before"))
+        )
+    )
+    return ExitCode.PASS

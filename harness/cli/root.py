@@ -1,0 +1,55 @@
+"""The root of the command line, and what all commands share: exit codes, crashes, one-line errors."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness import __version__
+from harness.errors import HarnessError, unwrap
+from harness.model import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EPILOG = """Exit codes: 0 PASS, 1 FAIL (requests were lost), 2 usage or configuration (nothing was touched),
+3 INCONCLUSIVE (nothing lost that was seen, but the run proves nothing), 4 a crash of zdtest itself,
+130 interrupted (what was recorded is kept and reported)."""
+
+
+@click.group(
+    epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.version_option(__version__, prog_name="zdtest")
+def root() -> None:
+    """Prove that a Kubernetes rollout loses no request; when it does, say which, why, and what mends it."""
+
+
+def complain(line: str) -> int:
+    """Print one line about bad input, and return the exit code for it."""
+    click.echo(f"zdtest: {line}", err=True)
+    return ExitCode.USAGE
+
+
+def guarded(work: Callable[[], Path], output: Path) -> Path | int:
+    """Do the work; a fault of our own becomes one line, its traceback goes to crash.txt."""
+    try:
+        return work()
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("zdtest: interrupted before the load began; nothing was touched", err=True)
+        return ExitCode.INTERRUPTED
+    except BaseException as error:  # noqa: BLE001  the one place where all else ends
+        cause = unwrap(error)
+        if isinstance(cause, HarnessError):
+            return complain(str(cause))
+        where = output if output.is_dir() else Path.cwd()
+        crash = where / "crash.txt"
+        crash.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        click.echo(
+            f"zdtest: crashed: {type(cause).__name__}: {cause}; this is our fault, please report {crash}",
+            err=True,
+        )
+        return ExitCode.CRASH

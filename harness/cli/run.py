@@ -1,0 +1,123 @@
+"""`zdtest run`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.options import flags_of, scenario_options
+from harness.cli.reports import exit_code, report_on
+from harness.cli.root import EPILOG, guarded, root
+
+if TYPE_CHECKING:
+    from harness.scenario.resolve import Request, Resolved
+
+
+@root.command(epilog=EPILOG)
+@click.argument("url", required=False)
+@scenario_options
+@click.option(
+    "-f",
+    "--file",
+    type=click.Path(path_type=Path),
+    metavar="SCENARIO",
+    help="Scenario: a file, or a folder with a zdtest.yaml.",
+)
+@click.option("--lab", is_flag=True, help="Run on the embedded lab, a small cluster in plain processes.")
+@click.option("-l", "--latencies", is_flag=True, help="Print the latency distribution.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    metavar="DIR",
+    help="Where runs land.  [results]",
+)
+@click.option(
+    "--keep", type=click.IntRange(min=1), metavar="N", help="Delete older runs of the same name; keep N."
+)
+@click.option("--no-rollout", is_flag=True, help="A plain load test, judged whole.")
+@click.option("--dry-run", is_flag=True, help="Do everything up to the patch.")
+@click.option(
+    "--allow",
+    metavar="CONTEXT/NAMESPACE/NAME",
+    help="Go on with a workload whose name looks like production.",
+)
+@click.option("--exit-zero", is_flag=True, help="End with 0 whatever the verdict: for jobs that only report.")
+def run(url: str | None, **options: Any) -> int:
+    """Hold a load on URL while a workload is restarted, and judge what was lost.
+
+    Without a URL the target comes from -f SCENARIO, else from zdtest.yaml in this folder.
+    """
+    from harness.scenario.resolve import Request, resolve  # noqa: PLC0415
+
+    request: Request = Request(
+        flags=flags_of(url, options),
+        file=options["file"],
+        lab=options["lab"],
+        no_rollout=options["no_rollout"],
+        dry_run=options["dry_run"],
+        allow=options["allow"],
+        output=options["output"],
+        keep=options["keep"],
+        interactive=sys.stdin is not None and sys.stdin.isatty(),
+    )
+    resolved = resolve(request, Path.cwd())
+    path = guarded(lambda: _carry_out(resolved), resolved.output)
+    if isinstance(path, int):
+        return path
+    judgement = report_on(path, latencies=options["latencies"])
+    _prune(resolved)
+    return exit_code(judgement, exit_zero=options["exit_zero"])
+
+
+def _carry_out(resolved: Resolved) -> Path:
+    """Run the event loop; the first Ctrl-C ends the load, a second one ends everything."""
+    import signal  # noqa: PLC0415
+
+    import anyio  # noqa: PLC0415
+
+    from harness.progress import LiveLine  # noqa: PLC0415
+    from harness.run.conductor import Follower  # noqa: PLC0415
+    from harness.run.execute import execute  # noqa: PLC0415
+
+    line = LiveLine()
+    asked = 0
+
+    async def listen(scope: anyio.CancelScope) -> None:
+        nonlocal asked
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for _ in signals:
+                asked += 1
+                if asked > 1 or not line.shown:
+                    scope.cancel()
+                else:
+                    line.say(
+                        "interrupted: ending the load; what was recorded is kept (again to leave at once)"
+                    )
+
+    async def whole() -> Path | None:
+        path = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(listen, group.cancel_scope)
+            follower = Follower(say=line.say, show=line.show, interrupted=lambda: asked > 0, command=sys.argv)
+            path = await execute(resolved, follower)
+            group.cancel_scope.cancel()
+        return path
+
+    with line:
+        path = anyio.run(whole)
+    if path is None:
+        raise click.Abort
+    return path
+
+
+def _prune(resolved: Resolved) -> None:
+    if resolved.keep is not None:
+        from harness.recording.write import prune  # noqa: PLC0415
+
+        for gone in prune(resolved.output, resolved.name(), resolved.keep):
+            click.echo(f"deleted {gone} (--keep {resolved.keep})", err=True)
