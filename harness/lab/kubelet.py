@@ -7,8 +7,8 @@ network go; then the pod reports its exit codes; then its object is deleted.
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
