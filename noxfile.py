@@ -41,7 +41,14 @@ def e2e(session: nox.Session) -> None:
             "set KUBECONFIG to a test cluster, and ZDTEST_BED to the folder of its `ingress` script (CONTRIBUTING.md)"
         )
     session.install("-e", ".[test]")
-    session.run("pytest", "tests/e2e", "--timeout=400", *session.posargs)
+    session.run("pytest", "tests/e2e", "-m", "not matrix", "--timeout=400", *session.posargs)
+
+
+@nox.session
+def matrix(session: nox.Session) -> None:
+    """Every workload kind and every trigger on a real Kubernetes; writes docs/matrix.md. A quarter of an hour."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "tests/e2e", "-m", "matrix", "--timeout=600", *session.posargs)
 
 
 @nox.session

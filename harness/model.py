@@ -261,7 +261,7 @@ class RunRecord:
     """run.json: all of a run that is neither a hit nor an event.
 
     state: running | complete | interrupted. `ended_by` is one short id: settled, duration, max_time,
-    interrupted, baseline_unsound, patch_refused, changed, service_down, rollout_stalled, worker_lost, dry_run.
+    interrupted, baseline_unsound, patch_refused, changed, nothing_changed, command_failed, service_down, rollout_stalled, worker_lost, dry_run.
     """
 
     format: int
@@ -290,6 +290,7 @@ class RunRecord:
     cluster: ClusterFacts | None = None
     path: PathProof | None = None
     rollout: RolloutFacts | None = None
+    server_clock_ns: tuple[int, int] | None = None  # bounds of the API server's wall clock minus ours
 
     def mark(self, mark: Mark) -> int:
         """Return when a moment was marked, or NEVER."""
@@ -305,11 +306,24 @@ class LabPlan:
     """
 
     manifests: tuple[str, ...]  # files, absolute
-    profile: str = "alb"  # alb | nginx
+    profile: str = "alb"  # alb | nginx | service
     tls: bool = True
     lag_ns: int = 1_000_000_000
     connect_timeout_ns: int = 10_000_000_000
     idle_timeout_ns: int = 60_000_000_000
+    lag_tail_ns: int = 0  # mean of what is drawn on top of each change's lag
+    seed: int = 0
+    registration_ns: int = 0
+    deregistration_ns: int = 300_000_000_000
+    check_every_ns: int = 0  # 0: no health checks
+    check_timeout_ns: int = 5_000_000_000
+    check_path: str = "/"
+    healthy: int = 5
+    unhealthy: int = 2
+    tries: int = 1  # targets that nginx sends a request to, at most
+    retry_posts: bool = False
+    clock_offset_ns: int = 0  # of the API server's clock
+    drop_watches_ns: int = 0  # each watch ends after so long; 0: as real servers do
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,16 @@ def scenario_options(command: _Decorator) -> _Decorator:
         click.option("-k", "--insecure", is_flag=True, help="Do not verify the certificate."),
         click.option("--workers", type=int, help="Processes that send.  [1]"),
         click.option(
+            "--trigger",
+            metavar="CHANGE",
+            help="What starts the rollout: restart, 'apply FILE', 'set-image CONTAINER=IMAGE', 'scale N', 'delete-pod [NAME]', "
+            "'evict-pod [NAME]', 'command COMMAND…', or observe (somebody else's change is waited for).  [restart]",
+        ),
+        click.option(
+            "--field-manager",
+            help="Name under which the change is made.  [kubectl-rollout; zdtest for apply]",
+        ),
+        click.option(
             "--trigger-after",
             help="Roll out this long after the warm-up.  [a third of the duration, at most 60s]",
         ),
@@ -62,6 +72,13 @@ def scenario_options(command: _Decorator) -> _Decorator:
             "--max-baseline-failures",
             type=float,
             help="Share of failures before the trigger that calls the run off.  [0.001]",
+        ),
+        click.option(
+            "--fail-on",
+            multiple=True,
+            metavar="CONDITION",
+            help="FAIL when this is true: 'failed>0', 'p99>250ms', 'p99{during}>1s', 'outage>100ms', 'bad_seconds>1', … "
+            "May be given several times.  [requests failed because of the rollout]",
         ),
         click.option(
             "--path-proven",
@@ -83,6 +100,8 @@ _FIELDS = {
     "concurrency": "load.concurrency", "duration": "load.duration", "workers": "load.workers", "drain": "load.drain",
     "namespace": "namespace", "context": "cluster.context", "kubeconfig": "cluster.kubeconfig", "workload": "workload",
     "method": "target.method", "body": "target.body", "timeout": "target.timeout", "expect": "target.expect",
+    "trigger": "rollout.trigger",
+    "field_manager": "rollout.field_manager",
     "trigger_after": "rollout.trigger_after", "settle": "rollout.settle", "max_time": "rollout.max_time",
     "max_baseline_failures": "max_baseline_failures",
 }  # fmt: skip
@@ -101,8 +120,13 @@ def flags_of(url: str | None, options: dict[str, Any]) -> dict[str, Any]:
         if options["body"] is not None:
             raise UsageError("--body and --body-file exclude each other; drop one of them")
         flags["target.body_file"] = str(Path(options["body_file"]).absolute())
+    if (options["trigger"] or "").startswith("apply "):
+        # A file on the command line is relative to here, not to the scenario's folder.
+        flags["rollout.trigger"] = f"apply {Path(options['trigger'][6:].strip()).absolute()}"
     if options["insecure"]:
         flags["target.insecure"] = True
+    if options["fail_on"]:
+        flags["fail_on"] = list(options["fail_on"])
     if options["path_proven"]:
         flags["path_proven"] = True
     if options["error_backoff"] is not None:

@@ -8,6 +8,7 @@ serves every group by name and version, so an old server's beta APIs need no cla
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import logging
 import os
@@ -27,16 +28,18 @@ if TYPE_CHECKING:
 
 CONNECT_S = 3.0
 READ_S = 15.0
+_SNAKE = {"Deployment": "deployment", "StatefulSet": "stateful_set", "DaemonSet": "daemon_set"}
 _CORE = {"pods": "pod", "services": "service", "endpoints": "endpoints", "events": "event"}
 
 
 class ApiStatusError(ClusterError):
     """The API server answered with an error. `code` is its HTTP status, `reason` Kubernetes' own word."""
 
-    def __init__(self, code: int, reason: str, message: str) -> None:
+    def __init__(self, code: int, reason: str, message: str, retry_after_s: float = 0.0) -> None:
         super().__init__(message or reason or f"HTTP {code}")
         self.code = code
         self.reason = reason
+        self.retry_after_s = retry_after_s  # what a 429 or 503 asks for
 
 
 class ApiUnreachableError(ClusterError):
@@ -103,10 +106,10 @@ class Api:
     def __init__(self, configuration: Any, context: str, namespace: str, user: str) -> None:
         configuration.retries = False  # we decide what to try again
         configuration.connection_pool_maxsize = 16  # five watches, and room beside them
-        self._client = client.ApiClient(configuration)
-        self._custom = client.CustomObjectsApi(self._client)
-        self._core = client.CoreV1Api(self._client)
-        self._apps = client.AppsV1Api(self._client)
+        self._client: Any = client.ApiClient(configuration)
+        self._custom: Any = client.CustomObjectsApi(self._client)
+        self._core: Any = client.CoreV1Api(self._client)
+        self._apps: Any = client.AppsV1Api(self._client)
         self.server: str = configuration.host
         self.context = context
         self.namespace = namespace
@@ -189,10 +192,65 @@ class Api:
         dry_run: bool = False,
     ) -> dict[str, Any]:
         """Patch a workload (strategic merge). Never sent twice. Raises ApiStatusError, ApiUnreachableError."""
-        plural = {"Deployment": "deployment", "StatefulSet": "stateful_set", "DaemonSet": "daemon_set"}[kind]
-        call = getattr(self._apps, f"patch_namespaced_{plural}")
+        call = getattr(self._apps, f"patch_namespaced_{_SNAKE[kind]}")
         options: dict[str, Any] = {"field_manager": field_manager, **({"dry_run": "All"} if dry_run else {})}
         return self._json(lambda: call(name, namespace, patch, **options, **_RAW))
+
+    def apply(
+        self,
+        kind: str,
+        namespace: str,
+        name: str,
+        manifest: dict[str, Any],
+        *,
+        field_manager: str,
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """Apply a workload's manifest (server-side, taking over conflicting fields). Never sent twice.
+
+        Raises ApiStatusError, ApiUnreachableError.
+        """
+        options: dict[str, Any] = {
+            "field_manager": field_manager,
+            "force": True,
+            **({"dry_run": "All"} if dry_run else {}),
+        }
+        content = "application/apply-patch+yaml"  # JSON is YAML
+        call = getattr(self._apps, f"patch_namespaced_{_SNAKE[kind]}")
+        if "_content_type" in inspect.signature(call).parameters:
+            return self._json(
+                lambda: call(name, namespace, manifest, _content_type=content, **options, **_RAW)
+            )
+        # Up to 36 the content type of one call cannot be chosen, but a client's default header wins.
+        applier: Any = client.ApiClient(self._client.configuration)
+        applier.set_default_header("Content-Type", content)
+        call = getattr(client.AppsV1Api(applier), f"patch_namespaced_{_SNAKE[kind]}")
+        return self._json(lambda: call(name, namespace, manifest, **options, **_RAW))
+
+    def delete_pod(self, namespace: str, name: str, *, dry_run: bool = False) -> None:
+        """Delete a pod, with its own grace period. Raises ApiStatusError, ApiUnreachableError."""
+        options = {"dry_run": "All"} if dry_run else {}
+        self._json(lambda: self._core.delete_namespaced_pod(name, namespace, **options, **_RAW))
+
+    def evict_pod(self, namespace: str, name: str, version: str, *, dry_run: bool = False) -> None:
+        """Evict a pod through the API that honours PodDisruptionBudgets; `version` is policy's, v1 or v1beta1.
+
+        Raises ApiStatusError (429 when a budget does not allow it now), ApiUnreachableError.
+        """
+        body = {
+            "apiVersion": f"policy/{version}",
+            "kind": "Eviction",
+            "metadata": {"name": name, "namespace": namespace},
+        }
+        options = {"dry_run": "All"} if dry_run else {}
+        self._json(
+            lambda: self._core.create_namespaced_pod_eviction(name, namespace, body, **options, **_RAW)
+        )
+
+    def date(self) -> str:
+        """Ask for the version and return the answer's Date header: the server's clock, in whole seconds."""
+        response = self._call(lambda: client.VersionApi(self._client).get_code(**_RAW))
+        return str(response.headers.get("Date", ""))
 
     def version(self) -> str:
         """Return the server's gitVersion. Raises ApiStatusError, ApiUnreachableError."""
@@ -207,8 +265,8 @@ class Api:
             group["name"]: [v["version"] for v in group["versions"]] for group in listed.get("groups", [])
         }
 
-    def allowed(self, verb: str, resource: Resource, namespace: str, name: str = "") -> bool:
-        """Ask the server whether we may (SelfSubjectAccessReview)."""
+    def allowed(self, verb: str, resource: Resource, namespace: str, name: str = "", sub: str = "") -> bool:
+        """Ask the server whether we may (SelfSubjectAccessReview); `sub` is a subresource, as in pods/eviction."""
         attributes = {
             "verb": verb,
             "group": resource.group,
@@ -218,7 +276,11 @@ class Api:
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": attributes | ({"name": name} if name else {})},
+            "spec": {
+                "resourceAttributes": attributes
+                | ({"name": name} if name else {})
+                | ({"subresource": sub} if sub else {})
+            },
         }
         answer = self._json(
             lambda: self._custom.create_cluster_custom_object(
@@ -251,11 +313,11 @@ class Api:
         try:
             response = call()
         except client.ApiException as error:
-            raise _status_error(error.status, error.body) from None
+            raise _status_error(error.status, error.body, error.headers) from None
         except (urllib3.exceptions.HTTPError, OSError, ConfigException) as error:
             raise ApiUnreachableError(f"{self.server}: {_brief(error)}") from None
         if response.status >= 400:
-            raise _status_error(response.status, response.data)
+            raise _status_error(response.status, response.data, response.headers)
         return response
 
 
@@ -279,14 +341,20 @@ def _logged_errors() -> Iterator[list[str]]:
 _RAW: dict[str, Any] = {"_preload_content": False, "_request_timeout": (CONNECT_S, READ_S)}
 
 
-def _status_error(code: int | None, body: Any) -> ApiStatusError:
+def _status_error(code: int | None, body: Any, headers: Any) -> ApiStatusError:
     try:
         status = json.loads(body or b"{}")
     except ValueError:
         status = {}
     if not isinstance(status, dict):
         status = {}
-    return ApiStatusError(int(code or 0), str(status.get("reason") or ""), str(status.get("message") or ""))
+    wait = str((headers or {}).get("Retry-After") or "0")
+    return ApiStatusError(
+        int(code or 0),
+        str(status.get("reason") or ""),
+        " ".join(str(status.get("message") or "").split()),
+        float(wait) if wait.isdigit() else 0.0,
+    )
 
 
 def _brief(error: BaseException) -> str:

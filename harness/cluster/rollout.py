@@ -60,26 +60,34 @@ class Progress:
     """Where a rollout stands."""
 
     status: Status
-    old_pods: int  # old pods that still exist, terminating ones included
+    old_pods: int  # pods that are to go and still exist, terminating ones included
     new_pods: int
     ready_pods: int
+    enough: bool  # as many ready pods as are wanted
     endpoints_settled: bool
     changed: str = ""  # somebody else changed the template meanwhile: what it looks like
 
     @property
     def over(self) -> bool:
         """Done for kubectl, no old pod left, and no endpoint that is old, going, or missing."""
-        return self.status.done and self.old_pods == 0 and self.endpoints_settled
+        return self.status.done and self.old_pods == 0 and self.enough and self.endpoints_settled
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """The workload just before and just after our change."""
+    """The workload just before the change, and what the change made of it.
+
+    `template` is the pod template as the server returned it after our own change; {} when the change is
+    somebody else's, so that nothing can be called a second one. `doomed` are pods that go although the template
+    stays.
+    """
 
     old_pods: tuple[PodRef, ...]
     old_revision: str
-    template: Object  # as the server returned it after the patch
+    template_before: Object
+    template: Object
     generation: int
+    doomed: frozenset[str] = frozenset()
 
 
 def pods_of(view: View) -> tuple[PodRef, ...]:
@@ -106,19 +114,39 @@ def revisions(view: View, uids: set[str], *, inside: bool) -> list[str]:
 
 def progress(view: View, baseline: Baseline, kind: str) -> Progress:
     """Judge how far the rollout is."""
-    old = {ref.uid for ref in baseline.old_pods}
+    known, old = {ref.uid for ref in baseline.old_pods}, leaving(view, baseline)
     status = kubectl_status(kind, view.workload, baseline.generation)
-    ready = {
-        uid for uid, pod in view.pods.items() if is_ready(pod) and "deletionTimestamp" not in pod["metadata"]
-    }
+    ready = {uid for uid, pod in view.pods.items() if is_ready(pod) and not is_going(pod)}
+    wanted = 0 if kind == "DaemonSet" else int(view.workload.get("spec", {}).get("replicas", 1))
     return Progress(
         status=status,
         old_pods=len(old & view.pods.keys()),
-        new_pods=len(view.pods.keys() - old),
+        new_pods=len(view.pods.keys() - known),
         ready_pods=len(ready),
+        enough=len(ready) >= wanted,
         endpoints_settled=_endpoints_settled(view, old, ready),
         changed=_changed(view.workload, baseline),
     )
+
+
+def leaving(view: View, baseline: Baseline) -> set[str]:
+    """Return the uids of the pods that have to go: all old ones when the template changed, else those that do go."""
+    template = view.workload.get("spec", {}).get("template", {})
+    if template != baseline.template_before:
+        return {ref.uid for ref in baseline.old_pods}
+    return set(baseline.doomed) | {uid for uid, pod in view.pods.items() if is_going(pod)}
+
+
+def has_begun(view: View, baseline: Baseline) -> bool:
+    """Tell whether anything of a change shows yet: a new generation, or an old pod that goes or is gone."""
+    if int(view.workload.get("metadata", {}).get("generation") or 0) > baseline.generation:
+        return True
+    return any(ref.uid not in view.pods or is_going(view.pods[ref.uid]) for ref in baseline.old_pods)
+
+
+def is_going(pod: Object) -> bool:
+    """Whether the pod is being deleted."""
+    return "deletionTimestamp" in pod["metadata"]
 
 
 def is_ready(pod: Object) -> bool:
@@ -190,7 +218,10 @@ def _changed(workload: Object, baseline: Baseline) -> str:
 
     Scaling leaves the template alone: an autoscaler at work is no reason to call a run off.
     """
-    if int(workload.get("metadata", {}).get("generation") or 0) <= baseline.generation:
+    if (
+        not baseline.template
+        or int(workload.get("metadata", {}).get("generation") or 0) <= baseline.generation
+    ):
         return ""
     ours, theirs = baseline.template, workload.get("spec", {}).get("template", {})
     if ours == theirs:

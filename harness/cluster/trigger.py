@@ -1,19 +1,28 @@
-"""The one change that zdtest makes."""
+"""The change that starts a rollout: checked against the live workload, and made once."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
+from harness.errors import UsageError
+
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from harness.cluster.api import Api
+    from harness.model import ClusterFacts
+    from harness.scenario.trigger import Trigger
+
+Object = dict[str, Any]
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 FIELD_MANAGER = "kubectl-rollout"
 
 
-def restart_patch(when: datetime) -> dict[str, Any]:
+def restart_patch(when: datetime) -> Object:
     """Make `kubectl rollout restart`'s patch (k8s.io/kubectl pkg/polymorphichelpers/objectrestarter.go).
 
     kubectl writes whole seconds, and a second restart within one of them is no change; this writes microseconds.
@@ -23,8 +32,99 @@ def restart_patch(when: datetime) -> dict[str, Any]:
     return {"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: value}}}}}
 
 
-def restart(
-    api: Api, kind: str, namespace: str, name: str, patch: dict[str, Any], *, dry_run: bool = False
-) -> dict[str, Any]:
-    """Send the patch, once. Returns the workload as the server has it now. Raises ClusterError."""
-    return api.patch(kind, namespace, name, patch, field_manager=FIELD_MANAGER, dry_run=dry_run)
+def patch_for(trigger: Trigger, workload: Object, when: datetime, folder: Path) -> Object:
+    """Return the patch (or, for `apply`, the manifest) that this trigger sends; {} where it sends none.
+
+    Raises UsageError when it does not fit the live workload, or would change nothing.
+    """
+    spec = workload.get("spec") or {}
+    if trigger.kind == "restart":
+        return restart_patch(when)
+    if trigger.kind == "scale":
+        if int(spec.get("replicas", 1)) == int(trigger.argument):
+            raise UsageError(
+                f"{workload['metadata']['name']} has {trigger.argument} replicas already: nothing would change"
+            )
+        return {"spec": {"replicas": int(trigger.argument)}}
+    if trigger.kind == "set-image":
+        return _image_patch(trigger, workload)
+    if trigger.kind == "apply":
+        return manifest_from(folder / trigger.argument, workload)
+    return {}
+
+
+def _image_patch(trigger: Trigger, workload: Object) -> Object:
+    container, _, image = trigger.argument.partition("=")
+    containers = {c["name"]: c.get("image") for c in workload["spec"]["template"]["spec"]["containers"]}
+    if container not in containers:
+        raise UsageError(
+            f"no container {container!r} in {workload['metadata']['name']}; there are: {', '.join(sorted(containers))}"
+        )
+    if containers[container] == image:
+        raise UsageError(f"container {container} has the image {image} already: nothing would change")
+    return {"spec": {"template": {"spec": {"containers": [{"name": container, "image": image}]}}}}
+
+
+def manifest_from(path: Path, workload: Object) -> Object:
+    """Find the workload's own document in a YAML file. Other documents are not applied. Raises UsageError."""
+    kind, name = workload["kind"], workload["metadata"]["name"]
+    try:
+        documents = [
+            doc for doc in yaml.safe_load_all(path.read_text(encoding="utf-8")) if isinstance(doc, dict)
+        ]
+    except OSError as error:
+        raise UsageError(f"cannot read the manifest {path}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f":{mark.line + 1}" if mark else ""
+        raise UsageError(
+            f"{path}{where}: malformed YAML: {getattr(error, 'problem', None) or 'cannot be read'}"
+        ) from None
+    for document in documents:
+        if document.get("kind") == kind and (document.get("metadata") or {}).get("name") == name:
+            return document
+    found = (
+        ", ".join(f"{d.get('kind')} {(d.get('metadata') or {}).get('name')}" for d in documents) or "nothing"
+    )
+    raise UsageError(f"{path} holds no {kind} {name}; it holds: {found}")
+
+
+def pull(
+    api: Api,
+    trigger: Trigger,
+    facts: ClusterFacts,
+    patch: Object,
+    *,
+    field_manager: str | None,
+    dry_run: bool = False,
+) -> Object:
+    """Patch or apply, once; return the workload as the server has it then. Raises ClusterError.
+
+    A patch is never sent twice: a lost answer is an error, not a reason to try again.
+    """
+    if trigger.kind == "apply":
+        manager = field_manager or "zdtest"
+        return api.apply(
+            facts.kind, facts.namespace, facts.name, patch, field_manager=manager, dry_run=dry_run
+        )
+    manager = field_manager or FIELD_MANAGER
+    return api.patch(facts.kind, facts.namespace, facts.name, patch, field_manager=manager, dry_run=dry_run)
+
+
+def remove_pod(api: Api, trigger: Trigger, facts: ClusterFacts, pod: str, *, dry_run: bool = False) -> None:
+    """Delete or evict one pod. Raises ClusterError; ApiStatusError 429 when a budget does not allow it now."""
+    if trigger.kind == "evict-pod":
+        api.evict_pod(
+            facts.namespace, pod, facts.apis.get("Eviction", "v1").rpartition("/")[2], dry_run=dry_run
+        )
+    else:
+        api.delete_pod(facts.namespace, pod, dry_run=dry_run)
+
+
+def doomed_pod(trigger: Trigger, names: list[str]) -> str:
+    """Choose the pod to remove: the one named, else the first by name. Raises UsageError when it is not there."""
+    if trigger.argument and trigger.argument not in names:
+        raise UsageError(f"no pod {trigger.argument!r} of the workload; there are: {', '.join(names)}")
+    if not names:
+        raise UsageError("the workload has no pod to remove")
+    return trigger.argument or names[0]

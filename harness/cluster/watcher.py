@@ -64,7 +64,7 @@ class Watcher:
 
     def run(self) -> None:
         """List and watch until stopped. Failures are gaps on the record; only the first list's failure ends it."""
-        failures = 0
+        failures, asked_to_wait_s = 0, 0.0
         while not self._stopping.is_set():
             try:
                 if self._version is None:
@@ -76,7 +76,8 @@ class Watcher:
                     self.error = error
                     self.listed.set()
                     return
-                self._down(f"{error.code} {error.reason}".strip())
+                asked_to_wait_s = error.retry_after_s
+                self._down(f"{error.code} {error.reason}: {error}".strip()[:200])
                 if error.code == 410:
                     self._version = None
                     continue
@@ -90,7 +91,9 @@ class Watcher:
                 failures += 1
             if failures:
                 low, high = BACKOFF_S
-                self._stopping.wait(min(high, low * 2**failures) * random.uniform(0.5, 1.0))  # noqa: S311  jitter
+                wait = max(asked_to_wait_s, min(high, low * 2**failures) * random.uniform(0.5, 1.0))  # noqa: S311  jitter
+                self._stopping.wait(wait)
+                asked_to_wait_s = 0.0
 
     def stop(self) -> None:
         """End the loop soon: wakes a thread that waits for a line."""

@@ -9,14 +9,14 @@ connections go straight to pods.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.clock import NS
 from harness.judge.matching import NOT_THE_ROLLOUT, UNEXPLAINED, Match, as_before, episodes, label, match
-from harness.judge.rules import RULES
+from harness.judge.rules import AFTER_STOP, AT_EXIT, RULES
 from harness.judge.windows import FOREVER, Scene
 from harness.judge.wording import at, count, lasting
 
@@ -67,13 +67,32 @@ class Cause:
         return self.ids not in {(NOT_THE_ROLLOUT,), ("E1",)}
 
 
-def explain(hits: Hits, timeline: Timeline, numbers: Numbers, strategy: str) -> tuple[Cause, ...]:
-    """Explain every failed hit that ended after the trigger; the largest group first."""
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """What failed around one pod, by all that fits it: an upper bound where answers name no pod."""
+
+    after_stop: int = 0  # sent to it when it no longer listened
+    last_begun_ns: int | None = None  # the latest of those
+    cut: int = 0  # in flight when it ended
+    cut_ns: int = 0  # how long the longest of those had taken
+    bad_until_ns: int | None = None  # the end of its last bad answer as a new pod
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """The causes, the largest first; and per pod (by uid) what struck it at its end."""
+
+    causes: tuple[Cause, ...] = ()
+    struck: Mapping[str, Struck] = field(default_factory=dict)
+
+
+def explain(hits: Hits, timeline: Timeline, numbers: Numbers, strategy: str) -> Explained:
+    """Explain every failed hit that ended after the trigger."""
     if not timeline.triggered:
-        return ()
+        return Explained()
     lost = hits.where(hits.failed & (hits.done_ns >= timeline.zero_ns))
     if not len(lost):
-        return ()
+        return Explained()
     scene = Scene(timeline, {pod.pod: pod for pod in numbers.pods}, strategy, episodes(lost.done_ns))
     found = match(lost, scene)
     labels = label(lost, found, as_before(lost, timeline, numbers))
@@ -81,7 +100,35 @@ def explain(hits: Hits, timeline: Timeline, numbers: Numbers, strategy: str) -> 
     for ids in dict.fromkeys(labels):
         groups[ids] = np.fromiter((label == ids for label in labels), dtype=bool, count=len(lost))
     causes = [_cause(ids, mask, lost, found, scene, numbers) for ids, mask in groups.items()]
-    return tuple(sorted(causes, key=lambda cause: (-cause.hits, cause.ids)))
+    ranked = tuple(sorted(causes, key=lambda cause: (-cause.hits, cause.ids)))
+    return Explained(ranked, _struck(groups, lost, found, timeline))
+
+
+def _struck(
+    groups: Mapping[tuple[str, ...], NDArray[np.bool_]], lost: Hits, found: Match, timeline: Timeline
+) -> dict[str, Struck]:
+    """Tell for each pod which failed hits fit its end, of those that were given such a cause."""
+    told: dict[str, Struck] = {}
+    for number, pod in enumerate(timeline.pods):
+        masks = []
+        for rules in (AFTER_STOP, AT_EXIT, {"A2"}):
+            mask = np.zeros(len(lost), dtype=bool)
+            for (row, of), fits in found.fits.items():
+                if of == number and RULES[row].id in rules:
+                    for ids, group in groups.items():
+                        if RULES[row].id in ids:
+                            mask |= fits & group
+            masks.append(mask)
+        after, cut, bad = masks
+        if after.any() or cut.any() or bad.any():
+            told[pod.uid] = Struck(
+                after_stop=int(after.sum()),
+                last_begun_ns=int(lost.begun_ns[after].max()) if after.any() else None,
+                cut=int(cut.sum()),
+                cut_ns=int((lost.done_ns - lost.begun_ns)[cut].max(initial=0)),
+                bad_until_ns=int(lost.done_ns[bad].max()) if bad.any() else None,
+            )
+    return told
 
 
 def _cause(

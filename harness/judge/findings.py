@@ -10,13 +10,14 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from harness.clock import NS
-from harness.judge import chance
+from harness.judge import chance, objectives
 from harness.judge.headline import (
     ALIVE,
     BASELINE,
     COVERED,
     ENDED,
     LOSSLESS,
+    UNBROKEN,
     Finding,
     Verdict,
     bound,
@@ -28,6 +29,7 @@ from harness.model import NEVER, Grade, Mark, Phase
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from harness.judge.measured import Measured
     from harness.judge.summary import Numbers
     from harness.judge.timeline import Timeline
     from harness.model import HealthSample, RunRecord
@@ -45,10 +47,15 @@ def decide(
     health: Sequence[HealthSample],
     workers: Sequence[int],
     cut_begun_ns: int,
+    measured: Measured | None = None,
 ) -> Verdict:
-    """Grade a run. `cut_begun_ns` is when the first hit began that was still out at the end (NEVER without)."""
+    """Grade a run, by its own objectives where it has any. `cut_begun_ns` is when the first hit began that was still out at the end (NEVER without)."""
     lost, against = _lost(run, timeline, numbers)
-    findings = [against, _service(run), _hits(numbers)]
+    own = objectives.findings(run, numbers, measured, lost)
+    if against.grade is Grade.FAIL and any(c.of_failures for c, _ in objectives.conditions(run)):
+        # The run says itself how much may be lost.
+        against = Finding(against.objective, f"{against.observed}; not an objective of this run", Grade.PASS)
+    findings = [against, *own, _service(run), _hits(numbers)]
     if run.rollout_wanted:
         findings += [
             _baseline(run, numbers),
@@ -82,9 +89,7 @@ def _lost(run: RunRecord, timeline: Timeline, numbers: Numbers) -> tuple[int, Fi
     """Judge what failed: because of the rollout, or at all where there was none."""
     if not run.rollout_wanted:
         grade = Grade.FAIL if numbers.failed else Grade.PASS
-        return numbers.failed, Finding(
-            "no request fails", f"{numbers.failed:,} of {numbers.requests:,} failed", grade
-        )
+        return numbers.failed, Finding(UNBROKEN, f"{numbers.failed:,} of {numbers.requests:,} failed", grade)
     objective = LOSSLESS
     if not timeline.triggered:
         return 0, Finding(objective, "the trigger was never reached", Grade.INCONCLUSIVE)

@@ -23,6 +23,7 @@ BASELINE = "the baseline is sound"
 ALIVE = "every worker lives to the end"
 ENDED = "the run ends by itself"
 LOSSLESS = "no request fails because of the rollout"
+UNBROKEN = "no request fails"
 # What withholds the PASS in the first place, by what ended the run.
 _LEADS = {
     "dry_run": COVERED,
@@ -62,7 +63,8 @@ def headline(
     """Say the verdict in one line: what was lost, or what withholds the PASS, or what passed."""
     total = f"{numbers.requests:,}"
     because = " because of the rollout" if run.rollout_wanted else ""
-    if grade is Grade.FAIL and lost:
+    blamed = any(f.grade is Grade.FAIL and f.objective in {LOSSLESS, UNBROKEN} for f in findings)
+    if grade is Grade.FAIL and lost and blamed:
         counted = Counter[str]()
         parts: list[Part] = [
             p for p in numbers.parts if p.name in {Phase.DURING, Phase.AFTER} or not run.rollout_wanted
@@ -87,6 +89,8 @@ def headline(
             else ""
         )
         return f"{first.observed}{more}{seen}"
+    if lost:
+        return f"{lost:,} of {total} requests failed{because}, which the run's own objectives allow"
     if not run.rollout_wanted:
         return f"none of {total} requests failed"
     since = sum(part.failed for part in numbers.parts if part.name in {Phase.DURING, Phase.AFTER})

@@ -197,9 +197,11 @@ class Pod:
             told = mapped(meta.get("creationTimestamp"))
             self.created_ns = told if listed and told is not None else event.t_ns
         if self.deleted_ns is None and meta.get("deletionTimestamp"):
-            told = mapped(meta["deletionTimestamp"])
+            told = server_ns(meta["deletionTimestamp"])  # lies in the future: not to be clipped to now
             grace_ns = int(meta.get("deletionGracePeriodSeconds") or 0) * NS
-            self.deleted_ns = event.t_ns if not listed or told is None else min(told - grace_ns, event.t_ns)
+            # Mapped seconds lie at most 1 s too early: where we heard of it later than that, we heard of it late.
+            latest = event.t_ns if told is None else told - offset_ns - grace_ns + (0 if listed else NS)
+            self.deleted_ns = min(latest, event.t_ns)
         ready: dict[str, Any] = next(
             (c for c in status.get("conditions") or [] if c.get("type") == "Ready"), {}
         )

@@ -62,6 +62,9 @@ CUT_OFF = frozenset(
     ]
 )
 OWN_FAULT = frozenset({"no_local_port", "no_descriptor"})
+# Causes, by id, of what was sent to a pod that no longer listened, and of what was in flight when one ended.
+AFTER_STOP = frozenset({"B1/C1", "B6", "C6"})
+AT_EXIT = frozenset({"B2", "B3", "B4", "B5"})
 
 
 @dataclass(frozen=True, slots=True)

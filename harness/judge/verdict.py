@@ -13,10 +13,13 @@ from pydantic import TypeAdapter, ValidationError
 from harness.clock import Clock
 from harness.errors import RecordingError
 from harness.judge import timeline as times
+from harness.judge.advice import Advice, advise
 from harness.judge.causes import Cause, explain
 from harness.judge.findings import decide
 from harness.judge.headline import Finding, Verdict
+from harness.judge.headroom import CurvePoint, Headroom, headroom, shorter_pre_stops
 from harness.judge.hits import COLUMNS, Hits, classify
+from harness.judge.measured import Measured, measure_rollout
 from harness.judge.summary import Numbers, summarise
 from harness.judge.timeline import Timeline  # noqa: TC001  pydantic reads verdict.json by it
 from harness.model import NEVER, Grade, Mark
@@ -67,6 +70,10 @@ class Judgement:
     causes: tuple[Cause, ...]
     timeline: Timeline
     notes: tuple[str, ...]
+    measured: Measured | None = None
+    headroom: tuple[Headroom, ...] = ()
+    curve: tuple[CurvePoint, ...] = ()  # what shorter preStops would have lost
+    advice: Advice | None = None
 
     @property
     def grade(self) -> Grade:
@@ -90,16 +97,32 @@ def judge(recording: Recording) -> Judgement:
     hits = classify(recording.hits(COLUMNS), run)
     timeline = times.read(run, events, recording.gaps(), _last_ns(hits))
     numbers = summarise(hits, run, timeline)
-    causes = explain(hits, timeline, numbers, _strategy(recording))
+    explained = explain(hits, timeline, numbers, _strategy(recording))
+    measured = measure_rollout(
+        hits, timeline, numbers, explained.struck, run.rollout.replicas if run.rollout else 0
+    )
     verdict = decide(
         run=run,
         timeline=timeline,
         numbers=numbers,
         health=recording.health(),
         workers=recording.workers(),
+        measured=measured,
         cut_begun_ns=int(hits.begun_ns[hits.cut].min()) if hits.cut.any() else NEVER,
     )
-    return Judgement(FORMAT, verdict, _about(recording, timeline), numbers, causes, timeline, run.notes)
+    return Judgement(
+        format=FORMAT,
+        verdict=verdict,
+        about=_about(recording, timeline),
+        numbers=numbers,
+        causes=explained.causes,
+        timeline=timeline,
+        notes=run.notes,
+        measured=measured,
+        headroom=headroom(run, timeline, measured),
+        curve=shorter_pre_stops(hits, timeline, measured),
+        advice=advise(run, timeline, numbers, measured, explained.causes, recording.manifests("before")),
+    )
 
 
 def to_json(judgement: Judgement) -> str:

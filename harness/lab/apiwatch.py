@@ -7,7 +7,7 @@ import json
 import random
 from typing import TYPE_CHECKING, Any
 
-from harness.lab import selectors
+from harness.lab import selection
 from harness.lab.status import StatusError, bad_request
 from harness.lab.tables import table
 
@@ -27,8 +27,8 @@ class View:
         query = request.query
         self.resource, self.namespace = resource, namespace
         self.watch = query.get("watch", "").lower() in _TRUE
-        self._labels = selectors.labels(query.get("labelSelector", ""))
-        self._fields = selectors.fields(query.get("fieldSelector", ""), resource.kind)
+        self._labels = selection.labels(query.get("labelSelector", ""))
+        self._fields = selection.fields(query.get("fieldSelector", ""), resource.kind)
         self.bookmarks = query.get("allowWatchBookmarks", "").lower() in _TRUE
         self.send_initial = query.get("sendInitialEvents", "").lower() in _TRUE
         self.since = _rv(query.get("resourceVersion", ""))

@@ -6,12 +6,16 @@ The lab runs it as `python -m harness.lab.app`; a real cluster runs this very te
     STARTUP_DELAY  seconds before it listens (2)        WORK_MS     time a request takes, in ms (20)
     WARMUP         seconds after that in which it       SLOW_EVERY  each Nth request takes SLOW_MS instead: the
                    answers 503, all but /alive (0)      SLOW_MS     tail that every service has (0 = none)
+    WARMUP_MS      ... or answers well, but takes       CRASH_AFTER ends with code 1 at its Nth request (0 = never);
+                   so long (0 = 503)                                probes do not count
     ON_TERM        exit | drain | ignore (exit)         KEEPALIVE   seconds before it closes an idle connection (0 = never)
+    TERM_DELAY     seconds after SIGTERM in which       FLAP_EVERY  seconds from one fit of unreadiness to the next, by
+                   it goes on as before (0)             FLAP_FOR    the wall clock, so all pods at once; how long one lasts
     BIND_ADDRESS   (0.0.0.0)                            PORT        (8080); BIND_PORT overrides it
     HOSTNAME       the name sent in X-Pod               LAB_LIFELINE=1  end when standard input ends; ignore SIGINT
 
 In the path, `?ms=N` overrides the time a request takes and `?bytes=N` asks for a body of N bytes. /alive and
-/healthz answer at once, whatever else goes on; /ready does too, and says 503 until the warm-up is over.
+/healthz answer at once, whatever else goes on; /ready does too, and says 503 until the warm-up is over, and in a fit.
 
 On SIGTERM: `exit` ends the process at once, requests in flight are cut. `drain` stops listening, closes idle
 connections, answers what is in flight (Connection: close), then ends. `ignore` goes on until SIGKILL. The exit code is 0
@@ -27,6 +31,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -52,10 +57,15 @@ class Settings:
     port: int
     startup: float
     warmup: float
+    warmup_ms: float
     work_ms: float
     slow_every: int
     slow_ms: float
+    crash_after: int
     on_term: str
+    term_delay: float
+    flap_every: float
+    flap_for: float
     keepalive: float
     lifeline: bool
 
@@ -79,10 +89,15 @@ class Settings:
             port=int(number("BIND_PORT", 0) or number("PORT", 8080)),
             startup=number("STARTUP_DELAY", 2),
             warmup=number("WARMUP", 0),
+            warmup_ms=number("WARMUP_MS", 0),
             work_ms=number("WORK_MS", 20),
             slow_every=int(number("SLOW_EVERY", 0)),
             slow_ms=number("SLOW_MS", 0),
+            crash_after=int(number("CRASH_AFTER", 0)),
             on_term=on_term,
+            term_delay=number("TERM_DELAY", 0),
+            flap_every=number("FLAP_EVERY", 0),
+            flap_for=number("FLAP_FOR", 0),
             keepalive=number("KEEPALIVE", 0),
             lifeline=env.get("LAB_LIFELINE") == "1",
         )
@@ -146,8 +161,11 @@ class App:
 
     async def run(self) -> None:
         """Start up slowly, listen, and go on until a signal ends the process."""
-        if self.settings.on_term == "drain":  # main() has seen to the others
-            self.loop.add_signal_handler(signal.SIGTERM, self._on_term)
+        then = {"drain": self._drain, "exit": lambda: os._exit(0), "ignore": lambda: None}[
+            self.settings.on_term
+        ]
+        if self.settings.on_term == "drain" or self.settings.term_delay:  # main() has seen to the others
+            self.loop.add_signal_handler(signal.SIGTERM, self.loop.call_later, self.settings.term_delay, then)
         await asyncio.sleep(self.settings.startup)
         self._server = await self.loop.create_server(
             lambda: Connection(self), self.settings.address, self.settings.port, backlog=8192
@@ -156,7 +174,7 @@ class App:
         print(f"listening on {self.settings.address}:{self.settings.port}", flush=True)  # noqa: T201  a pod's log
         await asyncio.Event().wait()
 
-    def _on_term(self) -> None:
+    def _drain(self) -> None:
         self.draining = True
         if self._server:
             self._server.close()
@@ -172,9 +190,16 @@ class App:
     def work_ms(self) -> float:
         """How long the next request takes: as usual, or as long as the slow ones do."""
         self.count += 1
+        if self.count == self.settings.crash_after:
+            os._exit(1)
         if self.settings.slow_every and self.count % self.settings.slow_every == 0:
             return self.settings.slow_ms
         return self.settings.work_ms
+
+    def in_a_fit(self) -> bool:
+        """Tell whether it says that it is not ready though it is."""
+        every = self.settings.flap_every
+        return bool(every) and time.time() % every >= every - self.settings.flap_for
 
 
 class Connection(asyncio.Protocol):
@@ -299,13 +324,18 @@ class Connection(asyncio.Protocol):
             self._reply(self.app.head_ok, 3)
             return
         cold = self.app.loop.time() < self.app.warm_at
-        head = self.app.head_cold if cold else self.app.head_ok
-        if path == b"/ready" or cold:
-            self._reply(head, 3)
+        slow_ms = self.app.settings.warmup_ms
+        if path == b"/ready":
+            self._reply(self.app.head_cold if cold or self.app.in_a_fit() else self.app.head_ok, 3)
+            return
+        if cold and not slow_ms:
+            self._reply(self.app.head_cold, 3)
             return
         asked = {key: int(value) for key, value in QUERY.findall(line)} if b"?" in line else {}
-        delay = asked[b"ms"] if b"ms" in asked else self.app.work_ms()
-        self._answer = self.app.loop.call_later(delay / 1000, self._reply, head, asked.get(b"bytes", 3))
+        delay = asked[b"ms"] if b"ms" in asked else slow_ms if cold else self.app.work_ms()
+        self._answer = self.app.loop.call_later(
+            delay / 1000, self._reply, self.app.head_ok, asked.get(b"bytes", 3)
+        )
 
     def _reply(self, head: bytes, length: int) -> None:
         self._answer = None

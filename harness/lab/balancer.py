@@ -2,19 +2,19 @@
 
 It speaks to its parent in lines of JSON. First on standard input, once:
 
-    {"profile": "alb"|"nginx", "tls": bool, "cert_file": path, "key_file": path, "listen": address, "port": 0 = any,
-     "connect_timeout_ns": n, "idle_timeout_ns": n, "lag_ns": n}
+    {"profile": "alb"|"nginx"|"service", "tls": bool, "cert_file": path, "key_file": path, "listen": address, "port": 0 = any,
+     "connect_timeout_ns": n, "idle_timeout_ns": n, "lag_ns": n, ...}   (all: Config)
 
 It answers {"port": n} on standard output once it listens. Then, on standard input, at every change:
 
     {"endpoints": [{"address": "127.0.0.1", "port": 8080, "pod": "web-1"}, ...]}
 
-Each change is applied `lag_ns` after it came, in order: the propagation lag between control plane and data plane. The end of
-standard input ends the process at once, with everything that is in flight.
+Each change is applied `lag_ns` (and what is drawn on top) after it came, in order: the propagation lag between control plane and
+data plane. The end of standard input ends the process at once, with everything that is in flight.
 
-In front HTTP/1.1 or HTTPS with keep-alive; behind, a pool of kept-alive connections per target; round robin; no
-request is ever sent twice. What it answers when a target fails, and where that comes from: profiles.py. Targets that are no longer
-endpoints get no new request, but finish the ones they have (deregistration), however long they take.
+In front HTTP/1.1 or HTTPS with keep-alive; behind, a pool of kept-alive connections per target; round robin. What it
+answers when a target fails, and where that comes from: profiles.py. When a pod becomes a target, and ceases to be one: group.py.
+With the profile `service` it passes bytes on and knows nothing of HTTP: splice.py. What it lost it writes down: losses.py.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ import gc
 import json
 import os
 import resource
+import secrets
 import signal
 import socket
 import ssl
 import sys
+import time
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
@@ -36,8 +38,10 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from harness.lab.front import Front
-from harness.lab.profiles import PROFILES, pick
-from harness.lab.upstream import Target
+from harness.lab.group import Endpoint, Group, Rules
+from harness.lab.losses import Losses
+from harness.lab.profiles import PROFILES
+from harness.lab.splice import Splice
 from harness.lab.wire import ResponseHead, parse_response
 
 if TYPE_CHECKING:
@@ -63,15 +67,35 @@ class Config:
     connect_timeout_ns: int = 10 * NS
     idle_timeout_ns: int = 60 * NS
     lag_ns: int = 0
+    lag_tail_ns: int = 0
+    seed: int = 0
+    registration_ns: int = 0
+    deregistration_ns: int = 0
+    check_every_ns: int = 0
+    check_timeout_ns: int = 5 * NS
+    check_path: str = "/"
+    healthy: int = 5
+    unhealthy: int = 2
+    tries: int = 1
+    retry_posts: bool = False
+    losses_file: str = ""
 
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where a pod can be reached."""
-
-    address: str
-    port: int
-    pod: str = ""
+    def rules(self) -> Rules:
+        """Return what the target group goes by."""
+        return Rules(
+            connect_s=self.connect_timeout_ns / NS,
+            idle_s=self.idle_timeout_ns / NS,
+            lag_s=self.lag_ns / NS,
+            lag_tail_s=self.lag_tail_ns / NS,
+            seed=self.seed,
+            registration_s=self.registration_ns / NS,
+            deregistration_s=self.deregistration_ns / NS,
+            check_every_s=self.check_every_ns / NS,
+            check_timeout_s=self.check_timeout_ns / NS,
+            check_path=self.check_path,
+            healthy=self.healthy,
+            unhealthy=self.unhealthy,
+        )
 
 
 class Balancer:
@@ -80,47 +104,25 @@ class Balancer:
     def __init__(self, config: Config, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.config = config
-        self.profile = PROFILES[config.profile]
+        self.losses = Losses(config.losses_file, loop)
+        self.group = Group(config.rules(), loop, self.losses, self._arranged)
+        self.tries = config.tries
+        self.plain = config.profile == "service"
+        self.profile = PROFILES["alb" if self.plain else config.profile]
+        self.traces = self.profile.traces
+        self._trace = secrets.token_hex(8).encode()
+        self._traced = 0
         idle_ns = self.profile.client_idle_ns
         self.client_idle_s = (config.idle_timeout_ns if idle_ns is None else idle_ns) / NS
         self.pages = {status: self.profile.page(status) for status in _STATUSES}
-        self._targets: dict[Endpoint, Target] = {}
-        self._turns: list[Target] = []
-        self._turn = 0
         self._heads: dict[bytes, ResponseHead] = {}
         self._tails: dict[tuple[bool, bool], bytes] = {}
         self._own_tails: dict[bool, bytes] = {}
-        self._last_due = 0.0
         self._context: ssl.SSLContext | None = None
+        self._listener: socket.socket | None = None
+        self._port = config.port
         self._suffix = b"X-Forwarded-Proto: %b\r\n\r\n" % (b"https" if config.tls else b"http")
         self._date()
-
-    # Targets
-
-    def change(self, endpoints: tuple[Endpoint, ...]) -> None:
-        """Take the endpoints of now, to be applied when the lag is over."""
-        if not self.config.lag_ns:
-            self.apply(endpoints)
-            return
-        self._last_due = max(self._last_due, self.loop.time() + self.config.lag_ns / NS)
-        self.loop.call_at(self._last_due, self.apply, endpoints)
-
-    def apply(self, endpoints: tuple[Endpoint, ...]) -> None:
-        """Send new requests to these and no others from now on."""
-        connect_s, idle_s = self.config.connect_timeout_ns / NS, self.config.idle_timeout_ns / NS
-        for gone in self._targets.keys() - set(endpoints):
-            self._targets.pop(gone).remove()
-        for new in endpoints:
-            if new not in self._targets:
-                self._targets[new] = Target(self.loop, new.address, new.port, new.pod, connect_s, idle_s)
-        self._turns = list(self._targets.values())
-
-    def pick(self) -> Target | None:
-        """Return whose turn it is, or None when there is nobody."""
-        if not self._turns:
-            return None
-        index, self._turn = pick(self._turn, len(self._turns))
-        return self._turns[index]
 
     # What all answers share
 
@@ -137,6 +139,11 @@ class Balancer:
     def tail(self, *, keep: bool, dated: bool) -> bytes:
         """Return what a target's head still wants: Date unless it has one, Server where it was taken out, Connection, the end."""
         return self._tails[keep, dated]
+
+    def trace(self) -> bytes:
+        """Return the field by which an ALB numbers a request that has no number yet (user guide, "Request tracing")."""
+        self._traced += 1
+        return b"X-Amzn-Trace-Id: Root=1-%08x-%b%08x\r\n" % (int(time.time()), self._trace, self._traced)
 
     def own_tail(self, *, keep: bool) -> bytes:
         """Return the end of a head of our own."""
@@ -161,11 +168,29 @@ class Balancer:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._context.load_cert_chain(config.cert_file, config.key_file)
             self._context.set_alpn_protocols(["http/1.1"])
-        family = socket.AF_INET6 if ":" in config.listen else socket.AF_INET
-        listener = socket.create_server((config.listen, config.port), family=family, backlog=BACKLOG)
+        self._open()
+        self._arranged()
+        return self._port
+
+    def _open(self) -> None:
+        family = socket.AF_INET6 if ":" in self.config.listen else socket.AF_INET
+        self._listener = listener = socket.create_server(
+            (self.config.listen, self._port), family=family, backlog=BACKLOG
+        )
         listener.setblocking(False)
         self.loop.add_reader(listener, self._accept, listener)
-        return int(listener.getsockname()[1])
+        self._port = int(listener.getsockname()[1])
+
+    def _arranged(self) -> None:
+        """Refuse connections to a Service without endpoints (kube-proxy's REJECT rule); what speaks HTTP says 503."""
+        if not self.plain:
+            return
+        if self._listener and not self.group.turns:
+            self.loop.remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
+        elif self.group.turns and not self._listener:
+            self._open()
 
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(ACCEPTS):
@@ -176,12 +201,20 @@ class Balancer:
             except OSError as error:
                 if error.errno in {errno.EMFILE, errno.ENFILE}:  # the listener stays readable: do not spin
                     self.loop.remove_reader(listener)
-                    self.loop.call_later(0.1, self.loop.add_reader, listener, self._accept, listener)
+                    self.loop.call_later(0.1, self._accept_again, listener)
                 return
             self._welcome(sock, str(peer[0]))
 
+    def _accept_again(self, listener: socket.socket) -> None:
+        if listener is self._listener:
+            self.loop.add_reader(listener, self._accept, listener)
+
     def _welcome(self, sock: socket.socket, peer: str) -> None:
         sock.setblocking(False)
+        if self.plain:
+            with contextlib.suppress(OSError):  # it has gone already
+                Splice(self, sock)
+            return
         if self._context:
             try:  # the handshake happens when it is first read from
                 sock = self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
@@ -208,6 +241,8 @@ class Parent:
         except BlockingIOError:
             return
         if not data:
+            if self._balancer:
+                self._balancer.losses.flush()
             os._exit(0)
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
@@ -228,7 +263,7 @@ class Parent:
             self._balancer = balancer
             print(json.dumps({"port": port}), flush=True)  # noqa: T201  the parent reads it
         else:
-            self._balancer.change(tuple(Endpoint(**endpoint) for endpoint in message["endpoints"]))
+            self._balancer.group.change(tuple(Endpoint(**endpoint) for endpoint in message["endpoints"]))
 
 
 def main() -> None:

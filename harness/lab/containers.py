@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from harness.lab.journal import Journal
+
 Object = dict[str, Any]
 
 
@@ -52,6 +54,7 @@ class Program:
     module: str
     logs: Path
     lifeline: Lifeline
+    journal: Journal | None = None
 
 
 class Container:
@@ -106,7 +109,9 @@ class Container:
                 "Normal", "Pulled", f'Container image "{self.state.image}" already present on machine'
             )
             self._event("Normal", "Created", f"Created container: {self.state.name}")
-            self._process = await Process.start(self._program.module, env, self._log, self._program.lifeline)
+            self._process = await Process.start(
+                self._program.module, env, self._log, self._program.lifeline, self._program.journal
+            )
             self.state.container_id = f"zdtest://{uuid.uuid4().hex}{uuid.uuid4().hex}"
             self._running = {"running": {"startedAt": timestamp(datetime.now(UTC))}}
             self._event("Normal", "Started", f"Started container {self.state.name}")

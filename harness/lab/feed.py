@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
 from harness.lab.endpoints import ready_addresses, slices_for
+from harness.lab.journal import LOSSES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -19,6 +20,21 @@ if TYPE_CHECKING:
 
     from harness.lab.store import Store
     from harness.model import LabPlan
+
+_KNOBS = (
+    "lag_ns",
+    "lag_tail_ns",
+    "seed",
+    "registration_ns",
+    "deregistration_ns",
+    "check_every_ns",
+    "check_timeout_ns",
+    "check_path",
+    "healthy",
+    "unhealthy",
+    "tries",
+    "retry_posts",
+)
 
 
 @dataclass(slots=True)
@@ -58,7 +74,8 @@ async def balancer(plan: LabPlan, cert_file: str, key_file: str, log: Path) -> A
         "port": 0,
         "connect_timeout_ns": plan.connect_timeout_ns,
         "idle_timeout_ns": plan.idle_timeout_ns,
-        "lag_ns": plan.lag_ns,
+        "losses_file": str(log.parent / LOSSES),
+        **{name: getattr(plan, name) for name in _KNOBS},
     }
     with log.open("ab") as errors:
         process = await asyncio.create_subprocess_exec(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.lab.profiles import CUT, Loss, Stage, classify
+from harness.lab.profiles import CLIENT_LEFT, CUT, ERROR_STATUS, NO_TARGET, Loss, Stage, classify, may_retry
 from harness.lab.stream import HIGH_WATER, Stream
 from harness.lab.wire import (
     HEAD_LIMIT,
@@ -40,12 +40,14 @@ class Front:
         "_begun",
         "_body",
         "_chunk",
+        "_head",
         "_held",
         "_keep",
         "_request",
         "_stream",
         "_suffix",
         "_timer",
+        "_tries",
         "_upstream",
         "sent_all",
         "wants_payload",
@@ -55,6 +57,8 @@ class Front:
         self._balancer = balancer
         self._suffix = suffix  # the fields added to each request, and the empty line
         self._request: RequestHead | None = None  # being answered
+        self._head = b""  # as sent to the target, with what came of a body with it
+        self._tries = 0  # to how many more targets it may go
         self._body: Body | None = None  # of the request, while it is still coming
         self._upstream: Upstream | None = None
         self._answered = False  # though the request's body is still coming
@@ -88,6 +92,10 @@ class Front:
     def lost(self, error: OSError | None) -> None:  # noqa: ARG002  gone is gone
         """See stream.Owner: the client went away, so its request is given up (nginx logs it as 499, an ALB as 460)."""
         self._timer.cancel()
+        if self._upstream and self._request:
+            self._balancer.losses.lost(
+                self._head, self._balancer.profile.client_left, CLIENT_LEFT, None, self._upstream
+            )
         self._give_up()
 
     def drained(self) -> None:
@@ -110,11 +118,19 @@ class Front:
         self._keep = request.keep
         self._begun = self._answered = self._chunk = False
         self.wants_payload = request.http10
+        balancer = self._balancer
         head = request.forward + self._suffix
+        if balancer.traces and not request.traced:
+            head = request.forward + balancer.trace() + self._suffix
         if request.frame:
             head += self._first_of_body(*request.frame)
-        target = self._balancer.pick()
+        self._head = head
+        self._tries = (
+            balancer.tries if self._body is None else 1
+        )  # nginx would have kept a longer body to send it again
+        target = balancer.group.pick()
         if target is None:
+            balancer.losses.lost(head, 503, NO_TARGET)
             self._say(503)
         else:
             self._upstream = target.send(self, head)
@@ -165,6 +181,10 @@ class Front:
 
     def answer(self, response: ResponseHead, part: bytes, *, done: bool) -> None:
         """Pass on the head of an answer and as much of its body as came with it."""
+        if response.status >= 500:
+            self._balancer.losses.lost(
+                self._head, response.status, ERROR_STATUS, Stage.WAITING, self._upstream
+            )
         if done and not self.wants_payload:  # nearly all
             self._stream.write(
                 response.forward + self._balancer.tail(keep=self._keep, dated=response.dated) + part
@@ -194,11 +214,19 @@ class Front:
             self._stream.write(b"0\r\n\r\n")
         self._complete()
 
-    def fail(self, stage: Stage, loss: Loss) -> None:
-        """Tell the client that its target failed it: an answer of our own, or an answer cut off."""
+    def fail(self, stage: Stage, loss: Loss, upstream: Upstream) -> None:
+        """Try the next target where that is allowed; else tell the client: an answer of our own, or one cut off."""
         self._upstream = None
         status = classify(stage, loss)
-        if status != CUT:
+        self._tries -= 1
+        again = self._tries > 0 and may_retry(
+            self._head, stage, loss, posts=self._balancer.config.retry_posts
+        )
+        target = self._balancer.group.pick() if again else None
+        self._balancer.losses.lost(self._head, status, loss, stage, upstream, saved=target is not None)
+        if target is not None:
+            self._upstream = target.send(self, self._head)
+        elif status != CUT:
             self._say(status)
         else:
             self._cut()

@@ -6,16 +6,19 @@
 the target within the idle timeout (60 s); 408 = the client did not send its request within the idle timeout. It passes the
 target's own Server field on; its own answers say `Server: awselb/2.0`.
 
-`nginx`: nginx as ingress-nginx sets it up, with `proxy_next_upstream off`: 502 = error while connecting, sending or reading the
+`nginx`: nginx as ingress-nginx sets it up, with `proxy_next_upstream off` unless `tries` is over 1: 502 = error while connecting, sending or reading the
 head; 504 = proxy_connect_timeout or proxy_read_timeout; 503 = the Service has no endpoint. It hides the target's Server and Date
 (proxy_hide_header's defaults), so every answer says `Server: nginx`; its own have <center>nginx</center> in the body.
 
-Neither ever sends a request twice. Once the head has been passed on, a failure can no longer become a status: the client's
+`service`: kube-proxy, no HTTP at all (splice.py): this module has nothing to say of it.
+
+An ALB never sends a request twice; nginx does where it is told to. Once the head has been passed on, a failure can no longer become a status: the client's
 connection is cut, and the client sees a body that ends early.
 """
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from enum import Enum
 
@@ -48,6 +51,25 @@ class Loss(Enum):
     EOF = "eof"
     IDLE_TIMEOUT = "idle_timeout"
     MALFORMED = "malformed"
+    DEREGISTERED = "deregistered"  # its deregistration delay was over before it had answered
+    NO_DESCRIPTOR = "no_descriptor"  # ours: there was none left to connect with
+
+
+# What is written down beside these, but is no failure of a target.
+NO_TARGET = "no_target"
+CLIENT_LEFT = "client_left"
+ERROR_STATUS = "error_status"  # the target's own answer, passed on
+
+
+def connect_loss(code: int) -> Loss:
+    """Return what an errno of connect() says of the target, or of us."""
+    if code == errno.ETIMEDOUT:
+        return Loss.CONNECT_TIMEOUT
+    if code in {errno.ECONNREFUSED, errno.ECONNRESET}:
+        return Loss.REFUSED
+    if code in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}:
+        return Loss.NO_DESCRIPTOR
+    return Loss.UNREACHABLE
 
 
 def classify(stage: Stage, loss: Loss) -> int:
@@ -55,6 +77,16 @@ def classify(stage: Stage, loss: Loss) -> int:
     if stage is Stage.ANSWERING:
         return CUT
     return 504 if loss in {Loss.CONNECT_TIMEOUT, Loss.IDLE_TIMEOUT} else 502
+
+
+def may_retry(head: bytes, stage: Stage, loss: Loss, *, posts: bool = False) -> bool:
+    """Tell whether nginx' `proxy_next_upstream error timeout` (with `non_idempotent`: posts) sends this on to the next target.
+
+    POST, LOCK and PATCH are not sent twice once they have been sent at all (nginx: proxy_next_upstream).
+    """
+    if stage is Stage.ANSWERING or loss in {Loss.MALFORMED, Loss.DEREGISTERED, Loss.NO_DESCRIPTOR}:
+        return False
+    return stage is Stage.CONNECTING or posts or not head.startswith((b"POST ", b"LOCK ", b"PATCH "))
 
 
 def pick(turn: int, targets: int) -> tuple[int, int]:
@@ -69,8 +101,10 @@ class Profile:
 
     name: str
     server: bytes  # the Server line of its own answers
+    traces: bool  # whether it numbers requests in X-Amzn-Trace-Id
     passes_server: bool  # whether the target's Server and Date reach the client
     signature: str  # in the body of its own answers
+    client_left: int  # the status in its log for a client that went away
     client_idle_ns: int | None  # before it closes an idle client connection; None: the idle timeout
 
     @property
@@ -99,13 +133,21 @@ class Profile:
 
 PROFILES = {
     "alb": Profile(
-        name="alb", server=b"Server: awselb/2.0\r\n", passes_server=True, signature="", client_idle_ns=None
+        name="alb",
+        server=b"Server: awselb/2.0\r\n",
+        traces=True,
+        passes_server=True,
+        signature="",
+        client_left=460,
+        client_idle_ns=None,
     ),
     "nginx": Profile(
         name="nginx",
         server=b"Server: nginx\r\n",
+        traces=False,
         passes_server=False,
         signature="<hr><center>nginx</center>",
+        client_left=499,
         client_idle_ns=75_000_000_000,  # keepalive_timeout
     ),
 }

@@ -14,7 +14,7 @@ import trustme
 import yaml
 
 from harness.errors import HarnessError
-from harness.lab import manifests
+from harness.lab import manifests, truth
 from harness.lab.actions import http_get
 from harness.lab.addresses import Addresses
 from harness.lab.apiserver import ApiServer
@@ -22,6 +22,7 @@ from harness.lab.conditions import condition
 from harness.lab.containers import Program
 from harness.lab.controllers import controllers
 from harness.lab.feed import Balancer, balancer
+from harness.lab.journal import Journal
 from harness.lab.kubelet import Kubelet
 from harness.lab.process import Lifeline
 from harness.lab.recorder import NODE, Recorder
@@ -51,10 +52,10 @@ async def supervise(plan: LabPlan, directory: Path, answer: Callable[[dict[str, 
     logs.mkdir(parents=True, exist_ok=True)
     cert, key, ca = _certificates(directory) if plan.tls else ("", "", "")
     store, told = Store(), await _told()
-    recorder, addresses, lifeline = Recorder(store), Addresses(), Lifeline()
-    kubelet = Kubelet(store, recorder, addresses, Program(APP, logs, lifeline))
+    recorder, addresses, lifeline, journal = Recorder(store), Addresses(), Lifeline(), Journal()
+    kubelet = Kubelet(store, recorder, addresses, Program(APP, logs, lifeline, journal))
     loops = [loop.run() for loop in controllers(store, recorder, addresses.mapped)]
-    parts: set[asyncio.Task[Any]] = {asyncio.create_task(loop) for loop in (kubelet.run(), *loops)}
+    parts: set[asyncio.Task[Any]] = {asyncio.create_task(loop) for loop in (journal.follow(store), kubelet.run(), *loops)}
     try:
         async with ApiServer(store, logs) as api:
             kubeconfig = _kubeconfig(directory, api.url, loaded.namespace)
@@ -86,6 +87,7 @@ async def supervise(plan: LabPlan, directory: Path, answer: Callable[[dict[str, 
             part.cancel()
         await asyncio.gather(*parts, return_exceptions=True)
         addresses.close()
+        truth.write(directory, journal, plan)
     _log.info("ended")
 
 

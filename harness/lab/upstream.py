@@ -11,7 +11,7 @@ import errno
 import socket
 from typing import TYPE_CHECKING
 
-from harness.lab.profiles import Loss, Stage
+from harness.lab.profiles import Loss, Stage, connect_loss
 from harness.lab.stream import HIGH_WATER, Stream
 from harness.lab.wire import HEAD_LIMIT, Body, EndlessBody, Framing, Malformed, body_of
 
@@ -43,6 +43,7 @@ class Target:
         self.idle_s = idle_s
         self.live = True  # still among the endpoints
         self.idle: list[Upstream] = []
+        self.open: set[Upstream] = set()  # these and those with a request on them
 
     def send(self, front: Front, head: bytes) -> Upstream:
         """Start an exchange on the pooled connection used last, or on a new one. `head` may have body bytes behind it."""
@@ -57,6 +58,11 @@ class Target:
             upstream.stream_close()
         self.idle.clear()
 
+    def expire(self) -> None:
+        """Give up what it still has to answer: its deregistration delay is over."""
+        for upstream in tuple(self.open):
+            upstream.fail(Loss.DEREGISTERED)
+
 
 class Upstream:
     """One connection to a target."""
@@ -69,10 +75,13 @@ class Upstream:
         "_stream",
         "_timer",
         "active",
+        "begun",
         "front",
         "loop",
+        "rested",
         "reusable",
         "target",
+        "uses",
     )
 
     def __init__(self, target: Target) -> None:
@@ -80,15 +89,15 @@ class Upstream:
         self.loop = target.loop
         self.front: Front | None = None  # whose request is on it
         self.active = 0.0  # when a byte last passed, on the loop's clock
+        self.begun = 0.0  # when its present request was sent
+        self.rested = 0.0  # how long it had been idle then
+        self.uses = 0  # requests so far
         self.reusable = False
         self._body: Body | None = None  # of the answer, once its head has been passed on
         self._held = b""  # the beginning of a head
         self._pending: list[bytes] = []  # to send once connected
         self._stream: Stream | None = None
-        self._sock = socket.socket(
-            socket.AF_INET6 if ":" in target.address else socket.AF_INET, socket.SOCK_STREAM
-        )
-        self._sock.setblocking(False)
+        self._sock: socket.socket | None = None  # None as well: there was no descriptor left
         self._timer: asyncio.TimerHandle
         self._connect()
 
@@ -96,6 +105,9 @@ class Upstream:
 
     def start(self, front: Front, head: bytes) -> None:
         """Send a request, or its beginning."""
+        now = self.loop.time()
+        self.rested, self.begun = now - self.active, now
+        self.uses += 1
         self.front = front
         self._body = None
         self.send(head)
@@ -133,32 +145,47 @@ class Upstream:
         """End the connection, and with it whatever is on it."""
         self.front = None
         self._timer.cancel()
+        self.target.open.discard(self)
         if self._stream:
             self._stream.close()
-        else:
+        elif self._sock:
             self.loop.remove_writer(self._sock)
             self._sock.close()
 
     def _connect(self) -> None:
-        code = self._sock.connect_ex((self.target.address, self.target.port))
-        if code in {0, errno.EINPROGRESS}:
-            self.loop.add_writer(self._sock, self._connected)
-        else:
-            self.loop.call_soon(self._connected, code)
-        self._timer = self.loop.call_later(self.target.connect_s, self._fail, Loss.CONNECT_TIMEOUT)
-
-    def _connected(self, code: int | None = None) -> None:
-        if self.front is None:  # given up in the meantime
+        target = self.target
+        self._timer = self.loop.call_later(target.connect_s, self.fail, Loss.CONNECT_TIMEOUT)
+        try:
+            self._sock = sock = socket.socket(socket.AF_INET6 if ":" in target.address else socket.AF_INET)
+        except (
+            OSError
+        ) as error:  # EMFILE, ENFILE, ENOBUFS: the failure is ours, and told from the loop like any other
+            self.loop.call_soon(self._refused, error.errno or errno.EMFILE)
             return
-        self.loop.remove_writer(self._sock)
-        code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if code is None else code
+        target.open.add(self)
+        sock.setblocking(False)
+        code = sock.connect_ex((target.address, target.port))
+        if code in {0, errno.EINPROGRESS}:
+            self.loop.add_writer(sock, self._connected, sock)
+        else:
+            self.loop.call_soon(self._refused, code)
+
+    def _refused(self, code: int) -> None:
+        if self.front is not None:  # else given up in the meantime
+            self.fail(connect_loss(code))
+
+    def _connected(self, sock: socket.socket) -> None:
+        if self.front is None:  # as above
+            return
+        self.loop.remove_writer(sock)
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
-            self._fail(_connect_loss(code))
+            self._refused(code)
             return
         self._timer.cancel()
         self.active = self.loop.time()
         self._timer = self.loop.call_later(self.target.idle_s, self._check_idle)
-        self._stream = Stream(self.loop, self._sock, self)
+        self._stream = Stream(self.loop, sock, self)
         for data in self._pending:
             self._stream.write(data)
         self._pending.clear()
@@ -173,7 +200,7 @@ class Upstream:
         if left > _IN_TIME_S:
             self._timer = self.loop.call_later(left, self._check_idle)
         elif self.front:
-            self._fail(Loss.IDLE_TIMEOUT)
+            self.fail(Loss.IDLE_TIMEOUT)
         else:
             self.target.idle.remove(self)
             self.stream_close()
@@ -189,7 +216,7 @@ class Upstream:
         try:
             return self._pass(data) if self._body else self._head(data)
         except Malformed:
-            self._fail(Loss.MALFORMED)
+            self.fail(Loss.MALFORMED)
             return False
 
     def lost(self, error: OSError | None) -> None:
@@ -201,7 +228,7 @@ class Upstream:
             self.stream_close()
             front.end_answer()
         else:
-            self._fail(Loss.EOF if error is None else Loss.RESET)
+            self.fail(Loss.EOF if error is None else Loss.RESET)
 
     def _head(self, data: bytes) -> bool:
         front = self.front
@@ -256,22 +283,15 @@ class Upstream:
         else:
             self.stream_close()
 
-    def _fail(self, loss: Loss) -> None:
+    def fail(self, loss: Loss) -> None:
+        """Give up the request that is on it, and the connection."""
         stage = Stage.CONNECTING if not self._stream else Stage.ANSWERING if self._body else Stage.WAITING
         front = self.front
         self.stream_close()
         if front:
-            front.fail(stage, loss)
+            front.fail(stage, loss, self)
 
     def _leave_pool(self) -> None:
         if self in self.target.idle:
             self.target.idle.remove(self)
         self.stream_close()
-
-
-def _connect_loss(code: int) -> Loss:
-    if code == errno.ETIMEDOUT:
-        return Loss.CONNECT_TIMEOUT
-    if code in {errno.ECONNREFUSED, errno.ECONNRESET}:
-        return Loss.REFUSED
-    return Loss.UNREACHABLE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from harness.lab.selectors import selected
+from harness.lab.selection import selected
 
 Causes = list[tuple[str, str]]
 

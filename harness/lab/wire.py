@@ -17,6 +17,7 @@ HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"upg
 _NOT_PLAIN = re.compile(  # of a head in lower case: a field to take out, a body, or a folded line
     rb"\r\n(?:connection|keep-alive|proxy-connection|te|upgrade|content-length|transfer-encoding)[ \t]*:|\r\n[ \t]"
 )
+_TRACE = b"\r\nx-amzn-trace-id:"
 _REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [^\x00-\x20\x7f]+ HTTP/1\.[01]")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [^\r\n]*)?")
 _CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;[^\r\n]*)?")
@@ -43,6 +44,7 @@ class RequestHead(NamedTuple):
     http10: bool
     keep: bool  # the client wants to go on with this connection
     frame: tuple[Framing, int] | None  # of its body
+    traced: bool = False  # it has an X-Amzn-Trace-Id
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def parse_request(head: bytes) -> RequestHead:
     if line.endswith(b"1") and not _NOT_PLAIN.search(lower):  # nearly all: nothing to take out, no body
         if b"\r\nhost:" not in lower:
             raise Malformed("no Host")
-        return RequestHead(head, bare=bare, http10=False, keep=True, frame=None)
+        return RequestHead(head, bare=bare, http10=False, keep=True, frame=None, traced=_TRACE in lower)
     fields = _fields(head)
     tokens = _connection(fields)
     http10 = line.endswith(b"0")
@@ -86,6 +88,7 @@ def parse_request(head: bytes) -> RequestHead:
         http10=http10,
         keep=keep,
         frame=(framing, length) if framing is not Framing.NONE else None,
+        traced=_TRACE in lower,
     )
 
 

@@ -1,6 +1,6 @@
 """The hot path: HTTP/1.1 on the sockets of one worker's slots. Send, read, classify, write a row.
 
-All sockets lie in one epoll set of their own, which the event loop watches as a single descriptor. A batch of
+All sockets lie in one epoll set of their own (sockets.py), which the event loop watches as a single descriptor. A batch of
 ready sockets is worked off in one plain loop (`_batch`), whose straight way is: receive, look the bytes up among
 the responses already judged, write the row, send. Everything else leaves that loop for a method. While no
 connection is being opened, the set is waited on right here, for a millisecond at a time: a wake-up then costs one
@@ -11,31 +11,28 @@ A request is never sent twice: `fire` is called once for each hit, and a hit tha
 
 from __future__ import annotations
 
-import os
 import ssl
-from functools import partial
-from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, epoll
+from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.load import failures
 from harness.load.failures import ERROR, FIN, PEER, US, Ending
 from harness.load.response import Reading, reading
 from harness.load.rows import ROW, HitRows
 from harness.load.slot import READING, SENDING, WAITING, Slot
+from harness.load.sockets import BLOCKED, READ, READ_AND_WRITE, Sockets
 from harness.model import NEVER, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from harness.load.slot import Life
     from harness.load.targets import Shot
 
-_BLOCKED = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _CLOSING = EPOLLRDHUP | EPOLLHUP | EPOLLERR
 _FIRST_READ = 32 * 1024  # most responses are small; what is longer goes on with big reads
 _BIG_READ = 256 * 1024
-_WRITE = 64 * 1024
 _READS = 32  # of one connection in a row, so that one download does not starve the others
 _HOLD_NS = 1_000_000  # how long the hot loop may keep the event loop waiting,
 _WAIT_S = 0.001  # and how long it then waits itself
@@ -43,65 +40,17 @@ _KNOWN = 512  # responses remembered at most,
 _KNOWN_SIZE = 8 * 1024  # and bytes of each: looking up longer ones costs more than parsing them
 
 
-class Wire:
-    """The sockets of one worker's slots. All moments are on the run's clock, `anchor_ns` being its zero."""
+class Wire(Sockets):
+    """The hits of one worker's slots on their way: to be watched by the event loop, which calls `ready`."""
 
     def __init__(self, life: Life, rows: HitRows, anchor_ns: int, *, remember_failed: bool) -> None:
+        super().__init__(anchor_ns)
         self._life = life
         self._rows = rows
-        self._anchor = anchor_ns
         self._remember_failed = remember_failed  # nothing waits after a failed hit
-        self._by_fd: dict[int, Slot] = {}
-        self._epoll = epoll()
-        self.seq = 0
         self.wheel: Iterator[Shot] | None = None  # of several targets, whose turn it is
         self.draining = False
         self.opening = 0  # connections on their way, which the event loop sees to
-        self._watched: dict[int, Callable[[], None]] = {}
-
-    def watch(self, fd: int, ready: Callable[[], None]) -> None:
-        """Call `ready` whenever this descriptor is readable, with the same delay that responses meet."""
-        self._watched[fd] = ready
-        self._epoll.register(fd, EPOLLIN)
-
-    def fileno(self) -> int:
-        """Return the descriptor to watch: readable when `ready` has something to do."""
-        return self._epoll.fileno()
-
-    def now(self) -> int:
-        """Return the time on the run's clock."""
-        return monotonic_ns() - self._anchor
-
-    def attach(self, slot: Slot, sock: Any) -> None:
-        """Put an open connection under a slot."""
-        slot.sock, slot.fd = sock, sock.fileno()
-        if isinstance(sock, ssl.SSLSocket):
-            slot.recv, slot.send = sock.read, sock.write
-        else:  # the plain calls parse their arguments in half the time that the socket's methods take
-            slot.recv, slot.send = partial(os.read, slot.fd), partial(os.write, slot.fd)
-        slot.hits = 0
-        self._by_fd[slot.fd] = slot
-        self._epoll.register(slot.fd, EPOLLIN | EPOLLRDHUP)
-
-    def detach(self, slot: Slot) -> None:
-        """Close the slot's socket and forget it."""
-        if slot.reading is not None:
-            slot.reading.release()
-            slot.reading = None
-        self._by_fd.pop(slot.fd, None)
-        self._epoll.unregister(slot.fd)
-        slot.sock.close()
-        slot.sock, slot.fd = None, -1
-        slot.recv, slot.send = bytes, len
-
-    def fire(self, slot: Slot) -> None:
-        """Send the slot's request on its connection: the one place where a hit is sent, save the straight way."""
-        slot.seq = self.seq
-        self.seq += 1
-        slot.first, slot.bytes_in, slot.unsent, slot.write_error = NEVER, 0, None, None
-        slot.state = WAITING
-        slot.sent = self.now()
-        self._write(slot, memoryview(slot.shot.request))
 
     # --- the hot loop -------------------------------------------------------------------------------------
 
@@ -128,9 +77,10 @@ class Wire:
             if event != EPOLLIN or slot.state != WAITING:
                 self._event(slot, event)
                 continue
+            receive = slot.recv  # a slot's attribute called like a method takes the long way
             try:
-                data = slot.recv(_FIRST_READ)
-            except _BLOCKED:
+                data = receive(_FIRST_READ)
+            except BLOCKED:
                 continue
             except OSError as error:
                 self._broken(slot, error, self.now())
@@ -168,10 +118,11 @@ class Wire:
             slot.due = slot.sent = now
             slot.seq = seq = self.seq
             self.seq = seq + 1
+            send = slot.send
             try:
-                written = slot.send(request)
+                written = send(request)
             except OSError as error:
-                if isinstance(error, _BLOCKED):
+                if isinstance(error, BLOCKED):
                     self._wait_to_write(slot, memoryview(request))
                 else:
                     self._unwritten(slot, error, memoryview(request))
@@ -185,7 +136,7 @@ class Wire:
         if closing or event & EPOLLIN:
             try:
                 data = slot.recv(_BIG_READ)
-            except _BLOCKED:
+            except BLOCKED:
                 pass  # a TLS record that is nobody's answer, or a part of one
             except OSError as error:
                 self._broken(slot, error, self.now())
@@ -196,28 +147,7 @@ class Wire:
         if event & EPOLLOUT and slot.unsent is not None:
             self._write(slot, slot.unsent)
 
-    # --- writing ------------------------------------------------------------------------------------------
-
-    def _write(self, slot: Slot, rest: memoryview) -> None:
-        try:
-            while rest:  # TLS wants the same piece again after it has blocked: pieces are cut from the front
-                rest = rest[slot.send(rest[:_WRITE]) :]
-        except _BLOCKED:
-            self._wait_to_write(slot, rest)
-            return
-        except OSError as error:
-            self._unwritten(slot, error, rest)
-            return
-        if slot.unsent is not None:
-            slot.unsent = None
-            self._epoll.modify(slot.fd, EPOLLIN | EPOLLRDHUP)
-            slot.state = WAITING if slot.first == NEVER else READING
-
-    def _wait_to_write(self, slot: Slot, rest: memoryview) -> None:
-        if slot.unsent is None:
-            self._epoll.modify(slot.fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP)
-            slot.state = SENDING
-        slot.unsent = rest
+    # --- reading ------------------------------------------------------------------------------------------
 
     def _unwritten(self, slot: Slot, error: OSError, rest: memoryview) -> None:
         """Give up writing. A server that had enough may still have answered: look first."""
@@ -232,8 +162,6 @@ class Wire:
         else:
             self._broken(slot, error, self.now())
 
-    # --- reading ------------------------------------------------------------------------------------------
-
     def _take(self, slot: Slot, data: bytes, now: int, *, closing: bool) -> None:
         """Take in bytes of a response; `data` is empty at the end of the stream."""
         if slot.state not in {SENDING, WAITING, READING}:
@@ -246,16 +174,22 @@ class Wire:
         if slot.state == WAITING:
             slot.state = READING
         reads = 0
-        while not self._digest(slot, data, now, closing=closing) and reads < _READS:
-            try:  # what is left after the last read lies in the socket, and wakes us again
+        while not self._digest(slot, data, now, closing=closing):
+            reads += 1
+            if reads == _READS:
+                self._look_again(slot)
+                return
+            try:
                 data = slot.recv(_BIG_READ)
-            except _BLOCKED:
+            except BLOCKED:
                 return
             except OSError as error:
                 self._broken(slot, error, self.now())
                 return
             now = self.now()
-            reads += 1
+
+    def _look_again(self, slot: Slot) -> None:
+        self._epoll.modify(slot.fd, READ if slot.unsent is None else READ_AND_WRITE)
 
     def _digest(self, slot: Slot, data: bytes, now: int, *, closing: bool) -> bool:
         """Feed the parser; True when that was the hit's end."""
@@ -352,7 +286,7 @@ def _stream_end(slot: Slot) -> Ending | None:
     """Tell how a connection that looks closed has ended; None when it is still good."""
     try:
         data = slot.recv(1)
-    except _BLOCKED:
+    except BLOCKED:
         return None
     except OSError as error:
         return failures.closed(error)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -42,20 +42,26 @@ class Totals:
     outcomes: dict[str, int] = field(default_factory=dict)
 
 
+class Opening(NamedTuple):
+    """How a connection was opened: the first half of its row."""
+
+    opened_ns: int = NEVER
+    connect_ns: int = NEVER
+    tls_ns: int = NEVER
+    peer: str = ""
+    tls_version: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionRow:
     """One connection's row, as CONNECTION_SCHEMA describes it."""
 
     conn: int
     slot: int
-    peer: str
-    opened_ns: int
-    connect_ns: int
-    tls_ns: int
+    opening: Opening
     closed_ns: int
     ending: Ending
     hits: int
-    tls_version: str
 
 
 class HitRows:
@@ -203,15 +209,15 @@ class ConnectionRows:
             [
                 _column(np.array([row.conn for row in rows]), np.int32),
                 _column(np.array([row.slot for row in rows]), np.uint16),
-                self._peers.column([self._peers.code(row.peer) for row in rows]),
-                _column(np.array([row.opened_ns for row in rows]), np.int64),
-                _column(np.array([row.connect_ns for row in rows]), np.int64),
-                _column(np.array([row.tls_ns for row in rows]), np.int64),
+                self._peers.column([self._peers.code(row.opening.peer) for row in rows]),
+                _column(np.array([row.opening.opened_ns for row in rows]), np.int64),
+                _column(np.array([row.opening.connect_ns for row in rows]), np.int64),
+                _column(np.array([row.opening.tls_ns for row in rows]), np.int64),
                 _column(np.array([row.closed_ns for row in rows]), np.int64),
                 self._bys.column([self._bys.code(row.ending.by) for row in rows]),
                 self._hows.column([self._hows.code(row.ending.how) for row in rows]),
                 _column(np.array([row.hits for row in rows]), np.int32),
-                self._versions.column([self._versions.code(row.tls_version) for row in rows]),
+                self._versions.column([self._versions.code(row.opening.tls_version) for row in rows]),
             ]
         )
         self._rows = []

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from harness.load.rows import Opening
 from harness.model import NEVER, Outcome
 
 if TYPE_CHECKING:
@@ -51,13 +52,7 @@ class Slot:
     hits: int = 0
     origin: Origin | None = None
     address: Address | None = None
-    opened: tuple[int, int, int, str, str] = (
-        NEVER,
-        NEVER,
-        NEVER,
-        "",
-        "",
-    )  # opened, connect, tls, peer, version
+    opening: Opening = field(default_factory=Opening)
     # across hits
     failed_connects: int = 0
     timer: asyncio.TimerHandle | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.load import failures
 from harness.load.failures import END, FIN, PEER, TIMEOUT, US, Ending
 from harness.load.http1 import Wire
-from harness.load.rows import ConnectionRow, ConnectionRows, HitRows
+from harness.load.rows import ConnectionRow, ConnectionRows, HitRows, Opening
 from harness.load.slot import DIALLING, ENDED, IDLE, PROBING, READING, SENDING, WAITING, Slot
 from harness.model import NEVER, LoadPlan, Outcome
 
@@ -73,8 +73,6 @@ class Slots:
         """Return the time on the run's clock."""
         return self._wire.now()
 
-    # --- all of them --------------------------------------------------------------------------------------
-
     def start(self, at_ns: int) -> None:
         """Let every slot send its first hit, the earliest at this moment."""
         asyncio.get_running_loop().add_reader(self._wire.fileno(), self._wire.ready)
@@ -134,8 +132,6 @@ class Slots:
                 slot.hits += 1
             self._end(slot)
 
-    # --- one of them: http1.Life --------------------------------------------------------------------------
-
     def begin(self, slot: Slot, due_ns: int) -> None:
         """Begin the slot's next hit, on the connection it has or on a new one."""
         slot.due = due_ns
@@ -179,15 +175,8 @@ class Slots:
 
     def close(self, slot: Slot, ending: Ending, now: int) -> None:
         """Close the connection and write its row."""
-        opened_ns, connect_ns, tls_ns, peer, version = slot.opened
-        self._connections.add(
-            ConnectionRow(
-                slot.conn, slot.index, peer, opened_ns, connect_ns, tls_ns, now, ending, slot.hits, version
-            )
-        )
+        self._connections.add(ConnectionRow(slot.conn, slot.index, slot.opening, now, ending, slot.hits))
         self._wire.detach(slot)
-
-    # --- what only this file knows ------------------------------------------------------------------------
 
     def _wait(self, slot: Slot, due_ns: int) -> None:
         slot.state = IDLE
@@ -261,7 +250,7 @@ class Slots:
         slot.address = dialled.address
         slot.conn, self._conns = self._conns, self._conns + 1
         slot.ident = self._rows.ident(slot.index, slot.conn, dialled.peer)
-        slot.opened = self._opened(dialled)
+        slot.opening = self._opening(dialled)
         self._wire.attach(slot, dialled.sock)
 
     def _unopened(self, slot: Slot, dialled: Dialled, now: int) -> int:
@@ -269,17 +258,12 @@ class Slots:
         if dialled.ending is None:
             return NEVER
         conn, self._conns = self._conns, self._conns + 1
-        opened_ns, connect_ns, tls_ns, peer, version = self._opened(dialled)
-        self._connections.add(
-            ConnectionRow(
-                conn, slot.index, peer, opened_ns, connect_ns, tls_ns, now, dialled.ending, 0, version
-            )
-        )
+        self._connections.add(ConnectionRow(conn, slot.index, self._opening(dialled), now, dialled.ending, 0))
         return conn
 
-    def _opened(self, dialled: Dialled) -> tuple[int, int, int, str, str]:
+    def _opening(self, dialled: Dialled) -> Opening:
         opened_ns = dialled.opened_ns - self._anchor
-        return opened_ns, dialled.connect_ns, dialled.tls_ns, dialled.peer, dialled.tls_version
+        return Opening(opened_ns, dialled.connect_ns, dialled.tls_ns, dialled.peer, dialled.tls_version)
 
     def _number(self, slot: Slot, conn: int, peer: str) -> None:
         """Give a hit that was never sent its number: it takes its place where it failed."""

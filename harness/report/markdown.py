@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.judge.wording import at, count, lasting
 from harness.model import Grade
+from harness.report.measured import short
 
 if TYPE_CHECKING:
     from harness.judge.verdict import Judgement
@@ -41,6 +42,13 @@ def render(judgement: Judgement) -> str:
         lines.append(f"- {cause.hits:,} x {' or '.join(cause.ids)} ({cause.confidence}): {cause.name}{mend}")
     if len(judgement.causes) > _CAUSES:
         lines.append(f"- ... and {count(len(judgement.causes) - _CAUSES, 'more cause')}")
+    advised = short(judgement.advice)
+    if advised:
+        lines.append(f"- advice (`zdtest advise {about.folder}`): {advised}")
+    closest = (
+        [line for line in judgement.headroom if line.what == "preStop"] if verdict.grade is Grade.PASS else []
+    )
+    lines += [f"- {line.what}: {line.sentence}" for line in closest]
     if verdict.grade is Grade.INCONCLUSIVE:
         open_ = [finding for finding in verdict.findings if finding.grade is Grade.INCONCLUSIVE]
         lines += [f"- open: {finding.observed}" for finding in open_[: LINES - len(lines) - 1]]

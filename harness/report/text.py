@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.judge.wording import at, lasting, share
 from harness.model import Grade
-from harness.report import bombardier
+from harness.report import bombardier, measured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +40,9 @@ def render(judgement: Judgement, *, latencies: bool) -> str:
         _bad_time(numbers, timeline),
         _why(judgement.causes, timeline),
         _pods(timeline),
+        measured.numbers(judgement.measured),
+        measured.headroom(judgement.headroom, judgement.curve),
+        measured.advice(judgement.advice),
         _gaps(timeline),
         [line for note in judgement.notes for line in _wrapped(note, "Note: ", "      ")],
         _findings(judgement),

@@ -15,6 +15,7 @@ import anyio.to_thread
 
 from harness.clock import NS, Clock
 from harness.cluster.api import Api
+from harness.cluster.estimate import rollout_ns
 from harness.cluster.reduce import manifest
 from harness.cluster.trigger import RESTARTED_AT
 from harness.cluster.watcher import watching
@@ -22,13 +23,21 @@ from harness.errors import RecordingError, UsageError, unwrap
 from harness.model import LoadPlan
 from harness.recording.write import RunDirectory
 from harness.run.asking import ask
+from harness.run.change import Change, Means
+from harness.run.clocks import measure_offset
 from harness.run.conductor import Conductor, Follower
+from harness.run.holding import held
 from harness.run.log import Log, first_record
 from harness.run.preflight import Subject, inspect
+from harness.run.stopping import Limits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from anyio.streams.memory import MemoryObjectReceiveStream
+
+    from harness.cluster.watcher import Item
+    from harness.load.generator import Load
     from harness.model import Target
     from harness.scenario.resolve import Resolved
 
@@ -89,6 +98,10 @@ async def _way(resolved: Resolved, directory: Path, follower: Follower) -> Async
         logs = Path(home) / "pods"
         if logs.is_dir():
             shutil.copytree(logs, directory / "pods", dirs_exist_ok=True)
+        truth = Path(home) / "truth.jsonl"
+        if truth.is_file():  # the lab's known answers: for tests, never for the judge
+            (directory / "lab").mkdir(exist_ok=True)
+            shutil.copy(truth, directory / "lab")
 
 
 async def _run(resolved: Resolved, way: _Way, directory: RunDirectory, follower: Follower) -> None:
@@ -113,21 +126,82 @@ async def _run(resolved: Resolved, way: _Way, directory: RunDirectory, follower:
         log.update(cluster=subject.facts, path=subject.path, notes=subject.notes)
         directory.manifests("before", [manifest(subject.workload), *(manifest(s) for s in subject.services)])
     _announce(resolved, subject, follower)
-    conductor = Conductor(resolved, subject, way.api, clock, directory, log, follower)
+    change = _change(resolved, way, subject, clock, directory, log, follower)
+    limits = _limits(resolved, subject)
+    conductor = Conductor(resolved, change, clock, log, follower, limits)
     async with AsyncExitStack() as stack:
-        events = (
-            await stack.enter_async_context(watching(way.api, subject.watches, clock))
-            if way.api and subject
-            else None
-        )
+        if way.api and subject and not resolved.dry_run:
+            await stack.enter_async_context(
+                held(way.api, subject, f"{directory.path.name} on {log.record.host['name']}")
+            )
+        events = None
+        if way.api and subject:
+            events = await stack.enter_async_context(watching(way.api, subject.watches, clock))
         load = await stack.enter_async_context(generator.running(plan, clock, directory.path))
         group = await stack.enter_async_context(anyio.create_task_group())
-        group.start_soon(conductor.keep_health, load)
-        if events is not None:
-            group.start_soon(conductor.keep_events, events)
-        await conductor.conduct(load)
+        group.start_soon(_keep_health, load, directory)
+        if events is not None and change and way.api:
+            group.start_soon(_keep_events, events, change)
+            group.start_soon(_keep_server_clock, way.api, log)
+        await conductor.conduct(load, group)
         group.cancel_scope.cancel()
     log.update(state="interrupted" if log.record.ended_by == "interrupted" else "complete")
+
+
+def _change(
+    resolved: Resolved,
+    way: _Way,
+    subject: Subject | None,
+    clock: Clock,
+    directory: RunDirectory,
+    log: Log,
+    follower: Follower,
+) -> Change | None:
+    if way.api is None or subject is None:
+        return None
+    rollout = resolved.scenario.rollout
+    means = Means(
+        api=way.api,
+        subject=subject,
+        clock=clock,
+        directory=directory,
+        log=log,
+        say=follower.say,
+        base=resolved.base,
+        field_manager=rollout.field_manager,
+        dry_run=resolved.dry_run,
+    )
+    return Change(means)
+
+
+def _limits(resolved: Resolved, subject: Subject | None) -> Limits:
+    scenario = resolved.scenario
+    deadline = (subject.workload.get("spec") or {}).get("progressDeadlineSeconds") if subject else None
+    return Limits(
+        duration_ns=scenario.load.duration,
+        trigger_after_ns=scenario.trigger_after_ns,
+        settle_ns=scenario.rollout.settle,
+        max_time_ns=scenario.rollout.max_time,
+        progress_deadline_ns=int(deadline or 600) * NS,
+    )
+
+
+async def _keep_health(load: Load, directory: RunDirectory) -> None:
+    async for sample in load.samples:
+        directory.health(sample)
+
+
+async def _keep_events(events: MemoryObjectReceiveStream[Item], change: Change) -> None:
+    async for item in events:
+        change.take(item)
+
+
+async def _keep_server_clock(api: Api, log: Log) -> None:
+    """Bound the offset of the API server's clock, beside everything else."""
+    offset = await anyio.to_thread.run_sync(measure_offset, api, abandon_on_cancel=True)
+    if offset is None:
+        log.note("the API server's clock could not be bounded: its answers contradict each other")
+    log.update(server_clock_ns=offset)
 
 
 def _load_plan(resolved: Resolved, target: Target, way: _Way) -> LoadPlan:
@@ -148,11 +222,10 @@ def _announce(resolved: Resolved, subject: Subject | None, follower: Follower) -
     load = resolved.scenario.load
     if subject is None:
         return
-    facts = subject.facts
+    facts, what = subject.facts, _what(subject)
     follower.say(
-        f"server {facts.server} ({facts.version}), context {facts.context}, namespace {facts.namespace}: will restart "
-        f"{facts.kind.lower()}/{facts.name} by patching spec.template.metadata.annotations[{RESTARTED_AT}]"
-        f"{' (dry run: not now)' if resolved.dry_run else ''}, {resolved.scenario.trigger_after_ns / NS:g} s after a warm-up"
+        f"server {facts.server} ({facts.version}) as {facts.identity or 'unknown'}, context {facts.context}, namespace {facts.namespace}: "
+        f"will {what}{' (dry run: not now)' if resolved.dry_run else ''}, {resolved.scenario.trigger_after_ns / NS:g} s after a warm-up"
     )
     follower.say(f"path {'proven' if subject.path.proven else 'not proven'}: {subject.path.how}")
     for note in subject.notes:
@@ -160,3 +233,23 @@ def _announce(resolved: Resolved, subject: Subject | None, follower: Follower) -
     follower.say(
         f"closed loop, {load.concurrency} connections, one request in flight each, for at least {load.duration / NS:g} s"
     )
+    if subject.trigger.kind in {"restart", "apply", "set-image"}:
+        follower.say(
+            f"the rollout will take about {rollout_ns(facts.kind, subject.workload) / NS:.0f} s by its manifest; a guess"
+        )
+
+
+def _what(subject: Subject) -> str:
+    """Say what will be changed, and how, in words."""
+    facts, trigger = subject.facts, subject.trigger
+    name = f"{facts.kind.lower()}/{facts.name}"
+    return {
+        "restart": f"restart {name} by patching spec.template.metadata.annotations[{RESTARTED_AT}]",
+        "apply": f"apply {trigger.argument} to {name} (server-side, taking over its fields)",
+        "set-image": f"set the image {trigger.argument} in {name}",
+        "scale": f"scale {name} to {trigger.argument} replicas",
+        "delete-pod": f"delete {trigger.argument or 'one pod'} of {name}",
+        "evict-pod": f"evict {trigger.argument or 'one pod'} of {name}",
+        "command": f"run {trigger.argument!r}, which is to change {name},",
+        "observe": f"change nothing and wait for somebody else's change of {name}, from",
+    }[trigger.kind]

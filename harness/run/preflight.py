@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from harness.cluster import api as k8s
 from harness.cluster.api import Api, ApiStatusError, Resource
+from harness.cluster.gitops import objection, tracked_by
 from harness.cluster.guard import refusal
+from harness.cluster.lock import holder
+from harness.cluster.rbac import needs
+from harness.cluster.trigger import patch_for
 from harness.cluster.watcher import Watched
 from harness.errors import ClusterError, UsageError
 from harness.model import ClusterFacts, PathProof
 from harness.run.path import prove, services_of
+from harness.scenario.trigger import FOREIGN, Trigger, parse
 
 if TYPE_CHECKING:
     from harness.scenario.resolve import Resolved
@@ -25,6 +31,7 @@ class Subject:
 
     facts: ClusterFacts
     workload: Object
+    trigger: Trigger
     services: tuple[Object, ...]
     watches: tuple[Watched, ...]
     path: PathProof
@@ -40,6 +47,7 @@ def inspect(api: Api, resolved: Resolved, url: str, named: tuple[str, ...], *, l
     if scenario.workload is None:
         raise UsageError("no workload to roll out; add --deployment NAME")
     kind, name = scenario.workload
+    trigger = parse(scenario.rollout.trigger)
     namespace = scenario.namespace or api.namespace
     denied = None if lab else refusal(api.context, namespace, name, resolved.allow)
     if denied:
@@ -48,8 +56,11 @@ def inspect(api: Api, resolved: Resolved, url: str, named: tuple[str, ...], *, l
         version, groups = api.version(), api.groups()
         workload = _workload(api, kind, namespace, name)
         notes = _check_strategy(kind, name, workload)
+        patch_for(
+            trigger, workload, datetime.now().astimezone(), resolved.base
+        )  # it must fit; made anew when it is sent
         slices = _slices(groups)
-        missing, optional = _permissions(api, kind, namespace, name, slices)
+        missing, optional = _permissions(api, (kind, namespace, name), trigger, slices)
         if missing:
             raise UsageError(
                 f"{api.user or 'this user'} may not {missing} in namespace {namespace}; ask for that permission"
@@ -71,6 +82,7 @@ def inspect(api: Api, resolved: Resolved, url: str, named: tuple[str, ...], *, l
         raise UsageError(f"the API server {api.server} refuses {who}: {error}") from None
     except ClusterError as error:
         raise UsageError(f"the cluster at {api.server} cannot be used: {error}") from None
+    _check_others(workload, trigger)
     facts = ClusterFacts(
         server=api.server,
         context=api.context,
@@ -80,7 +92,10 @@ def inspect(api: Api, resolved: Resolved, url: str, named: tuple[str, ...], *, l
         uid=workload["metadata"]["uid"],
         version=version,
         identity=api.user,
-        apis={slices.kind: slices.api},
+        apis={
+            slices.kind: slices.api,
+            "Eviction": f"policy/{_newest(groups, 'policy', ('v1', 'v1beta1')) or 'v1'}",
+        },
         services=tuple(s["metadata"]["name"] for s in services),
         lab=lab,
     )
@@ -89,10 +104,11 @@ def inspect(api: Api, resolved: Resolved, url: str, named: tuple[str, ...], *, l
     return Subject(
         facts=facts,
         workload=workload,
+        trigger=trigger,
         services=services,
-        watches=_watches(facts, slices, selector, events="Event" not in optional),
+        watches=_watches(facts, slices, selector, events="events" not in optional),
         path=_path(resolved, lab, prove(url, services, ingresses, named, pods), facts),
-        notes=notes + tuple(f"{what} may not be watched: the timeline shows none" for what in optional),
+        notes=notes + tuple(f"{what} may not be listed by us: they take no part" for what in optional),
     )
 
 
@@ -157,38 +173,46 @@ def _check_strategy(kind: str, name: str, workload: Object) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def _check_others(workload: Object, trigger: Trigger) -> None:
+    """Refuse what another run, or a GitOps tool, holds."""
+    other = holder(workload, "", datetime.now(UTC))
+    if other and trigger.kind not in FOREIGN:
+        raise UsageError(
+            f"another run is at work on {workload['metadata']['name']}: {other}; wait for its end"
+        )
+    denied = objection(tracked_by(workload), trigger.kind)
+    if denied:
+        raise UsageError(denied)
+
+
+def _newest(groups: dict[str, list[str]], group: str, known: tuple[str, ...]) -> str | None:
+    return next((version for version in known if version in groups.get(group, [])), None)
+
+
 def _slices(groups: dict[str, list[str]]) -> Resource:
-    versions = groups.get("discovery.k8s.io", [])
-    for version in ("v1", "v1beta1"):
-        if version in versions:
-            return Resource("EndpointSlice", "discovery.k8s.io", version, "endpointslices")
-    return k8s.ENDPOINTS
+    version = _newest(groups, "discovery.k8s.io", ("v1", "v1beta1"))
+    return (
+        Resource("EndpointSlice", "discovery.k8s.io", version, "endpointslices") if version else k8s.ENDPOINTS
+    )
 
 
 def _permissions(
-    api: Api, kind: str, namespace: str, name: str, slices: Resource
+    api: Api, facts: tuple[str, str, str], trigger: Trigger, slices: Resource
 ) -> tuple[str, tuple[str, ...]]:
-    """Return the first needed permission that is missing ("patch deployments.apps/web"), and optional kinds that are."""
-    workload = k8s.WORKLOADS[kind]
-    wanted = [
-        ("patch", workload, name),
-        ("list", workload, name),
-        ("watch", workload, name),
-        ("list", k8s.SERVICES, ""),
-    ]
-    for resource in (k8s.PODS, slices, *([k8s.REPLICASETS] if kind == "Deployment" else [])):
-        wanted += [("list", resource, ""), ("watch", resource, "")]
-    for verb, resource, which in wanted:
-        if not api.allowed(verb, resource, namespace, which):
-            dotted = f"{resource.plural}.{resource.group}" if resource.group else resource.plural
-            return f"{verb} {dotted}{'/' + which if which else ''}", ()
-    events = api.allowed("list", k8s.EVENTS, namespace) and api.allowed("watch", k8s.EVENTS, namespace)
-    return "", () if events else ("Event",)
+    """Return the first needed permission that is missing ("patch deployments.apps/web"), and optional ones that are."""
+    kind, namespace, name = facts
+    lacking = []
+    for need in needs(kind, name, trigger, slices.plural):
+        resource, _, sub = need.resource.partition("/")
+        if not api.allowed(need.verb, Resource("", need.group, "", resource), namespace, need.name, sub):
+            if not need.optional:
+                return str(need), ()
+            lacking.append(need.resource)
+    return "", tuple(dict.fromkeys(lacking))
 
 
 def _ingresses(api: Api, groups: dict[str, list[str]], namespace: str) -> list[Object]:
-    versions = groups.get("networking.k8s.io", [])
-    version = next((v for v in ("v1", "v1beta1") if v in versions), None)
+    version = _newest(groups, "networking.k8s.io", ("v1", "v1beta1"))
     if version is None:
         return []
     try:

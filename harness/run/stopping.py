@@ -41,7 +41,9 @@ class Standing:
     endpoints_settled_ns: int = NEVER
     last_failed_ns: int = NEVER
     last_progress_ns: int = NEVER
-    changed: bool = False
+    change_ended_by: str = (
+        ""  # the change itself is a reason to end: changed, command_failed, nothing_changed
+    )
     service_down: bool = False
     workers_lost: bool = False
     interrupted: bool = False
@@ -49,14 +51,14 @@ class Standing:
 
 def why_stop(at: Standing, limits: Limits, *, rollout: bool) -> str | None:
     """Name the reason to end the run now (a `RunRecord.ended_by`), or None to go on."""
+    if at.interrupted or at.workers_lost:
+        return "interrupted" if at.interrupted else "worker_lost"
     lasted = at.now_ns >= at.warmup_end_ns + limits.duration_ns
     reasons = {
-        "interrupted": at.interrupted,
-        "worker_lost": at.workers_lost,
         "max_time": at.now_ns >= limits.max_time_ns,
         "duration": not rollout and lasted,
         "service_down": not rollout and at.service_down,
-        "changed": at.changed,
+        at.change_ended_by: bool(at.change_ended_by),
         "rollout_stalled": _stuck(at, limits),
         "settled": _settled(at, limits) and lasted,
     }

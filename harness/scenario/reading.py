@@ -165,9 +165,11 @@ _FLAGS = {
     "target.url": "URL", "target.method": "--method", "target.body": "--body", "target.body_file": "--body-file",
     "target.expect": "--expect", "target.timeout": "--timeout", "target.insecure": "--insecure", "target.headers": "--header",
     "load.concurrency": "--concurrency", "load.duration": "--duration", "load.workers": "--workers", "load.drain": "--drain",
-    "rollout.trigger_after": "--trigger-after", "rollout.settle": "--settle", "rollout.max_time": "--max-time",
+    "rollout.trigger_after": "--trigger-after",
+    "rollout.trigger": "--trigger",
+    "rollout.field_manager": "--field-manager", "rollout.settle": "--settle", "rollout.max_time": "--max-time",
     "workload": "--deployment", "namespace": "--namespace", "cluster.context": "--context", "cluster.kubeconfig": "--kubeconfig",
-    "max_baseline_failures": "--max-baseline-failures",
+    "max_baseline_failures": "--max-baseline-failures", "fail_on": "--fail-on",
 }  # fmt: skip
 
 

@@ -71,13 +71,31 @@ class Resolved:
         for path in paths:
             if not path.is_file():
                 raise UsageError(f"no such manifest: {path}; paths are relative to the scenario's folder")
+        check = part.health_check
+
+        def scaled(duration_ns: int) -> int:
+            return round(duration_ns * part.time_scale)
+
         return LabPlan(
             manifests=tuple(str(path.resolve()) for path in paths),
             profile=part.profile,
-            tls=part.tls,
-            lag_ns=part.lag,
-            connect_timeout_ns=part.connect_timeout,
-            idle_timeout_ns=part.idle_timeout,
+            tls=part.profile != "service" if part.tls is None else part.tls,
+            lag_ns=scaled(part.lag),
+            connect_timeout_ns=scaled(part.connect_timeout),
+            idle_timeout_ns=scaled(part.idle_timeout),
+            lag_tail_ns=scaled(part.lag_tail),
+            seed=part.seed,
+            registration_ns=scaled(part.registration),
+            deregistration_ns=scaled(part.deregistration_delay),
+            check_every_ns=scaled(check.interval) if check else 0,
+            check_timeout_ns=scaled(check.timeout) if check else 0,
+            check_path=check.path if check else "/",
+            healthy=check.healthy if check else 5,
+            unhealthy=check.unhealthy if check else 2,
+            tries=part.tries,
+            retry_posts=part.retry_posts,
+            clock_offset_ns=part.clock_offset,
+            drop_watches_ns=part.drop_watches,
         )
 
 

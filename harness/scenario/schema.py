@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import pydantic
 
 from harness.clock import NS
+from harness.scenario.objectives import condition
+from harness.scenario.trigger import parse
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+")
@@ -69,7 +71,14 @@ def redact_url(url: str) -> str:
     return re.sub(r"(?<=://)[^/@]*@", "", url)
 
 
+def signed_ns(value: object) -> int:
+    """Read a duration that may have a minus sign before it. Raises ValueError."""
+    text = str(value).strip()
+    return -duration_ns(text[1:]) if text.startswith("-") else duration_ns(text)
+
+
 DurationNs = Annotated[int, pydantic.BeforeValidator(duration_ns)]
+SignedNs = Annotated[int, pydantic.BeforeValidator(signed_ns)]
 
 
 class _Strict(pydantic.BaseModel):
@@ -148,20 +157,51 @@ class LoadPart(_Strict):
 class RolloutPart(_Strict):
     """When to roll out, and when to stop waiting."""
 
-    trigger: Literal["restart"] = "restart"
+    trigger: Annotated[str, pydantic.AfterValidator(lambda text: str(parse(text)))] = "restart"
+    field_manager: str | None = None
     trigger_after: DurationNs | None = None
     settle: DurationNs = 30 * NS
     max_time: DurationNs = 45 * 60 * NS
 
 
-class LabPart(_Strict):
-    """The embedded lab's balancer."""
+class HealthCheck(_Strict):
+    """A target group's health check, with an ALB's defaults."""
 
-    profile: Literal["alb", "nginx"] = "alb"
-    tls: bool = True
+    path: str = "/"
+    interval: DurationNs = 30 * NS
+    timeout: DurationNs = 5 * NS
+    healthy: Annotated[int, pydantic.Field(ge=1, le=10)] = 5
+    unhealthy: Annotated[int, pydantic.Field(ge=1, le=10)] = 2
+
+
+class LabPart(_Strict):
+    """The embedded lab's balancer and the faults that the lab is to have. docs/lab.md says what each models."""
+
+    profile: Literal["alb", "nginx", "service"] = "alb"
+    tls: bool | None = None  # not given: HTTPS, but plain HTTP with the profile service
     lag: DurationNs = NS
+    lag_tail: DurationNs = 0
+    seed: int = 0
     connect_timeout: DurationNs = 10 * NS
     idle_timeout: DurationNs = 60 * NS
+    registration: DurationNs = 0
+    deregistration_delay: DurationNs = 300 * NS
+    health_check: HealthCheck | None = None
+    tries: Annotated[int, pydantic.Field(ge=1, le=10)] = 1
+    retry_posts: bool = False
+    time_scale: Annotated[float, pydantic.Field(gt=0, le=10)] = 1.0
+    clock_offset: SignedNs = 0
+    drop_watches: DurationNs = 0
+
+    @pydantic.model_validator(mode="after")
+    def _fits(self) -> LabPart:
+        if self.profile == "service" and self.tls:
+            raise ValueError("the profile service passes bytes on and has no TLS; drop tls: true")
+        if self.profile != "nginx" and (self.tries > 1 or self.retry_posts):
+            raise ValueError(
+                f"the profile {self.profile} sends no request twice; tries goes with profile: nginx"
+            )
+        return self
 
 
 class ClusterPart(_Strict):
@@ -177,6 +217,9 @@ class Scenario(_Strict):
     name: (
         Annotated[str, pydantic.Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=80)] | None
     ) = None
+    label: Annotated[str, pydantic.Field(max_length=40)] | None = (
+        None  # the one fault that it has, or "clean"
+    )
     target: TargetPart = TargetPart()
     load: LoadPart = LoadPart()
     workload: Annotated[tuple[str, str], pydantic.BeforeValidator(kind_and_name)] | None = None
@@ -186,6 +229,8 @@ class Scenario(_Strict):
     rollout: RolloutPart = RolloutPart()
     lab: LabPart | None = None
     max_baseline_failures: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.001
+    objectives: tuple[Annotated[str, pydantic.AfterValidator(condition)], ...] = ()  # must hold
+    fail_on: tuple[Annotated[str, pydantic.AfterValidator(condition)], ...] = ()  # must not
     path_proven: bool = False
 
     @property

@@ -66,7 +66,9 @@ def serve(port: int, certificate: str) -> None:
         if certificate:
             tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             tls.load_cert_chain(certificate)
-        server = await asyncio.get_running_loop().create_server(Slow, "127.0.0.1", port, ssl=tls, backlog=1024)
+        server = await asyncio.get_running_loop().create_server(
+            Slow, "127.0.0.1", port, ssl=tls, backlog=1024
+        )
         await server.serve_forever()
 
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
@@ -88,7 +90,9 @@ def slow_server(certificate: str) -> Iterator[str]:
 @contextmanager
 def nginx(folder: Path, certificate: str) -> Iterator[dict[str, str]]:
     plain, secure = free_port(), free_port()
-    temporary = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    temporary = "".join(
+        f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
     (folder / "nginx.conf").write_text(
         f"daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;"
         "events { worker_connections 4096; }"
@@ -146,7 +150,10 @@ def ours(url: str, seconds: float) -> dict[str, float]:
         if due > started_ns + 1_500_000_000
     ]
     late.sort()
-    completed, cpu_s = sum(sample.completed for sample in health), sum(sample.cpu_ns for sample in health) / 1e9
+    completed, cpu_s = (
+        sum(sample.completed for sample in health),
+        sum(sample.cpu_ns for sample in health) / 1e9,
+    )
     return {
         "requests_per_s": completed / len(health),
         "per_cpu_s": completed / cpu_s,
@@ -176,10 +183,10 @@ def seed(certificate: str, seconds: float) -> dict[str, dict[str, float]]:
     for scheme, path in (("http", ""), ("https", certificate)):
         with slow_server(path) as url:
             figures[scheme] = ours(url, seconds)
-    print(f"\n{CONNECTIONS} connections, a server that takes {DELAY_S * 1e3:.0f} ms, one worker")
-    print(f"{'':8}{'req/s':>9}{'core share':>12}{'lag p99':>10}{'p50':>10}{'p99':>10}{'failed':>8}")
+    say(f"\n{CONNECTIONS} connections, a server that takes {DELAY_S * 1e3:.0f} ms, one worker")
+    say(f"{'':8}{'req/s':>9}{'core share':>12}{'lag p99':>10}{'p50':>10}{'p99':>10}{'failed':>8}")
     for scheme, row in figures.items():
-        print(
+        say(
             f"{scheme:8}{row['requests_per_s']:9.0f}{row['core_share']:12.1%}{row['lag_p99_ms']:7.2f} ms"
             f"{row['latency_p50_ms']:7.2f} ms{row['latency_p99_ms']:7.2f} ms{row['failed']:8.0f}"
         )
@@ -206,10 +213,16 @@ def rivals(folder: Path, certificate: str, seconds: float, rounds: int) -> dict[
             medians = {name: statistics.median(values) for name, values in seen.items()}
             ratios = {name: medians["ours"] / value for name, value in medians.items() if name != "ours"}
             figures[scheme] = {"rounds": seen, "medians": medians, "ours_against": ratios}
-    print(f"\nrequests per CPU-second of the client, median of {rounds} rounds; nginx, {CONNECTIONS} connections")
-    print(f"{'':8}" + "".join(f"{name:>12}" for name in seen) + "".join(f"{'ours/' + name:>12}{'floor':>8}" for name in ratios))
+    say(
+        f"\nrequests per CPU-second of the client, median of {rounds} rounds; nginx, {CONNECTIONS} connections"
+    )
+    say(
+        f"{'':8}"
+        + "".join(f"{name:>12}" for name in seen)
+        + "".join(f"{'ours/' + name:>12}{'floor':>8}" for name in ratios)
+    )
     for scheme, row in figures.items():
-        print(
+        say(
             f"{scheme:8}"
             + "".join(f"{row['medians'][name]:12.0f}" for name in seen)
             + "".join(f"{row['ours_against'][name]:12.2f}{FLOORS[scheme][name]:8.2f}" for name in ratios)
@@ -217,8 +230,14 @@ def rivals(folder: Path, certificate: str, seconds: float, rounds: int) -> dict[
     return figures
 
 
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--seconds", type=float, default=5)
     options.add_argument("--json", type=Path)

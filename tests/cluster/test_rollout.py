@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from harness.cluster.rollout import Baseline, View, kubectl_status, pods_of, progress, revisions
+from harness.cluster.rollout import Baseline, View, has_begun, kubectl_status, pods_of, progress, revisions
 from harness.cluster.trigger import RESTARTED_AT, restart_patch
 from harness.model import ClusterEvent, PodRef
 
@@ -25,10 +26,10 @@ def pod(name: str, revision: str, *, ready: bool = True, going: bool = False) ->
     }
 
 
-def deployment(generation: int = 2, template: Any = None, **status: Any) -> dict[str, Any]:
+def deployment(generation: int = 2, template: Any = None, wanted: int = 2, **status: Any) -> dict[str, Any]:
     return {
         "metadata": {"name": "web", "uid": "uid-web", "generation": generation},
-        "spec": {"replicas": 2, "template": template or {}},
+        "spec": {"replicas": wanted, "template": template or OURS},
         "status": {"observedGeneration": generation, **status},
     }
 
@@ -53,7 +54,9 @@ def view_of(workload: dict[str, Any], pods: list[dict[str, Any]], slice_: dict[s
     return view
 
 
-BEFORE = Baseline((PodRef("old-1", "uid-old-1"), PodRef("old-2", "uid-old-2")), "aaa", {}, 2)
+OLD = (PodRef("old-1", "uid-old-1"), PodRef("old-2", "uid-old-2"))
+OURS: dict[str, Any] = {"metadata": {"annotations": {RESTARTED_AT: "x"}}, "spec": {"a": 1}}
+BEFORE = Baseline(OLD, "aaa", template_before={"spec": {"a": 1}}, template=OURS, generation=2)
 NEW = [pod("new-1", "bbb"), pod("new-2", "bbb")]
 SERVING = slices(("new-1", True, False), ("new-2", True, False))
 
@@ -103,16 +106,73 @@ def test_scaling_meanwhile_is_no_change_of_the_template() -> None:
 
 
 def test_an_annotation_taken_away_again_is_recognised() -> None:
-    ours = {"metadata": {"annotations": {RESTARTED_AT: "x"}}, "spec": {"a": 1}}
-    baseline = Baseline(BEFORE.old_pods, "aaa", ours, 2)
     stripped = deployment(generation=3, template={"metadata": {}, "spec": {"a": 1}}, **DONE)
-    assert RESTARTED_AT in progress(view_of(stripped, NEW, SERVING), baseline, "Deployment").changed
+    assert RESTARTED_AT in progress(view_of(stripped, NEW, SERVING), BEFORE, "Deployment").changed
 
 
 def test_somebody_else_s_template_is_recognised() -> None:
-    baseline = Baseline(BEFORE.old_pods, "aaa", {"spec": {"a": 1}}, 2)
     other = deployment(generation=3, template={"spec": {"a": 2}}, **DONE)
-    assert "somebody else" in progress(view_of(other, NEW, SERVING), baseline, "Deployment").changed
+    assert "somebody else" in progress(view_of(other, NEW, SERVING), BEFORE, "Deployment").changed
+
+
+def test_a_change_that_is_somebody_else_s_is_never_called_a_second_one() -> None:
+    observed = replace(BEFORE, template={})
+    other = deployment(generation=9, template={"spec": {"a": 2}}, **DONE)
+    assert progress(view_of(other, NEW, SERVING), observed, "Deployment").changed == ""
+
+
+KEPT = {"spec": {"a": 1}}
+STAYING = [pod("old-1", "aaa"), pod("old-2", "aaa")]
+BOTH = slices(("old-1", True, False), ("old-2", True, False))
+
+
+def test_a_scaling_up_is_over_when_enough_pods_serve_and_the_old_ones_stay() -> None:
+    baseline = replace(BEFORE, template=KEPT, generation=3)
+    up = {"replicas": 3, "updatedReplicas": 3, "availableReplicas": 3}
+    view = view_of(deployment(3, KEPT, 3, **up), STAYING, BOTH)
+    assert not progress(view, baseline, "Deployment").over
+    view.apply(event("Pod", pod("new-1", "aaa")))
+    assert not progress(view, baseline, "Deployment").over, "the third is not in the endpoints yet"
+    view.apply(
+        event("EndpointSlice", slices(("old-1", True, False), ("old-2", True, False), ("new-1", True, False)))
+    )
+    assert progress(view, baseline, "Deployment").over
+
+
+def test_a_scaling_down_is_over_when_what_terminates_is_gone() -> None:
+    baseline = replace(BEFORE, template=KEPT, generation=3)
+    down = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
+    view = view_of(
+        deployment(3, KEPT, 1, **down),
+        [STAYING[0], pod("old-2", "aaa", going=True)],
+        slices(("old-1", True, False)),
+    )
+    now = progress(view, baseline, "Deployment")
+    assert now.status.done
+    assert (now.old_pods, now.over) == (1, False)
+    view.apply(event("Pod", STAYING[1], "DELETED"))
+    assert progress(view, baseline, "Deployment").over
+
+
+def test_a_deleted_pod_s_replacement_is_waited_for() -> None:
+    baseline = replace(BEFORE, template={}, doomed=frozenset({"uid-old-1"}))
+    view = view_of(deployment(2, KEPT, **DONE), STAYING, BOTH)
+    assert not progress(view, baseline, "Deployment").over, "it is still there"
+    view.apply(event("Pod", STAYING[0], "DELETED"))
+    view.apply(event("EndpointSlice", slices(("old-2", True, False))))
+    assert not progress(view, baseline, "Deployment").over, "one pod is not enough"
+    view.apply(event("Pod", pod("new-1", "aaa")))
+    view.apply(event("EndpointSlice", slices(("old-2", True, False), ("new-1", True, False))))
+    assert progress(view, baseline, "Deployment").over
+
+
+def test_a_change_has_begun_with_a_new_generation_or_a_pod_that_goes() -> None:
+    baseline = replace(BEFORE, template={})
+    view = view_of(deployment(2, KEPT, **DONE), STAYING, BOTH)
+    assert not has_begun(view, baseline)
+    view.apply(event("Pod", pod("old-1", "aaa", going=True)))
+    assert has_begun(view, baseline)
+    assert has_begun(view_of(deployment(3, KEPT, **DONE), STAYING, BOTH), baseline)
 
 
 def test_a_statefulset_is_done_when_all_but_the_partition_are_updated() -> None:

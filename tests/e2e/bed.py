@@ -30,10 +30,20 @@ def kubectl(*words: str, stdin: str | None = None) -> str:
     return done.stdout
 
 
-def for_the_bed(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Exchange a Deployment's public Python image for the host's Python; all else stays as it is."""
+def for_the_bed(manifest: dict[str, Any], kind: str = "Deployment") -> dict[str, Any]:
+    """Exchange a Deployment's public Python image for the host's Python; all else stays as it is.
+
+    With another `kind` the same pods become a StatefulSet's or a DaemonSet's.
+    """
     if manifest["kind"] != "Deployment":
         return manifest
+    manifest["kind"] = kind
+    if kind != "Deployment":
+        manifest["spec"].pop("strategy", None)
+    if kind == "StatefulSet":
+        manifest["spec"]["serviceName"] = "web"
+    if kind == "DaemonSet":
+        manifest["spec"].pop("replicas", None)
     spec = manifest["spec"]["template"]["spec"]
     spec["dnsPolicy"] = "Default"
     for container in spec["containers"]:
@@ -69,6 +79,7 @@ class Bed:
     namespace: str
     port: int
     home: Path
+    kind: str = "Deployment"
 
     @property
     def url(self) -> str:
@@ -85,9 +96,9 @@ class Bed:
             "apply",
             "-f",
             "-",
-            stdin=yaml.safe_dump_all(for_the_bed(doc) for doc in docs),
+            stdin=yaml.safe_dump_all(for_the_bed(doc, self.kind) for doc in docs),
         )
-        kubectl("-n", self.namespace, "rollout", "status", "deployment/web", "--timeout=90s")
+        kubectl("-n", self.namespace, "rollout", "status", f"{self.kind.lower()}/web", "--timeout=90s")
 
     def wait_until_it_answers(self) -> None:
         until = time.monotonic() + 60
@@ -107,7 +118,7 @@ class Bed:
         out = self.home / f"out-{time.monotonic_ns()}"
         command = [
             sys.executable, "-m", "harness", "run", self.url + path, "-f", str(shipped() / self.scenario),
-            "--context", CONTEXT, "-n", self.namespace, "-o", str(out), *options,
+            "--context", CONTEXT, "-n", self.namespace, "-o", str(out), "--deployment", f"{self.kind.lower()}/web", *options,
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
         runs = sorted(out.glob("*")) if out.exists() else []

@@ -30,7 +30,7 @@ def bed(tmp_path: Path) -> Iterator[Callable[..., Bed]]:
     """Put a scenario's manifests on the cluster, each time in a namespace of its own, with a balancer in front."""
     started: list[tuple[Bed, subprocess.Popen[bytes]]] = []
 
-    def make(scenario: str, *options: str, port: int = 8090) -> Bed:
+    def make(scenario: str, *options: str, port: int = 8090, kind: str = "Deployment") -> Bed:
         made = Bed(
             scenario, f"zdtest-{os.getpid()}-{len(started)}-{time.monotonic_ns() % 100000}", port, tmp_path
         )

@@ -1,4 +1,4 @@
-"""Label and field selectors."""
+"""Label and field selection."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.lab import selectors
+from harness.lab import selection
 from harness.lab.status import StatusError
 
 ITEM: dict[str, Any] = {
@@ -32,7 +32,7 @@ ITEM: dict[str, Any] = {
     ],
 )
 def test_a_label_selector_takes_what_kubectl_would_take(text: str, *, taken: bool) -> None:
-    assert selectors.labels(text)(ITEM) is taken
+    assert selection.labels(text)(ITEM) is taken
 
 
 @pytest.mark.parametrize(
@@ -44,18 +44,18 @@ def test_a_label_selector_takes_what_kubectl_would_take(text: str, *, taken: boo
     ],
 )
 def test_a_field_selector_takes_by_path(text: str, *, taken: bool) -> None:
-    assert selectors.fields(text, "Pod")(ITEM) is taken
+    assert selection.fields(text, "Pod")(ITEM) is taken
 
 
 def test_a_field_that_no_server_selects_by_is_refused() -> None:
     with pytest.raises(StatusError) as refused:
-        selectors.fields("spec.containers=x", "Pod")
+        selection.fields("spec.containers=x", "Pod")
     assert refused.value.code == 400
 
 
 def test_a_malformed_label_selector_is_refused() -> None:
     with pytest.raises(StatusError):
-        selectors.labels("app in web")
+        selection.labels("app in web")
 
 
 @pytest.mark.parametrize(
@@ -69,4 +69,4 @@ def test_a_malformed_label_selector_is_refused() -> None:
     ],
 )
 def test_a_label_selector_object_takes_labels(selector: dict[str, Any] | None, *, taken: bool) -> None:
-    assert selectors.selected(selector, ITEM["metadata"]["labels"]) is taken
+    assert selection.selected(selector, ITEM["metadata"]["labels"]) is taken

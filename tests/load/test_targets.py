@@ -35,7 +35,11 @@ def test_a_plain_request_says_who_asks_whom_for_what() -> None:
     ],
 )
 def test_the_host_header_has_a_port_only_where_it_is_not_the_usual_one(
-    url: str, host: str, port: int, tls: bool, name: str  # noqa: FBT001  a row of the table
+    url: str,
+    host: str,
+    port: int,
+    tls: bool,  # noqa: FBT001  a row of the table
+    name: str,
 ) -> None:
     ready = shot(0, Target(url))
     assert lines(Target(url))[:2] == ["GET / HTTP/1.1", host]
@@ -81,7 +85,9 @@ def test_a_header_that_cannot_be_sent_is_refused(header: tuple[str, str]) -> Non
         shot(0, Target("http://h/", headers=(header,)))
 
 
-@pytest.mark.parametrize("url", ["http://user:secret@h:99999/", "ftp://user:secret@h/", "http://user:secret@[::1"])
+@pytest.mark.parametrize(
+    "url", ["http://user:secret@h:99999/", "ftp://user:secret@h/", "http://user:secret@[::1"]
+)
 def test_a_secret_in_a_refused_url_is_not_repeated(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         shot(0, Target(url))

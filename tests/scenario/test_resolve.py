@@ -150,7 +150,9 @@ def test_without_a_terminal_context_and_namespace_must_be_said(
     assert "-n NAMESPACE" in complaint(Request(flags=URL, interactive=False), tmp_path)
     some = URL | {"namespace": "web"}
     assert "--context" in complaint(Request(flags=some, interactive=False), tmp_path)
-    assert not resolve(Request(flags=some | {"cluster.context": "staging"}, interactive=False), tmp_path).use_lab
+    assert not resolve(
+        Request(flags=some | {"cluster.context": "staging"}, interactive=False), tmp_path
+    ).use_lab
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     assert not resolve(Request(flags=some, interactive=False), tmp_path).use_lab
 

@@ -1,0 +1,34 @@
+"""`zdtest rbac`."""
+
+from __future__ import annotations
+
+import click
+
+from harness.cli.root import root
+from harness.errors import UsageError
+from harness.model import ExitCode
+
+
+@root.command()
+@click.option(
+    "--deployment", "workload", metavar="NAME", required=True, help="What is rolled out: NAME, or kind/NAME."
+)
+@click.option("-n", "--namespace", default="default", show_default=True, help="Its namespace.")
+@click.option(
+    "--trigger", default="restart", show_default=True, help="What starts the rollout, as for `run`."
+)
+@click.option("--endpoints", is_flag=True, help="For a server without EndpointSlices (before 1.17).")
+def rbac(*, workload: str, namespace: str, trigger: str, endpoints: bool) -> int:
+    """Print the least Role, and its RoleBinding to the ServiceAccount `zdtest`, for a run."""
+    from harness.cluster.rbac import as_yaml, role  # noqa: PLC0415  keeps `--help` light
+    from harness.scenario.schema import kind_and_name  # noqa: PLC0415
+    from harness.scenario.trigger import parse  # noqa: PLC0415
+
+    try:
+        kind, name = kind_and_name(workload)
+        wanted = parse(trigger)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    slices = "endpoints" if endpoints else "endpointslices"
+    click.echo(as_yaml(role(namespace, kind, name, wanted, slices)), nl=False)
+    return ExitCode.PASS

@@ -1,0 +1,47 @@
+"""How far is the API server's clock from ours? Bounded by its Date header, whose resolution is one second. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One answer: our wall clock when we sent and when it had come, and its Date header."""
+
+    sent_ns: int
+    received_ns: int
+    date: str
+
+
+def bounds(readings: Iterable[Reading]) -> tuple[int, int] | None:
+    """Return the least and greatest offset (server minus us, ns) that all readings allow; None when they contradict.
+
+    The server read its clock between our sending and our receiving, and cut it off to whole seconds: so
+    Date - received <= offset < Date + 1 s - sent. A contradiction is a clock that stepped, or two servers.
+    """
+    low, high = None, None
+    for reading in readings:
+        date = round(parsedate_to_datetime(reading.date).timestamp()) * NS
+        at_least, below = date - reading.received_ns, date + NS - reading.sent_ns
+        low = at_least if low is None else max(low, at_least)
+        high = below if high is None else min(high, below)
+    if low is None or high is None or low > high:
+        return None
+    return low, high
+
+
+def next_send_ns(now_ns: int, known: tuple[int, int] | None, round_trip_ns: int) -> int:
+    """Say when to ask again, so that the server's second turns in the middle of what is still possible."""
+    if known is None:
+        return now_ns
+    middle = (known[0] + known[1]) // 2
+    server_now = now_ns + middle
+    return now_ns + (-server_now % NS) - round_trip_ns // 2

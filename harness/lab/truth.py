@@ -1,0 +1,158 @@
+"""The lab's known answers: each request that it lost, and the true cause, by the ids of docs/causes: truth.jsonl.
+
+A line is {t_ns, wall_ns, request_id, method, status, cause, root, pod, stage, loss, began_ns, uses, saved}. `t_ns` is
+CLOCK_MONOTONIC when the loss was known (run.json has the same clock at the run's start), `began_ns` when the request went
+to its target, to a millisecond. `status` 0: the answer had begun, or there was no HTTP, and the connection was cut. `cause` is
+the narrowest id that is true of this request; `root` differs from it where one fault shows through another: a POST lost since nginx
+does not send it twice (C9) because the pod had stopped listening (B1). `saved`: the client saw nothing of it, for nginx asked
+the next target. Nothing that judges a run reads this file.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from harness.lab.journal import LATER, LOSSES, NS, TRUTH, Journal, Life, Run
+from harness.lab.profiles import CLIENT_LEFT, ERROR_STATUS, NO_TARGET, Loss
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.model import LabPlan
+
+Line = dict[str, Any]
+
+NEAR_NS = NS // 4  # between a process' end, or the closing of its connections, and the balancer's noticing
+OTHER = "other"  # none of the list: a target's own error
+_SHORT_HOOK_NS = NS // 2
+_PLAIN = {CLIENT_LEFT: "E1", Loss.NO_DESCRIPTOR.value: "E1", Loss.DEREGISTERED.value: "C4"}
+
+
+def write(directory: Path, journal: Journal, plan: LabPlan) -> None:
+    """Join the balancer's losses with the lives of the pods; write the truth beside them."""
+    losses = directory / LOSSES
+    text = losses.read_text(encoding="utf-8") if losses.exists() else ""
+    found = [json.loads(line) for line in text.splitlines()]
+    lines = [answer(line, journal, plan) for line in found if line["what"] == "lost"]
+    (directory / TRUTH).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+def answer(lost: Line, journal: Journal, plan: LabPlan) -> Line:
+    """Return one line of the truth."""
+    life = journal.lives.get(lost.get("pod", ""))
+    root = _root(lost, life, journal)
+    cause = root
+    stopping = root in {"B1", "B2", "B3", "B4", "B5", "B6", "B7", "B9", "C1"}
+    if plan.profile == "nginx" and plan.tries > 1 and stopping and not lost["saved"]:
+        cause = "C9"
+    elif plan.profile == "service" and stopping and not lost["listed"] and lost["uses"] > 1:
+        cause = "C3"
+    first = ("t_ns", "wall_ns", "request_id", "method", "status")
+    rest = {key: value for key, value in lost.items() if key not in {*first, "what"}}
+    return {key: lost[key] for key in first} | {"cause": cause, "root": root} | rest
+
+
+def _root(lost: Line, life: Life | None, journal: Journal) -> str:
+    loss, t_ns = lost["loss"], lost["t_ns"]
+    if loss in _PLAIN:
+        return _PLAIN[loss]
+    if loss == NO_TARGET:
+        return _nobody(t_ns, journal)
+    if life is None or not life.runs:
+        return OTHER
+    if loss in {ERROR_STATUS, Loss.IDLE_TIMEOUT.value}:
+        slow = "C7" if loss == Loss.IDLE_TIMEOUT.value else OTHER
+        return "A2" if _warming(life, lost["began_ns"]) else slow
+    if loss in {Loss.CONNECT_TIMEOUT.value, Loss.UNREACHABLE.value}:
+        return "C6" if all(run.ended_ns <= t_ns for run in life.runs) else OTHER
+    return _refused(life, t_ns, journal) if loss == Loss.REFUSED.value else _broken(lost, life, journal)
+
+
+def _nobody(t_ns: int, journal: Journal) -> str:
+    """Say why the balancer had no target at all."""
+    lives = journal.lives.values()
+    if journal.strategy == "Recreate" and any(life.deleted_ns <= t_ns for life in lives):
+        return "D3"
+    there = [life for life in lives if life.deleted_ns > t_ns and life.runs]
+    if any(life.ready_at(t_ns) for life in there):
+        return "A7"  # the cluster has endpoints; the balancer does not send there yet
+    if any(any(ready for since, ready in life.ready if since <= t_ns) for life in there):
+        return "D7"  # there are pods that were ready, and nobody deleted them
+    return "D1" if journal.replicas == 1 else "D9"
+
+
+def _run(life: Life, t_ns: int) -> Run:
+    """Return the process that was there at a moment, or was the last before it."""
+    return max((run for run in life.runs if run.started_ns <= t_ns), key=_begun, default=life.runs[0])
+
+
+def _begun(run: Run) -> int:
+    return run.started_ns
+
+
+def _warming(life: Life, t_ns: int) -> bool:
+    startup_s = life.seconds("STARTUP_DELAY") if "STARTUP_DELAY" in life.env else 2.0
+    up_ns = _run(life, t_ns).started_ns + round((startup_s + life.seconds("WARMUP")) * NS)
+    return bool(life.seconds("WARMUP")) and t_ns <= up_ns + NS  # some for the interpreter to start
+
+
+def _refused(life: Life, t_ns: int, journal: Journal) -> str:
+    run = _run(life, t_ns)
+    if life.deleted_ns <= t_ns and min(run.term_ns, run.ended_ns) <= t_ns:
+        return _stopping(life, run)
+    if run.ended_ns <= t_ns or run is not life.runs[0]:
+        return _crash(life, t_ns, journal)
+    return "A1"  # it runs, and does not listen yet
+
+
+def _broken(lost: Line, life: Life, journal: Journal) -> str:
+    """Say why a connection that was open ended in the middle of an exchange."""
+    t_ns, began_ns = lost["t_ns"], lost["began_ns"]
+    run = _run(life, t_ns)
+    if run.ended_ns <= t_ns + NEAR_NS:
+        if life.deleted_ns > run.ended_ns:
+            return _crash(life, t_ns, journal)
+        if run.kill_ns <= run.ended_ns:
+            return _killed(life, run)
+        if not life.grace_ns:
+            return "B9"
+        return "B2" if began_ns <= min(run.term_ns, run.ended_ns) else _stopping(life, run)
+    if run.term_ns <= t_ns + NEAR_NS:  # it closes what is idle, and something was just being sent there
+        return _stopping(life, run)
+    return "C2" if lost["uses"] > 1 and life.seconds("KEEPALIVE") else OTHER
+
+
+def _killed(life: Life, run: Run) -> str:
+    if not life.grace_ns:
+        return "B9"
+    if life.hook_ns >= life.grace_ns or life.hook_failed_ns <= run.ended_ns + NEAR_NS:
+        return "B5"
+    return "B3" if life.env.get("ON_TERM") == "ignore" else "B4"
+
+
+def _stopping(life: Life, run: Run) -> str:
+    """Say why it no longer took requests while some still came."""
+    if not life.grace_ns:
+        return "B9"
+    if not life.hook:
+        return "B1"
+    quick = min(run.term_ns, run.ended_ns) - life.deleted_ns < _SHORT_HOOK_NS
+    if life.hook_failed_ns != LATER and quick:
+        return "B6"
+    if life.hook == "sleep":
+        return "B5" if life.hook_ns >= life.grace_ns else "C1"
+    return "B7" if quick else "C1"
+
+
+def _crash(life: Life, t_ns: int, journal: Journal) -> str:
+    """Say why a process ended that nobody had deleted."""
+    if life.unhealthy_ns <= t_ns + NEAR_NS:
+        return "A4"
+    revisions = {other.revision for other in journal.lives.values()}
+    first = min(journal.lives.values(), key=_first_start).revision
+    return "A8" if len(revisions) > 1 and life.revision != first else "B9"
+
+
+def _first_start(life: Life) -> int:
+    return min((run.started_ns for run in life.runs), default=LATER)

@@ -1,0 +1,101 @@
+"""The sockets of one worker's slots, in one epoll set: put under a slot, written to, watched, closed."""
+
+from __future__ import annotations
+
+import ssl
+from select import EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP, epoll
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
+
+from harness.load.slot import READING, SENDING, WAITING, Slot
+from harness.model import NEVER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BLOCKED = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+# Edges, not levels: what has been reported once is not looked at again, which saves the kernel a look per hit.
+# So whoever stops reading before it blocks must have the set look again.
+READ = EPOLLIN | EPOLLRDHUP | EPOLLET
+READ_AND_WRITE = READ | EPOLLOUT
+_PIECE = 64 * 1024
+
+
+class Sockets:
+    """All moments are on the run's clock, `anchor_ns` being its zero on the monotonic one."""
+
+    def __init__(self, anchor_ns: int) -> None:
+        self._anchor = anchor_ns
+        self._by_fd: dict[int, Slot] = {}
+        self._watched: dict[int, Callable[[], None]] = {}
+        self._epoll = epoll()
+        self.seq = 0  # the next hit's
+
+    def watch(self, fd: int, ready: Callable[[], None]) -> None:
+        """Call `ready` whenever this descriptor is readable, with the same delay that responses meet."""
+        self._watched[fd] = ready
+        self._epoll.register(fd, EPOLLIN)
+
+    def fileno(self) -> int:
+        """Return the descriptor to watch: readable when `ready` has something to do."""
+        return self._epoll.fileno()
+
+    def now(self) -> int:
+        """Return the time on the run's clock."""
+        return monotonic_ns() - self._anchor
+
+    def attach(self, slot: Slot, sock: Any) -> None:
+        """Put an open connection under a slot."""
+        slot.sock, slot.fd = sock, sock.fileno()
+        # SSLSocket.recv and .send look at flags that nobody here uses, and then call these.
+        slot.recv, slot.send = (
+            (sock.read, sock.write) if isinstance(sock, ssl.SSLSocket) else (sock.recv, sock.send)
+        )
+        slot.hits = 0
+        self._by_fd[slot.fd] = slot
+        self._epoll.register(slot.fd, READ)
+
+    def detach(self, slot: Slot) -> None:
+        """Close the slot's socket and forget it."""
+        if slot.reading is not None:
+            slot.reading.release()
+            slot.reading = None
+        self._by_fd.pop(slot.fd, None)
+        self._epoll.unregister(slot.fd)
+        slot.sock.close()
+        slot.sock, slot.fd = None, -1
+        slot.recv, slot.send = bytes, len
+
+    def fire(self, slot: Slot) -> None:
+        """Send the slot's request on its connection: the one place where a hit is sent, save the straight way."""
+        slot.seq = self.seq
+        self.seq += 1
+        slot.first, slot.bytes_in, slot.unsent, slot.write_error = NEVER, 0, None, None
+        slot.state = WAITING
+        slot.sent = self.now()
+        self._write(slot, memoryview(slot.shot.request))
+
+    def _write(self, slot: Slot, rest: memoryview) -> None:
+        try:
+            while rest:  # TLS wants the same piece again after it has blocked: pieces are cut from the front
+                rest = rest[slot.send(rest[:_PIECE]) :]
+        except BLOCKED:
+            self._wait_to_write(slot, rest)
+            return
+        except OSError as error:
+            self._unwritten(slot, error, rest)
+            return
+        if slot.unsent is not None:
+            slot.unsent = None
+            self._epoll.modify(slot.fd, READ)
+            slot.state = WAITING if slot.first == NEVER else READING
+
+    def _wait_to_write(self, slot: Slot, rest: memoryview) -> None:
+        if slot.unsent is None:
+            self._epoll.modify(slot.fd, READ_AND_WRITE)
+            slot.state = SENDING
+        slot.unsent = rest
+
+    def _unwritten(self, slot: Slot, error: OSError, rest: memoryview) -> None:
+        """Give up writing; `rest` is what is left of the request."""
+        raise NotImplementedError

@@ -1,0 +1,324 @@
+"""The rollout as a run sees it: makes the change, follows it by what the watch tells, says what became of it."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from harness.clock import NS
+from harness.cluster import api as k8s
+from harness.cluster.api import ApiStatusError
+from harness.cluster.reduce import manifest, reduced
+from harness.cluster.rollout import Baseline, Progress, View, has_begun, leaving, pods_of, progress, revisions
+from harness.cluster.stuck import why_stuck
+from harness.cluster.trigger import doomed_pod, patch_for, pull, remove_pod
+from harness.errors import ClusterError
+from harness.model import NEVER, ClusterEvent, Mark, RolloutFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from harness.clock import Clock
+    from harness.cluster.api import Api
+    from harness.cluster.watcher import Item
+    from harness.recording.write import RunDirectory
+    from harness.run.log import Log
+    from harness.run.preflight import Subject
+
+BUDGET_PATIENCE_S = 60.0  # how long an eviction that a PodDisruptionBudget refuses is tried again
+BUDGET_EVERY_S = 5.0
+NOTHING_AFTER_NS = (
+    15 * NS
+)  # a command that succeeded and after which nothing moves for this long has changed nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a change is made with."""
+
+    api: Api
+    subject: Subject
+    clock: Clock
+    directory: RunDirectory
+    log: Log
+    say: Callable[[str], None]
+    base: Path  # what a manifest's path is relative to
+    field_manager: str | None
+    dry_run: bool
+
+
+class Change:
+    """One change of one workload."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._view = View()
+        self._expected: Baseline | None = None  # of a change that is somebody else's, until it shows
+        self._baseline: Baseline | None = None
+        self._command_done_ns = NEVER
+        self._command_failed = ""
+        self.progress: Progress | None = None
+
+    @property
+    def last_progress_ns(self) -> int:
+        """When the workload's own counters last moved."""
+        return self._view.last_progress_ns
+
+    @property
+    def ended_by(self) -> str:
+        """Why this change alone is a reason to end the run ("" while it is none): a RunRecord.ended_by."""
+        if self._command_failed:
+            return "command_failed"
+        if self.progress and self.progress.changed:
+            return "changed"
+        waited = self._means.clock.now_ns() - self._command_done_ns
+        return (
+            "nothing_changed"
+            if self._expected and self._command_done_ns != NEVER and waited > NOTHING_AFTER_NS
+            else ""
+        )
+
+    def take(self, item: Item) -> None:
+        """Write down what the watch saw, and follow the rollout by it."""
+        if not isinstance(item, ClusterEvent):
+            self._means.directory.gap(item)
+            return
+        self._means.directory.event(item)
+        self._view.apply(item)
+        if self._expected and has_begun(self._view, self._expected):
+            self._means.log.mark(Mark.TRIGGER, item.t_ns)  # no-op where our own command has marked it
+            self._baseline, self._expected = self._expected, None
+            self._means.say(
+                f"the change has begun; old pods: {', '.join(p.name for p in self._baseline.old_pods)}"
+            )
+        self._judge(item.t_ns)
+
+    async def make(self) -> str | None:
+        """Make the change. Returns a reason to end the run, or None to go on."""
+        means, trigger = self._means, self._means.subject.trigger
+        pods, now = pods_of(self._view), self._view.workload
+        hashes = revisions(self._view, {pod.uid for pod in pods}, inside=True)
+        before = Baseline(
+            old_pods=pods,
+            old_revision=hashes[0] if hashes else "",
+            template_before=now.get("spec", {}).get("template", {}),
+            template={},
+            generation=int(now.get("metadata", {}).get("generation") or 0),
+        )
+        replicas = int(now.get("spec", {}).get("replicas") or len(pods))
+        means.log.update(
+            rollout=RolloutFacts(
+                str(trigger), {}, old_revision=before.old_revision, old_pods=pods, replicas=replicas
+            )
+        )
+        if trigger.kind in {"command", "observe"}:
+            return self._expect(before)
+        try:
+            if trigger.kind in {"delete-pod", "evict-pod"}:
+                return await self._remove(before)
+            return await self._patch(before)
+        except ClusterError as error:
+            means.log.note(f"the change was refused: {error}")
+            means.log.update(rollout=replace(self._facts(), reason=str(error)))
+            return "patch_refused"
+
+    def _facts(self) -> RolloutFacts:
+        facts = self._means.log.record.rollout
+        if facts is None:
+            raise AssertionError("a change without a record of it")
+        return facts
+
+    async def _patch(self, before: Baseline) -> str | None:
+        means = self._means
+        subject, api = means.subject, means.api
+        patch = patch_for(subject.trigger, subject.workload, datetime.now().astimezone(), means.base)
+        means.log.update(rollout=replace(self._facts(), patch=_shown(subject.trigger.kind, patch)))
+        if not means.dry_run:
+            means.log.mark(Mark.TRIGGER, means.clock.now_ns())
+        after = await anyio.to_thread.run_sync(
+            lambda: pull(
+                api,
+                subject.trigger,
+                subject.facts,
+                patch,
+                field_manager=means.field_manager,
+                dry_run=means.dry_run,
+            )
+        )
+        if means.dry_run:
+            return self._rehearsed()
+        generation = int(after["metadata"]["generation"])
+        if generation == before.generation:
+            means.log.note("the change changed nothing: the workload is as it was")
+            return "nothing_changed"
+        template = reduced(subject.facts.kind, after)["spec"]["template"]
+        self._begin(replace(before, template=template, generation=generation))
+        return None
+
+    async def _remove(self, before: Baseline) -> str | None:
+        means = self._means
+        trigger, facts = means.subject.trigger, means.subject.facts
+        pod = doomed_pod(trigger, [ref.name for ref in before.old_pods])
+        if not means.dry_run:
+            means.log.mark(Mark.TRIGGER, means.clock.now_ns())
+        patience = BUDGET_PATIENCE_S
+        while True:
+            try:
+                await anyio.to_thread.run_sync(
+                    lambda: remove_pod(means.api, trigger, facts, pod, dry_run=means.dry_run)
+                )
+                break
+            except ApiStatusError as error:
+                if error.code != 429 or patience <= 0:
+                    raise
+                means.say(f"not now: {error}")
+                patience -= BUDGET_EVERY_S
+                await anyio.sleep(BUDGET_EVERY_S)
+        if means.dry_run:
+            return self._rehearsed()
+        uid = next(ref.uid for ref in before.old_pods if ref.name == pod)
+        self._begin(replace(before, doomed=frozenset({uid})))
+        return None
+
+    def _rehearsed(self) -> str:
+        self._means.say("dry run: the server accepts the change; nothing was changed")
+        return "dry_run"
+
+    def _expect(self, before: Baseline) -> str | None:
+        means, trigger = self._means, self._means.subject.trigger
+        if means.dry_run:
+            means.say(f"dry run: nothing was changed; what would follow: {trigger}")
+            return "dry_run"
+        self._expected = before
+        if trigger.kind == "command":
+            means.log.mark(Mark.TRIGGER, means.clock.now_ns())
+            means.say(
+                f"running {trigger.argument}; its output goes to {means.directory.path / 'command.log'}"
+            )
+        else:
+            means.say("waiting for somebody else's change")
+        return None
+
+    async def run_command(self) -> None:
+        """Run the trigger's command, where it is one; its output is kept, its exit code judged."""
+        if self._means.subject.trigger.kind != "command" or self._expected is None:
+            return
+        words = self._means.subject.trigger.words
+        with (self._means.directory.path / "command.log").open("wb") as output:
+            try:
+                done = await anyio.run_process(
+                    words, stdout=output, stderr=subprocess.STDOUT, check=False, start_new_session=True
+                )
+                code = f"exit code {done.returncode}" if done.returncode else ""
+            except OSError as error:
+                code = str(error)
+        self._command_done_ns = self._means.clock.now_ns()
+        if code:
+            self._means.log.note(f"the command failed: {code} (command.log)")
+            self._command_failed = code
+
+    def _begin(self, baseline: Baseline) -> None:
+        self._baseline = baseline
+        self._means.log.update(rollout=replace(self._facts(), state="progressing"))
+        facts, trigger = self._means.subject.facts, self._means.subject.trigger
+        done = "restarted" if trigger.kind == "restart" else f"{trigger}:"
+        self._means.say(
+            f"{done} {facts.kind.lower()}/{facts.name}; pods until now: {', '.join(p.name for p in baseline.old_pods)}"
+        )
+        self._judge(self._means.clock.now_ns())
+
+    def _judge(self, t_ns: int) -> None:
+        if self._baseline is None:
+            return
+        now = progress(self._view, self._baseline, self._means.subject.facts.kind)
+        self.progress = now
+        if now.status.done:
+            self._means.log.mark(Mark.ROLLOUT_DONE, t_ns)
+            if now.old_pods == 0:
+                self._means.log.mark(Mark.OLD_PODS_GONE, t_ns)
+            if now.over:
+                self._means.log.mark(Mark.ENDPOINTS_SETTLED, t_ns)
+
+    async def last_words(self, ended_by: str) -> None:
+        """Say what became of the rollout, and keep the manifests as they are now."""
+        log = self._means.log
+        if log.record.rollout is None or ended_by in {"dry_run", "patch_refused"}:
+            return
+        if self._baseline is None:
+            reason = self._command_failed or "no change was seen"
+            log.update(rollout=replace(self._facts(), state="not_started", reason=reason))
+            return
+        old = {ref.uid for ref in self._baseline.old_pods}
+        new = revisions(self._view, old, inside=False)
+        stuck = why_stuck(self._view, old)
+        state, reason = _outcome(self.progress, ended_by, stuck)
+        if reason:
+            log.note(f"rollout: {reason}")
+        gone = leaving(self._view, self._baseline) | {uid for uid in old if uid not in self._view.pods}
+        log.update(
+            rollout=replace(
+                self._facts(),
+                state=state,
+                reason=reason,
+                new_revision=new[0] if new else "",
+                old_pods=tuple(ref for ref in self._baseline.old_pods if ref.uid in gone),
+            )
+        )
+        if ended_by == "interrupted" and state != "complete":
+            self._means.say(
+                _way_back(self._means.subject, self._means.log.record.mark(Mark.TRIGGER) != NEVER)
+            )
+        await self._manifests_after()
+
+    async def _manifests_after(self) -> None:
+        api, subject = self._means.api, self._means.subject
+        facts = subject.facts
+        try:
+            now = await anyio.to_thread.run_sync(
+                lambda: api.get(k8s.WORKLOADS[facts.kind], facts.namespace, facts.name)
+            )
+        except ClusterError as error:
+            self._means.log.note(f"the manifest after the run could not be read: {error}")
+            return
+        self._means.directory.manifests("after", [manifest(now), *(manifest(s) for s in subject.services)])
+
+
+def _shown(kind: str, patch: dict[str, object]) -> dict[str, object]:
+    """Return the patch as it may be written down: an applied manifest has values of variables in it."""
+    return manifest(patch) if kind == "apply" else patch
+
+
+def _outcome(now: Progress | None, ended_by: str, stuck: str) -> tuple[str, str]:
+    """Return the rollout's state and reason at the end of a run."""
+    if now is None:
+        return "not_started", "no change was seen after it was made"
+    if now.over:
+        return "complete", ""
+    if now.changed:
+        return "changed", now.changed
+    status = now.status
+    waiting = status.message if not status.done else f"{now.old_pods} old pods are still there"
+    if ended_by == "rollout_stalled":
+        return "stalled", "; ".join(text for text in (status.failed, stuck or waiting) if text)
+    return "progressing", "; ".join(text for text in (waiting, stuck) if text)
+
+
+def _way_back(subject: Subject, changed: bool) -> str:  # noqa: FBT001
+    """Say what an interrupted run leaves behind, and how to go back."""
+    facts, kind = subject.facts, subject.trigger.kind
+    what, flags = f"{facts.kind.lower()}/{facts.name}", f"-n {facts.namespace}"
+    if not changed:
+        return f"{what} was not changed"
+    line = f"{what} was changed ({subject.trigger}) and goes on by itself; follow it with: kubectl {flags} rollout status {what}"
+    if kind in {"apply", "set-image"}:
+        line += f"; go back with: kubectl {flags} rollout undo {what}"
+    if kind == "scale":
+        before = (subject.workload.get("spec") or {}).get("replicas", 1)
+        line += f"; go back with: kubectl {flags} scale {what} --replicas={before}"
+    return line

@@ -1,0 +1,60 @@
+"""The change that starts a rollout: read from text.
+
+restart                   kubectl's patch
+apply FILE                server-side apply of the workload's new manifest
+set-image CONTAINER=IMAGE
+scale N
+delete-pod [NAME]         one pod, the first by name where none is given
+evict-pod [NAME]          the same through the eviction API, which honours PodDisruptionBudgets
+command COMMAND…          somebody else's tool: helm upgrade, argocd app sync
+observe                   nothing: somebody else's pipeline makes the change
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+
+KINDS = ("restart", "apply", "set-image", "scale", "delete-pod", "evict-pod", "command", "observe")
+# Whose change it is not ours to make, or which is not one patch of the workload.
+FOREIGN = ("command", "observe")
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """One kind of change with its argument, "" where it takes none."""
+
+    kind: str
+    argument: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.argument}".strip()
+
+    @property
+    def words(self) -> list[str]:
+        """A command's words. No shell is involved."""
+        return shlex.split(self.argument)
+
+
+def parse(text: str) -> Trigger:
+    """Read a trigger. Raises ValueError with a message for the user."""
+    kind, _, argument = text.strip().partition(" ")
+    argument = argument.strip()
+    if kind not in KINDS:
+        raise ValueError(f"{kind!r} is no trigger; there are: {', '.join(KINDS)}")
+    if kind in {"restart", "observe"} and argument:
+        raise ValueError(f"{kind} takes no argument")
+    wanted = {"apply": "FILE", "set-image": "CONTAINER=IMAGE", "scale": "N", "command": "COMMAND"}
+    if kind in wanted and not argument:
+        raise ValueError(f"{kind} wants an argument: {kind} {wanted[kind]}")
+    if kind == "set-image" and not re.fullmatch(r"[^=\s]+=\S+", argument):
+        raise ValueError(f"{argument!r} is no image; write set-image CONTAINER=IMAGE")
+    if kind == "scale" and not argument.isdigit():
+        raise ValueError(f"{argument!r} is no number of replicas; write scale 5")
+    if kind == "command":
+        try:
+            shlex.split(argument)
+        except ValueError as error:
+            raise ValueError(f"the command cannot be split into words: {error}") from None
+    return Trigger(kind, argument)
