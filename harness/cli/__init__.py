@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from harness.cli import advise, lab, reports, run
+from harness.cli import advise, lab, rbac, reports, run
 from harness.cli.root import complain, root
 from harness.errors import RecordingError, UsageError
 from harness.model import ExitCode
 
-__all__ = ["advise", "lab", "main", "reports", "run"]
+__all__ = ["advise", "lab", "main", "rbac", "reports", "run"]
 
 
 def main() -> int:

@@ -31,9 +31,8 @@ def bed(tmp_path: Path) -> Iterator[Callable[..., Bed]]:
     started: list[tuple[Bed, subprocess.Popen[bytes]]] = []
 
     def make(scenario: str, *options: str, port: int = 8090, kind: str = "Deployment") -> Bed:
-        made = Bed(
-            scenario, f"zdtest-{os.getpid()}-{len(started)}-{time.monotonic_ns() % 100000}", port, tmp_path
-        )
+        name = f"zdtest-{os.getpid()}-{len(started)}-{time.monotonic_ns() % 100000}"
+        made = Bed(scenario, name, port, tmp_path, kind)
         made.apply()
         command = [str(BALANCER), "web", str(port), "--namespace", made.namespace, *options]
         with (tmp_path / f"balancer-{len(started)}.log").open("wb") as log:

@@ -83,9 +83,9 @@ def test_with_probe_prestop_and_grace_not_one_request_is_lost(bed: Callable[...,
     assert run.stdout.rstrip().splitlines()[-1].startswith("PASS")
     hits = run.recording.hits()
     assert (hits["status"] == 200).sum() > 1000
-    assert set(run.recording.hits()["pod"].unique()) >= {
-        ref.name for ref in run.recording.run.rollout.old_pods
-    }  # type: ignore[union-attr]
+    rollout = run.recording.run.rollout
+    assert rollout
+    assert set(hits["pod"].unique()) >= {ref.name for ref in rollout.old_pods}
 
 
 def test_a_dry_run_changes_nothing_on_the_cluster(bed: Callable[..., Bed]) -> None:

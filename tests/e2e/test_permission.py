@@ -1,0 +1,140 @@
+"""A run with the least Role, and with one verb less; a run from a pod inside the cluster."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from harness.cluster.rbac import as_yaml, role
+from harness.scenario.trigger import parse
+from tests.e2e.bed import Bed, kubectl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def account(bed: Bed, documents: list[dict[str, Any]]) -> Path:
+    """Make the ServiceAccount with this Role, and a kubeconfig for it."""
+    namespace = ["-n", bed.namespace]
+    kubectl(*namespace, "delete", "role,rolebinding,serviceaccount", "zdtest", "--ignore-not-found")
+    kubectl(*namespace, "create", "serviceaccount", "zdtest")
+    kubectl(*namespace, "apply", "-f", "-", stdin=as_yaml(documents))
+    secret = ""
+    for _ in range(50):
+        secret = kubectl(*namespace, "get", "serviceaccount", "zdtest", "-o", "jsonpath={.secrets[0].name}")
+        if secret:
+            break
+        time.sleep(0.2)
+    token = base64.b64decode(
+        kubectl(*namespace, "get", "secret", secret, "-o", "jsonpath={.data.token}")
+    ).decode()
+    config = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
+    config["users"] = [{"name": "zdtest", "user": {"token": token}}]
+    config["contexts"] = [{"name": "realk8s", "context": {"cluster": "realk8s", "user": "zdtest"}}]
+    path = bed.home / "restricted.kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def test_the_least_role_is_enough_and_one_verb_less_is_refused_by_its_name(bed: Callable[..., Bed]) -> None:
+    web = bed("seed/1-no-probe")
+    whole = role(web.namespace, "Deployment", "web", parse("restart"))
+    run = web.zdtest(
+        "--kubeconfig",
+        str(account(web, whole)),
+        "-c",
+        "10",
+        "-d",
+        "8s",
+        "--trigger-after",
+        "3s",
+        "--settle",
+        "3s",
+    )
+    assert run.code == 1, run.stderr + run.stdout
+    assert run.recording.run.rollout
+    assert run.recording.run.rollout.state == "complete"
+    assert run.recording.gaps() == []
+
+    for verb, resource in (("patch", "deployments"), ("watch", "pods"), ("list", "endpointslices")):
+        less = role(web.namespace, "Deployment", "web", parse("restart"))
+        for rule in less[0]["rules"]:
+            if rule["resources"] == [resource]:
+                rule["verbs"] = [v for v in rule["verbs"] if v != verb]
+        less[0]["rules"] = [rule for rule in less[0]["rules"] if rule["verbs"]]
+        refused = web.zdtest("--kubeconfig", str(account(web, less)), "-d", "5s")
+        assert refused.code == 2, refused.stderr
+        assert f"{verb} {resource}" in refused.stderr.splitlines()[-1]
+
+
+def test_a_pod_inside_the_cluster_tests_its_neighbour_without_any_kubeconfig(bed: Callable[..., Bed]) -> None:
+    """The CronJob of deploy/ as one Job: its account, Role and arguments; image and URL are the bed's."""
+    web = bed("seed/1-no-probe")
+    address = json.loads(kubectl("-n", web.namespace, "get", "service", "web", "-o", "json"))["spec"][
+        "clusterIP"
+    ]
+    for doc in yaml.safe_load_all((REPOSITORY / "deploy" / "rbac.yaml").read_text()):
+        doc["metadata"]["namespace"] = web.namespace
+        for subject in doc.get("subjects", []):
+            subject["namespace"] = web.namespace
+        kubectl("apply", "-f", "-", stdin=yaml.safe_dump(doc))
+    job = yaml.safe_load((REPOSITORY / "deploy" / "cronjob.yaml").read_text())["spec"]["jobTemplate"]
+    pod = job["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    arguments = [f"http://{address}/" if "://" in word else word for word in container["args"]]
+    for flag, value in (("--namespace", web.namespace), ("--concurrency", "10"), ("--duration", "8s")):
+        arguments[arguments.index(flag) + 1] = value
+    container |= {
+        "image": "docker.io/local/box:1",
+        "imagePullPolicy": "Never",
+        "command": [sys.executable, "-m", "harness"],
+        "args": [*arguments, "--settle", "3s", "--trigger-after", "3s"],
+        "workingDir": "/results",
+        "env": [{"name": "PYTHONPATH", "value": str(REPOSITORY)}, {"name": "MPLCONFIGDIR", "value": "/tmp"}],  # noqa: S108
+    }
+    pod["securityContext"] = {}  # the host's Python is root's
+    pod["dnsPolicy"] = "Default"
+    paths = {p: p for p in (sys.base_prefix, sys.prefix, str(REPOSITORY), "/usr")} | {
+        "/lib": "/usr/lib",
+        "/lib64": "/usr/lib64",
+    }
+    for number, (inside, outside) in enumerate(paths.items()):
+        container["volumeMounts"].append({"name": f"host{number}", "mountPath": inside, "readOnly": True})
+        pod["volumes"].append({"name": f"host{number}", "hostPath": {"path": outside}})
+    job |= {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "nightly", "namespace": web.namespace},
+    }
+    kubectl("apply", "-f", "-", stdin=yaml.safe_dump(job))
+    command = [
+        "kubectl",
+        "-n",
+        web.namespace,
+        "wait",
+        "--for=condition=Failed",
+        "job/nightly",
+        "--timeout=120s",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    logs = kubectl("-n", web.namespace, "logs", "job/nightly")
+    assert done.returncode == 0, done.stderr + logs
+    assert "context in-cluster" in logs
+    assert "Service web" in logs or "name the workload's pods" in logs, (
+        "the Service's own address proves the path"
+    )
+    assert logs.rstrip().splitlines()[-1].startswith("FAIL")
+    states = json.loads(kubectl("-n", web.namespace, "get", "pods", "-l", "job-name=nightly", "-o", "json"))[
+        "items"
+    ]
+    assert states[0]["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 1
