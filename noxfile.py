@@ -52,6 +52,20 @@ def matrix(session: nox.Session) -> None:
 
 
 @nox.session
+def mend(session: nox.Session) -> None:
+    """Take `zdtest advise` at its word on the lab: patch what failed, run it again, and it must PASS. Minutes."""
+    session.install("-e", ".[test]")
+    session.run("python", "tests/bench/mend_bench.py", "--write", "docs/mended.md", *session.posargs)
+
+
+@nox.session
+def judge_bench(session: nox.Session) -> None:
+    """Time and memory of judging one million and ten million hits, against their bounds."""
+    session.install("-e", ".[test]")
+    session.run("python", "tests/bench/judge_bench.py", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Speed and memory of the load generator, as ratios against wrk and hey. Minutes; needs nginx, wrk and hey."""
     missing = [tool for tool in ("nginx", "wrk", "hey") if not shutil.which(tool)]

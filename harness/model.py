@@ -323,7 +323,8 @@ class LabPlan:
     tries: int = 1  # targets that nginx sends a request to, at most
     retry_posts: bool = False
     clock_offset_ns: int = 0  # of the API server's clock
-    drop_watches_ns: int = 0  # each watch ends after so long; 0: as real servers do
+    drop_watches_ns: int = 0  # each watch is cut off in mid-stream after so long; 0: as real servers do
+    minor: int = 33  # the Kubernetes that the API server is: 1.20 (v1beta1 slices) or 1.33
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,3 +337,4 @@ class LabEndpoint:
     context: str
     namespace: str
     pid: int
+    notes: tuple[str, ...] = ()  # what of the manifests it does not model, a line each

@@ -7,7 +7,8 @@ from pathlib import Path
 import yaml
 from click.testing import CliRunner
 
-from harness import cli
+import harness.cli  # noqa: F401  registers the commands
+from harness.cli.root import root
 from harness.cluster.rbac import role
 from harness.scenario.trigger import parse
 
@@ -25,7 +26,7 @@ def test_the_cronjob_s_arguments_are_a_command_line_that_zdtest_takes() -> None:
         "spec"
     ]
     words = pod["containers"][0]["args"]
-    command = cli.root.commands[words[0]]
+    command = root.commands[words[0]]
     context = command.make_context("run", words[1:], resilient_parsing=False)
     assert context.params["workload"] == "web"
     assert context.params["concurrency"] == 200
@@ -33,7 +34,7 @@ def test_the_cronjob_s_arguments_are_a_command_line_that_zdtest_takes() -> None:
 
 def test_the_role_is_printed_for_kubectl() -> None:
     printed = CliRunner().invoke(
-        cli.root,
+        root,
         ["rbac", "--deployment", "sts/db", "-n", "data", "--trigger", "evict-pod"],
         standalone_mode=False,
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from harness.cli import advise, lab, rbac, reports, run
+from harness.cli import advise, lab, ladder, lint, rbac, reports, run, scenarios, try_
 from harness.cli.root import complain, root
 from harness.errors import RecordingError, UsageError
 from harness.model import ExitCode
 
-__all__ = ["advise", "lab", "main", "rbac", "reports", "run"]
+__all__ = ["advise", "lab", "ladder", "lint", "main", "rbac", "reports", "run", "scenarios", "try_"]
 
 
 def main() -> int:

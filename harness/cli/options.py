@@ -65,6 +65,12 @@ def scenario_options(command: _Decorator) -> _Decorator:
             "--trigger-after",
             help="Roll out this long after the warm-up.  [a third of the duration, at most 60s]",
         ),
+        click.option(
+            "--time-scale",
+            type=float,
+            metavar="X",
+            help="Multiply the waits of the lab's balancer: lag, timeouts, health checks, registration.  [1]",
+        ),
         click.option("--settle", help="Go on this long after the last sign of the rollout.  [30s]"),
         click.option("--drain", help="How long requests in flight may finish at the end.  [15s]"),
         click.option("--max-time", help="End everything after this.  [45m]"),
@@ -103,7 +109,7 @@ _FIELDS = {
     "trigger": "rollout.trigger",
     "field_manager": "rollout.field_manager",
     "trigger_after": "rollout.trigger_after", "settle": "rollout.settle", "max_time": "rollout.max_time",
-    "max_baseline_failures": "max_baseline_failures",
+    "max_baseline_failures": "max_baseline_failures", "time_scale": "lab.time_scale",
 }  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def run(url: str | None, **options: Any) -> int:
         interactive=sys.stdin is not None and sys.stdin.isatty(),
     )
     resolved = resolve(request, Path.cwd())
-    path = guarded(lambda: _carry_out(resolved), resolved.output)
+    path = guarded(lambda: carry_out(resolved), resolved.output)
     if isinstance(path, int):
         return path
     judgement = report_on(path, latencies=options["latencies"])
@@ -74,7 +74,7 @@ def run(url: str | None, **options: Any) -> int:
     return exit_code(judgement, exit_zero=options["exit_zero"])
 
 
-def _carry_out(resolved: Resolved) -> Path:
+def carry_out(resolved: Resolved) -> Path:
     """Run the event loop; the first Ctrl-C ends the load, a second one ends everything."""
     import signal  # noqa: PLC0415
 

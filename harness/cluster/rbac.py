@@ -12,6 +12,15 @@ from harness.scenario.trigger import FOREIGN, Trigger
 _PLURAL = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
 
 
+# What explains a rollout without being part of it: recorded where it may be listed.
+SURROUNDINGS = (
+    ("networking.k8s.io", "ingresses"),
+    ("policy", "poddisruptionbudgets"),
+    ("autoscaling", "horizontalpodautoscalers"),
+    ("elbv2.k8s.aws", "targetgroupbindings"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
     """One verb on one resource; `name` narrows it to one object where Kubernetes can. Optional ones are only missed."""
@@ -44,7 +53,7 @@ def needs(kind: str, name: str, trigger: Trigger, slices: str = "endpointslices"
     wanted += [Need(verb, group, resource) for group, resource in watched for verb in ("list", "watch")]
     wanted.append(Need("list", "", "services"))
     wanted += [Need(verb, "", "events", optional=True) for verb in ("list", "watch")]
-    wanted.append(Need("list", "networking.k8s.io", "ingresses", optional=True))
+    wanted += [Need("list", group, resource, optional=True) for group, resource in SURROUNDINGS]
     return tuple(wanted)
 
 

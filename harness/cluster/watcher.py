@@ -47,7 +47,10 @@ class Watched:
 class Watcher:
     """The loop of one kind. `run` is for a thread of its own; everything else may be called from any thread."""
 
-    def __init__(self, api: Api, watched: Watched, clock: Clock, emit: Callable[[Item], None]) -> None:
+    def __init__(
+        self, api: Api, watched: Watched, clock: Clock, emit: Callable[[Item], None], window_s: int = WINDOW_S
+    ) -> None:
+        self._window_s = window_s
         self._api = api
         self._watched = watched
         self._clock = clock
@@ -134,7 +137,7 @@ class Watcher:
         watched = self._watched
         opened, spoke = self._clock.now_ns(), False
         stream = self._api.watch(
-            watched.resource, watched.namespace, self._version or "0", WINDOW_S, **watched.selectors
+            watched.resource, watched.namespace, self._version or "0", self._window_s, **watched.selectors
         )
         self._stream = stream
         if self._stopping.is_set():
@@ -227,7 +230,7 @@ class Watcher:
 
 @asynccontextmanager
 async def watching(
-    api: Api, watches: Sequence[Watched], clock: Clock
+    api: Api, watches: Sequence[Watched], clock: Clock, window_s: int = WINDOW_S
 ) -> AsyncIterator[MemoryObjectReceiveStream[Item]]:
     """Watch all of these until the context is left; yield the stream of what is seen, first lists included.
 
@@ -242,7 +245,7 @@ async def watching(
         except (RuntimeError, anyio.BrokenResourceError, anyio.ClosedResourceError):
             return  # the run is over, and this thread will see that next
 
-    watchers = [Watcher(api, watched, clock, emit) for watched in watches]
+    watchers = [Watcher(api, watched, clock, emit, window_s) for watched in watches]
     async with anyio.create_task_group() as group:
         try:
             for watcher in watchers:

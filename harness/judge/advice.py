@@ -295,7 +295,7 @@ def _stop(case: Case, draft: _Draft) -> None:
 def _wanted_hook(case: Case, hook_s: int | None) -> tuple[int, str, str] | None:
     """Return how long preStop must last, why, and what says so; None when nothing need change."""
     reach = case.measured.reach
-    struck = bool(case.ids & {"B1/C1", "B6", "C6", "B2", "C3", "D1"})
+    struck = bool(case.ids & {"B1", "C1", "B6", "B7", "C6", "B2", "C3", "D1"})
     exposed = case.failed and hook_s == 0  # what the start lost may have hidden what the stop would
     left_ns = (hook_s or 0) * NS - reach.max_ns if reach else None
     tight = bool(hook_s and left_ns is not None and left_ns < TIGHT_NS)

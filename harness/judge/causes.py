@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.clock import NS
+from harness.judge.connections import pods_of_connections
 from harness.judge.matching import NOT_THE_ROLLOUT, UNEXPLAINED, Match, as_before, episodes, label, match
 from harness.judge.rules import AFTER_STOP, AT_EXIT, RULES
 from harness.judge.windows import FOREVER, Scene
@@ -84,24 +85,36 @@ class Explained:
 
     causes: tuple[Cause, ...] = ()
     struck: Mapping[str, Struck] = field(default_factory=dict)
+    # The failed hits themselves, for whoever checks each label: when each ended, how, and its ids.
+    done_ns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    kind: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, dtype=np.int16))
+    labels: tuple[tuple[str, ...], ...] = ()
 
 
-def explain(hits: Hits, timeline: Timeline, numbers: Numbers, strategy: str) -> Explained:
+def explain(
+    hits: Hits, timeline: Timeline, numbers: Numbers, strategy: str, *, published: bool = False
+) -> Explained:
     """Explain every failed hit that ended after the trigger."""
     if not timeline.triggered:
         return Explained()
     lost = hits.where(hits.failed & (hits.done_ns >= timeline.zero_ns))
     if not len(lost):
         return Explained()
-    scene = Scene(timeline, {pod.pod: pod for pod in numbers.pods}, strategy, episodes(lost.done_ns))
-    found = match(lost, scene)
+    scene = Scene(
+        timeline=timeline,
+        traffic={pod.pod: pod for pod in numbers.pods},
+        published=published,
+        strategy=strategy,
+        episode_end=episodes(lost.done_ns),
+    )
+    found = match(lost, scene, pods_of_connections(hits, lost))
     labels = label(lost, found, as_before(lost, timeline, numbers))
     groups: dict[tuple[str, ...], NDArray[np.bool_]] = {}
     for ids in dict.fromkeys(labels):
         groups[ids] = np.fromiter((label == ids for label in labels), dtype=bool, count=len(lost))
     causes = [_cause(ids, mask, lost, found, scene, numbers) for ids, mask in groups.items()]
     ranked = tuple(sorted(causes, key=lambda cause: (-cause.hits, cause.ids)))
-    return Explained(ranked, _struck(groups, lost, found, timeline))
+    return Explained(ranked, _struck(groups, lost, found, timeline), lost.done_ns, lost.kind, tuple(labels))
 
 
 def _struck(
@@ -139,7 +152,12 @@ def _cause(
     scene: Scene,
     numbers: Numbers,
 ) -> Cause:
-    rules = [(row, rule) for row, rule in enumerate(RULES) if rule.id in ids]
+    used = {row for row, _ in found.fits}
+    rules = [
+        (row, rule)
+        for row, rule in enumerate(RULES)
+        if rule.id in ids and (row in used or rule.side == "own")
+    ]
     shares: dict[tuple[int, int], int] = {
         key: n
         for key, fits in found.fits.items()
@@ -152,12 +170,14 @@ def _cause(
         confidence = BY_TIME
         evidence = _plain_evidence(ids[0], lost.counts(mask), numbers)
     else:
-        name = " or: ".join(rule.name for _, rule in rules)
+        name = " or: ".join(dict.fromkeys(rule.name for _, rule in rules))
         known = bool((found.pod[mask] >= 0).all()) or ids == ("E1",)
         confidence = ONE_OF if len(ids) > 1 else EXACT if known else BY_TIME
         mend = tuple(
-            f"{rule.mend.format(**_measured(row, shares, lost, found, mask, scene, numbers))}"
-            for row, rule in rules
+            dict.fromkeys(
+                f"{rule.mend.format(**_measured(row, shares, lost, found, mask, scene, numbers))}"
+                for row, rule in rules
+            )
         )
         evidence = _evidence(shares, scene)
     pods: dict[int, int] = {}
@@ -242,7 +262,7 @@ def _measured(
     )
     return {
         "prestop": f"{prestop_s} s (the last such request came {lasting(lag_ns)} after the deletion)"
-        if RULES[row].id in {"B1/C1", "C6"}
+        if RULES[row].id in {"B1", "C1", "C6", "B7"}
         else f"{prestop_s}",
         "grace": f"{prestop_s + math.ceil(longest_ns / NS) + 5}",
         "container": container,

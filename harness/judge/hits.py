@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.clock import NS
 from harness.model import NEVER, OUTCOMES, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "slot",
+    "conn",
     "conn_hits",
     "due_ns",
     "sent_ns",
@@ -54,8 +58,8 @@ class Hits:
     frame: pd.DataFrame  # COLUMNS and worker
     begun_ns: NDArray[np.int64]  # when the slot wanted to send: latency counts from here
     done_ns: NDArray[np.int64]
-    status: NDArray[np.int64]  # of whole responses, else 0
-    kind: NDArray[np.int64]
+    status: NDArray[np.int32]  # of whole responses, else 0
+    kind: NDArray[np.int16]
     good: NDArray[np.bool_]
     failed: NDArray[np.bool_]
     cut: NDArray[np.bool_]  # neither: still out when the load was over
@@ -80,7 +84,7 @@ class Hits:
 
     def counts(self, mask: NDArray[np.bool_]) -> dict[str, int]:
         """Count kinds among the hits for which `mask` is true; most frequent first, then by name."""
-        return ranked({kind_name(int(code)): int(n) for code, n in _tally(self.kind[mask])})
+        return ranked({kind_name(code): n for code, n in tally(self.kind[mask])})
 
     def names(self, column: str) -> NDArray[np.object_]:
         """Return a text column (peer, pod) as Python strings."""
@@ -91,9 +95,9 @@ def classify(frame: pd.DataFrame, run: RunRecord) -> Hits:
     """Tell good from failed hits. `frame` has COLUMNS and worker, as Recording.hits gives them."""
     outcome = frame["outcome"].cat
     index = {name: code for code, name in enumerate(OUTCOMES)}
-    of_category = np.array([index[Outcome(name)] for name in outcome.categories] or [0], dtype=np.int64)
+    of_category = np.array([index[Outcome(name)] for name in outcome.categories] or [0], dtype=np.int16)
     outcomes = of_category[outcome.codes.to_numpy()]
-    raw_status = frame["status"].to_numpy().astype(np.int64)
+    raw_status = frame["status"].to_numpy().astype(np.int32)
     whole = outcomes == index[Outcome.RESPONSE]
     expected = np.zeros(_OUTCOME_KINDS * 66, dtype=bool)  # by status, the whole range of its column
     for low, high in run.expect:
@@ -104,7 +108,7 @@ def classify(frame: pd.DataFrame, run: RunRecord) -> Hits:
         frame=frame,
         begun_ns=frame["due_ns"].to_numpy(),
         done_ns=frame["done_ns"].to_numpy(),
-        status=np.where(whole, raw_status, 0),
+        status=np.where(whole, raw_status, 0).astype(np.int32),
         kind=np.where(whole, np.minimum(raw_status, _OUTCOME_KINDS - 1), _OUTCOME_KINDS + outcomes),
         good=good,
         failed=~good & ~cut,
@@ -137,16 +141,33 @@ def masked(hits: Hits, run: RunRecord) -> NDArray[np.bool_]:
     )
     if not candidate.any():
         return candidate
-    slots = frame["worker"].to_numpy().astype(np.int64) * 65536 + frame["slot"].to_numpy()
-    order = np.lexsort((hits.done_ns, slots))
+    # The next hit of a slot begins within a second of the last candidate, and takes as long as the longest at most.
+    until = int(hits.done_ns[candidate].max()) + NS + int((hits.done_ns - hits.begun_ns).max())
+    rows = np.flatnonzero((hits.done_ns >= hits.done_ns[candidate].min()) & (hits.done_ns <= until))
+    slots = frame["worker"].to_numpy()[rows].astype(np.int64) * 65536 + frame["slot"].to_numpy()[rows]
+    begun, done = hits.begun_ns[rows], hits.done_ns[rows]
+    order = np.lexsort((done, slots))
     follower = np.roll(order, -1)
     same_slot = slots[order] == slots[follower]
     same_slot[-1:] = False
-    soon = hits.begun_ns[follower] - hits.done_ns[order] <= 1_000_000_000
+    soon = begun[follower] - done[order] <= NS
     saved = np.zeros(len(hits), dtype=bool)
-    saved[order] = same_slot & soon & hits.good[follower]
+    saved[rows[order]] = same_slot & soon & hits.good[rows][follower]
     candidate &= saved
     return candidate
+
+
+def by_code(codes: NDArray[np.integer], mask: NDArray[np.bool_]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Group the rows for which `mask` is true: (code, its rows in ascending order), in one pass for all codes."""
+    rows = np.flatnonzero(mask)
+    if not len(rows):
+        return
+    small = codes[rows].astype(np.int16 if int(codes.max(initial=0)) < 32_000 else np.int32)
+    order = np.argsort(small, kind="stable")  # of int16: counted, not compared
+    ranked_ = small[order]
+    starts = np.flatnonzero(np.diff(ranked_, prepend=ranked_[0] - 1))
+    for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
+        yield int(ranked_[start]), rows[order[start:stop]]
 
 
 def kind_name(code: int) -> str:
@@ -159,6 +180,7 @@ def ranked(counts: dict[str, int]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _tally(codes: NDArray[np.int64]) -> list[tuple[int, int]]:
+def tally(codes: NDArray[np.integer]) -> list[tuple[int, int]]:
+    """Count small whole numbers: (number, how often), those that occur."""
     counts = np.bincount(codes) if len(codes) else np.zeros(0, dtype=np.int64)
     return [(int(code), int(counts[code])) for code in np.flatnonzero(counts)]

@@ -19,6 +19,8 @@ from typing import Any
 
 from harness.clock import NS
 
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}  # as coreutils' sleep has them
+
 
 @dataclass(frozen=True, slots=True)
 class PodSpec:
@@ -117,7 +119,7 @@ def pod_spec(spec: dict[str, Any]) -> PodSpec:
     containers = spec.get("containers") or []
     hook = next((hook for c in containers if (hook := (c.get("lifecycle") or {}).get("preStop"))), None)
     grace = spec.get("terminationGracePeriodSeconds")
-    length = _hook_ns(hook or {})
+    length = hook_ns(hook or {})
     kind = next(iter(hook), "hook") if hook else ""
     serving = next((c for c in containers if c.get("ports")), containers[0] if containers else {})
     return PodSpec(
@@ -132,9 +134,10 @@ def pod_spec(spec: dict[str, Any]) -> PodSpec:
     )
 
 
-def _hook_ns(hook: dict[str, Any]) -> int | None:
+def hook_ns(hook: dict[str, Any]) -> int | None:
+    """Return how long a preStop hook sleeps; None where it does something else."""
     if "sleep" in hook:
         return int((hook["sleep"] or {}).get("seconds", 0)) * NS
     words = " ".join((hook.get("exec") or {}).get("command") or [])
-    asleep = re.search(r"(?:^|[\s/;&])sleep\s+(\d+(?:\.\d+)?)\s*$", words)
-    return round(float(asleep[1]) * NS) if asleep else None
+    asleep = re.search(r"(?:^|[\s/;&])sleep\s+(\d+(?:\.\d+)?)([smhd]?)\s*;?\s*$", words)
+    return round(float(asleep[1]) * _UNITS[asleep[2]] * NS) if asleep else None

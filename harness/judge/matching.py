@@ -36,11 +36,15 @@ class Match:
     kinds: Mapping[int, str]
 
 
-def match(lost: Hits, scene: Scene) -> Match:
-    """Try every rule on every pod, with the least lag first; a hit that is explained is not tried again."""
+def match(lost: Hits, scene: Scene, pinned: NDArray[np.object_] | None = None) -> Match:
+    """Try every rule on every pod, with the least lag first; a hit that is explained is not tried again.
+
+    `pinned` names the pod that each lost hit's connection leads to, where connections lead to one pod each.
+    """
     took = lost.done_ns - lost.begun_ns
     kinds = {int(code): kind_name(int(code)) for code in np.unique(lost.kind)}
-    known = _known_pods(lost, scene.timeline.pods)
+    known = _known_pods(lost, scene.timeline.pods, pinned)
+    reused = lost.frame["conn_hits"].to_numpy() > 0
     fits: dict[tuple[int, int], NDArray[np.bool_]] = {}
     open_ = np.ones(len(lost), dtype=bool)
     for lag_ns in LAGS:
@@ -55,6 +59,10 @@ def match(lost: Hits, scene: Scene) -> Match:
                 if window is None:
                     continue
                 may = (known == number) if rule.known_pod_only else (known == number) | (known == -1)
+                if rule.unknown_pod_only:
+                    may = known == -1
+                if rule.reused_only:
+                    may &= reused
                 mask = of_kind & may & _within(window, lost.begun_ns, lost.done_ns, took)
                 if mask.any():
                     fits[row, number] = fits.get((row, number), np.zeros(len(lost), dtype=bool)) | mask
@@ -83,7 +91,8 @@ def label(lost: Hits, found: Match, no_news: frozenset[str]) -> list[tuple[str, 
         elif "whole" in rows:
             labels.append((RULES[rows["whole"]].id,))
         else:
-            labels.append(tuple(RULES[row].id for row in sorted(rows.values())) or (UNEXPLAINED,))
+            ids = dict.fromkeys(RULES[row].id for row in sorted(rows.values()))
+            labels.append(tuple(ids) or (UNEXPLAINED,))
     return labels
 
 
@@ -135,11 +144,15 @@ def _within(
     )
 
 
-def _known_pods(lost: Hits, pods: Sequence[Lifeline]) -> NDArray[np.int64]:
-    """Say which pod each hit went to: the one its response named, else the one whose address is its peer's."""
+def _known_pods(
+    lost: Hits, pods: Sequence[Lifeline], pinned: NDArray[np.object_] | None
+) -> NDArray[np.int64]:
+    """Say which pod each hit went to: the one that its response named, that its peer is, or that its connection leads to."""
     by_name = {pod.name: number for number, pod in enumerate(pods)}
     by_address = {pod.address: number for number, pod in enumerate(pods) if pod.address}
     known = np.full(len(lost), -1, dtype=np.int64)
+    if pinned is not None:
+        known = np.array([by_name.get(str(name), -1) for name in pinned], dtype=np.int64)
     for column, lookup in (("peer", by_address), ("pod", by_name)):
         coded = lost.frame[column].cat
         words = [str(word) for word in coded.categories]

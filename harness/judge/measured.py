@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.clock import NS
+from harness.judge.hits import by_code
 from harness.judge.windows import SLACK, stop_ns
 from harness.model import Phase
 
@@ -167,13 +168,12 @@ def _by_pod(hits: Hits, pods: Sequence[Lifeline]) -> dict[str, _Traffic]:
     column = hits.frame["pod"].cat
     wanted = {pod.name for pod in pods}
     codes = column.codes.to_numpy()
-    found = {}
-    for code, name in enumerate(column.categories):
-        if name in wanted:
-            rows = np.flatnonzero((codes == code) & hits.good)
-            if len(rows):
-                found[str(name)] = _Traffic(hits.begun_ns[rows], hits.done_ns[rows])
-    return found
+    return {
+        name: _Traffic(hits.begun_ns[rows], hits.done_ns[rows])
+        for code, rows in by_code(codes, hits.good)
+        for name in [str(column.categories[code]) if code >= 0 else ""]
+        if name in wanted
+    }
 
 
 def _pod(pod: Lifeline, traffic: _Traffic | None, struck: Struck | None, triggered: bool) -> PodMeasured:  # noqa: FBT001

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.judge import windows
-from harness.judge.wording import at, lasting
+from harness.judge.wording import at, count, lasting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,9 +62,11 @@ CUT_OFF = frozenset(
     ]
 )
 OWN_FAULT = frozenset({"no_local_port", "no_descriptor"})
+# There was nobody to send it to.
+NOBODY = frozenset({"502", "503", "connect_refused"})
 # Causes, by id, of what was sent to a pod that no longer listened, and of what was in flight when one ended.
-AFTER_STOP = frozenset({"B1/C1", "B6", "C6"})
-AT_EXIT = frozenset({"B2", "B3", "B4", "B5"})
+AFTER_STOP = frozenset({"B1", "C1", "B6", "B7", "C3", "C6", "C19"})
+AT_EXIT = frozenset({"B2", "B3", "B4", "B5", "B9", "C4"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +78,15 @@ class Rule:
     """
 
     id: str
-    side: str  # own | whole | start | stop
+    side: str  # own | whole | start | stop | capacity
     name: str
     kinds: frozenset[str] | None  # None: any
     window: Callable[[Lifeline, Scene, int], Window | None]
     evidence: Callable[[Lifeline, Scene], str]
     mend: str
     known_pod_only: bool = False
+    reused_only: bool = False  # fits only hits on a connection that had carried others
+    unknown_pod_only: bool = False  # fits only answers that came from no pod
 
 
 # --- evidence -----------------------------------------------------------------------------------------------
@@ -117,32 +121,75 @@ def _no_story(pod: Lifeline, scene: Scene) -> str:
     return ""
 
 
+def _restart_story(pod: Lifeline, scene: Scene) -> str:
+    zero = scene.timeline.zero_ns
+    unhealthy = pod.noted("Unhealthy")
+    why = f", Unhealthy: {unhealthy.message[:60]}" if unhealthy else ""
+    return f"started {at(pod.started_ns, zero)}, restarted {count(pod.restarts, 'time')}{why}"
+
+
+def _flap_story(pod: Lifeline, scene: Scene) -> str:
+    zero = scene.timeline.zero_ns
+    left = ", ".join(at(stop, zero) for _, stop in pod.endpoints if stop is not None)
+    return f"left the endpoints {left}" + (
+        "" if pod.deleted_ns is None else f", deleted {at(pod.deleted_ns, zero)}"
+    )
+
+
 _CONTAINER = "spec.template.spec.containers[{container}]"
 _GRACE = "spec.template.spec.terminationGracePeriodSeconds"
+
+_PRE_STOP = f"{_CONTAINER}.lifecycle.preStop: sleep at least {{prestop}}; {_GRACE}: at least {{grace}}"
+_LOST_TO_A_GRACE = f"{_GRACE}: at least {{grace}} (preStop, the longest request, and some to spare)"
 
 RULES: tuple[Rule, ...] = (
     Rule("E1", "own", "the load host ran out of ports or descriptors", OWN_FAULT, windows.never, _no_story,
          "raise `ulimit -n`, or net.ipv4.ip_local_port_range on the load host; the manifest has no part in it"),
     Rule("D3", "whole", "strategy Recreate ends all old pods first", REFUSAL | SILENCE, windows.recreate, _stop_story,
          "spec.strategy.type: RollingUpdate"),
-    Rule("D9", "whole", "no endpoint was left", frozenset({"502", "503", "connect_refused"}), windows.no_endpoint, _stop_story,
+    Rule("D7", "whole", "no endpoint was left, and nobody had deleted a pod: readiness flaps", NOBODY, windows.flapped, _flap_story,
+         f"{_CONTAINER}.readinessProbe: a timeoutSeconds and a failureThreshold that load does not break"),
+    Rule("D1", "whole", "the only endpoint went before the next one came", NOBODY, windows.only_endpoint, _stop_story,
+         f"at least 2 replicas; until then {_PRE_STOP}"),
+    Rule("D9", "whole", "no endpoint was left", NOBODY, windows.no_endpoint, _stop_story,
          "spec.strategy.rollingUpdate.maxUnavailable: 0 (and at least 2 replicas)"),
+    Rule("A7", "whole", "the balancer had no healthy target, though the cluster had endpoints", frozenset({"503"}), windows.not_registered,
+         _start_story, "a readiness gate of the balancer, or spec.minReadySeconds longer than it takes to register and check a target",
+         unknown_pod_only=True),
+    Rule("C19", "start", "the Service publishes pods that are not ready", REFUSAL | SILENCE, windows.published_early, _start_story,
+         "Service spec.publishNotReadyAddresses: false"),
+    Rule("A4", "start", "liveness kills it while it starts", REFUSAL | CUT_OFF, windows.killed_starting, _restart_story,
+         f"{_CONTAINER}.startupProbe: one that allows for the start"),
+    Rule("A8", "start", "the new version crashes", REFUSAL | CUT_OFF, windows.crashed, _restart_story,
+         "no line of the rollout: the new version itself; maxUnavailable 0 keeps the old one serving meanwhile"),
     Rule("A1", "start", "in the endpoints before it listens: no readinessProbe", REFUSAL | SILENCE, windows.not_listening,
          _start_story, f"{_CONTAINER}.readinessProbe: an httpGet on the port that serves{{port}}"),
     Rule("A2", "start", "ready, yet answers with errors: the probe passes too early", None, windows.bad_answers, _start_story,
          f"{_CONTAINER}.readinessProbe: a path that fails until everything a request needs is there", known_pod_only=True),
-    Rule("B5", "stop", "preStop lasts longer than the grace period: cut off by SIGKILL", CUT_OFF, windows.hook_cut, _stop_story,
-         f"{_GRACE}: at least {{grace}} (preStop, the longest request, and some to spare)"),
-    Rule("B4", "stop", "requests outlast the grace period: cut off by SIGKILL", CUT_OFF, windows.grace_too_short, _stop_story,
-         f"{_GRACE}: at least {{grace}} (preStop, the longest request, and some to spare)"),
+    Rule("A2", "start", "ready, yet does not answer: the probe passes too early", SILENCE, windows.no_answers, _start_story,
+         f"{_CONTAINER}.readinessProbe: a path that fails until everything a request needs is there"),
+    Rule("B9", "stop", "killed at once: grace 0, out of memory, or evicted", REFUSAL | CUT_OFF, windows.killed_at_once, _stop_story,
+         f"{_GRACE}: at least {{grace}}, where it is 0; else no line of the rollout"),
+    Rule("C19", "stop", "the Service publishes pods that are ending", REFUSAL, windows.published_late, _stop_story,
+         "Service spec.publishNotReadyAddresses: false"),
+    Rule("C3", "stop", "kept-alive connections stay with the pod that ends", REFUSAL | CUT_OFF, windows.pinned, _stop_story,
+         "on SIGTERM answer with `Connection: close`; " + _PRE_STOP, known_pod_only=True, reused_only=True),
+    Rule("B5", "stop", "preStop lasts longer than the grace period: cut off by SIGKILL", CUT_OFF | REFUSAL, windows.hook_cut, _stop_story,
+         _LOST_TO_A_GRACE),
     Rule("B3", "stop", "SIGTERM has no effect: cut off by SIGKILL", CUT_OFF, windows.term_ignored, _stop_story,
          f"{_CONTAINER}.command: start the app itself (exec form, or `exec` in the shell), and let it act on SIGTERM"),
+    Rule("B4", "stop", "requests outlast the grace period: cut off by SIGKILL", CUT_OFF, windows.grace_too_short, _stop_story,
+         _LOST_TO_A_GRACE),
     Rule("B2", "stop", "exits with requests in flight: does not drain", CUT_OFF, windows.not_drained, _stop_story,
          f"graceful shutdown in the app; until then {_CONTAINER}.lifecycle.preStop: sleep {{prestop}}"),
     Rule("B6", "stop", "preStop could not run: same as none", REFUSAL, windows.hook_missing, _stop_story,
          f"{_CONTAINER}.lifecycle.preStop.sleep.seconds: {{prestop}} (needs no shell; Kubernetes 1.30 or later)"),
-    Rule("B1/C1", "stop", "stopped listening before traffic stopped", REFUSAL, windows.after_listening, _stop_story,
-         f"{_CONTAINER}.lifecycle.preStop: sleep {{prestop}}; {_GRACE}: at least {{grace}}"),
-    Rule("C6", "stop", "requests sent to a dead pod's address", SILENCE, windows.dead_address, _stop_story,
-         f"{_CONTAINER}.lifecycle.preStop: sleep {{prestop}}; {_GRACE}: at least {{grace}}"),
+    Rule("B7", "stop", "preStop returned early: same as none", REFUSAL, windows.hook_short, _stop_story, _PRE_STOP),
+    Rule("B1", "stop", "no preStop: stopped listening before traffic stopped", REFUSAL, windows.no_hook, _stop_story, _PRE_STOP),
+    Rule("C1", "stop", "traffic came for longer than preStop lasted", REFUSAL, windows.hook_outlasted, _stop_story, _PRE_STOP),
+    Rule("C4", "stop", "cut off while its target was being drained: the deregistration delay is too short", CUT_OFF, windows.deregistered,
+         _stop_story, "the target group's deregistration delay: longer than the longest request"),
+    Rule("C6", "stop", "requests sent to a dead pod's address", SILENCE, windows.dead_address, _stop_story, _PRE_STOP),
+    Rule("D2", "capacity", "fewer pods than the load needs", SILENCE, windows.short_of_pods, _stop_story,
+         "spec.strategy.rollingUpdate.maxUnavailable: 0, with a surge"),
 )  # fmt: skip

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.clock import NS
-from harness.judge.hits import Hits, kind_name, masked, ranked, started_ns
+from harness.judge.hits import Hits, kind_name, masked, ranked, started_ns, tally
 from harness.judge.traffic import PodTraffic, WorkerRows, by_pod, by_worker
 from harness.model import OUTCOMES, Outcome, Phase
 
@@ -136,19 +136,20 @@ class Numbers:
 def summarise(hits: Hits, run: RunRecord, timeline: Timeline) -> Numbers:
     """Count and measure. Text stays out: what a number means is said in the module's docstring."""
     inside = (hits.done_ns >= timeline.judged.from_ns) & (hits.done_ns < timeline.judged.to_ns)
-    early = hits.where(hits.done_ns < timeline.judged.from_ns)
-    kept = hits.where(inside)
-    took = kept.done_ns - kept.begun_ns
-    good, failed, cut = kept.good, kept.failed, kept.cut
-    hidden = int(masked(kept, run).sum())
+    early = hits.done_ns < timeline.judged.from_ns
+    took = hits.done_ns - hits.begun_ns  # no copies of the whole: a long run has millions of hits
+    good, failed, cut = hits.good & inside, hits.failed & inside, hits.cut & inside
+    hidden = int((masked(hits, run) & inside).sum())
     seconds = by_second(hits, timeline)
-    bad = set(((kept.done_ns[failed] - timeline.zero_ns) // NS).tolist())
+    bad = set(((hits.done_ns[failed] - timeline.zero_ns) // NS).tolist())
     worst = [row for row in seconds if row.second in bad]
     whole = [row for row in seconds if _inside(row.second, timeline, timeline.load)]
-    while_loaded = (good | failed) & (kept.done_ns < timeline.load.to_ns)
+    while_loaded = (good | failed) & (hits.done_ns < timeline.load.to_ns)
+    whole_responses = (hits.status > 0) & inside
     elapsed_ns = timeline.load.length_ns
     spent = float(took[good | failed].sum())
-    sizes = kept.frame["bytes_in"].to_numpy() + kept.frame["bytes_out"].to_numpy()
+    carried = while_loaded & whole_responses
+    size = sum(int(hits.frame[name].to_numpy().sum(where=carried)) for name in ("bytes_in", "bytes_out"))
     failures = int(failed.sum())
     named, pods = by_pod(hits)
     return Numbers(
@@ -157,24 +158,22 @@ def summarise(hits: Hits, run: RunRecord, timeline: Timeline) -> Numbers:
         failed=failures,
         masked=hidden,
         hard=failures - hidden,
-        stalled=int((took > run.stalled_ns).sum()),
+        stalled=int(((took > run.stalled_ns) & inside).sum()),
         cut=int(cut.sum()),
         cut_oldest_ns=int(took[cut].max(initial=0)),
-        warmup_requests=int((early.good | early.failed).sum()),
-        warmup_failed=int(early.failed.sum()),
+        warmup_requests=int(((hits.good | hits.failed) & early).sum()),
+        warmup_failed=int((hits.failed & early).sum()),
         elapsed_ns=elapsed_ns,
         rates=_rates(int(while_loaded.sum()), elapsed_ns, [row.completed for row in whole]),
         latency=measure(took[good]),
-        statuses=ranked({str(code): int(n) for code, n in _frequency(kept.status[kept.status > 0])}),
-        outcomes=_outcomes(kept),
-        kinds=_kinds(kept, took),
-        bytes_per_s=float(sizes[(kept.status > 0) & while_loaded].sum()) * NS / elapsed_ns
-        if elapsed_ns
-        else 0.0,
+        statuses=ranked({str(code): n for code, n in tally(hits.status[whole_responses])}),
+        outcomes=_outcomes(hits, failed),
+        kinds=_kinds(hits, took, failed),
+        bytes_per_s=size * NS / elapsed_ns if elapsed_ns else 0.0,
         bad_seconds=len(bad),
         seconds_total=-(-timeline.judged.length_ns // NS),
         worst_second=max(worst, key=lambda row: (sum(row.failed.values()), -row.second), default=None),
-        outage=longest_outage(kept, timeline.judged),
+        outage=longest_outage(hits.done_ns[good], hits.done_ns[failed], timeline.judged),
         failed_time_share=float(took[failed].sum()) / spent if spent else 0.0,
         parts=tuple(part(hits, p.phase.value, p.span, timeline) for p in timeline.phases),
         control=part(hits, "control", timeline.control, timeline) if timeline.control else None,
@@ -223,14 +222,14 @@ def by_second(hits: Hits, timeline: Timeline) -> tuple[SecondRow, ...]:
     if not len(hits):
         return ()
     counted = hits.good | hits.failed
-    done = (hits.done_ns - timeline.zero_ns) // NS
-    begun = (started_ns(hits) - timeline.zero_ns) // NS
+    done = ((hits.done_ns - timeline.zero_ns) // NS).astype(np.int32)
+    begun = ((started_ns(hits) - timeline.zero_ns) // NS).astype(np.int32)
     first = int(min(done.min(), begun.min()))
     size = int(max(done.max(), begun.max())) - first + 1
     completed = np.bincount(done[counted] - first, minlength=size)
     started = np.bincount(begun - first, minlength=size)
     failed: list[dict[str, int]] = [{} for _ in range(size)]
-    for code, _ in _frequency(hits.kind[hits.failed]):
+    for code, _ in tally(hits.kind[hits.failed]):
         of_kind = np.bincount(done[hits.failed & (hits.kind == code)] - first, minlength=size)
         for index in np.flatnonzero(of_kind):
             failed[index][kind_name(code)] = int(of_kind[index])
@@ -240,12 +239,17 @@ def by_second(hits: Hits, timeline: Timeline) -> tuple[SecondRow, ...]:
     )
 
 
-def longest_outage(hits: Hits, span: Span) -> Outage | None:
-    """Find the longest stretch between two good responses in which a hit failed."""
-    failed = np.sort(hits.done_ns[hits.failed])
+def longest_outage(good_ns: NDArray[np.int64], failed_ns: NDArray[np.int64], span: Span) -> Outage | None:
+    """Find the longest stretch between two good responses in which a hit failed. Takes when hits ended."""
+    failed = np.sort(failed_ns)
     if not len(failed):
         return None
-    edges = np.concatenate(([span.from_ns], np.sort(hits.done_ns[hits.good]), [span.to_ns]))
+    # Only the good responses around failures matter: from the last one before the first to the first after the last.
+    before, after_ = good_ns[good_ns <= failed[0]], good_ns[good_ns > failed[-1]]
+    low = int(before.max()) if len(before) else span.from_ns
+    high = int(after_.min()) if len(after_) else span.to_ns
+    between = good_ns[(good_ns > failed[0]) & (good_ns <= failed[-1])]
+    edges = np.concatenate(([low], np.sort(between), [high]))
     after = np.searchsorted(edges, failed, side="right")
     after = np.clip(after, 1, len(edges) - 1)
     lengths = edges[after] - edges[after - 1]
@@ -262,10 +266,10 @@ def _rates(completed: int, elapsed_ns: int, whole_seconds: list[int]) -> Rates:
     )
 
 
-def _kinds(hits: Hits, took: NDArray[np.int64]) -> tuple[KindNumbers, ...]:
+def _kinds(hits: Hits, took: NDArray[np.int64], failed: NDArray[np.bool_]) -> tuple[KindNumbers, ...]:
     found = []
-    for name, count in hits.counts(hits.failed).items():
-        mask = hits.failed & (hits.kind == _code(name))
+    for name, count in hits.counts(failed).items():
+        mask = failed & (hits.kind == _code(name))
         latency = measure(took[mask])
         if latency is not None:
             done = hits.done_ns[mask]
@@ -273,18 +277,13 @@ def _kinds(hits: Hits, took: NDArray[np.int64]) -> tuple[KindNumbers, ...]:
     return tuple(found)
 
 
-def _outcomes(hits: Hits) -> dict[str, int]:
-    counts = hits.counts(hits.failed & (hits.status == 0))
+def _outcomes(hits: Hits, failed: NDArray[np.bool_]) -> dict[str, int]:
+    counts = hits.counts(failed & (hits.status == 0))
     return {name: n for name, n in counts.items() if name != Outcome.RESPONSE}
 
 
 def _code(name: str) -> int:
     return int(name) if name.isdigit() else 1000 + OUTCOMES.index(Outcome(name))
-
-
-def _frequency(codes: NDArray[np.int64]) -> list[tuple[int, int]]:
-    values, counts = np.unique(codes, return_counts=True)
-    return [(int(value), int(count)) for value, count in zip(values, counts, strict=True)]
 
 
 def _inside(second: int, timeline: Timeline, span: Span) -> bool:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.judge.hits import by_code, tally
+
 if TYPE_CHECKING:
     from harness.judge.hits import Hits
 
@@ -35,20 +37,19 @@ def by_pod(hits: Hits) -> tuple[int, tuple[PodTraffic, ...]]:
     """Return how many responses named their pod, and what they tell of each, by name."""
     column = hits.frame["pod"].cat
     codes = column.codes.to_numpy()
+    good = dict(by_code(codes, hits.good))
     found = []
-    for code, name in enumerate(column.categories):
-        mine = codes == code
-        count = int(mine.sum())
-        if name and count:
-            good = np.flatnonzero(mine & hits.good)
-            done = hits.done_ns[good]
+    for code, count in tally(codes[codes >= 0]):
+        name, rows = str(column.categories[code]), good.get(code)
+        if name:
+            done = hits.done_ns[rows] if rows is not None else None
             found.append(
                 PodTraffic(
-                    pod=str(name),
+                    pod=name,
                     hits=count,
-                    first_good_ns=int(done.min()) if len(good) else None,
-                    last_good_ns=int(done.max()) if len(good) else None,
-                    last_good_begun_ns=int(hits.begun_ns[good].max()) if len(good) else None,
+                    first_good_ns=int(done.min()) if done is not None else None,
+                    last_good_ns=int(done.max()) if done is not None else None,
+                    last_good_begun_ns=int(hits.begun_ns[rows].max()) if rows is not None else None,
                 )
             )
     return sum(pod.hits for pod in found), tuple(sorted(found, key=lambda pod: pod.pod))

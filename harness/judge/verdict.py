@@ -16,9 +16,10 @@ from harness.judge import timeline as times
 from harness.judge.advice import Advice, advise
 from harness.judge.causes import Cause, explain
 from harness.judge.findings import decide
-from harness.judge.headline import Finding, Verdict
+from harness.judge.headline import COVERED, Finding, Verdict
 from harness.judge.headroom import CurvePoint, Headroom, headroom, shorter_pre_stops
 from harness.judge.hits import COLUMNS, Hits, classify
+from harness.judge.lint import LintFinding, lint, marked
 from harness.judge.measured import Measured, measure_rollout
 from harness.judge.summary import Numbers, summarise
 from harness.judge.timeline import Timeline  # noqa: TC001  pydantic reads verdict.json by it
@@ -74,6 +75,7 @@ class Judgement:
     headroom: tuple[Headroom, ...] = ()
     curve: tuple[CurvePoint, ...] = ()  # what shorter preStops would have lost
     advice: Advice | None = None
+    lint: tuple[LintFinding, ...] = ()
 
     @property
     def grade(self) -> Grade:
@@ -97,7 +99,10 @@ def judge(recording: Recording) -> Judgement:
     hits = classify(recording.hits(COLUMNS), run)
     timeline = times.read(run, events, recording.gaps(), _last_ns(hits))
     numbers = summarise(hits, run, timeline)
-    explained = explain(hits, timeline, numbers, _strategy(recording))
+    objects = recording.manifests("before")
+    explained = explain(
+        hits, timeline, numbers, _strategy(recording), published=any(map(_publishes, objects))
+    )
     measured = measure_rollout(
         hits, timeline, numbers, explained.struck, run.rollout.replicas if run.rollout else 0
     )
@@ -121,8 +126,18 @@ def judge(recording: Recording) -> Judgement:
         measured=measured,
         headroom=headroom(run, timeline, measured),
         curve=shorter_pre_stops(hits, timeline, measured),
-        advice=advise(run, timeline, numbers, measured, explained.causes, recording.manifests("before")),
+        advice=advise(run, timeline, numbers, measured, explained.causes, objects),
+        lint=marked(lint(objects), explained.causes, verdict.grade, covered=_covered(verdict)),
     )
+
+
+def _publishes(item: dict[str, Any]) -> bool:
+    return bool((item.get("spec") or {}).get("publishNotReadyAddresses"))
+
+
+def _covered(verdict: Verdict) -> bool:
+    """Whether the rollout was judged from its beginning to its end."""
+    return any(f.objective == COVERED and f.grade is Grade.PASS for f in verdict.findings)
 
 
 def to_json(judgement: Judgement) -> str:

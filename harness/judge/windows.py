@@ -31,6 +31,7 @@ class Scene:
 
     timeline: Timeline
     traffic: Mapping[str, PodTraffic]  # by pod name; empty when no answer named its pod
+    published: bool  # whether a Service publishes addresses that are not ready
     strategy: str  # RollingUpdate | Recreate | OnDelete | ""
     episode_end: Callable[
         [int], int
@@ -128,6 +129,146 @@ def hook_missing(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
     return after_listening(pod, scene, lag_ns) if hook_could_not_run(pod) else None
 
 
+def hook_short(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
+    """B7: a hook whose length nobody knows, and a pod that ended at once nevertheless."""
+    if not pod.spec.pre_stop or pod.spec.pre_stop_ns is not None or hook_could_not_run(pod):
+        return None
+    if pod.exited_ns is None or pod.deleted_ns is None or pod.exited_ns - pod.deleted_ns > 2 * SLACK:
+        return None
+    return after_listening(pod, scene, lag_ns)
+
+
+def no_hook(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
+    """B1: nothing stands between the deletion and SIGTERM."""
+    return None if pod.spec.pre_stop else after_listening(pod, scene, lag_ns)
+
+
+def hook_outlasted(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
+    """C1: there is a preStop, and it ended before traffic did."""
+    if not pod.spec.pre_stop or hook_could_not_run(pod) or hook_outlasts_grace(pod):
+        return None
+    return after_listening(pod, scene, lag_ns)
+
+
+def pinned(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
+    """C3: on connections that stay with the pod although it has left the endpoints, at its end or after it."""
+    window = after_listening(pod, scene, max(lag_ns, 60 * NS))
+    left = pod.out_of_endpoints_ns
+    return (
+        window
+        if window is None or left is None
+        else Window(begun=(window.begun[0], FOREVER), ended=(left, FOREVER))
+    )
+
+
+def killed_at_once(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
+    """B9: no time to end was given."""
+    evicted = pod.noted("Evicted") or pod.noted("TaintManagerEviction")
+    if (
+        not (pod.deleted_ns is not None and pod.spec.grace_ns == 0)
+        and pod.exit_reason != "OOMKilled"
+        and not evicted
+    ):
+        return None
+    ended = next((t for t in (pod.deleted_ns, pod.exited_ns, pod.gone_ns) if t is not None), None)
+    if ended is None:
+        return None
+    leaves = pod.out_of_endpoints_ns if pod.out_of_endpoints_ns is not None else ended
+    del scene
+    return Window(begun=(-FOREVER, max(leaves, ended) + lag_ns), ended=(ended - SLACK, FOREVER))
+
+
+def deregistered(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
+    """C4: begun before it left the endpoints, cut long after that, while the process was still well."""
+    del scene
+    left, stopped = pod.out_of_endpoints_ns, stop_ns(pod)
+    if left is None or stopped is None:
+        return None
+    until = max(stopped, pod.exited_ns - SLACK) if pod.exited_ns is not None else FOREVER
+    return Window(begun=(-FOREVER, left + lag_ns), ended=(left, until), took=(NS // 5, FOREVER))
+
+
+def published_early(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
+    """C19: as A1, whatever the probe says."""
+    if not scene.published or pod.old:
+        return None
+    opened = next((t for t in (pod.in_endpoints_ns, pod.started_ns) if t is not None), None)
+    listening = scene.listening_ns(pod)
+    if opened is None:
+        return None
+    opened = min(opened, pod.started_ns if pod.started_ns is not None else opened)
+    return Window(
+        begun=(opened - SLACK, listening if listening is not None else opened + max(lag_ns, 30 * NS))
+    )
+
+
+def published_late(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
+    """C19: as B1, until the address is gone."""
+    window = after_listening(pod, scene, lag_ns) if scene.published else None
+    gone = pod.gone_ns if pod.gone_ns is not None else FOREVER - lag_ns
+    return None if window is None else Window(begun=(window.begun[0], max(window.begun[1], gone + lag_ns)))
+
+
+def _restarted(pod: Lifeline) -> Window | None:
+    if pod.old or not pod.restarts or pod.in_endpoints_ns is None:
+        return None
+    ends = pod.deleted_ns if pod.deleted_ns is not None else FOREVER
+    return Window(begun=(-FOREVER, ends), ended=(pod.in_endpoints_ns - SLACK, FOREVER))
+
+
+def killed_starting(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
+    """A4: restarted, and the kubelet says its liveness was at fault."""
+    del scene, lag_ns
+    killing, unhealthy = pod.noted("Killing"), pod.noted("Unhealthy")
+    blamed = (killing and "liveness" in killing.message) or (
+        unhealthy and unhealthy.message.startswith("Liveness")
+    )
+    return _restarted(pod) if blamed else None
+
+
+def crashed(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
+    """A8: restarted, and by nobody else."""
+    return None if killed_starting(pod, scene, lag_ns) else _restarted(pod)
+
+
+def no_answers(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
+    """A2: from being an endpoint to the first good answer, or the end of the run of failures."""
+    if pod.old or not pod.spec.readiness_probe or pod.in_endpoints_ns is None:
+        return None
+    warm = scene.listening_ns(pod)
+    if warm is None:
+        warm = scene.episode_end(pod.in_endpoints_ns + lag_ns)
+    return Window(begun=(pod.in_endpoints_ns - SLACK, max(warm, pod.in_endpoints_ns + lag_ns)))
+
+
+def not_registered(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
+    """A7: from being an endpoint to the first good answer, or the end of the run of failures."""
+    if pod.old or pod.in_endpoints_ns is None:
+        return None
+    known = scene.listening_ns(pod)
+    until = known if known is not None else scene.episode_end(pod.in_endpoints_ns + lag_ns)
+    return Window(begun=(pod.in_endpoints_ns - SLACK, until + lag_ns))
+
+
+def short_of_pods(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
+    """D2: in flight while fewer pods were ready than before; handed out with the pod that had just gone."""
+    left = pod.out_of_endpoints_ns
+    if not pod.old or left is None:
+        return None
+    olds = sum(p.old for p in scene.timeline.pods)
+    entered = sorted(
+        p.in_endpoints_ns for p in scene.timeline.pods if not p.old and p.in_endpoints_ns is not None
+    )
+    gone = sorted(
+        p.out_of_endpoints_ns for p in scene.timeline.pods if p.old and p.out_of_endpoints_ns is not None
+    )
+    there = olds - sum(t <= left for t in gone) + sum(t <= left for t in entered)
+    if there >= olds:
+        return None
+    back = next((t for t in entered if t > left), FOREVER)
+    return Window(begun=(-FOREVER, back + lag_ns if back < FOREVER else FOREVER), ended=(left, FOREVER))
+
+
 def dead_address(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
     """C6: in flight when the process went silent, or sent there afterwards."""
     del scene
@@ -147,9 +288,12 @@ def _at_exit(pod: Lifeline) -> Window | None:
 
 
 def hook_cut(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
-    """B5: in flight at the SIGKILL that ended preStop."""
-    del scene, lag_ns
-    return _at_exit(pod) if hook_outlasts_grace(pod) else None
+    """B5: in flight at the SIGKILL that ended preStop, or sent there afterwards."""
+    window = _at_exit(pod) if hook_outlasts_grace(pod) else None
+    after = after_listening(pod, scene, lag_ns) if window is not None else None
+    if window is None or after is None:
+        return window
+    return Window(window.begun[:1] + (max(window.begun[1], after.begun[1]),), (window.ended[0], FOREVER))
 
 
 def grace_too_short(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
@@ -163,9 +307,12 @@ def grace_too_short(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
 
 
 def term_ignored(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
-    """B3: in flight at SIGKILL, though shorter than that."""
+    """B3: in flight at SIGKILL, though shorter than what preStop left; or begun long after SIGTERM, which it ignored."""
     del scene, lag_ns
-    return _at_exit(pod) if killed_at_grace(pod) and not hook_outlasts_grace(pod) else None
+    window, stopped = _at_exit(pod), stop_ns(pod)
+    if window is None or stopped is None or not killed_at_grace(pod) or hook_outlasts_grace(pod):
+        return None
+    return Window(begun=(stopped + SLACK, window.begun[1]), ended=window.ended)
 
 
 def not_drained(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
@@ -190,8 +337,29 @@ def recreate(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
 def no_endpoint(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
     """D9: from this pod's leaving, if it was the last endpoint, to the next one's coming."""
     left = pod.out_of_endpoints_ns
-    if left is None:
+    return None if left is None else _nobody_since(left, scene, lag_ns)
+
+
+def only_endpoint(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
+    """D1: the same, where there is only one pod."""
+    return no_endpoint(pod, scene, lag_ns) if sum(p.old for p in scene.timeline.pods) == 1 else None
+
+
+def flapped(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
+    """D7: the same, where the pod was not deleted when it left; the longest such stretch."""
+    calm = [
+        window
+        for _, stop in pod.endpoints
+        if stop is not None and (pod.deleted_ns is None or stop < pod.deleted_ns - SLACK)
+        for window in [_nobody_since(stop, scene, lag_ns)]
+        if window is not None
+    ]
+    if not calm:
         return None
+    return Window(begun=(min(w.begun[0] for w in calm), max(w.begun[1] for w in calm)))
+
+
+def _nobody_since(left: int, scene: Scene, lag_ns: int) -> Window | None:
     others = [stretch for p in scene.timeline.pods for stretch in p.endpoints]
     if any(start <= left and (stop is None or stop > left) for start, stop in others):
         return None

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from harness.lab import patch
+from harness.lab import patch, schema
 from harness.lab.stamps import timestamp
-from harness.lab.status import bad_request, unsupported_media_type
+from harness.lab.status import bad_request, invalid_options, unsupported_media_type
 
 if TYPE_CHECKING:
     from harness.lab.apihttp import Request
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 _MERGE = "application/merge-patch+json"
 _STRATEGIC = "application/strategic-merge-patch+json"
 _JSON = "application/json-patch+json"
+APPLY = "application/apply-patch+yaml"
+_MOST_WRONG = 5  # of the fields that do not exist, so many are named
+
+
+def content_type(request: Request) -> str:
+    """Return the media type of a request's body, without its parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip()
 
 
 def read_object(request: Request) -> Object:
@@ -54,9 +61,9 @@ def typed(item: Object, resource: Resource, namespace: str | None) -> Object:
 
 def patched(old: Object, request: Request) -> Object:
     """Apply the patch in a body, of the kind that its content type says. Raises StatusError 400, 415 or 422."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip()
+    kind = content_type(request)
     if kind not in {_MERGE, _STRATEGIC, _JSON}:
-        raise unsupported_media_type(kind, [_JSON, _MERGE, _STRATEGIC])
+        raise unsupported_media_type(kind, [_JSON, _MERGE, _STRATEGIC, APPLY])
     try:
         value = json.loads(request.body)
     except ValueError as error:
@@ -74,11 +81,31 @@ def patched(old: Object, request: Request) -> Object:
     return new
 
 
+def fitted(item: Object, request: Request, resource: Resource) -> Object:
+    """Return an object without the fields that its kind does not have, as a server drops them.
+
+    Raises StatusError 400 on a value of the wrong type, and with `fieldValidation=Strict` on an unknown field.
+    """
+    node = schema.root(resource.api_version, resource.kind)
+    if wrong := schema.wrong_types(item, node):
+        name = f'{resource.kind} in version "{resource.version}"'
+        raise bad_request(f"{name} cannot be handled as a {resource.kind}: {'; '.join(wrong)}")
+    unknown = schema.unknown_fields(item, node)
+    if not unknown:
+        return item
+    if request.query.get("fieldValidation") == "Strict":
+        said = ", ".join(f'unknown field "{path}"' for path in unknown[:_MOST_WRONG])
+        name = f'{resource.kind} in version "{resource.version}"'
+        raise bad_request(f"{name} cannot be handled as a {resource.kind}: strict decoding error: {said}")
+    fit: Object = schema.pruned(item, node)
+    return fit
+
+
 def dry_run(request: Request) -> bool:
     """Tell whether a request is to change nothing."""
     value = request.query.get("dryRun", "")
     if value not in {"", "All"}:
-        raise bad_request(f'invalid dryRun value "{value}": must be All')
+        raise invalid_options("dryRun", f'Unsupported value: "{value}": supported values: "All"')
     return value == "All"
 
 

@@ -9,20 +9,18 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from harness.lab import apiwatch, resources
-from harness.lab.apibodies import dry_run, patched, read_object, review, scale_of, scaled, typed
+from harness.lab import apiwatch, openapi
+from harness.lab.apibodies import read_object, review, scale_of
 from harness.lab.apihttp import HttpServer, Reply, Request
-from harness.lab.resources import BY_PATH, REVIEWS, Resource
-from harness.lab.status import (
-    StatusError,
-    bad_request,
-    conflict,
-    method_not_allowed,
-    no_such_path,
-)
+from harness.lab.apiwrites import Writes, writer
+from harness.lab.resources import MINOR, REVIEWS, Catalog, Resource
+from harness.lab.shapes import outward
+from harness.lab.status import StatusError, bad_request, method_not_allowed, no_such_path
+from harness.lab.store import WRITER
 from harness.lab.tables import table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from harness.lab.store import Object, Store
@@ -31,11 +29,25 @@ _log = logging.getLogger("lab.apiserver")
 
 
 class ApiServer:
-    """Serves a store on a free port of 127.0.0.1. `logs` is the folder of the pods' output."""
+    """Serves a store on a free port of 127.0.0.1. `logs` is the folder of the pods' output.
 
-    def __init__(self, store: Store, logs: Path) -> None:
-        self._store, self._logs = store, logs
-        self._http = HttpServer(self._route, time.time)
+    `minor` is the Kubernetes version to be, 1.20 or 1.33; `wall` the clock behind the Date header, in seconds.
+    A watch is cut off in mid-stream after `drop_s` seconds, unless that is 0.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        logs: Path,
+        *,
+        minor: int = MINOR,
+        wall: Callable[[], float] = time.time,
+        drop_s: float = 0,
+    ) -> None:
+        self._store, self._logs, self._drop_s = store, logs, drop_s
+        self._catalog = Catalog(minor)
+        self._writes = Writes(store)
+        self._http = HttpServer(self._route, wall)
 
     @property
     def url(self) -> str:
@@ -49,7 +61,12 @@ class ApiServer:
     async def __aexit__(self, *exc: object) -> None:
         await self._http.__aexit__(*exc)
 
+    def drop_watches(self) -> None:
+        """Cut every open connection, watches in mid-stream included."""
+        self._http.drop_clients()
+
     async def _route(self, request: Request, reply: Reply) -> None:
+        WRITER.set(writer(request))
         try:
             await self._answer(request, reply)
         except StatusError as error:
@@ -72,24 +89,36 @@ class ApiServer:
                 await self._resource(request, reply, group, version, [first, *rest])
             case ["healthz" | "livez" | "readyz", *_]:
                 await reply.send(200, b"ok", "text/plain; charset=utf-8")
-            case ["zdtest", "compact"] if (
-                request.method == "POST"
-            ):  # what etcd's own client does to a real one
+            case ["zdtest", "compact"] if request.method == "POST":
+                # What etcd's own client does to a real one.
                 self._store.compact()
                 await reply.json(200, {"resourceVersion": str(self._store.rv)})
+            case ["openapi", *rest]:
+                await reply.json(200, self._openapi("/".join(rest)))
             case _:
                 try:
-                    await reply.json(200, resources.document(steps, self.url.removeprefix("http://")))
+                    await reply.json(200, self._catalog.document(steps, self.url.removeprefix("http://")))
                 except KeyError:
                     raise no_such_path() from None
+
+    def _openapi(self, path: str) -> Object:
+        document = {"v2": openapi.document_v2, "v3": openapi.index_v3}.get(path)
+        found = (
+            document(self._catalog)
+            if document
+            else openapi.document_v3(self._catalog, path.removeprefix("v3/"))
+        )
+        if found is None:
+            raise no_such_path()
+        return found
 
     async def _resource(
         self, request: Request, reply: Reply, group: str, version: str, rest: list[str]
     ) -> None:
         namespace: str | None = None
-        if rest[0] == "namespaces" and len(rest) > 2 and (group, version, rest[2]) in BY_PATH:
+        if rest[0] == "namespaces" and len(rest) > 2 and (group, version, rest[2]) in self._catalog.by_path:
             namespace, rest = rest[1], rest[2:]
-        resource = BY_PATH.get((group, version, rest[0]))
+        resource = self._catalog.by_path.get((group, version, rest[0]))
         if resource is None:
             raise no_such_path()
         if resource in REVIEWS:
@@ -105,17 +134,18 @@ class ApiServer:
     async def _collection(
         self, request: Request, reply: Reply, resource: Resource, namespace: str | None
     ) -> None:
-        dry = dry_run(request)
         if request.method in {"GET", "HEAD"}:
-            await apiwatch.serve(self._store, apiwatch.View(request, resource, namespace), reply)
+            view = apiwatch.View(request, resource, namespace)
+            await apiwatch.serve(self._store, view, reply, self._drop_s)
         elif request.method == "POST":
-            item = typed(read_object(request), resource, namespace)
-            await self._one(request, reply, resource, self._store.create(item, dry_run=dry), code=201)
+            await self._one(
+                request, reply, resource, self._writes.create(request, resource, namespace), code=201
+            )
         elif request.method == "DELETE":
             view = apiwatch.View(request, resource, namespace)
             chosen = [item for item in self._store.list(resource.kind, namespace) if view.takes(item)]
             for item in chosen:
-                self._delete(request, item, dry=dry)
+                self._writes.delete(request, item)
             await reply.json(200, view.listing(chosen, str(self._store.rv)))
         else:
             raise method_not_allowed()
@@ -123,64 +153,28 @@ class ApiServer:
     async def _named(
         self, request: Request, reply: Reply, resource: Resource, space: str, name: str, part: str
     ) -> None:
-        kind, verb, dry = resource.kind, request.method, dry_run(request)
+        kind, verb, scale = resource.kind, request.method, part == "scale"
         _check_part(resource, part)
         if part == "log":
             await self._log(request, reply, self._store.get(kind, space, name))
         elif part == "eviction" and verb == "POST":
-            self._delete(
-                request,
-                self._store.get(kind, space, name),
-                dry=dry,
-                options=read_object(request).get("deleteOptions"),
-            )
-            await reply.json(201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})
+            await reply.json(201, self._writes.evict(request, self._store.get(kind, space, name)))
         elif verb in {"GET", "HEAD"}:
             item = self._store.get(kind, space, name)
-            await self._one(
-                request, reply, resource, scale_of(item) if part == "scale" else item, plain=part == "scale"
-            )
+            await self._one(request, reply, resource, scale_of(item) if scale else item, plain=scale)
         elif verb == "DELETE" and not part:
-            await self._one(
-                request, reply, resource, self._delete(request, self._store.get(kind, space, name), dry=dry)
-            )
+            gone = self._writes.delete(request, self._store.get(kind, space, name))
+            await self._one(request, reply, resource, gone, plain=gone["kind"] == "Status")
         elif verb == "PATCH":
-            await self._patch(request, reply, resource, space, name, part)
-        elif verb == "PUT":
-            body = read_object(request)
-            old = self._store.get(kind, space, name)
-            item = scaled(old, body) if part == "scale" else typed(body, resource, space or None)
-            if item["metadata"].get("name") != name:
-                raise bad_request(
-                    f"the name of the object ({item['metadata'].get('name')}) does not match the name on the URL ({name})"
-                )
-            new = self._store.update(item, part="status" if part == "status" else "", dry_run=dry)
+            code, item = self._writes.patch(request, resource, space, name, part)
             await self._one(
-                request, reply, resource, scale_of(new) if part == "scale" else new, plain=part == "scale"
+                request, reply, resource, scale_of(item) if scale else item, plain=scale, code=code
             )
+        elif verb == "PUT":
+            item = self._writes.put(request, resource, space, name, part)
+            await self._one(request, reply, resource, scale_of(item) if scale else item, plain=scale)
         else:
             raise method_not_allowed()
-
-    async def _patch(
-        self, request: Request, reply: Reply, resource: Resource, space: str, name: str, part: str
-    ) -> None:
-        old = self._store.get(resource.kind, space, name)
-        shown = scale_of(old) if part == "scale" else old
-        new = patched(shown, request)
-        # Only a patch that names a resourceVersion is held to it.
-        given = new["metadata"].get("resourceVersion")
-        if given != old["metadata"]["resourceVersion"]:
-            raise conflict(resource.plural, resource.group, name)
-        if new["metadata"].get("name") != name or new["metadata"].get("namespace", "") != old["metadata"].get(
-            "namespace", ""
-        ):
-            raise bad_request("the name and namespace of an object cannot be changed")
-        if part == "scale":
-            new = scaled(old, new)
-        item = self._store.update(new, part="status" if part == "status" else "", dry_run=dry_run(request))
-        await self._one(
-            request, reply, resource, scale_of(item) if part == "scale" else item, plain=part == "scale"
-        )
 
     async def _one(
         self,
@@ -192,27 +186,12 @@ class ApiServer:
         code: int = 200,
         plain: bool = False,
     ) -> None:
+        item = outward(item, resource)
         if not plain and "as=Table" in request.headers.get("accept", "").partition(",")[0]:
             item = table(
                 resource.kind, [item], str(self._store.rv), request.query.get("includeObject", "Metadata")
             )
         await reply.json(code, item)
-
-    def _delete(self, request: Request, item: Object, *, dry: bool, options: Any = None) -> Object:
-        options = options or (read_object(request) if request.body and options is None else {})
-        wanted, have = options.get("preconditions") or {}, item["metadata"]
-        for field, name in (("uid", "UID"), ("resourceVersion", "resourceVersion")):
-            if wanted.get(field) not in {None, have[field]}:
-                resource = resources.BY_KIND[item["kind"]]
-                why = f"Precondition failed: {name} in precondition: {wanted[field]}, {name} in object meta: {have[field]}"
-                raise conflict(resource.plural, resource.group, have["name"], why)
-        grace = options.get("gracePeriodSeconds", request.query.get("gracePeriodSeconds"))
-        return self._store.delete(
-            item,
-            grace_s=None if grace is None else int(grace),
-            orphan=options.get("propagationPolicy") == "Orphan",
-            dry_run=dry,
-        )
 
     async def _log(self, request: Request, reply: Reply, pod: Object) -> None:
         names = [container["name"] for container in pod["spec"]["containers"]]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import random
 from typing import TYPE_CHECKING, Any
 
 from harness.lab import selection
+from harness.lab.shapes import outward
 from harness.lab.status import StatusError, bad_request
 from harness.lab.tables import table
 
@@ -31,6 +33,8 @@ class View:
         self._fields = selection.fields(query.get("fieldSelector", ""), resource.kind)
         self.bookmarks = query.get("allowWatchBookmarks", "").lower() in _TRUE
         self.send_initial = query.get("sendInitialEvents", "").lower() in _TRUE
+        self.limit, self.go_on = _number(query, "limit"), _token(query.get("continue", ""))
+        self.selects = bool(query.get("labelSelector") or query.get("fieldSelector"))
         self.since = _rv(query.get("resourceVersion", ""))
         self.window_s = _number(query, "timeoutSeconds") or random.uniform(1800, 3600)  # noqa: S311  as real servers do
         self.as_table = "as=Table" in request.headers.get("accept", "").partition(",")[0]
@@ -47,16 +51,19 @@ class View:
 
     def shape(self, item: Object, rv: str) -> Object:
         """Return an object as a watch sends it: itself, or a Table of one row (columns only the first time)."""
+        item = outward(item, self.resource)
         if not self.as_table:
             return item
         shaped = table(self.resource.kind, [item], rv, self._include, header=self._header)
         self._header = False
         return shaped
 
-    def listing(self, items: list[Object], rv: str) -> Object:
-        """Return what a list answers."""
+    def listing(self, items: list[Object], rv: str, rest: Object | None = None) -> Object:
+        """Return what a list answers; `rest` says how it goes on where it is not whole."""
+        metadata = {"resourceVersion": rv, **(rest or {})}
+        items = [outward(item, self.resource) for item in items]
         if self.as_table:
-            return table(self.resource.kind, items, rv, self._include)
+            return table(self.resource.kind, items, rv, self._include) | {"metadata": metadata}
         kind, version = self.resource.kind, self.resource.api_version
         # A real server leaves kind and apiVersion out of a list's members.
         members = [
@@ -65,7 +72,7 @@ class View:
         return {
             "kind": f"{kind}List",
             "apiVersion": version,
-            "metadata": {"resourceVersion": rv},
+            "metadata": metadata,
             "items": members,
         }
 
@@ -95,19 +102,54 @@ def _number(query: dict[str, str], name: str) -> int:
     return int(text)
 
 
-async def serve(store: Store, view: View, reply: Reply) -> None:
-    """Answer a list, or a watch until its window ends or its client leaves. Raises StatusError before it has answered."""
+async def serve(store: Store, view: View, reply: Reply, drop_s: float = 0) -> None:
+    """Answer a list, or a watch until its window ends or its client leaves. Raises StatusError before it has answered.
+
+    After `drop_s` seconds, where that is not 0, a watch ends in mid-stream: ConnectionResetError.
+    """
     if not view.watch:
-        items = [item for item in store.list(view.resource.kind, view.namespace) if view.takes(item)]
-        await reply.json(200, view.listing(items, str(store.rv)))
+        await reply.json(200, _listed(store, view))
         return
     await reply.begin()
     try:
         with store.subscribe(frozenset({view.resource.kind}), view.since) as changes:
             first = view.since is None or view.send_initial
-            await _stream(store, view, reply, changes, first=first)
+            try:
+                async with asyncio.timeout(drop_s or None):
+                    await _stream(store, view, reply, changes, first=first)
+            except TimeoutError:
+                raise ConnectionResetError("this watch was to be dropped") from None
     except StatusError as error:
         await reply.chunk(_line({"type": "ERROR", "object": error.body}))
+
+
+def _listed(store: Store, view: View) -> Object:
+    """Answer a list; where a limit is set, a part of it, and a token that names the version and the last key."""
+    rv, after = view.go_on or (store.rv, None)
+    items = store.list_at(view.resource.kind, rv) if view.go_on else store.list(view.resource.kind)
+    items = [item for item in items if view.takes(item) and (after is None or _key(item) > after)]
+    if not view.limit or len(items) <= view.limit:
+        return view.listing(items, str(rv))
+    part = items[: view.limit]
+    token = base64.urlsafe_b64encode(json.dumps([rv, *_key(part[-1])]).encode()).decode()
+    rest: Object = {"continue": token}
+    if not view.selects:
+        rest["remainingItemCount"] = len(items) - len(part)
+    return view.listing(part, str(rv), rest)
+
+
+def _key(item: Object) -> tuple[str, str]:
+    return item["metadata"].get("namespace", ""), item["metadata"]["name"]
+
+
+def _token(text: str) -> tuple[int, tuple[str, str]] | None:
+    if not text:
+        return None
+    try:
+        rv, namespace, name = json.loads(base64.urlsafe_b64decode(text))
+        return int(rv), (str(namespace), str(name))
+    except (ValueError, TypeError) as error:
+        raise bad_request("continue key is not valid") from error
 
 
 async def _stream(store: Store, view: View, reply: Reply, changes: Subscription, *, first: bool) -> None:

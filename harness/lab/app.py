@@ -9,6 +9,9 @@ The lab runs it as `python -m harness.lab.app`; a real cluster runs this very te
     WARMUP_MS      ... or answers well, but takes       CRASH_AFTER ends with code 1 at its Nth request (0 = never);
                    so long (0 = 503)                                probes do not count
     ON_TERM        exit | drain | ignore (exit)         KEEPALIVE   seconds before it closes an idle connection (0 = never)
+    WORKERS        requests it works on at once; further    CLOSE_LATE  seconds from closing an idle connection, after
+                   ones wait (0 = no limit)                        which it answers no more there, to the end of it being
+                                                                   seen: the way back of a long network (0)
     TERM_DELAY     seconds after SIGTERM in which       FLAP_EVERY  seconds from one fit of unreadiness to the next, by
                    it goes on as before (0)             FLAP_FOR    the wall clock, so all pods at once; how long one lasts
     BIND_ADDRESS   (0.0.0.0)                            PORT        (8080); BIND_PORT overrides it
@@ -29,9 +32,12 @@ import asyncio
 import os
 import re
 import signal
+import socket
+import struct
 import sys
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -62,6 +68,8 @@ class Settings:
     slow_every: int
     slow_ms: float
     crash_after: int
+    workers: int
+    close_late: float
     on_term: str
     term_delay: float
     flap_every: float
@@ -94,6 +102,8 @@ class Settings:
             slow_every=int(number("SLOW_EVERY", 0)),
             slow_ms=number("SLOW_MS", 0),
             crash_after=int(number("CRASH_AFTER", 0)),
+            workers=int(number("WORKERS", 0)),
+            close_late=number("CLOSE_LATE", 0),
             on_term=on_term,
             term_delay=number("TERM_DELAY", 0),
             flap_every=number("FLAP_EVERY", 0),
@@ -153,6 +163,8 @@ class App:
         self.warm_at = 0.0  # on the loop's clock
         self.count = 0
         self.connections: set[Connection] = set()
+        self.working = 0
+        self.waiting: deque[Connection] = deque()  # for one of WORKERS
         self._server: asyncio.Server | None = None
         common = f"Content-Type: text/plain\r\nX-Pod: {settings.name}\r\n".encode()
         self.head_ok = b"HTTP/1.1 200 OK\r\n" + common
@@ -196,6 +208,24 @@ class App:
             return self.settings.slow_ms
         return self.settings.work_ms
 
+    def begin(self, connection: Connection) -> None:
+        """Let a request be worked on, now or when a worker is free."""
+        if self.settings.workers and self.working >= self.settings.workers:
+            self.waiting.append(connection)
+        else:
+            self.working += 1
+            connection.begin()
+
+    def end(self) -> None:
+        """Take the next request: one is done with."""
+        self.working -= 1
+        while self.waiting:
+            connection = self.waiting.popleft()
+            if not connection.gone:
+                self.working += 1
+                connection.begin()
+                return
+
     def in_a_fit(self) -> bool:
         """Tell whether it says that it is not ready though it is."""
         every = self.settings.flap_every
@@ -218,6 +248,11 @@ class Connection(asyncio.Protocol):
         self._paused = False  # writing: the client reads slowly
         self._stalled = False  # reading: the client sends ahead
         self._idle_since = 0.0
+        self._worked_on = False
+        self._delay = 0.0  # how long the request at hand takes, in seconds,
+        self._size = 3  # and the bytes of its answer
+        self._dead = False  # it was closed, and the other side does not know yet
+        self.gone = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count it, and watch for it to fall idle."""
@@ -229,8 +264,10 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
         """Forget it: nobody waits for an answer here."""
+        self.gone = True
         if self._answer:
             self._answer.cancel()
+        self._worked()
         self.app.connections.discard(self)
         self.app.end_if_drained()
 
@@ -239,7 +276,8 @@ class Connection(asyncio.Protocol):
             return
         left = self.app.settings.keepalive - (self.app.loop.time() - self._idle_since)
         if left <= 0 and not self._busy and not self._head:
-            self.transport.close()
+            self._dead = True
+            self.app.loop.call_later(self.app.settings.close_late, self.transport.close)
             return
         self.app.loop.call_later(
             max(left, 0.001) if not self._busy else self.app.settings.keepalive, self._check_idle
@@ -252,6 +290,11 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on: the next head, the rest of a body, or bytes to keep for later."""
+        if self._dead:  # what comes for a closed socket is answered with a reset
+            sock = self.transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.transport.abort()
+            return
         self._held = self._held + data if self._held else data
         if not self._busy:
             self._read()
@@ -332,13 +375,23 @@ class Connection(asyncio.Protocol):
             self._reply(self.app.head_cold, 3)
             return
         asked = {key: int(value) for key, value in QUERY.findall(line)} if b"?" in line else {}
-        delay = asked[b"ms"] if b"ms" in asked else slow_ms if cold else self.app.work_ms()
-        self._answer = self.app.loop.call_later(
-            delay / 1000, self._reply, self.app.head_ok, asked.get(b"bytes", 3)
-        )
+        delay_ms = asked[b"ms"] if b"ms" in asked else slow_ms if cold else self.app.work_ms()
+        self._delay, self._size = delay_ms / 1000, asked.get(b"bytes", 3)
+        self.app.begin(self)
+
+    def begin(self) -> None:
+        """Work on the request that was read."""
+        self._worked_on = True
+        self._answer = self.app.loop.call_later(self._delay, self._reply, self.app.head_ok, self._size)
+
+    def _worked(self) -> None:
+        if self._worked_on:
+            self._worked_on = False
+            self.app.end()
 
     def _reply(self, head: bytes, length: int) -> None:
         self._answer = None
+        self._worked()
         close = self._close = self._close or self.app.draining
         bare = self._head.startswith(b"HEAD ")
         if length == 3 and not close and not bare and head is self.app.head_ok:

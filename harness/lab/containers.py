@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.lab.actions import http_get, port_of, sleep_of
 from harness.lab.environment import MissingError
+from harness.lab.images import has_shell
 from harness.lab.podstatus import ContainerState
 from harness.lab.probes import KINDS, Prober
 from harness.lab.process import Lifeline, Process
@@ -281,7 +282,9 @@ class Container:
     async def _hook(self, action: Object) -> None:
         """Run a preStop hook to its end. What is not modelled (listed at the start) ends at once."""
         seconds = sleep_of(action)
-        if seconds is not None:
+        if "exec" in action and not has_shell(self.state.image):
+            self._event("Warning", "FailedPreStopHook", "PreStopHook failed")
+        elif seconds is not None:
             await asyncio.sleep(seconds)
         elif "httpGet" in action:
             get = action["httpGet"]

@@ -6,10 +6,13 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from harness.lab.budgets import Budgets, covered
 from harness.lab.deployments import Deployments
 from harness.lab.endpoints import EndpointsController, Mapped
+from harness.lab.namespaces import Namespaces
 from harness.lab.recorder import NODE, Recorder
 from harness.lab.replicasets import ReplicaSets
+from harness.lab.resources import MINOR
 from harness.lab.stamps import timestamp
 from harness.lab.store import Change, Object, Store
 
@@ -99,8 +102,8 @@ class Controller:
                         queue.add(key, again_s)
 
 
-def controllers(store: Store, recorder: Recorder, mapped: Mapped) -> list[Controller]:
-    """Return all control loops of the lab, not yet running."""
+def controllers(store: Store, recorder: Recorder, mapped: Mapped, minor: int = MINOR) -> list[Controller]:
+    """Return all control loops of the lab, not yet running. `minor` is the Kubernetes version to be."""
 
     def endpoints(change: Change) -> list[Key]:
         if change.kind == "Service":
@@ -141,7 +144,29 @@ def controllers(store: Store, recorder: Recorder, mapped: Mapped) -> list[Contro
     def replica_sets(change: Change) -> list[Key]:
         return [_key(change.item)] if change.kind == "ReplicaSet" else _owners(change.item, "ReplicaSet")
 
+    def budgets(change: Change) -> list[Key]:
+        if change.kind == "PodDisruptionBudget":
+            return [_key(change.item)]
+        if change.kind != "Pod":
+            return [_key(budget) for budget in store.list("PodDisruptionBudget", _key(change.item)[0])]
+        all_of_them = store.list("PodDisruptionBudget", _key(change.item)[0])
+        return [_key(budget) for budget in all_of_them if covered(budget, [change.item])]
+
     return [
+        Controller(
+            store,
+            {"PodDisruptionBudget", "Pod", "Deployment"},
+            budgets,
+            Budgets(store).sync,
+            CONTROLLER_LAG_S,
+        ),
+        Controller(
+            store,
+            {"Namespace"},
+            lambda change: [("", change.item["metadata"]["name"])],
+            Namespaces(store).sync,
+            CONTROLLER_LAG_S,
+        ),
         Controller(
             store,
             {"Deployment", "ReplicaSet", "Pod"},
@@ -153,7 +178,11 @@ def controllers(store: Store, recorder: Recorder, mapped: Mapped) -> list[Contro
             store, {"ReplicaSet", "Pod"}, replica_sets, ReplicaSets(store, recorder).sync, CONTROLLER_LAG_S
         ),
         Controller(
-            store, {"Service", "Pod"}, endpoints, EndpointsController(store, mapped).sync, ENDPOINTS_LAG_S
+            store,
+            {"Service", "Pod"},
+            endpoints,
+            EndpointsController(store, mapped, minor).sync,
+            ENDPOINTS_LAG_S,
         ),
         Controller(store, {"Pod"}, lambda change: [_key(change.item)], schedule, SCHEDULER_LAG_S),
     ]

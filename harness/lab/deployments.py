@@ -206,7 +206,10 @@ class Deployments:
             **(fresh["metadata"].get("annotations") or {}),
             REVISION: new["metadata"]["annotations"][REVISION],
         }
-        self._store.update({**fresh, "metadata": {**fresh["metadata"], "annotations": annotations}})
+        # With the status, as kube-controller-manager does it: there it does not count as a change of the object.
+        self._store.update(
+            {**fresh, "metadata": {**fresh["metadata"], "annotations": annotations}}, part="status"
+        )
 
     def _scale(self, deployment: Object, name: str, replicas: int) -> None:
         rs = self._store.get("ReplicaSet", deployment["metadata"]["namespace"], name)

@@ -10,6 +10,7 @@ from typing import Any
 from harness.lab.deployments import owner
 from harness.lab.podstatus import pod_ready
 from harness.lab.recorder import NODE
+from harness.lab.resources import MINOR
 from harness.lab.store import Object, Store
 
 _MANAGED = "endpointslice.kubernetes.io/managed-by"
@@ -160,8 +161,8 @@ def ready_addresses(slices: list[Object]) -> list[dict[str, Any]]:
 class EndpointsController:
     """Keeps the Endpoints and EndpointSlices of each Service in step with its pods."""
 
-    def __init__(self, store: Store, mapped: Mapped) -> None:
-        self._store, self._mapped = store, mapped
+    def __init__(self, store: Store, mapped: Mapped, minor: int = MINOR) -> None:
+        self._store, self._mapped, self._minor = store, mapped, minor
 
     def sync(self, key: tuple[str, str]) -> float | None:
         """Make one Service's endpoints right."""
@@ -173,6 +174,9 @@ class EndpointsController:
         if not service["spec"].get("selector"):
             return None  # its owner writes its endpoints by hand
         pods = self._store.list("Pod", key[0])
+        if self._minor < 22 and not service["spec"].get("publishNotReadyAddresses"):
+            # Before the terminating condition a pod being deleted was taken out at once.
+            pods = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
         self._put(endpoints_of(service, pods, self._mapped))
         wanted = {item["metadata"]["name"]: item for item in slices_of(service, pods, self._mapped)}
         for item in wanted.values():

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import socket
 
     from harness.lab.balancer import Balancer
-    from harness.lab.upstream import Upstream
+    from harness.lab.upstream import Target, Upstream
 
 _IN_TIME_S = 0.001  # timers of uvloop are exact to a millisecond
 
@@ -47,6 +47,7 @@ class Front:
         "_stream",
         "_suffix",
         "_timer",
+        "_tried",
         "_tries",
         "_upstream",
         "sent_all",
@@ -59,6 +60,7 @@ class Front:
         self._request: RequestHead | None = None  # being answered
         self._head = b""  # as sent to the target, with what came of a body with it
         self._tries = 0  # to how many more targets it may go
+        self._tried: tuple[Target, ...] = ()  # those that failed it
         self._body: Body | None = None  # of the request, while it is still coming
         self._upstream: Upstream | None = None
         self._answered = False  # though the request's body is still coming
@@ -117,6 +119,7 @@ class Front:
         self._request = request
         self._keep = request.keep
         self._begun = self._answered = self._chunk = False
+        self._tried = ()
         self.wants_payload = request.http10
         balancer = self._balancer
         head = request.forward + self._suffix
@@ -222,7 +225,8 @@ class Front:
         again = self._tries > 0 and may_retry(
             self._head, stage, loss, posts=self._balancer.config.retry_posts
         )
-        target = self._balancer.group.pick() if again else None
+        self._tried = (*self._tried, upstream.target)
+        target = self._balancer.group.another(self._tried) if again else None
         self._balancer.losses.lost(self._head, status, loss, stage, upstream, saved=target is not None)
         if target is not None:
             self._upstream = target.send(self, self._head)

@@ -18,7 +18,7 @@ from harness.lab.upstream import Target
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from harness.lab.losses import Losses
 
@@ -162,3 +162,11 @@ class Group:
             return None
         index, self._turn = pick(self._turn, len(self.turns))
         return self.turns[index]
+
+    def another(self, tried: Collection[Target]) -> Target | None:
+        """Return whose turn it is of those that were not tried, or None."""
+        for _ in self.turns:
+            target = self.pick()
+            if target not in tried:
+                return target
+        return None

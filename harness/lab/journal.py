@@ -68,6 +68,8 @@ class Journal:
         self.lives: dict[str, Life] = {}
         self.strategy = ""
         self.replicas = 1
+        self.published = False  # not-ready addresses too
+        self.up_ns = LATER  # what was lost before the lab was handed over is nobody's loss
 
     def life(self, pod: str) -> Life:
         """Return a pod's life."""
@@ -85,7 +87,7 @@ class Journal:
 
     async def follow(self, store: Store) -> None:
         """Listen to the store until cancelled."""
-        with store.subscribe(frozenset({"Pod", "Event", "Deployment"})) as changes:
+        with store.subscribe(frozenset({"Pod", "Event", "Deployment", "Service"})) as changes:
             while True:
                 change = await changes.next()
                 if change is not None and change.type != "DELETED":
@@ -97,6 +99,8 @@ class Journal:
             self._pod(item, t_ns)
         elif item["kind"] == "Event":
             self._event(item, t_ns)
+        elif item["kind"] == "Service":
+            self.published = self.published or bool(item["spec"].get("publishNotReadyAddresses"))
         else:
             self.strategy = (item["spec"].get("strategy") or {}).get("type", "")
             self.replicas = item["spec"].get("replicas", 1)

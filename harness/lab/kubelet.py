@@ -15,13 +15,18 @@ from typing import TYPE_CHECKING
 from harness.lab.apiserver import log_name
 from harness.lab.containers import Container, Program
 from harness.lab.environment import environment
+from harness.lab.ownership import Writer
 from harness.lab.podstatus import status_of
 from harness.lab.recorder import NODE, Recorder
 from harness.lab.restarts import Grace
+from harness.lab.store import WRITER
 
 if TYPE_CHECKING:
     from harness.lab.addresses import Addresses
     from harness.lab.store import Object, Store
+
+
+OLD_STATUS_LOOP = 22  # before this minor version an ended pod waited for it (measured on 1.20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,12 @@ class Pace:
     relist: float = 1.0  # the kubelet looks at its containers once in so long
     teardown: float = 0.7  # from the last exit until the pod's network is gone: till then its address refuses
     cleanup: float = 0.3  # from there until the object is deleted
+    sync: float = 0.0  # ... or until the next turn of its status loop, which it takes once in so long
+
+    @classmethod
+    def of(cls, minor: int) -> Pace:
+        """Return the pace of a Kubernetes version: an old kubelet deletes only when its status loop comes by."""
+        return cls(cleanup=1.5, sync=10.0) if minor < OLD_STATUS_LOOP else cls()
 
 
 class PodWorker:
@@ -88,6 +99,8 @@ class PodWorker:
             container.seen_ended()
         self.changed()
         await asyncio.sleep(self._kubelet.pace.cleanup)
+        if every := self._kubelet.pace.sync:
+            await asyncio.sleep(every - (asyncio.get_running_loop().time() - self._kubelet.phase) % every)
         self._report(final=True)
         current = self._current()
         if current is not None:
@@ -189,6 +202,7 @@ class Kubelet:
 
     async def run(self) -> None:
         """Work until cancelled. Processes are not ended by that: the lifeline does it."""
+        WRITER.set(Writer("kubelet"))
         with self.store.subscribe(frozenset({"Pod"})) as changes:
             async with asyncio.TaskGroup() as tasks:
                 while True:

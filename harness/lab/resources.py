@@ -5,17 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-VERSION = {
-    "major": "1",
-    "minor": "33",
-    "gitVersion": "v1.33.0+zdtest.lab",
-    "gitCommit": "0" * 40,
-    "gitTreeState": "clean",
-    "buildDate": "2026-01-01T00:00:00Z",
-    "goVersion": "go1.24",
-    "compiler": "gc",
-    "platform": "linux/amd64",
-}
+MINOR = 33  # the version the lab is, unless it is told to play an older one
+OLD = 20
 
 _VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
@@ -33,6 +24,8 @@ class Resource:
     status: bool = False  # has a status subresource
     scale: bool = False
     generation: bool = False  # metadata.generation counts changes of spec
+    since: int = 0  # the first minor version that has it
+    until: int = 999  # the last one
     categories: tuple[str, ...] = ()
 
     @property
@@ -56,6 +49,21 @@ RESOURCES: tuple[Resource, ...] = (
     Resource("", "v1", "configmaps", "ConfigMap", ("cm",)),
     Resource("", "v1", "secrets", "Secret"),
     Resource("", "v1", "serviceaccounts", "ServiceAccount", ("sa",)),
+    Resource("apps", "v1", "controllerrevisions", "ControllerRevision"),
+    Resource(
+        "apps",
+        "v1",
+        "statefulsets",
+        "StatefulSet",
+        ("sts",),
+        status=True,
+        scale=True,
+        generation=True,
+        categories=("all",),
+    ),
+    Resource(
+        "apps", "v1", "daemonsets", "DaemonSet", ("ds",), status=True, generation=True, categories=("all",)
+    ),
     Resource(
         "apps",
         "v1",
@@ -78,10 +86,22 @@ RESOURCES: tuple[Resource, ...] = (
         generation=True,
         categories=("all",),
     ),
-    Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", generation=True),
+    Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", generation=True, since=21),
+    Resource("discovery.k8s.io", "v1beta1", "endpointslices", "EndpointSlice", generation=True, until=24),
     Resource("networking.k8s.io", "v1", "ingresses", "Ingress", ("ing",), status=True, generation=True),
-    Resource(
-        "policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", ("pdb",), status=True, generation=True
+    *(
+        Resource(
+            "policy",
+            version,
+            "poddisruptionbudgets",
+            "PodDisruptionBudget",
+            ("pdb",),
+            status=True,
+            generation=True,
+            since=since,
+            until=until,
+        )
+        for version, since, until in (("v1", 21, 999), ("v1beta1", 0, 24))
     ),
 )
 
@@ -90,83 +110,100 @@ REVIEWS: tuple[Resource, ...] = (
     Resource(
         "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False
     ),
-    Resource("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False),
+    Resource(
+        "authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False, since=28
+    ),
 )
 
-BY_KIND: dict[str, Resource] = {resource.kind: resource for resource in RESOURCES}
-BY_PATH: dict[tuple[str, str, str], Resource] = {
-    (resource.group, resource.version, resource.plural): resource for resource in (*RESOURCES, *REVIEWS)
-}
+# What is stored is of the newest version; older ones are other shapes of it.
+BY_KIND: dict[str, Resource] = {resource.kind: resource for resource in reversed(RESOURCES)}
 
 
-def groups() -> dict[str, list[str]]:
-    """Return the versions of each named group, the core group left out."""
-    found: dict[str, list[str]] = {}
-    for resource in (*RESOURCES, *REVIEWS):
-        if resource.group and resource.version not in found.setdefault(resource.group, []):
-            found[resource.group].append(resource.version)
-    return found
-
-
-def document(steps: list[str], server: str) -> dict[str, Any]:
-    """Answer a discovery path, given by its steps; KeyError when there is no such document."""
-    match steps:
-        case ["version"]:
-            return VERSION
-        case ["api"]:
-            return api_versions(server)
-        case ["apis"]:
-            return api_group_list()
-        case ["apis", group]:
-            return api_group(group)
-        case ["api", version]:
-            return api_resource_list("", version)
-        case ["apis", group, version]:
-            return api_resource_list(group, version)
-        case _:
-            raise KeyError("/".join(steps))
-
-
-def api_versions(server: str) -> dict[str, Any]:
-    """Answer GET /api."""
+def version(minor: int) -> dict[str, str]:
+    """Answer GET /version."""
     return {
-        "kind": "APIVersions",
-        "versions": ["v1"],
-        "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": server}],
+        "major": "1",
+        "minor": str(minor),
+        "gitVersion": f"v1.{minor}.0+zdtest.lab",
+        "gitCommit": "0" * 40,
+        "gitTreeState": "clean",
+        "buildDate": "2026-01-01T00:00:00Z",
+        "goVersion": "go1.24",
+        "compiler": "gc",
+        "platform": "linux/amd64",
     }
 
 
-def api_group(name: str) -> dict[str, Any]:
-    """Answer GET /apis/<name>; KeyError when there is none."""
-    versions = [{"groupVersion": f"{name}/{version}", "version": version} for version in groups()[name]]
-    return {
-        "kind": "APIGroup",
-        "apiVersion": "v1",
-        "name": name,
-        "versions": versions,
-        "preferredVersion": versions[0],
-    }
+class Catalog:
+    """What a server of one minor version serves, and the discovery documents that say so."""
+
+    def __init__(self, minor: int = MINOR) -> None:
+        self.minor = minor
+        served = [r for r in (*RESOURCES, *REVIEWS) if r.since <= minor <= r.until]
+        # Both versions of a group at once are a thing of 1.21 to 1.24, and of no use here.
+        newest = {(r.group, r.plural): r for r in reversed(served)}
+        self.resources = [r for r in served if newest[r.group, r.plural] is r]
+        self.by_path = {(r.group, r.version, r.plural): r for r in self.resources}
+
+    def groups(self) -> dict[str, list[str]]:
+        """Return the versions of each named group, the core group left out."""
+        found: dict[str, list[str]] = {}
+        for resource in self.resources:
+            if resource.group and resource.version not in found.setdefault(resource.group, []):
+                found[resource.group].append(resource.version)
+        return found
+
+    def document(self, steps: list[str], server: str) -> dict[str, Any]:
+        """Answer a discovery path, given by its steps; KeyError when there is no such document."""
+        match steps:
+            case ["version"]:
+                return version(self.minor)
+            case ["api"]:
+                return {
+                    "kind": "APIVersions",
+                    "versions": ["v1"],
+                    "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": server}],
+                }
+            case ["apis"]:
+                members = [
+                    {k: v for k, v in self._group(name).items() if k not in {"kind", "apiVersion"}}
+                    for name in self.groups()
+                ]
+                return {"kind": "APIGroupList", "apiVersion": "v1", "groups": members}
+            case ["apis", group]:
+                return self._group(group)
+            case ["api", name]:
+                return self._resource_list("", name)
+            case ["apis", group, name]:
+                return self._resource_list(group, name)
+            case _:
+                raise KeyError("/".join(steps))
+
+    def _group(self, name: str) -> dict[str, Any]:
+        versions = [{"groupVersion": f"{name}/{v}", "version": v} for v in self.groups()[name]]
+        return {
+            "kind": "APIGroup",
+            "apiVersion": "v1",
+            "name": name,
+            "versions": versions,
+            "preferredVersion": versions[0],
+        }
+
+    def _resource_list(self, group: str, name: str) -> dict[str, Any]:
+        members = [r for r in self.resources if (r.group, r.version) == (group, name)]
+        if not members:
+            raise KeyError(group)
+        eviction = "v1" if self.minor > 21 else "v1beta1"
+        listed = [entry for resource in members for entry in _entries(resource, eviction)]
+        return {
+            "kind": "APIResourceList",
+            "apiVersion": "v1",
+            "groupVersion": members[0].api_version,
+            "resources": listed,
+        }
 
 
-def api_group_list() -> dict[str, Any]:
-    """Answer GET /apis."""
-    members = [
-        {k: v for k, v in api_group(name).items() if k not in {"kind", "apiVersion"}} for name in groups()
-    ]
-    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": members}
-
-
-def api_resource_list(group: str, version: str) -> dict[str, Any]:
-    """Answer GET /api/v1 and /apis/<group>/<version>; KeyError when there is none."""
-    members = [r for r in (*RESOURCES, *REVIEWS) if (r.group, r.version) == (group, version)]
-    if not members:
-        raise KeyError(group)
-    listed = [entry for resource in members for entry in _entries(resource)]
-    version_name = members[0].api_version
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version_name, "resources": listed}
-
-
-def _entries(resource: Resource) -> list[dict[str, Any]]:
+def _entries(resource: Resource, eviction: str) -> list[dict[str, Any]]:
     stored = resource in RESOURCES
     first: dict[str, Any] = {
         "name": resource.plural,
@@ -199,5 +236,5 @@ def _entries(resource: Resource) -> list[dict[str, Any]]:
         add("scale", "Scale", ["get", "patch", "update"], group="autoscaling", version="v1")
     if resource.kind == "Pod":
         add("log", "Pod", ["get"])
-        add("eviction", "Eviction", ["create"], group="policy", version="v1")
+        add("eviction", "Eviction", ["create"], group="policy", version=eviction)
     return entries

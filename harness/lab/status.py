@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.lab.ownership import Conflict
 
 
 class StatusError(Exception):
@@ -68,6 +71,44 @@ def invalid(kind: str, group: str, name: str, causes: list[tuple[str, str]]) -> 
         group=group,
         kind=kind,
         causes=[{"reason": "FieldValueInvalid", "message": what, "field": field} for field, what in causes],
+    )
+
+
+def invalid_options(field: str, what: str) -> StatusError:
+    """422 for what a query asks, not for an object."""
+    return invalid("PatchOptions", "meta.k8s.io", "", [(field, what)])
+
+
+def apply_conflict(found: list[Conflict]) -> StatusError:
+    """409 for an apply that wants fields that others manage."""
+    from harness.lab.ownership import shown  # noqa: PLC0415  it imports nothing of ours that imports this
+
+    causes, by_manager = [], {}
+    for conflict in found:
+        who = f'"{conflict.manager}"'
+        if conflict.operation == "Update":
+            who += f" using {conflict.api_version} at {conflict.time}"
+        by_manager.setdefault(who, []).append(shown(conflict.path))
+        message = f"conflict with {who}"
+        causes.append({"reason": "FieldManagerConflict", "message": message, "field": shown(conflict.path)})
+    number = f"{len(found)} conflict{'s' if len(found) > 1 else ''}"
+    parts = []
+    for who, fields in by_manager.items():
+        if len(fields) == 1:
+            parts.append(f"conflict with {who}: {fields[0]}")
+        else:
+            parts.append(f"conflicts with {who}:\n" + "\n".join(f"- {field}" for field in fields))
+    return StatusError(409, "Conflict", f"Apply failed with {number}: " + "\n".join(parts), causes=causes)
+
+
+def over_budget(name: str, needed: int, healthy: int) -> StatusError:
+    """429 for an eviction that a budget forbids."""
+    message = f"The disruption budget {name} needs {needed} healthy pods and has {healthy} currently"
+    return StatusError(
+        429,
+        "TooManyRequests",
+        "Cannot evict pod as it would violate the pod's disruption budget.",
+        causes=[{"reason": "DisruptionBudget", "message": message}],
     )
 
 

@@ -6,17 +6,18 @@ an object holds it as it was. Everything runs on one event loop; no method await
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import secrets
 import uuid
 from collections import deque
 from contextlib import contextmanager
-from dataclasses import dataclass
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from harness.lab import defaults, validation
+from harness.lab import defaults, ownership, validation
+from harness.lab.changes import Change, Subscription
+from harness.lab.ownership import Writer
 from harness.lab.resources import BY_KIND, Resource
 from harness.lab.stamps import parse_timestamp, timestamp
 from harness.lab.status import already_exists, bad_request, conflict, expired, invalid, not_found
@@ -28,41 +29,8 @@ Object = dict[str, Any]
 
 HISTORY = 20_000  # changes kept before the oldest are compacted away
 
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One write. `previous` is what stood there before; None for an object that is new."""
-
-    rv: int
-    type: str  # ADDED | MODIFIED | DELETED
-    kind: str
-    item: Object
-    previous: Object | None
-
-
-class Subscription:
-    """The changes of some kinds, in order, from one resourceVersion on."""
-
-    def __init__(self, kinds: frozenset[str]) -> None:
-        self.kinds = kinds
-        self._changes: deque[Change] = deque()
-        self._wake = asyncio.Event()
-
-    def push(self, change: Change) -> None:
-        """Hand over one change. Called by the store."""
-        self._changes.append(change)
-        self._wake.set()
-
-    async def next(self, timeout: float | None = None) -> Change | None:  # noqa: ASYNC109  a watch window, not a failure
-        """Return the next change, or None when `timeout` seconds brought none."""
-        while not self._changes:
-            self._wake.clear()
-            try:
-                async with asyncio.timeout(timeout):
-                    await self._wake.wait()
-            except TimeoutError:
-                return None
-        return self._changes.popleft()
+# Who is writing: each control loop and each request runs in a context of its own.
+WRITER: ContextVar[Writer] = ContextVar("WRITER", default=Writer("kube-controller-manager"))
 
 
 class Store:
@@ -75,6 +43,9 @@ class Store:
         self._subscriptions: list[Subscription] = []
         self.rv = 1
         self.compacted_rv = 0  # a watch from before this one is refused
+        self.subresources = (
+            True  # whether managed fields name the subresource that was written (not before 1.22)
+        )
 
     # -- reading
 
@@ -93,6 +64,23 @@ class Store:
         """Return all objects of a kind by namespace and name, or those of one namespace."""
         items = sorted(self._objects[kind].items())
         return [item for (space, _), item in items if namespace is None or space == namespace]
+
+    def list_at(self, kind: str, rv: int) -> list[Object]:
+        """Return all objects of a kind as they were at a resourceVersion. Raises StatusError 410 when that is compacted."""
+        if rv < self.compacted_rv:
+            raise expired(rv, self.compacted_rv)
+        then = dict(self._objects[kind])
+        for change in reversed(self._history):
+            if change.rv <= rv:
+                break
+            if change.kind == kind:
+                metadata = change.item["metadata"]
+                key = (metadata.get("namespace", ""), metadata["name"])
+                if change.previous is None:
+                    then.pop(key, None)
+                else:
+                    then[key] = change.previous
+        return [item for _, item in sorted(then.items())]
 
     # -- watching
 
@@ -149,6 +137,7 @@ class Store:
         defaults.fill(item)
         defaults.initial_status(item, {service["spec"].get("clusterIP") for service in self.list("Service")})
         _validate(resource, item, None)
+        self._manage(item, None, "")
         return item if dry_run else self._commit("ADDED", kind, item, None)
 
     def update(self, item: Object, *, part: str = "", dry_run: bool = False) -> Object:
@@ -168,6 +157,10 @@ class Store:
             raise conflict(*_plural(kind), was["name"], why)
         if part == "status":
             new = {**old, "status": copy.deepcopy(item.get("status") or {})}
+            if kind in {"Deployment", "StatefulSet", "DaemonSet"}:  # these let annotations through, uncounted
+                notes = {"annotations": dict(metadata["annotations"])} if metadata.get("annotations") else {}
+                new["metadata"] = {k: v for k, v in was.items() if k != "annotations"} | notes
+                new["metadata"]["managedFields"] = metadata.get("managedFields")
         else:
             new = copy.deepcopy(item)
             if resource.status:
@@ -179,6 +172,7 @@ class Store:
             _validate(resource, new, old)
             if resource.generation and _desired(new) != _desired(old):
                 new["metadata"]["generation"] = was.get("generation", 1) + 1
+        self._manage(new, old, part)
         if new == old or dry_run:
             return new
         return self._commit("MODIFIED", kind, new, old)
@@ -216,6 +210,12 @@ class Store:
                     },
                 }
                 return new if dry_run else self._commit("MODIFIED", kind, new, old)
+        if kind == "Namespace" and grace_s != 0:  # its controller empties it, and then deletes it for good
+            if "deletionTimestamp" in old["metadata"]:
+                return old
+            marked_at = {**old["metadata"], "deletionTimestamp": timestamp(self._now())}
+            new = {**old, "metadata": marked_at, "status": {**old.get("status", {}), "phase": "Terminating"}}
+            return new if dry_run else self._commit("MODIFIED", kind, new, old)
         if dry_run:
             return old
         gone = self._commit("DELETED", kind, dict(old), old)
@@ -225,7 +225,7 @@ class Store:
 
     def _collect(self, owner_uid: str) -> None:
         """Delete what the deleted object owned, as the garbage collector does."""
-        for kind in ("ReplicaSet", "Pod", "EndpointSlice"):
+        for kind in ("ReplicaSet", "ControllerRevision", "Pod", "EndpointSlice"):
             for item in self.list(kind):
                 owners = item["metadata"].get("ownerReferences") or ()
                 if (
@@ -233,6 +233,18 @@ class Store:
                     and "deletionTimestamp" not in item["metadata"]
                 ):
                     self.delete(item)
+
+    def _manage(self, new: Object, old: Object | None, part: str) -> None:
+        """Write down who manages which field from now on. An apply has done so already."""
+        writer = WRITER.get()
+        if writer.operation == "Update":
+            part = part if self.subresources else ""
+            managed = ownership.updated(
+                old, new, Writer(writer.manager, "Update", part), timestamp(self._now())
+            )
+            new["metadata"] = {k: v for k, v in new["metadata"].items() if k != "managedFields"}
+            if managed:
+                new["metadata"]["managedFields"] = managed
 
     def _commit(self, change: str, kind: str, item: Object, previous: Object | None) -> Object:
         self.rv += 1
@@ -284,8 +296,11 @@ def _kept_metadata(new: Object, was: Object) -> Object:
 
 
 def _desired(item: Object) -> Object:
-    """Return all of an object that counts for its generation."""
-    return {key: value for key, value in item.items() if key not in {"metadata", "status"}}
+    """Return all of an object that counts for its generation; of a Deployment the annotations do too."""
+    desired = {key: value for key, value in item.items() if key not in {"metadata", "status"}}
+    if item["kind"] == "Deployment":
+        desired["annotations"] = item["metadata"].get("annotations") or {}
+    return desired
 
 
 def _plural(kind: str) -> tuple[str, str]:

@@ -8,6 +8,8 @@ import logging
 import os
 import signal
 import sys
+import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import trustme
@@ -23,10 +25,10 @@ from harness.lab.containers import Program
 from harness.lab.controllers import controllers
 from harness.lab.feed import Balancer, balancer
 from harness.lab.journal import Journal
-from harness.lab.kubelet import Kubelet
+from harness.lab.kubelet import Kubelet, Pace
 from harness.lab.process import Lifeline
 from harness.lab.recorder import NODE, Recorder
-from harness.lab.resources import VERSION
+from harness.lab.resources import version
 from harness.lab.stamps import timestamp
 from harness.lab.store import Object, Store
 
@@ -51,15 +53,25 @@ async def supervise(plan: LabPlan, directory: Path, answer: Callable[[dict[str, 
     logs = directory / "pods"
     logs.mkdir(parents=True, exist_ok=True)
     cert, key, ca = _certificates(directory) if plan.tls else ("", "", "")
-    store, told = Store(), await _told()
+    ahead = timedelta(microseconds=plan.clock_offset_ns // 1000)
+    store, told = Store(lambda: datetime.now(UTC) + ahead), await _told()
+    store.subresources = plan.minor > 21
     recorder, addresses, lifeline, journal = Recorder(store), Addresses(), Lifeline(), Journal()
-    kubelet = Kubelet(store, recorder, addresses, Program(APP, logs, lifeline, journal))
-    loops = [loop.run() for loop in controllers(store, recorder, addresses.mapped)]
-    parts: set[asyncio.Task[Any]] = {asyncio.create_task(loop) for loop in (journal.follow(store), kubelet.run(), *loops)}
+    kubelet = Kubelet(store, recorder, addresses, Program(APP, logs, lifeline, journal), Pace.of(plan.minor))
+    loops = [loop.run() for loop in controllers(store, recorder, addresses.mapped, plan.minor)]
+    parts: set[asyncio.Task[Any]] = {
+        asyncio.create_task(loop) for loop in (journal.follow(store), kubelet.run(), *loops)
+    }
     try:
-        async with ApiServer(store, logs) as api:
+        async with ApiServer(
+            store,
+            logs,
+            minor=plan.minor,
+            wall=lambda: time.time() + plan.clock_offset_ns / 1e9,
+            drop_s=plan.drop_watches_ns / 1e9,
+        ) as api:
             kubeconfig = _kubeconfig(directory, api.url, loaded.namespace)
-            _populate(store, loaded.items, addresses.node)
+            _populate(store, loaded.items, addresses.node, plan.minor)
             async with balancer(plan, cert, key, directory / "balancer.log") as front:
                 parts.add(asyncio.create_task(front.follow(store, loaded.namespace, loaded.service)))
                 begun = asyncio.create_task(_begun(store, plan, front.port))
@@ -77,6 +89,7 @@ async def supervise(plan: LabPlan, directory: Path, answer: Callable[[dict[str, 
                         "notes": [*loaded.notes, *begun.result()],
                     }
                     (directory / "lab.json").write_text(json.dumps(ready, indent=1) + "\n", encoding="utf-8")
+                    journal.up_ns = time.monotonic_ns()
                     answer({"ready": ready})
                     _log.info("up: %s", ready["url"])
                     await _first(told, told, front, parts)
@@ -153,7 +166,7 @@ def _kubeconfig(directory: Path, server: str, namespace: str) -> str:
     return str(path)
 
 
-def _populate(store: Store, items: tuple[Object, ...], node_address: str) -> None:
+def _populate(store: Store, items: tuple[Object, ...], node_address: str, minor: int) -> None:
     """Create the node, the namespaces and the manifests' objects."""
     spaces = {item["metadata"].get("namespace", "default") for item in items if item["kind"] != "Namespace"}
     own = {item["metadata"]["name"] for item in items if item["kind"] == "Namespace"}
@@ -169,7 +182,7 @@ def _populate(store: Store, items: tuple[Object, ...], node_address: str) -> Non
             "status": {
                 "conditions": [ready],
                 "addresses": [{"type": "InternalIP", "address": node_address}],
-                "nodeInfo": {"kubeletVersion": VERSION["gitVersion"]},
+                "nodeInfo": {"kubeletVersion": version(minor)["gitVersion"]},
             },
         }
     )

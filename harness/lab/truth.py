@@ -34,7 +34,11 @@ def write(directory: Path, journal: Journal, plan: LabPlan) -> None:
     losses = directory / LOSSES
     text = losses.read_text(encoding="utf-8") if losses.exists() else ""
     found = [json.loads(line) for line in text.splitlines()]
-    lines = [answer(line, journal, plan) for line in found if line["what"] == "lost"]
+    lines = [
+        answer(line, journal, plan)
+        for line in found
+        if line["what"] == "lost" and line["t_ns"] >= journal.up_ns
+    ]
     (directory / TRUTH).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 
@@ -48,6 +52,8 @@ def answer(lost: Line, journal: Journal, plan: LabPlan) -> Line:
         cause = "C9"
     elif plan.profile == "service" and stopping and not lost["listed"] and lost["uses"] > 1:
         cause = "C3"
+    elif journal.published and root in {"A1", "B1", "C1"}:
+        cause = "C19"
     first = ("t_ns", "wall_ns", "request_id", "method", "status")
     rest = {key: value for key, value in lost.items() if key not in {*first, "what"}}
     return {key: lost[key] for key in first} | {"cause": cause, "root": root} | rest
@@ -62,11 +68,21 @@ def _root(lost: Line, life: Life | None, journal: Journal) -> str:
     if life is None or not life.runs:
         return OTHER
     if loss in {ERROR_STATUS, Loss.IDLE_TIMEOUT.value}:
-        slow = "C7" if loss == Loss.IDLE_TIMEOUT.value else OTHER
+        slow = _slow(life, lost, journal) if loss == Loss.IDLE_TIMEOUT.value else OTHER
         return "A2" if _warming(life, lost["began_ns"]) else slow
     if loss in {Loss.CONNECT_TIMEOUT.value, Loss.UNREACHABLE.value}:
         return "C6" if all(run.ended_ns <= t_ns for run in life.runs) else OTHER
     return _refused(life, t_ns, journal) if loss == Loss.REFUSED.value else _broken(lost, life, journal)
+
+
+def _slow(life: Life, lost: Line, journal: Journal) -> str:
+    """Say why no answer came in time: fewer pods than there should be, each with so many workers, or just a long request."""
+    short = any(
+        sum(other.ready_at(t_ns) and other.deleted_ns > t_ns for other in journal.lives.values())
+        < journal.replicas
+        for t_ns in (lost["began_ns"], lost["t_ns"])
+    )
+    return "D2" if life.seconds("WORKERS") and short else "C7"
 
 
 def _nobody(t_ns: int, journal: Journal) -> str:

@@ -100,7 +100,7 @@ def _strategy(spec: dict[str, Any]) -> Causes:
     if kind not in {"RollingUpdate", "Recreate"}:
         causes.append(
             (
-                "spec.strategy.type",
+                "spec.strategy",
                 f'Unsupported value: "{kind}": supported values: "Recreate", "RollingUpdate"',
             )
         )
@@ -127,7 +127,14 @@ def _strategy(spec: dict[str, Any]) -> Causes:
 
 
 def _pod_spec(spec: dict[str, Any], path: str) -> Causes:
-    causes = _at_least(spec, "terminationGracePeriodSeconds", path)
+    causes: Causes = []
+    if path != "spec" and spec.get("activeDeadlineSeconds") is not None:
+        causes.append(
+            (
+                f"{path}.activeDeadlineSeconds",
+                "Forbidden: activeDeadlineSeconds in ReplicaSet is not Supported",
+            )
+        )
     containers = spec.get("containers")
     if not isinstance(containers, list) or not containers:
         return [*causes, (f"{path}.containers", "Required value")]

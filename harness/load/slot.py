@@ -58,6 +58,12 @@ class Slot:
     timer: asyncio.TimerHandle | None = None
     task: asyncio.Task[None] | None = None
 
+    def head(self) -> tuple[int, str]:
+        """Return status and pod of the response, as far as its head has come."""
+        if self.first == NEVER or self.reading is None:
+            return 0, ""
+        return self.reading.status, self.reading.pod
+
 
 class Life(Protocol):
     """What becomes of a slot when a hit or a connection is over: slots.Slots."""

@@ -128,7 +128,7 @@ class Slots:
                 self._number(slot, NEVER, "")
                 self._row(slot, Outcome.CUT_AT_DEADLINE, now)
             elif slot.state in _IN_FLIGHT:
-                self._row(slot, Outcome.CUT_AT_DEADLINE, now, *_head(slot))
+                self._row(slot, Outcome.CUT_AT_DEADLINE, now, *slot.head())
                 slot.hits += 1
             self._end(slot)
 
@@ -160,11 +160,11 @@ class Slots:
         race = (
             outcome in _RACES and ending.by == PEER and slot.hits > 0 and now - slot.sent <= failures.RACE_NS
         )
-        status, pod = _head(slot)
+        status, pod = slot.head()
         carried, slot.hits = slot.hits, slot.hits + 1
         self.close(slot, ending, now)
         slot.hits = carried
-        if race and slot.origin and slot.address and not self._wire.draining:
+        if race and slot.origin and slot.address:
             # What it is called hangs on whether a new connection works at once: the row waits for that.
             slot.held = outcome, now
             slot.state = PROBING
@@ -187,12 +187,17 @@ class Slots:
             self.begin(slot, due_ns)
         else:
             # The loop's timers are good to a millisecond, on either side: rather late than early.
-            slot.timer = asyncio.get_running_loop().call_later((delay_ns + _TIMER_NS) / 1e9, self._wake, slot)
+            slot.timer = asyncio.get_running_loop().call_later(
+                (delay_ns + _TIMER_NS) / 1e9, self._wake, slot, due_ns
+            )
 
-    def _wake(self, slot: Slot) -> None:
+    def _wake(self, slot: Slot, due_ns: int) -> None:
         slot.timer = None
-        if slot.state == IDLE:
-            self.begin(slot, self.now())  # a closed loop has no schedule: it wants to send when it wakes
+        now = self.now()
+        if now < due_ns:
+            self._wait(slot, due_ns)
+        else:
+            self.begin(slot, now)  # a closed loop has no schedule: it wants to send when it wakes
 
     def _turn(self, slot: Slot) -> None:
         if self._wire.wheel is not None:
@@ -286,13 +291,6 @@ class Slots:
     def _opened_or_not(self, task: asyncio.Task[None]) -> None:
         self._wire.opening -= 1
         raise_in_loop(task)
-
-
-def _head(slot: Slot) -> tuple[int, str]:
-    """Return status and pod of a response of which at least the head has come."""
-    if slot.first == NEVER or slot.reading is None:
-        return 0, ""
-    return slot.reading.status, slot.reading.pod
 
 
 def raise_in_loop(task: asyncio.Task[None]) -> None:

@@ -17,10 +17,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import RecordingError
 from harness.model import FORMAT, ClusterEvent, HealthSample, RunRecord, WatchGap
+from harness.recording.columns import Columns
 from harness.recording.write import CONNECTION_SCHEMA, HIT_SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -120,30 +121,32 @@ class Recording:
 
     def _table(self, folder: str, schema: pa.Schema, columns: Sequence[str] | None) -> pd.DataFrame:
         names = [name for name in schema.names if columns is None or name in columns]
-        wanted = pa.schema([schema.field(name) for name in names] + [("worker", pa.uint16())])
-        tables = [wanted.empty_table()]
-        for file in self._files(folder):
-            batches = _batches(file, schema, names)
-            if batches:
-                table = pa.Table.from_batches(batches).select(names)
-                worker = pa.repeat(pa.scalar(int(file.stem), pa.uint16()), table.num_rows)
-                tables.append(
-                    table.append_column(wanted.field("worker"), worker).replace_schema_metadata(None)
-                )
-        frame: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
-        return frame
+        files = self._files(folder)
+        # Counted first, so that each column is made once, in its final size: a long run has gigabytes of them.
+        table = Columns([schema.field(name) for name in names], sum(_rows(f, schema, names) for f in files))
+        for file in files:
+            for batch in _batches(file, schema, names, mapped=False):
+                table.take(batch, int(file.stem))
+        return table.frame()
 
 
-def _batches(file: Path, schema: pa.Schema, names: list[str]) -> list[pa.RecordBatch]:
+def _rows(file: Path, schema: pa.Schema, names: list[str]) -> int:
+    """Count the rows of all whole batches. Mapped, so that only their heads are read."""
+    return sum(batch.num_rows for batch in _batches(file, schema, names, mapped=True))
+
+
+def _batches(file: Path, schema: pa.Schema, names: list[str], *, mapped: bool) -> Iterator[pa.RecordBatch]:
     """Read batch by batch until the end or the cut.
 
     Raises RecordingError when the file is whole enough to show columns, and they are not ours.
     """
     if file.stat().st_size == 0:  # cannot be mapped
-        return []
-    batches: list[pa.RecordBatch] = []
+        return
     # pyarrow has no type of its own for a stream that stops in the middle: it says invalid, or OSError.
-    with pa.memory_map(str(file)) as source, contextlib.suppress(pa.ArrowInvalid, OSError, StopIteration):
+    with (
+        pa.memory_map(str(file)) if mapped else pa.OSFile(str(file)) as source,
+        contextlib.suppress(pa.ArrowInvalid, OSError, StopIteration),
+    ):
         found = pa.ipc.open_stream(source).schema
         odd = [
             name
@@ -158,8 +161,7 @@ def _batches(file: Path, schema: pa.Schema, names: list[str]) -> list[pa.RecordB
         source.seek(0)
         reader = pa.ipc.open_stream(source, options=options)
         while True:
-            batches.append(reader.read_next_batch())
-    return batches
+            yield reader.read_next_batch()
 
 
 def _json(file: Path, missing: str) -> Any:

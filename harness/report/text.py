@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.judge.wording import at, lasting, share
 from harness.model import Grade
-from harness.report import bombardier, measured
+from harness.report import bombardier, lint, measured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +43,7 @@ def render(judgement: Judgement, *, latencies: bool) -> str:
         measured.numbers(judgement.measured),
         measured.headroom(judgement.headroom, judgement.curve),
         measured.advice(judgement.advice),
+        lint.marked(judgement.lint),
         _gaps(timeline),
         [line for note in judgement.notes for line in _wrapped(note, "Note: ", "      ")],
         _findings(judgement),

@@ -286,7 +286,9 @@ class Change:
         except ClusterError as error:
             self._means.log.note(f"the manifest after the run could not be read: {error}")
             return
-        self._means.directory.manifests("after", [manifest(now), *(manifest(s) for s in subject.services)])
+        self._means.directory.manifests(
+            "after", [manifest(o) for o in (now, *subject.services, *subject.around)]
+        )
 
 
 def _shown(kind: str, patch: dict[str, object]) -> dict[str, object]:

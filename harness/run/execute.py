@@ -52,6 +52,7 @@ class _Way:
     url: str
     ca_file: str | None
     api: Api | None
+    notes: tuple[str, ...] = ()
 
 
 async def execute(resolved: Resolved, follower: Follower) -> Path:
@@ -94,7 +95,8 @@ async def _way(resolved: Resolved, directory: Path, follower: Follower) -> Async
         async with lab.running(resolved.lab_plan(), Path(home)) as endpoint:
             api = await anyio.to_thread.run_sync(Api.connect, endpoint.kubeconfig, endpoint.context)
             url = endpoint.url.rstrip("/") + scenario.target.path
-            yield _Way(url, endpoint.ca_file, api if resolved.rollout_wanted else None)
+            notes = tuple(f"the lab: {note}" for note in endpoint.notes)
+            yield _Way(url, endpoint.ca_file, api if resolved.rollout_wanted else None, notes)
         logs = Path(home) / "pods"
         if logs.is_dir():
             shutil.copytree(logs, directory / "pods", dirs_exist_ok=True)
@@ -122,9 +124,15 @@ async def _run(resolved: Resolved, way: _Way, directory: RunDirectory, follower:
         )
     clock = Clock.start()
     log = Log(directory, first_record(resolved, target, clock, follower.command, Path.cwd()))
+    notes = (*resolved.notes, *way.notes)
+    for note in notes:
+        follower.say(f"note: {note}")
+    log.update(notes=notes)
     if subject:
-        log.update(cluster=subject.facts, path=subject.path, notes=subject.notes)
-        directory.manifests("before", [manifest(subject.workload), *(manifest(s) for s in subject.services)])
+        log.update(cluster=subject.facts, path=subject.path, notes=(*notes, *subject.notes))
+        directory.manifests(
+            "before", [manifest(o) for o in (subject.workload, *subject.services, *subject.around)]
+        )
     _announce(resolved, subject, follower)
     change = _change(resolved, way, subject, clock, directory, log, follower)
     limits = _limits(resolved, subject)

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from harness.cluster.surroundings import backend_name
 from harness.model import PathProof
 
 if TYPE_CHECKING:
@@ -86,16 +87,10 @@ def _ingress_backend(ingress: Object, host: str, names: set[str]) -> str:
         wanted = rule.get("host")
         if wanted == host or (by_address and _is_address(host)) or (by_address and not wanted):
             for path in (rule.get("http") or {}).get("paths") or []:
-                if (name := _backend_name(path.get("backend"))) in names:
+                if (name := backend_name(path.get("backend"))) in names:
                     return name
-    default = _backend_name(spec.get("defaultBackend") or spec.get("backend"))
+    default = backend_name(spec.get("defaultBackend") or spec.get("backend"))
     return default if by_address and default in names else ""
-
-
-def _backend_name(backend: Object | None) -> str:
-    """Read a backend of networking.k8s.io/v1 or v1beta1."""
-    backend = backend or {}
-    return str((backend.get("service") or {}).get("name") or backend.get("serviceName") or "")
 
 
 def _is_address(host: str) -> bool:

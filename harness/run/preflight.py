@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,8 @@ from harness.cluster.api import Api, ApiStatusError, Resource
 from harness.cluster.gitops import objection, tracked_by
 from harness.cluster.guard import refusal
 from harness.cluster.lock import holder
-from harness.cluster.rbac import needs
+from harness.cluster.rbac import SURROUNDINGS, needs
+from harness.cluster.surroundings import concerns
 from harness.cluster.trigger import patch_for
 from harness.cluster.watcher import Watched
 from harness.errors import ClusterError, UsageError
@@ -33,6 +35,7 @@ class Subject:
     workload: Object
     trigger: Trigger
     services: tuple[Object, ...]
+    around: tuple[Object, ...]  # Ingresses, budgets, autoscalers and target groups that concern it
     watches: tuple[Watched, ...]
     path: PathProof
     notes: tuple[str, ...]
@@ -67,7 +70,7 @@ def inspect(api: Api, resolved: Resolved, url: str, named: tuple[str, ...], *, l
             )
         labels = workload["spec"]["template"]["metadata"].get("labels") or {}
         services = tuple(services_of(_listed(api, k8s.SERVICES, namespace), labels))
-        ingresses = _ingresses(api, groups, namespace) if services else []
+        around = _surroundings(api, groups, namespace)
         selector = label_selector(workload["spec"]["selector"])
         pods = [
             p["metadata"]["name"]
@@ -106,9 +109,16 @@ def inspect(api: Api, resolved: Resolved, url: str, named: tuple[str, ...], *, l
         workload=workload,
         trigger=trigger,
         services=services,
+        around=tuple(o for o in around if concerns(o, kind, name, labels, facts.services)),
         watches=_watches(facts, slices, selector, events="events" not in optional),
-        path=_path(resolved, lab, prove(url, services, ingresses, named, pods), facts),
-        notes=notes + tuple(f"{what} may not be listed by us: they take no part" for what in optional),
+        path=_path(
+            resolved,
+            lab,
+            prove(url, services, [o for o in around if o["kind"] == "Ingress"], named, pods),
+            facts,
+        ),
+        notes=notes
+        + (("events may not be watched by us: the timeline has none",) if "events" in optional else ()),
     )
 
 
@@ -147,7 +157,9 @@ def _workload(api: Api, kind: str, namespace: str, name: str) -> Object:
 
 
 def _listed(api: Api, resource: Resource, namespace: str) -> list[Object]:
-    return list(api.list_all(resource, namespace).get("items") or [])
+    """List objects as one would read them one by one: the items of a list carry neither kind nor apiVersion."""
+    items = api.list_all(resource, namespace).get("items") or []
+    return [{**item, "kind": resource.kind, "apiVersion": resource.api} for item in items]
 
 
 def _check_strategy(kind: str, name: str, workload: Object) -> tuple[str, ...]:
@@ -211,14 +223,24 @@ def _permissions(
     return "", tuple(dict.fromkeys(lacking))
 
 
-def _ingresses(api: Api, groups: dict[str, list[str]], namespace: str) -> list[Object]:
-    version = _newest(groups, "networking.k8s.io", ("v1", "v1beta1"))
-    if version is None:
-        return []
-    try:
-        return _listed(api, Resource("Ingress", "networking.k8s.io", version, "ingresses"), namespace)
-    except ApiStatusError:
-        return []  # not permitted, or not served: the path may still be proven otherwise
+def _surroundings(api: Api, groups: dict[str, list[str]], namespace: str) -> list[Object]:
+    """List whatever of SURROUNDINGS the server has and we may see. What is missing explains less; it is no error."""
+    kinds = {
+        "ingresses": ("Ingress", ("v1", "v1beta1")),
+        "poddisruptionbudgets": ("PodDisruptionBudget", ("v1", "v1beta1")),
+        "horizontalpodautoscalers": ("HorizontalPodAutoscaler", ("v2", "v2beta2", "v1")),
+        "targetgroupbindings": ("TargetGroupBinding", ("v1beta1",)),
+    }
+    found = []
+    for group, plural in SURROUNDINGS:
+        kind, known = kinds[plural]
+        version = _newest(groups, group, known)
+        if version is None:
+            continue
+        resource = Resource(kind, group, version, plural)
+        with contextlib.suppress(ApiStatusError):
+            found += _listed(api, resource, namespace)
+    return found
 
 
 def _path(resolved: Resolved, lab: bool, proof: PathProof, facts: ClusterFacts) -> PathProof:  # noqa: FBT001

@@ -169,7 +169,7 @@ _FLAGS = {
     "rollout.trigger": "--trigger",
     "rollout.field_manager": "--field-manager", "rollout.settle": "--settle", "rollout.max_time": "--max-time",
     "workload": "--deployment", "namespace": "--namespace", "cluster.context": "--context", "cluster.kubeconfig": "--kubeconfig",
-    "max_baseline_failures": "--max-baseline-failures", "fail_on": "--fail-on",
+    "max_baseline_failures": "--max-baseline-failures", "lab.time_scale": "--time-scale", "fail_on": "--fail-on",
 }  # fmt: skip
 
 

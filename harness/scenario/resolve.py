@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from harness.errors import UsageError
 from harness.model import LabPlan, Target
+from harness.scenario.catalogue import find, not_found
 from harness.scenario.reading import expand, read_file, validate
 from harness.scenario.schema import LabPart, Scenario
 
@@ -33,6 +34,7 @@ class Resolved:
     allow: str | None = None
     output: Path = Path("results")
     keep: int | None = None
+    notes: tuple[str, ...] = ()  # one line each, for the summary
 
     def name(self) -> str:
         """Name the run: the scenario's name, else the workload, else the host."""
@@ -134,7 +136,9 @@ def resolve(request: Request, folder: Path) -> Resolved:
     data, lines = read_file(path) if path else ({}, {})
     scenario = validate(data, flags, path, lines)
     elsewhere = url_given or flags.keys() & {"cluster.context", "cluster.kubeconfig"}
-    use_lab = request.lab or (scenario.lab is not None and not elsewhere)
+    use_lab = request.lab or (data.get("lab") is not None and not elsewhere)
+    if "lab.time_scale" in flags and not use_lab:
+        raise UsageError("--time-scale shrinks the waits of the lab's balancer; add --lab, or drop it")
     if request.lab and elsewhere:
         raise UsageError("--lab goes with neither a URL nor --context nor --kubeconfig; drop one of them")
     if not use_lab:
@@ -161,6 +165,11 @@ def resolve(request: Request, folder: Path) -> Resolved:
 def _which_file(request: Request, folder: Path, *, url_given: bool) -> tuple[Path | None, str]:
     if request.file:
         path = request.file / DEFAULT_FILE if request.file.is_dir() else request.file
+        if not path.exists() and not path.suffix:
+            found = find(request.file.as_posix(), shipped())
+            if found is None:
+                raise not_found(str(request.file), shipped())
+            return found / DEFAULT_FILE, f"the shipped scenario {found.relative_to(shipped()).as_posix()}"
         return path, f"{path}, with the URL of the command line" if url_given else f"-f {path}"
     if url_given:
         return None, "the command line"

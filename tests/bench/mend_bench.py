@@ -21,7 +21,7 @@ import yaml
 from harness.lab.patch import strategic
 
 ROOT = Path(__file__).parents[2]
-FAST = ["-c", "50", "-d", "20s", "--trigger-after", "5s"]
+FAST = ["-c", "20", "-d", "20s", "--trigger-after", "5s"]
 
 
 @dataclass(frozen=True)

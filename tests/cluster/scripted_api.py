@@ -32,9 +32,11 @@ class _Request(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         """Stay silent."""
 
-    def json(self, value: dict[str, Any], status: int = 200) -> None:
+    def json(self, value: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> None:
         body = json.dumps(value).encode()
         self.send_response(status)
+        for name, text in (headers or {}).items():
+            self.send_header(name.replace("_", "-"), text)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -113,8 +115,16 @@ def pods(version: int, *items: dict[str, Any]) -> Callable[[_Request], None]:
     )
 
 
-def status(code: int, reason: str) -> Callable[[_Request], None]:
-    return lambda r: r.json({"kind": "Status", "code": code, "reason": reason, "message": reason}, code)
+def status(code: int, reason: str, **headers: str) -> Callable[[_Request], None]:
+    return lambda r: r.json(
+        {"kind": "Status", "code": code, "reason": reason, "message": reason}, code, headers
+    )
+
+
+def silence(r: _Request) -> None:
+    """A watch that is open and says nothing, not even its end: a connection whose other side is gone."""
+    r.begin()
+    time.sleep(60)
 
 
 def window(*changes: dict[str, Any] | bytes, lasting_s: float = 0.05) -> Callable[[_Request], None]:

@@ -9,20 +9,22 @@ from harness.clock import Clock
 from harness.cluster.api import PODS, Api, ApiStatusError
 from harness.cluster.watcher import Watched, watching
 from harness.model import ClusterEvent, WatchGap
-from tests.cluster.scripted_api import ScriptedApi, change, cut, pod, pods, status, window
+from tests.cluster.scripted_api import ScriptedApi, change, cut, pod, pods, silence, status, window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 
-def seen(folder: Path, server: Any, enough: Callable[[list[Any]], bool]) -> list[ClusterEvent | WatchGap]:
+def seen(
+    folder: Path, server: Any, enough: Callable[[list[Any]], bool], window_s: int = 10
+) -> list[ClusterEvent | WatchGap]:
     """Watch pods until `enough`, and return what was seen."""
 
     async def main() -> list[ClusterEvent | WatchGap]:
         items: list[ClusterEvent | WatchGap] = []
         api = Api.connect(server.kubeconfig(folder), None)
-        async with watching(api, [Watched(PODS, "Pod", "default")], Clock.start()) as stream:
+        async with watching(api, [Watched(PODS, "Pod", "default")], Clock.start(), window_s) as stream:
             with anyio.fail_after(20):
                 async for item in stream:
                     items.append(item)
@@ -104,6 +106,33 @@ def test_an_error_of_the_server_is_a_gap_and_the_watch_goes_on(tmp_path: Path) -
     ) as server:
         items = seen(tmp_path, server, lambda i: bool(changes(i)))
     assert "500" in gaps(items)[0].reason
+
+
+def test_a_token_that_ran_out_is_a_gap_with_its_reason_and_the_watch_goes_on(tmp_path: Path) -> None:
+    steps = [status(401, "Unauthorized"), window(change("ADDED", pod("a", 11))), window()]
+    with ScriptedApi([pods(10)], steps) as server:
+        items = seen(tmp_path, server, lambda i: bool(changes(i)))
+    assert "401 Unauthorized" in gaps(items)[0].reason
+    assert server.asked[1:3] == [("watch", "10"), ("watch", "10")]
+
+
+def test_a_server_that_asks_to_wait_is_given_its_time(tmp_path: Path) -> None:
+    steps = [status(429, "TooManyRequests", Retry_After="2"), window(change("ADDED", pod("a", 11))), window()]
+    with ScriptedApi([pods(10)], steps) as server:
+        items = seen(tmp_path, server, lambda i: bool(changes(i)))
+    gap = gaps(items)[0]
+    assert gap.to_ns - gap.from_ns >= 2_000_000_000
+    assert gap.blind
+
+
+def test_a_connection_whose_other_side_is_gone_is_found_and_the_silence_is_a_blind_gap(
+    tmp_path: Path,
+) -> None:
+    with ScriptedApi([pods(10)], [silence, window(change("ADDED", pod("a", 11))), window()]) as server:
+        items = seen(tmp_path, server, lambda i: bool(changes(i)), window_s=1)
+    gap = gaps(items)[0]
+    assert gap.blind
+    assert gap.from_ns < gap.to_ns - 2_000_000_000
 
 
 def test_a_line_that_is_no_event_is_a_gap_and_not_a_crash(tmp_path: Path) -> None:

@@ -61,9 +61,15 @@ class Schema:
         model = self._model(name)
         if model is not None and "properties" in found:
             for field, info in model.model_fields.items():
-                key = model.attribute_map[field]
+                key = model.attribute_map.get(field) or info.serialization_alias or field
                 if key not in found["properties"]:
-                    found["properties"][key] = self._type(info.annotation, name)
+                    kind = self._type(info.annotation, name)
+                    if key in {
+                        "maxUnavailable",
+                        "maxSurge",
+                    }:  # a number or a percentage, whatever the model says
+                        kind = {"$ref": f"{REF}io.k8s.apimachinery.pkg.util.intstr.IntOrString"}
+                    found["properties"][key] = kind
         for ref in re.findall(r'"\$ref": "#/definitions/([^"]+)"', json.dumps(found)):
             self.take(ref)
 
@@ -90,7 +96,9 @@ class Schema:
         simple = {str: "string", int: "integer", bool: "boolean", float: "number"}
         name = getattr(hint, "__name__", "")
         if hint in simple or name.removeprefix("Strict").lower() in {"str", "int", "bool"}:
-            kind = simple.get(hint) or {"str": "string", "int": "integer", "bool": "boolean"}[name[6:].lower()]
+            kind = (
+                simple.get(hint) or {"str": "string", "int": "integer", "bool": "boolean"}[name[6:].lower()]
+            )
             return {"type": kind}
         if hint is datetime:
             return {"type": "string", "format": "date-time"}

@@ -49,7 +49,9 @@ def test_the_same_again_changes_nothing(apply: Applier, name: str) -> None:
     made = apply("anna", config_map(name, a="1")).good(201)
     again = apply("anna", config_map(name, a="1")).good()
     assert again["data"] == made["data"]
-    assert again["metadata"]["managedFields"][0]["fieldsV1"] == made["metadata"]["managedFields"][0]["fieldsV1"]
+    assert (
+        again["metadata"]["managedFields"][0]["fieldsV1"] == made["metadata"]["managedFields"][0]["fieldsV1"]
+    )
 
 
 def test_what_is_left_out_goes_when_nobody_else_wants_it(apply: Applier, name: str) -> None:
@@ -65,11 +67,11 @@ def test_anothers_field_is_a_conflict_that_names_him_and_it(apply: Applier, name
     apply("anna", config_map(name, a="1", b="1")).good(201)
     answer = apply("bert", config_map(name, a="2"))
     message = answer.refused(409, "Conflict")
-    assert message.startswith("Apply failed with 1 conflict: conflict with \"anna\"")
+    assert message.startswith('Apply failed with 1 conflict: conflict with "anna"')
     assert message.endswith(": .data.a")
     [cause] = answer.body["details"]["causes"]
     assert (cause["reason"], cause["field"]) == ("FieldManagerConflict", ".data.a")
-    assert "conflict with \"anna\"" in cause["message"]
+    assert 'conflict with "anna"' in cause["message"]
 
 
 def test_the_same_value_is_shared_and_no_conflict(apply: Applier, name: str) -> None:
@@ -104,7 +106,7 @@ def test_an_update_takes_what_it_changes(server: Server, apply: Applier, name: s
 def test_several_conflicts_are_all_named(apply: Applier, name: str) -> None:
     apply("anna", config_map(name, a="1", b="1")).good(201)
     answer = apply("bert", config_map(name, a="2", b="2"))
-    assert answer.refused(409, "Conflict").startswith("Apply failed with 2 conflicts: conflicts with \"anna\"")
+    assert answer.refused(409, "Conflict").startswith('Apply failed with 2 conflicts: conflicts with "anna"')
     assert {cause["field"] for cause in answer.body["details"]["causes"]} == {".data.a", ".data.b"}
 
 
@@ -139,7 +141,9 @@ def test_lists_with_keys_are_owned_item_by_item(server: Server, apply: Applier, 
     assert {c["name"] for c in again["spec"]["template"]["spec"]["containers"]} == {"main", "side"}
     more["spec"]["template"]["spec"]["containers"] = [sidecar]  # type: ignore[index]
     less = apply("bert", more).good()
-    assert [e["name"] for c in less["spec"]["template"]["spec"]["containers"] for e in c.get("env", ())] == ["A"]
+    assert [e["name"] for c in less["spec"]["template"]["spec"]["containers"] for e in c.get("env", ())] == [
+        "A"
+    ]
 
 
 def test_an_apply_of_a_template_raises_the_generation_once(apply: Applier, name: str) -> None:

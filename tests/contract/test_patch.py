@@ -36,7 +36,9 @@ def template(**spec: Any) -> dict[str, Any]:
 
 
 def test_a_strategic_patch_merges_containers_and_variables_by_name(server: Server, path: str) -> None:
-    patch = template(containers=[{"name": "main", "env": [{"name": "B", "value": "9"}, {"name": "C", "value": "3"}]}])
+    patch = template(
+        containers=[{"name": "main", "env": [{"name": "B", "value": "9"}, {"name": "C", "value": "3"}]}]
+    )
     made = server("PATCH", path, patch, content_type=STRATEGIC).good()
     main, side = containers(made)
     assert (main["name"], side["name"]) == ("main", "side")
@@ -45,7 +47,9 @@ def test_a_strategic_patch_merges_containers_and_variables_by_name(server: Serve
 
 def test_a_strategic_patch_deletes_from_a_list_by_its_key(server: Server, path: str) -> None:
     patch = template(containers=[{"name": "side", "$patch": "delete"}])
-    assert [c["name"] for c in containers(server("PATCH", path, patch, content_type=STRATEGIC).good())] == ["main"]
+    assert [c["name"] for c in containers(server("PATCH", path, patch, content_type=STRATEGIC).good())] == [
+        "main"
+    ]
 
 
 def test_a_strategic_patch_can_replace_a_list_and_keep_an_order(server: Server, path: str) -> None:
@@ -54,7 +58,9 @@ def test_a_strategic_patch_can_replace_a_list_and_keep_an_order(server: Server, 
     made = server("PATCH", path, order, content_type=STRATEGIC).good()
     assert [c["name"] for c in containers(made)] == ["side", "main"]
     only = {**containers(made)[0], "name": "only"}
-    replaced = server("PATCH", path, template(containers=[{"$patch": "replace"}, only]), content_type=STRATEGIC).good()
+    replaced = server(
+        "PATCH", path, template(containers=[{"$patch": "replace"}, only]), content_type=STRATEGIC
+    ).good()
     assert [c["name"] for c in containers(replaced)] == ["only"]
 
 
@@ -78,17 +84,20 @@ def test_a_merge_patch_replaces_lists_whole(server: Server, path: str) -> None:
 
 
 def test_a_json_patch_tests_adds_replaces_moves_and_removes(server: Server, name: str) -> None:
-    server("POST", server.path("configmaps"), config_map(name, a="1", b="2")).good(201)
+    body = config_map(name, a="1", b="2")
+    body["metadata"]["annotations"] = {"x": "y"}
+    server("POST", server.path("configmaps"), body).good(201)
     operations = [
         {"op": "test", "path": "/data/a", "value": "1"},
         {"op": "add", "path": "/data/c", "value": "3"},
         {"op": "replace", "path": "/data/a", "value": "9"},
         {"op": "move", "from": "/data/b", "path": "/data/d"},
-        {"op": "copy", "from": "/data/c", "path": "/data/e~1f"},
+        {"op": "copy", "from": "/data/c", "path": "/metadata/annotations/e~1f"},
         {"op": "remove", "path": "/data/c"},
     ]
     made = server("PATCH", server.path("configmaps", name), operations, content_type=JSON_PATCH).good()
-    assert made["data"] == {"a": "9", "d": "2", "e/f": "3"}
+    assert made["data"] == {"a": "9", "d": "2"}
+    assert made["metadata"]["annotations"] == {"x": "y", "e/f": "3"}
 
 
 def test_a_json_patch_counts_in_lists(server: Server, path: str) -> None:
@@ -107,7 +116,7 @@ def test_a_json_patch_counts_in_lists(server: Server, path: str) -> None:
     [
         {"op": "test", "path": "/data/a", "value": "2"},
         {"op": "remove", "path": "/data/nope"},
-        {"op": "replace", "path": "/data/nope", "value": "1"},
+        {"op": "add", "path": "/nope/deep", "value": "1"},
     ],
 )
 def test_a_json_patch_that_does_not_fit_is_422_and_changes_nothing(
@@ -127,7 +136,8 @@ def test_a_patch_that_names_an_old_version_is_409(server: Server, path: str) -> 
 
 
 def test_a_patch_of_no_known_kind_is_415(server: Server, path: str) -> None:
-    server("PATCH", path, {}, content_type="text/plain").refused(415, "UnsupportedMediaType")
+    answer = server("PATCH", path, {}, content_type="application/vnd.nobody+json")
+    answer.refused(415, "UnsupportedMediaType")
 
 
 def test_a_patch_that_makes_nonsense_is_refused_as_a_write_would_be(server: Server, path: str) -> None:
@@ -136,7 +146,7 @@ def test_a_patch_that_makes_nonsense_is_refused_as_a_write_would_be(server: Serv
     server("PATCH", path, {"metadata": {"name": "other"}}, content_type=MERGE).refused(400, "BadRequest")
 
 
-def test_only_a_change_of_the_spec_raises_the_generation(server: Server, path: str) -> None:
+def test_a_change_of_spec_or_annotations_raises_a_deployments_generation(server: Server, path: str) -> None:
     def generation(patch: dict[str, Any], part: str = "") -> int:
         made = server("PATCH", path + part, patch, content_type=STRATEGIC).good()
         number: int = made["metadata"]["generation"]
@@ -144,12 +154,13 @@ def test_only_a_change_of_the_spec_raises_the_generation(server: Server, path: s
 
     first = server("GET", path).good()["metadata"]["generation"]
     assert first == 1
-    assert generation({"metadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}}}) == 1
-    assert generation({"spec": {"paused": True}}) == 2
-    assert generation({"spec": {"paused": True}}) == 2
+    assert generation({"metadata": {"labels": {"a": "b"}}}) == 1
+    assert generation({"metadata": {"annotations": {"c": "d"}}}) == 2
+    assert generation({"spec": {"paused": True}}) == 3
+    assert generation({"spec": {"paused": True}}) == 3
     restarted = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}}}
-    assert generation({"spec": {"template": restarted}}) == 3
-    assert generation({"status": {"replicas": 7}}, "/status") == 3
+    assert generation({"spec": {"template": restarted}}) == 4
+    assert generation({"status": {"replicas": 7}}, "/status") == 4
 
 
 def test_the_status_is_written_only_through_its_own_path(server: Server, path: str) -> None:

@@ -405,7 +405,7 @@ class Invented:
         if pod.exits is not None and t >= pod.exits:
             if self.dead_is_silent:
                 return 3.0, 504, Outcome.RESPONSE, pod, "C6", True
-            return refused(pod, "B1/C1")
+            return refused(pod, "B1")
         took = self.work * (0.8 + 0.4 * chance.random())
         if self.slow and turn % 50 == 0:
             took = self.slow

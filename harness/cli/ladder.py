@@ -1,0 +1,105 @@
+"""`zdtest ladder`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.reports import exit_code
+from harness.cli.root import EPILOG, guarded, root
+from harness.cli.run import carry_out
+from harness.errors import UsageError
+from harness.model import ExitCode
+
+if TYPE_CHECKING:
+    from harness.judge.verdict import Judgement
+    from harness.scenario.catalogue import Entry
+
+_OPTIONS = {"concurrency": "load.concurrency", "duration": "load.duration"}
+
+
+@root.command(epilog=EPILOG)
+@click.argument("directory", required=False)
+@click.option("--repeat", type=click.IntRange(min=1), default=1, metavar="N", help="Runs of each step.  [1]")
+@click.option("-c", "--concurrency", type=int, help="Connections.  [each step's own]")
+@click.option("-d", "--duration", help="How long each load lasts at least.  [each step's own]")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    metavar="DIR",
+    help="Where runs land.  [results]",
+)
+@click.option("--exit-zero", is_flag=True, help="End with 0 whatever the verdicts.")
+def ladder(directory: str | None, *, repeat: int, output: Path, exit_zero: bool, **options: Any) -> int:
+    """Run a ladder: the scenarios in DIRECTORY's sub-folders, one after the other, and put them into one table.
+
+    Without DIRECTORY the ladder of the seed post, on the embedded lab. With --repeat all steps are run in turn N times, and
+    each number is the median with its spread. The exit code is that of the last step: where the ladder leads to.
+    """
+    from harness.report.ladder import Row, cells, row, table  # noqa: PLC0415
+
+    steps = _steps(directory)
+    flags = {field: options[name] for name, field in _OPTIONS.items() if options[name] is not None}
+    rows: dict[str, list[Row]] = {step.name: [] for step in steps}
+    codes: list[int] = []
+    for n in range(repeat):
+        for step in steps:
+            click.echo(f"--- {step.name}{f', run {n + 1} of {repeat}' if repeat > 1 else ''}", err=True)
+            judged = _run(step, flags, output)
+            if isinstance(judged, int):
+                return judged
+            if judged.ended_by == "interrupted":
+                _show(rows, cells, table)
+                return ExitCode.INTERRUPTED
+            rows[step.name].append(row(judged))
+            if step is steps[-1]:
+                codes.append(exit_code(judged, exit_zero=exit_zero))
+    _show(rows, cells, table)
+    return _worst(codes)
+
+
+def _show(rows: dict[str, Any], cells: Any, table: Any) -> None:
+    done = [cells(name, runs) for name, runs in rows.items() if runs]
+    if done:
+        click.echo(table(done))
+
+
+def _worst(codes: list[int]) -> int:
+    order = (ExitCode.FAIL, ExitCode.INCONCLUSIVE, ExitCode.PASS)
+    return next((code for code in order if code in codes), ExitCode.PASS)
+
+
+def _steps(directory: str | None) -> tuple[Entry, ...]:
+    from harness.scenario.catalogue import steps  # noqa: PLC0415
+    from harness.scenario.resolve import shipped  # noqa: PLC0415
+
+    folder = Path(directory) if directory else shipped() / "seed"
+    if not folder.is_dir() and directory and (shipped() / directory).is_dir():
+        folder = shipped() / directory
+    found = steps(folder) if folder.is_dir() else ()
+    if not found:
+        raise UsageError(f"no ladder in {folder}: none of its sub-folders has a zdtest.yaml")
+    return found
+
+
+def _run(step: Entry, flags: dict[str, Any], output: Path) -> Judgement | int:
+    """Run and judge one step, and leave its reports with the recording."""
+    from harness.judge.verdict import judge  # noqa: PLC0415
+    from harness.recording.read import Recording  # noqa: PLC0415
+    from harness.report import write_all  # noqa: PLC0415
+    from harness.scenario.resolve import Request, resolve  # noqa: PLC0415
+
+    resolved = resolve(
+        Request(flags=dict(flags), file=step.path, output=output, interactive=False), Path.cwd()
+    )
+    path = guarded(lambda: carry_out(resolved), output)
+    if isinstance(path, int):
+        return path
+    judgement = judge(Recording.open(path))
+    write_all(judgement, path)
+    click.echo(f"    {judgement.grade.value}: {path}", err=True)
+    return judgement

@@ -1,0 +1,117 @@
+"""`zdtest lint`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.root import root
+from harness.errors import ClusterError, UsageError
+from harness.model import ExitCode
+
+_AROUND = (
+    ("networking.k8s.io", "v1", "Ingress", "ingresses"),
+    ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+    ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
+)
+
+
+@root.command()
+@click.argument("what", nargs=-1, required=True, metavar="FILE|KIND/NAME…")
+@click.option("-n", "--namespace", help="Namespace of live objects.  [the context's]")
+@click.option("--context", help="Context of the kubeconfig, for live objects.  [the current one]")
+@click.option("--kubeconfig", help="Kubeconfig file, for live objects.")
+def lint(what: tuple[str, ...], namespace: str | None, context: str | None, kubeconfig: str | None) -> int:
+    """Check manifests for what loses requests in a rollout: files, folders, or live objects such as deployment/web.
+
+    Services, Ingresses, budgets and autoscalers that concern a workload are read with it. Ends with 1 when there is an
+    error among the findings. After a run its summary says which of them it confirmed, refuted, or did not test.
+    """
+    from harness.judge.lint import KINDS, lint as check  # noqa: PLC0415  keeps `--help` light
+    from harness.report.lint import lines  # noqa: PLC0415
+
+    objects: list[dict[str, Any]] = []
+    for name in what:
+        if Path(name).exists() or not re.fullmatch(r"[A-Za-z]+/[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name):
+            objects += _from_files(Path(name))
+        else:
+            objects += _from_cluster(name, namespace, context, kubeconfig)
+    if not any(item.get("kind") in KINDS for item in objects):
+        raise UsageError(f"{' '.join(what)}: no {', '.join(KINDS[:-1])} or {KINDS[-1]} is in there")
+    findings = check(objects)
+    click.echo(lines(findings))
+    return ExitCode.FAIL if any(found.severity == "error" for found in findings) else ExitCode.PASS
+
+
+def _from_files(path: Path) -> list[dict[str, Any]]:
+    """Read every object of a file or folder. Lists are opened; what is no Kubernetes object is passed over."""
+    import yaml  # noqa: PLC0415
+
+    files = (
+        sorted(p for p in path.rglob("*") if p.suffix in {".yaml", ".yml", ".json"})
+        if path.is_dir()
+        else [path]
+    )
+    found: list[dict[str, Any]] = []
+    for file in files:
+        try:
+            documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise UsageError(f"cannot read {file}: {error.strerror}") from None
+        except (UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UsageError(f"{file}: malformed YAML: {' '.join(str(error).split())}") from None
+        for document in documents:
+            items = (
+                document.get("items")
+                if isinstance(document, dict) and str(document.get("kind", "")).endswith("List")
+                else [document]
+            )
+            found += [
+                item
+                for item in items or []
+                if isinstance(item, dict) and isinstance(item.get("metadata"), dict)
+            ]
+    return found
+
+
+def _from_cluster(
+    name: str, namespace: str | None, context: str | None, kubeconfig: str | None
+) -> list[dict[str, Any]]:
+    """Read a live workload, and what may concern it in its namespace."""
+    from harness.cluster import api as k8s  # noqa: PLC0415  brings the kubernetes package
+    from harness.cluster.reduce import manifest  # noqa: PLC0415
+    from harness.scenario.schema import kind_and_name  # noqa: PLC0415
+
+    try:
+        kind, plain = kind_and_name(name)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    api = k8s.Api.connect(kubeconfig, context)
+    where = namespace or api.namespace
+    try:
+        workload = api.get(k8s.WORKLOADS[kind], where, plain)
+        found = [manifest({**workload, "kind": kind})]
+        found += [
+            manifest({**item, "kind": "Service"})
+            for item in api.list_all(k8s.SERVICES, where).get("items", [])
+        ]
+        found += [item for row in _AROUND for item in _listed(api, row, where)]
+    except ClusterError as error:
+        raise UsageError(str(error)) from None
+    return found
+
+
+def _listed(api: Any, row: tuple[str, str, str, str], namespace: str) -> list[dict[str, Any]]:
+    """List what may concern a workload; an API that the server lacks, or that we may not read, has nothing."""
+    from harness.cluster import api as k8s  # noqa: PLC0415
+    from harness.cluster.reduce import manifest  # noqa: PLC0415
+
+    group, version, kind, plural = row
+    try:
+        items = api.list_all(k8s.Resource(kind, group, version, plural), namespace).get("items", [])
+    except k8s.ApiStatusError:
+        return []
+    return [manifest({**item, "kind": kind}) for item in items]

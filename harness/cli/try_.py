@@ -1,0 +1,152 @@
+"""`zdtest lab try`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.lab import lab
+from harness.cli.reports import exit_code, report_on
+from harness.cli.root import EPILOG, guarded
+from harness.cli.run import carry_out
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.scenario.resolve import Resolved
+
+
+@lab.command("try", epilog=EPILOG)
+@click.argument("files", nargs=-1, required=True, metavar="MANIFEST...")
+@click.option("--deployment", metavar="NAME", help="Which of several Deployments.")
+@click.option("--startup-time", default="5s", help="From a container's start until it listens.  [5s]")
+@click.option("--warm-up", default="0s", help="How long it answers 503 after that.  [0s]")
+@click.option("--request-time", default="50ms", help="How long a request takes.  [50ms]")
+@click.option(
+    "--slow-request", metavar="TIME", help="How long one request in 200 takes.  [no longer than the others]"
+)
+@click.option(
+    "--on-term",
+    type=click.Choice(["exit", "drain", "ignore"]),
+    default="exit",
+    help="How the app takes SIGTERM: ends at once, answers what it has, goes on.  [exit]",
+)
+@click.option("--keep-alive", metavar="TIME", help="Idle connections are closed after this.  [never]")
+@click.option(
+    "--profile",
+    type=click.Choice(["alb", "nginx", "service"]),
+    default="alb",
+    help="What stands in front.  [alb]",
+)
+@click.option("--lag", default="2s", help="Until the balancer hears of a change.  [2s]")
+@click.option("--replicas", type=click.IntRange(min=1, max=50), default=6, help="At most so many pods.  [6]")
+@click.option("-c", "--concurrency", type=int, default=20, help="Connections.  [20]")
+@click.option("-d", "--duration", default="30s", help="How long the load lasts at least.  [30s]")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    metavar="DIR",
+    help="[results]",
+)
+@click.option("--exit-zero", is_flag=True, help="End with 0 whatever the verdict.")
+def try_(files: tuple[str, ...], **options: Any) -> int:
+    """Say what a manifest of your own would lose: roll it out on the embedded lab, with the sample app in its containers.
+
+    MANIFEST is a file, or - for standard input (kubectl get deploy web -o yaml | zdtest lab try -). Probes, hooks, grace
+    period, strategy and replicas are yours; how the app starts, answers and stops is said by the options. What the lab does
+    not model is listed.
+    """
+    import tempfile  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="zdtest-try-") as home:
+        resolved = _prepare(files, options, Path(home))
+        path = guarded(lambda: carry_out(resolved), options["output"])
+        if isinstance(path, int):
+            return path
+    judgement = report_on(path, latencies=False)
+    return exit_code(judgement, exit_zero=options["exit_zero"])
+
+
+def _prepare(files: Sequence[str], options: dict[str, Any], home: Path) -> Resolved:
+    import yaml  # noqa: PLC0415
+
+    from harness.lab import manifests  # noqa: PLC0415
+    from harness.lab.whatif import what_if  # noqa: PLC0415
+    from harness.scenario.reading import validate  # noqa: PLC0415
+    from harness.scenario.resolve import Resolved  # noqa: PLC0415
+
+    found = what_if(
+        [document for file in files for document in _documents(file)],
+        _environment(options),
+        wanted=options["deployment"],
+        most=options["replicas"],
+    )
+    manifest = home / "manifest.yaml"
+    manifest.write_text(yaml.safe_dump_all(found.items, sort_keys=False), encoding="utf-8")
+    manifests.load((str(manifest),))  # what is refused is refused before anything is started
+    scenario = validate(
+        {
+            "name": f"try-{found.name}",
+            "workload": f"deployment/{found.name}",
+            "namespace": found.namespace,
+            "manifests": [manifest.name],
+            "rollout": {"settle": "5s"},
+            "lab": {"profile": options["profile"]},
+        },
+        {
+            "load.concurrency": options["concurrency"],
+            "load.duration": options["duration"],
+            "lab.lag": options["lag"],
+        },
+    )
+    shown = ", ".join("standard input" if file == "-" else file for file in files)
+    return Resolved(
+        scenario,
+        f"{shown} (the embedded lab)",
+        home,
+        use_lab=True,
+        output=options["output"],
+        notes=found.notes,
+    )
+
+
+def _environment(options: dict[str, Any]) -> dict[str, str]:
+    """Return the sample app's settings."""
+
+    def seconds(option: str) -> float:
+        from harness.scenario.schema import duration_ns  # noqa: PLC0415
+
+        try:
+            return duration_ns(options[option]) / 1e9
+        except ValueError as error:
+            raise UsageError(f"--{option.replace('_', '-')}: {error}") from None
+
+    env = {
+        "STARTUP_DELAY": f"{seconds('startup_time'):g}",
+        "WARMUP": f"{seconds('warm_up'):g}",
+        "WORK_MS": f"{seconds('request_time') * 1000:g}",
+        "ON_TERM": str(options["on_term"]),
+    }
+    if options["slow_request"]:
+        env |= {"SLOW_EVERY": "200", "SLOW_MS": f"{seconds('slow_request') * 1000:g}"}
+    if options["keep_alive"]:
+        env["KEEPALIVE"] = f"{seconds('keep_alive'):g}"
+    return env
+
+
+def _documents(file: str) -> list[Any]:
+    import yaml  # noqa: PLC0415
+
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        return list(yaml.safe_load_all(text))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise UsageError(f"{file}: malformed YAML: {' '.join(str(error).split())}") from None

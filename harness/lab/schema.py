@@ -1,0 +1,171 @@
+"""Kubernetes' own description of its kinds: what fields there are, and how lists merge.
+
+The file is made by `python -m tests.contract.make_schema` from Kubernetes' OpenAPI document and its Python client.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+Node = dict[str, Any]
+
+_REF = "#/definitions/"
+ANY: Node = {}  # what nothing is known of: all is allowed, lists are whole
+_DEFAULT_KEYS = {"protocol": "TCP"}  # parts of a list's key that a manifest may leave out
+_LABEL_SELECTOR = "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"
+
+
+@cache
+def definitions() -> dict[str, Node]:
+    """Return all definitions, by Kubernetes' own names."""
+    loaded: dict[str, Node] = json.loads(Path(__file__).with_name("schema.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+@cache
+def _roots() -> dict[tuple[str, str], str]:
+    found = {}
+    for name, node in definitions().items():
+        for gvk in node.get("x-kubernetes-group-version-kind", ()):
+            group, version = gvk["group"], gvk["version"]
+            found[f"{group}/{version}" if group else version, gvk["kind"]] = name
+    return found
+
+
+def root_name(api_version: str, kind: str) -> str | None:
+    """Return the name of the definition of a kind."""
+    return _roots().get((api_version, kind))
+
+
+def root(api_version: str, kind: str) -> Node:
+    """Return the description of a kind; `ANY` of one that is not known."""
+    name = root_name(api_version, kind)
+    return definitions()[name] if name else ANY
+
+
+def resolved(node: Node) -> Node:
+    """Follow a reference, keeping what stands beside it."""
+    ref = node.get("$ref")
+    if ref is None:
+        return node
+    beside = {key: value for key, value in node.items() if key != "$ref"}
+    found = definitions()[ref.removeprefix(_REF)]
+    return {**found, **beside} if beside else found
+
+
+def field(node: Node, name: str) -> Node:
+    """Return the description of one field of an object, or of a value of a map."""
+    node = resolved(node)
+    found = node.get("properties", {}).get(name)
+    if found is None:
+        more = node.get("additionalProperties")
+        return more if isinstance(more, dict) else ANY
+    known: Node = found
+    return known
+
+
+def items(node: Node) -> Node:
+    """Return the description of a list's items."""
+    found: Node = resolved(node).get("items", ANY)
+    return found
+
+
+def atomic(node: Node) -> bool:
+    """Tell whether an object is owned and replaced as one (a label selector is)."""
+    return node.get("x-kubernetes-map-type") == "atomic" or node.get("$ref") == _REF + _LABEL_SELECTOR
+
+
+def is_map(node: Node) -> bool:
+    """Tell whether an object's keys are data (labels), not fields."""
+    return isinstance(resolved(node).get("additionalProperties"), dict)
+
+
+def is_set(node: Node) -> bool:
+    """Tell whether a list holds plain values that are owned one by one."""
+    kind, strategy = node.get("x-kubernetes-list-type"), node.get("x-kubernetes-patch-strategy", "")
+    return kind == "set" or (
+        kind is None and "merge" in strategy and "x-kubernetes-patch-merge-key" not in node
+    )
+
+
+def list_keys(node: Node) -> tuple[str, ...]:
+    """Return the fields by which a list's items are told apart; none for a list that is owned as one."""
+    kind = node.get("x-kubernetes-list-type")
+    if kind == "map":
+        return tuple(node["x-kubernetes-list-map-keys"])
+    if kind is None and "merge" in node.get("x-kubernetes-patch-strategy", ""):
+        key = node.get("x-kubernetes-patch-merge-key")
+        return (key,) if key else ()
+    return ()
+
+
+def item_key(item: Any, keys: tuple[str, ...]) -> str | None:
+    """Return what tells this item from others, as managed fields write it; None when it lacks a key."""
+    if not isinstance(item, dict):
+        return None
+    found = {key: item.get(key, _DEFAULT_KEYS.get(key)) for key in sorted(keys)}
+    if any(value is None for value in found.values()):
+        return None
+    return json.dumps(found, separators=(",", ":"))
+
+
+def unknown_fields(value: Any, node: Node, at: str = "") -> list[str]:
+    """Return the paths of all fields of a manifest that Kubernetes has no such field for."""
+    node = resolved(node)
+    if isinstance(value, list):
+        return [
+            bad for n, item in enumerate(value) for bad in unknown_fields(item, items(node), f"{at}[{n}]")
+        ]
+    if not isinstance(value, dict) or not (node.get("properties") or is_map(node)):
+        return []
+    bad: list[str] = []
+    for key, inner in value.items():
+        path = f"{at}.{key}" if at else key
+        if not is_map(node) and key not in node["properties"]:
+            bad.append(path)
+        else:
+            bad += unknown_fields(inner, field(node, key), path)
+    return bad
+
+
+def pruned(value: Any, node: Node) -> Any:
+    """Return a value without the fields that Kubernetes does not have."""
+    node = resolved(node)
+    if isinstance(value, list):
+        return [pruned(item, items(node)) for item in value]
+    if not isinstance(value, dict) or not (node.get("properties") or is_map(node)):
+        return value
+    if is_map(node):
+        return {key: pruned(inner, field(node, key)) for key, inner in value.items()}
+    return {key: pruned(inner, field(node, key)) for key, inner in value.items() if key in node["properties"]}
+
+
+def wrong_types(value: Any, node: Node, at: str = "") -> list[str]:
+    """Return one line for each value of a type that its field does not have."""
+    node = resolved(node)
+    kind = node.get("type")
+    if value is None or kind is None or node.get("format") == "int-or-string":
+        return []
+    if kind == "object" and isinstance(value, dict):
+        return [
+            bad
+            for key, inner in value.items()
+            for bad in wrong_types(inner, field(node, key), f"{at}.{key}" if at else key)
+        ]
+    if kind == "array" and isinstance(value, list):
+        return [bad for n, item in enumerate(value) for bad in wrong_types(item, items(node), f"{at}[{n}]")]
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    fits = {
+        # A quantity may be written as a number.
+        "string": isinstance(value, str)
+        or (
+            whole and "format" not in node and at.startswith("spec") and ("requests" in at or "limits" in at)
+        ),
+        "integer": whole,
+        "number": whole or isinstance(value, float),
+        "boolean": isinstance(value, bool),
+    }
+    return [] if fits.get(kind, False) else [f"{at}: {json.dumps(value)} is no {kind}"]

@@ -1,0 +1,59 @@
+"""Record batches -> a data frame, column by column into arrays of their final size: nothing is held twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Columns:
+    """Columns being filled. Text columns become categories, in the order in which their words were first met."""
+
+    def __init__(self, fields: Sequence[pa.Field], rows: int) -> None:
+        self._at = 0
+        self._fields = fields
+        self._numbers: dict[str, Any] = {"worker": np.empty(rows, dtype=np.uint16)}
+        self._words: dict[str, dict[str, int]] = {}
+        for field in fields:
+            if pa.types.is_dictionary(field.type):
+                self._words[field.name] = {}
+                self._numbers[field.name] = np.empty(rows, dtype=np.int32)
+            else:
+                self._numbers[field.name] = np.empty(rows, dtype=field.type.to_pandas_dtype())
+
+    def take(self, batch: pa.RecordBatch, worker: int) -> None:
+        """Append a batch of one worker."""
+        rows = slice(self._at, self._at + batch.num_rows)
+        if rows.stop > len(self._numbers["worker"]):  # written since the rows were counted
+            return
+        self._at += batch.num_rows
+        self._numbers["worker"][rows] = worker
+        for field in self._fields:
+            column = batch.column(batch.schema.get_field_index(field.name))
+            if field.name in self._words:
+                known = self._words[field.name]
+                told = [known.setdefault(word, len(known)) for word in column.dictionary.to_pylist()]
+                codes = column.indices.to_numpy(zero_copy_only=False)
+                self._numbers[field.name][rows] = (
+                    np.array(told, dtype=np.int32)[codes] if len(codes) else codes
+                )
+            else:
+                self._numbers[field.name][rows] = column.to_numpy(zero_copy_only=False)
+
+    def frame(self) -> pd.DataFrame:
+        """Return what was taken as a frame that shares these arrays; `worker` is its last column."""
+        found: dict[str, Any] = {}
+        for field in self._fields:
+            values = self._numbers.pop(field.name)[: self._at]
+            if field.name in self._words:
+                words = list(self._words[field.name])
+                values = pd.Categorical.from_codes(values, categories=pd.Index(words, dtype=object))
+            found[field.name] = values
+        found["worker"] = self._numbers.pop("worker")[: self._at]
+        return pd.DataFrame(found, copy=False)

@@ -1,0 +1,52 @@
+"""Findings of the manifest: a line for each as a checker prints them, and a block of the summary once a run has marked them."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from harness.judge.wording import count
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.judge.lint import LintFinding
+
+WIDTH = 100
+
+
+def lines(findings: Sequence[LintFinding]) -> str:
+    """Return all findings with reason and source, the gravest first, and a line that counts them."""
+    told = []
+    for found in findings:
+        told.append(f"{found.severity}: {found.object} {found.path} [{found.rule}]")
+        told += textwrap.wrap(found.message, WIDTH, initial_indent="  ", subsequent_indent="  ")
+        told += textwrap.wrap(
+            f"why: {found.reason} ({found.source})",
+            WIDTH,
+            initial_indent="  ",
+            subsequent_indent="    ",
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
+    severities = [f.severity for f in findings]
+    counted = [count(severities.count(word), word) for word in ("error", "warning")]
+    return "\n".join([*told, f"{counted[0]}, {counted[1]}, {severities.count('info')} for information"])
+
+
+def marked(findings: Sequence[LintFinding]) -> list[str]:
+    """Return the summary's block: what was confirmed first; what a manifest merely mentions is left out."""
+    shown = [f for f in findings if f.severity != "info" or f.status == "confirmed"]
+    if not shown:
+        return []
+    order = ("confirmed", "untested", "refuted")
+    told = ["What the manifest said beforehand, and what this run says to it"]
+    for found in sorted(shown, key=lambda f: order.index(f.status) if f.status in order else 1):
+        told += textwrap.wrap(
+            f"{found.rule}: {found.path}: {found.message}",
+            WIDTH,
+            initial_indent=f"  {found.status:<11}",
+            subsequent_indent=" " * 15,
+            break_on_hyphens=False,
+        )
+    return told

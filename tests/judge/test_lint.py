@@ -1,0 +1,262 @@
+"""What manifests say beforehand: every rule on a manifest that breaks it and on one that does not; and after a run."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from harness.judge.lint import CONFIRMED, REFUTED, UNTESTED, LintFinding, lint
+from harness.judge.lintrules import LINT
+from harness.judge.verdict import judge
+from harness.recording.read import Recording
+from tests.judge.invented import Invented
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+Object = dict[str, Any]
+
+SOUND: list[Object] = [
+    {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {
+            "replicas": 4,
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "template": {
+                "metadata": {"labels": {"app": "web", "tier": "front"}},
+                "spec": {
+                    "terminationGracePeriodSeconds": 40,
+                    "containers": [
+                        {
+                            "name": "web",
+                            "image": "registry.example.com/web:1",
+                            "command": ["/app/web"],
+                            "ports": [{"containerPort": 8080, "name": "http"}],
+                            "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}},
+                            "livenessProbe": {"httpGet": {"path": "/alive", "port": 8080}},
+                            "startupProbe": {"httpGet": {"path": "/alive", "port": 8080}},
+                            "lifecycle": {"preStop": {"sleep": {"seconds": 10}}},
+                        }
+                    ],
+                },
+            },
+        },
+    },
+    {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]},
+    },
+    {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": "web", "namespace": "shop", "annotations": {}},
+        "spec": {
+            "ingressClassName": "nginx",
+            "rules": [{"http": {"paths": [{"path": "/", "backend": {"service": {"name": "web"}}}]}}],
+        },
+    },
+]
+
+
+def deployment(objects: list[Object]) -> Object:
+    found: Object = objects[0]["spec"]
+    return found
+
+
+def pod(objects: list[Object]) -> Object:
+    found: Object = deployment(objects)["template"]["spec"]
+    return found
+
+
+def container(objects: list[Object]) -> Object:
+    found: Object = pod(objects)["containers"][0]
+    return found
+
+
+def ingress(objects: list[Object], **annotations: str) -> None:
+    names = {"target": "alb.ingress.kubernetes.io/target-type", "group": "alb.ingress.kubernetes.io/target-group-attributes",
+             "upstream": "nginx.ingress.kubernetes.io/service-upstream"}  # fmt: skip
+    objects[2]["metadata"]["annotations"] = {names[key]: value for key, value in annotations.items()}
+
+
+def budget(objects: list[Object]) -> None:
+    objects.append(
+        {
+            "kind": "PodDisruptionBudget",
+            "metadata": {"name": "web", "namespace": "shop"},
+            "spec": {"minAvailable": "100%", "selector": {"matchLabels": {"app": "web"}}},
+        }
+    )
+
+
+def scaler(objects: list[Object]) -> None:
+    objects.append(
+        {
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "web", "namespace": "shop"},
+            "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "web"}},
+        }
+    )
+
+
+def alb(objects: list[Object]) -> None:
+    ingress(objects, target="ip")
+    objects[2]["spec"]["ingressClassName"] = "alb"
+
+
+def hook(**action: Any) -> Callable[[list[Object]], None]:
+    return lambda objects: container(objects).update(lifecycle={"preStop": action})
+
+
+BROKEN: dict[str, Callable[[list[Object]], object]] = {
+    "readiness-missing": lambda o: container(o).pop("readinessProbe"),
+    "prestop-missing": lambda o: container(o).pop("lifecycle"),
+    "prestop-outlasts-grace": hook(exec={"command": ["sh", "-c", "sleep 1m"]}),
+    "grace-too-tight": hook(sleep={"seconds": 37}),
+    "prestop-not-a-sleep": hook(httpGet={"path": "/drain", "port": 8080}),
+    "grace-zero": lambda o: pod(o).update(terminationGracePeriodSeconds=0),
+    "shell-is-process-1": lambda o: container(o).update(command=["/bin/sh", "-c", "cd /app && ./web --port 8080"]),
+    "probe-port-not-served": lambda o: container(o).update(readinessProbe={"tcpSocket": {"port": 9090}}),
+    "service-port-not-served": lambda o: o[1]["spec"].update(ports=[{"port": 80, "targetPort": 9090}]),
+    "readiness-is-liveness": lambda o: container(o).update(readinessProbe=container(o)["livenessProbe"]),
+    "liveness-before-start": lambda o: (
+        container(o).pop("startupProbe"),
+        container(o)["livenessProbe"].update(periodSeconds=2),
+    ),
+    "min-ready-seconds": lambda o: deployment(o).update(minReadySeconds=20),
+    "recreate": lambda o: deployment(o).update(strategy={"type": "Recreate"}),
+    "on-delete": lambda o: deployment(o).update(updateStrategy=deployment(o).pop("strategy") and {"type": "OnDelete"}),
+    "max-unavailable-few-replicas": lambda o: deployment(o).update(
+        replicas=2, strategy={"rollingUpdate": {"maxUnavailable": "50%"}}
+    ),
+    "single-replica": lambda o: deployment(o).pop("replicas"),
+    "deadline-too-short": lambda o: deployment(o).update(minReadySeconds=60, progressDeadlineSeconds=60),
+    "budget": budget,
+    "readiness-gate-missing": alb,
+    "deregistration-delay-short": lambda o: ingress(o, group="deregistration_delay.timeout_seconds=3"),
+    "local-traffic-policy": lambda o: o[1]["spec"].update(externalTrafficPolicy="Local"),
+    "session-affinity": lambda o: o[1]["spec"].update(sessionAffinity="ClientIP"),
+    "publish-not-ready": lambda o: o[1]["spec"].update(publishNotReadyAddresses=True),
+    "host-port": lambda o: container(o).update(ports=[{"containerPort": 8080, "name": "http", "hostPort": 8080}]),
+    "autoscaler": scaler,
+    "no-next-upstream": lambda o: ingress(o, upstream="true"),
+    "grace-over-balancer-timeout": lambda o: pod(o).update(terminationGracePeriodSeconds=90),
+    "prestop-needs-shell": lambda o: container(o).update(
+        image="gcr.io/distroless/static:nonroot", lifecycle={"preStop": {"exec": {"command": ["/bin/sh", "-c", "sleep 5"]}}}
+    ),
+}  # fmt: skip
+
+
+def found(objects: list[Object]) -> dict[str, LintFinding]:
+    return {finding.rule: finding for finding in lint(objects)}
+
+
+def test_a_sound_manifest_has_no_finding() -> None:
+    assert found(copy.deepcopy(SOUND)) == {}
+
+
+def test_every_rule_has_a_manifest_that_breaks_it() -> None:
+    assert BROKEN.keys() == {rule.id for rule in LINT}
+
+
+@pytest.mark.parametrize("rule", BROKEN)
+def test_a_manifest_that_breaks_a_rule_is_told_so_with_place_reason_and_source(rule: str) -> None:
+    objects = copy.deepcopy(SOUND)
+    BROKEN[rule](objects)
+    finding = found(objects)[rule]
+    assert finding.object == "Deployment/web"
+    assert finding.path
+    assert finding.message
+    assert finding.reason
+    assert finding.source
+
+
+def test_a_rule_that_a_run_can_refute_says_what_it_would_have_led_to() -> None:
+    assert [rule.id for rule in LINT if rule.shown and not rule.causes] == []
+
+
+def test_services_of_other_pods_and_namespaces_take_no_part() -> None:
+    objects = copy.deepcopy(SOUND)
+    objects[1]["spec"]["selector"] = {"app": "other"}
+    container(objects).pop("lifecycle")
+    assert found(objects) == {}, "nobody sends it requests"
+    objects[1]["spec"]["selector"] = {"app": "web"}
+    objects[1]["metadata"]["namespace"] = "elsewhere"
+    assert found(objects) == {}
+
+
+def test_a_shell_that_execs_its_last_command_is_fine() -> None:
+    objects = copy.deepcopy(SOUND)
+    container(objects)["command"] = ["sh", "-c", "cd /app && exec ./web"]
+    assert found(objects) == {}
+
+
+def test_a_run_confirms_what_it_lost_by_refutes_what_did_no_harm_and_says_what_it_did_not_test(
+    tmp_path: Path,
+) -> None:
+    def status(invented: Invented) -> dict[str, str]:
+        directory = invented.write(tmp_path)
+        service = {
+            "kind": "Service",
+            "metadata": {"name": "web", "namespace": "shop"},
+            "spec": {"selector": {"app": "web"}},
+        }
+        live = invented.deployment()
+        live["spec"]["template"]["metadata"] = {"labels": {"app": "web"}}
+        live["spec"]["minReadySeconds"] = 5
+        (directory / "manifests" / "before.json").write_text(json.dumps([live, service]))
+        return {f.rule: f.status for f in judge(Recording.open(directory)).lint}
+
+    by_rule = status(Invented.rolling(probe=False))
+    assert by_rule["readiness-missing"] == CONFIRMED
+    assert by_rule["prestop-missing"] == CONFIRMED
+    assert by_rule["min-ready-seconds"] == UNTESTED
+    clean = status(Invented.rolling(prestop=4, grace=6, drains=True))
+    assert clean == {"grace-too-tight": REFUTED, "min-ready-seconds": UNTESTED}
+    unfinished = status(Invented.rolling(prestop=4, grace=6, drains=True, load_after=1.0))
+    assert unfinished == {"grace-too-tight": UNTESTED, "min-ready-seconds": UNTESTED}
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "harness", "lint", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_the_command_reads_files_and_folders_and_ends_with_1_on_an_error(tmp_path: Path) -> None:
+    (tmp_path / "sound.yaml").write_text(yaml.safe_dump_all(SOUND))
+    done = command(str(tmp_path))
+    assert done.returncode == 0, done.stdout
+    assert "0 errors, 0 warnings" in done.stdout
+    broken = copy.deepcopy(SOUND)
+    BROKEN["prestop-outlasts-grace"](broken)
+    (tmp_path / "sound.yaml").write_text(yaml.safe_dump({"kind": "List", "items": broken}))
+    done = command(str(tmp_path / "sound.yaml"))
+    assert done.returncode == 1
+    assert "[prestop-outlasts-grace]" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [("a: [", "malformed"), ("kind: Service\nmetadata: {name: x}\n", "no Deployment")]
+)
+def test_what_cannot_be_checked_is_one_line_and_exit_2(tmp_path: Path, content: str, says: str) -> None:
+    (tmp_path / "x.yaml").write_text(content)
+    done = command(str(tmp_path / "x.yaml"))
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == 1
