@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from harness.cli import advise, lab, ladder, lint, rbac, reports, run, scenarios, try_
-from harness.cli.root import complain, root
+from harness.cli.root import complain, crashed, root
 from harness.errors import RecordingError, UsageError
 from harness.model import ExitCode
 
@@ -15,15 +17,14 @@ __all__ = ["advise", "lab", "ladder", "lint", "main", "rbac", "reports", "run", 
 def main() -> int:
     """Run the command line and return the exit code. Every error of the user's is one line."""
     try:
-        code = root.main(standalone_mode=False)
+        return int(root.main(standalone_mode=False) or 0)
     except click.exceptions.Exit as done:
         return done.exit_code
-    except click.ClickException as error:
-        return complain(" ".join(error.format_message().split()) + "; see --help")
-    except click.Abort:
+    except (click.Abort, BrokenPipeError):
         return ExitCode.INTERRUPTED
     except (UsageError, RecordingError) as error:
         return complain(str(error))
-    except BrokenPipeError:
-        return ExitCode.INTERRUPTED
-    return int(code or 0)
+    except click.ClickException as error:
+        return complain(" ".join(error.format_message().split()) + "; see --help")
+    except Exception as error:  # noqa: BLE001  a traceback shown to a user is a bug of its own
+        return crashed(error, Path.cwd())

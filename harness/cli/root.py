@@ -45,11 +45,16 @@ def guarded(work: Callable[[], Path], output: Path) -> Path | int:
         cause = unwrap(error)
         if isinstance(cause, HarnessError):
             return complain(str(cause))
-        where = output if output.is_dir() else Path.cwd()
-        crash = where / "crash.txt"
+        return crashed(error, output if output.is_dir() else Path.cwd())
+
+
+def crashed(error: BaseException, folder: Path) -> int:
+    """Say in one line that this is a fault of ours, and leave the traceback in a file."""
+    cause, crash = unwrap(error), folder / "crash.txt"
+    where = f"please report {crash}"
+    try:
         crash.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-        click.echo(
-            f"zdtest: crashed: {type(cause).__name__}: {cause}; this is our fault, please report {crash}",
-            err=True,
-        )
-        return ExitCode.CRASH
+    except OSError as refused:
+        where = f"and crash.txt cannot be written there ({refused.strerror})"
+    click.echo(f"zdtest: crashed: {type(cause).__name__}: {cause}; this is our fault, {where}", err=True)
+    return ExitCode.CRASH

@@ -87,6 +87,7 @@ class Baseline:
     template_before: Object
     template: Object
     generation: int
+    replicas: int | None = None  # as the spec had it
     doomed: frozenset[str] = frozenset()
 
 
@@ -138,8 +139,12 @@ def leaving(view: View, baseline: Baseline) -> set[str]:
 
 
 def has_begun(view: View, baseline: Baseline) -> bool:
-    """Tell whether anything of a change shows yet: a new generation, or an old pod that goes or is gone."""
-    if int(view.workload.get("metadata", {}).get("generation") or 0) > baseline.generation:
+    """Tell whether anything of a change shows yet: another template or number of pods, or an old pod that goes.
+
+    Not the generation: a Deployment's grows with every annotation of its own (pkg/registry/apps/deployment/strategy.go).
+    """
+    spec = view.workload.get("spec", {})
+    if spec.get("template", {}) != baseline.template_before or spec.get("replicas") != baseline.replicas:
         return True
     return any(ref.uid not in view.pods or is_going(view.pods[ref.uid]) for ref in baseline.old_pods)
 
@@ -235,7 +240,7 @@ def _changed(workload: Object, baseline: Baseline) -> str:
 
 
 def _counters(obj: Object) -> tuple[Any, ...]:
-    status = obj.get("status", {})
-    return tuple(status.get(k) for k in ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas",
-                                         "currentReplicas", "updatedNumberScheduled", "numberAvailable", "numberReady",
-                                         "observedGeneration"))  # fmt: skip
+    """Return what moves when a rollout moves. Not observedGeneration: our own lock's annotation moves that."""
+    names = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas", "currentReplicas",
+             "updatedNumberScheduled", "numberAvailable", "numberReady")  # fmt: skip
+    return tuple(obj.get("status", {}).get(name) for name in names)

@@ -32,6 +32,13 @@ if TYPE_CHECKING:
 
 EXACT, BY_TIME, ONE_OF = "exact", "by time", "one of a set"
 _SHOWN_PODS = 4
+FAST_NS = NS // 4  # a balancer that finds its connection closed says so at once
+_DIAGNOSES = {
+    "C2": "C2: fast failures all the time: idle connections are closed under the balancer's hands; the app's keep-alive must outlast the balancer's "
+    "idle timeout (or an unhealthy backend answers)",
+    "C7": "C7: answers that never come all the time: requests outlast the balancer's idle timeout, or a backend hangs",
+    "E1": "E1: this client gave up: its --timeout is shorter than what some requests take",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,7 @@ class Cause:
     evidence: tuple[str, ...]
     mend: tuple[str, ...]
     spread_by: str = ""
+    diagnosis: str = ""  # of what is not the rollout: the id that its signature fits best
 
     @property
     def the_rollouts(self) -> bool:
@@ -168,7 +176,7 @@ def _cause(
     if ids in {(NOT_THE_ROLLOUT,), (UNEXPLAINED,)}:
         name, mend = _plain(ids[0])
         confidence = BY_TIME
-        evidence = _plain_evidence(ids[0], lost.counts(mask), numbers)
+        evidence = _plain_evidence(ids[0], lost, mask, numbers)
     else:
         name = " or: ".join(dict.fromkeys(rule.name for _, rule in rules))
         known = bool((found.pod[mask] >= 0).all()) or ids == ("E1",)
@@ -198,6 +206,7 @@ def _cause(
         evidence=tuple(evidence) or (f"from {at(int(done.min()), zero)} to {at(int(done.max()), zero)}",),
         mend=mend,
         spread_by=_telling_apart(numbers) if confidence == ONE_OF else "",
+        diagnosis=_diagnosis(lost, mask) if ids == (NOT_THE_ROLLOUT,) else "",
     )
 
 
@@ -222,6 +231,18 @@ def _evidence(shares: Mapping[tuple[int, int], int], scene: Scene) -> list[str]:
     if len(ranking) > _SHOWN_PODS:
         told.append(f"... and {count(len(ranking) - _SHOWN_PODS, 'more pod')} in the same way")
     return told
+
+
+def _diagnosis(lost: Hits, mask: NDArray[np.bool_]) -> str:
+    """Say what failures that the rollout has no part in look like: by their most frequent kind, and how long they took."""
+    kind = next(iter(lost.counts(mask)))
+    took_ns = int(np.median((lost.done_ns - lost.begun_ns)[mask]))
+    if kind in {"read_timeout_headers", "read_timeout_body", "write_timeout", "connect_timeout"}:
+        return "E1"  # this client gave up
+    if kind == "504":
+        return "C7"
+    quick = {"502", "idle_close_race", "eof_before_response", "reset_before_response", "write_reset"}
+    return "C2" if kind in quick and took_ns < FAST_NS else ""
 
 
 def _measured(
@@ -276,7 +297,8 @@ def _plain(label: str) -> tuple[str, tuple[str, ...]]:
     return "no rule fits: see timeline.png and the balancer's log for these seconds", ()
 
 
-def _plain_evidence(label: str, kinds: Mapping[str, int], numbers: Numbers) -> list[str]:
+def _plain_evidence(label: str, lost: Hits, mask: NDArray[np.bool_], numbers: Numbers) -> list[str]:
+    kinds = lost.counts(mask)
     if label != NOT_THE_ROLLOUT or numbers.control is None:
         return []
     control = numbers.control
@@ -285,8 +307,5 @@ def _plain_evidence(label: str, kinds: Mapping[str, int], numbers: Numbers) -> l
         f"{kind}: {count(n)} since the trigger, {count(control.kinds.get(kind, 0))} in the {window} before it"
         for kind, n in kinds.items()
     ]
-    if "idle_close_race" in kinds:
-        told.append(
-            "C2: the server closes idle connections; its keep-alive must outlast the client's or the balancer's"
-        )
-    return told
+    diagnosis = _diagnosis(lost, mask)
+    return [*told, _DIAGNOSES[diagnosis]] if diagnosis else told

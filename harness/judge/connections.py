@@ -57,6 +57,6 @@ def pods_of_connections(hits: Hits, lost: Hits) -> NDArray[np.object_] | None:
 
 
 def _keys(hits: Hits) -> NDArray[np.int64]:
-    """Number connections across workers."""
+    """Return a number for each hit's connection that no other worker's has."""
     worker = hits.frame["worker"].to_numpy().astype(np.int64)
     return worker * (1 << 32) + hits.frame["conn"].to_numpy().astype(np.int64)

@@ -44,7 +44,7 @@ def match(lost: Hits, scene: Scene, pinned: NDArray[np.object_] | None = None) -
     took = lost.done_ns - lost.begun_ns
     kinds = {int(code): kind_name(int(code)) for code in np.unique(lost.kind)}
     known = _known_pods(lost, scene.timeline.pods, pinned)
-    reused = lost.frame["conn_hits"].to_numpy() > 0
+    reused = (lost.frame["conn_hits"].to_numpy() > 0) & (pinned is not None)
     fits: dict[tuple[int, int], NDArray[np.bool_]] = {}
     open_ = np.ones(len(lost), dtype=bool)
     for lag_ns in LAGS:
@@ -61,7 +61,7 @@ def match(lost: Hits, scene: Scene, pinned: NDArray[np.object_] | None = None) -
                 may = (known == number) if rule.known_pod_only else (known == number) | (known == -1)
                 if rule.unknown_pod_only:
                     may = known == -1
-                if rule.reused_only:
+                if rule.pinned_only:
                     may &= reused
                 mask = of_kind & may & _within(window, lost.begun_ns, lost.done_ns, took)
                 if mask.any():
@@ -88,8 +88,10 @@ def label(lost: Hits, found: Match, no_news: frozenset[str]) -> list[tuple[str, 
             labels.append(("E1",))
         elif kind in no_news:
             labels.append((NOT_THE_ROLLOUT,))
-        elif "whole" in rows:
-            labels.append((RULES[rows["whole"]].id,))
+        elif any(side.startswith("whole") for side in rows):
+            labels.append(
+                tuple(RULES[row].id for side, row in sorted(rows.items()) if side.startswith("whole"))
+            )
         else:
             ids = dict.fromkeys(RULES[row].id for row in sorted(rows.values()))
             labels.append(tuple(ids) or (UNEXPLAINED,))

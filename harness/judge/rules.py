@@ -5,7 +5,7 @@ A rule gives, for one pod (or for the whole rollout), a *window* (windows.py): w
 ended, and how long it took.
 
 Sides: of the rules of one side the first in the table that fits a hit wins (it is the more specific one);
-rules of different sides that fit the same hit are a set that cannot be told apart. OWN and WHOLE come before all.
+rules of different sides that fit the same hit are a set that cannot be told apart. What is of the whole comes before all.
 """
 
 from __future__ import annotations
@@ -78,14 +78,14 @@ class Rule:
     """
 
     id: str
-    side: str  # own | whole | start | stop | capacity
+    side: str  # own | whole | whole, too | start | stop | capacity
     name: str
     kinds: frozenset[str] | None  # None: any
     window: Callable[[Lifeline, Scene, int], Window | None]
     evidence: Callable[[Lifeline, Scene], str]
     mend: str
     known_pod_only: bool = False
-    reused_only: bool = False  # fits only hits on a connection that had carried others
+    pinned_only: bool = False  # fits only hits on a connection that had carried others, and leads to one pod
     unknown_pod_only: bool = False  # fits only answers that came from no pod
 
 
@@ -153,7 +153,7 @@ RULES: tuple[Rule, ...] = (
          f"at least 2 replicas; until then {_PRE_STOP}"),
     Rule("D9", "whole", "no endpoint was left", NOBODY, windows.no_endpoint, _stop_story,
          "spec.strategy.rollingUpdate.maxUnavailable: 0 (and at least 2 replicas)"),
-    Rule("A7", "whole", "the balancer had no healthy target, though the cluster had endpoints", frozenset({"503"}), windows.not_registered,
+    Rule("A7", "whole, too", "the balancer had no healthy target, though the cluster had endpoints", frozenset({"503"}), windows.not_registered,
          _start_story, "a readiness gate of the balancer, or spec.minReadySeconds longer than it takes to register and check a target",
          unknown_pod_only=True),
     Rule("C19", "start", "the Service publishes pods that are not ready", REFUSAL | SILENCE, windows.published_early, _start_story,
@@ -173,7 +173,7 @@ RULES: tuple[Rule, ...] = (
     Rule("C19", "stop", "the Service publishes pods that are ending", REFUSAL, windows.published_late, _stop_story,
          "Service spec.publishNotReadyAddresses: false"),
     Rule("C3", "stop", "kept-alive connections stay with the pod that ends", REFUSAL | CUT_OFF, windows.pinned, _stop_story,
-         "on SIGTERM answer with `Connection: close`; " + _PRE_STOP, known_pod_only=True, reused_only=True),
+         "on SIGTERM answer with `Connection: close`; " + _PRE_STOP, known_pod_only=True, pinned_only=True),
     Rule("B5", "stop", "preStop lasts longer than the grace period: cut off by SIGKILL", CUT_OFF | REFUSAL, windows.hook_cut, _stop_story,
          _LOST_TO_A_GRACE),
     Rule("B3", "stop", "SIGTERM has no effect: cut off by SIGKILL", CUT_OFF, windows.term_ignored, _stop_story,

@@ -23,6 +23,7 @@ SLACK = NS
 # How long the data plane may lag behind the endpoints: tried in this order, until a hit is explained.
 LAGS = tuple(seconds * NS for seconds in (2, 4, 8, 16, 32, 60))
 FOREVER = 1 << 62
+COLD = 3 * NS  # a pod that answers first so long after it came into the endpoints was not ready for requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +70,22 @@ def hook_outlasts_grace(pod: Lifeline) -> bool:
     if pod.spec.pre_stop_ns is not None:
         return pod.spec.pre_stop_ns >= pod.spec.grace_ns
     failed = pod.noted("FailedPreStopHook")
-    return bool(failed and "137" in failed.message)
+    if failed is None or pod.deleted_ns is None:
+        return False
+    return "137" in failed.message or failed.t_ns - pod.deleted_ns >= pod.spec.grace_ns - SLACK
 
 
 def hook_could_not_run(pod: Lifeline) -> bool:
-    """Whether preStop failed at once, as in an image without a shell."""
+    """Whether preStop failed at once, as in an image without a shell. Newer kubelets say only that it failed."""
     failed = pod.noted("FailedPreStopHook")
-    return bool(
-        failed and any(word in failed.message for word in ("no such file", "not found", "126", "127"))
+    if failed is None:
+        return False
+    if any(word in failed.message for word in ("no such file", "not found", "126", "127")):
+        return True
+    wanted_ns = (
+        pod.spec.grace_ns if pod.spec.pre_stop_ns is None else min(pod.spec.pre_stop_ns, pod.spec.grace_ns)
     )
+    return pod.deleted_ns is not None and failed.t_ns - pod.deleted_ns < min(2 * SLACK, wanted_ns // 2)
 
 
 def stop_ns(pod: Lifeline) -> int | None:
@@ -233,12 +241,14 @@ def crashed(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
 
 def no_answers(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
     """A2: from being an endpoint to the first good answer, or the end of the run of failures."""
-    if pod.old or not pod.spec.readiness_probe or pod.in_endpoints_ns is None:
-        return None
+    if pod.old or not pod.spec.readiness_probe or pod.in_endpoints_ns is None or lag_ns < 8 * NS:
+        return None  # what a lag explains is tried first
     warm = scene.listening_ns(pod)
     if warm is None:
         warm = scene.episode_end(pod.in_endpoints_ns + lag_ns)
-    return Window(begun=(pod.in_endpoints_ns - SLACK, max(warm, pod.in_endpoints_ns + lag_ns)))
+    if warm - pod.in_endpoints_ns < COLD:  # no later than the balancer's own lag
+        return None
+    return Window(begun=(pod.in_endpoints_ns - SLACK, warm))
 
 
 def not_registered(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
@@ -247,7 +257,7 @@ def not_registered(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
         return None
     known = scene.listening_ns(pod)
     until = known if known is not None else scene.episode_end(pod.in_endpoints_ns + lag_ns)
-    return Window(begun=(pod.in_endpoints_ns - SLACK, until + lag_ns))
+    return Window(begun=(pod.in_endpoints_ns, until + lag_ns))
 
 
 def short_of_pods(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
@@ -293,7 +303,7 @@ def hook_cut(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
     after = after_listening(pod, scene, lag_ns) if window is not None else None
     if window is None or after is None:
         return window
-    return Window(window.begun[:1] + (max(window.begun[1], after.begun[1]),), (window.ended[0], FOREVER))
+    return Window((window.begun[0], max(window.begun[1], after.begun[1])), (window.ended[0], FOREVER))
 
 
 def grace_too_short(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
@@ -308,10 +318,13 @@ def grace_too_short(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
 
 def term_ignored(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
     """B3: in flight at SIGKILL, though shorter than what preStop left; or begun long after SIGTERM, which it ignored."""
-    del scene, lag_ns
+    del lag_ns
     window, stopped = _at_exit(pod), stop_ns(pod)
     if window is None or stopped is None or not killed_at_grace(pod) or hook_outlasts_grace(pod):
         return None
+    seen = scene.traffic.get(pod.name)
+    if seen and seen.last_good_begun_ns is not None and seen.last_good_begun_ns > stopped + SLACK // 2:
+        return window  # it took new requests long after SIGTERM
     return Window(begun=(stopped + SLACK, window.begun[1]), ended=window.ended)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from harness.lab import apiwatch, openapi
 from harness.lab.apibodies import read_object, review, scale_of

@@ -15,8 +15,9 @@ from harness.lab.tables import table
 
 if TYPE_CHECKING:
     from harness.lab.apihttp import Reply, Request
+    from harness.lab.changes import Change, Subscription
     from harness.lab.resources import Resource
-    from harness.lab.store import Change, Object, Store, Subscription
+    from harness.lab.store import Object, Store
 
 _TRUE = {"1", "t", "true"}
 BOOKMARK_S = 10.0  # a real server sends one about each minute, and one shortly before the window ends
@@ -126,8 +127,8 @@ async def serve(store: Store, view: View, reply: Reply, drop_s: float = 0) -> No
 def _listed(store: Store, view: View) -> Object:
     """Answer a list; where a limit is set, a part of it, and a token that names the version and the last key."""
     rv, after = view.go_on or (store.rv, None)
-    items = store.list_at(view.resource.kind, rv) if view.go_on else store.list(view.resource.kind)
-    items = [item for item in items if view.takes(item) and (after is None or _key(item) > after)]
+    all_of_them = store.list_at(view.resource.kind, rv) if view.go_on else store.list(view.resource.kind)
+    items = [item for item in all_of_them if view.takes(item) and (after is None or _key(item) > after)]
     if not view.limit or len(items) <= view.limit:
         return view.listing(items, str(rv))
     part = items[: view.limit]

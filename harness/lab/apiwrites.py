@@ -82,10 +82,7 @@ class Writes:
             raise invalid(resource.kind, resource.group, name, causes)
         if metadata.get("name") != name or metadata.get("namespace", "") != was.get("namespace", ""):
             raise bad_request("the name and namespace of an object cannot be changed")
-        if part == "scale":
-            new = scaled(old, new)
-        else:
-            new = inward(fitted(new, request, resource), resource)
+        new = scaled(old, new) if part == "scale" else inward(fitted(new, request, resource), resource)
         kept = "status" if part == "status" else ""
         return 200, self._store.update(new, part=kept, dry_run=dry_run(request))
 

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from harness.lab.budgets import Budgets, covered
+from harness.lab.changes import Change
+from harness.lab.daemonsets import DaemonSets
 from harness.lab.deployments import Deployments
 from harness.lab.endpoints import EndpointsController, Mapped
 from harness.lab.namespaces import Namespaces
@@ -14,10 +16,12 @@ from harness.lab.recorder import NODE, Recorder
 from harness.lab.replicasets import ReplicaSets
 from harness.lab.resources import MINOR
 from harness.lab.stamps import timestamp
-from harness.lab.store import Change, Object, Store
+from harness.lab.statefulsets import StatefulSets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from harness.lab.store import Object, Store
 
 Key = tuple[str, str]  # namespace, name
 
@@ -115,21 +119,6 @@ def controllers(store: Store, recorder: Recorder, mapped: Mapped, minor: int = M
         services = [s for s in store.list("Service", namespace) if s["spec"].get("selector")]
         return [_key(s) for s in services if any(s["spec"]["selector"].items() <= have for have in labels)]
 
-    def schedule(key: Key) -> None:
-        pod = store.find("Pod", *key)
-        if pod is None or pod["spec"].get("nodeName") or "deletionTimestamp" in pod["metadata"]:
-            return
-        placed = store.update({**pod, "spec": {**pod["spec"], "nodeName": NODE}})
-        now = timestamp(datetime.now(UTC))
-        condition = {
-            "type": "PodScheduled",
-            "status": "True",
-            "lastProbeTime": None,
-            "lastTransitionTime": now,
-        }
-        store.update({**placed, "status": {**placed["status"], "conditions": [condition]}}, part="status")
-        recorder.scheduled(placed)
-
     def deployments(change: Change) -> list[Key]:
         if change.kind == "Deployment":
             return [_key(change.item)]
@@ -141,9 +130,6 @@ def controllers(store: Store, recorder: Recorder, mapped: Mapped, minor: int = M
             )
         return _owners(change.item, "Deployment")
 
-    def replica_sets(change: Change) -> list[Key]:
-        return [_key(change.item)] if change.kind == "ReplicaSet" else _owners(change.item, "ReplicaSet")
-
     def budgets(change: Change) -> list[Key]:
         if change.kind == "PodDisruptionBudget":
             return [_key(change.item)]
@@ -152,7 +138,24 @@ def controllers(store: Store, recorder: Recorder, mapped: Mapped, minor: int = M
         all_of_them = store.list("PodDisruptionBudget", _key(change.item)[0])
         return [_key(budget) for budget in all_of_them if covered(budget, [change.item])]
 
+    def owners(kind: str) -> Callable[[Change], list[Key]]:
+        return lambda change: [_key(change.item)] if change.kind == kind else _owners(change.item, kind)
+
     return [
+        Controller(
+            store,
+            {"StatefulSet", "Pod"},
+            owners("StatefulSet"),
+            StatefulSets(store, recorder).sync,
+            CONTROLLER_LAG_S,
+        ),
+        Controller(
+            store,
+            {"DaemonSet", "Pod"},
+            owners("DaemonSet"),
+            DaemonSets(store, recorder).sync,
+            CONTROLLER_LAG_S,
+        ),
         Controller(
             store,
             {"PodDisruptionBudget", "Pod", "Deployment"},
@@ -175,7 +178,11 @@ def controllers(store: Store, recorder: Recorder, mapped: Mapped, minor: int = M
             CONTROLLER_LAG_S,
         ),
         Controller(
-            store, {"ReplicaSet", "Pod"}, replica_sets, ReplicaSets(store, recorder).sync, CONTROLLER_LAG_S
+            store,
+            {"ReplicaSet", "Pod"},
+            owners("ReplicaSet"),
+            ReplicaSets(store, recorder).sync,
+            CONTROLLER_LAG_S,
         ),
         Controller(
             store,
@@ -184,7 +191,13 @@ def controllers(store: Store, recorder: Recorder, mapped: Mapped, minor: int = M
             EndpointsController(store, mapped, minor).sync,
             ENDPOINTS_LAG_S,
         ),
-        Controller(store, {"Pod"}, lambda change: [_key(change.item)], schedule, SCHEDULER_LAG_S),
+        Controller(
+            store,
+            {"Pod"},
+            lambda change: [_key(change.item)],
+            lambda key: _schedule(store, recorder, key),
+            SCHEDULER_LAG_S,
+        ),
     ]
 
 
@@ -199,3 +212,20 @@ def _owners(item: Object, kind: str) -> list[Key]:
         for ref in refs
         if ref["kind"] == kind and ref.get("controller")
     ]
+
+
+def _schedule(store: Store, recorder: Recorder, key: Key) -> None:
+    """Bind a pod to the only node."""
+    pod = store.find("Pod", *key)
+    if pod is None or pod["spec"].get("nodeName") or "deletionTimestamp" in pod["metadata"]:
+        return
+    placed = store.update({**pod, "spec": {**pod["spec"], "nodeName": NODE}})
+    now = timestamp(datetime.now(UTC))
+    condition = {
+        "type": "PodScheduled",
+        "status": "True",
+        "lastProbeTime": None,
+        "lastTransitionTime": now,
+    }
+    store.update({**placed, "status": {**placed["status"], "conditions": [condition]}}, part="status")
+    recorder.scheduled(placed)

@@ -12,6 +12,8 @@ def fill(item: dict[str, Any]) -> None:
     kind = item.get("kind")
     if kind == "Deployment":
         _deployment(item.setdefault("spec", {}))
+    elif kind in {"StatefulSet", "DaemonSet"}:
+        _numbered(item.setdefault("spec", {}), kind)
     elif kind == "ReplicaSet":
         spec = item.setdefault("spec", {})
         spec.setdefault("replicas", 1)
@@ -42,8 +44,16 @@ def initial_status(item: dict[str, Any], taken: set[str]) -> None:
             free = (f"10.96.{n // 256}.{n % 256}" for n in range(1, 65536))
             item["spec"].setdefault("clusterIP", next(ip for ip in free if ip not in taken))
             item["spec"].setdefault("clusterIPs", [item["spec"]["clusterIP"]])
-    elif kind == "ReplicaSet":
+    elif kind == "ReplicaSet" or kind == "StatefulSet":
         item["status"] = {"replicas": 0}
+    elif kind == "DaemonSet":
+        counters = (
+            "currentNumberScheduled",
+            "numberMisscheduled",
+            "desiredNumberScheduled",
+            "numberReady",
+        )
+        item["status"] = dict.fromkeys(counters, 0)
     elif kind in {"Deployment", "Ingress", "PodDisruptionBudget"}:
         item["status"] = {}
 
@@ -62,6 +72,23 @@ def _deployment(spec: dict[str, Any]) -> None:
         for key in ("maxUnavailable", "maxSurge"):
             if rolling.get(key) is None:
                 rolling[key] = "25%"
+    _template(spec)
+
+
+def _numbered(spec: dict[str, Any], kind: str) -> None:
+    """Fill in a StatefulSet's or a DaemonSet's spec."""
+    spec.setdefault("revisionHistoryLimit", 10)
+    strategy = spec.setdefault("updateStrategy", {})
+    rolling = strategy.setdefault("type", "RollingUpdate") == "RollingUpdate"
+    if kind == "StatefulSet":
+        spec.setdefault("replicas", 1)
+        spec.setdefault("podManagementPolicy", "OrderedReady")
+        if rolling:
+            strategy.setdefault("rollingUpdate", {}).setdefault("partition", 0)
+    elif rolling:
+        numbers = strategy.setdefault("rollingUpdate", {})
+        numbers.setdefault("maxUnavailable", 1)
+        numbers.setdefault("maxSurge", 0)
     _template(spec)
 
 

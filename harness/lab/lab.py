@@ -88,6 +88,7 @@ async def _started(process: Process, plan: LabPlan, directory: Path) -> dict[str
         for field in dataclasses.fields(LabEndpoint)
         if field.name in answer["ready"]
     }
+    endpoint["notes"] = tuple(endpoint.get("notes", ()))
     return endpoint
 
 

@@ -29,6 +29,8 @@ _ORDER = (
     "PodDisruptionBudget",
     "Ingress",
     "Deployment",
+    "StatefulSet",
+    "DaemonSet",
     "ReplicaSet",
     "Pod",
 )
@@ -131,19 +133,21 @@ def _check(place: str, item: Object) -> None:
 
 
 def _front(items: list[Object], where: str) -> Object:
-    """Return the Service for which the balancer stands: one that selects a Deployment's pods, an Ingress' own first."""
-    deployments = [item for item in items if item["kind"] == "Deployment"]
+    """Return the Service for which the balancer stands: one that selects a workload's pods, an Ingress' own first."""
+    deployments = [item for item in items if item["kind"] in {"Deployment", "StatefulSet", "DaemonSet"}]
     if not deployments:
-        raise UsageError(f"there is no Deployment in {where}: the lab has nothing to roll out")
+        raise UsageError(
+            f"there is no Deployment, StatefulSet or DaemonSet in {where}: the lab has nothing to roll out"
+        )
     matching = [
         item
         for item in items
         if item["kind"] == "Service" and any(_selects(item, deployment) for deployment in deployments)
     ]
     if not matching:
-        names = ", ".join(item["metadata"]["name"] for item in deployments)
+        names = ", ".join(f"{item['kind']} {item['metadata']['name']}" for item in deployments)
         raise UsageError(
-            f"no Service in {where} selects the pods of Deployment {names}: the lab has nothing to send requests to"
+            f"no Service in {where} selects the pods of {names}: the lab has nothing to send requests to"
         )
     wanted = str([item.get("spec") for item in items if item["kind"] == "Ingress"])
     named = [item for item in matching if f"'service': {{'name': '{item['metadata']['name']}'" in wanted]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from harness.lab.fields import shown
+
 if TYPE_CHECKING:
     from harness.lab.ownership import Conflict
 
@@ -81,9 +83,8 @@ def invalid_options(field: str, what: str) -> StatusError:
 
 def apply_conflict(found: list[Conflict]) -> StatusError:
     """409 for an apply that wants fields that others manage."""
-    from harness.lab.ownership import shown  # noqa: PLC0415  it imports nothing of ours that imports this
-
-    causes, by_manager = [], {}
+    causes: list[dict[str, str]] = []
+    by_manager: dict[str, list[str]] = {}
     for conflict in found:
         who = f'"{conflict.manager}"'
         if conflict.operation == "Update":

@@ -23,14 +23,15 @@ from harness.lab.stamps import parse_timestamp, timestamp
 from harness.lab.status import already_exists, bad_request, conflict, expired, invalid, not_found
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 Object = dict[str, Any]
 
 HISTORY = 20_000  # changes kept before the oldest are compacted away
 
+CONTROLLERS = Writer("kube-controller-manager")
 # Who is writing: each control loop and each request runs in a context of its own.
-WRITER: ContextVar[Writer] = ContextVar("WRITER", default=Writer("kube-controller-manager"))
+WRITER: ContextVar[Writer] = ContextVar("WRITER", default=CONTROLLERS)
 
 
 class Store:
@@ -65,7 +66,7 @@ class Store:
         items = sorted(self._objects[kind].items())
         return [item for (space, _), item in items if namespace is None or space == namespace]
 
-    def list_at(self, kind: str, rv: int) -> list[Object]:
+    def list_at(self, kind: str, rv: int) -> Sequence[Object]:
         """Return all objects of a kind as they were at a resourceVersion. Raises StatusError 410 when that is compacted."""
         if rv < self.compacted_rv:
             raise expired(rv, self.compacted_rv)

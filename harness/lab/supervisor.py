@@ -191,10 +191,11 @@ def _populate(store: Store, items: tuple[Object, ...], node_address: str, minor:
 
 
 async def _begun(store: Store, plan: LabPlan, port: int) -> list[str]:
-    """Wait until every Deployment is available and the balancer answers; return remarks. Raises HarnessError."""
+    """Wait until every workload is available and the balancer answers; return remarks. Raises HarnessError."""
     remarks: list[str] = []
-    with store.subscribe(frozenset({"Deployment"})) as changes:
-        while waiting := [d for d in store.list("Deployment") if not _available(d)]:
+    kinds = ("Deployment", "StatefulSet", "DaemonSet")
+    with store.subscribe(frozenset(kinds)) as changes:
+        while waiting := [item for kind in kinds for item in store.list(kind) if not _available(item)]:
             for deployment in waiting:
                 progress = condition(deployment["status"], "Progressing")
                 if progress is not None and progress["reason"] == "ProgressDeadlineExceeded":
@@ -216,6 +217,10 @@ def _available(deployment: Object) -> bool:
     if spec.get("paused"):
         return True  # it never will start a pod
     current = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
+    if deployment["kind"] == "DaemonSet":
+        wanted = status["desiredNumberScheduled"]
+        counts = (status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0))
+        return bool(current and wanted and counts == (wanted, wanted))
     counts = (status.get("updatedReplicas", 0), status.get("availableReplicas", 0))
     return bool(current and counts == (spec["replicas"], spec["replicas"]))
 

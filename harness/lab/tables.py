@@ -14,6 +14,10 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "Pod": ("Ready", "Status", "Restarts", "Age", "IP*", "Node*", "Nominated Node*", "Readiness Gates*"),
     "Deployment": ("Ready", "Up-to-date", "Available", "Age", "Containers*", "Images*", "Selector*"),
     "ReplicaSet": ("Desired", "Current", "Ready", "Age", "Containers*", "Images*", "Selector*"),
+    "StatefulSet": ("Ready", "Age", "Containers*", "Images*"),
+    "DaemonSet": ("Desired", "Current", "Ready", "Up-to-date", "Available", "Age"),
+    "ControllerRevision": ("Controller", "Revision", "Age"),
+    "PodDisruptionBudget": ("Min Available", "Max Unavailable", "Allowed Disruptions", "Age"),
     "Service": ("Type", "Cluster-IP", "External-IP", "Port(s)", "Age", "Selector*"),
     "Endpoints": ("Endpoints", "Age"),
     "EndpointSlice": ("AddressType", "Ports", "Endpoints", "Age"),
@@ -23,6 +27,15 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "ConfigMap": ("Data", "Age"),
     "Secret": ("Type", "Data", "Age"),
 }
+
+
+_DAEMON = (
+    "desiredNumberScheduled",
+    "currentNumberScheduled",
+    "numberReady",
+    "updatedNumberScheduled",
+    "numberAvailable",
+)
 
 
 def table(kind: str, items: list[Object], rv: str, include: str, *, header: bool = True) -> Object:
@@ -172,6 +185,23 @@ def _few(items: list[str]) -> str:
 _CELLS: dict[str, Callable[[Object, str], list[Any]]] = {
     "Pod": _pod,
     "Deployment": _deployment,
+    "StatefulSet": lambda item, old: [
+        f"{item['status'].get('readyReplicas', 0)}/{item['spec'].get('replicas', 1)}",
+        old,
+        *_template(item["spec"])[:2],
+    ],
+    "DaemonSet": lambda item, old: [*(item["status"].get(key, 0) for key in _DAEMON), old],
+    "ControllerRevision": lambda item, old: [
+        f"{item['metadata']['ownerReferences'][0]['name']}",
+        item.get("revision"),
+        old,
+    ],
+    "PodDisruptionBudget": lambda item, old: [
+        str(item["spec"].get("minAvailable", "N/A")),
+        str(item["spec"].get("maxUnavailable", "N/A")),
+        (item.get("status") or {}).get("disruptionsAllowed", 0),
+        old,
+    ],
     "ReplicaSet": _replica_set,
     "Service": _service,
     "Endpoints": lambda item, old: [_endpoints(item), old],

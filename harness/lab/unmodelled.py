@@ -59,6 +59,17 @@ _POD = {
     "runtimeClassName",
     "os",
 }
+_STATEFUL_SET = {
+    "replicas",
+    "selector",
+    "template",
+    "updateStrategy",
+    "podManagementPolicy",
+    "minReadySeconds",
+    "revisionHistoryLimit",
+    "serviceName",
+}
+_DAEMON_SET = {"selector", "template", "updateStrategy", "minReadySeconds", "revisionHistoryLimit"}
 _CONTAINER = {
     "name",
     "ports",
@@ -97,13 +108,17 @@ def unmodelled(item: Object) -> list[str]:
     """List what of one object is not modelled, a line each: the path, and what happens instead."""
     kind, spec = item["kind"], item.get("spec") or {}
     name = f"{kind} {item['metadata'].get('name', '')}"
-    if kind in {"Ingress", "PodDisruptionBudget"}:
+    if kind == "Ingress":
         return [f"{name}: stored, without effect"]
     found: list[str] = []
     if kind == "Deployment":
         found = _beyond(spec, _DEPLOYMENT, "spec") + _pod(
             (spec.get("template") or {}).get("spec") or {}, "spec.template.spec"
         )
+    elif kind in {"StatefulSet", "DaemonSet"}:
+        known = _STATEFUL_SET if kind == "StatefulSet" else _DAEMON_SET
+        template = (spec.get("template") or {}).get("spec") or {}
+        found = _beyond(spec, known, "spec") + _pod(template, "spec.template.spec")
     elif kind == "ReplicaSet":
         found = _beyond(spec, _REPLICA_SET, "spec") + _pod(
             (spec.get("template") or {}).get("spec") or {}, "spec.template.spec"

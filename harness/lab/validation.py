@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.lab.selection import selected
 
+_WORKLOADS = {"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"}
 Causes = list[tuple[str, str]]
 
 _NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
@@ -24,9 +25,9 @@ def check(item: dict[str, Any], old: dict[str, Any] | None = None) -> Causes:
         [] if _NAME.match(name) else [("metadata.name", f'Invalid value: "{name}": {_NAME_RULE}')]
     )
     kind, spec = item.get("kind"), item.get("spec")
-    if kind in {"Deployment", "ReplicaSet", "Pod", "Service"} and not isinstance(spec, dict):
+    if kind in {*_WORKLOADS, "Pod", "Service"} and not isinstance(spec, dict):
         return [*causes, ("spec", "Required value")]
-    if kind in {"Deployment", "ReplicaSet"} and isinstance(spec, dict):
+    if kind in _WORKLOADS and isinstance(spec, dict):
         causes += _workload(spec)
         if old is not None and old["spec"].get("selector") != spec.get("selector"):
             causes.append(("spec.selector", "Invalid value: field is immutable"))

@@ -110,6 +110,7 @@ class Change:
             template_before=now.get("spec", {}).get("template", {}),
             template={},
             generation=int(now.get("metadata", {}).get("generation") or 0),
+            replicas=now.get("spec", {}).get("replicas"),
         )
         replicas = int(now.get("spec", {}).get("replicas") or len(pods))
         means.log.update(

@@ -166,13 +166,23 @@ def test_a_deleted_pod_s_replacement_is_waited_for() -> None:
     assert progress(view, baseline, "Deployment").over
 
 
-def test_a_change_has_begun_with_a_new_generation_or_a_pod_that_goes() -> None:
-    baseline = replace(BEFORE, template={})
+def test_an_annotation_of_the_workload_s_own_is_neither_progress_nor_a_beginning() -> None:
+    """On a real server it raises a Deployment's generation, and so observedGeneration."""
+    view = View()
+    view.apply(event("Deployment", deployment(2, KEPT, **DONE), t_ns=1))
+    view.apply(event("Deployment", deployment(7, KEPT, **DONE), t_ns=99))
+    assert view.last_progress_ns == 1
+    assert not has_begun(view, Baseline((), "aaa", KEPT, {}, 2, replicas=2))
+
+
+def test_a_change_has_begun_with_another_template_or_number_or_a_pod_that_goes() -> None:
+    baseline = replace(BEFORE, template={}, replicas=2)
     view = view_of(deployment(2, KEPT, **DONE), STAYING, BOTH)
     assert not has_begun(view, baseline)
     view.apply(event("Pod", pod("old-1", "aaa", going=True)))
     assert has_begun(view, baseline)
-    assert has_begun(view_of(deployment(3, KEPT, **DONE), STAYING, BOTH), baseline)
+    assert has_begun(view_of(deployment(3, KEPT, 5, **DONE), STAYING, BOTH), baseline)
+    assert has_begun(view_of(deployment(3, {"spec": {"a": 2}}, **DONE), STAYING, BOTH), baseline)
 
 
 def test_a_statefulset_is_done_when_all_but_the_partition_are_updated() -> None:

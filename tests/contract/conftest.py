@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio.from_thread
 import pytest
@@ -41,14 +41,16 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         return
     home = tmp_path_factory.mktemp("lab")
     manifests = home / "all.yaml"
-    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "seed"}}
-    service["spec"] = {"selector": {"app": "seed"}, "ports": [{"port": 80, "targetPort": 8080}]}  # type: ignore[assignment]
+    service: dict[str, Any] = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "seed"}}
+    service["spec"] = {"selector": {"app": "seed"}, "ports": [{"port": 80, "targetPort": 8080}]}
     manifests.write_text(yaml.safe_dump_all([deployment("seed", 1), service]), encoding="utf-8")
     minor = 20 if request.param == "lab-1.20" else 33
     plan = LabPlan(manifests=(str(manifests),), tls=False, lag_ns=0, minor=minor)
-    with anyio.from_thread.start_blocking_portal() as portal:
-        with portal.wrap_async_context_manager(lab.running(plan, home / "lab")) as endpoint:
-            yield from _in_a_namespace(Server(endpoint.kubeconfig))
+    with (
+        anyio.from_thread.start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(lab.running(plan, home / "lab")) as endpoint,
+    ):
+        yield from _in_a_namespace(Server(endpoint.kubeconfig))
 
 
 def _in_a_namespace(server: Server) -> Iterator[Server]:
@@ -64,7 +66,7 @@ def _in_a_namespace(server: Server) -> Iterator[Server]:
 
 
 @pytest.fixture
-def name(request: pytest.FixtureRequest) -> str:
+def name() -> str:
     """A name that no other test uses."""
     return f"t-{secrets.token_hex(4)}"
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kubernetes import client, config
+from kubernetes import config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,6 +17,7 @@ MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 APPLY = "application/apply-patch+yaml"
+READ_S = 70.0  # longer than any watch of ours may be silent
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
 
@@ -68,7 +69,7 @@ class Server:
             body=body,
             auth_settings=["BearerToken"],
         )
-        return self._api.call_api(*request, _request_timeout=(5, 40)).response
+        return self._api.call_api(*request, _request_timeout=(5, READ_S)).response
 
     def __call__(
         self,
@@ -119,7 +120,8 @@ class Server:
 
     def version(self, group: str) -> str:
         """Return the newest served version of a group: v1 before v1beta1."""
-        return min(self.versions[group], key=lambda version: (version != "v1", version))
+        versions: list[str] = self.versions[group]
+        return min(versions, key=lambda version: (version != "v1", version))
 
     def until(self, path: str, holds: Callable[[Object], Any], seconds: float = 40) -> Object:
         """Follow an object until something holds of it."""

@@ -83,7 +83,7 @@ class Schema:
         }
         return getattr(client, special.get((group, kind), f"{word}{kind}"), None)
 
-    def _type(self, hint: Any, near: str) -> Any:
+    def _type(self, hint: Any, near: str) -> Any:  # noqa: PLR0911  one for each shape of a hint
         origin, args = typing.get_origin(hint), typing.get_args(hint)
         if origin in {typing.Union, types.UnionType}:
             return self._type(next(a for a in args if a is not type(None)), near)

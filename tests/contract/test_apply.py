@@ -110,7 +110,7 @@ def test_several_conflicts_are_all_named(apply: Applier, name: str) -> None:
     assert {cause["field"] for cause in answer.body["details"]["causes"]} == {".data.a", ".data.b"}
 
 
-def test_lists_with_keys_are_owned_item_by_item(server: Server, apply: Applier, name: str) -> None:
+def test_lists_with_keys_are_owned_item_by_item(apply: Applier, name: str) -> None:
     body = deployment(name)
     body["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "A", "value": "1"}]
     made = apply("anna", body).good(201)

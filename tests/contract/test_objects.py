@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -229,7 +229,7 @@ def test_what_is_there_cannot_be_made_again(server: Server, name: str) -> None:
     ],
 )
 def test_a_deployment_that_makes_no_sense_is_422_and_names_the_field(
-    server: Server, name: str, spec: dict[str, object], field: str
+    server: Server, name: str, spec: dict[str, Any], field: str
 ) -> None:
     answer = server("POST", server.path("deployments"), deployment(name, **spec))
     message = answer.refused(422, "Invalid")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,7 +21,7 @@ def brief(events: Iterator[Object]) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def begun(server: Server, name: str) -> str:
+def begun(server: Server) -> str:
     """The resourceVersion of a list taken before the test's own changes."""
     return server("GET", server.path("configmaps")).rv
 
@@ -51,7 +51,8 @@ def test_a_watch_replays_what_happened_since_a_list(server: Server, name: str, b
 
 def test_versions_rise_and_any_of_them_resumes(server: Server, name: str, begun: str) -> None:
     changes(server, name)
-    path, selected = server.path("configmaps"), {"labelSelector": f"set={name}"}
+    path = server.path("configmaps")
+    selected: dict[str, Any] = {"labelSelector": f"set={name}"}
     events = list(islice(server.watch(path, resourceVersion=begun, **selected), 5))
     versions = [int(event["object"]["metadata"]["resourceVersion"]) for event in events]
     assert versions == sorted(set(versions))
@@ -79,7 +80,9 @@ def test_without_a_version_a_watch_begins_with_what_there_is(
     server: Server, name: str, version: str | None
 ) -> None:
     server("POST", server.path("configmaps"), config_map(name)).good(201)
-    query = {"fieldSelector": f"metadata.name={name}"} | ({"resourceVersion": version} if version else {})
+    query: dict[str, Any] = {"fieldSelector": f"metadata.name={name}"} | (
+        {"resourceVersion": version} if version else {}
+    )
     events = server.watch(server.path("configmaps"), **query)
     assert brief(islice(events, 1)) == [("ADDED", name)]
     server("DELETE", server.path("configmaps", name)).good()
@@ -110,7 +113,7 @@ def test_a_window_ends_cleanly_when_its_seconds_are_over(server: Server, begun: 
 
 def test_a_bookmark_is_of_the_kind_and_resumes(server: Server, name: str, begun: str) -> None:
     server("POST", server.path("configmaps"), config_map(name)).good(201)
-    selected = {"fieldSelector": f"metadata.name={name}"}
+    selected: dict[str, Any] = {"fieldSelector": f"metadata.name={name}"}
     first, *marks = server.watch(
         server.path("configmaps"), seconds=2, resourceVersion=begun, allowWatchBookmarks=True, **selected
     )

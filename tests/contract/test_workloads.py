@@ -75,7 +75,8 @@ def test_pods_belong_to_a_replica_set_and_it_to_the_deployment(server: Server, t
         assert (ref["kind"], ref["uid"]) == ("ReplicaSet", owned["metadata"]["uid"])
 
 
-def test_a_pod_says_what_became_of_its_container(server: Server, two: str, name: str) -> None:
+@pytest.mark.usefixtures("two")
+def test_a_pod_says_what_became_of_its_container(server: Server, name: str) -> None:
     pod = pods(server, name)[0]
     [status] = pod["status"]["containerStatuses"]
     assert (status["name"], status["ready"], status["started"], status["restartCount"]) == (
@@ -90,7 +91,8 @@ def test_a_pod_says_what_became_of_its_container(server: Server, two: str, name:
     assert pod["status"]["podIPs"] == [{"ip": pod["status"]["podIP"]}]
 
 
-def test_a_slice_names_each_ready_pod(server: Server, two: str, name: str) -> None:
+@pytest.mark.usefixtures("two")
+def test_a_slice_names_each_ready_pod(server: Server, name: str) -> None:
     body = {
         "apiVersion": "v1",
         "kind": "Service",
@@ -181,7 +183,8 @@ def eviction(server: Server, pod: str) -> Object:
     }
 
 
-def test_a_budget_counts_and_refuses_the_eviction_that_breaks_it(server: Server, two: str, name: str) -> None:
+@pytest.mark.usefixtures("two")
+def test_a_budget_counts_and_refuses_the_eviction_that_breaks_it(server: Server, name: str) -> None:
     server("POST", server.path("poddisruptionbudgets"), budget(server, name, minAvailable=2)).good(201)
     path = server.path("poddisruptionbudgets", name)
     counted = server.until(path, lambda item: item["status"].get("currentHealthy") == 2)["status"]
@@ -202,8 +205,9 @@ def test_a_budget_counts_and_refuses_the_eviction_that_breaks_it(server: Server,
     ("limit", "allowed"),
     [({"maxUnavailable": 1}, 1), ({"maxUnavailable": "50%"}, 1), ({"minAvailable": "50%"}, 1)],
 )
+@pytest.mark.usefixtures("two")
 def test_a_budget_with_room_lets_one_pod_go(
-    server: Server, two: str, name: str, limit: dict[str, Any], allowed: int
+    server: Server, name: str, limit: dict[str, Any], allowed: int
 ) -> None:
     server("POST", server.path("poddisruptionbudgets"), budget(server, name, **limit)).good(201)
     path = server.path("poddisruptionbudgets", name)
@@ -219,7 +223,8 @@ def test_a_budget_with_room_lets_one_pod_go(
     server("DELETE", path).good()
 
 
-def test_without_a_budget_an_eviction_is_a_deletion(server: Server, two: str, name: str) -> None:
+@pytest.mark.usefixtures("two")
+def test_without_a_budget_an_eviction_is_a_deletion(server: Server, name: str) -> None:
     first, second = (pod["metadata"]["name"] for pod in pods(server, name))
     dry = eviction(server, first) | {"deleteOptions": {"dryRun": ["All"]}}
     server("POST", server.path("pods", first, "eviction"), dry).good(201)
@@ -246,3 +251,68 @@ def test_the_end_of_a_pod_shows_its_exit_code_before_it_is_gone(server: Server, 
     assert isinstance(state["exitCode"], int)
     assert state["finishedAt"].endswith("Z")
     assert last["status"]["containerStatuses"][0]["ready"] is False
+
+
+def test_a_stateful_set_rolls_from_the_highest_number_down(server: Server, name: str) -> None:
+    body = deployment(name, 2) | {"kind": "StatefulSet"}
+    body["spec"]["serviceName"] = name
+    made = server("POST", server.path("statefulsets"), body).good(201)
+    assert made["spec"]["updateStrategy"] == {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}
+    assert made["spec"]["podManagementPolicy"] == "OrderedReady"
+    path = server.path("statefulsets", name)
+    up = server.until(path, lambda item: item["status"].get("readyReplicas") == 2)
+    assert [pod["metadata"]["name"] for pod in pods(server, name)] == [f"{name}-0", f"{name}-1"]
+    assert up["status"]["currentRevision"] == up["status"]["updateRevision"]
+    first = pods(server, name)[0]["metadata"]
+    assert first["labels"]["controller-revision-hash"] == up["status"]["updateRevision"]
+    assert first["labels"]["statefulset.kubernetes.io/pod-name"] == f"{name}-0"
+    since = server("GET", server.path("pods")).rv
+    patch = {"spec": {"template": {"metadata": {"annotations": {"again": "1"}}}}}
+    server("PATCH", path, patch, content_type=MERGE).good()
+    done = server.until(
+        path,
+        lambda item: (
+            item["status"]["observedGeneration"] == 2
+            and item["status"].get("updatedReplicas") == 2
+            and item["status"].get("readyReplicas") == 2
+            and item["status"]["currentRevision"] == item["status"]["updateRevision"]
+        ),
+        60,
+    )
+    assert done["status"]["updateRevision"] != up["status"]["updateRevision"]
+    gone = [
+        event["object"]["metadata"]["name"]
+        for event in server.watch(
+            server.path("pods"), seconds=1, resourceVersion=since, labelSelector=f"app={name}"
+        )
+        if event["type"] == "DELETED"
+    ]
+    assert gone == [f"{name}-1", f"{name}-0"]
+    kept = server("GET", server.path("controllerrevisions"), labelSelector=f"app={name}").good()["items"]
+    assert sorted(item["revision"] for item in kept) == [1, 2]
+    server("DELETE", path).good()
+
+
+def test_a_daemon_set_replaces_its_pod_on_every_node(server: Server, name: str) -> None:
+    body = deployment(name) | {"kind": "DaemonSet"}
+    del body["spec"]["replicas"]
+    made = server("POST", server.path("daemonsets"), body).good(201)
+    assert made["spec"]["updateStrategy"]["rollingUpdate"]["maxUnavailable"] == 1
+    path = server.path("daemonsets", name)
+
+    def up(item: Object) -> bool:
+        status = item["status"]
+        wanted = status["desiredNumberScheduled"]
+        current = status.get("observedGeneration") == item["metadata"]["generation"]
+        counts = (status.get("updatedNumberScheduled"), status.get("numberAvailable"))
+        return bool(current and wanted and counts == (wanted, wanted))
+
+    server.until(path, up)
+    [old] = pods(server, name)
+    patch = {"spec": {"template": {"metadata": {"annotations": {"again": "1"}}}}}
+    assert server("PATCH", path, patch, content_type=MERGE).good()["metadata"]["generation"] == 2
+    server.until(path, up)
+    new = [pod for pod in pods(server, name) if pod["metadata"]["uid"] != old["metadata"]["uid"]]
+    hashes = [p["metadata"]["labels"]["controller-revision-hash"] for p in (old, new[0])]
+    assert hashes[0] != hashes[1]
+    server("DELETE", path).good()

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from tests.e2e.bed import for_the_bed
 from harness.scenario.resolve import shipped
+from tests.e2e.bed import for_the_bed
 
 Object = dict[str, Any]
 READY: Object = {"httpGet": {"path": "/alive", "port": 8080}, "periodSeconds": 1}

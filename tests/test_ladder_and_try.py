@@ -1,0 +1,89 @@
+"""`zdtest ladder` and `zdtest lab try`, whole, on the embedded lab."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from harness.scenario.resolve import shipped
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MANIFEST = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: shop}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: shop}}
+  template:
+    metadata: {labels: {app: shop}}
+    spec:
+      affinity: {podAntiAffinity: {}}
+      containers:
+      - {name: shop, image: example.com/shop, ports: [{containerPort: 9000}], readinessProbe: {httpGet: {path: /up, port: 9000}, periodSeconds: 1}}
+"""
+
+
+def zdtest(*words: str, text: str | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *words],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=170,
+        cwd=cwd,
+    )
+
+
+def test_a_users_manifest_is_rolled_out_with_the_sample_app_and_its_losses_are_explained(
+    tmp_path: Path,
+) -> None:
+    done = zdtest(
+        "lab", "try", "-", "--startup-time", "0s", "--lag", "500ms", "-d", "3s", "-c", "10", "-o", str(tmp_path),
+        text=MANIFEST,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "lifecycle" in done.stdout
+    assert "the sample app runs instead of example.com/shop" in done.stderr
+    assert "not modelled: Deployment shop: spec.template.spec.affinity" in done.stderr
+    (run,) = tmp_path.iterdir()
+    truth = [json.loads(line) for line in (run / "lab/truth.jsonl").read_text().splitlines()]
+    assert {line["cause"] for line in truth} & {"B1", "B2"}
+    notes = json.loads((run / "run.json").read_text())["notes"]
+    assert any("podAntiAffinity" in note or "affinity" in note for note in notes)
+
+
+def test_a_ladder_ends_with_the_code_of_its_last_step_and_one_row_for_each(tmp_path: Path) -> None:
+    folder = tmp_path / "ladder/1-clean"
+    folder.mkdir(parents=True)
+    text = (shipped() / "clean/prestop/zdtest.yaml").read_text().replace("concurrency: 30", "concurrency: 10")
+    text = text.replace("../../", f"{shipped()}/").replace("app.yaml", f"{shipped()}/clean/prestop/app.yaml")
+    (folder / "zdtest.yaml").write_text(text.replace("settle: 5s", "settle: 1s").replace("trigger_after: 5s, ", ""))
+    done = zdtest("ladder", str(tmp_path / "ladder"), "-d", "3s", "-o", str(tmp_path / "out"))
+    head, _, row = done.stdout.rstrip().splitlines()
+    assert head.split()[:2] == ["step", "requests"]
+    assert row.split()[0] == "1-clean"
+    assert row.split()[-1] in {"PASS", "INCONCLUSIVE"}  # a busy machine proves nothing
+    assert done.returncode == {"PASS": 0, "INCONCLUSIVE": 3}[row.split()[-1]]
+    assert row.split()[4:6] == ["0", "0"]
+
+
+def test_a_folder_without_steps_is_no_ladder(tmp_path: Path) -> None:
+    done = zdtest("ladder", str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "none of its sub-folders has a zdtest.yaml" in done.stderr
+
+
+def test_the_shipped_scenarios_are_listed_and_can_be_searched() -> None:
+    done = zdtest("scenarios", "keep-alive")
+    assert done.returncode == 0
+    assert "faults/C2-keep-alive-race" in done.stdout
+    assert "seed/1-no-probe" not in done.stdout
+    rows = json.loads(zdtest("scenarios", "--json").stdout)
+    assert {"name", "label", "text", "path"} == set(rows[0])
+    assert len({row["label"] for row in rows} - {"", "clean"}) >= 20
