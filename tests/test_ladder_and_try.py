@@ -63,7 +63,9 @@ def test_a_ladder_ends_with_the_code_of_its_last_step_and_one_row_for_each(tmp_p
     folder.mkdir(parents=True)
     text = (shipped() / "clean/prestop/zdtest.yaml").read_text().replace("concurrency: 30", "concurrency: 10")
     text = text.replace("../../", f"{shipped()}/").replace("app.yaml", f"{shipped()}/clean/prestop/app.yaml")
-    (folder / "zdtest.yaml").write_text(text.replace("settle: 5s", "settle: 1s").replace("trigger_after: 5s, ", ""))
+    (folder / "zdtest.yaml").write_text(
+        text.replace("settle: 5s", "settle: 1s").replace("trigger_after: 5s, ", "")
+    )
     done = zdtest("ladder", str(tmp_path / "ladder"), "-d", "3s", "-o", str(tmp_path / "out"))
     head, _, row = done.stdout.rstrip().splitlines()
     assert head.split()[:2] == ["step", "requests"]

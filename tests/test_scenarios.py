@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 import yaml
 
 from harness.lab.app import Settings
+from harness.lab.manifests import load
+from harness.scenario.catalogue import entries
 from harness.scenario.resolve import Request, resolve
 
 ROOT = Path(__file__).parents[1]
@@ -17,6 +20,7 @@ APP = ROOT / "harness/lab/app.py"
 CONFIG_MAP = ROOT / "scenarios/seed/base/configmap.yaml"
 LADDER = ("1-no-probe", "2-readiness", "3-prestop", "4-grace")
 ALL = [ROOT / "zdtest.yaml", *sorted((ROOT / "scenarios").rglob("zdtest.yaml"))]
+LABELLED = [file for file in ALL if file.parts[-3] in {"faults", "clean"}]
 KUBELET_EXTRA_S = 2  # what a pod gets when its hook has used up the grace period
 
 
@@ -30,8 +34,13 @@ def config_map() -> str:
 def manifests(file: Path) -> dict[str, dict[str, Any]]:
     """Return a scenario's objects by kind."""
     listed = yaml.safe_load(file.read_text())["manifests"]
-    found = [thing for name in listed for thing in yaml.safe_load_all((file.parent / name).read_text())]
+    found = [thing for name in listed for thing in documents((file.parent / name).resolve())]
     return {thing["kind"]: thing for thing in found}
+
+
+@cache
+def documents(file: Path) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(file.read_text()))
 
 
 def pod_spec(file: Path) -> dict[str, Any]:
@@ -116,6 +125,25 @@ def test_the_manifests_fit_together(file: Path) -> None:
     mount = container["volumeMounts"][0]
     assert mount["name"] == volume["name"]
     assert container["command"][-1] == f"{mount['mountPath']}/{next(iter(things['ConfigMap']['data']))}"
+
+
+@pytest.mark.parametrize("file", LABELLED, ids=lambda file: "/".join(file.parts[-3:-1]))
+def test_a_labelled_scenario_has_its_fault_in_its_name_and_says_what_to_learn(file: Path) -> None:
+    entry = next(e for e in entries(file.parents[1]) if e.path == file.parent)
+    wanted = "clean" if file.parts[-3] == "clean" else entry.name.partition("-")[0]
+    assert entry.label == wanted
+    assert "Learn:" in entry.text
+    assert yaml.safe_load(file.read_text())["name"] == f"{file.parts[-3]}-{entry.name}".lower()
+
+
+def test_at_least_twenty_causes_have_a_scenario() -> None:
+    labels = {yaml.safe_load(file.read_text())["label"] for file in LABELLED}
+    assert len(labels - {"clean"}) >= 20
+
+
+@pytest.mark.parametrize("file", LABELLED, ids=lambda file: "/".join(file.parts[-3:-1]))
+def test_the_lab_models_all_that_a_labelled_scenario_uses(file: Path) -> None:
+    assert load((str(file.parent / "app.yaml"),)).notes == ()
 
 
 def test_each_step_of_the_ladder_adds_to_the_one_before_and_changes_nothing_else() -> None:

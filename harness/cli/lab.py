@@ -26,8 +26,8 @@ def lab_up(scenario: Path | None) -> int:
     from harness.scenario.resolve import Request, resolve  # noqa: PLC0415
 
     resolved = resolve(Request(file=scenario, lab=True, no_rollout=True), Path.cwd())
-    guarded(lambda: _stay_up(resolved), Path.cwd())
-    return ExitCode.PASS
+    ended = guarded(lambda: _stay_up(resolved), Path.cwd())
+    return ended if isinstance(ended, int) else ExitCode.PASS
 
 
 def _stay_up(resolved: Resolved) -> Path:
@@ -38,14 +38,19 @@ def _stay_up(resolved: Resolved) -> Path:
 
     from harness.lab import lab as embedded  # noqa: PLC0415
 
-    async def stay(home: Path) -> None:
+    async def listen(scope: anyio.CancelScope) -> None:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for _ in signals:
+                scope.cancel()
+
+    async def stay(home: Path) -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(listen, group.cancel_scope)
             async with embedded.running(resolved.lab_plan(), home) as up:
                 click.echo(f"balancer:    {up.url}" + (f"   (CA: {up.ca_file})" if up.ca_file else ""))
                 click.echo(f"API server:  export KUBECONFIG={up.kubeconfig}")
                 click.echo("Ctrl-C stops it")
-                async for _ in signals:
-                    break
+                await anyio.sleep_forever()
 
     with tempfile.TemporaryDirectory(prefix="zdtest-lab-") as home:
         anyio.run(stay, Path(home))

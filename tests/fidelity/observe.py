@@ -42,7 +42,7 @@ class Seen:
     most_pods: int = 0
     least_ready: int = 99
     reasons: list[str] = field(default_factory=list)
-    first_step: float = 0.0
+    first_step: float = float("inf")
     done: float | None = None
 
 
@@ -53,6 +53,7 @@ class Observer:
         self._server, self._case = server, case
         self.seen = Seen()
         self._lock = threading.Lock()
+        self._stepped, self._begun = False, 0.0
         self._zero = time.monotonic()
         self._slices: dict[str, set[str]] = {}
         self._counts: dict[str, int] = {}
@@ -65,9 +66,14 @@ class Observer:
         threads = [threading.Thread(target=self._follow, args=(kind, seconds)) for kind in kinds]
         for thread in threads:
             thread.start()
-        self.seen.first_step = self._case.steps[0][0] if self._case.steps else 0.0
+        if self._case.up:
+            self._until_seen()
+        self._stepped = True
+        self._begun = time.monotonic() - self._zero
         for at, step in self._case.steps:
-            time.sleep(max(0.0, self._zero + at - time.monotonic()))
+            time.sleep(max(0.0, self._zero + self._begun + at - time.monotonic()))
+            if step is self._case.steps[0][1]:
+                self.seen.first_step = time.monotonic() - self._zero
             self._server(
                 "PATCH", self._server.path("deployments", "web"), step, content_type=STRATEGIC
             ).good()
@@ -75,6 +81,13 @@ class Observer:
             thread.join()
         self.seen.scalings = [self._messages[key] for key in sorted(self._messages, key=int)]
         return self.seen
+
+    def _until_seen(self) -> None:
+        """Wait until every pod of the beginning is known as ready."""
+        wanted = self._case.spec.get("replicas", 2)
+        end = time.monotonic() + 5
+        while time.monotonic() < end and sum(p.ready for p in self.seen.pods.values()) < wanted:
+            time.sleep(0.02)
 
     def _follow(self, plural: str, seconds: int) -> None:
         take = getattr(self, f"_{plural}")
@@ -104,9 +117,9 @@ class Observer:
                 pod.codes.append(container["state"]["terminated"]["exitCode"])
         if change == "DELETED":
             pod.mark("gone", t)
-        living = [p for p in self.seen.pods.values() if "deleted" not in p.at]
+        living = [p for p in self.seen.pods.values() if "created" in p.at and "deleted" not in p.at]
         self.seen.most_pods = max(self.seen.most_pods, len(living))
-        if t > self.seen.first_step and self._case.up:
+        if self._stepped and self._case.up:
             ready_now = sum(p.ready and "deleted" not in p.at for p in self.seen.pods.values())
             self.seen.least_ready = min(self.seen.least_ready, ready_now)
 

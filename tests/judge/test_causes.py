@@ -168,7 +168,8 @@ def test_no_endpoint_at_all_is_named_when_the_strategy_is_a_rolling_one(tmp_path
     invented = Invented.rolling(recreate=True, prestop=3, grace=20)
     invented.strategy = "RollingUpdate"
     causes = by_ids(judged(tmp_path, invented))
-    assert set(causes) == {("D9",)}
+    assert set(causes) == {("D9",), ("A7",)}
+    assert causes["D9",].hits + causes["A7",].hits == invented.truth["D9"]
 
 
 def test_what_failed_as_often_before_is_not_the_rollout(tmp_path: Path) -> None:
