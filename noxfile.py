@@ -59,10 +59,33 @@ def mend(session: nox.Session) -> None:
 
 
 @nox.session
+def score(session: nox.Session) -> None:
+    """Score the judge against the lab's known answers: every labelled scenario, each failed hit. Half an hour."""
+    session.install("-e", ".[test]")
+    session.run("python", "tests/bench/score_bench.py", "--write", "docs/judged.md", *session.posargs)
+
+
+@nox.session
 def judge_bench(session: nox.Session) -> None:
     """Time and memory of judging one million and ten million hits, against their bounds."""
     session.install("-e", ".[test]")
     session.run("python", "tests/bench/judge_bench.py", *session.posargs)
+
+
+@nox.session
+def contract(session: nox.Session) -> None:
+    """Hold the lab's API server, as 1.33 and as 1.20, to one contract; with KUBECONFIG and ZDTEST_BED the real one too."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "tests/contract", *session.posargs, env={"ZDTEST_CONTRACT": "all"})
+
+
+@nox.session
+def fidelity(session: nox.Session) -> None:
+    """Do the same on the lab and on the real Kubernetes of KUBECONFIG; writes docs/fidelity.md. Ten minutes."""
+    if "KUBECONFIG" not in os.environ:
+        session.error("set KUBECONFIG to a test cluster (CONTRIBUTING.md)")
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.fidelity", *session.posargs)
 
 
 @nox.session

@@ -64,7 +64,7 @@ class Outcome(StrEnum):
     """Every way a hit can end: the stage, then the kind. No port, no address, no message text.
 
     RESPONSE is a whole response whatever its status; all others are failed hits, save CUT_AT_DEADLINE, which
-    is neither. The position in this list is the code a worker stores, so new members go to the end.
+    is neither, and DROPPED, which was never sent. The position in this list is the code a worker stores, so new members go to the end.
     """
 
     RESPONSE = "response"
@@ -92,10 +92,14 @@ class Outcome(StrEnum):
     CUT_AT_DEADLINE = "cut_at_deadline"  # ours: in flight when the drain was over
     NO_LOCAL_PORT = "no_local_port"  # ours: this host ran out of ports
     NO_DESCRIPTOR = "no_descriptor"  # ours: this process ran out of descriptors
+    DROPPED = "dropped"  # ours: due by the rate that was asked for, and no slot was free for it in time
 
 
 OUTCOMES: tuple[Outcome, ...] = tuple(Outcome)
 OUTCOME_CODE: dict[Outcome, int] = {outcome: code for code, outcome in enumerate(OUTCOMES)}
+
+
+POD_HEADERS = ("X-Pod", "X-Pod-Name", "X-Served-By")  # of a response: the first of these names the pod
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ class Target:
     method: str = "GET"
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    weight: int = 1  # its share among the targets of a plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,22 @@ class LoadPlan:
     ca_file: str | None = None
     error_backoff: bool = True
     stalled_ns: int = 5_000_000_000
+    keepalive: bool = True  # False: each hit on a connection of its own
+    conn_max_hits: int = (
+        0  # a connection is closed after so many hits at most, half as many at least; 0: never
+    )
+    conn_max_age_ns: int = 0  # the same by its age, looked at after each hit
+    pod_headers: tuple[str, ...] = POD_HEADERS
+    rate: float | None = (
+        None  # hits a second over all workers: an open loop of at most `concurrency` at a time
+    )
+    ramp_ns: int = 0  # the time in which the rate rises to there
+    resolve: tuple[tuple[str, int, str], ...] = ()  # host ("*": any), port, address: instead of the resolver
+    cert_file: str | None = None  # the client's, PEM
+    key_file: str | None = None
+    servername: str | None = None  # for SNI and the certificate's name, instead of the URL's host
+    tls_min: str | None = None  # "1.2" | "1.3"
+    trace_headers: bool = False  # recording.trace says which, and what is in them
 
     def expected(self, status: int) -> bool:
         """Tell whether a whole response with this status counts as good."""
@@ -290,6 +311,10 @@ class RunRecord:
     cluster: ClusterFacts | None = None
     path: PathProof | None = None
     rollout: RolloutFacts | None = None
+    rate: float | None = None  # hits a second, due by the clock (an open loop); None: a closed loop
+    ramp_ns: int = 0
+    backed_off: int = 0  # how often a slot waited after a failed hit
+    error_samples: dict[str, str] = field(default_factory=dict)  # one raw text for each outcome
     server_clock_ns: tuple[int, int] | None = None  # bounds of the API server's wall clock minus ours
 
     def mark(self, mark: Mark) -> int:

@@ -12,7 +12,7 @@ import yaml
 
 from harness.lab.app import Settings
 from harness.lab.manifests import load
-from harness.scenario.catalogue import entries
+from harness.scenario.catalogue import Entry, entries
 from harness.scenario.resolve import Request, resolve
 
 ROOT = Path(__file__).parents[1]
@@ -36,6 +36,11 @@ def manifests(file: Path) -> dict[str, dict[str, Any]]:
     listed = yaml.safe_load(file.read_text())["manifests"]
     found = [thing for name in listed for thing in documents((file.parent / name).resolve())]
     return {thing["kind"]: thing for thing in found}
+
+
+@cache
+def listed(root: Path) -> dict[Path, Entry]:
+    return {entry.path: entry for entry in entries(root)}
 
 
 @cache
@@ -129,7 +134,7 @@ def test_the_manifests_fit_together(file: Path) -> None:
 
 @pytest.mark.parametrize("file", LABELLED, ids=lambda file: "/".join(file.parts[-3:-1]))
 def test_a_labelled_scenario_has_its_fault_in_its_name_and_says_what_to_learn(file: Path) -> None:
-    entry = next(e for e in entries(file.parents[1]) if e.path == file.parent)
+    entry = listed(file.parents[1])[file.parent]
     wanted = "clean" if file.parts[-3] == "clean" else entry.name.partition("-")[0]
     assert entry.label == wanted
     assert "Learn:" in entry.text

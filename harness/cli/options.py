@@ -52,6 +52,62 @@ def scenario_options(command: _Decorator) -> _Decorator:
         click.option("-k", "--insecure", is_flag=True, help="Do not verify the certificate."),
         click.option("--workers", type=int, help="Processes that send.  [1]"),
         click.option(
+            "-r",
+            "--rate",
+            type=float,
+            metavar="R",
+            help="Requests a second, due by the clock and timed from when they were due (an open loop, -c at a time at most).  "
+            "[each connection sends when it has been answered]",
+        ),
+        click.option("--ramp", metavar="TIME", help="Let the rate rise to R over this long.  [0s]"),
+        click.option(
+            "--lull",
+            metavar="TIME",
+            help="Before the trigger, send one request a second for so long: connections that rest age, as at a quiet hour.  [0s]",
+        ),
+        click.option(
+            "--mix",
+            metavar="METHOD:N,…",
+            help="Methods in this proportion, as GET:9,POST:1; the body goes with POST, PUT and PATCH.",
+        ),
+        click.option("--disable-keepalive", is_flag=True, help="A new connection for each request."),
+        click.option(
+            "--conn-max-hits",
+            type=int,
+            metavar="N",
+            help="Close a connection after N requests at most, each after its own number between N/2 and N.",
+        ),
+        click.option(
+            "--conn-max-age",
+            metavar="TIME",
+            help="Close a connection after this long at most (and half as long at least), once its request is answered.",
+        ),
+        click.option(
+            "--resolve",
+            multiple=True,
+            metavar="HOST:PORT:ADDRESS",
+            help="Connect to this address instead of asking the resolver, as in curl; ADDRESS,ADDRESS are used in turn.",
+        ),
+        click.option(
+            "--cacert", type=click.Path(dir_okay=False), help="CA file (PEM) to verify the server with."
+        ),
+        click.option("--cert", type=click.Path(dir_okay=False), help="Client certificate (PEM)."),
+        click.option("--key", type=click.Path(dir_okay=False), help="Its key.  [in the certificate's file]"),
+        click.option(
+            "--servername", metavar="NAME", help="Name for SNI and in the certificate.  [the URL's host]"
+        ),
+        click.option("--tls-min", type=click.Choice(["1.2", "1.3"]), help="Oldest TLS version.  [1.2]"),
+        click.option(
+            "--pod-header",
+            metavar="NAME",
+            help="Response header that names the pod.  [X-Pod, X-Pod-Name, X-Served-By]",
+        ),
+        click.option(
+            "--no-trace-headers",
+            is_flag=True,
+            help="Send no X-Request-ID and no X-Amzn-Trace-Id, by which a balancer's log tells the requests.",
+        ),
+        click.option(
             "--trigger",
             metavar="CHANGE",
             help="What starts the rollout: restart, 'apply FILE', 'set-image CONTAINER=IMAGE', 'scale N', 'delete-pod [NAME]', "
@@ -106,6 +162,8 @@ _FIELDS = {
     "concurrency": "load.concurrency", "duration": "load.duration", "workers": "load.workers", "drain": "load.drain",
     "namespace": "namespace", "context": "cluster.context", "kubeconfig": "cluster.kubeconfig", "workload": "workload",
     "method": "target.method", "body": "target.body", "timeout": "target.timeout", "expect": "target.expect",
+    "servername": "target.servername", "tls_min": "target.tls_min",
+    "rate": "load.rate", "ramp": "load.ramp", "conn_max_hits": "load.conn_max_hits", "conn_max_age": "load.conn_max_age", "pod_header": "target.pod_header",
     "trigger": "rollout.trigger",
     "field_manager": "rollout.field_manager",
     "trigger_after": "rollout.trigger_after", "settle": "rollout.settle", "max_time": "rollout.max_time",
@@ -129,6 +187,7 @@ def flags_of(url: str | None, options: dict[str, Any]) -> dict[str, Any]:
     if (options["trigger"] or "").startswith("apply "):
         # A file on the command line is relative to here, not to the scenario's folder.
         flags["rollout.trigger"] = f"apply {Path(options['trigger'][6:].strip()).absolute()}"
+    flags.update(_connections(options))
     if options["insecure"]:
         flags["target.insecure"] = True
     if options["fail_on"]:
@@ -137,4 +196,24 @@ def flags_of(url: str | None, options: dict[str, Any]) -> dict[str, Any]:
         flags["path_proven"] = True
     if options["error_backoff"] is not None:
         flags["load.error_backoff"] = options["error_backoff"] == "1"
+    return flags
+
+
+def _connections(options: dict[str, Any]) -> dict[str, Any]:
+    """Turn the options about connections and what is sent on them into scenario fields."""
+    flags: dict[str, Any] = {
+        f"target.{name}": str(Path(options[name]).absolute())
+        for name in ("cacert", "cert", "key")
+        if options[name] is not None
+    }
+    if options["resolve"]:
+        flags["target.resolve"] = list(options["resolve"])
+    if options["mix"] is not None:
+        flags["load.mix"] = options["mix"]
+    if options["lull"] is not None:
+        flags["load.lull"] = options["lull"]
+    if options["disable_keepalive"]:
+        flags["load.keepalive"] = False
+    if options["no_trace_headers"]:
+        flags["load.trace_headers"] = False
     return flags

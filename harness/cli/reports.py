@@ -14,16 +14,25 @@ if TYPE_CHECKING:
     from harness.judge.verdict import Judgement
 
 
-def report_on(path: Path, *, latencies: bool) -> Judgement:
-    """Judge a recording, leave its reports beside it, print the summary."""
-    from harness.judge.verdict import judge  # noqa: PLC0415
+FORMATS = ("text", "json", "bombardier-json")
+
+
+def report_on(path: Path, *, latencies: bool, form: str = "text") -> Judgement:
+    """Judge a recording, leave its reports beside it, print the summary in one of FORMATS."""
+    from harness.judge.verdict import judge, to_json  # noqa: PLC0415
     from harness.recording.read import Recording  # noqa: PLC0415
-    from harness.report import write_all  # noqa: PLC0415
+    from harness.report import bombardier_json, write_all  # noqa: PLC0415
     from harness.report.text import render  # noqa: PLC0415
 
-    judgement = judge(Recording.open(path))
+    recording = Recording.open(path)
+    judgement = judge(recording)
     write_all(judgement, path)
-    click.echo(render(judgement, latencies=latencies))
+    if form == "json":
+        click.echo(to_json(judgement), nl=False)
+    elif form == "bombardier-json":
+        click.echo(bombardier_json.render(judgement, recording, latencies=latencies))
+    else:
+        click.echo(render(judgement, latencies=latencies))
     return judgement
 
 
@@ -40,9 +49,10 @@ def exit_code(judgement: Judgement, *, exit_zero: bool) -> int:
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("-l", "--latencies", is_flag=True, help="Print the latency distribution.")
 @click.option("--exit-zero", is_flag=True, help="End with 0 whatever the verdict.")
-def report(directory: Path, *, latencies: bool, exit_zero: bool) -> int:
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="What to print.  [text]")
+def report(directory: Path, *, latencies: bool, exit_zero: bool, form: str) -> int:
     """Make all reports of a run again from its recording alone, with the same verdict."""
-    return exit_code(report_on(directory, latencies=latencies), exit_zero=exit_zero)
+    return exit_code(report_on(directory, latencies=latencies, form=form), exit_zero=exit_zero)
 
 
 @root.command()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.options import flags_of, scenario_options
-from harness.cli.reports import exit_code, report_on
+from harness.cli.reports import FORMATS, exit_code, report_on
 from harness.cli.root import EPILOG, guarded, root
 
 if TYPE_CHECKING:
@@ -46,6 +46,13 @@ if TYPE_CHECKING:
     metavar="CONTEXT/NAMESPACE/NAME",
     help="Go on with a workload whose name looks like production.",
 )
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="text",
+    help="What to print at the end: the summary, verdict.json, or what bombardier -o json prints.  [text]",
+)
 @click.option("--exit-zero", is_flag=True, help="End with 0 whatever the verdict: for jobs that only report.")
 def run(url: str | None, **options: Any) -> int:
     """Hold a load on URL while a workload is restarted, and judge what was lost.
@@ -69,7 +76,7 @@ def run(url: str | None, **options: Any) -> int:
     path = guarded(lambda: carry_out(resolved), resolved.output)
     if isinstance(path, int):
         return path
-    judgement = report_on(path, latencies=options["latencies"])
+    judgement = report_on(path, latencies=options["latencies"], form=options["form"])
     _prune(resolved)
     return exit_code(judgement, exit_zero=options["exit_zero"])
 

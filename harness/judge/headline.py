@@ -110,7 +110,10 @@ def bound(run: RunRecord, timeline: Timeline, numbers: Numbers) -> str:
         return ""
     per_million = 1e6 * chance.upper_share(part.failed, part.requests)
     clean = 100 * chance.clean_runs_bound(1)
+    olds = len(run.rollout.old_pods) if run.rollout else 0
+    each = 100 * chance.clean_runs_bound(olds)
+    pods = f" of {count(olds, 'pod')} (at most {each:.0f} % of such replacements lose any)" if olds else ""
     return (
         f"{part.failed:,} of {part.requests:,} requests during the rollout failed: at most {per_million:,.1f} per million at 95 %; "
-        f"1 clean rollout: this manifest may still fail in up to {clean:.0f} % of rollouts (59 clean ones would bound it at 5 %)"
+        f"1 clean rollout{pods}: this manifest may still fail in up to {clean:.0f} % of rollouts (59 clean ones would bound it at 5 %)"
     )

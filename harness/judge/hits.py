@@ -111,7 +111,7 @@ def classify(frame: pd.DataFrame, run: RunRecord) -> Hits:
         status=np.where(whole, raw_status, 0).astype(np.int32),
         kind=np.where(whole, np.minimum(raw_status, _OUTCOME_KINDS - 1), _OUTCOME_KINDS + outcomes),
         good=good,
-        failed=~good & ~cut,
+        failed=~good & ~cut & (outcomes != index[Outcome.DROPPED]),
         cut=cut,
     )
 

@@ -88,14 +88,19 @@ def label(lost: Hits, found: Match, no_news: frozenset[str]) -> list[tuple[str, 
             labels.append(("E1",))
         elif kind in no_news:
             labels.append((NOT_THE_ROLLOUT,))
-        elif any(side.startswith("whole") for side in rows):
-            labels.append(
-                tuple(RULES[row].id for side, row in sorted(rows.items()) if side.startswith("whole"))
-            )
+        elif "whole" in rows:
+            labels.append(_whole(rows))
         else:
             ids = dict.fromkeys(RULES[row].id for row in sorted(rows.values()))
             labels.append(tuple(ids) or (UNEXPLAINED,))
     return labels
+
+
+def _whole(rows: Mapping[str, int]) -> tuple[str, ...]:
+    """Of rules that are about all pods at once the first counts, and with it why pods left that nobody had deleted."""
+    ids = (RULES[rows["whole"]].id,)
+    start = RULES[rows["start"]].id if "start" in rows else ""
+    return (start, *ids) if ids == ("D7",) and start in {"A4", "A8"} else ids
 
 
 def as_before(lost: Hits, timeline: Timeline, numbers: Numbers) -> frozenset[str]:

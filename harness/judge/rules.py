@@ -78,7 +78,7 @@ class Rule:
     """
 
     id: str
-    side: str  # own | whole | whole, too | start | stop | capacity
+    side: str  # own | whole | start | stop | capacity
     name: str
     kinds: frozenset[str] | None  # None: any
     window: Callable[[Lifeline, Scene, int], Window | None]
@@ -153,7 +153,7 @@ RULES: tuple[Rule, ...] = (
          f"at least 2 replicas; until then {_PRE_STOP}"),
     Rule("D9", "whole", "no endpoint was left", NOBODY, windows.no_endpoint, _stop_story,
          "spec.strategy.rollingUpdate.maxUnavailable: 0 (and at least 2 replicas)"),
-    Rule("A7", "whole, too", "the balancer had no healthy target, though the cluster had endpoints", frozenset({"503"}), windows.not_registered,
+    Rule("A7", "whole", "the balancer had no healthy target, though the cluster had endpoints", frozenset({"503"}), windows.not_registered,
          _start_story, "a readiness gate of the balancer, or spec.minReadySeconds longer than it takes to register and check a target",
          unknown_pod_only=True),
     Rule("C19", "start", "the Service publishes pods that are not ready", REFUSAL | SILENCE, windows.published_early, _start_story,

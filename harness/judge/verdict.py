@@ -199,7 +199,8 @@ def _about(recording: Recording, timeline: Timeline) -> About:
 
 def _model(run: RunRecord) -> str:
     slots = f"{run.concurrency} slot{'' if run.concurrency == 1 else 's'}"
-    return f"closed loop, {slots}, 1 request in flight each, {run.workers} worker{'' if run.workers == 1 else 's'}"
+    loop = "closed loop" if run.rate is None else f"open loop at {run.rate:g} requests/s"
+    return f"{loop}, {slots}, 1 request in flight each, {run.workers} worker{'' if run.workers == 1 else 's'}"
 
 
 def _cluster(run: RunRecord) -> str:

@@ -66,13 +66,13 @@ def killed_at_grace(pod: Lifeline) -> bool:
 
 
 def hook_outlasts_grace(pod: Lifeline) -> bool:
-    """Whether preStop was still running when the grace period was over."""
-    if pod.spec.pre_stop_ns is not None:
-        return pod.spec.pre_stop_ns >= pod.spec.grace_ns
+    """Whether preStop was still running when the grace period was over: it was to, or the kubelet gave it up then."""
     failed = pod.noted("FailedPreStopHook")
-    if failed is None or pod.deleted_ns is None:
-        return False
-    return "137" in failed.message or failed.t_ns - pod.deleted_ns >= pod.spec.grace_ns - SLACK
+    if failed and "137" in failed.message:
+        return True
+    if failed and pod.deleted_ns is not None and failed.t_ns - pod.deleted_ns >= pod.spec.grace_ns - SLACK:
+        return True
+    return pod.spec.pre_stop_ns is not None and pod.spec.pre_stop_ns >= pod.spec.grace_ns
 
 
 def hook_could_not_run(pod: Lifeline) -> bool:
@@ -242,7 +242,7 @@ def crashed(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
 def no_answers(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
     """A2: from being an endpoint to the first good answer, or the end of the run of failures."""
     if pod.old or not pod.spec.readiness_probe or pod.in_endpoints_ns is None or lag_ns < 8 * NS:
-        return None  # what a lag explains is tried first
+        return None  # what a usual lag explains is tried first
     warm = scene.listening_ns(pod)
     if warm is None:
         warm = scene.episode_end(pod.in_endpoints_ns + lag_ns)
@@ -257,7 +257,8 @@ def not_registered(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
         return None
     known = scene.listening_ns(pod)
     until = known if known is not None else scene.episode_end(pod.in_endpoints_ns + lag_ns)
-    return Window(begun=(pod.in_endpoints_ns, until + lag_ns))
+    opened = min(pod.in_endpoints_ns, pod.ready_ns if pod.ready_ns is not None else pod.in_endpoints_ns)
+    return Window(begun=(opened - SLACK // 10, until + lag_ns))
 
 
 def short_of_pods(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
@@ -280,13 +281,13 @@ def short_of_pods(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
 
 
 def dead_address(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
-    """C6: in flight when the process went silent, or sent there afterwards."""
+    """C6: sent there about when the process went silent, or afterwards. What was in flight long before is cut, not silent."""
     del scene
     ended = pod.exited_ns if pod.exited_ns is not None else pod.gone_ns
     if ended is None or pod.deleted_ns is None:
         return None
     leaves = pod.out_of_endpoints_ns if pod.out_of_endpoints_ns is not None else ended
-    return Window(begun=(-FOREVER, max(leaves, ended) + SLACK + lag_ns), ended=(ended, FOREVER))
+    return Window(begun=(ended - SLACK // 2, max(leaves, ended) + SLACK + lag_ns), ended=(ended, FOREVER))
 
 
 def _at_exit(pod: Lifeline) -> Window | None:
@@ -350,7 +351,8 @@ def recreate(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
 def no_endpoint(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
     """D9: from this pod's leaving, if it was the last endpoint, to the next one's coming."""
     left = pod.out_of_endpoints_ns
-    return None if left is None else _nobody_since(left, scene, lag_ns)
+    del lag_ns
+    return None if left is None else _nobody_since(left, scene)
 
 
 def only_endpoint(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
@@ -359,12 +361,13 @@ def only_endpoint(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
 
 
 def flapped(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
-    """D7: the same, where the pod was not deleted when it left; the longest such stretch."""
+    """D7: the same, where the pod was not deleted when it left."""
+    del lag_ns
     calm = [
         window
         for _, stop in pod.endpoints
         if stop is not None and (pod.deleted_ns is None or stop < pod.deleted_ns - SLACK)
-        for window in [_nobody_since(stop, scene, lag_ns)]
+        for window in [_nobody_since(stop, scene)]
         if window is not None
     ]
     if not calm:
@@ -372,12 +375,12 @@ def flapped(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:
     return Window(begun=(min(w.begun[0] for w in calm), max(w.begun[1] for w in calm)))
 
 
-def _nobody_since(left: int, scene: Scene, lag_ns: int) -> Window | None:
+def _nobody_since(left: int, scene: Scene) -> Window | None:
     others = [stretch for p in scene.timeline.pods for stretch in p.endpoints]
     if any(start <= left and (stop is None or stop > left) for start, stop in others):
         return None
     back = min((start for start, _ in others if start > left), default=FOREVER)
-    return Window(begun=(left - SLACK, back + lag_ns if back < FOREVER else FOREVER))
+    return Window(begun=(left - SLACK, back))  # what is lost from then on is the balancer's (A7)
 
 
 def never(pod: Lifeline, scene: Scene, lag_ns: int) -> Window | None:

@@ -6,7 +6,10 @@ import asyncio
 import contextlib
 import re
 import ssl
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Object = dict[str, Any]
 
@@ -77,6 +80,30 @@ async def http_get(url: str, address: str, port: int, action: Object, timeout_s:
         return False, f'Get "{url}": {_said(error, address, port)}'
     code = int(status[1])
     return (True, "") if 200 <= code < 400 else (False, f"HTTP probe failed with statuscode: {code}")
+
+
+async def pre_stop(
+    action: Object, container: Object, where: Callable[[int], tuple[str, int]], *, shell: bool
+) -> bool:
+    """Run a preStop hook to its end; tell whether it succeeded. What is not modelled (listed at the start) ends at once.
+
+    `where` says where a port of the pod is really reached; without a `shell` in its image no command runs.
+    """
+    if "exec" in action and not shell:
+        return False
+    seconds = sleep_of(action)
+    if seconds is not None:
+        await asyncio.sleep(seconds)
+    elif "httpGet" in action:
+        get = action["httpGet"]
+        try:
+            address, port = where(port_of(container, get["port"]))
+        except ValueError:
+            return False
+        url = f"{get.get('scheme', 'HTTP').lower()}://{address}:{get['port']}{get.get('path', '/')}"
+        good, _ = await http_get(url, address, port, get, 600.0)
+        return good
+    return True
 
 
 async def tcp_connect(address: str, port: int, timeout_s: float) -> tuple[bool, str]:

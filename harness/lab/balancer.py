@@ -42,7 +42,7 @@ from harness.lab.group import Endpoint, Group, Rules
 from harness.lab.losses import Losses
 from harness.lab.profiles import PROFILES
 from harness.lab.splice import Splice
-from harness.lab.wire import ResponseHead, parse_response
+from harness.lab.wire import RequestHead, ResponseHead, parse_request, parse_response
 
 if TYPE_CHECKING:
     import asyncio
@@ -116,6 +116,7 @@ class Balancer:
         self.client_idle_s = (config.idle_timeout_ns if idle_ns is None else idle_ns) / NS
         self.pages = {status: self.profile.page(status) for status in _STATUSES}
         self._heads: dict[bytes, ResponseHead] = {}
+        self._requests: dict[bytes, RequestHead] = {}
         self._tails: dict[tuple[bool, bool], bytes] = {}
         self._own_tails: dict[bool, bytes] = {}
         self._context: ssl.SSLContext | None = None
@@ -134,6 +135,16 @@ class Balancer:
             if len(self._heads) >= HEADS_KEPT:
                 self._heads.clear()
             self._heads[head] = known
+        return known
+
+    def read_request(self, head: bytes) -> RequestHead:
+        """Read the head of a request. Raises Malformed. A client sends the same one again and again, too."""
+        known = self._requests.get(head)
+        if known is None:
+            known = parse_request(head)
+            if len(self._requests) >= HEADS_KEPT:
+                self._requests.clear()
+            self._requests[head] = known
         return known
 
     def tail(self, *, keep: bool, dated: bool) -> bytes:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from harness.lab.actions import http_get, port_of, sleep_of
+from harness.lab.actions import pre_stop
 from harness.lab.environment import MissingError
 from harness.lab.images import has_shell
 from harness.lab.podstatus import ContainerState
 from harness.lab.probes import KINDS, Prober
 from harness.lab.process import Lifeline, Process
-from harness.lab.restarts import LEAST_GRACE_S, BackOff, Grace
+from harness.lab.restarts import LEAST_GRACE_S, BackOff, Grace, crash_loop, turns
 from harness.lab.stamps import timestamp
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class Container:
         self._process: Process | None = None
         self._running: Object = {}
         self._back_off = BackOff()
+        self._failed_probe = False  # whether a probe is why the process ends
+        self._ended_before: float | None = None  # when the process before this one ended
         self._stopping = asyncio.Event()  # no start from here on
         self._lock = asyncio.Lock()  # held while a process is being started
         self._kill: asyncio.Task[None] | None = None
@@ -88,7 +90,7 @@ class Container:
             if process.code is None:
                 self._seen_running()
                 await process.exited
-                if not self._stopping.is_set():
+                if not self._stopping.is_set() and not self._failed_probe:
                     await self._host.relisted()
             if self._stopping.is_set():
                 return  # the pod reports the end, when its sandbox is gone
@@ -134,7 +136,10 @@ class Container:
         self._seen = self.state.ready = self.state.started = False
         if process is None or process.code is None:
             return
-        self.state.state = {
+        self.state.state = self._terminated(process)
+
+    def _terminated(self, process: Process) -> Object:
+        return {
             "terminated": {
                 "exitCode": process.code,
                 "reason": "Error" if process.code else "Completed",
@@ -146,26 +151,32 @@ class Container:
 
     async def _restart(self, process: Process) -> bool:
         """Report an end, wait as long as the back-off wants; tell whether it shall start again."""
+        loop = asyncio.get_running_loop()
+        policy = self._host.pod["spec"]["restartPolicy"]
+        ends = policy == "Never" or (policy == "OnFailure" and process.code == 0)
+        before, self._ended_before = self._ended_before, process.ended_at
+        wait_s = self._back_off.wait_s(process.ended_at, loop.time())
+        if self._failed_probe and not ends:
+            self._failed_probe = False
+            if before is None or self._back_off.wait_s(before, loop.time()) == 0:
+                # Killed and started in one breath, by what was known before: nobody sees the gap, and the
+                # pod stays ready unless a readinessProbe says otherwise.
+                self._seen, self.state.last = False, self._terminated(process)
+                self.state.restarts += 1
+                if before is not None:
+                    self._back_off.started(loop.time())
+                return True
         self.seen_ended()
         self._host.changed()
-        policy = self._host.pod["spec"]["restartPolicy"]
-        if policy == "Never" or (policy == "OnFailure" and process.code == 0):
+        if ends:
             return False
-        loop = asyncio.get_running_loop()
-        wait_s = self._back_off.wait_s(process.ended_at, loop.time())
         self.state.last = self.state.state
         if wait_s > 0:
-            metadata = self._host.pod["metadata"]
-            name = f"{metadata['name']}_{metadata['namespace']}({metadata['uid']})"
-            text = f"Back-off restarting failed container {self.state.name} in pod {name}"
+            text, waiting = crash_loop(self._host.pod, self.state.name)
             self._event("Warning", "BackOff", text)
-            waiting = {
-                "reason": "CrashLoopBackOff",
-                "message": f"back-off restarting failed container={self.state.name} pod={name}",
-            }
             self.state.state = {"waiting": waiting}
             self._host.changed()
-            await self._pause(wait_s)
+            await self._pause(turns(wait_s))
         self._back_off.started(loop.time())
         self.state.restarts += 1
         return True
@@ -222,6 +233,7 @@ class Container:
         """Kill the container, as a failed liveness or startup probe demands; `run` starts it again."""
         own = self.spec[kind].get("terminationGracePeriodSeconds")
         grace_s = self._host.pod["spec"]["terminationGracePeriodSeconds"] if own is None else own
+        self._failed_probe = True
         text = f"Container {self.state.name} failed {KINDS[kind].lower()} probe, will be restarted"
         self._begin_kill(Grace(grace_s), text)
 
@@ -280,23 +292,9 @@ class Container:
                 self._event("Warning", "FailedPreStopHook", "PreStopHook failed")
 
     async def _hook(self, action: Object) -> None:
-        """Run a preStop hook to its end. What is not modelled (listed at the start) ends at once."""
-        seconds = sleep_of(action)
-        if "exec" in action and not has_shell(self.state.image):
+        """Run a preStop hook to its end."""
+        if not await pre_stop(action, self.spec, self._host.where, shell=has_shell(self.state.image)):
             self._event("Warning", "FailedPreStopHook", "PreStopHook failed")
-        elif seconds is not None:
-            await asyncio.sleep(seconds)
-        elif "httpGet" in action:
-            get = action["httpGet"]
-            try:
-                address, port = self._host.where(port_of(self.spec, get["port"]))
-            except ValueError:
-                self._event("Warning", "FailedPreStopHook", "PreStopHook failed")
-                return
-            url = f"{get.get('scheme', 'HTTP').lower()}://{address}:{get['port']}{get.get('path', '/')}"
-            good, _ = await http_get(url, address, port, get, 600.0)
-            if not good:
-                self._event("Warning", "FailedPreStopHook", "PreStopHook failed")
 
     def _event(self, kind: str, reason: str, message: str) -> None:
         self._host.event(kind, reason, message, container=self.state.name)

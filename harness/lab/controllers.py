@@ -28,6 +28,9 @@ Key = tuple[str, str]  # namespace, name
 # How long after a change each controller acts; a real one is behind its watch by about as much.
 CONTROLLER_LAG_S = 0.005
 SCHEDULER_LAG_S = 0.01
+# A Deployment is looked at when its ReplicaSets have acted: else a pod would be made before the one that it
+# replaces is deleted, one more than maxSurge allows for a moment.
+DEPLOYMENT_LAG_S = 0.02
 ENDPOINTS_LAG_S = 0.03
 
 
@@ -175,7 +178,7 @@ def controllers(store: Store, recorder: Recorder, mapped: Mapped, minor: int = M
             {"Deployment", "ReplicaSet", "Pod"},
             deployments,
             Deployments(store, recorder).sync,
-            CONTROLLER_LAG_S,
+            DEPLOYMENT_LAG_S,
         ),
         Controller(
             store,

@@ -44,7 +44,7 @@ def initial_status(item: dict[str, Any], taken: set[str]) -> None:
             free = (f"10.96.{n // 256}.{n % 256}" for n in range(1, 65536))
             item["spec"].setdefault("clusterIP", next(ip for ip in free if ip not in taken))
             item["spec"].setdefault("clusterIPs", [item["spec"]["clusterIP"]])
-    elif kind == "ReplicaSet" or kind == "StatefulSet":
+    elif kind in {"ReplicaSet", "StatefulSet"}:
         item["status"] = {"replicas": 0}
     elif kind == "DaemonSet":
         counters = (

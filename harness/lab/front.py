@@ -15,7 +15,6 @@ from harness.lab.wire import (
     ResponseHead,
     body_of,
     chunk,
-    parse_request,
     parse_response,
     without,
 )
@@ -114,7 +113,7 @@ class Front:
             self._held = data
             return True
         self._held = b""  # what is malformed is not read twice
-        request = parse_request(data[: end + 2])
+        request = self._balancer.read_request(data[: end + 2])
         self._held = data[end + 4 :]
         self._request = request
         self._keep = request.keep

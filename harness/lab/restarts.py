@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any
 
 INITIAL_S = 10.0
 MAX_S = 300.0
+TURN_S = 10.0
 LEAST_GRACE_S = 2.0  # whatever the grace period is, this much is left between SIGTERM and SIGKILL
+
+
+def turns(wait_s: float) -> float:
+    """Return after how long a pod's worker really starts it: it looks again every 10 to 15 s."""
+    total = 0.0
+    while total < wait_s:
+        total += random.uniform(TURN_S, 1.5 * TURN_S)  # noqa: S311  the jitter of pkg/kubelet/pod_workers.go
+    return total
+
+
+def crash_loop(pod: dict[str, Any], container: str) -> tuple[str, dict[str, str]]:
+    """Return what an Event says of a container that has to wait, and its state meanwhile."""
+    metadata = pod["metadata"]
+    name = f"{metadata['name']}_{metadata['namespace']}({metadata['uid']})"
+    message = f"back-off restarting failed container={container} pod={name}"
+    waiting = {"reason": "CrashLoopBackOff", "message": message}
+    return f"Back-off restarting failed container {container} in pod {name}", waiting
 
 
 class BackOff:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.lab import defaults, ownership, validation
 from harness.lab.changes import Change, Subscription
+from harness.lab.generations import desired, kept_metadata
 from harness.lab.ownership import Writer
 from harness.lab.resources import BY_KIND, Resource
 from harness.lab.stamps import parse_timestamp, timestamp
@@ -168,10 +169,10 @@ class Store:
                 new.pop("status", None)
                 if "status" in old:
                     new["status"] = old["status"]
-            new["metadata"] = _kept_metadata(new["metadata"], was)
+            new["metadata"] = kept_metadata(new["metadata"], was)
             defaults.fill(new)
             _validate(resource, new, old)
-            if resource.generation and _desired(new) != _desired(old):
+            if resource.generation and desired(new) != desired(old):
                 new["metadata"]["generation"] = was.get("generation", 1) + 1
         self._manage(new, old, part)
         if new == old or dry_run:
@@ -274,34 +275,6 @@ def _validate(resource: Resource, item: Object, old: Object | None) -> None:
         ) from error
     if causes:
         raise invalid(resource.kind, resource.group, item["metadata"].get("name", ""), causes)
-
-
-def _kept_metadata(new: Object, was: Object) -> Object:
-    """Let a write change what a user may change of the metadata, and nothing else."""
-    kept = {
-        k: v
-        for k, v in new.items()
-        if k not in {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"}
-    }
-    for key in (
-        "uid",
-        "creationTimestamp",
-        "resourceVersion",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "generation",
-    ):
-        if key in was:
-            kept[key] = was[key]
-    return kept
-
-
-def _desired(item: Object) -> Object:
-    """Return all of an object that counts for its generation; of a Deployment the annotations do too."""
-    desired = {key: value for key, value in item.items() if key not in {"metadata", "status"}}
-    if item["kind"] == "Deployment":
-        desired["annotations"] = item["metadata"].get("annotations") or {}
-    return desired
 
 
 def _plural(kind: str) -> tuple[str, str]:

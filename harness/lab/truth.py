@@ -1,4 +1,4 @@
-"""The lab's known answers: each request that it lost, and the true cause, by the ids of docs/causes: truth.jsonl.
+"""The lab's known answers: each request that it lost, and the true cause, by the ids of docs/lab.md: truth.jsonl.
 
 A line is {t_ns, wall_ns, request_id, method, status, cause, root, pod, stage, loss, began_ns, uses, saved}. `t_ns` is
 CLOCK_MONOTONIC when the loss was known (run.json has the same clock at the run's start), `began_ns` when the request went
@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from harness.lab.group import TAIL
 from harness.lab.journal import LATER, LOSSES, NS, TRUTH, Journal, Life, Run
 from harness.lab.profiles import CLIENT_LEFT, ERROR_STATUS, NO_TARGET, Loss
 
@@ -45,7 +46,7 @@ def write(directory: Path, journal: Journal, plan: LabPlan) -> None:
 def answer(lost: Line, journal: Journal, plan: LabPlan) -> Line:
     """Return one line of the truth."""
     life = journal.lives.get(lost.get("pod", ""))
-    root = _root(lost, life, journal)
+    root = _root(lost, life, journal, plan)
     cause = root
     stopping = root in {"B1", "B2", "B3", "B4", "B5", "B6", "B7", "B9", "C1"}
     if plan.profile == "nginx" and plan.tries > 1 and stopping and not lost["saved"]:
@@ -59,12 +60,12 @@ def answer(lost: Line, journal: Journal, plan: LabPlan) -> Line:
     return {key: lost[key] for key in first} | {"cause": cause, "root": root} | rest
 
 
-def _root(lost: Line, life: Life | None, journal: Journal) -> str:
+def _root(lost: Line, life: Life | None, journal: Journal, plan: LabPlan) -> str:
     loss, t_ns = lost["loss"], lost["t_ns"]
     if loss in _PLAIN:
         return _PLAIN[loss]
     if loss == NO_TARGET:
-        return _nobody(t_ns, journal)
+        return _nobody(t_ns, journal, plan)
     if life is None or not life.runs:
         return OTHER
     if loss in {ERROR_STATUS, Loss.IDLE_TIMEOUT.value}:
@@ -82,17 +83,32 @@ def _slow(life: Life, lost: Line, journal: Journal) -> str:
         < journal.replicas
         for t_ns in (lost["began_ns"], lost["t_ns"])
     )
-    return "D2" if life.seconds("WORKERS") and short else "C7"
+    # Round robin never evens out the queue that the pod left alone has got, so it stays until the load ends.
+    since = any(other.deleted_ns <= lost["t_ns"] for other in journal.lives.values())
+    return "D2" if life.seconds("WORKERS") and (short or since) else "C7"
 
 
-def _nobody(t_ns: int, journal: Journal) -> str:
-    """Say why the balancer had no target at all."""
+def _nobody(t_ns: int, journal: Journal, plan: LabPlan) -> str:
+    """Say why the balancer had no target at all: as things were when no pod was ready, which it may hear of late."""
+    late_ns = plan.lag_ns + TAIL * plan.lag_tail_ns + plan.registration_ns + plan.check_every_ns + NS
     lives = journal.lives.values()
+    changes = [since for life in lives for since in (*(at for at, _ in life.ready), life.deleted_ns)]
+    moments = sorted((at for at in changes if t_ns - late_ns < at < t_ns), reverse=True)
+    empty = (
+        at
+        for at in (t_ns, *moments, t_ns - late_ns)
+        if not any(life.ready_at(at) and life.deleted_ns > at for life in lives)
+    )
+    t_ns = next(empty, t_ns)
     if journal.strategy == "Recreate" and any(life.deleted_ns <= t_ns for life in lives):
         return "D3"
     there = [life for life in lives if life.deleted_ns > t_ns and life.runs]
     if any(life.ready_at(t_ns) for life in there):
         return "A7"  # the cluster has endpoints; the balancer does not send there yet
+    for life in there:
+        run = _run(life, t_ns)
+        if min(run.term_ns, run.ended_ns) <= t_ns or run is not life.runs[0]:
+            return _crash(life, t_ns, journal)
     if any(any(ready for since, ready in life.ready if since <= t_ns) for life in there):
         return "D7"  # there are pods that were ready, and nobody deleted them
     return "D1" if journal.replicas == 1 else "D9"
@@ -117,7 +133,7 @@ def _refused(life: Life, t_ns: int, journal: Journal) -> str:
     run = _run(life, t_ns)
     if life.deleted_ns <= t_ns and min(run.term_ns, run.ended_ns) <= t_ns:
         return _stopping(life, run)
-    if run.ended_ns <= t_ns or run is not life.runs[0]:
+    if min(run.term_ns, run.ended_ns) <= t_ns or run is not life.runs[0]:
         return _crash(life, t_ns, journal)
     return "A1"  # it runs, and does not listen yet
 
@@ -133,9 +149,10 @@ def _broken(lost: Line, life: Life, journal: Journal) -> str:
             return _killed(life, run)
         if not life.grace_ns:
             return "B9"
-        return "B2" if began_ns <= min(run.term_ns, run.ended_ns) else _stopping(life, run)
+        cut = began_ns <= min(run.term_ns, run.ended_ns) and life.env.get("ON_TERM") != "drain"
+        return "B2" if cut else _stopping(life, run)
     if run.term_ns <= t_ns + NEAR_NS:  # it closes what is idle, and something was just being sent there
-        return _stopping(life, run)
+        return _stopping(life, run) if life.deleted_ns <= t_ns + NEAR_NS else _crash(life, t_ns, journal)
     return "C2" if lost["uses"] > 1 and life.seconds("KEEPALIVE") else OTHER
 
 

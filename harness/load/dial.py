@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
+from harness.errors import UsageError
 from harness.load import failures
 from harness.model import NEVER, LoadPlan, Outcome
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from harness.load.failures import Ending
     from harness.load.targets import Origin
 
+_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _NODELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 # A look-up's answer: family, kind, protocol, canonical name, address.
 Address = tuple[int, int, int, str, Any]
@@ -120,7 +122,10 @@ class Dialler:
         sock: socket.socket = plain
         try:
             wrapped = self._context().wrap_socket(
-                plain, server_hostname=origin.host, do_handshake_on_connect=False, suppress_ragged_eofs=False
+                plain,
+                server_hostname=self.plan.servername or origin.host,
+                do_handshake_on_connect=False,
+                suppress_ragged_eofs=False,
             )
             sock = dialled.sock = wrapped
             async with asyncio.timeout(patience):
@@ -152,13 +157,15 @@ class Dialler:
 
     async def _look_up(self, origin: Origin) -> list[Address]:
         """All addresses, always in the same order: resolvers rotate them, and we take turns ourselves."""
-        if origin.literal:
-            family = socket.AF_INET6 if ":" in origin.host else socket.AF_INET
-            where = (
-                (origin.host, origin.port, 0, 0) if family == socket.AF_INET6 else (origin.host, origin.port)
-            )
-            if "%" not in origin.host:  # a scope needs the resolver
-                return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", where)]
+        told = [
+            address
+            for host, port, address in self.plan.resolve
+            if host in {"*", origin.host} and port == origin.port
+        ]
+        if told:
+            return [_literal(address, origin.port) for address in told]
+        if origin.literal and "%" not in origin.host:  # a scope needs the resolver
+            return [_literal(origin.host, origin.port)]
         found = await asyncio.get_running_loop().getaddrinfo(
             origin.host, origin.port, type=socket.SOCK_STREAM
         )
@@ -171,13 +178,31 @@ class Dialler:
 
 
 def tls_context(plan: LoadPlan) -> ssl.SSLContext:
-    """Build what connections are secured with. Raises OSError for a CA file that cannot be read or used."""
-    context = ssl.create_default_context(cafile=plan.ca_file)
-    context.set_alpn_protocols(["http/1.1"])
+    """Build what connections are secured with. Raises UsageError for a file that cannot be read or used."""
+    try:
+        context = ssl.create_default_context(cafile=plan.ca_file)
+    except OSError as error:
+        raise UsageError(f"the CA file {plan.ca_file} cannot be used: {error.strerror or error}") from error
+    if plan.cert_file:
+        try:  # an encrypted key is refused: a prompt in a worker would never be answered
+            context.load_cert_chain(plan.cert_file, plan.key_file, password=lambda: b"")
+        except OSError as error:
+            raise UsageError(
+                f"the client certificate {plan.cert_file} cannot be used with its key: {error.strerror or error}"
+            ) from error
+    if plan.tls_min:
+        context.minimum_version = _VERSIONS[plan.tls_min]
     if plan.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def _literal(host: str, port: int) -> Address:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    where = (host, port, 0, 0) if family == socket.AF_INET6 else (host, port)
+    return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", where
 
 
 async def _ready(sock: socket.socket, *, write: bool) -> None:

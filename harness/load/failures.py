@@ -14,6 +14,7 @@ from harness.model import Outcome
 # What a closed connection's row says.
 US, PEER, NETWORK = "us", "peer", "network"
 FIN, RESET, TIMEOUT, REFUSED, ERROR, END = "fin", "reset", "timeout", "refused", "error", "end"
+LIMIT = "limit"  # by us, as it had carried enough hits or was old enough
 
 # The race of a keep-alive connection: closed by the peer while our request was on its way.
 RACE_NS = 5_000_000

@@ -8,7 +8,7 @@ import os
 import resource
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -127,6 +127,14 @@ class Load:
         """Tell the workers that the baseline ends now: its median cycle is what a failed hit waits for."""
         self._command({"do": "baseline"})
 
+    def lull(self) -> None:
+        """Send one hit a second until `resume`, so that the other connections age. Not with a rate."""
+        self._command({"do": "lull"})
+
+    def resume(self) -> None:
+        """End the lull: all slots send again, at once."""
+        self._command({"do": "resume"})
+
     async def finish(self, drain_ns: int) -> None:
         """Send no new hit; give those in flight this long; return when every worker has written its files and ended.
 
@@ -205,7 +213,9 @@ class Load:
 
     def _command(self, command: dict[str, Any]) -> None:
         for worker in self._workers:
-            worker.commands.send_nowait(command)
+            # One that has gone takes no commands; `listen` has noticed, or will.
+            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                worker.commands.send_nowait(command)
 
 
 @asynccontextmanager
@@ -243,10 +253,7 @@ def check(plan: LoadPlan) -> None:
     """Raise UsageError for what cannot be sent, secured, or held open on this host."""
     for index, target in enumerate(plan.targets):
         shot(index, target)
-    try:
-        tls_context(plan)
-    except OSError as error:
-        raise UsageError(f"the CA file {plan.ca_file} cannot be used: {error.strerror or error}") from error
+    tls_context(plan)
     workers = max(1, min(plan.workers, plan.concurrency))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = -(-plan.concurrency // workers) + _OWN_FILES

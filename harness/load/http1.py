@@ -22,7 +22,7 @@ from harness.load.response import Reading, reading
 from harness.load.rows import ROW, HitRows
 from harness.load.slot import READING, SENDING, WAITING, Slot
 from harness.load.sockets import BLOCKED, READ, READ_AND_WRITE, Sockets
-from harness.model import NEVER, Outcome
+from harness.model import NEVER, LoadPlan, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,11 +43,15 @@ _KNOWN_SIZE = 8 * 1024  # and bytes of each: looking up longer ones costs more t
 class Wire(Sockets):
     """The hits of one worker's slots on their way: to be watched by the event loop, which calls `ready`."""
 
-    def __init__(self, life: Life, rows: HitRows, anchor_ns: int, *, remember_failed: bool) -> None:
+    def __init__(self, life: Life, rows: HitRows, anchor_ns: int, plan: LoadPlan) -> None:
         super().__init__(anchor_ns)
         self._life = life
         self._rows = rows
-        self._remember_failed = remember_failed  # nothing waits after a failed hit
+        self._remember_failed = not plan.error_backoff  # nothing waits after a failed hit
+        names = dict.fromkeys(name.lower().encode("latin-1") for name in plan.pod_headers)
+        self._pod_headers = {name: rank for rank, name in enumerate(names)}
+        self.marked = False  # requests have places for their seq
+        self.detour = False  # there is more to decide between two hits of a slot than the straight way does
         self.wheel: Iterator[Shot] | None = None  # of several targets, whose turn it is
         self.draining = False
         self.opening = 0  # connections on their way, which the event loop sees to
@@ -68,6 +72,7 @@ class Wire(Sockets):
             rows.flush()
         buffer, pack, size = rows.buffer, ROW.pack_into, ROW.size
         by_fd, anchor, wheel = self._by_fd, self._anchor, self.wheel
+        marked, detour = self.marked, self.detour
         now = 0
         for fd, event in events:
             slot = by_fd.get(fd)
@@ -109,6 +114,9 @@ class Wire(Sockets):
             )
             rows.offset += size
             slot.hits = hits + 1
+            if detour:
+                self._life.over(slot, now, failed=self._rows.failed(kind))
+                continue
             if wheel is not None:
                 slot.shot = shot = next(wheel)
                 if shot.origin != slot.origin:
@@ -118,6 +126,8 @@ class Wire(Sockets):
             slot.due = slot.sent = now
             slot.seq = seq = self.seq
             self.seq = seq + 1
+            if marked and shot.places:
+                request = shot.template % ((seq,) * shot.places)
             send = slot.send
             try:
                 written = send(request)
@@ -212,7 +222,7 @@ class Wire(Sockets):
             return
         if slot.reading is not None:
             slot.reading.release()
-        slot.reading = reading(head_request=head_request)
+        slot.reading = reading(self._pod_headers, head_request=head_request)
 
     def _complete(self, slot: Slot, response: Reading, ending: Ending | None, whole: bytes, now: int) -> None:
         """Take a whole response: write its row, and close the connection when it cannot go on.
@@ -230,9 +240,6 @@ class Wire(Sockets):
             _remember(shot, whole, kind)
         slot.first, slot.bytes_in, slot.unsent = NEVER, 0, None
         self._life.over(slot, now, failed=failed)
-
-    def _room(self, shot: Shot) -> bool:
-        return len(shot.known) < _KNOWN and not self.draining
 
     def _ending(self, slot: Slot, response: Reading, *, closing: bool) -> Ending | None:
         """Decide whether the connection goes on after a complete response.

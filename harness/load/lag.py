@@ -6,53 +6,36 @@ known nanosecond, as a response would, so the delay until it is read is what eve
 
 from __future__ import annotations
 
-import ctypes
-import os
 import time
 
+from harness.load.alarm import Alarm
+
 _PERIOD_NS = 10_000_000
-_NS = 1_000_000_000
-_ABSOLUTE = 1
-
-
-class _Moment(ctypes.Structure):
-    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
-
-
-class _Schedule(ctypes.Structure):
-    _fields_ = (("every", _Moment), ("first", _Moment))
 
 
 class Lag:
     """Samples the delay a hundred times a second."""
 
     def __init__(self) -> None:
-        self._libc = ctypes.CDLL(None, use_errno=True)  # os.timerfd_create came with Python 3.13
-        self._fd = self._libc.timerfd_create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
-        if self._fd < 0:
-            raise OSError(ctypes.get_errno(), "timerfd_create")
+        self._alarm = Alarm()
         self._due_ns = 0
         self._seen: list[int] = []
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable at each sample."""
-        return int(self._fd)
+        return self._alarm.fileno()
 
     def start(self) -> None:
         """Let the samples begin."""
         self._due_ns = time.monotonic_ns() + _PERIOD_NS
-        schedule = _Schedule(_Moment(0, _PERIOD_NS), _Moment(*divmod(self._due_ns, _NS)))
-        if self._libc.timerfd_settime(self._fd, _ABSOLUTE, ctypes.byref(schedule), None) < 0:
-            raise OSError(ctypes.get_errno(), "timerfd_settime")
+        self._alarm.set(self._due_ns, _PERIOD_NS)
 
     def look(self) -> None:
         """Take a sample; called when the descriptor is readable."""
         now_ns = time.monotonic_ns()
-        try:
-            expired = int.from_bytes(os.read(self._fd, 8), "little")
-        except BlockingIOError:
-            return
-        for _ in range(expired):  # those that were missed waited too, from their own due time on
+        for _ in range(
+            self._alarm.gone_off()
+        ):  # those that were missed waited too, from their own due time on
             self._seen.append(now_ns - self._due_ns)
             self._due_ns += _PERIOD_NS
 

@@ -1,6 +1,6 @@
 """What parent and worker tell each other: one JSON object a line, down its standard input and up its standard output.
 
-Down: the order (once), then {"do": "start", "at_ns"} | {"do": "baseline"} | {"do": "finish", "drain_ns"}. Up: objects
+Down: the order (once), then {"do": "start", "at_ns"} | {"do": "baseline"} | {"do": "lull"} | {"do": "resume"} | {"do": "finish", "drain_ns"}. Up: objects
 with one of the keys ready, counts, health, sample, ended. Header values and bodies travel here and nowhere else.
 """
 
@@ -26,13 +26,14 @@ class Order:
     plan: LoadPlan
     clock: Clock
     directory: Path
+    workers: int = 1  # of which this is one
 
 
 def orders(plan: LoadPlan, clock: Clock, directory: Path) -> list[Order]:
     """Share the slots out, as evenly as they go; no worker without one."""
     workers = max(1, min(plan.workers, plan.concurrency))
     return [
-        Order(worker, tuple(range(worker, plan.concurrency, workers)), plan, clock, directory)
+        Order(worker, tuple(range(worker, plan.concurrency, workers)), plan, clock, directory, workers)
         for worker in range(workers)
     ]
 
@@ -48,6 +49,7 @@ def encode(order: Order) -> dict[str, Any]:
         "plan": plan,
         "clock": dataclasses.asdict(order.clock),
         "directory": str(order.directory),
+        "workers": order.workers,
     }
 
 
@@ -55,16 +57,21 @@ def decode(line: dict[str, Any]) -> Order:
     """Read an order back."""
     plan = dict(line["plan"])
     plan["targets"] = tuple(
-        Target(t["url"], t["method"], tuple((n, v) for n, v in t["headers"]), b64decode(t["body"]))
+        Target(
+            t["url"], t["method"], tuple((n, v) for n, v in t["headers"]), b64decode(t["body"]), t["weight"]
+        )
         for t in plan["targets"]
     )
     plan["expect"] = tuple((low, high) for low, high in plan["expect"])
+    plan["resolve"] = tuple((host, port, address) for host, port, address in plan["resolve"])
+    plan["pod_headers"] = tuple(plan["pod_headers"])
     return Order(
         line["worker"],
         tuple(line["slots"]),
         LoadPlan(**plan),
         Clock(**line["clock"]),
         Path(line["directory"]),
+        line["workers"],
     )
 
 

@@ -8,11 +8,11 @@ answer (`first_ns`, `after_hit_ns`, `after_failed_connect_ns`), which is why htt
 
 from __future__ import annotations
 
-from math import log2
+from math import gcd, log2, sqrt
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 # The first hits of a run are spread over this time: a burst of a few hundred SYNs overflows the backlog of a
 # small server, and slots that start in step stay in step, which bends every latency that is measured.
@@ -46,6 +46,43 @@ class ClosedLoop:
         if not self._backoff:
             return done_ns
         return done_ns + min(CONNECT_WAIT_NS << min(in_a_row - 1, 10), CONNECT_WAIT_MAX_NS)
+
+
+class FixedRate:
+    """The open loop: `rate` hits a second over all workers, in equal steps; with a ramp, rising evenly from 0 to there.
+
+    Worker `worker` of `workers` sends every `workers`-th of them.
+    """
+
+    __slots__ = ("_ramp_s", "_rate", "_worker", "_workers")
+
+    def __init__(self, rate: float, worker: int, workers: int, ramp_ns: int = 0) -> None:
+        self._rate = rate
+        self._worker = worker
+        self._workers = workers
+        self._ramp_s = ramp_ns / 1e9
+
+    def due_ns(self, start_ns: int, n: int) -> int:
+        """Return when this worker's n-th hit (from 0) is due."""
+        hit = n * self._workers + self._worker
+        on_the_ramp = self._rate * self._ramp_s / 2
+        if hit < on_the_ramp:  # rate * t^2 / (2 * ramp) hits have become due by t
+            return start_ns + round(sqrt(2 * hit * self._ramp_s / self._rate) * 1e9)
+        return start_ns + round((self._ramp_s + (hit - on_the_ramp) / self._rate) * 1e9)
+
+
+def turns(weights: Sequence[int]) -> list[int]:
+    """Return one round of whose turn it is, by index: each as often as its weight says, spread as evenly as it goes."""
+    parts = gcd(*weights)
+    weights = [weight // parts for weight in weights]
+    credit = [0] * len(weights)
+    order: list[int] = []
+    for _ in range(sum(weights)):
+        credit = [have + weight for have, weight in zip(credit, weights, strict=True)]
+        chosen = credit.index(max(credit))
+        credit[chosen] -= sum(weights)
+        order.append(chosen)
+    return order
 
 
 class CycleMedian:

@@ -6,12 +6,15 @@ an interim (1xx) response for a whole one, bounds nothing, and goes on to the ne
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httptools
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 MAX_HEAD = 1024 * 1024  # bytes until the head must have ended; interim responses count in
-_POD_HEADERS = {b"x-pod": 0, b"x-pod-name": 1, b"x-served-by": 2}  # the first of these names the pod
+POD_HEADERS = {b"x-pod": 0, b"x-pod-name": 1, b"x-served-by": 2}  # the first of these names the pod
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _BODILESS = frozenset({204, 304})
 
@@ -30,6 +33,7 @@ class Reading:
         "_head_seen",
         "_keep",
         "_parser",
+        "_pod_headers",
         "_pod_rank",
         "_seen",
         "done",
@@ -40,8 +44,9 @@ class Reading:
         "status",
     )
 
-    def __init__(self, *, head_request: bool = False) -> None:
+    def __init__(self, pod_headers: Mapping[bytes, int] = POD_HEADERS, *, head_request: bool = False) -> None:
         self._head_request = head_request
+        self._pod_headers = pod_headers
         self._parser: Any = httptools.HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(lenient_headers=True)  # folded lines: old, and still met
         self._start()
@@ -59,7 +64,7 @@ class Reading:
     def _forget_headers(self) -> None:
         self._framed = False
         self._close = self._keep = False
-        self._pod_rank = len(_POD_HEADERS)
+        self._pod_rank = len(self._pod_headers)
         self.pod = ""
 
     def again(self, *, head_request: bool) -> bool:
@@ -119,8 +124,8 @@ class Reading:
         elif name in _FRAMING:
             # Any other coding than chunked leaves the end of the stream as the only end of the body.
             self._framed = name == b"content-length" or value.lower().rstrip().endswith(b"chunked")
-        elif _POD_HEADERS.get(name, self._pod_rank) < self._pod_rank:
-            self._pod_rank = _POD_HEADERS[name]
+        elif self._pod_headers.get(name, self._pod_rank) < self._pod_rank:
+            self._pod_rank = self._pod_headers[name]
             self.pod = value.decode("latin-1")[:253]  # no name in Kubernetes is longer
 
     def on_headers_complete(self) -> None:
@@ -155,14 +160,14 @@ class HeadReading(Reading):
 
     __slots__ = ()
 
-    def __init__(self) -> None:
-        super().__init__(head_request=True)
+    def __init__(self, pod_headers: Mapping[bytes, int] = POD_HEADERS) -> None:
+        super().__init__(pod_headers, head_request=True)
 
     def on_body(self, _body: bytes) -> None:
         """Note a body where there is none."""
         self.extra = True
 
 
-def reading(*, head_request: bool) -> Reading:
+def reading(pod_headers: Mapping[bytes, int] = POD_HEADERS, *, head_request: bool) -> Reading:
     """Make ready for a response on a connection."""
-    return HeadReading() if head_request else Reading()
+    return HeadReading(pod_headers) if head_request else Reading(pod_headers)

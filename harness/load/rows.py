@@ -28,6 +28,7 @@ ROW = Struct("10q")
 SEQ, IDENT, CONN_HITS, DUE, SENT, FIRST, DONE, BYTES_IN, BYTES_OUT, KIND = range(10)
 NO_CONN = 0xFFFF_FFFF  # -1 in the 32 bits that hold a connection's number
 _SAMPLED = 200  # cycles looked at per count: enough for a median, and cheap at any rate
+_NEITHER = frozenset({Outcome.CUT_AT_DEADLINE, Outcome.DROPPED})  # good nor failed
 _PEERS = 0x7FFF  # as many peers can be told apart
 
 
@@ -94,9 +95,7 @@ class HitRows:
         if code is None:
             code = self._codes[key] = len(self._kinds)
             failed = (
-                not self._plan.expected(status)
-                if outcome is Outcome.RESPONSE
-                else outcome is not Outcome.CUT_AT_DEADLINE
+                not self._plan.expected(status) if outcome is Outcome.RESPONSE else outcome not in _NEITHER
             )
             self._kinds.append((status, OUTCOME_CODE[outcome], self._pods.code(pod), target, failed))
         return code

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from harness.load import messages
 from harness.load.dial import Dialler
 from harness.load.lag import Lag
-from harness.load.pacer import ClosedLoop
+from harness.load.pacer import ClosedLoop, FixedRate
 from harness.load.rows import ConnectionRows, HitRows
 from harness.load.slots import Slots, raise_in_loop
-from harness.load.targets import shot
+from harness.load.targets import Marking, shot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _TICK_NS = 250_000_000  # counts go up
 _TICKS_A_FLUSH = 4
+_LULL_RATE = 1.0  # hits a second of all workers
 _LOOK_NS = 5_000_000  # how often a drain looks whether it is over
 _SWEEP_NS = (5_000_000, 250_000_000)  # at least and at most between two sweeps for hits whose time is over
 
@@ -39,10 +40,21 @@ class Shift:
         name = f"{order.worker}.arrow"
         self._rows = HitRows(order.directory / "hits" / name, order.worker, plan)
         self._connections = ConnectionRows(order.directory / "connections" / name, order.worker)
-        self._pacer = ClosedLoop(plan.concurrency, backoff=plan.error_backoff)
-        shots = [shot(index, target) for index, target in enumerate(plan.targets)]
+        self._pacer = ClosedLoop(plan.concurrency, backoff=plan.error_backoff and plan.rate is None)
+        schedule = None
+        if plan.rate is not None:
+            schedule = FixedRate(plan.rate, order.worker, order.workers, plan.ramp_ns)
+        marking = Marking(
+            order.clock.wall_ns,
+            order.clock.monotonic_ns,
+            order.worker,
+            trace=plan.trace_headers,
+            close=not plan.keepalive,
+        )
+        shots = [shot(index, target, marking) for index, target in enumerate(plan.targets)]
         self._slots = Slots(
-            plan, order.slots, shots, self._pacer, Dialler(plan), self._rows, self._connections, order.clock.monotonic_ns
+            plan, order.slots, shots, self._pacer, Dialler(plan), self._rows, self._connections, order.clock.monotonic_ns,
+            schedule,
         )  # fmt: skip
         self._lag = Lag()
         self._slots.watch(self._lag.fileno(), self._lag.look)
@@ -92,6 +104,11 @@ class Shift:
                     self._start(message["at_ns"])
                 case "baseline":
                     self._end_baseline()
+                case "lull":
+                    order = self._order
+                    self._slots.lull(FixedRate(_LULL_RATE, order.worker, order.workers))
+                case "resume":
+                    self._slots.resume()
                 case "finish":
                     self._stop(message["drain_ns"])
 

@@ -50,6 +50,8 @@ class Slot:
     conn: int = NEVER
     ident: int = 0
     hits: int = 0
+    last_hit: int = 0  # the hit after which the connection is closed, by number; 0: none is the last
+    old_at: int = 0  # the same by time; 0: it never gets too old
     origin: Origin | None = None
     address: Address | None = None
     opening: Opening = field(default_factory=Opening)

@@ -7,8 +7,11 @@ import itertools
 from typing import TYPE_CHECKING
 
 from harness.load import failures
-from harness.load.failures import END, FIN, PEER, TIMEOUT, US, Ending
+from harness.load.arrivals import Arrivals
+from harness.load.failures import END, FIN, LIMIT, PEER, TIMEOUT, US, Ending
 from harness.load.http1 import Wire
+from harness.load.limits import Limits
+from harness.load.pacer import turns
 from harness.load.rows import ConnectionRow, ConnectionRows, HitRows, Opening
 from harness.load.slot import DIALLING, ENDED, IDLE, PROBING, READING, SENDING, WAITING, Slot
 from harness.model import NEVER, LoadPlan, Outcome
@@ -17,10 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from harness.load.dial import Address, Dialled, Dialler
-    from harness.load.pacer import ClosedLoop
+    from harness.load.pacer import ClosedLoop, FixedRate
     from harness.load.targets import Origin, Shot
 
 _IN_FLIGHT = frozenset({DIALLING, SENDING, WAITING, READING, PROBING})
+_TIMED_OUT = {
+    SENDING: (Outcome.WRITE_TIMEOUT, "timed out writing"),
+    WAITING: (Outcome.READ_TIMEOUT_HEADERS, "timed out before the response"),
+    READING: (Outcome.READ_TIMEOUT_BODY, "timed out in the response"),
+}
 _AT_ONCE_NS = 1_000_000_000  # the bound of "a new connection works at once"
 _TIMER_NS = 1_000_000
 _RACES = frozenset(
@@ -39,6 +47,7 @@ class Slots:
     def __init__(
         self, plan: LoadPlan, indices: Sequence[int], shots: Sequence[Shot],
         pacer: ClosedLoop, dialler: Dialler, rows: HitRows, connections: ConnectionRows, anchor_ns: int,
+        schedule: FixedRate | None = None,
     ) -> None:  # fmt: skip
         self._timeout_ns = plan.timeout_ns
         self._pacer = pacer
@@ -46,9 +55,15 @@ class Slots:
         self._rows = rows
         self._connections = connections
         self._anchor = anchor_ns
-        self._wire = Wire(self, rows, anchor_ns, remember_failed=not plan.error_backoff)
+        self._wire = Wire(self, rows, anchor_ns, plan)
+        self._wire.marked = any(shot.places for shot in shots)
+        self._limits = Limits(plan, indices[0] if indices else 0)
+        self._wire.detour = self._limits.any
+        self._arrivals: Arrivals | None = None  # what is sent by the clock, if anything is
+        if schedule is not None:
+            self._pace(schedule, plan.stalled_ns)
         self._shots = shots
-        self._turns = itertools.cycle(shots)
+        self._turns = itertools.cycle([shots[at] for at in turns([t.weight for t in plan.targets])])
         if len(shots) > 1:
             self._wire.wheel = self._turns
         self._slots = [Slot(index, next(self._turns)) for index in indices]
@@ -78,28 +93,42 @@ class Slots:
         asyncio.get_running_loop().add_reader(self._wire.fileno(), self._wire.ready)
         for slot in self._slots:
             self._wait(slot, self._pacer.first_ns(at_ns, slot.index))
+        if self._arrivals is not None:
+            self._arrivals.start(at_ns)
+
+    def lull(self, schedule: FixedRate) -> None:
+        """Send by this schedule alone, from now on and always on the same connection; the others rest, and age."""
+        if self._arrivals is None:
+            self._pace(schedule, self._timeout_ns, spread=False).start(self.now())
+
+    def resume(self) -> None:
+        """End the lull: every slot that rests sends at once."""
+        if self._arrivals is None or self._wire.draining:
+            return
+        resting, self._arrivals = self._arrivals.retire(), None
+        self._wire.detour = self._limits.any
+        for slot in resting:
+            self._wait(slot, self.now())
+
+    def _pace(self, schedule: FixedRate, patience_ns: int, *, spread: bool = True) -> Arrivals:
+        arrivals = Arrivals(schedule, patience_ns, self._anchor, self.begin, self._drop, spread=spread)
+        self._arrivals = arrivals
+        self._wire.detour = True
+        self.watch(arrivals.fileno(), arrivals.ready)
+        return arrivals
 
     def sweep(self) -> None:
         """End the hits whose time is over."""
         now = self.now()
+        if self._arrivals is not None:
+            self._arrivals.send(now)
         latest = now - self._timeout_ns
         for slot in self._slots:
             if slot.sent >= latest or slot.sent == NEVER:
                 continue
-            if slot.state == SENDING:
-                self.failed(slot, Outcome.WRITE_TIMEOUT, Ending(US, TIMEOUT), now, "timed out writing")
-            elif slot.state == WAITING:
-                self.failed(
-                    slot,
-                    Outcome.READ_TIMEOUT_HEADERS,
-                    Ending(US, TIMEOUT),
-                    now,
-                    "timed out before the response",
-                )
-            elif slot.state == READING:
-                self.failed(
-                    slot, Outcome.READ_TIMEOUT_BODY, Ending(US, TIMEOUT), now, "timed out in the response"
-                )
+            if slot.state in _TIMED_OUT:
+                outcome, text = _TIMED_OUT[slot.state]
+                self.failed(slot, outcome, Ending(US, TIMEOUT), now, text)
 
     def forget_known(self) -> None:
         """Forget the responses already judged: their Date has changed by now."""
@@ -110,6 +139,8 @@ class Slots:
         """Send no new hit from here on. The straight way ends with the responses that it knows."""
         self._wire.draining = True
         self.forget_known()
+        if self._arrivals is not None:
+            self._arrivals.end(self.now())
         for slot in self._slots:
             if slot.state == IDLE:
                 self._end(slot)
@@ -118,6 +149,8 @@ class Slots:
         """End what is still in flight as cut_at_deadline, and close every connection."""
         now = self.now()
         self._wire.draining = True
+        if self._arrivals is not None:
+            self._arrivals.end(now)
         for slot in self._slots:
             if slot.task is not None:
                 slot.task.cancel()
@@ -147,6 +180,8 @@ class Slots:
 
     def over(self, slot: Slot, now: int, *, failed: bool) -> None:
         """Let the slot go on when it is due, its hit's row being written."""
+        if slot.sock is not None and self._limits.reached(slot, now):
+            self.close(slot, Ending(US, LIMIT), now)
         due_ns = self._pacer.after_hit_ns(slot.due, now, failed=failed)
         self.backed_off += due_ns > now
         self._turn(slot)
@@ -183,6 +218,8 @@ class Slots:
         delay_ns = due_ns - self.now()
         if self._wire.draining:
             self._end(slot)
+        elif self._arrivals is not None:
+            self._arrivals.free(slot, self.now())
         elif delay_ns <= 0:
             self.begin(slot, due_ns)
         else:
@@ -198,6 +235,13 @@ class Slots:
             self._wait(slot, due_ns)
         else:
             self.begin(slot, now)  # a closed loop has no schedule: it wants to send when it wakes
+
+    def _drop(self, due_ns: int, now: int) -> None:
+        """Write the row of a hit that no slot was free for: it takes its place where it was given up."""
+        seq, self._wire.seq = self._wire.seq, self._wire.seq + 1
+        kind = self._rows.kind(0, Outcome.DROPPED, "", next(self._turns).index)
+        ident = self._rows.ident(self._slots[0].index, NEVER, "")
+        self._rows.add(seq, ident, 0, due_ns, NEVER, NEVER, now, 0, 0, kind)
 
     def _turn(self, slot: Slot) -> None:
         if self._wire.wheel is not None:
@@ -257,6 +301,7 @@ class Slots:
         slot.ident = self._rows.ident(slot.index, slot.conn, dialled.peer)
         slot.opening = self._opening(dialled)
         self._wire.attach(slot, dialled.sock)
+        self._limits.draw(slot)
 
     def _unopened(self, slot: Slot, dialled: Dialled, now: int) -> int:
         """Write the row of a connection that failed to open, if one was tried, and return its number."""

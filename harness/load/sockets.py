@@ -72,8 +72,10 @@ class Sockets:
         self.seq += 1
         slot.first, slot.bytes_in, slot.unsent, slot.write_error = NEVER, 0, None, None
         slot.state = WAITING
+        shot = slot.shot
+        request = shot.template % ((slot.seq,) * shot.places) if shot.places else shot.request
         slot.sent = self.now()
-        self._write(slot, memoryview(slot.shot.request))
+        self._write(slot, memoryview(request))
 
     def _write(self, slot: Slot, rest: memoryview) -> None:
         try:

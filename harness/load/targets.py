@@ -11,13 +11,19 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from harness import __version__
 from harness.errors import UsageError
+from harness.recording import trace
 
 if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
     from harness.model import Target
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _REPEATABLE = 64 * 1024  # no header of ours is longer; longer ones are a mistake
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+# What stands in a request where ids go, until the run and the worker are known.
+_REQUEST_ID, _TRACE_ID = "{zdtest-request-id}", "{zdtest-trace-id}"
+_ID = re.compile(rb"(\{zdtest-request-id\}|\{zdtest-trace-id\}|\{seq\}|\{uuid\}|%7Bseq%7D|%7Buuid%7D)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +49,23 @@ class Shot:
     origin: Origin
     method: str
     request: bytes
+    template: bytes = b""  # the request with a place for the hit's seq in each id, where it holds ids
+    places: int = 0  # how many; all forms of a request are of one length
     known: dict[bytes, int] = field(default_factory=dict)
 
 
-def shot(index: int, target: Target) -> Shot:
+@dataclass(frozen=True, slots=True)
+class Marking:
+    """What of a run goes into the requests of one worker."""
+
+    wall_ns: int
+    monotonic_ns: int
+    worker: int
+    trace: bool = False  # send the trace headers
+    close: bool = False  # and ask for the connection's end
+
+
+def shot(index: int, target: Target, marking: Marking | None = None) -> Shot:
     """Build the request. Raises UsageError for a URL or a header that cannot be sent."""
     shown = re.sub(r"//[^/?#]*@", "//", target.url)  # without a password
     try:
@@ -64,6 +83,19 @@ def shot(index: int, target: Target) -> Shot:
     path = quote(url.path, safe="/:@!$&'()*+,;=~%[]") or "/"
     query = f"?{quote(url.query, safe='/:@!$&()*+,;=~%?[]' + chr(39))}" if url.query else ""
 
+    headers = _headers(target, origin, url, marking)
+    lines = [f"{target.method} {path}{query} HTTP/1.1", *map(_line, headers)]
+    whole = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + target.body
+    ready = Shot(index, origin, target.method, whole)
+    if marking is not None:
+        _mark(ready, marking)
+    return ready
+
+
+def _headers(
+    target: Target, origin: Origin, url: SplitResult, marking: Marking | None
+) -> list[tuple[str, str]]:
+    """Put ours and the user's together."""
     headers = {
         "Host": _host_header(origin, url.scheme),
         "User-Agent": f"zdtest/{__version__}",
@@ -73,14 +105,51 @@ def shot(index: int, target: Target) -> Shot:
         pair = unquote_to_bytes(url.username) + b":" + unquote_to_bytes(url.password or "")
         headers["Authorization"] = f"Basic {b64encode(pair).decode()}"
     if target.body or target.method in _BODY_METHODS:
-        headers["Content-Length"] = str(len(target.body))
+        headers["Content-Length"] = str(_length(target.body))
+    if marking is not None and marking.close:
+        headers["Connection"] = "close"
+    if marking is not None and marking.trace:
+        headers["X-Request-ID"] = _REQUEST_ID
+        headers["X-Amzn-Trace-Id"] = _TRACE_ID
     ours = {name.lower(): name for name in headers}
     for name, _ in target.headers:  # what the user gives replaces ours; given twice, it is sent twice
         if name.lower() in ours:
             headers.pop(ours[name.lower()], None)
-    lines = [f"{target.method} {path}{query} HTTP/1.1", *map(_line, [*headers.items(), *target.headers])]
-    head = "\r\n".join(lines) + "\r\n\r\n"
-    return Shot(index, origin, target.method, head.encode("latin-1") + target.body)
+    return [*headers.items(), *target.headers]
+
+
+def _mark(ready: Shot, marking: Marking) -> None:
+    """Turn the ids in a request into places for a hit's seq. All else is as good as it was before."""
+    pieces = _ID.split(ready.request)  # every second one is an id
+    if len(pieces) == 1:
+        return
+    ids = _ids(marking)
+    pieces[::2] = [piece.replace(b"%", b"%%") for piece in pieces[::2]]
+    pieces[1::2] = [ids[piece] for piece in pieces[1::2]]
+    ready.places = len(pieces) // 2
+    ready.template = b"".join(pieces)
+    ready.request = ready.template % ((0,) * ready.places)
+
+
+def _ids(marking: Marking) -> dict[bytes, bytes]:
+    """Return what stands for each id in a template."""
+    row = marking.wall_ns, marking.monotonic_ns, marking.worker, 0
+    seq = trace.number(marking.worker, 0)[:-10].encode() + b"%010d"
+    uuid = trace.uuid(*row)[:-12].encode() + b"%012x"
+    return {
+        _REQUEST_ID.encode(): trace.request_id(*row)[:-12].encode() + b"%012x",
+        _TRACE_ID.encode(): trace.amzn_trace_id(*row)[:-12].encode() + b"%012x",
+        b"{seq}": seq,
+        b"%7Bseq%7D": seq,
+        b"{uuid}": uuid,
+        b"%7Buuid%7D": uuid,
+    }
+
+
+def _length(body: bytes) -> int:
+    """Return the length of a body once its ids are in."""
+    seqs, uuids = body.count(b"{seq}"), body.count(b"{uuid}")
+    return len(body) + (12 - len("{seq}")) * seqs + (36 - len("{uuid}")) * uuids
 
 
 def _line(header: tuple[str, str]) -> str:

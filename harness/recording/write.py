@@ -15,6 +15,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, TextIO
 
+import numpy as np
 import pyarrow as pa
 
 from harness.errors import RecordingError
@@ -59,13 +60,21 @@ CONNECTION_SCHEMA = pa.schema(
         ("tls_ns", pa.int64()),  # how long the handshake took, -1 without TLS
         ("closed_ns", pa.int64()),
         ("closed_by", _NAMES),  # us | peer | network
-        ("how", _NAMES),  # fin | reset | timeout | refused | error | end
+        ("how", _NAMES),  # fin | reset | timeout | refused | error | end | limit
         ("hits", pa.int32()),
         ("tls_version", _NAMES),
     ]
 )
 
-OUTCOME_NAMES = pa.array([outcome.value for outcome in OUTCOMES])
+
+def _texts(words: list[str]) -> pa.Array:
+    """Build an array of text without `pa.array`, which imports pandas where there is one."""
+    ends = np.cumsum([0, *(len(word.encode()) for word in words)], dtype=np.int32)
+    buffers = [None, pa.py_buffer(ends.tobytes()), pa.py_buffer("".join(words).encode())]
+    return pa.Array.from_buffers(pa.string(), len(words), buffers)
+
+
+OUTCOME_NAMES = _texts([outcome.value for outcome in OUTCOMES])
 
 
 class ArrowStream:

@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 import httpx
 
 from harness.errors import UsageError
-from harness.run.path import POD_HEADERS
+from harness.load.dial import tls_context
 from harness.scenario.schema import redact_url
 
 if TYPE_CHECKING:
-    from harness.model import Target
+    from harness.model import LoadPlan, Target
 
 ASKED = 3
 
@@ -28,35 +28,43 @@ class Answers:
     pods: tuple[str, ...]  # values of pod headers
 
 
-def ask(target: Target, *, insecure: bool, ca_file: str | None, timeout_s: float) -> Answers:
-    """Send the target's own request a few times, before any load.
+def ask(target: Target, plan: LoadPlan, *, timeout_s: float) -> Answers:
+    """Send the target's own request a few times, before any load, to where the load will go.
 
     Raises UsageError with one line when its host does not resolve, refuses, fails TLS or redirects. An error
     status is no error here: the baseline judges that.
     """
     parts = urlsplit(target.url)
     shown, host = redact_url(target.url), parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    told = next((a for name, at, a in plan.resolve if name in {"*", host} and at == port), None)
+    url = httpx.URL(target.url)
+    headers = list(target.headers)
+    if told:
+        headers = [("Host", url.netloc.decode("ascii")), *headers]
+        url = url.copy_with(host=told)
     try:
-        socket.getaddrinfo(
-            host, parts.port or (443 if parts.scheme == "https" else 80), type=socket.SOCK_STREAM
-        )
+        socket.getaddrinfo(told or host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
         raise UsageError(
             f"{host} does not resolve ({error.strerror if isinstance(error, OSError) else error}); check the URL {shown}"
         ) from None
-    verify: ssl.SSLContext | bool = False if insecure else ssl.create_default_context(cafile=ca_file)
     statuses, pods = [], []
     try:
         # trust_env=False: a proxy in the environment would be what is measured, instead of the target
         with httpx.Client(
-            verify=verify, timeout=timeout_s, trust_env=False, follow_redirects=False
+            verify=tls_context(plan), timeout=timeout_s, trust_env=False, follow_redirects=False
         ) as session:
             for _ in range(ASKED):
                 answer = session.request(
-                    target.method, target.url, headers=list(target.headers), content=target.body or None
+                    target.method,
+                    url,
+                    headers=headers,
+                    content=target.body or None,
+                    extensions={"sni_hostname": plan.servername or host},
                 )
                 statuses.append(answer.status_code)
-                pods += [answer.headers[name] for name in POD_HEADERS if name in answer.headers][:1]
+                pods += [answer.headers[name] for name in plan.pod_headers if name in answer.headers][:1]
                 if answer.is_redirect:
                     where = redact_url(answer.headers.get("location", "?"))
                     raise UsageError(

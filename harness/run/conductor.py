@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from harness.clock import NS
-from harness.model import NEVER, LiveCounts, Mark, Phase
+from harness.model import NEVER, LiveCounts, Mark, Outcome, Phase
 from harness.run.stopping import WARMUP_NS, Limits, Standing, baseline_share, is_down, why_stop
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class Conductor:
         self._limits = limits
         self._history: deque[tuple[int, int, int]] = deque(maxlen=400)  # 40 s of ticks
         self._down = False
+        self._clean_before = True
         self._load_ended = False
 
     async def conduct(self, load: Load, group: TaskGroup) -> None:
@@ -80,9 +81,9 @@ class Conductor:
         if ended_by is None and self._change:
             ended_by = await self._until(load, warmup_end, warmup_end + self._limits.trigger_after_ns)
             load.baseline()
-            ended_by = (
-                ended_by or self._unsound(baseline_share(before, load.counts)) or await self._change.make()
-            )
+            ended_by = ended_by or self._unsound(baseline_share(before, load.counts))
+            ended_by = ended_by or await self._lull(load, warmup_end)
+            ended_by = ended_by or await self._change.make()
             group.start_soon(self._change.run_command)
         if ended_by is None:
             ended_by = await self._until(load, warmup_end, None) or "duration"
@@ -90,11 +91,28 @@ class Conductor:
         self._follower.say(f"ending the load ({ended_by.replace('_', ' ')})")
         drain = INTERRUPTED_DRAIN_NS if ended_by == "interrupted" else self._resolved.scenario.load.drain
         await self._end_load(load, drain)
-        self._log.update(workers_lost=load.lost)
+        self._log.update(
+            workers_lost=load.lost, backed_off=load.backed_off, error_samples=dict(load.error_samples)
+        )
+        if dropped := load.counts.outcomes.get(Outcome.DROPPED, 0):
+            self._log.note(
+                f"{dropped:,} requests were due and never sent, as all connections were taken for 5 s: raise -c, or lower --rate"
+            )
         if ended_by == "settled":
             self._log.mark(Mark.SETTLED, self._log.record.mark(Mark.LOAD_END))
         if self._change:
             await self._change.last_words(ended_by)
+
+    async def _lull(self, load: Load, warmup_end_ns: int) -> str | None:
+        """Let the connections rest for as long as was asked for, and all send again."""
+        lull_ns = self._resolved.scenario.load.lull
+        if not lull_ns:
+            return None
+        self._log.note(f"for {lull_ns / NS:g} s before the trigger one request a second was sent (--lull)")
+        load.lull()
+        ended_by = await self._until(load, warmup_end_ns, self._clock.now_ns() + lull_ns)
+        load.resume()
+        return ended_by
 
     async def _until(self, load: Load, warmup_end_ns: int, until_ns: int | None) -> str | None:
         """Let time pass until a moment, or until there is a reason to stop the run; return that reason."""
@@ -126,6 +144,7 @@ class Conductor:
             old_pods_gone_ns=record.mark(Mark.OLD_PODS_GONE),
             endpoints_settled_ns=record.mark(Mark.ENDPOINTS_SETTLED),
             last_failed_ns=load.counts.last_failed_ns,
+            clean_before=self._clean_before,
             last_progress_ns=self._change.last_progress_ns if self._change else NEVER,
             change_ended_by=self._change.ended_by if self._change else "",
             service_down=self._down,
@@ -135,6 +154,7 @@ class Conductor:
 
     def _unsound(self, failed_share: float) -> str | None:
         """Name the reason not to touch anything: a baseline that fails by itself."""
+        self._clean_before = failed_share == 0
         if failed_share <= self._resolved.scenario.max_baseline_failures:
             return None
         self._log.note(

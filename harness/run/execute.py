@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from harness.cluster.reduce import manifest
 from harness.cluster.trigger import RESTARTED_AT
 from harness.cluster.watcher import watching
 from harness.errors import RecordingError, UsageError, unwrap
-from harness.model import LoadPlan
+from harness.model import POD_HEADERS, LoadPlan
 from harness.recording.write import RunDirectory
 from harness.run.asking import ask
 from harness.run.change import Change, Means
@@ -32,7 +33,7 @@ from harness.run.preflight import Subject, inspect
 from harness.run.stopping import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from anyio.streams.memory import MemoryObjectReceiveStream
 
@@ -41,8 +42,9 @@ if TYPE_CHECKING:
     from harness.model import Target
     from harness.scenario.resolve import Resolved
 
-TICK_S = 0.1
-INTERRUPTED_DRAIN_NS = 2 * NS
+
+_PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,8 @@ async def execute(resolved: Resolved, follower: Follower) -> Path:
                 await _run(resolved, way, directory, follower)
         except BaseException as error:
             cause = unwrap(error)
-            if isinstance(cause, UsageError) or not (directory.path / "run.json").exists():
-                shutil.rmtree(directory.path, ignore_errors=True)  # the run never began
+            if isinstance(cause, UsageError) or not any((directory.path / "hits").iterdir()):
+                shutil.rmtree(directory.path, ignore_errors=True)  # the load never began
             if cause is error:
                 raise
             raise cause from None
@@ -112,9 +114,7 @@ async def _run(resolved: Resolved, way: _Way, directory: RunDirectory, follower:
     target = resolved.target(way.url)
     plan = _load_plan(resolved, target, way)
     answers = await anyio.to_thread.run_sync(
-        lambda: ask(
-            target, insecure=plan.insecure, ca_file=way.ca_file, timeout_s=min(15.0, plan.timeout_ns / NS)
-        )
+        lambda: ask(target, plan, timeout_s=min(15.0, plan.timeout_ns / NS))
     )
     subject = None
     if way.api:
@@ -123,8 +123,8 @@ async def _run(resolved: Resolved, way: _Way, directory: RunDirectory, follower:
             lambda: inspect(api, resolved, way.url, answers.pods, lab=resolved.use_lab)
         )
     clock = Clock.start()
-    log = Log(directory, first_record(resolved, target, clock, follower.command, Path.cwd()))
-    notes = (*resolved.notes, *way.notes)
+    log = Log(directory, first_record(resolved, plan.targets, clock, follower.command, Path.cwd()))
+    notes = (*resolved.notes, *way.notes, *_ignored_proxies(os.environ))
     for note in notes:
         follower.say(f"note: {note}")
     log.update(notes=notes)
@@ -214,16 +214,47 @@ async def _keep_server_clock(api: Api, log: Log) -> None:
 
 def _load_plan(resolved: Resolved, target: Target, way: _Way) -> LoadPlan:
     part = resolved.scenario
+
+    def file(name: str | None) -> str | None:
+        return None if name is None else str(resolved.base / name)
+
     return LoadPlan(
-        targets=(target,),
+        targets=_mixed(target, part.load.mix),
         concurrency=part.load.concurrency,
         workers=part.load.workers,
         timeout_ns=part.target.timeout,
         expect=part.target.expect,
         insecure=part.target.insecure,
-        ca_file=way.ca_file,
+        ca_file=file(part.target.cacert) or way.ca_file,
+        cert_file=file(part.target.cert),
+        key_file=file(part.target.key),
+        servername=part.target.servername,
+        tls_min=part.target.tls_min,
+        resolve=part.target.resolve,
         error_backoff=part.load.error_backoff,
+        rate=part.load.rate,
+        ramp_ns=part.load.ramp,
+        keepalive=part.load.keepalive,
+        conn_max_hits=part.load.conn_max_hits,
+        conn_max_age_ns=part.load.conn_max_age,
+        trace_headers=part.load.trace_headers,
+        pod_headers=(part.target.pod_header,) if part.target.pod_header else POD_HEADERS,
     )
+
+
+def _ignored_proxies(environ: Mapping[str, str]) -> tuple[str, ...]:
+    names = sorted(name for name in environ if name.lower() in _PROXIES and environ[name])
+    if not names:
+        return ()
+    return (f"the proxy in {' and '.join(names)} is ignored: requests go straight to the target",)
+
+
+def _mixed(target: Target, mix: tuple[tuple[str, int], ...]) -> tuple[Target, ...]:
+    """Make a target of each method of the mix; the body goes with those that are meant to have one."""
+    return tuple(
+        replace(target, method=method, weight=share, body=target.body if method in _WITH_BODY else b"")
+        for method, share in mix
+    ) or (target,)
 
 
 def _announce(resolved: Resolved, subject: Subject | None, follower: Follower) -> None:
@@ -239,12 +270,16 @@ def _announce(resolved: Resolved, subject: Subject | None, follower: Follower) -
     for note in subject.notes:
         follower.say(f"note: {note}")
     follower.say(
-        f"closed loop, {load.concurrency} connections, one request in flight each, for at least {load.duration / NS:g} s"
+        f"{_model(load.rate)}, {load.concurrency} connections, one request in flight each, for at least {load.duration / NS:g} s"
     )
     if subject.trigger.kind in {"restart", "apply", "set-image"}:
         follower.say(
             f"the rollout will take about {rollout_ns(facts.kind, subject.workload) / NS:.0f} s by its manifest; a guess"
         )
+
+
+def _model(rate: float | None) -> str:
+    return "closed loop" if rate is None else f"open loop, {rate:g} requests/s due by the clock"
 
 
 def _what(subject: Subject) -> str:

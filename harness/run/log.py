@@ -54,7 +54,7 @@ class Log:
 
 
 def first_record(
-    resolved: Resolved, target: Target, clock: Clock, command: Sequence[str], folder: Path
+    resolved: Resolved, targets: Sequence[Target], clock: Clock, command: Sequence[str], folder: Path
 ) -> RunRecord:
     """Make the record of a run that begins now."""
     scenario = resolved.scenario
@@ -75,9 +75,11 @@ def first_record(
         wall_ns=clock.wall_ns,
         monotonic_ns=clock.monotonic_ns,
         scenario=redacted(scenario),
-        targets=({"method": target.method, "url": redact_url(target.url)},),
+        targets=tuple({"method": t.method, "url": redact_url(t.url), "weight": t.weight} for t in targets),
         concurrency=scenario.load.concurrency,
         workers=scenario.load.workers,
+        rate=scenario.load.rate,
+        ramp_ns=scenario.load.ramp,
         expect=scenario.target.expect,
         timeout_ns=scenario.target.timeout,
         stalled_ns=5_000_000_000,

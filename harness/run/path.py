@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from harness.cluster.surroundings import backend_name
-from harness.model import PathProof
+from harness.model import POD_HEADERS, PathProof
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 Object = dict[str, Any]
-POD_HEADERS = ("X-Pod", "X-Pod-Name", "X-Served-By")
 
 
 def services_of(services: Iterable[Object], pod_labels: dict[str, str]) -> list[Object]:

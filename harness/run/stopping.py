@@ -40,6 +40,7 @@ class Standing:
     old_pods_gone_ns: int = NEVER
     endpoints_settled_ns: int = NEVER
     last_failed_ns: int = NEVER
+    clean_before: bool = True  # no hit failed between the warm-up and the trigger
     last_progress_ns: int = NEVER
     change_ended_by: str = (
         ""  # the change itself is a reason to end: changed, command_failed, nothing_changed
@@ -78,8 +79,9 @@ def _stuck(at: Standing, limits: Limits) -> bool:
 
 
 def _settled(at: Standing, limits: Limits) -> bool:
-    # A service that is down has had its load taken away: there is no later failure to wait for.
-    last_failed = NEVER if at.service_down else at.last_failed_ns
+    # A service that is down has had its load taken away: there is no later failure to wait for. And one that loses a
+    # request now and then by itself would never be called settled.
+    last_failed = at.last_failed_ns if at.clean_before and not at.service_down else NEVER
     return (
         _over(at)
         and at.now_ns >= max(at.old_pods_gone_ns, at.endpoints_settled_ns, last_failed) + limits.settle_ns

@@ -165,6 +165,9 @@ _FLAGS = {
     "target.url": "URL", "target.method": "--method", "target.body": "--body", "target.body_file": "--body-file",
     "target.expect": "--expect", "target.timeout": "--timeout", "target.insecure": "--insecure", "target.headers": "--header",
     "load.concurrency": "--concurrency", "load.duration": "--duration", "load.workers": "--workers", "load.drain": "--drain",
+    "target.resolve": "--resolve", "target.cacert": "--cacert", "target.cert": "--cert", "target.key": "--key",
+    "target.servername": "--servername", "target.tls_min": "--tls-min",
+    "load.mix": "--mix", "load.lull": "--lull", "load.rate": "--rate", "load.ramp": "--ramp", "load.conn_max_hits": "--conn-max-hits", "load.conn_max_age": "--conn-max-age", "target.pod_header": "--pod-header",
     "rollout.trigger_after": "--trigger-after",
     "rollout.trigger": "--trigger",
     "rollout.field_manager": "--field-manager", "rollout.settle": "--settle", "rollout.max_time": "--max-time",
@@ -174,4 +177,6 @@ _FLAGS = {
 
 
 def _flag(field: str) -> str:
-    return _FLAGS.get(field, field)
+    return _FLAGS.get(field) or _FLAGS.get(
+        field.rpartition(".")[0], field
+    )  # or the one of the list that it is in

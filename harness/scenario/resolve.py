@@ -98,6 +98,7 @@ class Resolved:
             retry_posts=part.retry_posts,
             clock_offset_ns=part.clock_offset,
             drop_watches_ns=part.drop_watches,
+            minor=int(part.kubernetes.partition(".")[2]),
         )
 
 

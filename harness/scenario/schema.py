@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -55,6 +56,38 @@ def status_ranges(value: object) -> tuple[tuple[int, int], ...]:
     return tuple(ranges)
 
 
+def resolved_names(value: object) -> tuple[tuple[str, int, str], ...]:
+    """Read curl's HOST:PORT:ADDRESS[,ADDRESS] as (host, port, address). Raises ValueError."""
+    lines = [value] if isinstance(value, str) else value
+    if not isinstance(lines, list | tuple):
+        raise ValueError("a list of HOST:PORT:ADDRESS is wanted")  # noqa: TRY004  pydantic turns ValueError into a finding
+    told: list[tuple[str, int, str]] = []
+    for line in lines:
+        match = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5}):(\S+)", str(line))
+        if not match or not 0 < int(match[2]) < 65536:
+            raise ValueError(f"{line!r} is no HOST:PORT:ADDRESS, such as shop.example:443:10.0.0.7")
+        for address in match[3].split(","):
+            try:
+                literal = str(ip_address(address.strip("[]")))
+            except ValueError:
+                raise ValueError(f"{address!r} in {line!r} is no IP address") from None
+            told.append((match[1].strip("[]").lower(), int(match[2]), literal))
+    return tuple(told)
+
+
+def proportions(value: object) -> tuple[tuple[str, int], ...]:
+    """Read methods and their shares ("GET:9,POST:1") as pairs. Raises ValueError."""
+    if isinstance(value, list | tuple):
+        value = ",".join(f"{method}:{share}" for method, share in value)
+    parts = [part.strip().upper().partition(":") for part in str(value).split(",")] if value else []
+    for method, _, share in parts:
+        if method not in METHODS or not re.fullmatch(r"[1-9]\d{0,2}", share):
+            raise ValueError(f"{value!r} is no list of methods and shares up to 999, such as GET:9,POST:1")
+    if len({method for method, _, _ in parts}) < len(parts):
+        raise ValueError(f"{value!r} names a method twice")
+    return tuple((method, int(share)) for method, _, share in parts)
+
+
 def kind_and_name(value: object) -> tuple[str, str]:
     """Read "web", "deployment/web" or "sts/db" as (Kind, name). Raises ValueError."""
     kind, slash, name = str(value).rpartition("/")
@@ -97,6 +130,19 @@ class TargetPart(_Strict):
     expect: Annotated[tuple[tuple[int, int], ...], pydantic.BeforeValidator(status_ranges)] = ((200, 299),)
     timeout: DurationNs = 65 * NS
     insecure: bool = False
+    cacert: str | None = None  # files are relative to the scenario's folder
+    cert: str | None = None
+    key: str | None = None
+    servername: str | None = None
+    tls_min: Literal["1.2", "1.3"] | None = None
+    resolve: Annotated[tuple[tuple[str, int, str], ...], pydantic.BeforeValidator(resolved_names)] = ()
+    pod_header: Annotated[str, pydantic.Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")] | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _key_of_a_certificate(self) -> TargetPart:
+        if self.key and not self.cert:
+            raise ValueError("key belongs to a client certificate; add cert")
+        return self
 
     @pydantic.field_validator("method", mode="before")
     @classmethod
@@ -145,6 +191,14 @@ class LoadPart(_Strict):
     workers: Annotated[int, pydantic.Field(ge=1, le=64)] = 1
     error_backoff: bool = True
     drain: DurationNs = 15 * NS
+    rate: Annotated[float, pydantic.Field(gt=0, le=1_000_000)] | None = None  # None: a closed loop
+    ramp: DurationNs = 0
+    lull: DurationNs = 0  # before the trigger: one request a second
+    mix: Annotated[tuple[tuple[Method, int], ...], pydantic.BeforeValidator(proportions)] = ()
+    keepalive: bool = True
+    conn_max_hits: Annotated[int, pydantic.Field(ge=0)] = 0  # 0: no limit
+    conn_max_age: DurationNs = 0  # 0: no limit
+    trace_headers: bool = True
 
     @pydantic.field_validator("duration")
     @classmethod
@@ -152,6 +206,14 @@ class LoadPart(_Strict):
         if value < NS:
             raise ValueError("a run lasts at least 1s")
         return value
+
+    @pydantic.model_validator(mode="after")
+    def _ramp_of_a_rate(self) -> LoadPart:
+        if self.ramp and self.rate is None:
+            raise ValueError("ramp is the time in which a rate rises; add rate")
+        if self.lull and self.rate is not None:
+            raise ValueError("a lull changes the rate, which rate fixes; drop one of them")
+        return self
 
 
 class RolloutPart(_Strict):
@@ -192,6 +254,12 @@ class LabPart(_Strict):
     time_scale: Annotated[float, pydantic.Field(gt=0, le=10)] = 1.0
     clock_offset: SignedNs = 0
     drop_watches: DurationNs = 0
+    kubernetes: Annotated[
+        Literal["1.20", "1.33"],
+        pydantic.BeforeValidator(
+            lambda value: {1.2: "1.20", 1.33: "1.33"}.get(value, value)
+        ),  # YAML reads a number
+    ] = "1.33"
 
     @pydantic.model_validator(mode="after")
     def _fits(self) -> LabPart:

@@ -22,12 +22,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ALL = os.environ.get("ZDTEST_CONTRACT") == "all"  # else of the old version what it says about itself
+SLOW = pytest.mark.skip(
+    reason="kubectl takes its time: `nox -s contract` runs it; tests/lab has a shorter one"
+)
 REAL = os.environ.get("KUBECONFIG") if "ZDTEST_BED" in os.environ else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server" in metafunc.fixturenames:
         old = ALL or metafunc.module.__name__.endswith("test_discovery")
+        if metafunc.module.__name__.endswith("test_kubectl") and not (ALL or REAL):
+            metafunc.parametrize("server", [pytest.param("lab", marks=SLOW)], indirect=True)
+            return
         servers = ["lab", *(["lab-1.20"] if old else []), *(["real"] if REAL else [])]
         metafunc.parametrize("server", servers, indirect=True, scope="session")
 

@@ -17,7 +17,7 @@ MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 APPLY = "application/apply-patch+yaml"
-READ_S = 70.0  # longer than any watch of ours may be silent
+READ_S = 150.0  # longer than any watch of ours may be silent
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
 

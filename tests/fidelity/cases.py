@@ -12,6 +12,7 @@ from tests.e2e.bed import for_the_bed
 
 Object = dict[str, Any]
 # The time-out is long because the machine is busy: a probe that is late would be noise.
+LONGER_S = 10.0  # for a busy machine, and for the status loop of an old kubelet
 READY: Object = {"httpGet": {"path": "/alive", "port": 8080}, "periodSeconds": 1, "timeoutSeconds": 5}
 RESTART: Object = {"spec": {"template": {"metadata": {"annotations": {"fidelity/restart": "1"}}}}}
 AGAIN: Object = {"spec": {"template": {"metadata": {"annotations": {"fidelity/restart": "2"}}}}}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests.contract.door import STRATEGIC, Server
+from tests.fidelity.cases import LONGER_S
 
 if TYPE_CHECKING:
     from tests.fidelity.cases import Case
@@ -61,7 +62,7 @@ class Observer:
 
     def run(self) -> Seen:
         """Watch until the case is over."""
-        seconds = int(self._case.seconds) + 1
+        seconds = int(self._case.seconds + (LONGER_S if self._case.steps else 0)) + 1
         kinds = ("pods", "endpointslices", "events", "deployments")
         threads = [threading.Thread(target=self._follow, args=(kind, seconds)) for kind in kinds]
         for thread in threads:

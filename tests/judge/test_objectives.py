@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.errors import UsageError
 from harness.judge.verdict import judge
 from harness.model import Grade
 from harness.recording.read import Recording
 from harness.scenario.objectives import parse
+from harness.scenario.reading import validate
 from tests.judge.invented import Invented
 
 if TYPE_CHECKING:
@@ -55,6 +57,12 @@ def test_a_condition_compares_in_the_metric_s_own_unit(text: str, value: float, 
 def test_what_is_no_condition_is_said_in_words_that_help(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         parse(text)
+
+
+def test_a_flag_that_is_no_condition_is_named_as_it_was_given() -> None:
+    with pytest.raises(UsageError, match=r"--fail-on: 'p99>oops' is no condition"):
+        validate({}, {"fail_on": ["failed>0", "p99>oops"]})
+    assert validate({"objectives": ["p99 <  1s"]}, {}).objectives == ("p99 < 1s",)
 
 
 def test_an_objective_on_latency_adds_to_the_default_one(tmp_path: Path) -> None:

@@ -48,11 +48,11 @@ def test_malformed_yaml_is_said_with_file_and_line(write: Write) -> None:
 
 
 def test_every_unknown_kind_is_listed_with_its_place(write: Write) -> None:
-    other = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "x"}}
+    other = {"apiVersion": "apps/v1", "kind": "CronJob", "metadata": {"name": "x"}}
     old = {"apiVersion": "extensions/v1beta1", "kind": "Deployment", "metadata": {"name": "y"}}
     file = write(service(), other, old)
     text = refusal(file)
-    assert f"StatefulSet (apps/v1) at {file}:" in text
+    assert f"CronJob (apps/v1) at {file}:" in text
     assert "Deployment (extensions/v1beta1)" in text
 
 

@@ -151,6 +151,14 @@ def test_ready_pods_that_the_balancer_does_not_know_yet_are_a7_and_unready_ones_
     assert cause(nobody(), known) == "D7"
 
 
+def test_an_outage_that_the_balancer_hears_the_end_of_late_keeps_its_cause() -> None:
+    known = journal()
+    known.replicas = 1
+    known.lives["new"] = Life("new", ready=[(T + 4 * NS, True)], runs=[ran(started=1)])
+    assert cause(nobody(4.5), known) == "D1"
+    assert cause(nobody(30), known) == "A7", "by then it should have heard"
+
+
 def test_a_crash_of_the_new_revision_is_a_bad_release() -> None:
     known = journal(deleted=None)
     known.lives["new"] = Life("new", revision="2", runs=[ran(started=-5, ended=1, code=1), ran(started=3)])

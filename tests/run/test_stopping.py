@@ -38,6 +38,11 @@ def test_settling_is_counted_from_the_last_failed_hit() -> None:
     assert why_stop(replace(late, now_ns=90 * NS), LIMITS, rollout=True) == "settled"
 
 
+def test_failures_that_were_there_before_do_not_keep_a_run_from_settling() -> None:
+    noisy = replace(OVER, now_ns=71 * NS, last_failed_ns=70 * NS, clean_before=False)
+    assert why_stop(noisy, LIMITS, rollout=True) == "settled"
+
+
 def test_a_short_rollout_does_not_end_the_load_before_its_duration() -> None:
     limits = replace(LIMITS, settle_ns=NS)
     assert why_stop(replace(OVER, now_ns=50 * NS), limits, rollout=True) is None

@@ -56,7 +56,10 @@ def test_a_pod_that_refuses_resets_the_client(service: BalancerProcess, app: Mak
     gone = app(wait=False)
     gone.let_go()
     service.set(gone.endpoint())
-    with service.socket() as sock, pytest.raises(ConnectionResetError):
+    with (
+        pytest.raises(ConnectionResetError),
+        service.socket() as sock,
+    ):  # as soon as at the connect, or a little later
         sock.recv(100)
     assert lost(service, tmp_path) == [("refused", "connecting", 0)]
 

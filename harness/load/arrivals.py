@@ -1,0 +1,106 @@
+"""The open loop: hits become due by the clock, whatever came of those before, and take whichever slot is free.
+
+A due time is fixed in advance and a response time counts from it: a service that stalls makes the hits wait that
+became due meanwhile, and so does a slot that is not there. A hit that finds no free slot waits for one; after
+`patience_ns` it is dropped, which leaves a row and says something about the load, not about the service.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+from harness.load.alarm import Alarm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.load.pacer import FixedRate
+    from harness.load.slot import Slot
+
+
+class Arrivals:
+    """One worker's due hits and free slots. All moments are on the run's clock, `anchor_ns` being its zero."""
+
+    def __init__(
+        self, schedule: FixedRate, patience_ns: int, anchor_ns: int,
+        begin: Callable[[Slot, int], None], drop: Callable[[int, int], None], *, spread: bool = True,
+    ) -> None:  # fmt: skip
+        self._schedule = schedule
+        self._patience_ns = patience_ns
+        self._anchor = anchor_ns
+        self._begin = begin
+        self._drop = drop  # is told when the hit was due, and when it was given up
+        self._spread = spread  # the slot that has rested longest is next: all connections stay in use
+        self._free: deque[Slot] = deque()
+        self._alarm = Alarm()
+        self._n = 0
+        self._start_ns = 0
+        self._due_ns: int | None = None  # of the next hit; None before the start and after the end
+        self._busy = False
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when a hit is due."""
+        return self._alarm.fileno()
+
+    def start(self, at_ns: int) -> None:
+        """Count from this moment on."""
+        self._start_ns = at_ns
+        self._due_ns = self._schedule.due_ns(at_ns, 0)
+        self._alarm.set(self._anchor + self._due_ns)
+
+    def ready(self) -> None:
+        """Send what is due; called when the descriptor is readable."""
+        self._alarm.gone_off()
+        self.send(monotonic_ns() - self._anchor)
+
+    def free(self, slot: Slot, now_ns: int) -> None:
+        """Take back a slot that has nothing to do."""
+        if self._spread:
+            self._free.append(slot)
+        else:
+            self._free.appendleft(slot)
+        if self._due_ns is not None and self._due_ns <= now_ns:
+            self.send(now_ns)
+
+    def send(self, now_ns: int) -> None:
+        """Send what is due as far as slots are free, and drop what has waited too long for one."""
+        if self._busy:  # a hit that ends while it begins gives its slot back right here
+            return
+        self._busy = True
+        try:
+            while self._due_ns is not None and self._due_ns <= now_ns:
+                due_ns = self._due_ns
+                if now_ns - due_ns > self._patience_ns:
+                    self._next()
+                    self._drop(due_ns, now_ns)
+                elif self._free:
+                    self._next()
+                    self._begin(self._free.popleft(), due_ns)
+                else:
+                    return  # no alarm is needed: the next free slot, or the sweep, comes here
+        finally:
+            self._busy = False
+        if self._due_ns is not None:
+            self._alarm.set(self._anchor + self._due_ns)
+
+    def end(self, now_ns: int) -> None:
+        """Let nothing become due any more, and drop what was due and never sent."""
+        self._alarm.stop()
+        while self._due_ns is not None and self._due_ns <= now_ns:
+            due_ns = self._due_ns
+            self._next()
+            self._drop(due_ns, now_ns)
+        self._due_ns = None
+
+    def retire(self) -> list[Slot]:
+        """Let nothing become due any more, and hand over the slots that rest."""
+        self._alarm.stop()
+        self._due_ns = None
+        resting, self._free = list(self._free), deque()
+        return resting
+
+    def _next(self) -> None:
+        self._n += 1
+        self._due_ns = self._schedule.due_ns(self._start_ns, self._n)

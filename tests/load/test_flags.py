@@ -1,0 +1,104 @@
+"""What the flags of the command line make of a load, through the command itself."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from harness.cli.options import flags_of
+from harness.cli.run import run
+from harness.errors import UsageError
+from harness.scenario.reading import validate
+from tests.load.played import Played, read
+from tests.load.scripted_server import ScriptedServer, Visit
+
+
+def scenario_of(*words: str) -> object:
+    options = run.make_context("run", [*words], resilient_parsing=False).params
+    return validate({}, flags_of(options.pop("url"), options))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--ramp", "5s"], "add rate"),
+        (["--rate", "0"], "--rate"),
+        (["--rate", "5", "--lull", "9s"], "drop one"),
+        (["--mix", "GET"], "--mix"),
+        (["--resolve", "a:b"], "HOST:PORT:ADDRESS"),
+        (["--resolve", "a:1:b"], "no IP address"),
+        (["--key", "k.pem"], "add cert"),
+        (["--conn-max-hits", "-1"], "--conn-max-hits"),
+        (["--pod-header", "a b"], "--pod-header"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line(words: list[str], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        scenario_of("http://h/", *words)
+
+
+def test_flags_reach_the_wire_and_the_recording(tmp_path: Path) -> None:
+    seen: Counter[str] = Counter()
+
+    def script(visit: Visit) -> None:
+        while request := visit.request():
+            head = request.decode("latin-1")
+            seen[head.split(" ")[0]] += 1
+            seen["host"] += f"\r\nHost: shop.invalid:{visit.server.port}\r\n" in head
+            seen["id"] += "\r\nX-Request-ID: " in head
+            seen["trace"] += "\r\nX-Amzn-Trace-Id: Root=1-" in head
+            seen["body"] += head.endswith("\r\n\r\nhello")
+            visit.answer(b"HTTP/1.1 200 OK\r\nX-Backend: b-7\r\nContent-Length: 0\r\n\r\n")
+
+    with ScriptedServer(script) as server:
+        where = f"shop.invalid:{server.port}"
+        done = subprocess.run(
+            [sys.executable, "-m", "harness", "run", f"http://{where}/", "--no-rollout", "-d", "2s", "-c", "4", "-o", str(tmp_path),
+             "--resolve", f"{where}:127.0.0.1", "--rate", "100", "--mix", "GET:3,POST:1", "--body", "hello",
+             "--conn-max-hits", "10", "--pod-header", "X-Backend", "--format", "json", "-l"],
+            capture_output=True, text=True, timeout=110, check=False, env={**os.environ, "HTTPS_PROXY": "http://proxy.invalid:1"},
+        )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = tmp_path.iterdir()
+    record = json.loads((path / "run.json").read_text())
+    assert (record["rate"], record["backed_off"], record["error_samples"]) == (100, 0, {})
+    assert [(t["method"], t["weight"]) for t in record["targets"]] == [("GET", 3), ("POST", 1)]
+    assert any("HTTPS_PROXY" in note for note in record["notes"])
+    assert json.loads(done.stdout)["about"]["model"].startswith("open loop at 100 requests/s, 4 slots")
+    read(path, played := Played())
+    assert played.failed == 0
+    assert {hit["pod"] for hit in played.hits} == {"b-7"}
+    assert max(row["hits"] for row in played.connections) <= 10
+    as_bombardier(path, played)
+    asked = len(played.hits) + 3  # the preflight's, without our ids
+    assert seen["GET"] + seen["POST"] == seen["host"] == asked
+    assert seen["id"] == seen["trace"] == len(played.hits)
+    assert len(played.of_target(0)) / len(played.of_target(1)) == pytest.approx(3, rel=0.1)
+    assert seen["body"] - 3 <= len(played.of_target(1)) <= seen["body"]
+
+
+def as_bombardier(path: Path, played: Played) -> None:
+    """The same run again, in bombardier's shape."""
+    command = [sys.executable, "-m", "harness", "report", str(path), "--format", "bombardier-json", "-l"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1
+    found = json.loads(done.stdout)
+    spec, result = found["spec"], found["result"]
+    assert (spec["numberOfConnections"], spec["method"], spec["rate"], spec["testType"]) == (
+        4,
+        "GET",
+        100,
+        "timed",
+    )
+    assert 0 < result["req2xx"] <= len(played.hits)
+    assert result["bytesRead"] == result["req2xx"] * played.hits[0]["bytes_in"]
+    assert result["bytesWritten"] > result["bytesRead"]
+    assert "errors" not in result
+    assert list(result["latency"]["percentiles"]) == ["50", "75", "90", "95", "99"]
+    assert result["latency"]["percentiles"]["50"] <= result["latency"]["max"]
+    assert result["rps"]["mean"] == pytest.approx(100, rel=0.2)

@@ -1,0 +1,95 @@
+"""Several methods in their proportion; and a lull, in which all connections but one rest."""
+
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import anyio
+import pytest
+
+from harness.load.pacer import turns
+from harness.model import LoadPlan, Target
+from harness.scenario.schema import proportions
+from tests.load.played import Played, come_true, completed, finished, loaded, play, read
+from tests.load.scripted_server import OK, ScriptedServer, Visit, always
+
+NS = 1_000_000_000
+
+
+def test_turns_keep_their_proportion_and_are_spread() -> None:
+    assert turns([1]) == [0]
+    assert turns([2, 2]) == [0, 1]
+    nine_to_one = turns([9, 1])
+    assert Counter(nine_to_one) == {0: 9, 1: 1}
+    assert turns([3, 1, 2]) == [0, 2, 0, 1, 2, 0]
+
+
+def test_a_mix_is_read_as_it_is_written() -> None:
+    assert proportions("get:9, POST:1") == (("GET", 9), ("POST", 1))
+    assert proportions([["GET", 9], ["POST", 1]]) == (("GET", 9), ("POST", 1))
+    for wrong in ("GET", "GET:0", "FETCH:1", "GET:1,GET:2", "GET:1;POST:1"):
+        with pytest.raises(ValueError, match="GET"):
+            proportions(wrong)
+
+
+def test_a_mix_is_sent_in_its_proportion(tmp_path: Path) -> None:
+    seen: Counter[str] = Counter()
+
+    def script(visit: Visit) -> None:
+        while request := visit.request():
+            seen[request.split(b" ")[0].decode()] += 1
+            visit.answer()
+
+    with ScriptedServer(script) as server:
+        targets = (Target(server.url, weight=9), Target(server.url, "POST", body=b"x", weight=1))
+        played = play(LoadPlan(targets, 2), tmp_path, until=completed(1000))
+    assert played.failed == 0
+    assert seen == {"GET": len(played.of_target(0)), "POST": len(played.of_target(1))}
+    assert seen["GET"] / seen["POST"] == pytest.approx(9, rel=0.05)
+
+
+def test_in_a_lull_all_connections_but_one_rest_and_then_all_send_again(tmp_path: Path) -> None:
+    played = Played()
+    moments: list[int] = []
+
+    async def main(url: str) -> None:
+        async with loaded(LoadPlan((Target(url),), 8), tmp_path) as load:
+            await anyio.sleep(0.3)
+            load.lull()
+            await anyio.sleep(0.7)  # those in flight end
+            moments.append(load.counts.completed)
+            await anyio.sleep(2.5)
+            moments.append(load.counts.completed)
+            load.resume()
+            with anyio.fail_after(20):
+                await come_true(lambda: load.counts.completed > moments[1] + 100)
+            await finished(load, played)
+
+    with ScriptedServer(always(OK)) as server:
+        anyio.run(main, server.url)
+        assert server.seen["connections"] == 8
+    read(tmp_path, played)
+    assert played.failed == 0
+    assert played.outcomes["dropped"] == 0
+    assert 1 <= moments[1] - moments[0] <= 5
+    slots = {slot: sorted(hit["due_ns"] for hit in played.hits if hit["slot"] == slot) for slot in range(8)}
+    rested = [max(b - a for a, b in pairwise(due)) for due in slots.values()]
+    assert sum(pause > 2 * NS for pause in rested) == 7
+    assert sum(NS * 0.9 < pause < 2 * NS for pause in rested) == 1
+
+
+def test_commands_to_a_worker_that_has_gone_harm_nobody(tmp_path: Path) -> None:
+    played = Played()
+
+    async def main(url: str) -> None:
+        async with loaded(LoadPlan((Target(url),), 4, workers=2), tmp_path) as load:
+            load._workers[0].process.kill()
+            for command in (load.baseline, load.lull, load.resume):
+                await anyio.sleep(0.2)
+                command()
+            await anyio.sleep(0.2)
+            await finished(load, played)
+
+    with ScriptedServer(always(OK)) as server:
+        anyio.run(main, server.url)
+    assert played.lost == (0,)

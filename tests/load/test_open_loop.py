@@ -1,0 +1,90 @@
+"""Hits that are due by the clock: when they are sent, what a response time counts from, what becomes of those nobody sent."""
+
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from harness.load.pacer import FixedRate
+from tests.load.played import plan_for, play
+from tests.load.scripted_server import OK, ScriptedServer, Visit, always
+
+NS = 1_000_000_000
+
+
+def test_due_times_are_fixed_in_advance_and_shared_between_workers() -> None:
+    one = [FixedRate(10, 0, 1).due_ns(5, n) for n in range(5)]
+    assert one == [5, 100_000_005, 200_000_005, 300_000_005, 400_000_005]
+    both = [FixedRate(10, worker, 2).due_ns(5, n) for n in range(2) for worker in range(2)]
+    assert both == one[:4]
+
+
+def test_on_a_ramp_the_rate_rises_evenly_and_then_stays() -> None:
+    due = [FixedRate(100, 0, 1, 2 * NS).due_ns(0, n) for n in range(300)]
+    assert due == sorted(due)
+    by = [sum(t <= second * NS for t in due) for second in (1, 2, 3)]
+    assert by == pytest.approx([25, 100, 200], abs=1)
+    assert {b - a for a, b in pairwise(due[101:])} <= {10_000_000, 9_999_999, 10_000_001}
+
+
+def test_the_rate_holds_whatever_the_answers_take(tmp_path: Path) -> None:
+    with ScriptedServer(always(OK, pause=0.02)) as server:
+        played = play(plan_for(server.url, 20, rate=100.0, workers=2), tmp_path, seconds=2)
+    assert played.failed == 0
+    assert played.outcomes["dropped"] == 0
+    assert len(played.hits) == server.seen["requests"]
+    due = sorted(hit["due_ns"] for hit in played.hits)
+    assert {round((b - a) / 1000) for a, b in pairwise(due)} == {10_000}
+    assert all(hit["sent_ns"] >= hit["due_ns"] for hit in played.hits)
+    assert len({(hit["worker"], hit["slot"]) for hit in played.hits}) == 20  # all connections stay in use
+
+
+def test_a_stall_is_seen_by_every_hit_that_became_due_in_it(tmp_path: Path) -> None:
+    def stalls_once(visit: Visit) -> None:
+        while visit.request():
+            if visit.server.seen["answered"] == 50:
+                time.sleep(1)
+            visit.answer()
+
+    with ScriptedServer(stalls_once) as server:
+        played = play(plan_for(server.url, 1, rate=100.0), tmp_path, seconds=3)
+    assert played.failed == 0
+    slow = [hit for hit in played.hits if hit["done_ns"] - hit["due_ns"] > 100_000_000]
+    # One request met the stall; some ninety became due in it, and a closed loop would not have sent them.
+    assert 70 <= len(slow) <= 200
+    assert sum(hit["sent_ns"] - hit["due_ns"] > 100_000_000 for hit in slow) >= len(slow) - 1
+    due = sorted(hit["due_ns"] for hit in played.hits)
+    assert {round((b - a) / 1000) for a, b in pairwise(due)} == {10_000}
+
+
+def test_what_no_slot_was_free_for_in_time_is_dropped_and_fails_nobody(tmp_path: Path) -> None:
+    def silent(visit: Visit) -> None:
+        visit.request()
+        visit.stall()
+
+    with ScriptedServer(silent) as server:
+        plan = plan_for(server.url, 2, rate=50.0, stalled_ns=300_000_000)
+        played = play(plan, tmp_path, seconds=1.5, drain_ns=100_000_000)
+    assert server.seen["requests"] == 2
+    assert played.outcomes["cut_at_deadline"] == 2
+    dropped = played.only("dropped")
+    assert len(dropped) >= 40
+    assert set(played.outcomes) == {"cut_at_deadline", "dropped"}
+    assert {(hit["sent_ns"], hit["conn"], hit["peer"], hit["bytes_out"]) for hit in dropped} == {
+        (-1, -1, "", 0)
+    }
+    due = sorted(hit["due_ns"] for hit in played.hits)
+    assert {round((b - a) / 1000) for a, b in pairwise(due)} == {20_000}
+    assert played.counts.failed == 0
+    assert played.counts.outcomes["dropped"] == len(dropped)
+
+
+def test_a_server_that_refuses_gets_no_more_than_the_rate(tmp_path: Path) -> None:
+    with ScriptedServer(always(OK)) as server:
+        server.close_listener()
+        played = play(plan_for(server.url, 4, rate=40.0), tmp_path, seconds=1.5)
+    assert set(played.outcomes) == {"connect_refused"}
+    assert played.backed_off == 0
+    due = sorted(hit["due_ns"] for hit in played.hits)
+    assert {round((b - a) / 1000) for a, b in pairwise(due)} == {25_000}

@@ -1,0 +1,130 @@
+"""Where connections go and how they are secured, when the user says so: --resolve, --cert, --servername, --tls-min."""
+
+import ssl
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trustme
+
+from harness.errors import UsageError
+from harness.load.generator import check
+from harness.model import Target
+from harness.run.asking import ask
+from tests.load.played import completed, plan_for, play
+from tests.load.scripted_server import OK, ScriptedServer, Visit, always
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def files(authority: trustme.CA, tmp_path: Path) -> dict[str, str]:
+    """CA, client certificate, its key."""
+    paths = {name: str(tmp_path / f"{name}.pem") for name in ("ca_file", "cert_file", "key_file")}
+    authority.cert_pem.write_to_path(paths["ca_file"])
+    client = authority.issue_cert("client@shop.example")
+    client.cert_chain_pems[0].write_to_path(paths["cert_file"])
+    client.private_key_pem.write_to_path(paths["key_file"])
+    return paths
+
+
+def server_tls(authority: trustme.CA, name: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(name).configure_cert(context)
+    return context
+
+
+def test_a_name_that_is_told_needs_no_resolver_and_stays_in_host_header_and_certificate(
+    authority: trustme.CA, files: dict[str, str], tmp_path: Path
+) -> None:
+    hosts: set[bytes] = set()
+
+    def script(visit: Visit) -> None:
+        while request := visit.request():
+            hosts.add(request.partition(b"\r\nHost: ")[2].partition(b"\r\n")[0])
+            visit.answer()
+
+    with ScriptedServer(script, tls=server_tls(authority, "shop.invalid")) as server:
+        url = f"https://shop.invalid:{server.port}/"
+        plan = plan_for(
+            url, 2, ca_file=files["ca_file"], resolve=(("shop.invalid", server.port, "127.0.0.1"),)
+        )
+        answers = ask(Target(url), plan, timeout_s=15)
+        played = play(plan, tmp_path, until=completed(20))
+    assert answers.statuses == (200, 200, 200)
+    assert played.failed == 0
+    assert {hit["peer"] for hit in played.hits} == {f"127.0.0.1:{server.port}"}
+    assert hosts == {f"shop.invalid:{server.port}".encode()}
+
+
+def test_another_port_of_a_told_name_still_goes_to_the_resolver(tmp_path: Path) -> None:
+    with ScriptedServer(always(OK)) as server:
+        plan = plan_for(f"http://shop.invalid:{server.port}/", 1, resolve=(("shop.invalid", 1, "127.0.0.1"),))
+        played = play(plan, tmp_path, until=completed(1))
+    assert set(played.outcomes) <= {"dns_nxdomain", "dns_fail"}
+    assert server.seen["connections"] == 0
+
+
+def test_a_server_that_wants_a_client_certificate_gets_it(
+    authority: trustme.CA, files: dict[str, str], tmp_path: Path
+) -> None:
+    context = server_tls(authority, "127.0.0.1")
+    context.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(context)
+    with ScriptedServer(always(OK), tls=context) as server:
+        plan = plan_for(
+            server.url,
+            2,
+            ca_file=files["ca_file"],
+            cert_file=files["cert_file"],
+            key_file=files["key_file"],
+        )
+        answers = ask(Target(server.url), plan, timeout_s=15)
+        (tmp_path / "with").mkdir()
+        played = play(plan, tmp_path / "with", until=completed(20))
+        (tmp_path / "without").mkdir()
+        bare = replace(plan, cert_file=None, key_file=None)
+        refused = play(bare, tmp_path / "without", until=completed(2))
+    assert answers.statuses == (200, 200, 200)
+    assert played.failed == 0
+    assert refused.failed == len(refused.hits) > 0
+
+
+def test_the_certificate_is_held_against_the_name_that_was_asked_for(
+    authority: trustme.CA, files: dict[str, str], tmp_path: Path
+) -> None:
+    with ScriptedServer(always(OK), tls=server_tls(authority, "inner.example")) as server:
+        plan = plan_for(server.url, 1, ca_file=files["ca_file"], servername="inner.example")
+        (tmp_path / "with").mkdir()
+        played = play(plan, tmp_path / "with", until=completed(5))
+        (tmp_path / "without").mkdir()
+        refused = play(replace(plan, servername=None), tmp_path / "without", until=completed(1))
+    assert played.failed == 0
+    assert set(refused.outcomes) <= {"tls_verify", "cut_at_deadline"}
+    assert refused.outcomes["tls_verify"] >= 1
+
+
+def test_a_version_below_the_least_is_refused(
+    authority: trustme.CA, files: dict[str, str], tmp_path: Path
+) -> None:
+    context = server_tls(authority, "127.0.0.1")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with ScriptedServer(always(OK), tls=context) as server:
+        plan = plan_for(server.url, 1, ca_file=files["ca_file"], tls_min="1.3")
+        (tmp_path / "1.3").mkdir()
+        refused = play(plan, tmp_path / "1.3", until=completed(1))
+        (tmp_path / "1.2").mkdir()
+        played = play(replace(plan, tls_min="1.2"), tmp_path / "1.2", until=completed(5))
+    assert set(refused.outcomes) == {"tls_handshake"}
+    assert played.failed == 0
+    assert {row["tls_version"] for row in played.connections} == {"TLSv1.2"}
+
+
+def test_a_certificate_without_its_key_is_named_before_the_start(files: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match="client certificate"):
+        check(plan_for("https://h/", 1, cert_file=files["cert_file"]))
+    with pytest.raises(UsageError, match="CA file"):
+        check(plan_for("https://h/", 1, ca_file="/nowhere.pem"))
