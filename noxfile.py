@@ -31,6 +31,13 @@ def test(session: nox.Session) -> None:
 
 
 @nox.session
+def slow(session: nox.Session) -> None:
+    """Tests that are whole runs one after the other: a ladder, a manifest of one's own, a patch that mends. Two minutes."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session
 def e2e(session: nox.Session) -> None:
     """Run the main job on a real Kubernetes. Needs KUBECONFIG, and `ingress` of a test bed in ZDTEST_BED."""
     if (

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 from harness.scenario.resolve import shipped
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ spec:
       containers:
       - {name: shop, image: example.com/shop, ports: [{containerPort: 9000}], readinessProbe: {httpGet: {path: /up, port: 9000}, periodSeconds: 1}}
 """
+
+
+pytestmark = pytest.mark.slow
 
 
 def zdtest(*words: str, text: str | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

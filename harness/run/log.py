@@ -91,8 +91,8 @@ def first_record(
 
 def redacted_command(command: Sequence[str]) -> tuple[str, ...]:
     """Return a command line without its header values, bodies and URL credentials."""
-    shown: list[str] = []
-    for word in command:
+    shown = ["zdtest"]  # not where it is installed
+    for word in command[1:]:
         if shown and shown[-1] in _SECRET_FLAGS:
             shown.append(re.sub(r":.*", ": ***", word, flags=re.DOTALL) if shown[-1] != "--body" else "***")
         elif match := re.match(r"(--header=[^:]*:|-H[^:]+:|--body=)", word):

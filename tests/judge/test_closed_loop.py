@@ -61,6 +61,9 @@ DEPLOYMENT = {
 }
 
 
+pytestmark = pytest.mark.slow
+
+
 def zdtest(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "harness", *words], capture_output=True, text=True, check=False, timeout=170
