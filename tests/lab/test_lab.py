@@ -212,10 +212,13 @@ def test_two_labs_stand_side_by_side_and_leave_nothing_behind(tmp_path: Path, wr
 
 
 PARENT = textwrap.dedent("""
-    import sys, anyio
+    import signal, sys, anyio
     from pathlib import Path
     from harness.lab.lab import running
     from harness.model import LabPlan
+
+    # A job started in the background of a script has SIGINT ignored, and hands that down.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     async def main():
         async with running(LabPlan(manifests=(sys.argv[1],), tls=False, lag_ns=50_000_000), Path(sys.argv[2])) as lab:
@@ -250,8 +253,9 @@ def test_no_process_is_left_behind_when_it_ends_by(name: str, tmp_path: Path, wr
         deadline = time.monotonic() + 30
         while not all(gone(pid) for pid in pids) and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert [pid for pid in pids if not gone(pid)] == []
-        parent.kill()
+        left = [pid for pid in pids if not gone(pid)]
+        parent.kill()  # before the assertion: leaving `with` waits for it
+        assert left == []
 
 
 def test_a_lab_whose_pods_never_become_available_says_why(tmp_path: Path, write: Write) -> None:
