@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.options import output_option
 from harness.cli.reports import exit_code
 from harness.cli.root import EPILOG, guarded, root
 from harness.cli.run import carry_out
@@ -25,14 +26,7 @@ _OPTIONS = {"concurrency": "load.concurrency", "duration": "load.duration"}
 @click.option("--repeat", type=click.IntRange(min=1), default=1, metavar="N", help="Runs of each step.  [1]")
 @click.option("-c", "--concurrency", type=int, help="Connections.  [each step's own]")
 @click.option("-d", "--duration", help="How long each load lasts at least.  [each step's own]")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=Path("results"),
-    metavar="DIR",
-    help="Where runs land.  [results]",
-)
+@output_option
 @click.option("--exit-zero", is_flag=True, help="End with 0 whatever the verdicts.")
 def ladder(directory: str | None, *, repeat: int, output: Path, exit_zero: bool, **options: Any) -> int:
     """Run a ladder: the scenarios in DIRECTORY's sub-folders, one after the other, and put them into one table.

@@ -11,6 +11,15 @@ from harness.errors import UsageError
 
 _Decorator = Any
 
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    metavar="DIR",
+    help="Where runs land.  [results]",
+)
+
 
 def scenario_options(command: _Decorator) -> _Decorator:
     """Add the options that lay themselves over a scenario file."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import flags_of, scenario_options
+from harness.cli.options import flags_of, output_option, scenario_options
 from harness.cli.reports import FORMATS, exit_code, report_on
 from harness.cli.root import EPILOG, guarded, root
 
@@ -28,14 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("--lab", is_flag=True, help="Run on the embedded lab, a small cluster in plain processes.")
 @click.option("-l", "--latencies", is_flag=True, help="Print the latency distribution.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=Path("results"),
-    metavar="DIR",
-    help="Where runs land.  [results]",
-)
+@output_option
 @click.option(
     "--keep", type=click.IntRange(min=1), metavar="N", help="Delete older runs of the same name; keep N."
 )

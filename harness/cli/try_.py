@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.lab import lab
+from harness.cli.options import output_option
 from harness.cli.reports import exit_code, report_on
 from harness.cli.root import EPILOG, guarded
 from harness.cli.run import carry_out
@@ -46,14 +47,7 @@ if TYPE_CHECKING:
 @click.option("--replicas", type=click.IntRange(min=1, max=50), default=6, help="At most so many pods.  [6]")
 @click.option("-c", "--concurrency", type=int, default=20, help="Connections.  [20]")
 @click.option("-d", "--duration", default="30s", help="How long the load lasts at least.  [30s]")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=Path("results"),
-    metavar="DIR",
-    help="[results]",
-)
+@output_option
 @click.option("--exit-zero", is_flag=True, help="End with 0 whatever the verdict.")
 def try_(files: tuple[str, ...], **options: Any) -> int:
     """Say what a manifest of your own would lose: roll it out on the embedded lab, with the sample app in its containers.
