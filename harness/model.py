@@ -47,7 +47,10 @@ class Phase(StrEnum):
 
 
 class Mark(StrEnum):
-    """The moments that `run` marks. Each stands at most once on a recording's list, in time order."""
+    """The moments that `run` marks. Each stands at most once on a list, in time order.
+
+    The first rollout's *before* begins with WARMUP_END, a later one's with SETTLED of the one before it.
+    """
 
     LOAD_START = "load_start"
     WARMUP_END = "warmup_end"
@@ -58,6 +61,20 @@ class Mark(StrEnum):
     SETTLED = "settled"
     LOAD_END = "load_end"  # no new hit is sent from here on
     DRAIN_END = "drain_end"
+    LULL = "lull"  # from here to the trigger one request a second is sent
+
+
+# The marks that each rollout of a run has of its own.
+OF_A_ROLLOUT = frozenset(
+    {
+        Mark.TRIGGER,
+        Mark.ROLLOUT_DONE,
+        Mark.OLD_PODS_GONE,
+        Mark.ENDPOINTS_SETTLED,
+        Mark.SETTLED,
+        Mark.LULL,
+    }
+)
 
 
 class Outcome(StrEnum):
@@ -93,6 +110,10 @@ class Outcome(StrEnum):
     NO_LOCAL_PORT = "no_local_port"  # ours: this host ran out of ports
     NO_DESCRIPTOR = "no_descriptor"  # ours: this process ran out of descriptors
     DROPPED = "dropped"  # ours: due by the rate that was asked for, and no slot was free for it in time
+    H2_GOAWAY = "h2_goaway"  # the server ended the connection, and said that it had not touched this stream
+    H2_REFUSED_STREAM = "h2_refused_stream"
+    H2_RESET_BEFORE_RESPONSE = "h2_reset_before_response"  # RST_STREAM, the connection lives on
+    H2_RESET_MID_RESPONSE = "h2_reset_mid_response"
 
 
 OUTCOMES: tuple[Outcome, ...] = tuple(Outcome)
@@ -142,6 +163,7 @@ class LoadPlan:
     servername: str | None = None  # for SNI and the certificate's name, instead of the URL's host
     tls_min: str | None = None  # "1.2" | "1.3"
     trace_headers: bool = False  # recording.trace says which, and what is in them
+    http2: bool = False
 
     def expected(self, status: int) -> bool:
         """Tell whether a whole response with this status counts as good."""
@@ -162,6 +184,9 @@ class LiveCounts:
     outcomes: dict[str, int] = field(default_factory=dict)  # all but RESPONSE, by name
 
 
+STALL_NS = 50_000_000  # a worker that serves what is ready so late has stalled
+
+
 @dataclass(frozen=True, slots=True)
 class HealthSample:
     """One second of one worker's own health: a line of generator.jsonl."""
@@ -177,6 +202,7 @@ class HealthSample:
     lag_max_ns: int
     cpu_ns: int  # processor time used in this second
     open_files: int
+    stalled: bool = False  # lag_max_ns was over STALL_NS: what was measured in this second is partly ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +304,14 @@ class RolloutFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Round:
+    """One rollout of several in one run: its own marks, TRIGGER to SETTLED, and what became of it."""
+
+    marks: tuple[MarkAt, ...]
+    rollout: RolloutFacts
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """run.json: all of a run that is neither a hit nor an event.
 
@@ -316,6 +350,9 @@ class RunRecord:
     backed_off: int = 0  # how often a slot waited after a failed hit
     error_samples: dict[str, str] = field(default_factory=dict)  # one raw text for each outcome
     server_clock_ns: tuple[int, int] | None = None  # bounds of the API server's wall clock minus ours
+    http2: bool = False
+    rollouts: int = 1  # how many were asked for
+    earlier: tuple[Round, ...] = ()  # those before the one that `marks` and `rollout` are about, oldest first
 
     def mark(self, mark: Mark) -> int:
         """Return when a moment was marked, or NEVER."""

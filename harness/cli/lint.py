@@ -81,7 +81,8 @@ def _from_cluster(
     name: str, namespace: str | None, context: str | None, kubeconfig: str | None
 ) -> list[dict[str, Any]]:
     """Read a live workload, and what may concern it in its namespace."""
-    from harness.cluster import api as k8s  # noqa: PLC0415  brings the kubernetes package
+    from harness.cluster import resources as k8s  # noqa: PLC0415
+    from harness.cluster.api import Api  # noqa: PLC0415  brings the kubernetes package
     from harness.cluster.reduce import manifest  # noqa: PLC0415
     from harness.scenario.schema import kind_and_name  # noqa: PLC0415
 
@@ -89,7 +90,7 @@ def _from_cluster(
         kind, plain = kind_and_name(name)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    api = k8s.Api.connect(kubeconfig, context)
+    api = Api.connect(kubeconfig, context)
     where = namespace or api.namespace
     try:
         workload = api.get(k8s.WORKLOADS[kind], where, plain)
@@ -106,12 +107,13 @@ def _from_cluster(
 
 def _listed(api: Any, row: tuple[str, str, str, str], namespace: str) -> list[dict[str, Any]]:
     """List what may concern a workload; an API that the server lacks, or that we may not read, has nothing."""
-    from harness.cluster import api as k8s  # noqa: PLC0415
+    from harness.cluster.answers import ApiStatusError  # noqa: PLC0415
     from harness.cluster.reduce import manifest  # noqa: PLC0415
+    from harness.cluster.resources import Resource  # noqa: PLC0415
 
     group, version, kind, plural = row
     try:
-        items = api.list_all(k8s.Resource(kind, group, version, plural), namespace).get("items", [])
-    except k8s.ApiStatusError:
+        items = api.list_all(Resource(kind, group, version, plural), namespace).get("items", [])
+    except ApiStatusError:
         return []
     return [manifest({**item, "kind": kind}) for item in items]

@@ -79,6 +79,12 @@ def scenario_options(command: _Decorator) -> _Decorator:
             metavar="METHOD:N,…",
             help="Methods in this proportion, as GET:9,POST:1; the body goes with POST, PUT and PATCH.",
         ),
+        click.option(
+            "--targets",
+            type=click.Path(dir_okay=False),
+            metavar="FILE",
+            help="Requests to send in turn, in vegeta's http or JSON format; URL then says where the paths in it go.",
+        ),
         click.option("--disable-keepalive", is_flag=True, help="A new connection for each request."),
         click.option(
             "--conn-max-hits",
@@ -107,6 +113,11 @@ def scenario_options(command: _Decorator) -> _Decorator:
         ),
         click.option("--tls-min", type=click.Choice(["1.2", "1.3"]), help="Oldest TLS version.  [1.2]"),
         click.option(
+            "--http2",
+            is_flag=True,
+            help="Speak HTTP/2 (on http:// with prior knowledge), one request at a time on each connection. Slower than HTTP/1.1.",
+        ),
+        click.option(
             "--pod-header",
             metavar="NAME",
             help="Response header that names the pod.  [X-Pod, X-Pod-Name, X-Served-By]",
@@ -121,6 +132,12 @@ def scenario_options(command: _Decorator) -> _Decorator:
             metavar="CHANGE",
             help="What starts the rollout: restart, 'apply FILE', 'set-image CONTAINER=IMAGE', 'scale N', 'delete-pod [NAME]', "
             "'evict-pod [NAME]', 'command COMMAND…', or observe (somebody else's change is waited for).  [restart]",
+        ),
+        click.option(
+            "--rollouts",
+            type=int,
+            metavar="N",
+            help="Make the change N times, each once the one before has settled; each is judged by itself, and all together.  [1]",
         ),
         click.option(
             "--field-manager",
@@ -173,7 +190,7 @@ _FIELDS = {
     "method": "target.method", "body": "target.body", "timeout": "target.timeout", "expect": "target.expect",
     "servername": "target.servername", "tls_min": "target.tls_min",
     "rate": "load.rate", "ramp": "load.ramp", "conn_max_hits": "load.conn_max_hits", "conn_max_age": "load.conn_max_age", "pod_header": "target.pod_header",
-    "trigger": "rollout.trigger",
+    "trigger": "rollout.trigger", "rollouts": "rollout.rollouts",
     "field_manager": "rollout.field_manager",
     "trigger_after": "rollout.trigger_after", "settle": "rollout.settle", "max_time": "rollout.max_time",
     "max_baseline_failures": "max_baseline_failures", "time_scale": "lab.time_scale",
@@ -219,8 +236,12 @@ def _connections(options: dict[str, Any]) -> dict[str, Any]:
         flags["target.resolve"] = list(options["resolve"])
     if options["mix"] is not None:
         flags["load.mix"] = options["mix"]
+    if options["targets"] is not None:
+        flags["load.targets"] = str(Path(options["targets"]).absolute())
     if options["lull"] is not None:
         flags["load.lull"] = options["lull"]
+    if options["http2"]:
+        flags["target.http2"] = True
     if options["disable_keepalive"]:
         flags["load.keepalive"] = False
     if options["no_trace_headers"]:

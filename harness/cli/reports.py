@@ -50,8 +50,16 @@ def exit_code(judgement: Judgement, *, exit_zero: bool) -> int:
 @click.option("-l", "--latencies", is_flag=True, help="Print the latency distribution.")
 @click.option("--exit-zero", is_flag=True, help="End with 0 whatever the verdict.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="What to print.  [text]")
-def report(directory: Path, *, latencies: bool, exit_zero: bool, form: str) -> int:
+@click.option("--access-log", "logs", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
+              help="The balancer's access log (nginx, ALB, HAProxy; .gz too): tells which pod each failed request went to. Several times.")  # fmt: skip
+def report(directory: Path, *, latencies: bool, exit_zero: bool, form: str, logs: tuple[Path, ...]) -> int:
     """Make all reports of a run again from its recording alone, with the same verdict."""
+    if logs:
+        from harness.judge.accesslog import upstreams_of  # noqa: PLC0415
+        from harness.recording.read import Recording  # noqa: PLC0415
+        from harness.recording.upstreams import keep  # noqa: PLC0415
+
+        keep(directory, upstreams_of(Recording.open(directory), logs))
     return exit_code(report_on(directory, latencies=latencies, form=form), exit_zero=exit_zero)
 
 

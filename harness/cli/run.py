@@ -79,13 +79,14 @@ def carry_out(resolved: Resolved) -> Path:
     import signal  # noqa: PLC0415
 
     import anyio  # noqa: PLC0415
+    import anyio.to_thread  # noqa: PLC0415
 
+    from harness.load.recruits import recruited  # noqa: PLC0415
     from harness.progress import LiveLine  # noqa: PLC0415
-    from harness.run.conductor import Follower  # noqa: PLC0415
-    from harness.run.execute import execute  # noqa: PLC0415
 
     line = LiveLine()
     asked = 0
+    workers = min(resolved.scenario.load.workers, resolved.scenario.load.concurrency)
 
     async def listen(scope: anyio.CancelScope) -> None:
         nonlocal asked
@@ -101,10 +102,14 @@ def carry_out(resolved: Resolved) -> Path:
 
     async def whole() -> Path | None:
         path = None
-        async with anyio.create_task_group() as group:
+        async with anyio.create_task_group() as group, recruited(workers) as recruits:
             group.start_soon(listen, group.cancel_scope)
-            follower = Follower(say=line.say, show=line.show, interrupted=lambda: asked > 0, command=sys.argv)
-            path = await execute(resolved, follower)
+            # All that a run needs takes about as long to load here as in its workers: it is loaded at the same time.
+            conductor, execute = await anyio.to_thread.run_sync(_machinery)
+            follower = conductor.Follower(
+                say=line.say, show=line.show, interrupted=lambda: asked > 0, command=sys.argv
+            )
+            path = await execute.execute(resolved, follower, recruits)
             group.cancel_scope.cancel()
         return path
 
@@ -113,6 +118,12 @@ def carry_out(resolved: Resolved) -> Path:
     if path is None:
         raise click.Abort
     return path
+
+
+def _machinery() -> Any:
+    from harness.run import conductor, execute  # noqa: PLC0415
+
+    return conductor, execute
 
 
 def _prune(resolved: Resolved) -> None:

@@ -7,13 +7,10 @@ serves every group by name and version, so an old server's beta APIs need no cla
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import json
-import logging
-import os
-from dataclasses import dataclass
-from pathlib import Path
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import urllib3
@@ -21,10 +18,20 @@ import yaml
 from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
 
-from harness.errors import ClusterError, UsageError
+from harness.cluster.answers import ApiStatusError, ApiUnreachableError, Stream, brief, status_error
+from harness.cluster.credentials import (
+    in_cluster,
+    kubeconfig_files,
+    kubeconfig_paths,
+    logged_errors,
+    own_namespace,
+)
+from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from harness.cluster.resources import Resource
 
 CONNECT_S = 3.0
 READ_S = 15.0
@@ -32,80 +39,17 @@ _SNAKE = {"Deployment": "deployment", "StatefulSet": "stateful_set", "DaemonSet"
 _CORE = {"pods": "pod", "services": "service", "endpoints": "endpoints", "events": "event"}
 
 
-class ApiStatusError(ClusterError):
-    """The API server answered with an error. `code` is its HTTP status, `reason` Kubernetes' own word."""
-
-    def __init__(self, code: int, reason: str, message: str, retry_after_s: float = 0.0) -> None:
-        super().__init__(message or reason or f"HTTP {code}")
-        self.code = code
-        self.reason = reason
-        self.retry_after_s = retry_after_s  # what a 429 or 503 asks for
-
-
-class ApiUnreachableError(ClusterError):
-    """The API server could not be reached, or went silent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """One resource of the API; `group` is "" for the core group."""
-
-    kind: str
-    group: str
-    version: str
-    plural: str
-
-    @property
-    def api(self) -> str:
-        """The apiVersion of its objects."""
-        return f"{self.group}/{self.version}" if self.group else self.version
-
-
-PODS = Resource("Pod", "", "v1", "pods")
-SERVICES = Resource("Service", "", "v1", "services")
-ENDPOINTS = Resource("Endpoints", "", "v1", "endpoints")
-EVENTS = Resource("Event", "", "v1", "events")
-REPLICASETS = Resource("ReplicaSet", "apps", "v1", "replicasets")
-WORKLOADS = {
-    "Deployment": Resource("Deployment", "apps", "v1", "deployments"),
-    "StatefulSet": Resource("StatefulSet", "apps", "v1", "statefulsets"),
-    "DaemonSet": Resource("DaemonSet", "apps", "v1", "daemonsets"),
-}
-
-
-class Stream:
-    """An open watch: JSON lines as they arrive."""
-
-    def __init__(self, response: Any) -> None:
-        self._response = response
-
-    def lines(self) -> Iterator[bytes]:
-        """Yield one line per change. Raises ApiUnreachableError when the connection breaks or falls silent."""
-        rest = b""
-        try:
-            for chunk in self._response.stream(amt=None, decode_content=False):
-                *whole, rest = (rest + chunk).split(b"\n")
-                yield from whole
-        except (urllib3.exceptions.HTTPError, OSError, AttributeError, ValueError) as error:
-            # AttributeError and ValueError are what urllib3 gives for a socket shut by another thread.
-            raise ApiUnreachableError(_brief(error)) from error
-
-    def close(self) -> None:
-        """Shut the socket, so that a thread that waits in `lines` wakes at once. May be called from any thread."""
-        for name in ("connection", "_connection"):
-            sock = getattr(getattr(self._response, name, None), "sock", None)
-            if sock is not None:
-                with contextlib.suppress(OSError):
-                    sock.shutdown(2)
-                return
-
-
 class Api:
     """One connection to one cluster, as one user."""
 
-    def __init__(self, configuration: Any, context: str, namespace: str, user: str) -> None:
+    def __init__(self, load: Callable[[Any], None], context: str, namespace: str, user: str) -> None:
+        configuration = client.Configuration()
+        load(configuration)
         configuration.retries = False  # we decide what to try again
         configuration.connection_pool_maxsize = 16  # five watches, and room beside them
+        self._load = load
+        self._renewing = threading.Lock()
+        self._renewed_at = time.monotonic()
         self._client: Any = client.ApiClient(configuration)
         self._custom: Any = client.CustomObjectsApi(self._client)
         self._core: Any = client.CoreV1Api(self._client)
@@ -121,30 +65,16 @@ class Api:
 
         Raises UsageError with one line when there are none, or they cannot be read.
         """
-        configuration = client.Configuration()
-        if kubeconfig is None and context is None and _in_cluster() and not _kubeconfig_paths(None):
-            try:
-                config.load_incluster_config(client_configuration=configuration)
-            except ConfigException as error:
-                raise UsageError(f"in-cluster credentials cannot be read: {error}") from None
-            return cls(configuration, "in-cluster", _own_namespace(), "the pod's service account")
-        file = _kubeconfig(kubeconfig)
+        if kubeconfig is None and context is None and in_cluster() and not kubeconfig_paths(None):
+            return cls(_load_of_the_pod, "in-cluster", own_namespace(), "the pod's service account")
+        file = kubeconfig_files(kubeconfig)
         chosen = _choose_context(file, context)
-        try:
-            with _logged_errors() as complaints:
-                config.load_kube_config(
-                    config_file=file, context=chosen["name"], client_configuration=configuration
-                )
-        except (ConfigException, OSError, ValueError, TypeError, KeyError) as error:
-            raise UsageError(
-                f"the context {chosen['name']!r} of {file} cannot be used: {_brief(error)}"
-            ) from None
-        if complaints:
-            # The package only logs that a credential plugin failed, and would go on as nobody.
-            raise UsageError(f"the credentials of context {chosen['name']!r} cannot be had: {complaints[0]}")
-        body = chosen.get("context") or {}
-        namespace, user = str(body.get("namespace") or "default"), str(body.get("user") or "")
-        return cls(configuration, str(chosen["name"]), namespace, user)
+        name, body = str(chosen["name"]), chosen.get("context") or {}
+
+        def load(configuration: Any) -> None:
+            _load_of_a_file(file, name, configuration)
+
+        return cls(load, name, str(body.get("namespace") or "default"), str(body.get("user") or ""))
 
     def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
         """Read one object. Raises ApiStatusError, ApiUnreachableError."""
@@ -303,87 +233,78 @@ class Api:
             data = json.loads(response.data)
         except (ValueError, urllib3.exceptions.HTTPError) as error:
             raise ApiUnreachableError(
-                f"{self.server} did not answer as a Kubernetes API server: {_brief(error)}"
+                f"{self.server} did not answer as a Kubernetes API server: {brief(error)}"
             ) from None
         if not isinstance(data, dict):
             raise ApiUnreachableError(f"{self.server} did not answer as a Kubernetes API server")
         return data
 
     def _call(self, call: Callable[[], Any]) -> Any:
+        """Ask once; with new credentials once more where the old ones were refused, for such a request did nothing."""
+        asked = time.monotonic()
+        try:
+            return self._ask(call)
+        except ApiStatusError as error:
+            if error.code != 401 or not self._renew(asked):
+                raise
+        return self._ask(call)
+
+    def _ask(self, call: Callable[[], Any]) -> Any:
         try:
             response = call()
         except client.ApiException as error:
-            raise _status_error(error.status, error.body, error.headers) from None
+            raise status_error(error.status, error.body, error.headers) from None
         except (urllib3.exceptions.HTTPError, OSError, ConfigException) as error:
-            raise ApiUnreachableError(f"{self.server}: {_brief(error)}") from None
+            raise ApiUnreachableError(f"{self.server}: {brief(error)}") from None
         if response.status >= 400:
-            raise _status_error(response.status, response.data, response.headers)
+            raise status_error(response.status, response.data, response.headers)
         return response
 
+    def _renew(self, asked: float) -> bool:
+        """Read the credentials anew, as kubectl does after a 401; tell whether it is worth asking again.
 
-@contextlib.contextmanager
-def _logged_errors() -> Iterator[list[str]]:
-    """Collect what is logged as an error meanwhile, instead of showing it."""
-    caught: list[str] = []
+        A token that ran out is renewed by the package itself where its end is known. One that was revoked, or a
+        plugin that tells no end, is only known by the refusal. Raises ApiStatusError 401 when they cannot be had.
+        """
+        with self._renewing:
+            if asked < self._renewed_at:  # another thread has done it meanwhile
+                return True
+            fresh, configuration = client.Configuration(), self._client.configuration
+            try:
+                self._load(fresh)
+            except UsageError as error:
+                raise ApiStatusError(401, "Unauthorized", str(error)) from None
+            before = (dict(configuration.api_key), configuration.cert_file)
+            configuration.api_key = fresh.api_key
+            configuration.refresh_api_key_hook = fresh.refresh_api_key_hook
+            if (
+                fresh.cert_file != configuration.cert_file
+            ):  # a client certificate is read by the connections' pool
+                configuration.cert_file, configuration.key_file = fresh.cert_file, fresh.key_file
+                self._client.rest_client = type(self._client.rest_client)(configuration)
+            self._renewed_at = time.monotonic()
+            return before != (dict(configuration.api_key), configuration.cert_file)
 
-    class Catch(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            caught.append(" ".join(record.getMessage().split()))
 
-    handler, root = Catch(logging.ERROR), logging.getLogger()
-    root.addHandler(handler)
+def _load_of_the_pod(configuration: Any) -> None:
     try:
-        yield caught
-    finally:
-        root.removeHandler(handler)
+        config.load_incluster_config(client_configuration=configuration)
+    except ConfigException as error:
+        raise UsageError(f"in-cluster credentials cannot be read: {error}") from None
+
+
+def _load_of_a_file(file: str, context: str, configuration: Any) -> None:
+    try:
+        with logged_errors() as complaints:
+            config.load_kube_config(config_file=file, context=context, client_configuration=configuration)
+    except (ConfigException, OSError, ValueError, TypeError, KeyError) as error:
+        raise UsageError(f"the context {context!r} of {file} cannot be used: {brief(error)}") from None
+    if complaints:
+        # The package only logs that a credential plugin failed, and would go on as nobody.
+        raise UsageError(f"the credentials of context {context!r} cannot be had: {complaints[0]}")
 
 
 _RAW: dict[str, Any] = {"_preload_content": False, "_request_timeout": (CONNECT_S, READ_S)}
-
-
-def _status_error(code: int | None, body: Any, headers: Any) -> ApiStatusError:
-    try:
-        status = json.loads(body or b"{}")
-    except ValueError:
-        status = {}
-    if not isinstance(status, dict):
-        status = {}
-    wait = str((headers or {}).get("Retry-After") or "0")
-    return ApiStatusError(
-        int(code or 0),
-        str(status.get("reason") or ""),
-        " ".join(str(status.get("message") or "").split()),
-        float(wait) if wait.isdigit() else 0.0,
-    )
-
-
-def _brief(error: BaseException) -> str:
-    """Tell the innermost cause in a few words: urllib3 wraps and wraps."""
-    while isinstance(getattr(error, "reason", None), BaseException):
-        error = error.reason  # type: ignore[attr-defined]
-    text = " ".join(str(error).split())
-    if ": " in text and text.startswith(("<", "HTTPSConnection", "HTTPConnection")):
-        text = text.split(": ", 1)[1]
-    return text[:200] or type(error).__name__
-
-
-def _in_cluster() -> bool:
-    return "KUBERNETES_SERVICE_HOST" in os.environ
-
-
-def _kubeconfig_paths(given: str | None) -> list[str]:
-    named = [given] if given else [p for p in os.environ.get("KUBECONFIG", "").split(os.pathsep) if p]
-    candidates = named or [str(Path.home() / ".kube" / "config")]
-    return [str(Path(p).expanduser()) for p in candidates if Path(p).expanduser().is_file()]
-
-
-def _kubeconfig(given: str | None) -> str:
-    """Return the kubeconfig files to read, as the package takes them. Raises UsageError when there is none."""
-    found = _kubeconfig_paths(given)
-    if not found:
-        wanted = given or os.environ.get("KUBECONFIG") or "~/.kube/config"
-        raise UsageError(f"no kubeconfig at {wanted}; give --kubeconfig FILE, or --lab for the embedded lab")
-    return os.pathsep.join(found)
 
 
 def _choose_context(file: str, context: str | None) -> dict[str, Any]:
@@ -391,7 +312,7 @@ def _choose_context(file: str, context: str | None) -> dict[str, Any]:
     try:
         contexts, current = config.list_kube_config_contexts(config_file=file)
     except (ConfigException, OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
-        raise UsageError(f"the kubeconfig {file} cannot be read: {_brief(error)}") from None
+        raise UsageError(f"the kubeconfig {file} cannot be read: {brief(error)}") from None
     names = sorted(str(item["name"]) for item in contexts)
     if context is not None and context not in names:
         raise UsageError(f"no context {context!r} in {file}; there are: {', '.join(names) or 'none'}")
@@ -401,14 +322,3 @@ def _choose_context(file: str, context: str | None) -> dict[str, Any]:
             f"the kubeconfig {file} has no current context; give --context, one of: {', '.join(names)}"
         )
     return chosen
-
-
-def _own_namespace() -> str:
-    try:
-        return (
-            Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-            .read_text(encoding="utf-8")
-            .strip()
-        )
-    except OSError:
-        return "default"

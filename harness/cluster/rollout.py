@@ -63,13 +63,13 @@ class Progress:
     old_pods: int  # pods that are to go and still exist, terminating ones included
     new_pods: int
     ready_pods: int
-    enough: bool  # as many ready pods as are wanted
+    enough: bool  # as many ready pods as are wanted, and no other that stays
     endpoints_settled: bool
     changed: str = ""  # somebody else changed the template meanwhile: what it looks like
 
     @property
     def over(self) -> bool:
-        """Done for kubectl, no old pod left, and no endpoint that is old, going, or missing."""
+        """Done for kubectl, no old pod and no pod too many left, and no endpoint that is old, going, or missing."""
         return self.status.done and self.old_pods == 0 and self.enough and self.endpoints_settled
 
 
@@ -119,12 +119,13 @@ def progress(view: View, baseline: Baseline, kind: str) -> Progress:
     status = kubectl_status(kind, view.workload, baseline.generation)
     ready = {uid for uid, pod in view.pods.items() if is_ready(pod) and not is_going(pod)}
     wanted = 0 if kind == "DaemonSet" else int(view.workload.get("spec", {}).get("replicas", 1))
+    staying = sum(not is_going(pod) and not has_ended(pod) for pod in view.pods.values())
     return Progress(
         status=status,
         old_pods=len(old & view.pods.keys()),
         new_pods=len(view.pods.keys() - known),
         ready_pods=len(ready),
-        enough=len(ready) >= wanted,
+        enough=kind == "DaemonSet" or len(ready) >= wanted >= staying,
         endpoints_settled=_endpoints_settled(view, old, ready),
         changed=_changed(view.workload, baseline),
     )
@@ -152,6 +153,11 @@ def has_begun(view: View, baseline: Baseline) -> bool:
 def is_going(pod: Object) -> bool:
     """Whether the pod is being deleted."""
     return "deletionTimestamp" in pod["metadata"]
+
+
+def has_ended(pod: Object) -> bool:
+    """Whether the pod will never run again: evicted by its node, or out of reach of its controller."""
+    return pod.get("status", {}).get("phase") in {"Failed", "Succeeded"}
 
 
 def is_ready(pod: Object) -> bool:

@@ -41,6 +41,10 @@ def patch_for(trigger: Trigger, workload: Object, when: datetime, folder: Path) 
     if trigger.kind == "restart":
         return restart_patch(when)
     if trigger.kind == "scale":
+        if workload["kind"] == "DaemonSet":
+            raise UsageError(
+                f"DaemonSet {workload['metadata']['name']} has no number of replicas: it runs one pod on each node; use another --trigger"
+            )
         if int(spec.get("replicas", 1)) == int(trigger.argument):
             raise UsageError(
                 f"{workload['metadata']['name']} has {trigger.argument} replicas already: nothing would change"

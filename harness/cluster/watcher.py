@@ -14,7 +14,7 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
-from harness.cluster.api import Api, ApiStatusError, ApiUnreachableError, Resource, Stream
+from harness.cluster.answers import ApiStatusError, ApiUnreachableError, Stream
 from harness.cluster.reduce import reduced
 from harness.model import ClusterEvent, WatchGap
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream
 
     from harness.clock import Clock
+    from harness.cluster.api import Api
+    from harness.cluster.resources import Resource
     from harness.errors import ClusterError
 
 WINDOW_S = 10  # of one watch call: bounds how long a half-open connection can go unnoticed

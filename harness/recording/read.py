@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from harness.errors import RecordingError
 from harness.model import FORMAT, ClusterEvent, HealthSample, RunRecord, WatchGap
 from harness.recording.columns import Columns
+from harness.recording.upstreams import kept
 from harness.recording.write import CONNECTION_SCHEMA, HIT_SCHEMA
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+
+    from harness.recording.upstreams import Upstreams
 
 
 class Recording:
@@ -83,6 +86,10 @@ class Recording:
     def gaps(self) -> list[WatchGap]:
         """Return the gaps of the watch in the order in which they ended."""
         return self._events()[1]
+
+    def upstreams(self) -> Upstreams:
+        """Return the pods' addresses that failed hits were sent to, where an access log was brought."""
+        return kept(self.path)
 
     def health(self) -> list[HealthSample]:
         """Return the generator's own health, one sample per worker and second."""

@@ -15,25 +15,50 @@ from harness.load.dial import tls_context
 from harness.scenario.schema import redact_url
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from harness.model import LoadPlan, Target
 
 ASKED = 3
+_HARMLESS = ("GET", "HEAD", "OPTIONS")
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the target said when it was asked a few times."""
+    """What the plan's hosts said when they were asked a few times."""
 
     statuses: tuple[int, ...]
-    pods: tuple[str, ...]  # values of pod headers
+    pods: tuple[tuple[str, tuple[str, ...]], ...]  # a URL of each host, and the values of pod headers there
 
 
-def ask(target: Target, plan: LoadPlan, *, timeout_s: float) -> Answers:
-    """Send the target's own request a few times, before any load, to where the load will go.
+def ask(plan: LoadPlan, *, timeout_s: float) -> Answers:
+    """Send a request of the plan's own to each of its hosts a few times, before any load.
 
-    Raises UsageError with one line when its host does not resolve, refuses, fails TLS or redirects. An error
+    Raises UsageError with one line when a host does not resolve, refuses, fails TLS or redirects. An error
     status is no error here: the baseline judges that.
     """
+    statuses: list[int] = []
+    pods: list[tuple[str, tuple[str, ...]]] = []
+    for target in _one_of_each_host(plan.targets):
+        codes, named = _ask_one(target, plan, timeout_s)
+        statuses += codes
+        pods.append((target.url, tuple(named)))
+    return Answers(tuple(statuses), tuple(pods))
+
+
+def _one_of_each_host(targets: Iterable[Target]) -> list[Target]:
+    """Choose whom to ask: the first target of each host, one that changes nothing where there is one."""
+    found: dict[tuple[str, str], Target] = {}
+    for target in targets:
+        parts = urlsplit(target.url)
+        where = parts.scheme, parts.netloc.rpartition("@")[2].lower()
+        held = found.setdefault(where, target)
+        if held.method not in _HARMLESS and target.method in _HARMLESS:
+            found[where] = target
+    return list(found.values())
+
+
+def _ask_one(target: Target, plan: LoadPlan, timeout_s: float) -> tuple[list[int], list[str]]:
     parts = urlsplit(target.url)
     shown, host = redact_url(target.url), parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -49,11 +74,17 @@ def ask(target: Target, plan: LoadPlan, *, timeout_s: float) -> Answers:
         raise UsageError(
             f"{host} does not resolve ({error.strerror if isinstance(error, OSError) else error}); check the URL {shown}"
         ) from None
-    statuses, pods = [], []
+    statuses: list[int] = []
+    pods: list[str] = []
     try:
         # trust_env=False: a proxy in the environment would be what is measured, instead of the target
         with httpx.Client(
-            verify=tls_context(plan), timeout=timeout_s, trust_env=False, follow_redirects=False
+            verify=tls_context(plan),
+            timeout=timeout_s,
+            trust_env=False,
+            follow_redirects=False,
+            http1=not plan.http2,
+            http2=plan.http2,
         ) as session:
             for _ in range(ASKED):
                 answer = session.request(
@@ -74,13 +105,18 @@ def ask(target: Target, plan: LoadPlan, *, timeout_s: float) -> Answers:
         raise UsageError(_why_not(error, shown)) from None
     except httpx.TimeoutException:
         raise UsageError(
-            f"{shown} does not answer within {timeout_s:g} s; check the URL, or raise --timeout"
+            f"{shown} does not answer within {timeout_s:g} s{' in HTTP/2' if plan.http2 else ''}; check the URL, or raise --timeout"
+            + (", or drop --http2" if plan.http2 else "")
         ) from None
+    except httpx.ProtocolError as error:
+        why = " ".join(str(error).split()) or type(error).__name__
+        spoken = "speaks no HTTP/2 that we understand" if plan.http2 else "does not answer"
+        raise UsageError(f"{shown} {spoken}: {why}" + ("; drop --http2" if plan.http2 else "")) from None
     except httpx.HTTPError as error:
         raise UsageError(
             f"{shown} does not answer: {' '.join(str(error).split()) or type(error).__name__}"
         ) from None
-    return Answers(tuple(statuses), tuple(pods))
+    return statuses, pods
 
 
 def _why_not(error: BaseException, shown: str) -> str:

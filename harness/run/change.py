@@ -11,8 +11,8 @@ import anyio
 import anyio.to_thread
 
 from harness.clock import NS
-from harness.cluster import api as k8s
-from harness.cluster.api import ApiStatusError
+from harness.cluster import resources as k8s
+from harness.cluster.answers import ApiStatusError
 from harness.cluster.reduce import manifest, reduced
 from harness.cluster.rollout import Baseline, Progress, View, has_begun, leaving, pods_of, progress, revisions
 from harness.cluster.stuck import why_stuck
@@ -56,9 +56,9 @@ class Means:
 class Change:
     """One change of one workload."""
 
-    def __init__(self, means: Means) -> None:
+    def __init__(self, means: Means, view: View | None = None) -> None:
         self._means = means
-        self._view = View()
+        self._view = view or View()  # what the watch has told, of a run's later changes too
         self._expected: Baseline | None = None  # of a change that is somebody else's, until it shows
         self._baseline: Baseline | None = None
         self._command_done_ns = NEVER
@@ -83,6 +83,10 @@ class Change:
             if self._expected and self._command_done_ns != NEVER and waited > NOTHING_AFTER_NS
             else ""
         )
+
+    def again(self) -> Change:
+        """Return the next change of the same workload, as this one leaves it."""
+        return Change(self._means, self._view)
 
     def take(self, item: Item) -> None:
         """Write down what the watch saw, and follow the rollout by it."""
@@ -211,7 +215,7 @@ class Change:
         if self._means.subject.trigger.kind != "command" or self._expected is None:
             return
         words = self._means.subject.trigger.words
-        with (self._means.directory.path / "command.log").open("wb") as output:
+        with (self._means.directory.path / "command.log").open("ab") as output:
             try:
                 done = await anyio.run_process(
                     words, stdout=output, stderr=subprocess.STDOUT, check=False, start_new_session=True
@@ -241,7 +245,7 @@ class Change:
         self.progress = now
         if now.status.done:
             self._means.log.mark(Mark.ROLLOUT_DONE, t_ns)
-            if now.old_pods == 0:
+            if now.old_pods == 0 and now.enough:  # while one is too many, one has yet to go
                 self._means.log.mark(Mark.OLD_PODS_GONE, t_ns)
             if now.over:
                 self._means.log.mark(Mark.ENDPOINTS_SETTLED, t_ns)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import anyio
 
 from harness.clock import NS
-from harness.model import NEVER, LiveCounts, Mark, Outcome, Phase
+from harness.model import NEVER, LiveCounts, Mark, Phase
 from harness.run.stopping import WARMUP_NS, Limits, Standing, baseline_share, is_down, why_stop
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from harness.clock import Clock
     from harness.cluster.rollout import Progress
+    from harness.cluster.watcher import Item
     from harness.load.generator import Load
     from harness.run.change import Change
     from harness.run.log import Log
@@ -70,23 +71,23 @@ class Conductor:
         self._down = False
         self._clean_before = True
         self._load_ended = False
+        self._warmup_end_ns = NEVER
+
+    def take(self, item: Item) -> None:
+        """Hand on what the watch saw to the change that is under way."""
+        if self._change:
+            self._change.take(item)
 
     async def conduct(self, load: Load, group: TaskGroup) -> None:
         """Warm up, look at the baseline, roll out, wait until it is over and settled, end the load."""
         self._log.mark(Mark.LOAD_START, load.started_ns)
-        warmup_end = load.started_ns + WARMUP_NS
-        ended_by = await self._until(load, warmup_end, warmup_end)
-        before = load.counts
+        self._warmup_end_ns = warmup_end = load.started_ns + WARMUP_NS
+        ended_by = await self._until(load, self._limits, warmup_end)
         self._log.mark(Mark.WARMUP_END, warmup_end)
         if ended_by is None and self._change:
-            ended_by = await self._until(load, warmup_end, warmup_end + self._limits.trigger_after_ns)
-            load.baseline()
-            ended_by = ended_by or self._unsound(baseline_share(before, load.counts))
-            ended_by = ended_by or await self._lull(load, warmup_end)
-            ended_by = ended_by or await self._change.make()
-            group.start_soon(self._change.run_command)
-        if ended_by is None:
-            ended_by = await self._until(load, warmup_end, None) or "duration"
+            ended_by = await self._rollouts(load, group, warmup_end)
+        elif ended_by is None:
+            ended_by = await self._until(load, self._limits, None) or "duration"
         self._log.update(ended_by=ended_by, workers_lost=load.lost)
         self._follower.say(f"ending the load ({ended_by.replace('_', ' ')})")
         drain = INTERRUPTED_DRAIN_NS if ended_by == "interrupted" else self._resolved.scenario.load.drain
@@ -94,27 +95,61 @@ class Conductor:
         self._log.update(
             workers_lost=load.lost, backed_off=load.backed_off, error_samples=dict(load.error_samples)
         )
-        if dropped := load.counts.outcomes.get(Outcome.DROPPED, 0):
-            self._log.note(
-                f"{dropped:,} requests were due and never sent, as all connections were taken for 5 s: raise -c, or lower --rate"
-            )
         if ended_by == "settled":
             self._log.mark(Mark.SETTLED, self._log.record.mark(Mark.LOAD_END))
         if self._change:
             await self._change.last_words(ended_by)
 
-    async def _lull(self, load: Load, warmup_end_ns: int) -> str | None:
+    async def _rollouts(self, load: Load, group: TaskGroup, warmup_end_ns: int) -> str:
+        """Make the change as often as was asked for, each time from a settled state. Returns what ended the last one."""
+        total = self._resolved.scenario.rollout.rollouts
+        begin_ns = warmup_end_ns
+        for number in range(1, total + 1):
+            last = number == total
+            # The load lasts at least its duration: only the last rollout has to wait for that.
+            limits = self._limits if last else replace(self._limits, duration_ns=0)
+            ended_by = await self._rollout(load, group, begin_ns, limits)
+            if last or ended_by != "settled" or self._load_ended:
+                return ended_by
+            begin_ns = self._clock.now_ns()
+            self._log.mark(Mark.SETTLED, begin_ns)
+            await self._change_made().last_words(ended_by)
+            self._log.next_round()
+            self._change = self._change_made().again()
+            self._history.clear()
+            self._follower.say(f"rollout {number} of {total} has settled")
+        raise AssertionError("a run without a rollout to make")
+
+    async def _rollout(self, load: Load, group: TaskGroup, begin_ns: int, limits: Limits) -> str:
+        """Look at the baseline from `begin_ns`, make the change, wait until it is over and settled."""
+        before, change = load.counts, self._change_made()
+        trigger_ns = begin_ns + limits.trigger_after_ns
+        ended_by = await self._until(load, limits, trigger_ns)
+        load.baseline()
+        ended_by = ended_by or self._unsound(baseline_share(before, load.counts))
+        ended_by = ended_by or await self._lull(load, limits)
+        ended_by = ended_by or await change.make()
+        group.start_soon(change.run_command)
+        return ended_by or await self._until(load, limits, None) or "settled"
+
+    def _change_made(self) -> Change:
+        if self._change is None:
+            raise AssertionError("a rollout without a change")
+        return self._change
+
+    async def _lull(self, load: Load, limits: Limits) -> str | None:
         """Let the connections rest for as long as was asked for, and all send again."""
         lull_ns = self._resolved.scenario.load.lull
         if not lull_ns:
             return None
         self._log.note(f"for {lull_ns / NS:g} s before the trigger one request a second was sent (--lull)")
+        self._log.mark(Mark.LULL, self._clock.now_ns())
         load.lull()
-        ended_by = await self._until(load, warmup_end_ns, self._clock.now_ns() + lull_ns)
+        ended_by = await self._until(load, limits, self._clock.now_ns() + lull_ns)
         load.resume()
         return ended_by
 
-    async def _until(self, load: Load, warmup_end_ns: int, until_ns: int | None) -> str | None:
+    async def _until(self, load: Load, limits: Limits, until_ns: int | None) -> str | None:
         """Let time pass until a moment, or until there is a reason to stop the run; return that reason."""
         while True:
             now = self._clock.now_ns()
@@ -128,18 +163,16 @@ class Conductor:
             self._follower.show(
                 Snapshot(now, self._phase(), counts, self._change.progress if self._change else None)
             )
-            reason = why_stop(
-                self._standing(now, warmup_end_ns, load), self._limits, rollout=self._change is not None
-            )
+            reason = why_stop(self._standing(now, load), limits, rollout=self._change is not None)
             if reason or (until_ns is not None and now >= until_ns):
                 return reason
             await anyio.sleep(TICK_S if until_ns is None else min(TICK_S, max(0.0, (until_ns - now) / NS)))
 
-    def _standing(self, now: int, warmup_end_ns: int, load: Load) -> Standing:
+    def _standing(self, now: int, load: Load) -> Standing:
         record = self._log.record
         return Standing(
             now_ns=now,
-            warmup_end_ns=warmup_end_ns,
+            warmup_end_ns=self._warmup_end_ns,
             trigger_ns=record.mark(Mark.TRIGGER),
             old_pods_gone_ns=record.mark(Mark.OLD_PODS_GONE),
             endpoints_settled_ns=record.mark(Mark.ENDPOINTS_SETTLED),

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 
     from harness.cluster.watcher import Item
     from harness.load.generator import Load
+    from harness.load.recruits import Recruits
     from harness.model import Target
     from harness.scenario.resolve import Resolved
 
 
 _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
-_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,11 @@ class _Way:
     notes: tuple[str, ...] = ()
 
 
-async def execute(resolved: Resolved, follower: Follower) -> Path:
-    """Carry out one run and return its directory. Raises UsageError when it cannot begin: nothing is left then."""
+async def execute(resolved: Resolved, follower: Follower, recruits: Recruits | None = None) -> Path:
+    """Carry out one run and return its directory. Raises UsageError when it cannot begin: nothing is left then.
+
+    `recruits` are load workers that were started ahead.
+    """
     follower.say(f"target from {resolved.source}")
     try:
         directory = RunDirectory.create(resolved.output, resolved.name(), datetime.now(UTC))
@@ -67,7 +70,7 @@ async def execute(resolved: Resolved, follower: Follower) -> Path:
     with directory:
         try:
             async with _way(resolved, directory.path, follower) as way:
-                await _run(resolved, way, directory, follower)
+                await _run(resolved, way, directory, follower, recruits)
         except BaseException as error:
             cause = unwrap(error)
             if isinstance(cause, UsageError) or not any((directory.path / "hits").iterdir()):
@@ -88,7 +91,7 @@ async def _way(resolved: Resolved, directory: Path, follower: Follower) -> Async
             api = await anyio.to_thread.run_sync(
                 Api.connect, scenario.cluster.kubeconfig, scenario.cluster.context
             )
-        yield _Way(scenario.target.url or "", None, api)
+        yield _Way(resolved.url, None, api)
         return
     from harness.lab import lab  # noqa: PLC0415  a run on a real cluster needs none of it
 
@@ -108,19 +111,18 @@ async def _way(resolved: Resolved, directory: Path, follower: Follower) -> Async
             shutil.copy(truth, directory / "lab")
 
 
-async def _run(resolved: Resolved, way: _Way, directory: RunDirectory, follower: Follower) -> None:
+async def _run(
+    resolved: Resolved, way: _Way, directory: RunDirectory, follower: Follower, recruits: Recruits | None
+) -> None:
     from harness.load import generator  # noqa: PLC0415  keeps `--help` light
 
-    target = resolved.target(way.url)
-    plan = _load_plan(resolved, target, way)
-    answers = await anyio.to_thread.run_sync(
-        lambda: ask(target, plan, timeout_s=min(15.0, plan.timeout_ns / NS))
-    )
+    plan = _load_plan(resolved, resolved.targets(way.url), way)
+    answers = await anyio.to_thread.run_sync(lambda: ask(plan, timeout_s=min(15.0, plan.timeout_ns / NS)))
     subject = None
     if way.api:
         api = way.api
         subject = await anyio.to_thread.run_sync(
-            lambda: inspect(api, resolved, way.url, answers.pods, lab=resolved.use_lab)
+            lambda: inspect(api, resolved, answers.pods, lab=resolved.use_lab)
         )
     clock = Clock.start()
     log = Log(directory, first_record(resolved, plan.targets, clock, follower.command, Path.cwd()))
@@ -145,11 +147,11 @@ async def _run(resolved: Resolved, way: _Way, directory: RunDirectory, follower:
         events = None
         if way.api and subject:
             events = await stack.enter_async_context(watching(way.api, subject.watches, clock))
-        load = await stack.enter_async_context(generator.running(plan, clock, directory.path))
+        load = await stack.enter_async_context(generator.running(plan, clock, directory.path, recruits))
         group = await stack.enter_async_context(anyio.create_task_group())
         group.start_soon(_keep_health, load, directory)
         if events is not None and change and way.api:
-            group.start_soon(_keep_events, events, change)
+            group.start_soon(_keep_events, events, conductor)
             group.start_soon(_keep_server_clock, way.api, log)
         await conductor.conduct(load, group)
         group.cancel_scope.cancel()
@@ -199,9 +201,9 @@ async def _keep_health(load: Load, directory: RunDirectory) -> None:
         directory.health(sample)
 
 
-async def _keep_events(events: MemoryObjectReceiveStream[Item], change: Change) -> None:
+async def _keep_events(events: MemoryObjectReceiveStream[Item], conductor: Conductor) -> None:
     async for item in events:
-        change.take(item)
+        conductor.take(item)
 
 
 async def _keep_server_clock(api: Api, log: Log) -> None:
@@ -212,14 +214,14 @@ async def _keep_server_clock(api: Api, log: Log) -> None:
     log.update(server_clock_ns=offset)
 
 
-def _load_plan(resolved: Resolved, target: Target, way: _Way) -> LoadPlan:
+def _load_plan(resolved: Resolved, targets: tuple[Target, ...], way: _Way) -> LoadPlan:
     part = resolved.scenario
 
     def file(name: str | None) -> str | None:
         return None if name is None else str(resolved.base / name)
 
     return LoadPlan(
-        targets=_mixed(target, part.load.mix),
+        targets=targets,
         concurrency=part.load.concurrency,
         workers=part.load.workers,
         timeout_ns=part.target.timeout,
@@ -238,6 +240,7 @@ def _load_plan(resolved: Resolved, target: Target, way: _Way) -> LoadPlan:
         conn_max_hits=part.load.conn_max_hits,
         conn_max_age_ns=part.load.conn_max_age,
         trace_headers=part.load.trace_headers,
+        http2=part.target.http2,
         pod_headers=(part.target.pod_header,) if part.target.pod_header else POD_HEADERS,
     )
 
@@ -247,14 +250,6 @@ def _ignored_proxies(environ: Mapping[str, str]) -> tuple[str, ...]:
     if not names:
         return ()
     return (f"the proxy in {' and '.join(names)} is ignored: requests go straight to the target",)
-
-
-def _mixed(target: Target, mix: tuple[tuple[str, int], ...]) -> tuple[Target, ...]:
-    """Make a target of each method of the mix; the body goes with those that are meant to have one."""
-    return tuple(
-        replace(target, method=method, weight=share, body=target.body if method in _WITH_BODY else b"")
-        for method, share in mix
-    ) or (target,)
 
 
 def _announce(resolved: Resolved, subject: Subject | None, follower: Follower) -> None:
@@ -272,9 +267,11 @@ def _announce(resolved: Resolved, subject: Subject | None, follower: Follower) -
     follower.say(
         f"{_model(load.rate)}, {load.concurrency} connections, one request in flight each, for at least {load.duration / NS:g} s"
     )
+    times = resolved.scenario.rollout.rollouts
     if subject.trigger.kind in {"restart", "apply", "set-image"}:
+        each = f", and there will be {times}" if times > 1 else ""
         follower.say(
-            f"the rollout will take about {rollout_ns(facts.kind, subject.workload) / NS:.0f} s by its manifest; a guess"
+            f"the rollout will take about {rollout_ns(facts.kind, subject.workload) / NS:.0f} s by its manifest; a guess{each}"
         )
 
 

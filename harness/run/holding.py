@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from harness.cluster.api import WORKLOADS, ApiStatusError
+from harness.cluster.answers import ApiStatusError
 from harness.cluster.lock import RENEW_EVERY_S, claim, holder, patch
+from harness.cluster.resources import WORKLOADS
 from harness.errors import ClusterError, UsageError
 
 if TYPE_CHECKING:

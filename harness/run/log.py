@@ -12,7 +12,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import harness
-from harness.model import FORMAT, NEVER, Mark, MarkAt, RunRecord
+from harness.model import FORMAT, NEVER, OF_A_ROLLOUT, Mark, MarkAt, Round, RunRecord
 from harness.scenario.reading import redacted
 from harness.scenario.schema import redact_url
 
@@ -48,6 +48,18 @@ class Log:
             marks = sorted((*self.record.marks, MarkAt(mark, t_ns)), key=lambda m: m.t_ns)
             self.update(marks=tuple(marks))
 
+    def next_round(self) -> None:
+        """Put the rollout that has settled among the earlier ones, and make place for the next one's moments."""
+        record = self.record
+        if record.rollout is None:
+            raise AssertionError("there is no rollout to follow upon")
+        own = tuple(m for m in record.marks if m.mark in OF_A_ROLLOUT)
+        self.update(
+            earlier=(*record.earlier, Round(own, record.rollout)),
+            marks=tuple(m for m in record.marks if m.mark not in OF_A_ROLLOUT),
+            rollout=None,
+        )
+
     def note(self, line: str) -> None:
         """Add one line for the summary."""
         self.update(notes=(*self.record.notes, line))
@@ -80,12 +92,14 @@ def first_record(
         workers=scenario.load.workers,
         rate=scenario.load.rate,
         ramp_ns=scenario.load.ramp,
+        http2=scenario.target.http2,
         expect=scenario.target.expect,
         timeout_ns=scenario.target.timeout,
         stalled_ns=5_000_000_000,
         settle_ns=scenario.rollout.settle,
         max_baseline_failures=scenario.max_baseline_failures,
         rollout_wanted=resolved.rollout_wanted,
+        rollouts=scenario.rollout.rollouts,
     )
 
 

@@ -24,6 +24,17 @@ def services_of(services: Iterable[Object], pod_labels: dict[str, str]) -> list[
     ]
 
 
+def prove_all(
+    asked: Sequence[tuple[str, tuple[str, ...]]],
+    services: Sequence[Object],
+    ingresses: Sequence[Object],
+    pods: Sequence[str],
+) -> PathProof:
+    """Say how all of a run's URLs are known to reach the workload: each with the pods that its answers named."""
+    proofs = [prove(url, services, ingresses, named, pods) for url, named in asked]
+    return next((proof for proof in proofs if not proof.proven), proofs[0])
+
+
 def prove(
     url: str,
     services: Sequence[Object],

@@ -7,21 +7,25 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from harness.cluster import api as k8s
-from harness.cluster.api import Api, ApiStatusError, Resource
+from harness.cluster import resources as k8s
+from harness.cluster.answers import ApiStatusError
 from harness.cluster.gitops import objection, tracked_by
 from harness.cluster.guard import refusal
+from harness.cluster.history import revisions_left
 from harness.cluster.lock import holder
 from harness.cluster.rbac import SURROUNDINGS, needs
+from harness.cluster.resources import Resource
 from harness.cluster.surroundings import concerns
 from harness.cluster.trigger import patch_for
-from harness.cluster.watcher import Watched
 from harness.errors import ClusterError, UsageError
 from harness.model import ClusterFacts, PathProof
-from harness.run.path import prove, services_of
+from harness.run.path import prove_all, services_of
+from harness.run.watches import label_selector, watches
 from harness.scenario.trigger import FOREIGN, Trigger, parse
 
 if TYPE_CHECKING:
+    from harness.cluster.api import Api
+    from harness.cluster.watcher import Watched
     from harness.scenario.resolve import Resolved
 
 Object = dict[str, Any]
@@ -41,8 +45,10 @@ class Subject:
     notes: tuple[str, ...]
 
 
-def inspect(api: Api, resolved: Resolved, url: str, named: tuple[str, ...], *, lab: bool) -> Subject:
-    """Look at everything a rollout of the scenario's workload needs. `named`: pods that the target named.
+def inspect(
+    api: Api, resolved: Resolved, named: tuple[tuple[str, tuple[str, ...]], ...], *, lab: bool
+) -> Subject:
+    """Look at everything a rollout of the scenario's workload needs. `named`: pods that each host's answers named.
 
     Raises UsageError with one line: missing namespace or workload, paused, protected, no permission, …
     """
@@ -72,6 +78,12 @@ def inspect(api: Api, resolved: Resolved, url: str, named: tuple[str, ...], *, l
         services = tuple(services_of(_listed(api, k8s.SERVICES, namespace), labels))
         around = _surroundings(api, groups, namespace)
         selector = label_selector(workload["spec"]["selector"])
+        sets = (
+            api.list_all(k8s.REPLICASETS, namespace, label_selector=selector).get("items", [])
+            if kind == "Deployment"
+            else []
+        )
+        notes += revisions_left(workload, sets, trigger, scenario.rollout.rollouts)
         pods = [
             p["metadata"]["name"]
             for p in api.list_all(k8s.PODS, namespace, label_selector=selector).get("items", [])
@@ -104,37 +116,24 @@ def inspect(api: Api, resolved: Resolved, url: str, named: tuple[str, ...], *, l
     )
     if not services:
         notes += (f"no Service in {namespace} selects the pods of {name}: endpoints are not watched",)
+    mine = tuple(o for o in around if concerns(o, kind, name, labels, facts.services))
+    scalers = [o["metadata"]["name"] for o in mine if o["kind"] == "HorizontalPodAutoscaler"]
     return Subject(
         facts=facts,
         workload=workload,
         trigger=trigger,
         services=services,
-        around=tuple(o for o in around if concerns(o, kind, name, labels, facts.services)),
-        watches=_watches(facts, slices, selector, events="events" not in optional),
+        around=mine,
+        watches=watches(facts, slices, selector, scalers, events="events" not in optional),
         path=_path(
             resolved,
             lab,
-            prove(url, services, [o for o in around if o["kind"] == "Ingress"], named, pods),
+            prove_all(named, services, [o for o in around if o["kind"] == "Ingress"], pods),
             facts,
         ),
         notes=notes
         + (("events may not be watched by us: the timeline has none",) if "events" in optional else ()),
     )
-
-
-def label_selector(selector: Object) -> str:
-    """Write a workload's selector as the text that lists and watches take."""
-    parts = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
-    words = {
-        "In": "{key} in ({values})",
-        "NotIn": "{key} notin ({values})",
-        "Exists": "{key}",
-        "DoesNotExist": "!{key}",
-    }
-    for expression in selector.get("matchExpressions") or []:
-        values = ",".join(expression.get("values") or [])
-        parts.append(words[expression["operator"]].format(key=expression["key"], values=values))
-    return ",".join(parts)
 
 
 def _workload(api: Api, kind: str, namespace: str, name: str) -> Object:
@@ -252,36 +251,3 @@ def _path(resolved: Resolved, lab: bool, proof: PathProof, facts: ClusterFacts) 
     if resolved.scenario.path_proven and not proof.proven:
         return replace(proof, proven=True, how="asserted by --path-proven")
     return proof
-
-
-def _watches(facts: ClusterFacts, slices: Resource, selector: str, *, events: bool) -> tuple[Watched, ...]:
-    namespace, name = facts.namespace, facts.name
-    watches = [
-        Watched(
-            k8s.WORKLOADS[facts.kind], facts.kind, namespace, {"field_selector": f"metadata.name={name}"}
-        ),
-        Watched(k8s.PODS, "Pod", namespace, {"label_selector": selector}),
-    ]
-    if facts.kind == "Deployment":
-        watches.append(Watched(k8s.REPLICASETS, "ReplicaSet", namespace, {"label_selector": selector}))
-    if facts.services and slices.kind == "Endpoints":
-        watches.append(
-            Watched(
-                slices, "EndpointSlice", namespace, keep=lambda obj: obj["metadata"]["name"] in facts.services
-            )
-        )
-    elif facts.services:
-        chosen = f"kubernetes.io/service-name in ({','.join(facts.services)})"
-        watches.append(Watched(slices, "EndpointSlice", namespace, {"label_selector": chosen}))
-    if events:
-        watches.append(
-            Watched(
-                k8s.EVENTS, "Event", namespace, keep=lambda obj: _concerns(obj, name), skip_first_list=True
-            )
-        )
-    return tuple(watches)
-
-
-def _concerns(event: Object, name: str) -> bool:
-    about = str((event.get("involvedObject") or {}).get("name") or "")
-    return about == name or about.startswith(f"{name}-")

@@ -137,12 +137,14 @@ def validate(
         field = ".".join(where)
         if any(field == flag or field.startswith(flag + ".") for flag in flags):
             raise UsageError(f"{_flag(field)}: {text}") from None
+        if path is None:  # fields that do not go together, all of them from the command line
+            raise UsageError(text) from None
         line = (
             next((lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in lines), 1)
             if lines
             else 1
         )
-        raise UsageError(f"{path or 'scenario'}:{line}: {field}: {text}") from None
+        raise UsageError(": ".join(part for part in (f"{path}:{line}", field, text) if part)) from None
 
 
 def _copy(value: Any) -> Any:
@@ -167,9 +169,9 @@ _FLAGS = {
     "load.concurrency": "--concurrency", "load.duration": "--duration", "load.workers": "--workers", "load.drain": "--drain",
     "target.resolve": "--resolve", "target.cacert": "--cacert", "target.cert": "--cert", "target.key": "--key",
     "target.servername": "--servername", "target.tls_min": "--tls-min",
-    "load.mix": "--mix", "load.lull": "--lull", "load.rate": "--rate", "load.ramp": "--ramp", "load.conn_max_hits": "--conn-max-hits", "load.conn_max_age": "--conn-max-age", "target.pod_header": "--pod-header",
+    "load.mix": "--mix", "load.targets": "--targets", "load.lull": "--lull", "load.rate": "--rate", "load.ramp": "--ramp", "load.conn_max_hits": "--conn-max-hits", "load.conn_max_age": "--conn-max-age", "target.pod_header": "--pod-header", "target.http2": "--http2",
     "rollout.trigger_after": "--trigger-after",
-    "rollout.trigger": "--trigger",
+    "rollout.trigger": "--trigger", "rollout.rollouts": "--rollouts",
     "rollout.field_manager": "--field-manager", "rollout.settle": "--settle", "rollout.max_time": "--max-time",
     "workload": "--deployment", "namespace": "--namespace", "cluster.context": "--context", "cluster.kubeconfig": "--kubeconfig",
     "max_baseline_failures": "--max-baseline-failures", "lab.time_scale": "--time-scale", "fail_on": "--fail-on",

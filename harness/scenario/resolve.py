@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -16,8 +16,10 @@ from harness.model import LabPlan, Target
 from harness.scenario.catalogue import find, not_found
 from harness.scenario.reading import expand, read_file, validate
 from harness.scenario.schema import LabPart, Scenario
+from harness.scenario.targetfile import Listed, aimed, read_targets, whole_url
 
 DEFAULT_FILE = "zdtest.yaml"
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})  # methods that are meant to have one
 LAB_SCENARIO = "seed/1-no-probe"  # what --lab runs where no file says otherwise
 
 
@@ -35,6 +37,12 @@ class Resolved:
     output: Path = Path("results")
     keep: int | None = None
     notes: tuple[str, ...] = ()  # one line each, for the summary
+    listed: tuple[Listed, ...] = ()  # what load.targets names, if it does
+
+    @property
+    def url(self) -> str:
+        """Where the load goes when it does not go to the lab: the scenario's URL, else the first target's."""
+        return self.scenario.target.url or whole_url(self.listed)
 
     def name(self) -> str:
         """Name the run: the scenario's name, else the workload, else the host."""
@@ -43,12 +51,20 @@ class Resolved:
             return scenario.name
         if scenario.workload:
             return scenario.workload[1]
-        return re.sub(
-            r"[^a-z0-9.-]+", "-", (urlsplit(scenario.target.url or "").hostname or "run").lower()
-        ).strip("-.")
+        return re.sub(r"[^a-z0-9.-]+", "-", (urlsplit(self.url).hostname or "run").lower()).strip("-.")
+
+    def targets(self, url: str) -> tuple[Target, ...]:
+        """Make the requests to send, `url` being where the scenario's own one goes. Raises UsageError."""
+        one = self.target(url)
+        if self.listed:
+            return aimed(self.listed, url, one.headers, one.body)
+        return tuple(
+            replace(one, method=method, weight=share, body=one.body if method in WITH_BODY else b"")
+            for method, share in self.scenario.load.mix
+        ) or (one,)
 
     def target(self, url: str) -> Target:
-        """Make the request to send, with its secrets in. Raises UsageError."""
+        """Make the scenario's own request, with its secrets in. Raises UsageError."""
         part = self.scenario.target
         headers = tuple((name, expand(value, name)) for name, value in part.headers.items())
         body = (part.body or "").encode()
@@ -132,18 +148,23 @@ def resolve(request: Request, folder: Path) -> Resolved:
     file has a lab: part and no flag points at a cluster.
     """
     flags = request.flags
-    url_given = "target.url" in flags
+    listed = read_targets(Path(flags["load.targets"])) if "load.targets" in flags else ()
+    url_given = "target.url" in flags or bool(whole_url(listed))
     path, why = _which_file(request, folder, url_given=url_given)
     data, lines = read_file(path) if path else ({}, {})
     scenario = validate(data, flags, path, lines)
+    base = path.parent if path else folder
+    if scenario.load.targets and not listed:
+        listed = read_targets(base / scenario.load.targets)
     elsewhere = url_given or flags.keys() & {"cluster.context", "cluster.kubeconfig"}
     use_lab = request.lab or (data.get("lab") is not None and not elsewhere)
     if "lab.time_scale" in flags and not use_lab:
         raise UsageError("--time-scale shrinks the waits of the lab's balancer; add --lab, or drop it")
     if request.lab and elsewhere:
         raise UsageError("--lab goes with neither a URL nor --context nor --kubeconfig; drop one of them")
+    _check_listed(scenario, listed, use_lab=use_lab)
     if not use_lab:
-        _check_target(scenario, why, no_rollout=request.no_rollout)
+        _check_target(scenario, why, listed, no_rollout=request.no_rollout)
     elif not scenario.workload and not request.no_rollout:
         raise UsageError(f"{why} names no workload; add workload: deployment/NAME")
     if not use_lab and not request.no_rollout and not request.interactive:
@@ -153,13 +174,14 @@ def resolve(request: Request, folder: Path) -> Resolved:
     return Resolved(
         scenario=scenario,
         source=f"{why}{' (the embedded lab)' if use_lab else ''}",
-        base=path.parent if path else folder,
+        base=base,
         use_lab=use_lab,
         rollout_wanted=not request.no_rollout,
         dry_run=request.dry_run,
         allow=request.allow,
         output=request.output,
         keep=request.keep,
+        listed=listed,
     )
 
 
@@ -183,8 +205,25 @@ def _which_file(request: Request, folder: Path, *, url_given: bool) -> tuple[Pat
     )
 
 
-def _check_target(scenario: Scenario, why: str, *, no_rollout: bool) -> None:
-    if not scenario.target.url:
+def _check_listed(scenario: Scenario, listed: tuple[Listed, ...], *, use_lab: bool) -> None:
+    """Refuse a file of targets that says one thing beside something that says another."""
+    if not listed:
+        return
+    if "method" in scenario.target.model_fields_set:
+        raise UsageError("each target of a file names its own method; drop --method, or --targets")
+    if use_lab and (other := next((each for each in listed if not each.is_path), None)):
+        raise UsageError(
+            f"{other.place}: the lab has an address of its own; write a path that begins with / instead of a URL"
+        )
+    if use_lab:
+        return
+    if scenario.target.url and all(not each.is_path for each in listed):
+        raise UsageError("a URL beside targets is where their paths go, and none of them is a path; drop the URL")
+    aimed(listed, scenario.target.url or whole_url(listed), (), b"")
+
+
+def _check_target(scenario: Scenario, why: str, listed: tuple[Listed, ...], *, no_rollout: bool) -> None:
+    if not scenario.target.url and not listed:
         raise UsageError(
             f"{why} gives no URL to send to, and the lab is not asked for; add a URL, or target.url, or --lab"
         )

@@ -136,6 +136,7 @@ class TargetPart(_Strict):
     servername: str | None = None
     tls_min: Literal["1.2", "1.3"] | None = None
     resolve: Annotated[tuple[tuple[str, int, str], ...], pydantic.BeforeValidator(resolved_names)] = ()
+    http2: bool = False
     pod_header: Annotated[str, pydantic.Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")] | None = None
 
     @pydantic.model_validator(mode="after")
@@ -195,6 +196,7 @@ class LoadPart(_Strict):
     ramp: DurationNs = 0
     lull: DurationNs = 0  # before the trigger: one request a second
     mix: Annotated[tuple[tuple[Method, int], ...], pydantic.BeforeValidator(proportions)] = ()
+    targets: str | None = None  # a file of requests, relative to the scenario's folder
     keepalive: bool = True
     conn_max_hits: Annotated[int, pydantic.Field(ge=0)] = 0  # 0: no limit
     conn_max_age: DurationNs = 0  # 0: no limit
@@ -213,6 +215,8 @@ class LoadPart(_Strict):
             raise ValueError("ramp is the time in which a rate rises; add rate")
         if self.lull and self.rate is not None:
             raise ValueError("a lull changes the rate, which rate fixes; drop one of them")
+        if self.targets and self.mix:
+            raise ValueError("the file of targets says each one's method and weight; drop mix, or targets")
         return self
 
 
@@ -224,6 +228,16 @@ class RolloutPart(_Strict):
     trigger_after: DurationNs | None = None
     settle: DurationNs = 30 * NS
     max_time: DurationNs = 45 * 60 * NS
+    rollouts: Annotated[int, pydantic.Field(ge=1, le=1000)] = 1  # one after the other, each settled first
+
+    @pydantic.model_validator(mode="after")
+    def _repeatable(self) -> RolloutPart:
+        trigger = parse(self.trigger)
+        if self.rollouts > 1 and not trigger.repeatable:
+            raise ValueError(
+                f"{self.trigger!r} changes nothing a second time; rollouts go with restart, delete-pod, evict-pod, command and observe"
+            )
+        return self
 
 
 class HealthCheck(_Strict):
@@ -300,6 +314,17 @@ class Scenario(_Strict):
     objectives: tuple[Annotated[str, pydantic.AfterValidator(condition)], ...] = ()  # must hold
     fail_on: tuple[Annotated[str, pydantic.AfterValidator(condition)], ...] = ()  # must not
     path_proven: bool = False
+
+    @pydantic.model_validator(mode="after")
+    def _time_for_all_rollouts(self) -> Scenario:
+        rollout = self.rollout
+        least_ns = rollout.rollouts * (self.trigger_after_ns + rollout.settle)
+        if rollout.rollouts > 1 and least_ns >= rollout.max_time:
+            raise ValueError(
+                f"{rollout.rollouts} rollouts take over {least_ns // NS} s with what lies before and after each, and max_time is {rollout.max_time // NS} s: "
+                f"raise --max-time, or lower --trigger-after and --settle"
+            )
+        return self
 
     @property
     def trigger_after_ns(self) -> int:

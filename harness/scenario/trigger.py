@@ -32,6 +32,13 @@ class Trigger:
         return f"{self.kind} {self.argument}".strip()
 
     @property
+    def repeatable(self) -> bool:
+        """Whether it is a change each time that it is made."""
+        return self.kind in {"restart", "command", "observe"} or (
+            self.kind in {"delete-pod", "evict-pod"} and not self.argument
+        )
+
+    @property
     def words(self) -> list[str]:
         """A command's words. No shell is involved."""
         return shlex.split(self.argument)

@@ -25,6 +25,7 @@ class _Request(BaseHTTPRequestHandler):
         query = parse_qs(urlsplit(self.path).query)
         watch = query.get("watch", ["false"])[0].lower() == "true"
         self.server.asked.append(("watch" if watch else "list", query.get("resourceVersion", [""])[0]))
+        self.server.tokens.append(self.headers.get("Authorization", ""))
         script = self.server.watches if watch else self.server.lists
         step = script.popleft() if len(script) > 1 else script[0]
         step(self)
@@ -61,6 +62,7 @@ class _Server(ThreadingHTTPServer):
     lists: deque[Callable[[_Request], None]]
     watches: deque[Callable[[_Request], None]]
     asked: list[tuple[str, str]]
+    tokens: list[str]
 
 
 class ScriptedApi:
@@ -72,6 +74,7 @@ class ScriptedApi:
         self._server = _Server(("127.0.0.1", 0), _Request)
         self._server.lists, self._server.watches, self._server.asked = deque(lists), deque(watches), []
         self.asked = self._server.asked
+        self.tokens = self._server.tokens = []
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )
@@ -84,14 +87,14 @@ class ScriptedApi:
         self._server.shutdown()
         self._server.server_close()
 
-    def kubeconfig(self, folder: Path) -> str:
-        """Write a kubeconfig that points here."""
+    def kubeconfig(self, folder: Path, user: dict[str, Any] | None = None) -> str:
+        """Write a kubeconfig that points here, with the credentials of `user`."""
         path = folder / "kubeconfig"
         cluster = {"name": "c", "cluster": {"server": f"http://127.0.0.1:{self._server.server_address[1]}"}}
         context = {"name": "scripted", "context": {"cluster": "c", "user": "u"}}
         path.write_text(
             json.dumps(
-                {"apiVersion": "v1", "kind": "Config", "clusters": [cluster], "users": [{"name": "u", "user": {}}],
+                {"apiVersion": "v1", "kind": "Config", "clusters": [cluster], "users": [{"name": "u", "user": user or {}}],
                  "contexts": [context], "current-context": "scripted"}
             )
         )  # fmt: skip

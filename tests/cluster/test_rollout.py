@@ -75,6 +75,23 @@ def test_kubectl_s_success_is_not_the_end_while_an_old_pod_still_terminates() ->
     assert not now.over
 
 
+def test_scaling_down_is_not_over_while_a_pod_too_many_still_lives() -> None:
+    """kubectl's rule is content at once: the pods that are there are all new, and more than enough."""
+    three = [*NEW, pod("new-3", "bbb")]
+    status = {"replicas": 3, "updatedReplicas": 3, "readyReplicas": 3, "availableReplicas": 3}
+    serving = slices(*((f"new-{n}", True, False) for n in (1, 2, 3)))
+    before = replace(BEFORE, old_pods=pods_of(view_of(deployment(), three, serving)), template_before=OURS)
+    now = progress(view_of(deployment(**status), three, serving), before, "Deployment")
+    assert now.status.done
+    assert not now.over
+
+
+def test_a_pod_that_was_evicted_and_lies_about_is_not_one_too_many() -> None:
+    evicted = pod("new-3", "bbb", ready=False)
+    evicted["status"]["phase"] = "Failed"
+    assert progress(view_of(deployment(**DONE), [*NEW, evicted], SERVING), BEFORE, "Deployment").over
+
+
 @pytest.mark.parametrize(
     "slice_",
     [

@@ -61,6 +61,11 @@ def test_a_change_that_does_not_fit_the_workload_is_refused(tmp_path: Path, text
         patch_for(parse(text), WEB, NOW, tmp_path)
 
 
+def test_a_daemonset_has_no_replicas_to_scale(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="one pod on each node"):
+        patch_for(parse("scale 3"), {**WEB, "kind": "DaemonSet"}, NOW, tmp_path)
+
+
 def test_apply_takes_the_workload_s_own_document_and_no_other(tmp_path: Path) -> None:
     (tmp_path / "new.yaml").write_text(
         "kind: Service\nmetadata: {name: web}\n---\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 5}\n"

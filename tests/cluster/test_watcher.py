@@ -6,7 +6,9 @@ import anyio
 import pytest
 
 from harness.clock import Clock
-from harness.cluster.api import PODS, Api, ApiStatusError
+from harness.cluster.answers import ApiStatusError
+from harness.cluster.api import Api
+from harness.cluster.resources import PODS
 from harness.cluster.watcher import Watched, watching
 from harness.model import ClusterEvent, WatchGap
 from tests.cluster.scripted_api import ScriptedApi, change, cut, pod, pods, silence, status, window
@@ -17,13 +19,17 @@ if TYPE_CHECKING:
 
 
 def seen(
-    folder: Path, server: Any, enough: Callable[[list[Any]], bool], window_s: int = 10
+    folder: Path,
+    server: Any,
+    enough: Callable[[list[Any]], bool],
+    window_s: int = 10,
+    user: dict[str, Any] | None = None,
 ) -> list[ClusterEvent | WatchGap]:
     """Watch pods until `enough`, and return what was seen."""
 
     async def main() -> list[ClusterEvent | WatchGap]:
         items: list[ClusterEvent | WatchGap] = []
-        api = Api.connect(server.kubeconfig(folder), None)
+        api = Api.connect(server.kubeconfig(folder, user), None)
         async with watching(api, [Watched(PODS, "Pod", "default")], Clock.start(), window_s) as stream:
             with anyio.fail_after(20):
                 async for item in stream:
@@ -114,6 +120,49 @@ def test_a_token_that_ran_out_is_a_gap_with_its_reason_and_the_watch_goes_on(tmp
         items = seen(tmp_path, server, lambda i: bool(changes(i)))
     assert "401 Unauthorized" in gaps(items)[0].reason
     assert server.asked[1:3] == [("watch", "10"), ("watch", "10")]
+
+
+def plugin(folder: Path, then: str) -> dict[str, Any]:
+    """A credential plugin that prints a token that nobody said would run out: the next one each time, or what `then` says."""
+    program = folder / "plugin"
+    program.write_text(
+        f"""#!/bin/sh
+n=$(cat {folder}/asked 2>/dev/null || echo 0); n=$((n + 1)); echo $n > {folder}/asked
+[ $n -eq 1 ] || {then}
+echo '{{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {{"token": "token-'$n'"}}}}'
+"""
+    )
+    program.chmod(0o755)
+    return {
+        "exec": {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": str(program),
+            "interactiveMode": "Never",
+        }
+    }
+
+
+def test_a_token_that_was_revoked_is_fetched_anew_and_the_watch_goes_on_without_a_gap(tmp_path: Path) -> None:
+    steps = [status(401, "Unauthorized"), window(change("ADDED", pod("a", 11))), window()]
+    with ScriptedApi([pods(10)], steps) as server:
+        items = seen(tmp_path, server, lambda i: bool(changes(i)), user=plugin(tmp_path, then="true"))
+    assert server.tokens[:3] == ["Bearer token-1", "Bearer token-1", "Bearer token-2"]
+    assert gaps(items) == []
+
+
+def test_a_credential_plugin_that_fails_later_is_named_and_nobody_goes_on_without_a_token(
+    tmp_path: Path,
+) -> None:
+    steps = [status(401, "Unauthorized"), window(change("ADDED", pod("a", 11))), window()]
+    with ScriptedApi([pods(10)], steps) as server:
+        items = seen(
+            tmp_path,
+            server,
+            lambda i: bool(changes(i)),
+            user=plugin(tmp_path, then="{ echo 'login expired' >&2; exit 3; }"),
+        )
+    assert "exec: process returned 3" in gaps(items)[0].reason
+    assert set(server.tokens) == {"Bearer token-1"}
 
 
 def test_a_server_that_asks_to_wait_is_given_its_time(tmp_path: Path) -> None:

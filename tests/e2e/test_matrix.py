@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
 import sys
@@ -81,64 +82,110 @@ def covered(run: Run) -> None:
     assert {ref.uid for ref in record.rollout.old_pods} <= deleted
 
 
-def manifest_of(bed: Bed, folder: Path) -> Path:
-    """The workload's manifest with a longer hook: what one would apply to try a change."""
+def manifest_of(bed: Bed, folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """The workload's manifest with a change: what one would apply to try it."""
     docs = list(yaml.safe_load_all((shipped() / bed.scenario / "app.yaml").read_text()))
     doc = for_the_bed(next(d for d in docs if d["kind"] == "Deployment"), bed.kind)
-    doc["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 12
-    path = folder / "new.yaml"
+    change(doc["spec"]["template"]["spec"])
+    path = folder / f"new-{time.monotonic_ns()}.yaml"
     path.write_text(yaml.safe_dump(doc))
     return path
 
 
-def test_a_deployment_under_every_trigger(bed: Callable[..., Bed], tmp_path: Path) -> None:
-    web = bed("seed/4-grace", *PATIENT)
-    name = f"-n {web.namespace}"
+def allow_one_eviction(bed: Bed) -> None:
     budget: dict[str, Any] = {
         "apiVersion": "policy/v1beta1",
         "kind": "PodDisruptionBudget",
         "metadata": {"name": "web"},
     }
-    budget["spec"] = {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}
-    kubectl("-n", web.namespace, "apply", "-f", "-", stdin=yaml.safe_dump(budget))
-    for trigger, pods in (
-        ("restart", 3),
-        (f"apply {manifest_of(web, tmp_path)}", 3),
+    budget["spec"] = {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "web"}}}
+    kubectl("-n", bed.namespace, "apply", "-f", "-", stdin=yaml.safe_dump(budget))
+
+
+# A StatefulSet takes one pod after the other, and a DaemonSet has one pod a node: of each change, how many pods go.
+GO = {"Deployment": 3, "StatefulSet": 3, "DaemonSet": 1}
+
+
+@pytest.mark.parametrize("kind", GO)
+def test_every_kind_under_every_trigger(bed: Callable[..., Bed], tmp_path: Path, kind: str) -> None:
+    web = bed("seed/4-grace", *PATIENT, kind=kind)
+    workload, all_of_them = f"{kind.lower()}/web", GO[kind]
+    if kind != "DaemonSet":  # the policy controller of this version cannot count a DaemonSet's pods
+        allow_one_eviction(web)
+    longer = manifest_of(web, tmp_path, lambda spec: spec.update(terminationGracePeriodSeconds=12))
+    cases = [
+        ("restart", all_of_them),
+        (f"apply {longer}", all_of_them),
+        ("set-image web=local/box:1", all_of_them),  # the same image by its short name
         ("scale 5", 0),
         ("scale 3", 2),
         ("delete-pod", 1),
         ("evict-pod", 1),
-        (f"command kubectl {name} set env deployment/web CHANGED=yes", 3),
-    ):
+        (f"command kubectl -n {web.namespace} set env {workload} CHANGED=yes", all_of_them),
+    ]
+    failed = []
+    for trigger, pods in cases:
+        if kind == "DaemonSet" and trigger.startswith("scale"):
+            continue
         run = web.zdtest(*QUICK, "--trigger", trigger)
-        assert run.code == 0, run.stderr + run.stdout
+        # A DaemonSet on one node has one pod: replacing it is an outage, and says so.
+        if run.code != (1 if kind == "DaemonSet" else 0):
+            failed.append(f"{trigger}: exit code {run.code}\n{run.stderr}{run.stdout}")
+            continue
         covered(run)
         rollout = run.recording.run.rollout
         assert rollout
         assert len(rollout.old_pods) == pods, trigger
-        rows.append(Row("Deployment", trigger.split()[0], "nginx", run))
+        rows.append(Row(kind, trigger.split()[0], "nginx", run))
+    assert not failed, "\n\n".join(failed)
 
 
-def test_somebody_else_s_rollout_is_waited_for_and_judged(bed: Callable[..., Bed]) -> None:
-    web = bed("seed/4-grace", *PATIENT)
-    later = threading.Timer(14, lambda: kubectl("-n", web.namespace, "rollout", "restart", "deployment/web"))
+@pytest.mark.parametrize("kind", GO)
+def test_somebody_else_s_rollout_is_waited_for_and_judged(bed: Callable[..., Bed], kind: str) -> None:
+    web = bed("seed/4-grace", *PATIENT, kind=kind)
+    later = threading.Timer(
+        14, lambda: kubectl("-n", web.namespace, "rollout", "restart", f"{kind.lower()}/web")
+    )
     later.start()
     run = web.zdtest(*QUICK, "--trigger", "observe")
     later.join()
+    assert run.code == (1 if kind == "DaemonSet" else 0), run.stderr + run.stdout
+    covered(run)
+    rows.append(Row(kind, "observe", "nginx", run))
+
+
+def test_several_rollouts_are_each_covered_and_judged_by_themselves(bed: Callable[..., Bed]) -> None:
+    web = bed("seed/4-grace", *PATIENT)
+    run = web.zdtest(*QUICK, "--rollouts", "3")
+    assert run.code == 0, run.stderr + run.stdout
+    assert "3 of 10 revisions will be used" in run.stderr
+    covered(run)
+    record = run.recording.run
+    assert len(record.earlier) == 2
+    deleted = {e.uid for e in run.recording.events() if e.kind == "Pod" and e.change == "DELETED"}
+    for earlier in record.earlier:
+        assert earlier.rollout.state == "complete"
+        assert {ref.uid for ref in earlier.rollout.old_pods} <= deleted
+    assert [one["verdict"]["grade"] for one in run.verdict["rollouts"]] == ["PASS"] * 3
+    assert "3 clean rollouts" in run.verdict["verdict"]["bound"]
+    rows.append(Row("Deployment", "restart, 3 times", "nginx", run))
+
+
+def test_an_autoscaler_that_scales_meanwhile_is_named_and_withholds_no_pass(bed: Callable[..., Bed]) -> None:
+    web = bed("seed/4-grace", *PATIENT)
+    name = ("-n", web.namespace)
+    kubectl(*name, "autoscale", "deployment", "web", "--min=3", "--max=6", "--cpu-percent=80")
+    grow = threading.Timer(
+        9, lambda: kubectl(*name, "patch", "hpa", "web", "-p", '{"spec":{"minReplicas":5}}')
+    )
+    grow.start()
+    # An autoscaler looks every 15 s.
+    run = web.zdtest("-c", "20", "-d", "30s", "--trigger-after", "3s", "--settle", "10s")
+    grow.join()
     assert run.code == 0, run.stderr + run.stdout
     covered(run)
-    rows.append(Row("Deployment", "observe", "nginx", run))
-
-
-@pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
-def test_the_other_kinds(bed: Callable[..., Bed], kind: str) -> None:
-    web = bed("seed/4-grace", *PATIENT, kind=kind)
-    for trigger in ("restart", "delete-pod"):
-        run = web.zdtest(*QUICK, "--trigger", trigger)
-        # A DaemonSet on one node has one pod: replacing it is an outage, and says so.
-        assert run.code == (1 if kind == "DaemonSet" else 0), run.stderr + run.stdout
-        covered(run)
-        rows.append(Row(kind, trigger, "nginx", run))
+    assert "from 3 to 5 replicas, by HorizontalPodAutoscaler web" in run.stdout
+    rows.append(Row("Deployment", "restart, scaled by an autoscaler meanwhile", "nginx", run))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +193,10 @@ def test_the_other_kinds(bed: Callable[..., Bed], kind: str) -> None:
 )
 def test_other_balancers_and_their_retries(bed: Callable[..., Bed], options: tuple[str, ...]) -> None:
     for scenario, code in (("seed/1-no-probe", {1}), ("seed/4-grace", {0})):
-        web = bed(scenario, *options, *PATIENT, port=8091 if code == {1} else 8092)
+        port = (
+            8091 + 2 * len(" ".join(options)) % 8 + (code == {0})
+        )  # each its own: the one before may still close
+        web = bed(scenario, *options, *PATIENT, port=port)
         run = web.zdtest(*QUICK)
         # With retries nginx and HAProxy hide most of what a manifest without a probe loses from a GET.
         assert run.code in (code | {0} if "--retry" in options else code), run.stderr + run.stdout
@@ -156,18 +206,151 @@ def test_other_balancers_and_their_retries(bed: Callable[..., Bed], options: tup
         )
 
 
-def test_a_rollout_that_cannot_start_its_pods_is_named_in_kubernetes_words(bed: Callable[..., Bed]) -> None:
+def crash(spec: dict[str, Any]) -> None:
+    spec["containers"][0]["command"] = ["/bin/sh", "-c", "exit 7"]
+
+
+def want_another_node(spec: dict[str, Any]) -> None:
+    spec["nodeSelector"] = {"disk": "of-unobtainium"}
+
+
+STUCK: dict[str, Callable[[dict[str, Any]], object] | None] = {
+    "ErrImageNeverPull": None,
+    "CrashLoopBackOff": crash,
+    "Unschedulable": want_another_node,
+    "exceeded quota": lambda spec: spec.update(terminationGracePeriodSeconds=11),
+}
+
+
+@pytest.mark.parametrize("reason", STUCK)
+def test_a_rollout_that_cannot_start_its_pods_is_named_in_kubernetes_words(
+    bed: Callable[..., Bed], tmp_path: Path, reason: str
+) -> None:
     web = bed("seed/4-grace", *PATIENT)
-    kubectl(
-        "-n", web.namespace, "patch", "deployment", "web", "-p", '{"spec":{"progressDeadlineSeconds":15}}'
+    name = ("-n", web.namespace)
+    kubectl(*name, "patch", "deployment", "web", "-p", '{"spec":{"progressDeadlineSeconds":15}}')
+    if reason == "exceeded quota":
+        kubectl(*name, "create", "quota", "three", "--hard=pods=3")
+    change = STUCK[reason]
+    trigger = (
+        f"apply {manifest_of(web, tmp_path, change)}" if change else "set-image web=docker.io/local/nothing:1"
     )
-    run = web.zdtest(*QUICK, "--trigger", "set-image web=docker.io/local/nothing:1")
+    run = web.zdtest(*QUICK, "--trigger", trigger)
     assert run.code == 3, run.stdout
     rollout = run.recording.run.rollout
     assert rollout
     assert rollout.state == "stalled"
-    assert "ErrImageNeverPull" in rollout.reason
+    assert reason in rollout.reason
     assert "ProgressDeadlineExceeded" in rollout.reason
+    rows.append(Row("Deployment", f"{trigger.split(maxsplit=1)[0]}: {reason}", "nginx", run))
+
+
+def test_an_annotation_that_a_controller_takes_away_again_is_recognised(bed: Callable[..., Bed]) -> None:
+    web = bed("seed/4-grace", *PATIENT)
+    taken = '{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":null}}}}}'
+    later = threading.Timer(
+        12, lambda: kubectl("-n", web.namespace, "patch", "deployment", "web", "-p", taken)
+    )
+    later.start()
+    run = web.zdtest(*QUICK)
+    later.join()
+    assert run.code == 3, run.stdout
+    assert run.recording.run.ended_by == "changed"
+    assert "kubectl.kubernetes.io/restartedAt was taken away again" in run.stdout
+
+
+def test_what_argo_cd_tracks_is_not_changed_behind_its_back(bed: Callable[..., Bed]) -> None:
+    web = bed("seed/4-grace", *PATIENT)
+    tracking = "argocd.argoproj.io/tracking-id=shop:apps/Deployment:shop/web"
+    kubectl("-n", web.namespace, "annotate", "deployment", "web", tracking)
+    refused = web.zdtest(*QUICK, "--trigger", "set-image web=local/box:1")
+    assert refused.code == 2, refused.stdout
+    assert "Argo CD" in refused.stderr
+    assert "command" in refused.stderr
+    assert "observe" in refused.stderr
+
+
+def test_a_strategy_that_replaces_nothing_is_refused_and_one_that_is_an_outage_is_announced(
+    bed: Callable[..., Bed],
+) -> None:
+    agent = bed("seed/4-grace", *PATIENT, kind="DaemonSet")
+    on_delete = '{"spec":{"updateStrategy":{"type":"OnDelete","rollingUpdate":null}}}'
+    kubectl("-n", agent.namespace, "patch", "daemonset", "web", "-p", on_delete)
+    refused = agent.zdtest(*QUICK)
+    assert refused.code == 2
+    assert "OnDelete" in refused.stderr
+    web = bed("seed/4-grace", *PATIENT, port=8089)
+    recreate = '{"spec":{"strategy":{"type":"Recreate","rollingUpdate":null}}}'
+    kubectl("-n", web.namespace, "patch", "deployment", "web", "-p", recreate)
+    run = web.zdtest(*QUICK)
+    assert "an outage by design" in run.stderr
+    assert run.code == 1, run.stdout
+    covered(run)
+    rows.append(Row("Deployment", "restart, Recreate", "nginx", run))
+
+
+def test_a_token_that_is_revoked_in_the_middle_is_exchanged_for_the_next_one(
+    bed: Callable[..., Bed], tmp_path: Path
+) -> None:
+    """A login that ends during a run: the credential plugin is asked again, as kubectl does it."""
+    web = bed("seed/4-grace", *PATIENT)
+    name = ("-n", web.namespace)
+    kubectl(*name, "create", "serviceaccount", "nightly")
+    kubectl(
+        *name,
+        "create",
+        "rolebinding",
+        "nightly",
+        "--clusterrole=admin",
+        f"--serviceaccount={web.namespace}:nightly",
+    )
+    for secret in ("first", "second"):
+        made = {
+            "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token",
+            "metadata": {"name": secret, "annotations": {"kubernetes.io/service-account.name": "nightly"}},
+        }  # fmt: skip
+        kubectl(*name, "apply", "-f", "-", stdin=yaml.safe_dump(made))
+    time.sleep(2)
+
+    def token(secret: str) -> str:
+        return base64.b64decode(
+            kubectl(*name, "get", "secret", secret, "-o", "jsonpath={.data.token}")
+        ).decode()
+
+    current = tmp_path / "token"
+    current.write_text(token("first"))
+    second = token("second")
+    program = tmp_path / "plugin"
+    program.write_text(
+        '#!/bin/sh\nprintf \'{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential",'
+        f'"status":{{"token":"%s"}}}}\' "$(cat {current})"\n'
+    )
+    program.chmod(0o755)
+    config = yaml.safe_load(kubectl("config", "view", "--raw", "--flatten"))
+    config["users"][0]["user"] = {
+        "exec": {
+            "apiVersion": "client.authentication.k8s.io/v1beta1",
+            "command": str(program),
+            "interactiveMode": "Never",
+        }
+    }
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump(config))
+
+    def log_out() -> None:
+        current.write_text(second)
+        kubectl(*name, "delete", "secret", "first")
+
+    # The server remembers a token that it accepted for 10 s; watches that are open stay open, and end within 15 s.
+    later = threading.Timer(4, log_out)
+    later.start()
+    run = web.zdtest(
+        "-c", "20", "-d", "40s", "--trigger-after", "20s", "--settle", "5s", "--kubeconfig", str(kubeconfig)
+    )
+    later.join()
+    assert run.code == 0, run.stderr + run.stdout
+    covered(run)
+    rows.append(Row("Deployment", "restart, token revoked before it", "nginx", run))
 
 
 def test_a_change_by_somebody_else_half_way_ends_the_run_as_inconclusive(bed: Callable[..., Bed]) -> None:

@@ -211,3 +211,37 @@ def test_every_shipped_scenario_is_valid() -> None:
     assert files
     for path in files:
         resolve(Request(file=path), path.parent).lab_plan()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"rollout.rollouts": 0}, "--rollouts: "),
+        ({"rollout.rollouts": 2, "rollout.trigger": "scale 5"}, "'scale 5' changes nothing a second time"),
+        ({"rollout.rollouts": 2, "rollout.trigger": "delete-pod web-1"}, "changes nothing a second time"),
+        (
+            {"rollout.rollouts": 60},
+            "60 rollouts take over 3000 s with what lies before and after each, and max_time is 2700 s",
+        ),
+    ],
+)
+def test_rollouts_that_cannot_be_repeated_or_take_too_long_are_refused(
+    tmp_path: Path, flags: dict[str, object], said: str
+) -> None:
+    request = Request(flags={"target.url": "http://h/", "workload": "deployment/web", **flags})
+    with pytest.raises(UsageError) as caught:
+        resolve(request, tmp_path)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_removing_whichever_pod_comes_first_can_be_repeated(tmp_path: Path) -> None:
+    request = Request(
+        flags={
+            "target.url": "http://h/",
+            "workload": "deployment/web",
+            "rollout.rollouts": 5,
+            "rollout.trigger": "delete-pod",
+        }
+    )
+    assert resolve(request, tmp_path).scenario.rollout.rollouts == 5

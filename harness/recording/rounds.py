@@ -1,0 +1,129 @@
+"""One run of several rollouts, cut into one recording per rollout.
+
+Each part reads as if a run had begun where the rollout before it had settled: with the objects as they were then, the
+hits that ended from then on, and the run's own clock. Whoever reads one need not know that there are others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from harness.clock import NS
+from harness.model import NEVER, OF_A_ROLLOUT, Mark, MarkAt
+from harness.recording.read import Recording
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from harness.model import ClusterEvent, HealthSample, RolloutFacts, RunRecord, WatchGap
+
+
+FOREVER = 1 << 62  # beyond every moment of a run
+
+
+class Part(Recording):
+    """What a recording holds of one of its rollouts: what ended, or was seen, from `from_ns` to before `to_ns`.
+
+    A hit that was still out at a cut and ended before the next trigger belongs to the rollout that it began in, so
+    that a request which that one left hanging is not taken for the next one's baseline.
+    """
+
+    def __init__(self, whole: Recording, run: RunRecord, span: tuple[int, int], next_ns: int) -> None:
+        super().__init__(whole.path, run)
+        self._whole = whole
+        self._from_ns, self._to_ns = span
+        self._next_ns = next_ns  # the trigger after this part's end
+        trigger_ns = run.mark(Mark.TRIGGER)
+        self._trigger_ns = trigger_ns if trigger_ns != NEVER else self._to_ns
+
+    def hits(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the hits of this part."""
+        wanted = None if columns is None else tuple(dict.fromkeys((*columns, "due_ns", "done_ns")))
+        frame = self._whole.hits(wanted)
+        done, due = frame["done_ns"], frame["due_ns"]
+        earlier = (done < self._trigger_ns) & (due < self._from_ns)
+        later = (done >= self._to_ns) & (done < self._next_ns) & (due < self._to_ns)
+        inside = (done >= self._from_ns) & (done < self._to_ns) & ~earlier | later
+        return frame[inside].reset_index(drop=True)
+
+    def events(self) -> list[ClusterEvent]:
+        """Return the events of this part, after the objects as its beginning found them."""
+        known: dict[str, ClusterEvent] = {}
+        inside = []
+        for event in self._whole.events():
+            if event.t_ns >= self._from_ns:
+                if event.t_ns < self._to_ns:
+                    inside.append(event)
+            elif event.change == "DELETED":
+                known.pop(event.uid, None)
+            elif event.kind != "Event":  # what was told before is no state
+                known[event.uid] = replace(event, change="LISTED", t_ns=self._from_ns, missed=False)
+        return [*known.values(), *inside]
+
+    def gaps(self) -> list[WatchGap]:
+        """Return the gaps of the watch that reach into this part."""
+        return [gap for gap in self._whole.gaps() if gap.to_ns > self._from_ns and gap.from_ns < self._to_ns]
+
+    def health(self) -> list[HealthSample]:
+        """Return the generator's health in the seconds that lie wholly in this part."""
+        return [
+            sample
+            for sample in self._whole.health()
+            if sample.t_ns - NS >= self._from_ns and sample.t_ns < self._to_ns
+        ]
+
+
+def parts(whole: Recording) -> tuple[Recording, ...]:
+    """Cut a recording into one per rollout, oldest first; one of a single rollout is its own only part."""
+    run = whole.run
+    if not run.earlier:
+        return (whole,)
+    triggers = [_at(earlier.marks, Mark.TRIGGER) for earlier in run.earlier] + [run.mark(Mark.TRIGGER)]
+    triggers = [FOREVER if t_ns == NEVER else t_ns for t_ns in (*triggers[1:], NEVER)]
+    found: list[Recording] = []
+    from_ns = run.mark(Mark.WARMUP_END)
+    for number, earlier in enumerate(run.earlier):
+        settled = _at(earlier.marks, Mark.SETTLED)
+        mine = (*earlier.marks, MarkAt(Mark.LOAD_END, settled), MarkAt(Mark.DRAIN_END, settled))
+        record = replace(
+            _of(run, from_ns, mine, earlier.rollout, first=number == 0), ended_by="settled", state="complete"
+        )
+        # The warm-up, with all that was listed before it, belongs to the first.
+        found.append(Part(whole, record, (from_ns if number else NEVER, settled), triggers[number]))
+        from_ns = settled
+    own = tuple(m for m in run.marks if m.mark not in {Mark.LOAD_START, Mark.WARMUP_END})
+    last = _of(run, from_ns, own, run.rollout, first=False)
+    found.append(Part(whole, last, (from_ns, FOREVER), FOREVER))
+    return tuple(found)
+
+
+def _at(marks: tuple[MarkAt, ...], mark: Mark) -> int:
+    return next((m.t_ns for m in marks if m.mark is mark), NEVER)
+
+
+def _of(
+    run: RunRecord, from_ns: int, own: tuple[MarkAt, ...], rollout: RolloutFacts | None, *, first: bool
+) -> RunRecord:
+    begin = (
+        tuple(m for m in run.marks if m.mark is Mark.LOAD_START)
+        if first
+        else (MarkAt(Mark.LOAD_START, from_ns),)
+    )
+    marks = (*begin, MarkAt(Mark.WARMUP_END, from_ns), *own)
+    return replace(
+        run,
+        marks=tuple(sorted(marks, key=lambda m: m.t_ns)),
+        rollout=rollout,
+        earlier=(),
+        rollouts=1,
+        notes=(),
+    )
+
+
+def every_mark(run: RunRecord) -> tuple[MarkAt, ...]:
+    """Return the marks of all rollouts of a run, in time order."""
+    earlier = (m for part in run.earlier for m in part.marks if m.mark in OF_A_ROLLOUT)
+    return tuple(sorted((*earlier, *run.marks), key=lambda m: m.t_ns))

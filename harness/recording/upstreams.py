@@ -1,0 +1,36 @@
+"""To which pod's address the balancer sent the hits that failed, by its own access log: upstreams.jsonl of a run directory.
+
+A line is [worker, seq, address]. It is written when somebody brings the log, and read whenever the run is judged from then on.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from harness.errors import RecordingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FILE = "upstreams.jsonl"
+Upstreams = dict[tuple[int, int], str]  # (worker, seq) -> address without a port
+
+
+def keep(path: Path, found: Mapping[tuple[int, int], str]) -> None:
+    """Write them into a run directory, in place of earlier ones."""
+    lines = [json.dumps([worker, seq, address]) for (worker, seq), address in sorted(found.items())]
+    (path / FILE).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
+def kept(path: Path) -> Upstreams:
+    """Read them back; {} where nobody brought a log. Raises RecordingError."""
+    file = path / FILE
+    if not file.exists():
+        return {}
+    try:
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        return {(int(worker), int(seq)): str(address) for worker, seq, address in rows}
+    except (ValueError, TypeError) as error:
+        raise RecordingError(f"{file} does not hold [worker, seq, address] on each line: {error}") from error

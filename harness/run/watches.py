@@ -1,0 +1,69 @@
+"""What a run watches of the cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from harness.cluster import resources as k8s
+from harness.cluster.watcher import Watched
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from harness.cluster.resources import Resource
+    from harness.model import ClusterFacts
+
+Object = dict[str, Any]
+
+
+def label_selector(selector: Object) -> str:
+    """Write a workload's selector as the text that lists and watches take."""
+    parts = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
+    words = {
+        "In": "{key} in ({values})",
+        "NotIn": "{key} notin ({values})",
+        "Exists": "{key}",
+        "DoesNotExist": "!{key}",
+    }
+    for expression in selector.get("matchExpressions") or []:
+        values = ",".join(expression.get("values") or [])
+        parts.append(words[expression["operator"]].format(key=expression["key"], values=values))
+    return ",".join(parts)
+
+
+def watches(
+    facts: ClusterFacts, slices: Resource, selector: str, scalers: Iterable[str], *, events: bool
+) -> tuple[Watched, ...]:
+    """Say what to watch of a workload: itself, its pods, its endpoints, and Events about it and its autoscalers."""
+    namespace, name = facts.namespace, facts.name
+    names = frozenset({name, *scalers})
+    found = [
+        Watched(
+            k8s.WORKLOADS[facts.kind], facts.kind, namespace, {"field_selector": f"metadata.name={name}"}
+        ),
+        Watched(k8s.PODS, "Pod", namespace, {"label_selector": selector}),
+    ]
+    if facts.kind == "Deployment":
+        found.append(Watched(k8s.REPLICASETS, "ReplicaSet", namespace, {"label_selector": selector}))
+    if facts.services and slices.kind == "Endpoints":
+        found.append(
+            Watched(
+                slices, "EndpointSlice", namespace, keep=lambda obj: obj["metadata"]["name"] in facts.services
+            )
+        )
+    elif facts.services:
+        chosen = f"kubernetes.io/service-name in ({','.join(facts.services)})"
+        found.append(Watched(slices, "EndpointSlice", namespace, {"label_selector": chosen}))
+    if events:
+        found.append(
+            Watched(
+                k8s.EVENTS, "Event", namespace, keep=lambda obj: _concerns(obj, names), skip_first_list=True
+            )
+        )
+    return tuple(found)
+
+
+def _concerns(event: Object, names: frozenset[str]) -> bool:
+    """Whether an Event is about one of these, or about something of theirs: a pod's name begins with its workload's."""
+    about = str((event.get("involvedObject") or {}).get("name") or "")
+    return any(about == name or about.startswith(f"{name}-") for name in names)

@@ -1,0 +1,277 @@
+"""A file of requests, as vegeta takes it, read into targets. Every fault is one line with the file and the line it is on.
+
+The http format: blocks of a request line (`GET https://shop.example/cart`), header lines, and at last `@FILE` with the
+body, which is found beside the targets file. A blank line ends a block, `#` begins a comment. The JSON format: an object
+a line with `method`, `url`, and if wanted `header` (name to a list of values) and `body` (base64).
+
+On top of vegeta: a target has a weight (a comment `# weight: 9` above its request line, or the field `weight`), its
+URL may be a path on the run's own URL, and a header's value may name environment variables, `${TOKEN}`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode
+from binascii import Error as Base64Error
+from dataclasses import dataclass, replace
+from math import gcd
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from harness.errors import UsageError
+from harness.model import Target
+from harness.scenario.reading import expand
+from harness.scenario.schema import METHODS, redact_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+MOST = 10_000  # targets of one file
+_HEAVIEST = 999
+_ROUND = 1_000_000  # hits until the turns repeat, at most
+# A word of another kind before anything but a URL or a path is no request, and may be half of a secret.
+_REQUEST = re.compile(rf"((?i:{'|'.join(METHODS)})(?=\s)|[A-Za-z]+(?=\s+(?:https?:/|/)))\s+(\S.*)")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_WEIGHT = re.compile(r"#\s*weight\s*:\s*(.*)", re.IGNORECASE)
+_FIELDS = frozenset({"method", "url", "header", "body", "weight"})
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A target of a file, and where it stands there. Its URL may be a path still."""
+
+    target: Target
+    place: str  # "targets.http:3"
+
+    @property
+    def is_path(self) -> bool:
+        """Whether the target wants the run's own URL before it."""
+        return self.target.url.startswith("/")
+
+
+def read_targets(path: Path) -> tuple[Listed, ...]:
+    """Read a file of targets, in whichever of the two formats it is. Raises UsageError."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"cannot read the targets file {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"the targets file {path} is no UTF-8 text") from None
+    lines = text.splitlines()
+    first = next((line for line in map(str.strip, lines) if line and not line.startswith("#")), "")
+    listed = tuple((_json if first.startswith("{") else _Http().read)(path, lines))
+    if not listed:
+        raise UsageError(f"{path} lists no target; write a line such as GET https://shop.example/")
+    if len(listed) > MOST:
+        raise UsageError(f"{path} lists {len(listed):,} targets; {MOST:,} are the most that one run takes")
+    weights = [each.target.weight for each in listed]
+    if sum(weights) // gcd(*weights) > _ROUND:
+        raise UsageError(f"the weights in {path} add up to more than {_ROUND:,}; choose smaller ones")
+    return listed
+
+
+def aimed(
+    listed: Sequence[Listed], url: str, headers: Sequence[tuple[str, str]], body: bytes
+) -> tuple[Target, ...]:
+    """Make whole targets: paths go to the origin of `url`; headers and body stand in where a target has none of its own.
+
+    Raises UsageError for a path where no URL is given, and for a URL that no target has a use for.
+    """
+    origin = ""
+    if url:
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+    found = []
+    for each in listed:
+        target = each.target
+        if each.is_path and not origin:
+            raise UsageError(f"{each.place}: {target.url} is a path; give the URL that it is a path of")
+        own = {name.lower() for name, _ in target.headers}
+        found.append(
+            replace(
+                target,
+                url=origin + target.url if each.is_path else target.url,
+                headers=(*((n, v) for n, v in headers if n.lower() not in own), *target.headers),
+                body=target.body or (body if target.method in {"POST", "PUT", "PATCH"} else b""),
+            )
+        )
+    return tuple(found)
+
+
+def whole_url(listed: Iterable[Listed]) -> str:
+    """Return the URL of the first target that has one, or ""."""
+    return next((each.target.url for each in listed if not each.is_path), "")
+
+
+class _Http:
+    """Reads the http format."""
+
+    def __init__(self) -> None:
+        self._found: list[Listed] = []
+        self._target: Target | None = None  # whose block we are in
+        self._place = ""
+        self._weight = 1
+        self._heredoc: tuple[str, int, list[str]] | None = None  # its end, where it began, its lines so far
+
+    def read(self, path: Path, lines: Sequence[str]) -> list[Listed]:
+        for number, raw in enumerate(lines, 1):
+            place, line = f"{path}:{number}", raw.strip()
+            if self._heredoc is not None:
+                self._in_heredoc(raw)
+            elif not line:
+                self._close()
+            elif line.startswith("#"):
+                if match := _WEIGHT.fullmatch(line):
+                    self._weight = _weight(match[1], place)
+            elif line.startswith("@"):
+                self._body(path, line[1:].strip(), place)
+            elif match := _REQUEST.fullmatch(line):
+                self._close()
+                self._place = place
+                self._target = Target(_url(match[2], place), _method(match[1], place), weight=self._weight)
+                self._weight = 1
+            else:
+                self._header(line, place)
+        if self._heredoc is not None:
+            raise UsageError(f"{path}:{self._heredoc[1]}: no line {self._heredoc[0]!r} ends this body")
+        self._close()
+        return self._found
+
+    def _close(self) -> None:
+        if self._target is not None:
+            self._found.append(Listed(_fits(self._target, self._place), self._place))
+        self._target = None
+
+    def _header(self, line: str, place: str) -> None:
+        name, colon, value = (part.strip() for part in line.partition(":"))
+        if not colon or not _NAME.fullmatch(name) or not value:
+            # What stands in the line may be a secret that lost its name.
+            raise UsageError(
+                f"{place}: neither a request line (GET https://shop.example/), nor a header (Name: value), nor @FILE"
+            )
+        if self._target is None:
+            raise UsageError(
+                f"{place}: the header {name} belongs to no target; there is a blank line above it"
+            )
+        added = (name, _value(value, name, place))
+        self._target = replace(self._target, headers=(*self._target.headers, added))
+
+    def _body(self, path: Path, name: str, place: str) -> None:
+        if self._target is None:
+            raise UsageError(f"{place}: this body belongs to no target; there is a blank line above it")
+        if name.startswith("<<"):
+            self._heredoc = name[2:].strip(), int(place.rpartition(":")[2]), []
+            return
+        file = path.parent / name
+        try:
+            self._target = replace(self._target, body=file.read_bytes())
+        except OSError as error:
+            raise UsageError(f"{place}: cannot read the body file {file}: {error.strerror}") from None
+        self._close()
+
+    def _in_heredoc(self, line: str) -> None:
+        if self._heredoc is None or self._target is None:
+            raise AssertionError("a body that nobody began")
+        end, _, so_far = self._heredoc
+        if line != end:
+            so_far.append(line)
+            return
+        self._target = replace(self._target, body="".join(f"{part}\n" for part in so_far).encode())
+        self._heredoc = None
+        self._close()
+
+
+def _json(path: Path, lines: Sequence[str]) -> list[Listed]:
+    found = []
+    for number, raw in enumerate(lines, 1):
+        place, line = f"{path}:{number}", raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise UsageError(
+                f"{place}: no JSON ({error}); each line is one object with a method and a url"
+            ) from None
+        if not isinstance(row, dict):
+            raise UsageError(f"{place}: each line is one JSON object with a method and a url")
+        found.append(Listed(_from_json(row, place), place))
+    return found
+
+
+def _from_json(row: dict[str, Any], place: str) -> Target:
+    odd = sorted(set(row) - _FIELDS)
+    if odd:
+        raise UsageError(f"{place}: no such field: {odd[0]}; there are {', '.join(sorted(_FIELDS))}")
+    url, header, body = row.get("url"), row.get("header") or {}, row.get("body") or ""
+    if not isinstance(url, str) or not isinstance(row.get("method"), str):
+        raise UsageError(f"{place}: method and url are wanted, both text")
+    if not isinstance(header, dict) or not all(
+        _NAME.fullmatch(name) and isinstance(values, list) and all(isinstance(value, str) for value in values)
+        for name, values in header.items()
+    ):
+        raise UsageError(f'{place}: header is an object of lists of text, such as {{"Accept": ["*/*"]}}')
+    try:
+        content = b64decode(body, validate=True)
+    except (Base64Error, TypeError, ValueError):
+        raise UsageError(f"{place}: the body is no base64 text") from None
+    target = Target(
+        url=_url(url, place),
+        method=_method(row["method"], place),
+        headers=tuple(
+            (name, _value(value, name, place)) for name, values in header.items() for value in values
+        ),
+        body=content,
+        weight=_weight(row.get("weight", 1), place),
+    )
+    return _fits(target, place)
+
+
+def _fits(target: Target, place: str) -> Target:
+    if target.body and target.method == "HEAD":
+        raise UsageError(f"{place}: a HEAD request carries no body")
+    return target
+
+
+def _method(text: str, place: str) -> str:
+    if text.upper() not in METHODS:
+        raise UsageError(f"{place}: no such method: {text}; there are {', '.join(METHODS)}")
+    return text.upper()
+
+
+def _url(text: str, place: str) -> str:
+    shown = redact_url(text)
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise UsageError(f"{place}: {shown!r} is no URL: {error}") from None
+    path = text.startswith("/") and not text.startswith("//")
+    if re.search(r"\s", text) or (
+        not path and (parts.scheme not in {"http", "https"} or not parts.hostname or port == 0)
+    ):
+        raise UsageError(
+            f"{place}: {shown!r} is neither an http:// or https:// URL nor a path that begins with /"
+        )
+    return text
+
+
+def _value(text: str, name: str, place: str) -> str:
+    try:
+        value = expand(text, name)
+    except UsageError as error:
+        raise UsageError(f"{place}: {error}") from None
+    try:
+        value.encode("latin-1")
+    except UnicodeEncodeError:
+        raise UsageError(f"{place}: the header {name} holds a character that no header can carry") from None
+    return value
+
+
+def _weight(value: object, place: str) -> int:
+    text = str(value).strip()
+    if isinstance(value, bool) or not re.fullmatch(r"[1-9]\d{0,2}", text):
+        raise UsageError(f"{place}: a weight is a whole number from 1 to {_HEAVIEST}, not {text[:20]}")
+    return int(text)
