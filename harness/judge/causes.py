@@ -8,18 +8,29 @@ connections go straight to pods.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.clock import NS
 from harness.judge.connections import pods_of_connections
-from harness.judge.matching import NOT_THE_ROLLOUT, UNEXPLAINED, Match, as_before, episodes, label, match
+from harness.judge.departure import departures
+from harness.judge.diagnosis import diagnosis_of, plain, plain_evidence
+from harness.judge.ending import assumed
+from harness.judge.matching import (
+    NOT_THE_ROLLOUT,
+    UNEXPLAINED,
+    Match,
+    as_before,
+    episodes,
+    label,
+    logged,
+    match,
+)
+from harness.judge.mending import numbers_of
 from harness.judge.rules import AFTER_STOP, AT_EXIT, RULES
-from harness.judge.windows import FOREVER, Scene
-from harness.judge.wording import at, count, lasting
+from harness.judge.scene import Scene
+from harness.judge.wording import at, count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,17 +39,11 @@ if TYPE_CHECKING:
 
     from harness.judge.hits import Hits
     from harness.judge.summary import Numbers
+    from harness.judge.surroundings import Surroundings
     from harness.judge.timeline import Timeline
 
 EXACT, BY_TIME, ONE_OF = "exact", "by time", "one of a set"
 _SHOWN_PODS = 4
-FAST_NS = NS // 4  # a balancer that finds its connection closed says so at once
-_DIAGNOSES = {
-    "C2": "C2: fast failures all the time: idle connections are closed under the balancer's hands; the app's keep-alive must outlast the balancer's "
-    "idle timeout (or an unhealthy backend answers)",
-    "C7": "C7: answers that never come all the time: requests outlast the balancer's idle timeout, or a backend hangs",
-    "E1": "E1: this client gave up: its --timeout is shorter than what some requests take",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +105,30 @@ class Explained:
 
 
 def explain(
-    hits: Hits, timeline: Timeline, numbers: Numbers, strategy: str, *, published: bool = False
+    hits: Hits,
+    timeline: Timeline,
+    numbers: Numbers,
+    around: Surroundings,
+    upstreams: Mapping[tuple[int, int], str] | None = None,
 ) -> Explained:
-    """Explain every failed hit that ended after the trigger."""
+    """Explain every failed hit that ended after the trigger.
+
+    `upstreams` are the pods' addresses by (worker, seq) that an access log tells of; `hits` must then have the column seq.
+    """
     if not timeline.triggered:
         return Explained()
     lost = hits.where(hits.failed & (hits.done_ns >= timeline.zero_ns))
     if not len(lost):
         return Explained()
+    pinned = pods_of_connections(hits, lost)
     scene = Scene(
-        timeline=timeline,
+        timeline=replace(timeline, pods=assumed(timeline.pods)),
         traffic={pod.pod: pod for pod in numbers.pods},
-        published=published,
-        strategy=strategy,
+        around=around,
+        departed=departures(hits, timeline, numbers) if pinned is None else {},
         episode_end=episodes(lost.done_ns),
     )
-    found = match(lost, scene, pods_of_connections(hits, lost))
+    found = match(lost, scene, pinned, logged(lost, upstreams or {}))
     labels = label(lost, found, as_before(lost, timeline, numbers))
     groups: dict[tuple[str, ...], NDArray[np.bool_]] = {}
     for ids in dict.fromkeys(labels):
@@ -164,7 +177,7 @@ def _cause(
     rules = [
         (row, rule)
         for row, rule in enumerate(RULES)
-        if rule.id in ids and (row in used or rule.side == "own")
+        if rule.id in ids and rule.also in {"", *ids} and (row in used or rule.side == "own")
     ]
     shares: dict[tuple[int, int], int] = {
         key: n
@@ -174,16 +187,16 @@ def _cause(
     zero = scene.timeline.zero_ns
     done = lost.done_ns[mask]
     if ids in {(NOT_THE_ROLLOUT,), (UNEXPLAINED,)}:
-        name, mend = _plain(ids[0])
+        name, mend = plain(ids[0])
         confidence = BY_TIME
-        evidence = _plain_evidence(ids[0], lost, mask, numbers)
+        evidence = plain_evidence(ids[0], lost, mask, numbers)
     else:
         name = " or: ".join(dict.fromkeys(rule.name for _, rule in rules))
         known = bool((found.pod[mask] >= 0).all()) or ids == ("E1",)
         confidence = ONE_OF if len(ids) > 1 else EXACT if known else BY_TIME
         mend = tuple(
             dict.fromkeys(
-                f"{rule.mend.format(**_measured(row, shares, lost, found, mask, scene, numbers))}"
+                f"{rule.mend.format(**numbers_of(row, shares, lost, found, mask, scene, numbers))}"
                 for row, rule in rules
             )
         )
@@ -206,15 +219,15 @@ def _cause(
         evidence=tuple(evidence) or (f"from {at(int(done.min()), zero)} to {at(int(done.max()), zero)}",),
         mend=mend,
         spread_by=_telling_apart(numbers) if confidence == ONE_OF else "",
-        diagnosis=_diagnosis(lost, mask) if ids == (NOT_THE_ROLLOUT,) else "",
+        diagnosis=diagnosis_of(lost, mask) if ids == (NOT_THE_ROLLOUT,) else "",
     )
 
 
 def _telling_apart(numbers: Numbers) -> str:
     """Say which further knowledge would split a set."""
     if numbers.named:
-        return "a failed answer names no pod: the balancer's access log does"
-    return "let answers name their pod (a header such as X-Pod), or read the balancer's access log"
+        return "a failed answer names no pod, the balancer's access log does: zdtest report RUN --access-log FILE"
+    return "let answers name their pod (a header such as X-Pod), or bring the balancer's access log: zdtest report RUN --access-log FILE"
 
 
 def _evidence(shares: Mapping[tuple[int, int], int], scene: Scene) -> list[str]:
@@ -231,81 +244,3 @@ def _evidence(shares: Mapping[tuple[int, int], int], scene: Scene) -> list[str]:
     if len(ranking) > _SHOWN_PODS:
         told.append(f"... and {count(len(ranking) - _SHOWN_PODS, 'more pod')} in the same way")
     return told
-
-
-def _diagnosis(lost: Hits, mask: NDArray[np.bool_]) -> str:
-    """Say what failures that the rollout has no part in look like: by their most frequent kind, and how long they took."""
-    kind = next(iter(lost.counts(mask)))
-    took_ns = int(np.median((lost.done_ns - lost.begun_ns)[mask]))
-    if kind in {"read_timeout_headers", "read_timeout_body", "write_timeout", "connect_timeout"}:
-        return "E1"  # this client gave up
-    if kind == "504":
-        return "C7"
-    quick = {"502", "idle_close_race", "eof_before_response", "reset_before_response", "write_reset"}
-    return "C2" if kind in quick and took_ns < FAST_NS else ""
-
-
-def _measured(
-    row: int,
-    shares: Mapping[tuple[int, int], int],
-    lost: Hits,
-    found: Match,
-    mask: NDArray[np.bool_],
-    scene: Scene,
-    numbers: Numbers,
-) -> dict[str, str]:
-    """Compute the numbers that a mending line may hold, from this run."""
-    hook_ns = 0
-    ports: set[int] = set()
-    container = ""
-    after = np.full(
-        len(lost), FOREVER
-    )  # how long after a deletion a hit began: of the pods that fit, the latest
-    for of_row, number in shares:
-        if of_row != row:
-            continue
-        pod = scene.timeline.pods[number]
-        ports |= set(pod.spec.ports)
-        container = pod.spec.container
-        hook_ns = max(hook_ns, pod.spec.pre_stop_ns or 0)
-        if pod.deleted_ns is not None:
-            fits = found.fits[of_row, number] & mask
-            after[fits] = np.minimum(after[fits], np.maximum(lost.begun_ns[fits] - pod.deleted_ns, 0))
-    told = after[after < FOREVER]
-    lag_ns = int(told.max(initial=0))
-    longest_ns = max((p.latency.max_ns for p in numbers.parts if p.latency is not None), default=0)
-    if RULES[row].id in {"B3", "B4", "B5"}:  # some were cut: the longest request is at least what those took
-        longest_ns = max(longest_ns, int((lost.done_ns - lost.begun_ns)[mask].max()))
-    prestop_s = (
-        max(hook_ns // NS, math.ceil(lag_ns / NS) + 2)
-        if RULES[row].id not in {"B3", "B4", "B5"}
-        else hook_ns // NS
-    )
-    return {
-        "prestop": f"{prestop_s} s (the last such request came {lasting(lag_ns)} after the deletion)"
-        if RULES[row].id in {"B1", "C1", "C6", "B7"}
-        else f"{prestop_s}",
-        "grace": f"{prestop_s + math.ceil(longest_ns / NS) + 5}",
-        "container": container,
-        "port": f" ({', '.join(str(port) for port in sorted(ports))})" if ports else "",
-    }
-
-
-def _plain(label: str) -> tuple[str, tuple[str, ...]]:
-    if label == NOT_THE_ROLLOUT:
-        return "as frequent before the trigger: not the rollout", ()
-    return "no rule fits: see timeline.png and the balancer's log for these seconds", ()
-
-
-def _plain_evidence(label: str, lost: Hits, mask: NDArray[np.bool_], numbers: Numbers) -> list[str]:
-    kinds = lost.counts(mask)
-    if label != NOT_THE_ROLLOUT or numbers.control is None:
-        return []
-    control = numbers.control
-    window = lasting(control.to_ns - control.from_ns)
-    told = [
-        f"{kind}: {count(n)} since the trigger, {count(control.kinds.get(kind, 0))} in the {window} before it"
-        for kind, n in kinds.items()
-    ]
-    diagnosis = _diagnosis(lost, mask)
-    return [*told, _DIAGNOSES[diagnosis]] if diagnosis else told

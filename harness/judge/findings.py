@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from harness.clock import NS
-from harness.judge import chance, objectives
+from harness.judge import chance, objectives, sending
 from harness.judge.headline import (
     ALIVE,
     BASELINE,
@@ -23,6 +23,7 @@ from harness.judge.headline import (
     bound,
     headline,
 )
+from harness.judge.loadhost import of_the_host, own
 from harness.judge.wording import at, count, lasting, share
 from harness.model import NEVER, Grade, Mark, Phase
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from harness.judge.measured import Measured
+    from harness.judge.sending import Sending
     from harness.judge.summary import Numbers
     from harness.judge.timeline import Timeline
     from harness.model import HealthSample, RunRecord
@@ -48,13 +50,18 @@ def decide(
     workers: Sequence[int],
     cut_begun_ns: int,
     measured: Measured | None = None,
+    whole: bool = True,
+    sent: Sending | None = None,
 ) -> Verdict:
-    """Grade a run, by its own objectives where it has any. `cut_begun_ns` is when the first hit began that was still out at the end (NEVER without)."""
+    """Grade a run, by its own objectives where it has any. `cut_begun_ns` is when the first hit began that was still out at the end (NEVER without).
+
+    With `whole` False it is one rollout of several, and what is asked of the run as a whole is left to `of_the_run`.
+    """
     lost, against = _lost(run, timeline, numbers)
-    own = objectives.findings(run, numbers, measured, lost)
     if against.grade is Grade.FAIL and any(c.of_failures for c, _ in objectives.conditions(run)):
         # The run says itself how much may be lost.
         against = Finding(against.objective, f"{against.observed}; not an objective of this run", Grade.PASS)
+    own = objectives.findings(run, numbers, measured, lost) if whole else ()
     findings = [against, *own, _service(run), _hits(numbers)]
     if run.rollout_wanted:
         findings += [
@@ -63,13 +70,9 @@ def decide(
             _rollout(run, timeline),
             _watch(run, timeline),
         ]
-    findings += [
-        _outstanding(run, timeline, numbers, cut_begun_ns),
-        _workers(run, workers),
-        _record(run, timeline, numbers, health),
-        _generator(timeline, health, numbers),
-        _end(run),
-    ]
+    findings.append(_outstanding(run, timeline, numbers, cut_begun_ns))
+    if whole:
+        findings += of_the_run(run, timeline, numbers, health, workers, sent)
     kept = tuple(finding for finding in findings if finding is not None)
     grades = {finding.grade for finding in kept}
     grade = next(g for g in (Grade.FAIL, Grade.INCONCLUSIVE, Grade.PASS) if g in grades)
@@ -85,19 +88,41 @@ def decide(
     )
 
 
+def of_the_run(
+    run: RunRecord,
+    timeline: Timeline,
+    numbers: Numbers,
+    health: Sequence[HealthSample],
+    workers: Sequence[int],
+    sent: Sending | None = None,
+) -> tuple[Finding, ...]:
+    """Judge what is one thing for the whole run: the generator, the record, the end."""
+    findings = (
+        _workers(run, workers),
+        of_the_host(numbers),
+        _record(run, timeline, numbers, health),
+        _generator(timeline, health, numbers),
+        *sending.findings(sent, run, timeline),
+        _end(run),
+    )
+    return tuple(finding for finding in findings if finding is not None)
+
+
 def _lost(run: RunRecord, timeline: Timeline, numbers: Numbers) -> tuple[int, Finding]:
     """Judge what failed: because of the rollout, or at all where there was none."""
     if not run.rollout_wanted:
-        grade = Grade.FAIL if numbers.failed else Grade.PASS
-        return numbers.failed, Finding(UNBROKEN, f"{numbers.failed:,} of {numbers.requests:,} failed", grade)
+        failed = numbers.failed - own(numbers.outcomes)
+        grade = Grade.FAIL if failed else Grade.PASS
+        return failed, Finding(UNBROKEN, f"{failed:,} of {numbers.requests:,} failed", grade)
     objective = LOSSLESS
     if not timeline.triggered:
         return 0, Finding(objective, "the trigger was never reached", Grade.INCONCLUSIVE)
     parts = [part for phase in (Phase.DURING, Phase.AFTER) if (part := numbers.part(phase))]
-    seen = sum(part.failed for part in parts)
+    seen = sum(part.failed - own(part.kinds) for part in parts)
     length_ns = sum(part.to_ns - part.from_ns for part in parts)
     control = numbers.control
-    before, before_ns = (control.failed, control.to_ns - control.from_ns) if control else (0, 0)
+    before = control.failed - own(control.kinds) if control else 0
+    before_ns = control.to_ns - control.from_ns if control else 0
     observed = f"{seen:,} of {sum(part.requests for part in parts):,} failed since the trigger"
     if before:
         observed += f", {before:,} in the {lasting(before_ns)} before it"

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.clock import NS
-from harness.judge.windows import hook_could_not_run, killed_at_grace
+from harness.judge.ending import hook_could_not_run, killed_at_grace
 from harness.judge.wording import lasting
+from harness.model import NEVER, Mark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,12 +150,14 @@ def _readiness(timeline: Timeline, measured: Measured) -> Headroom | None:
 
 
 def _keep_alive(run: RunRecord) -> Headroom:
-    load = run.scenario.get("load") or {}
-    if load.get("lull") or load.get("lulls"):
+    began, ended = run.mark(Mark.LULL), run.mark(Mark.TRIGGER)
+    if NEVER not in {began, ended} and ended > began:
         return Headroom(
-            "keep-alive", "idle connections were tried in a lull; see idle_close_race among what failed"
+            "keep-alive",
+            f"idle connections were tried in a lull of {lasting(ended - began)} before the trigger; an app that closes them sooner than the "
+            "balancer shows as idle_close_race or fast 502 there",
         )
     return Headroom(
         "keep-alive",
-        "untested: under a steady load no connection lies idle, so a keep-alive shorter than the balancer's would not show",
+        "untested: under a steady load no connection lies idle, so a keep-alive shorter than the balancer's would not show (load.lull tries it)",
     )

@@ -35,6 +35,7 @@ class PodSpec:
     pre_stop_ns: int | None = None
     grace_ns: int = 30 * NS
     ports: tuple[int, ...] = ()
+    cpu_limited: bool = False  # the one that serves
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class Lifeline:
     missed: bool = False
     endpoints: tuple[tuple[int, int | None], ...] = ()
     notes: tuple[PodNote, ...] = ()
+    exit_assumed: bool = False  # nobody saw it; it is taken to be as that of its like
 
     def noted(self, reason: str) -> PodNote | None:
         """Return the first Event with this reason, if there was one."""
@@ -131,6 +133,7 @@ def pod_spec(spec: dict[str, Any]) -> PodSpec:
         ports=tuple(
             p["containerPort"] for c in containers for p in c.get("ports") or [] if "containerPort" in p
         ),
+        cpu_limited="cpu" in ((serving.get("resources") or {}).get("limits") or {}),
     )
 
 

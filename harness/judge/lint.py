@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from harness.judge.lintrules import LINT, Look
+from harness.judge.lintrules import LINT
+from harness.judge.look import Look
 from harness.model import Grade
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ import numpy as np
 
 from harness.clock import NS
 from harness.judge import chance
-from harness.judge.hits import kind_name
-from harness.judge.rules import OWN_FAULT, RULES
-from harness.judge.windows import LAGS, Scene, Window
+from harness.judge.hits import IDEMPOTENT, kind_name
+from harness.judge.loadhost import OWN_FAULT
+from harness.judge.rules import RULES
+from harness.judge.scene import LAGS, Scene, Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from harness.judge.hits import Hits
     from harness.judge.lifeline import Lifeline
+    from harness.judge.rules import Rule
     from harness.judge.summary import Numbers
     from harness.judge.timeline import Timeline
 
@@ -36,34 +38,39 @@ class Match:
     kinds: Mapping[int, str]
 
 
-def match(lost: Hits, scene: Scene, pinned: NDArray[np.object_] | None = None) -> Match:
+def match(
+    lost: Hits,
+    scene: Scene,
+    pinned: NDArray[np.object_] | None = None,
+    upstream: NDArray[np.object_] | None = None,
+) -> Match:
     """Try every rule on every pod, with the least lag first; a hit that is explained is not tried again.
 
-    `pinned` names the pod that each lost hit's connection leads to, where connections lead to one pod each.
+    `pinned` names the pod that each lost hit's connection leads to, where connections lead to one pod each; `upstream` has the
+    pod's address that the balancer's log tells of, or "".
     """
     took = lost.done_ns - lost.begun_ns
     kinds = {int(code): kind_name(int(code)) for code in np.unique(lost.kind)}
     known = _known_pods(lost, scene.timeline.pods, pinned)
-    reused = (lost.frame["conn_hits"].to_numpy() > 0) & (pinned is not None)
+    if upstream is not None:
+        by_address = {pod.address: number for number, pod in enumerate(scene.timeline.pods) if pod.address}
+        told = np.array([by_address.get(str(address), -1) for address in upstream], dtype=np.int64)
+        known = np.where(told >= 0, told, known)
+    may = [_may(rule, lost, kinds, scene, pinned) for rule in RULES]
     fits: dict[tuple[int, int], NDArray[np.bool_]] = {}
     open_ = np.ones(len(lost), dtype=bool)
     for lag_ns in LAGS:
         explained = np.zeros(len(lost), dtype=bool)
         for row, rule in enumerate(RULES):
-            codes = [code for code, kind in kinds.items() if rule.kinds is None or kind in rule.kinds]
-            of_kind = open_ & np.isin(lost.kind, codes)
-            if not of_kind.any():
+            of_rule = open_ & may[row]
+            if not of_rule.any():
                 continue
             for number, pod in enumerate(scene.timeline.pods):
                 window = rule.window(pod, scene, lag_ns)
                 if window is None:
                     continue
-                may = (known == number) if rule.known_pod_only else (known == number) | (known == -1)
-                if rule.unknown_pod_only:
-                    may = known == -1
-                if rule.pinned_only:
-                    may &= reused
-                mask = of_kind & may & _within(window, lost.begun_ns, lost.done_ns, took)
+                mask = of_rule & _of_pod(rule, known, number)
+                mask &= _within(window, lost.begun_ns, lost.done_ns, took)
                 if mask.any():
                     fits[row, number] = fits.get((row, number), np.zeros(len(lost), dtype=bool)) | mask
                     explained |= mask
@@ -71,6 +78,36 @@ def match(lost: Hits, scene: Scene, pinned: NDArray[np.object_] | None = None) -
         if not open_.any():
             break
     return Match(fits, known, kinds)
+
+
+def _may(
+    rule: Rule, lost: Hits, kinds: Mapping[int, str], scene: Scene, pinned: NDArray[np.object_] | None
+) -> NDArray[np.bool_]:
+    """Say which hits a rule may explain at all, whenever they failed."""
+    codes = [code for code, kind in kinds.items() if rule.kinds is None or kind in rule.kinds]
+    mask: NDArray[np.bool_] = np.isin(lost.kind, codes)
+    if rule.unsafe_only:
+        mask &= _unsafe(lost, scene.around.methods)
+    if rule.pinned_only:
+        mask &= (lost.frame["conn_hits"].to_numpy() > 0) & (pinned is not None)
+    return mask
+
+
+def _of_pod(rule: Rule, known: NDArray[np.int64], number: int) -> NDArray[np.bool_]:
+    """Say which hits may have gone to a pod, as far as a rule cares."""
+    unknown: NDArray[np.bool_] = known == -1
+    this: NDArray[np.bool_] = known == number
+    if rule.unknown_pod_only:
+        return unknown
+    return this if rule.known_pod_only else this | unknown
+
+
+def logged(lost: Hits, upstreams: Mapping[tuple[int, int], str]) -> NDArray[np.object_] | None:
+    """Return the address that each lost hit was sent to by the balancer's log ("" where it does not say); None without a log."""
+    if not upstreams:
+        return None
+    rows = zip(lost.frame["worker"].tolist(), lost.frame["seq"].tolist(), strict=True)
+    return np.array([upstreams.get(row, "") for row in rows], dtype=object)
 
 
 def label(lost: Hits, found: Match, no_news: frozenset[str]) -> list[tuple[str, ...]]:
@@ -91,16 +128,19 @@ def label(lost: Hits, found: Match, no_news: frozenset[str]) -> list[tuple[str, 
         elif "whole" in rows:
             labels.append(_whole(rows))
         else:
-            ids = dict.fromkeys(RULES[row].id for row in sorted(rows.values()))
+            ids = dict.fromkeys(
+                found_id for row in sorted(rows.values()) for found_id in (RULES[row].id, RULES[row].also)
+            )
+            ids.pop("", None)
             labels.append(tuple(ids) or (UNEXPLAINED,))
     return labels
 
 
 def _whole(rows: Mapping[str, int]) -> tuple[str, ...]:
-    """Of rules that are about all pods at once the first counts, and with it why pods left that nobody had deleted."""
+    """Of rules that are about all pods at once the first counts. A pod whose container ends has not flapped: it was killed, or crashed."""
     ids = (RULES[rows["whole"]].id,)
     start = RULES[rows["start"]].id if "start" in rows else ""
-    return (start, *ids) if ids == ("D7",) and start in {"A4", "A8"} else ids
+    return (start,) if ids == ("D7",) and start in {"A4", "A8"} else ids
 
 
 def as_before(lost: Hits, timeline: Timeline, numbers: Numbers) -> frozenset[str]:
@@ -149,6 +189,13 @@ def _within(
     return np.asarray(
         inside & (ended <= window.ended[1]) & (took >= window.took[0]) & (took <= window.took[1])
     )
+
+
+def _unsafe(lost: Hits, methods: Sequence[str]) -> NDArray[np.bool_]:
+    """Say which hits' method may not be sent twice."""
+    known = np.array([method not in IDEMPOTENT for method in methods] or [False])
+    unsafe: NDArray[np.bool_] = known[np.minimum(lost.frame["target"].to_numpy(), len(known) - 1)]
+    return unsafe
 
 
 def _known_pods(

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.clock import NS
+from harness.judge.ending import stop_ns
 from harness.judge.hits import by_code
-from harness.judge.windows import SLACK, stop_ns
+from harness.judge.scene import SLACK
 from harness.model import Phase
 
 if TYPE_CHECKING:

@@ -50,8 +50,9 @@ def lifelines(run: RunRecord, events: Sequence[ClusterEvent]) -> tuple[Lifeline,
 def server_offset_ns(run: RunRecord, events: Iterable[ClusterEvent]) -> int:
     """Return what to take off a server time (ns since 1970) to get run time; at most 1 s too early.
 
-    Whatever was created while we watched bears a server second that began before we heard of it; the latest of
-    those bounds is the tightest. Without any, both clocks are taken to agree.
+    Whatever was created while we watched bears a server second that began before we heard of it; the latest of those bounds
+    is the tightest, and as late as the watch was. Where the run measured how far the server's clock is from ours, that
+    bounds it from both sides. Without any of these, both clocks are taken to agree.
     """
     bounds = [
         stamp - event.t_ns
@@ -60,7 +61,10 @@ def server_offset_ns(run: RunRecord, events: Iterable[ClusterEvent]) -> int:
         for stamp in [server_ns((event.object.get("metadata") or {}).get("creationTimestamp"))]
         if stamp is not None
     ]
-    return max(bounds, default=run.wall_ns)
+    if run.server_clock_ns is None:
+        return max(bounds, default=run.wall_ns)
+    low, high = (run.wall_ns + bound for bound in run.server_clock_ns)
+    return min(max([*bounds, low]), high)
 
 
 def server_ns(stamp: object) -> int | None:

@@ -14,7 +14,7 @@ from harness.judge import chance
 from harness.judge.headline import COVERED, LOSSLESS, Finding, Verdict
 from harness.judge.measured import Capacity, Measured, Tail, spread
 from harness.judge.observed import lifelines
-from harness.judge.timeline import Span, Timeline
+from harness.judge.timeline import PhaseSpan, Span, Timeline
 from harness.judge.wording import count
 from harness.model import Grade, Phase, RolloutFacts
 from harness.recording.rounds import every_mark
@@ -45,12 +45,22 @@ def timeline_of(
         during_ended=all(part.during_ended for part in parts if part.triggered),
         judged=Span(first.judged.from_ns, last.judged.to_ns),
         load=Span(first.load.from_ns, last.load.to_ns),
-        phases=tuple(phase for part in parts for phase in part.phases),
+        phases=tuple(_clipped(parts)),
         control=None,
         marks=every_mark(run),
         pods=lifelines(replace(run, rollout=every_old), events),
         gaps=tuple(gaps),
+        scalings=tuple(one for part in parts for one in part.scalings),
     )
+
+
+def _clipped(parts: Sequence[Timeline]) -> Iterable[PhaseSpan]:
+    """Yield the phases of all rollouts, each rollout's cut where the next one's begin."""
+    ends = [part.judged.from_ns for part in parts[1:]] + [parts[-1].judged.to_ns]
+    for part, end_ns in zip(parts, ends, strict=True):
+        for phase in part.phases:
+            if phase.span.from_ns < end_ns:
+                yield PhaseSpan(phase.phase, Span(phase.span.from_ns, min(phase.span.to_ns, end_ns)))
 
 
 def measured_of(parts: Iterable[Measured | None]) -> Measured | None:

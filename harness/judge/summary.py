@@ -23,6 +23,8 @@ from harness.judge.traffic import PodTraffic, WorkerRows, by_pod, by_worker
 from harness.model import OUTCOMES, Outcome, Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from harness.judge.timeline import Span, Timeline
@@ -175,8 +177,12 @@ def summarise(hits: Hits, run: RunRecord, timeline: Timeline) -> Numbers:
         worst_second=max(worst, key=lambda row: (sum(row.failed.values()), -row.second), default=None),
         outage=longest_outage(hits.done_ns[good], hits.done_ns[failed], timeline.judged),
         failed_time_share=float(took[failed].sum()) / spent if spent else 0.0,
-        parts=tuple(part(hits, p.phase.value, p.span, timeline) for p in timeline.phases),
-        control=part(hits, "control", timeline.control, timeline) if timeline.control else None,
+        parts=tuple(
+            part(hits, phase.value, spans, timeline)
+            for phase in Phase
+            if (spans := tuple(p.span for p in timeline.phases if p.phase is phase))
+        ),
+        control=part(hits, "control", (timeline.control,), timeline) if timeline.control else None,
         named=named,
         pods=pods,
         workers=by_worker(hits),
@@ -200,15 +206,17 @@ def measure(took_ns: NDArray[np.int64]) -> Latency | None:
     )
 
 
-def part(hits: Hits, name: str, span: Span, timeline: Timeline) -> Part:
-    """Return the numbers of the hits that ended in a stretch of the run."""
-    inside = (hits.done_ns >= span.from_ns) & (hits.done_ns < span.to_ns)
+def part(hits: Hits, name: str, spans: Sequence[Span], timeline: Timeline) -> Part:
+    """Return the numbers of the hits that ended in one stretch of the run, or in several of one name."""
+    inside = np.zeros(len(hits), dtype=bool)
+    for span in spans:
+        inside |= (hits.done_ns >= span.from_ns) & (hits.done_ns < span.to_ns)
     failed = inside & hits.failed
     good = inside & hits.good
     return Part(
         name=name,
-        from_ns=span.from_ns,
-        to_ns=span.to_ns,
+        from_ns=spans[0].from_ns,
+        to_ns=spans[-1].to_ns,
         requests=int(good.sum() + failed.sum()),
         failed=int(failed.sum()),
         kinds=hits.counts(failed),

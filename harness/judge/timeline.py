@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.judge.lifeline import Lifeline  # noqa: TC001  pydantic reads verdict.json by it
 from harness.judge.observed import lifelines
+from harness.judge.scaling import Scaling, scalings
 from harness.model import NEVER, Mark, MarkAt, Phase, WatchGap
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Timeline:
     marks: tuple[MarkAt, ...]
     pods: tuple[Lifeline, ...]
     gaps: tuple[WatchGap, ...]
+    scalings: tuple[Scaling, ...] = ()
 
     def phase(self, phase: Phase) -> Span | None:
         """Return where a phase lies, or None when the run had none of it."""
@@ -101,8 +103,11 @@ def read(
     spans = tuple(PhaseSpan(phase, Span(a, b)) for phase, a, b in phases if b > a)
     control = None
     if trigger_ns != NEVER:
-        length_ns = min(trigger_ns - warm_ns, settled_ns - trigger_ns)
-        control = Span(trigger_ns - length_ns, trigger_ns) if length_ns > 0 else None
+        # A lull is no sample of how the service does under this load.
+        lull_ns = run.mark(Mark.LULL)
+        loaded_ns = lull_ns if warm_ns < lull_ns < trigger_ns else trigger_ns
+        length_ns = min(loaded_ns - warm_ns, settled_ns - trigger_ns)
+        control = Span(loaded_ns - length_ns, loaded_ns) if length_ns > 0 else None
     return Timeline(
         zero_ns=next(t for t in (trigger_ns, warm_ns, start_ns) if t != NEVER),
         triggered=trigger_ns != NEVER,
@@ -114,4 +119,5 @@ def read(
         marks=run.marks,
         pods=lifelines(run, events),
         gaps=tuple(gaps),
+        scalings=scalings(run, events),
     )

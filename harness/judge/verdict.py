@@ -6,24 +6,27 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
 from harness.clock import Clock
 from harness.errors import RecordingError
-from harness.judge import timeline as times
+from harness.judge import objectives, rollouts, timeline as times
 from harness.judge.advice import Advice, advise
 from harness.judge.causes import Cause, explain
-from harness.judge.findings import decide
+from harness.judge.findings import decide, of_the_run
 from harness.judge.headline import COVERED, Finding, Verdict
 from harness.judge.headroom import CurvePoint, Headroom, headroom, shorter_pre_stops
 from harness.judge.hits import COLUMNS, Hits, classify
 from harness.judge.lint import LintFinding, lint, marked
 from harness.judge.measured import Measured, measure_rollout
+from harness.judge.sending import Sending, sending
 from harness.judge.summary import Numbers, summarise
+from harness.judge.surroundings import surroundings
 from harness.judge.timeline import Timeline  # noqa: TC001  pydantic reads verdict.json by it
 from harness.model import NEVER, Grade, Mark
+from harness.recording.rounds import parts
 
 if TYPE_CHECKING:
     from harness.model import RunRecord
@@ -76,6 +79,8 @@ class Judgement:
     curve: tuple[CurvePoint, ...] = ()  # what shorter preStops would have lost
     advice: Advice | None = None
     lint: tuple[LintFinding, ...] = ()
+    rollouts: tuple[Judgement, ...] = ()  # each by itself, where the run made several
+    sending: Sending | None = None  # the load's own side, of the whole run
 
     @property
     def grade(self) -> Grade:
@@ -94,15 +99,22 @@ def judge(recording: Recording) -> Judgement:
     Raises RecordingError when the recording cannot be read. An incomplete one is no error: it is judged as far
     as it goes.
     """
+    cut = parts(recording)
+    if len(cut) == 1:
+        return _judge(recording, whole=True)
+    return _together(recording, tuple(_judge(part, whole=False) for part in cut))
+
+
+def _judge(recording: Recording, *, whole: bool) -> Judgement:
     run = recording.run
     events = recording.events()
-    hits = classify(recording.hits(COLUMNS), run)
+    upstreams = recording.upstreams()
+    hits = classify(recording.hits((*COLUMNS, "seq") if upstreams else COLUMNS), run)
     timeline = times.read(run, events, recording.gaps(), _last_ns(hits))
     numbers = summarise(hits, run, timeline)
+    sent = sending(recording, hits, timeline) if whole else None
     objects = recording.manifests("before")
-    explained = explain(
-        hits, timeline, numbers, _strategy(recording), published=any(map(_publishes, objects))
-    )
+    explained = explain(hits, timeline, numbers, surroundings(recording), upstreams)
     measured = measure_rollout(
         hits, timeline, numbers, explained.struck, run.rollout.replicas if run.rollout else 0
     )
@@ -114,6 +126,8 @@ def judge(recording: Recording) -> Judgement:
         workers=recording.workers(),
         measured=measured,
         cut_begun_ns=int(hits.begun_ns[hits.cut].min()) if hits.cut.any() else NEVER,
+        whole=whole,
+        sent=sent,
     )
     return Judgement(
         format=FORMAT,
@@ -126,13 +140,55 @@ def judge(recording: Recording) -> Judgement:
         measured=measured,
         headroom=headroom(run, timeline, measured),
         curve=shorter_pre_stops(hits, timeline, measured),
-        advice=advise(run, timeline, numbers, measured, explained.causes, objects),
+        advice=advise(
+            run, timeline, numbers, measured, explained.causes, recording.manifests("after") or objects
+        ),
         lint=marked(lint(objects), explained.causes, verdict.grade, covered=_covered(verdict)),
+        sending=sent,
     )
 
 
-def _publishes(item: dict[str, Any]) -> bool:
-    return bool((item.get("spec") or {}).get("publishNotReadyAddresses"))
+def _together(recording: Recording, each: tuple[Judgement, ...]) -> Judgement:
+    """Judge a run of several rollouts by the judgements of each."""
+    run = recording.run
+    hits = classify(recording.hits(COLUMNS), run)
+    timeline = rollouts.timeline_of(run, recording.events(), recording.gaps(), [one.timeline for one in each])
+    numbers = summarise(hits, run, timeline)
+    measured = rollouts.measured_of(one.measured for one in each)
+    sent = sending(recording, hits, timeline)
+    causes = rollouts.causes_of([one.causes for one in each])
+    objects = recording.manifests("before")
+    verdicts = [one.verdict for one in each]
+    own = (
+        *objectives.findings(run, numbers, measured, sum(verdict.lost for verdict in verdicts)),
+        *of_the_run(run, timeline, numbers, recording.health(), recording.workers(), sent),
+    )
+    verdict = rollouts.decide_together(run, numbers, verdicts, own)
+    about = _about(recording, timeline)
+    return Judgement(
+        format=FORMAT,
+        verdict=verdict,
+        about=dataclasses.replace(
+            about,
+            trigger=f"{each[0].about.trigger}, {len(each)} times",
+            status_done_ns=None,
+            old_gone_ns=None,
+            settled_ns=None,
+        ),
+        numbers=numbers,
+        causes=causes,
+        timeline=timeline,
+        notes=run.notes,
+        measured=measured,
+        headroom=rollouts.closest(one.headroom for one in each),
+        curve=shorter_pre_stops(hits, timeline, measured),
+        advice=advise(run, timeline, numbers, measured, causes, recording.manifests("after") or objects),
+        lint=marked(
+            lint(objects), causes, verdict.grade, covered=all(_covered(verdict) for verdict in verdicts)
+        ),
+        rollouts=each,
+        sending=sent,
+    )
 
 
 def _covered(verdict: Verdict) -> bool:
@@ -200,7 +256,8 @@ def _about(recording: Recording, timeline: Timeline) -> About:
 def _model(run: RunRecord) -> str:
     slots = f"{run.concurrency} slot{'' if run.concurrency == 1 else 's'}"
     loop = "closed loop" if run.rate is None else f"open loop at {run.rate:g} requests/s"
-    return f"{loop}, {slots}, 1 request in flight each, {run.workers} worker{'' if run.workers == 1 else 's'}"
+    workers = f"{run.workers} worker{'' if run.workers == 1 else 's'}"
+    return f"{loop}, {slots}, 1 request in flight each, {workers}{', HTTP/2' if run.http2 else ''}"
 
 
 def _cluster(run: RunRecord) -> str:
@@ -208,18 +265,3 @@ def _cluster(run: RunRecord) -> str:
         return ""
     where = f"context {run.cluster.context}" if run.cluster.context else "in-cluster"
     return f"{where}, {run.cluster.server}" + (" (the embedded lab)" if run.cluster.lab else "")
-
-
-def _strategy(recording: Recording) -> str:
-    """Return the workload's update strategy as it was before the trigger."""
-    cluster = recording.run.cluster
-    if cluster is None:
-        return ""
-    objects: list[dict[str, Any]] = [
-        item for item in recording.manifests("before") if item.get("kind", cluster.kind) == cluster.kind
-    ] or [event.object for event in recording.events() if event.kind == cluster.kind]
-    for item in objects:
-        if (item.get("metadata") or {}).get("name") == cluster.name:
-            spec = item.get("spec") or {}
-            return str((spec.get("strategy") or spec.get("updateStrategy") or {}).get("type") or "")
-    return ""

@@ -37,6 +37,14 @@ def render(judgement: Judgement) -> str:
         lines.append(
             f"- longest outage {lasting(numbers.outage.to_ns - numbers.outage.from_ns)}, {at(numbers.outage.from_ns, zero)}"
         )
+    if judgement.rollouts:
+        bad = [str(n) for n, one in enumerate(judgement.rollouts, 1) if one.verdict.lost]
+        lost = (
+            f"lost requests in {', '.join(bad[:8])}{', ...' if len(bad) > 8 else ''}"
+            if bad
+            else "none lost a request"
+        )
+        lines.append(f"- {count(len(judgement.rollouts), 'rollout')}: {lost}")
     for cause in judgement.causes[:_CAUSES]:
         mend = f"; mend: {cause.mend[0]}" if cause.mend else ""
         lines.append(f"- {cause.hits:,} x {' or '.join(cause.ids)} ({cause.confidence}): {cause.name}{mend}")

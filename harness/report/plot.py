@@ -89,7 +89,11 @@ def _figure(judgement: Judgement) -> Figure:
     _moments((load, life) if pods else (load,), (behind, life), timeline)
     last = life if pods else load
     last.set_xlabel(
-        "seconds from the trigger" if timeline.triggered else "seconds from the end of the warm-up"
+        "seconds from the first trigger"
+        if len(_triggers(timeline)) > 1
+        else "seconds from the trigger"
+        if timeline.triggered
+        else "seconds from the end of the warm-up"
     )
     last.xaxis.set_major_locator(MaxNLocator(nbins=14, integer=True))
     strip.tick_params(labelbottom=False, bottom=False)
@@ -175,6 +179,8 @@ def _load(axes: Axes, behind: Axes, judgement: Judgement) -> None:
                 facecolor=look.colour, hatch=look.hatch, edgecolor="white", label=f"{look.label}: {total:,}"
             )
         )
+    failures = bool(handles)
+    handles += _stalls(axes, judgement, begin)
     axes.set_ylim(0, 1.25 * max(tops, default=0) or 1)
     axes.set_ylabel("failed requests/s (bars)")
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
@@ -190,12 +196,31 @@ def _load(axes: Axes, behind: Axes, judgement: Judgement) -> None:
             fontsize=8.5,
             ncols=len(handles),
         )
-    else:
+    if not failures:
         words = "no failed request" if rows else "no request was recorded"
         axes.text(
             0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", fontsize=12, color=_GREY
         )
         axes.set_yticks([])
+
+
+def _stalls(axes: Axes, judgement: Judgement, begin: float) -> list[Any]:
+    """Mark the seconds in which the generator itself was late, so that they are not taken for the service's."""
+    found = judgement.sending.stalled_seconds if judgement.sending else {}
+    seconds = [second for second in found if second + 1 > begin]
+    for second in seconds:
+        axes.axvspan(second, second + 1, facecolor="none", edgecolor=_GREY, hatch="..", lw=0, zorder=0)
+    if not seconds:
+        return []
+    return [
+        Patch(
+            facecolor="none",
+            hatch="....",
+            edgecolor=_GREY,
+            lw=0.5,
+            label=f"the generator itself stalled: {len(seconds)} s",
+        )
+    ]
 
 
 def _life(axes: Axes, timeline: Timeline, pods: tuple[Lifeline, ...]) -> None:
@@ -293,13 +318,25 @@ def _moments(panels: tuple[Axes, ...], grounds: tuple[Axes, ...], timeline: Time
 
 def _lines(timeline: Timeline) -> list[tuple[int, str, float, str]]:
     """Return the moments to mark: when, what to call them (if at all), line width and style."""
-    found = [(timeline.zero_ns, "trigger", 1.6, "-")] if timeline.triggered else []
+    triggers = _triggers(timeline)
+    one = len(triggers) == 1  # of several, only the first has room for its name
+    found = [(t_ns, "trigger" if n == 0 else "", 1.6, "-") for n, t_ns in enumerate(triggers)]
     found += [
-        (m.t_ns, "`rollout status` done", 0.9, ":") for m in timeline.marks if m.mark is Mark.ROLLOUT_DONE
+        (m.t_ns, "`rollout status` done" if one else "", 0.9, ":")
+        for m in timeline.marks
+        if m.mark is Mark.ROLLOUT_DONE
     ]
+    found += [(one.t_ns, f"{one.before} to {one.after} replicas", 0.9, "-.") for one in timeline.scalings]
     if timeline.during_ended:
         found += [(p.span.to_ns, "", 1.1, "--") for p in timeline.phases if p.phase == "during"]
     return found
+
+
+def _triggers(timeline: Timeline) -> list[int]:
+    """Return when each rollout began."""
+    if not timeline.triggered:
+        return []
+    return sorted({m.t_ns for m in timeline.marks if m.mark is Mark.TRIGGER}) or [timeline.zero_ns]
 
 
 def _s(t_ns: int, timeline: Timeline) -> float:

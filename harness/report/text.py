@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.judge.wording import at, lasting, share
 from harness.model import Grade
-from harness.report import bombardier, lint, measured
+from harness.report import bombardier, lint, measured, sending
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,16 +34,23 @@ def render(judgement: Judgement, *, latencies: bool) -> str:
             *bombardier.render(bombardier.of(numbers, latencies=latencies)).splitlines(),
             *_wrapped(FOOTNOTE, "  * ", "    "),
         ],
+        sending.latencies(judgement.sending),
         _requests(judgement),
-        _failures(numbers, timeline),
-        _phases(numbers, timeline),
+        sending.targets(judgement.sending),
+        _failures(numbers, timeline)
+        + sending.samples(judgement.sending, {kind.kind: kind.count for kind in numbers.kinds}),
+        _rollouts(judgement) or _phases(numbers, timeline),
         _bad_time(numbers, timeline),
         _why(judgement.causes, timeline),
-        _pods(timeline),
+        [] if judgement.rollouts else _pods(timeline),
+        _scalings(timeline),
         measured.numbers(judgement.measured),
         measured.headroom(judgement.headroom, judgement.curve),
         measured.advice(judgement.advice),
         lint.marked(judgement.lint),
+        sending.connections(judgement.sending)
+        + sending.slower(judgement.sending)
+        + sending.stalls(judgement.sending),
         _gaps(timeline),
         [line for note in judgement.notes for line in _wrapped(note, "Note: ", "      ")],
         _findings(judgement),
@@ -113,6 +120,28 @@ def _failures(numbers: Numbers, timeline: Timeline) -> list[str]:
         lines.append(
             f"  {kind.kind:<24}{kind.count:>10,}{part:>9}{first:>11}{last:>11}{p50:>10}{p99:>10}{top:>10}"
         )
+    return lines
+
+
+def _rollouts(judgement: Judgement) -> list[str]:
+    """Return a line for each of several rollouts: what it lost, from its trigger to the next one's before."""
+    if not judgement.rollouts:
+        return []
+    zero = judgement.timeline.zero_ns
+    lines = [
+        f"{'Rollout':<10}{'trigger':>10}{'took':>9}{'requests':>11}{'failed':>9}{'bad s':>7}{'outage':>10}{'p99':>10}{'max':>10}  verdict"
+    ]
+    for number, one in enumerate(judgement.rollouts, 1):
+        trigger = at(one.timeline.zero_ns, zero) if one.timeline.triggered else "-"
+        took = "-" if one.about.settled_ns is None else lasting(one.about.settled_ns)
+        outage = one.numbers.outage
+        gap = "-" if outage is None else lasting(outage.to_ns - outage.from_ns)
+        _, p99, top = _latency(one.numbers.latency)
+        counted = f"{one.numbers.requests:>11,}{one.numbers.failed:>9,}{one.numbers.bad_seconds:>7,}"
+        lines.append(
+            f"  {number:<8}{trigger:>10}{took:>9}{counted}{gap:>10}{p99:>10}{top:>10}  {one.verdict.grade}"
+        )
+    lines.append("  Each by itself, with its pods and its picture: the folder rollouts/ beside this text.")
     return lines
 
 
@@ -209,6 +238,13 @@ def _pods(timeline: Timeline) -> list[str]:
     if len(timeline.pods) > len(shown):
         lines.append(f"  ... and {len(timeline.pods) - len(shown)} more in verdict.json")
     return lines
+
+
+def _scalings(timeline: Timeline) -> list[str]:
+    return [
+        f"Scaled {at(one.t_ns, timeline.zero_ns)}: from {one.before} to {one.after} replicas{f', by {one.by}' if one.by else ''}"
+        for one in timeline.scalings
+    ]
 
 
 def _gaps(timeline: Timeline) -> list[str]:

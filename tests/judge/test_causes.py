@@ -120,8 +120,8 @@ def test_a_pre_stop_longer_than_the_grace_period_cuts_long_requests_off(tmp_path
 def test_requests_longer_than_what_the_hook_leaves_of_the_grace_period_are_cut(tmp_path: Path) -> None:
     invented = Invented.rolling(prestop=2, grace=8, slow=9.0, deaf=True, concurrency=60, settle=12.0)
     causes = by_ids(judged(tmp_path, invented))
-    assert set(causes) == {("B4",)}
-    assert causes["B4",].hits == invented.truth["cut"]
+    assert set(causes) == {("B3", "B4")}, "nothing tells whether the app would have ended after them"
+    assert causes["B3", "B4"].hits == invented.truth["cut"]
 
 
 def test_short_requests_cut_at_the_deadline_show_that_sigterm_was_ignored(tmp_path: Path) -> None:
@@ -168,8 +168,8 @@ def test_no_endpoint_at_all_is_named_when_the_strategy_is_a_rolling_one(tmp_path
     invented = Invented.rolling(recreate=True, prestop=3, grace=20)
     invented.strategy = "RollingUpdate"
     causes = by_ids(judged(tmp_path, invented))
-    assert set(causes) == {("D9",), ("A7",)}
-    assert causes["D9",].hits + causes["A7",].hits == invented.truth["D9"]
+    assert set(causes) == {("D9",)}, "until the balancer has heard of the next one"
+    assert causes["D9",].hits == invented.truth["D9"]
 
 
 def test_what_failed_as_often_before_is_not_the_rollout(tmp_path: Path) -> None:

@@ -70,6 +70,41 @@ def test_a_server_whose_clock_is_an_hour_off_changes_nothing() -> None:
                 assert getattr(line, moment) == pytest.approx(getattr(wrong[name], moment), abs=S)
 
 
+def late(invented: Invented, by: float) -> list[ClusterEvent]:
+    """All that the watch tells comes late, as after a connection that was cut and taken up again."""
+    return [
+        event if event.change == "LISTED" else replace(event, t_ns=event.t_ns + round(by * S))
+        for event in invented.events()
+    ]
+
+
+def test_the_measured_clock_of_the_api_server_dates_what_the_watch_told_late() -> None:
+    invented = Invented.rolling(prestop=3, grace=20, server_skew=30.0)
+    known = replace(invented.run(), server_clock_ns=(round(29.98 * S), round(30.02 * S)))
+    told = late(invented, 4.0)
+    guessed = {line.name: line for line in lifelines(invented.run(), told)}
+    lines = {line.name: line for line in lifelines(known, told)}
+    for pod in invented.pods:
+        line = lines[pod.name]
+        if not pod.old:
+            continue
+        assert since_trigger(line.exited_ns) == near(pod.exits, slack=1.1)
+        assert since_trigger(guessed[pod.name].exited_ns) > (pod.exits or 0) + 1.5, (
+            "without it, as late as the watch"
+        )
+        assert line.deleted_ns is not None
+        assert line.exited_ns is not None
+        assert line.exited_ns - line.deleted_ns >= 0, "no pod exits before it is deleted"
+
+
+def test_a_measured_clock_never_makes_a_server_time_later_than_our_hearing_of_it() -> None:
+    invented = Invented.rolling(server_skew=30.0)
+    stepped = replace(invented.run(), server_clock_ns=(25 * S, 26 * S))
+    latest = {event.uid: event.t_ns for event in invented.events()}
+    for line in lifelines(stepped, invented.events()):
+        assert line.exited_ns is None or line.exited_ns <= latest[line.uid]
+
+
 def test_without_anything_created_in_sight_the_wall_anchor_maps_server_times() -> None:
     invented = Invented.rolling(1)
     listed = [event for event in invented.events() if event.change == "LISTED"]

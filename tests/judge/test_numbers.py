@@ -238,3 +238,11 @@ def test_no_hits_at_all_is_all_zeros(tmp_path: Path) -> None:
     during = found.part(Phase.DURING)
     assert during is not None
     assert during.requests == 0
+
+
+def test_a_lull_before_the_trigger_is_no_part_of_the_control_window() -> None:
+    marks = ROLLOUT | {Mark.LULL: 7.0}
+    with_lull = times.read(record(marks), [], [], NEVER).control
+    without = times.read(record(ROLLOUT), [], [], NEVER).control
+    assert with_lull == times.Span(3 * S, 7 * S)  # as long as *during*, which took 4 s
+    assert without == times.Span(6 * S, 10 * S)

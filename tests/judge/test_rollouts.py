@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.judge.verdict import Judgement, from_json, judge, to_json
-from harness.model import OF_A_ROLLOUT, Grade, HealthSample, Mark, MarkAt, Outcome, Round
+from harness.model import OF_A_ROLLOUT, ClusterEvent, Grade, HealthSample, Mark, MarkAt, Outcome, Round
 from harness.recording.read import Recording
 from harness.recording.rounds import parts
 from harness.recording.write import RunDirectory
@@ -31,7 +31,9 @@ def lossy() -> Invented:
 
 def series(root: Path, *rollouts: Invented, extra: list[dict[str, Any]] | None = None) -> Path:
     """One run directory of several invented rollouts, one after the other."""
-    rows, events, rounds, marks = list(extra or ()), [], [], []
+    rows, rounds = list(extra or ()), []
+    events: list[ClusterEvent] = []
+    marks: list[MarkAt] = []
     begin_ns = 0
     for number, invented in enumerate(rollouts):
         for pod in invented.pods:
@@ -101,6 +103,9 @@ def test_one_rollout_that_loses_requests_fails_the_run_and_is_named(tmp_path: Pa
     found = judged(series(tmp_path, clean(), lossy(), clean()))
     assert found.grade is Grade.FAIL
     assert [bool(one.verdict.lost) for one in found.rollouts] == [False, True, False]
+    assert (
+        sum(part.requests for part in found.numbers.parts if part.name != "warmup") == found.numbers.requests
+    )
     assert found.verdict.lost == found.rollouts[1].verdict.lost == found.numbers.failed
     assert "because of 1 of 3 rollouts" in found.verdict.headline
     assert found.verdict.bound.startswith("1 of 3 rollouts lost requests: at least 2 % and at most 86 %")

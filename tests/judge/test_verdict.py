@@ -291,3 +291,29 @@ def test_bounds_and_tests_are_those_of_the_textbook() -> None:
 
 def _rewrite(path: Path, run: RunRecord) -> None:
     write_json(path / "run.json", dataclasses.asdict(run))
+
+
+@pytest.mark.parametrize("outcome", [Outcome.NO_DESCRIPTOR, Outcome.NO_LOCAL_PORT])
+def test_a_load_host_out_of_ports_or_descriptors_is_the_tests_own_fault_and_not_the_rollouts(
+    tmp_path: Path, outcome: Outcome
+) -> None:
+    invented = clean()
+    directory = invented.write(tmp_path)
+    rows = invented.hits()
+    struck = [row for row in rows if row["done_ns"] > (TRIGGER + 2) * S][:40]
+    for row in struck:
+        row |= {"outcome": outcome, "status": 0, "pod": "", "first_byte_ns": NEVER}
+    write_hits(directory / "hits" / "0.arrow", rows)
+    found = judge(Recording.open(directory))
+    assert found.grade is Grade.INCONCLUSIVE
+    assert found.verdict.lost == 0
+    assert [cause.ids for cause in found.causes] == [("E1",)]
+    assert any(
+        "40 requests could not be sent" in told and outcome.value in told for told in open_points(found)
+    )
+
+    struck[0] |= {"outcome": Outcome.RESPONSE, "status": 502}
+    write_hits(directory / "hits" / "0.arrow", rows)
+    assert judge(Recording.open(directory)).grade is Grade.FAIL, (
+        "a request that the service lost is not hidden by it"
+    )

@@ -1,0 +1,148 @@
+"""The load's own side in words: corrected beside raw latency, targets, connections, and where the generator itself was ill."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from harness.judge.wording import count, lasting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.judge.sending import Connections, OpenLoop, Sending, TargetNumbers
+    from harness.judge.summary import Latency
+
+_WIDTH = 100
+_RANKS = ("50", "75", "90", "95", "99")
+_TARGETS = 12
+_ENDS = {
+    "us end": "by us at the end",
+    "us limit": "by us at their limit",
+    "us fin": "by us, as the answer asked for it",
+    "us timeout": "by us after a timeout",
+    "us error": "by us after a fault",
+    "peer fin": "by the server",
+    "peer reset": "reset by the server",
+    "peer error": "by the server with a TLS fault",
+    "network timeout": "lost in the network",
+    "network error": "lost in the network",
+}
+
+
+def latencies(sent: Sending | None) -> list[str]:
+    """Lay corrected and raw latency side by side, for a rate that was asked for."""
+    if sent is None or sent.open_loop is None:
+        return []
+    loop = sent.open_loop
+    lines = [
+        f"{'Latency at ' + _rate(loop):<36}"
+        + "".join(f"{'p' + rank:>9}" for rank in _RANKS)
+        + f"{'max':>10}",
+        *_row("  corrected (from when it was due)", loop.corrected),
+        *_row("  raw (from when it was sent)", loop.raw),
+    ]
+    told = f"  {loop.due:,} due: {loop.late:,} sent over 50 ms late"
+    if loop.late:
+        told += f" (worst {lasting(loop.late_max_ns)})"
+    return [*lines, f"{told}, {loop.dropped:,} dropped"]
+
+
+def _rate(loop: OpenLoop) -> str:
+    return f"{loop.rate:g} requests/s"
+
+
+def _row(name: str, latency: Latency | None) -> list[str]:
+    if latency is None:
+        return [f"{name:<36}" + f"{'-':>9}" * len(_RANKS) + f"{'-':>10}"]
+    shown = "".join(f"{lasting(latency.percentiles[rank]):>9}" for rank in _RANKS)
+    return [f"{name:<36}{shown}{lasting(latency.max_ns):>10}"]
+
+
+def targets(sent: Sending | None) -> list[str]:
+    """Return a line for each target of several: those that lost something first."""
+    if sent is None or not sent.targets:
+        return []
+    lines = [f"{'Target':<47}{'requests':>11}{'failed':>9}{'p50':>11}{'p99':>11}{'max':>11}"]
+    shown = sent.targets[:_TARGETS]
+    for row in shown:
+        name = row.name if len(row.name) <= 43 else row.name[:20] + "..." + row.name[-20:]
+        lines.append(f"  {name:<45}{row.requests:>11,}{row.failed:>9,}{_three(row)}")
+        if row.kinds:
+            kinds = ", ".join(f"{kind}: {n:,}" for kind, n in row.kinds.items())
+            lines += _wrapped(kinds, "    ", "    ")
+    left = len(sent.targets) - len(shown) + sent.targets_left_out
+    return lines + ([f"  ... and {count(left, 'more target')} with less to tell"] if left else [])
+
+
+def _three(row: TargetNumbers) -> str:
+    latency = row.latency
+    if latency is None:
+        return f"{'-':>11}" * 3
+    values = (latency.percentiles["50"], latency.percentiles["99"], latency.max_ns)
+    return "".join(f"{lasting(value):>11}" for value in values)
+
+
+def samples(sent: Sending | None, kinds: Mapping[str, int]) -> list[str]:
+    """Return one raw text for each outcome that failed."""
+    if sent is None:
+        return []
+    told = [(name, text) for name, text in sent.samples.items() if name in kinds and text]
+    return [line for name, text in told for line in _wrapped(f"{name}, for one: {text}", "    ", "      ")]
+
+
+def connections(sent: Sending | None) -> list[str]:
+    """Tell of the connections: how many, how long to open, who ended them."""
+    if sent is None or sent.connections is None:
+        return []
+    found = sent.connections
+    told = f"{count(found.opened)} opened to {count(len(found.peers), 'address', 'addresses')}"
+    if found.hits:
+        told += f", {count(found.hits, 'request')} each (median)"
+    if found.connect_ns is not None:
+        told += f"; {lasting(found.connect_ns)} to connect"
+    if found.tls_ns is not None:
+        told += f", {lasting(found.tls_ns)} for {' and '.join(found.tls_versions)}"
+    lines = _wrapped(told, f"{'Connections':<14}", " " * 14)
+    lines += _wrapped(_ended(found), f"{'  closed':<14}", " " * 14)
+    if len(found.peers) > 1:
+        spread = ", ".join(f"{peer}: {n:,}" for peer, n in list(found.peers.items())[:6])
+        more = f", ... {len(found.peers) - 6} more" if len(found.peers) > 6 else ""
+        lines += _wrapped(spread + more, f"{'  to':<14}", " " * 14)
+    if found.refused:
+        lines.append(f"{'  not opened':<14}{found.refused:,}")
+    if sent.backed_off:
+        waits = f"after a failed request its connection waited {count(sent.backed_off, 'time')}, so as not to multiply the rate"
+        lines += _wrapped(f"{waits} (--error-backoff 0 sends at once)", f"{'Back-off':<14}", " " * 14)
+    return lines
+
+
+def _ended(found: Connections) -> str:
+    return ", ".join(f"{n:,} {_ENDS.get(end, end)}" for end, n in found.ends.items()) or "none"
+
+
+def stalls(sent: Sending | None) -> list[str]:
+    """Name the seconds in which the generator itself was late."""
+    found = sent.stalled_seconds if sent else {}
+    if not found:
+        return []
+    worst = sorted(found.items(), key=lambda item: -item[1])[:8]
+    told = ", ".join(f"{second:+d} ({lasting(lag)})" for second, lag in sorted(worst))
+    more = f", ... {len(found) - len(worst)} more" if len(found) > len(worst) else ""
+    text = f"{count(len(found), 'second')} in which the generator itself was over 50 ms late: {told}{more}; what was measured in them is partly its own delay"
+    return _wrapped(text, f"{'Own stalls':<14}", " " * 14)
+
+
+def slower(sent: Sending | None) -> list[str]:
+    """Say what HTTP/2 costs, and how late the generator itself was with it."""
+    if sent is None or sent.protocol == "HTTP/1.1" or sent.cpu_ns_per_request is None:
+        return []
+    text = (
+        f"{sent.protocol} goes through httpx, which is slower than our own HTTP/1.1: a request took {lasting(sent.cpu_ns_per_request)} "
+        f"of the generator's processor time, and its own lag was {lasting(sent.lag_p99_ns or 0)} (p99 of the worst second)"
+    )
+    return _wrapped(text, f"{sent.protocol:<14}", " " * 14)
+
+
+def _wrapped(text: str, first: str, rest: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)

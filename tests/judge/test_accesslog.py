@@ -1,0 +1,147 @@
+"""A balancer's access log tells which pod a failed request went to, and so ends what could not be told apart."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.errors import UsageError
+from harness.judge.accesslog import entries, upstreams_of
+from harness.judge.causes import EXACT
+from harness.judge.verdict import judge
+from harness.recording import trace
+from harness.recording.read import Recording
+from harness.recording.upstreams import keep
+from tests.judge.invented import Invented
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.judge.invented import FakePod
+
+NGINX = (
+    '127.0.0.1 - - [25/Nov/2026:14:02:24 +0000] "GET / HTTP/1.1" {status} 150 "-" "zdtest/0.1" 210 0.001 [shop-web-80] [] '
+    "{address}:8080 0 0.001 {status} {id}"
+)
+ALB = (
+    "http 2026-11-25T14:02:24.186641Z app/web/50dc6c495c0c9188 192.0.2.7:2817 {address}:8080 0.000 0.001 0.000 {status} - 34 366 "
+    '"GET http://www.example.com:80/ HTTP/1.1" "zdtest/0.1" - - arn:aws:elasticloadbalancing:eu-west-1:1:targetgroup/web/73e2 '
+    '"{root}" "-" "-" 0 2026-11-25T14:02:24.185000Z "forward" "-" "-" "{address}:8080" "-" "-" "-"'
+)
+HAPROXY = (
+    "Nov 25 14:02:24 lb haproxy[14389]: 10.9.9.9:33317 [25/Nov/2026:14:02:24.655] front pods/s1 {address}:8080 0/0/-1/-1/0 {status} "
+    '212 - - SC-- 1/1/0/0/3 0/0 {{{id}}} "GET / HTTP/1.1"'
+)
+
+SEEDS = itertools.count(11)  # what was simulated once is remembered, and not listened to again
+
+
+@pytest.fixture
+def lost(tmp_path: Path) -> tuple[Path, Invented, dict[int, FakePod]]:
+    """A run whose failures may be an old pod's or a new one's, and to which pod each request really went, by seq."""
+    went: dict[int, FakePod] = {}
+    invented = Invented.rolling(probe=False, seed=next(SEEDS))
+    original = invented._answer
+
+    def answer(t: float, turn: int, chance: object) -> object:
+        told = original(t, turn, chance)  # type: ignore[arg-type]  # handed on as it came
+        if told[3] is not None:
+            went[turn] = told[3]
+        return told
+
+    invented._answer = answer  # type: ignore[method-assign,assignment]  # only listened to
+    return invented.write(tmp_path), invented, went
+
+
+def lines(form: str, directory: Path, went: dict[int, FakePod]) -> list[str]:
+    run = Recording.open(directory).run
+    frame = Recording.open(directory).hits()
+    failed = frame[frame["status"] != 200]
+    return [
+        form.format(
+            status=502,
+            address=went[seq].address,
+            id=trace.request_id(run.wall_ns, run.monotonic_ns, worker, seq),
+            root=trace.amzn_trace_id(run.wall_ns, run.monotonic_ns, worker, seq),
+        )
+        for worker, seq in zip(failed["worker"].tolist(), failed["seq"].tolist(), strict=True)
+        if seq in went
+    ]
+
+
+@pytest.mark.parametrize("form", [NGINX, ALB, HAPROXY], ids=["nginx", "alb", "haproxy"])
+def test_what_was_one_of_two_is_exact_once_the_log_is_there(
+    lost: tuple[Path, Invented, dict[int, FakePod]], tmp_path: Path, form: str
+) -> None:
+    directory, invented, went = lost
+    before = judge(Recording.open(directory))
+    assert before.causes[0].ids == ("A1", "B1")
+    assert "--access-log" in before.causes[0].spread_by
+    log = tmp_path / "access.log"
+    log.write_text("a line of somebody else's\n" + "\n".join(lines(form, directory, went)) + "\n")
+
+    keep(directory, upstreams_of(Recording.open(directory), [log]))
+    causes = {cause.ids: cause for cause in judge(Recording.open(directory)).causes}
+    assert {cause.confidence for cause in causes.values()} == {EXACT}
+    assert causes["A1",].hits == invented.truth["A1"]
+    stopping = sum(cause.hits for ids, cause in causes.items() if ids != ("A1",))
+    assert stopping == invented.truth["B1"] + invented.truth["cut"]
+
+
+def test_of_several_addresses_on_a_line_the_last_one_answered_and_others_are_no_pods(
+    lost: tuple[Path, Invented, dict[int, FakePod]],
+) -> None:
+    directory, invented, _ = lost
+    run = invented.run()
+    ours = trace.request_id(run.wall_ns, run.monotonic_ns, 0, 7)
+    line = f'10.1.0.30:4242 - "GET / HTTP/1.1" 502 10.1.0.28:8080, 10.1.0.29:8080 192.0.2.1:80 {ours.upper()}'
+    assert list(entries([line], run, {"10.1.0.28", "10.1.0.29"})) == [((0, 7), "10.1.0.29")]
+    assert list(entries([line], run, set())) == [((0, 7), "")]
+    assert list(entries([line.replace(ours.upper(), "f" * 32)], run, {"10.1.0.28"})) == []
+    assert directory.exists()
+
+
+def test_a_log_of_another_day_or_without_addresses_is_said_to_be_so(
+    lost: tuple[Path, Invented, dict[int, FakePod]], tmp_path: Path
+) -> None:
+    directory, _, went = lost
+    recording = Recording.open(directory)
+    log = tmp_path / "access.log.gz"
+    log.write_bytes(gzip.compress(b"nothing of ours\n"))
+    with pytest.raises(UsageError, match="holds an id of this run"):
+        upstreams_of(recording, [log])
+    bare = [line.replace(":8080", "") for line in lines(NGINX, directory, went)]
+    log.write_bytes(gzip.compress("\n".join(bare).encode()))
+    with pytest.raises(UsageError, match="names a pod's address"):
+        upstreams_of(recording, [log])
+    with pytest.raises(UsageError, match="cannot read"):
+        upstreams_of(recording, [tmp_path / "nowhere.log"])
+
+
+def test_the_report_takes_the_log_and_remembers_it(
+    lost: tuple[Path, Invented, dict[int, FakePod]], tmp_path: Path
+) -> None:
+    directory, _, went = lost
+    log = tmp_path / "access.log"
+    log.write_text("\n".join(lines(NGINX, directory, went)))
+
+    def report(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "harness", "report", str(directory), "--format", "json", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    bad = report("--access-log", str(tmp_path / "nowhere.log"))
+    assert (bad.returncode, bad.stderr.count("\n")) == (2, 1), bad.stderr
+    assert report("--access-log", str(log)).returncode == 1
+    again = report()
+    assert {cause["confidence"] for cause in json.loads(again.stdout)["causes"]} == {EXACT}

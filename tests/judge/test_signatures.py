@@ -1,0 +1,299 @@
+"""Signatures that follow from how balancers and pods work: what a pod that was let go of cannot have lost, and the like."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.judge.departure import departures
+from harness.judge.hits import COLUMNS, classify
+from harness.judge.verdict import Judgement, judge
+from harness.model import ClusterFacts, Outcome
+from harness.recording.read import Recording
+from tests.judge.invented import TRIGGER, FakePod, Invented, S, event, write_hits
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.judge.causes import Cause
+    from harness.model import ClusterEvent
+
+
+def judged(
+    tmp_path: Path,
+    invented: Invented,
+    rows: list[dict[str, Any]] | None = None,
+    objects: list[dict[str, Any]] | None = None,
+) -> Judgement:
+    directory = invented.write(tmp_path)
+    if rows is not None:
+        write_hits(directory / "hits" / "0.arrow", sorted(rows, key=lambda row: row["done_ns"]))
+    if objects is not None:
+        import json
+
+        path = directory / "manifests" / "before.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) + objects))
+    return judge(Recording.open(directory))
+
+
+def by_ids(judgement: Judgement) -> dict[tuple[str, ...], Cause]:
+    return {cause.ids: cause for cause in judgement.causes}
+
+
+def hit(t: float, status: int, took: float = 0.02, **fields: Any) -> dict[str, Any]:
+    at = round((TRIGGER + t) * S)
+    return {
+        "seq": 1, "slot": 0, "conn": 0, "conn_hits": 3, "due_ns": at, "sent_ns": at, "first_byte_ns": at + 1000,
+        "done_ns": at + round(took * S), "status": status, "outcome": Outcome.RESPONSE, "bytes_in": 1, "bytes_out": 1,
+        "target": 0, "peer": "127.0.0.1:80", "pod": "",
+    } | fields  # fmt: skip
+
+
+def in_turn(pods: list[FakePod], since: float, until: float, every: float = 0.01) -> list[dict[str, Any]]:
+    """Good answers, the pods by turns."""
+    return [
+        hit(since + every * n, 200, pod=pods[n % len(pods)].name, slot=n % 5, conn=n % 5)
+        for n in range(int((until - since) / every))
+    ]
+
+
+def departed(tmp_path: Path, rows: list[dict[str, Any]], invented: Invented) -> dict[str, int]:
+    directory = invented.write(tmp_path)
+    write_hits(directory / "hits" / "0.arrow", sorted(rows, key=lambda row: row["done_ns"]))
+    recording = Recording.open(directory)
+    judgement = judge(recording)
+    hits = classify(recording.hits(COLUMNS), recording.run)
+    return departures(hits, judgement.timeline, judgement.numbers)
+
+
+def test_a_pod_that_listens_on_and_is_sent_nothing_has_been_let_go_of(tmp_path: Path) -> None:
+    invented = Invented.rolling(2, prestop=5, grace=20)
+    old, other = invented.pods[0], invented.pods[1]
+    assert old.deleted is not None
+    rows = in_turn([old, other], -9, old.deleted + 1.0) + in_turn(
+        [other], old.deleted + 1.0, old.deleted + 4.0
+    )
+    at = departed(tmp_path, rows, invented)[old.uid] / S - TRIGGER
+    assert old.deleted + 1.0 < at < old.deleted + 2.0, "a moment after the last request that it got"
+
+
+def test_where_nobody_is_sent_anything_it_is_not_known_who_was_let_go_of(tmp_path: Path) -> None:
+    invented = Invented.rolling(2, prestop=5, grace=20)
+    old, other = invented.pods[0], invented.pods[1]
+    assert old.deleted is not None
+    rows = in_turn([old, other], -9, old.deleted + 1.0)  # from then on all slots hang
+    assert departed(tmp_path, rows, invented) == {}
+
+
+def test_a_new_pod_that_hangs_is_not_taken_for_the_address_of_one_that_was_let_go_of(tmp_path: Path) -> None:
+    invented = Invented.rolling(2, prestop=3, grace=20)
+    old, other, new = invented.pods[0], invented.pods[1], invented.pods[2]
+    other.deleted = other.leaves = other.exits = other.gone = None
+    assert old.deleted is not None
+    assert old.exits is not None
+    rows = in_turn([old, other], -9, old.deleted + 0.8) + in_turn([other], old.deleted + 0.8, old.exits + 9)
+    rows += [hit(old.exits + 0.5 + n / 10, 504, 4.0) for n in range(5)]
+    rows += in_turn([new], old.exits + 9.5, old.exits + 12)
+    causes = by_ids(judged(tmp_path, invented, rows))
+    assert set(causes) == {("A2",)}
+    nothing_known = [row for row in rows if row["pod"] != other.name]
+    causes = by_ids(judged(tmp_path / "again", invented, nothing_known))
+    assert "C6" in {name for ids in causes for name in ids}, (
+        "without that knowledge it may be the dead address"
+    )
+
+
+def killed_at_the_deadline(**pods: Any) -> tuple[Invented, list[dict[str, Any]]]:
+    invented = Invented.rolling(2, prestop=2, grace=6, deaf=True)
+    first, second = invented.pods[0], invented.pods[1]
+    for name, value in pods.items():
+        setattr(second, name, value)
+    assert first.deleted is not None
+    assert first.exits is not None
+    rows = in_turn([first, second], -9, first.deleted + 1.0)
+    rows += [hit(first.deleted + 0.9, 502, first.exits - first.deleted - 0.9 + 0.01) for _ in range(3)]
+    return invented, rows
+
+
+def test_of_an_app_whose_other_pods_end_in_time_the_requests_were_too_long(tmp_path: Path) -> None:
+    invented, rows = killed_at_the_deadline()
+    second = invented.pods[1]
+    assert second.deleted is not None
+    second.exits, second.gone, second.code = second.deleted + 2.5, second.deleted + 3.0, 0
+    assert set(by_ids(judged(tmp_path, invented, rows))) == {("B4",)}
+
+
+def test_of_an_app_that_takes_requests_long_after_sigterm_it_is_the_signal(tmp_path: Path) -> None:
+    invented, rows = killed_at_the_deadline()
+    second = invented.pods[1]
+    assert second.deleted is not None
+    rows += in_turn([second], second.deleted, second.deleted + 3.5)
+    assert set(by_ids(judged(tmp_path, invented, rows))) == {("B3",)}
+
+
+def test_of_an_app_that_shows_neither_both_are_named(tmp_path: Path) -> None:
+    invented, rows = killed_at_the_deadline()
+    cause = by_ids(judged(tmp_path, invented, rows))["B3", "B4"]
+    assert cause.confidence == "one of a set"
+
+
+INGRESS = {
+    "kind": "Ingress",
+    "metadata": {"name": "web", "namespace": "shop"},
+    "spec": {
+        "ingressClassName": "nginx",
+        "defaultBackend": {"service": {"name": "web", "port": {"number": 80}}},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("annotations", "method", "named"),
+    [
+        ({}, "POST", "C9"),
+        ({}, "GET", "B2"),
+        ({"nginx.ingress.kubernetes.io/proxy-next-upstream": "off"}, "POST", "B2"),
+        ({"nginx.ingress.kubernetes.io/service-upstream": "true"}, "POST", "B2"),
+        ({"nginx.ingress.kubernetes.io/proxy-next-upstream": "error non_idempotent"}, "POST", "B2"),
+    ],
+)
+def test_behind_a_balancer_that_asks_the_next_pod_what_is_lost_is_what_it_may_not_send_twice(
+    tmp_path: Path, annotations: dict[str, str], method: str, named: str
+) -> None:
+    invented = Invented.rolling(work=1.5, prestop=3, grace=30, lag=2.0, concurrency=40, methods=(method,))
+    ingress = INGRESS | {"metadata": {"name": "web", "namespace": "shop", "annotations": annotations}}
+    causes = by_ids(judged(tmp_path, invented, objects=[ingress]))
+    assert set(causes) == {(named,)}
+
+
+def test_a_new_pod_that_an_autoscaler_may_have_ended_is_told_from_the_rollouts_own(tmp_path: Path) -> None:
+    invented = Invented.rolling(2, prestop=4, grace=20)
+    new = invented.pods[2]
+    new.deleted, new.prestop = 12.0, 0
+    new.leaves, new.term, new.exits, new.gone = 12.05, 12.05, 12.07, 12.6
+    scaler = {
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "web"}},
+    }
+    assert set(by_ids(judged(tmp_path, invented, objects=[scaler]))) == {("D8",)}
+    assert ("D8",) not in by_ids(judged(tmp_path / "without", invented))
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        ("0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports.", "D6"),
+        ("0/3 nodes are available: 3 Insufficient cpu.", "D5"),
+        ("0/3 nodes are available: 3 node(s) were unschedulable.", "D9"),
+    ],
+)
+def test_an_outage_while_the_new_pod_finds_no_node_says_what_it_waits_for(
+    tmp_path: Path, message: str, named: str
+) -> None:
+    invented = Invented.rolling(2, recreate=True, prestop=3, grace=20)
+    invented.strategy = "RollingUpdate"
+    new = invented.pods[2]
+    original = Invented.events
+
+    def events(self: Invented) -> list[ClusterEvent]:
+        about = {"involvedObject": {"kind": "Pod", "name": new.name, "uid": new.uid}, "reason": "FailedScheduling",
+                 "message": message}  # fmt: skip
+        told = event(new.created + 0.1, "ADDED", "Event", "x.y", "uid-x", about)
+        return sorted([*original(self), told], key=lambda e: e.t_ns)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Invented, "events", events)
+        assert set(by_ids(judged(tmp_path, invented))) == {(named,)}
+
+
+def test_a_pod_with_a_limit_that_is_slow_after_its_first_answers_is_throttled(tmp_path: Path) -> None:
+    invented = Invented.rolling(2, prestop=3, grace=20)
+    new, other = invented.pods[2], invented.pods[1]
+    original = Invented.events
+
+    def limited(self: Invented) -> list[ClusterEvent]:
+        found = original(self)
+        for seen in found:
+            if seen.kind == "Pod":
+                seen.object["spec"]["containers"][0]["resources"] = {"limits": {"cpu": "100m"}}
+        return found
+
+    rows = in_turn([invented.pods[0], other], -9, new.enters + 1)
+    rows += in_turn([other, new], new.enters + 1, new.enters + 20)
+    rows += [hit(new.enters + 2.0, 504, 5.0) for _ in range(3)]
+    for pod in invented.pods[:2]:
+        pod.deleted = pod.leaves = pod.exits = pod.gone = None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Invented, "events", limited)
+        assert set(by_ids(judged(tmp_path, invented, rows))) == {("A5",)}
+    assert ("A5",) not in by_ids(judged(tmp_path / "unlimited", invented, rows))
+
+
+def test_evidence_says_that_min_ready_seconds_held_no_request_back(tmp_path: Path) -> None:
+    invented = Invented.rolling(2, probe=False, prestop=4, grace=20)
+    slow = invented.deployment()
+    slow["spec"]["minReadySeconds"] = 20
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Invented, "deployment", lambda _: slow)
+        cause = by_ids(judged(tmp_path, invented))["A1",]
+    assert "minReadySeconds 20 delays when it counts as available" in cause.evidence[0]
+
+
+def test_what_is_cut_in_flight_began_while_its_pod_was_still_a_target(tmp_path: Path) -> None:
+    """Two pods end one after the other; the balancer cuts the second one's requests while the first one exits."""
+    invented = Invented.rolling(2, prestop=6, grace=30, drains=True)
+    first, second = invented.pods[0], invented.pods[1]
+    assert first.deleted is not None
+    first.exits, first.gone = first.deleted + 6.5, first.deleted + 7.0
+    second.deleted = second.leaves = first.deleted + 4.0
+    second.term, second.exits, second.gone = second.deleted + 6, second.deleted + 9, second.deleted + 9.5
+    rows = in_turn([first, second], -9, first.deleted + 1.0)
+    rows += in_turn([second], first.deleted + 1.0, second.deleted + 0.5)
+    rows += in_turn([invented.pods[2]], second.deleted + 0.5, second.deleted + 8.0)
+    began = first.deleted + 3.0  # long after the first had been let go of
+    rows += [hit(began, 502, first.exits - began + 0.2) for _ in range(4)]
+    assert set(by_ids(judged(tmp_path, invented, rows))) == {("C4",)}
+
+
+def test_a_lab_whose_nginx_tries_again_is_known_to(tmp_path: Path) -> None:
+    invented = Invented.rolling(work=1.5, prestop=3, grace=30, lag=2.0, concurrency=40, methods=("POST",))
+    facts = invented.run().cluster
+    assert isinstance(facts, ClusterFacts)
+    invented.record = {
+        "cluster": replace(facts, lab=True),
+        "scenario": {"lab": {"profile": "nginx", "tries": 3}},
+    }
+    assert set(by_ids(judged(tmp_path, invented))) == {("C9",)}
+
+
+def unseen(invented: Invented, pod: FakePod) -> list[ClusterEvent]:
+    """What is told where a kubelet lets a pod go before it has told of its exit."""
+    return [
+        seen
+        for seen in Invented.events(invented)
+        if not (
+            seen.kind == "Pod"
+            and seen.uid == pod.uid
+            and any("terminated" in c["state"] for c in seen.object["status"]["containerStatuses"])
+            and seen.change != "DELETED"
+        )
+    ]
+
+
+def test_an_exit_that_nobody_saw_is_taken_to_be_as_that_of_its_like(tmp_path: Path) -> None:
+    invented = Invented.rolling(3, work=1.5, prestop=3, grace=30, lag=2.0, concurrency=40)
+    blind = invented.pods[1]
+    for event_ in (told := unseen(invented, blind)):
+        if event_.uid == blind.uid and event_.change == "DELETED":
+            event_.object["status"]["containerStatuses"][0]["state"] = {"running": {}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Invented, "events", lambda _: told)
+        found = judged(tmp_path, invented)
+    assert next(pod for pod in found.timeline.pods if pod.name == blind.name).exited_ns is None
+    causes = by_ids(found)
+    assert set(causes) == {("B2",)}
+    assert causes["B2",].hits == invented.truth["cut"]
+    assert any("not seen: as others of its kind" in line for line in causes["B2",].evidence)
