@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
 from harness.load import failures
+from harness.load.failures import ERROR, US, Ending
 from harness.model import NEVER, LoadPlan, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.load.failures import Ending
     from harness.load.targets import Origin
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -154,6 +154,11 @@ class Dialler:
         else:
             dialled.tls_ns = monotonic_ns() - began_ns
             dialled.tls_version = wrapped.version() or ""
+            if self.plan.http2 and wrapped.selected_alpn_protocol() != "h2":
+                _close(sock)
+                dialled.sock = None
+                dialled.outcome, dialled.ending = Outcome.TLS_HANDSHAKE, Ending(US, ERROR)
+                dialled.text = "the server did not choose h2 (ALPN)"
 
     async def _look_up(self, origin: Origin) -> list[Address]:
         """All addresses, always in the same order: resolvers rotate them, and we take turns ourselves."""
@@ -195,7 +200,7 @@ def tls_context(plan: LoadPlan) -> ssl.SSLContext:
     if plan.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(["h2" if plan.http2 else "http/1.1"])
     return context
 
 

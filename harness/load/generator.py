@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import resource
-import subprocess
-import sys
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,10 +13,10 @@ import anyio
 import anyio.lowlevel
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-import harness
 from harness.errors import HarnessError, UsageError
 from harness.load import messages
 from harness.load.dial import tls_context
+from harness.load.recruits import Recruits
 from harness.load.targets import shot
 from harness.model import HealthSample, LiveCounts, LoadPlan
 
@@ -40,7 +37,6 @@ _LEAVE_S = 5.0  # the same, when nobody waits for its rows any more
 _OWN_FILES = 64  # descriptors of a worker that are no connection
 _LONGEST_LINE = 1 << 20
 _LAST_WORDS = 4096
-_ROOT = str(Path(harness.__file__).resolve().parents[1])  # where a worker finds this very package
 
 
 class Worker:
@@ -219,14 +215,19 @@ class Load:
 
 
 @asynccontextmanager
-async def running(plan: LoadPlan, clock: Clock, directory: Path) -> AsyncIterator[Load]:
+async def running(
+    plan: LoadPlan, clock: Clock, directory: Path, recruits: Recruits | None = None
+) -> AsyncIterator[Load]:
     """Hold the load for as long as the context lasts. Whatever happens inside, the workers are gone afterwards.
+
+    `recruits` are workers that wait already; without them new ones are started.
 
     Rows go to `<directory>/hits/<worker>.arrow` and `<directory>/connections/<worker>.arrow`; the two folders are
     made when they are missing. Raises UsageError, before anything is started, for a plan that cannot be carried
     out on this host, and HarnessError when a worker does not come up.
     """
     check(plan)
+    recruits = recruits or Recruits([])
     for folder in ("hits", "connections"):
         (directory / folder).mkdir(exist_ok=True)
     try:
@@ -234,7 +235,7 @@ async def running(plan: LoadPlan, clock: Clock, directory: Path) -> AsyncIterato
             load = Load()
             try:
                 for order in messages.orders(plan, clock, directory):
-                    worker = load.add(Worker(order, await _spawn()))
+                    worker = load.add(Worker(order, await recruits.take()))
                     tasks.start_soon(worker.command)
                     tasks.start_soon(load.listen, worker)
                     tasks.start_soon(worker.overhear)
@@ -276,15 +277,6 @@ def _local_ports() -> int:
     except (OSError, ValueError):
         return 65_535
     return last - first + 1
-
-
-async def _spawn() -> Process:
-    path = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))
-    return await anyio.open_process(
-        [sys.executable, "-P", "-m", "harness.load.worker"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": path}, start_new_session=True,
-    )  # fmt: skip
 
 
 def _piped(stream: T | None) -> T:

@@ -74,15 +74,13 @@ class FixedRate:
 def turns(weights: Sequence[int]) -> list[int]:
     """Return one round of whose turn it is, by index: each as often as its weight says, spread as evenly as it goes."""
     parts = gcd(*weights)
-    weights = [weight // parts for weight in weights]
-    credit = [0] * len(weights)
-    order: list[int] = []
-    for _ in range(sum(weights)):
-        credit = [have + weight for have, weight in zip(credit, weights, strict=True)]
-        chosen = credit.index(max(credit))
-        credit[chosen] -= sum(weights)
-        order.append(chosen)
-    return order
+    # The k-th of a target's n turns belongs into the middle of the k-th n-th of the round.
+    places = [
+        ((turn + 0.5) / (weight // parts), index)
+        for index, weight in enumerate(weights)
+        for turn in range(weight // parts)
+    ]
+    return [index for _, index in sorted(places)]
 
 
 class CycleMedian:

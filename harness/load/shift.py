@@ -17,6 +17,7 @@ from harness.load.pacer import ClosedLoop, FixedRate
 from harness.load.rows import ConnectionRows, HitRows
 from harness.load.slots import Slots, raise_in_loop
 from harness.load.targets import Marking, shot
+from harness.model import STALL_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +116,8 @@ class Shift:
     def _start(self, at_ns: int) -> None:
         gc.collect()
         gc.freeze()
-        gc.disable()  # nothing on our way makes rings, and a collection would stop every slot
+        if not self._order.plan.http2:
+            gc.disable()  # nothing on our way makes rings, and a collection would stop every slot
         self._cpu_ns = time.process_time_ns()
         self._lag.start()
         self._slots.start(at_ns)
@@ -204,6 +206,7 @@ class Shift:
                     "lag_max_ns": lag[1],
                     "cpu_ns": cpu_ns - self._cpu_ns,
                     "open_files": _open_files(),
+                    "stalled": lag[1] > STALL_NS,
                 }
             }
         )

@@ -41,6 +41,7 @@ class Slot:
     unsent: memoryview | None = None
     write_error: OSError | None = None
     reading: Reading | None = None
+    answered: tuple[int, str] = (0, "")  # status and pod, where HTTP/2 brought them
     held: tuple[Outcome, int] | None = None  # how and when it failed, while that is being looked into
     # the connection
     sock: Any = None  # socket.socket or ssl.SSLSocket
@@ -62,8 +63,10 @@ class Slot:
 
     def head(self) -> tuple[int, str]:
         """Return status and pod of the response, as far as its head has come."""
-        if self.first == NEVER or self.reading is None:
+        if self.first == NEVER:
             return 0, ""
+        if self.reading is None:
+            return self.answered
         return self.reading.status, self.reading.pod
 
 
@@ -80,6 +83,9 @@ class Life(Protocol):
 
     def close(self, slot: Slot, ending: Ending, now: int) -> None:
         """Close the connection and write its row."""
+
+    def note(self, outcome: Outcome, error: BaseException | str) -> None:
+        """Keep a raw text of this outcome, if there is none yet."""
 
     def begin(self, slot: Slot, due_ns: int) -> None:
         """Begin the slot's next hit, on whatever connection it needs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from harness.load import failures
@@ -55,7 +56,7 @@ class Slots:
         self._rows = rows
         self._connections = connections
         self._anchor = anchor_ns
-        self._wire = Wire(self, rows, anchor_ns, plan)
+        self._wire = _wire_of(plan)(self, rows, anchor_ns, plan)
         self._wire.marked = any(shot.places for shot in shots)
         self._limits = Limits(plan, indices[0] if indices else 0)
         self._wire.detour = self._limits.any
@@ -191,7 +192,7 @@ class Slots:
         self, slot: Slot, outcome: Outcome, ending: Ending, now: int, error: BaseException | str
     ) -> None:
         """Give up the hit, and the connection with it."""
-        self._sample(outcome, error)
+        self.note(outcome, error)
         race = (
             outcome in _RACES and ending.by == PEER and slot.hits > 0 and now - slot.sent <= failures.RACE_NS
         )
@@ -270,7 +271,7 @@ class Slots:
         conn = self._unopened(slot, dialled, now)
         # One that was opened and failed to shake hands is a hit's connection; one that never opened is not.
         self._number(slot, NEVER if dialled.connect_ns == NEVER else conn, dialled.peer)
-        self._sample(dialled.outcome, dialled.text)
+        self.note(dialled.outcome, dialled.text)
         self._row(slot, dialled.outcome, now)
         slot.failed_connects += 1
         due_ns = self._pacer.after_failed_connect_ns(now, slot.failed_connects)
@@ -287,7 +288,7 @@ class Slots:
         slot.task = None
         slot.held = None
         if dialled.outcome is None:
-            self._sample(Outcome.IDLE_CLOSE_RACE, self.samples.get(outcome.value, ""))
+            self.note(Outcome.IDLE_CLOSE_RACE, self.samples.get(outcome.value, ""))
             self._row(slot, Outcome.IDLE_CLOSE_RACE, done_ns)
             self._adopt(slot, dialled)  # the slot's next hit takes it
         else:
@@ -324,7 +325,8 @@ class Slots:
     def _row(self, slot: Slot, outcome: Outcome, done_ns: int, status: int = 0, pod: str = "") -> None:
         self._wire.row(slot, self._rows.kind(status, outcome, pod, slot.shot.index), done_ns)
 
-    def _sample(self, outcome: Outcome, error: BaseException | str) -> None:
+    def note(self, outcome: Outcome, error: BaseException | str) -> None:
+        """Keep a raw text of this outcome, if there is none yet."""
         if outcome.value not in self.samples:
             self.samples[outcome.value] = error if isinstance(error, str) else failures.sample(error)
 
@@ -336,6 +338,11 @@ class Slots:
     def _opened_or_not(self, task: asyncio.Task[None]) -> None:
         self._wire.opening -= 1
         raise_in_loop(task)
+
+
+def _wire_of(plan: LoadPlan) -> type[Wire]:
+    """Choose what sends. By name, so that nothing of httpx is loaded where HTTP/1.1 is spoken: it costs start-up and memory."""
+    return import_module("harness.load.http2").Http2Wire if plan.http2 else Wire
 
 
 def raise_in_loop(task: asyncio.Task[None]) -> None:

@@ -9,7 +9,6 @@ import trustme
 
 from harness.errors import UsageError
 from harness.load.generator import check
-from harness.model import Target
 from harness.run.asking import ask
 from tests.load.played import completed, plan_for, play
 from tests.load.scripted_server import OK, ScriptedServer, Visit, always
@@ -52,7 +51,7 @@ def test_a_name_that_is_told_needs_no_resolver_and_stays_in_host_header_and_cert
         plan = plan_for(
             url, 2, ca_file=files["ca_file"], resolve=(("shop.invalid", server.port, "127.0.0.1"),)
         )
-        answers = ask(Target(url), plan, timeout_s=15)
+        answers = ask(plan, timeout_s=15)
         played = play(plan, tmp_path, until=completed(20))
     assert answers.statuses == (200, 200, 200)
     assert played.failed == 0
@@ -82,7 +81,7 @@ def test_a_server_that_wants_a_client_certificate_gets_it(
             cert_file=files["cert_file"],
             key_file=files["key_file"],
         )
-        answers = ask(Target(server.url), plan, timeout_s=15)
+        answers = ask(plan, timeout_s=15)
         (tmp_path / "with").mkdir()
         played = play(plan, tmp_path / "with", until=completed(20))
         (tmp_path / "without").mkdir()

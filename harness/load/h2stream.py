@@ -1,0 +1,164 @@
+"""An open socket as httpcore wants it for HTTP/2, and what can befall it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import httpcore
+
+from harness.load import failures
+from harness.load.h2frames import Frames
+from harness.load.slot import SENDING, Slot
+from harness.load.sockets import BLOCKED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_READ = 64 * 1024
+_PIECE = 64 * 1024
+
+
+class PeerEndedError(Exception):
+    """The stream of bytes has ended in an orderly way, in the middle of an exchange."""
+
+
+class GoneAwayError(Exception):
+    """The server has said that it will not answer this stream."""
+
+
+class OversizedError(Exception):
+    """A frame was longer than any may be."""
+
+
+class UnsentError(Exception):
+    """A request could not be written; `cause` says why."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(repr(cause))
+        self.cause = cause
+
+
+class Stream(httpcore.AsyncNetworkStream):
+    """An open socket as httpcore wants it. Counts bytes for the slot's hit, and keeps GOAWAY to itself."""
+
+    def __init__(self, sock: Any, slot: Slot) -> None:
+        self._sock = sock
+        self._slot = slot
+        self._fd: int = sock.fileno()
+        self._frames = Frames()
+        self._ahead = b""  # read while nobody asked
+        self._ended: Exception | None = None
+        self._closed = False
+        self._number = -1  # of the newest request's stream
+        self.bytes_out = 0
+
+    def begin(self) -> None:
+        """Make ready for the next request: its stream is the next odd number."""
+        self._number += 2
+        self.bytes_out = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether no further request may go this way."""
+        return bool(self._ended or self._frames.goaway or self._frames.oversized)
+
+    def look(self) -> bool:
+        """Take in what came while the connection was at rest; True when it has ended, or is to end."""
+        while self._ended is None and self._fill():
+            pass
+        return self.over
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109  the sweep keeps time
+        """Return the next bytes. Raises PeerEndedError, GoneAwayError, OversizedError or OSError."""
+        while True:
+            if self._ahead:
+                data, self._ahead = self._ahead[:max_bytes], self._ahead[max_bytes:]
+                return data
+            if self._frames.oversized:
+                raise OversizedError(f"a frame of {self._frames.oversized} bytes")
+            gone = self._frames.goaway
+            if gone is not None and (gone.last_stream < self._number or (self._ended and gone.code)):
+                raise GoneAwayError(f"GOAWAY, last stream {gone.last_stream}, code {gone.code}")
+            if self._ended is not None:
+                raise self._ended
+            if not self._fill():
+                await self._ready(write=False)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109  as above
+        """Write all of it. Raises UnsentError."""
+        rest = memoryview(buffer)
+        while rest:
+            try:
+                written = self._sock.send(rest[:_PIECE])
+            except BLOCKED:
+                before, self._slot.state = self._slot.state, SENDING
+                await self._ready(write=True)
+                self._slot.state = before
+            except OSError as error:
+                raise UnsentError(error) from error
+            else:
+                rest = rest[written:]
+                self.bytes_out += written
+
+    async def aclose(self) -> None:
+        """Do nothing: whoever owns the slot closes its connection, and writes its row."""
+
+    def get_extra_info(self, info: str) -> Any:
+        """Say nothing about the socket."""
+        del info
+
+    def close(self) -> None:
+        """Close the socket, at once and for good."""
+        self._closed = True
+        self.rest()
+        asyncio.get_running_loop().remove_writer(self._fd)
+        self._sock.close()
+
+    def watch(self, ended: Callable[[], None]) -> None:
+        """Call `ended` when the connection has ended, or is to end, while it is at rest."""
+
+        def readable() -> None:
+            if self.look():
+                self.rest()
+                ended()
+
+        asyncio.get_running_loop().add_reader(self._fd, readable)
+
+    def rest(self) -> None:
+        """Watch no more."""
+        asyncio.get_running_loop().remove_reader(self._fd)
+
+    def _fill(self) -> bool:
+        """Read once; False when there is nothing yet."""
+        try:
+            data = self._sock.recv(_READ)
+        except BLOCKED:
+            return False
+        except OSError as error:
+            self._ended = failures.unmask(error, self._sock) or error
+            return True
+        if not data:
+            self._ended = PeerEndedError("end of stream")
+            return True
+        self._slot.bytes_in += len(data)
+        self._ahead += self._frames.feed(data)
+        return True
+
+    async def _ready(self, *, write: bool) -> None:
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+
+        def wake() -> None:
+            if not done.done():
+                done.set_result(None)
+
+        add, remove = (
+            (loop.add_writer, loop.remove_writer) if write else (loop.add_reader, loop.remove_reader)
+        )
+        add(self._fd, wake)
+        try:
+            await done
+        finally:
+            if not self._closed:  # else the number may be another connection's by now
+                remove(self._fd)

@@ -1,0 +1,62 @@
+"""Worker processes that are started before it is known what they are to do: Python takes its time to load what they need."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+
+import harness
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from anyio.abc import Process
+
+_ROOT = str(Path(harness.__file__).resolve().parents[1])  # where a worker finds this very package
+
+
+class Recruits:
+    """Workers that wait for their order. Whoever takes one owns it."""
+
+    def __init__(self, waiting: list[Process]) -> None:
+        self._waiting = waiting
+
+    async def take(self) -> Process:
+        """Return a worker that waits, or a new one."""
+        return self._waiting.pop() if self._waiting else await spawn()
+
+    async def dismiss(self) -> None:
+        """End those that nobody took: they have done nothing yet."""
+        while self._waiting:
+            process = self._waiting.pop()
+            process.kill()
+            await process.aclose()
+
+
+@asynccontextmanager
+async def recruited(count: int) -> AsyncIterator[Recruits]:
+    """Start workers now, to be given their orders later; those that nobody took are ended with the context."""
+    recruits = Recruits([])
+    try:
+        for _ in range(count):
+            recruits._waiting.append(await spawn())  # noqa: SLF001  its maker's
+        yield recruits
+    finally:
+        with anyio.CancelScope(shield=True):
+            await recruits.dismiss()
+
+
+async def spawn() -> Process:
+    """Start a worker process, in a session of its own."""
+    path = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))
+    return await anyio.open_process(
+        [sys.executable, "-P", "-m", "harness.load.worker"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": path}, start_new_session=True,
+    )  # fmt: skip
