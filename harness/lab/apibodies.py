@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from harness.lab import patch, schema
-from harness.lab.stamps import timestamp
+from harness.lab import patch, protobuf, schema
 from harness.lab.status import bad_request, invalid_options, unsupported_media_type
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.lab.apihttp import Request
     from harness.lab.resources import Resource
     from harness.lab.store import Object
@@ -29,12 +30,14 @@ def content_type(request: Request) -> str:
 
 
 def read_object(request: Request) -> Object:
-    """Parse a body that must be an object, JSON or YAML."""
+    """Parse a body that must be an object: JSON, YAML, or what is known of Kubernetes' protobuf."""
     kind = request.headers.get("content-type", "application/json")
-    if "protobuf" in kind:
-        raise unsupported_media_type(kind, ["application/json", "application/yaml"])
     try:
+        if "protobuf" in kind:
+            return protobuf.read(request.body)
         value = yaml.safe_load(request.body) if "yaml" in kind else json.loads(request.body or b"{}")
+    except protobuf.UnknownMessageError as error:
+        raise unsupported_media_type(f"{kind}: {error}", ["application/json", "application/yaml"]) from error
     except (ValueError, yaml.YAMLError) as error:
         raise bad_request(f"the object provided is unrecognized: {error}") from error
     if not isinstance(value, dict):
@@ -136,14 +139,9 @@ def scaled(old: Object, scale: Object) -> Object:
     }
 
 
-def review(resource: Resource, item: Object) -> Object:
-    """Answer a review: whoever reaches the lab may do all."""
-    item = typed(item, resource, None)
-    item["metadata"] = {"creationTimestamp": timestamp()}
-    if resource.kind == "SelfSubjectReview":
-        item["status"] = {
-            "userInfo": {"username": "zdtest-lab", "groups": ["system:masters", "system:authenticated"]}
-        }
-    else:
-        item["status"] = {"allowed": True, "reason": "the lab allows everything"}
+def reviewed(request: Request, resource: Resource, answer: Callable[[Object], Object]) -> Object:
+    """Return a review with its answer."""
+    item = typed(read_object(request), resource, None)
+    item["metadata"] = {"creationTimestamp": None}
+    item["status"] = answer(item)
     return item

@@ -9,8 +9,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+if TYPE_CHECKING:
+    import ssl
 
 MAX_HEAD = 64 * 1024
 MAX_BODY = 8 * 1024 * 1024
@@ -85,14 +88,14 @@ Route = Callable[[Request, Reply], Awaitable[None]]
 class HttpServer:
     """Listens on loopback and hands each request to one route."""
 
-    def __init__(self, route: Route, wall: Callable[[], float]) -> None:
-        self._route, self._wall = route, wall
+    def __init__(self, route: Route, wall: Callable[[], float], tls: ssl.SSLContext | None = None) -> None:
+        self._route, self._wall, self._tls = route, wall, tls
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
         self.port = 0
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._client, "127.0.0.1", 0, limit=MAX_HEAD)
+        self._server = await asyncio.start_server(self._client, "127.0.0.1", 0, limit=MAX_HEAD, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -114,7 +117,7 @@ class HttpServer:
         try:
             while await self._one(reader, writer):
                 pass
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, TimeoutError):
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
             pass  # the client left, or never spoke HTTP
         except asyncio.CancelledError:
             writer.transport.abort()  # only drop_clients cancels: the cut is what it wants

@@ -1,25 +1,29 @@
 """The lab's API server: from a path and a verb to the store, in Kubernetes' own words.
 
-Speaks enough for the official client and kubectl. No authentication: it listens on loopback only.
+Speaks enough for the official client and kubectl. Who has no token may do everything: it listens on loopback only.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from harness.lab import apiwatch, openapi
-from harness.lab.apibodies import read_object, review, scale_of
+from harness.lab import apiwatch, openapi, podlogs
+from harness.lab.access import Access, User, asked_of
+from harness.lab.apibodies import APPLY, content_type, read_object, reviewed, scale_of
 from harness.lab.apihttp import HttpServer, Reply, Request
 from harness.lab.apiwrites import Writes, writer
 from harness.lab.resources import MINOR, REVIEWS, Catalog, Resource
 from harness.lab.shapes import outward
-from harness.lab.status import StatusError, bad_request, method_not_allowed, no_such_path
+from harness.lab.status import StatusError, method_not_allowed, no_such_path
 from harness.lab.store import WRITER
 from harness.lab.tables import table
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
     from pathlib import Path
 
@@ -32,7 +36,8 @@ class ApiServer:
     """Serves a store on a free port of 127.0.0.1. `logs` is the folder of the pods' output.
 
     `minor` is the Kubernetes version to be, 1.20 or 1.33; `wall` the clock behind the Date header, in seconds.
-    A watch is cut off in mid-stream after `drop_s` seconds, unless that is 0.
+    A watch is cut off in mid-stream after `drop_s` seconds, unless that is 0. With `tls` it is HTTPS: kubectl sends no
+    token over anything else.
     """
 
     def __init__(
@@ -43,16 +48,23 @@ class ApiServer:
         minor: int = MINOR,
         wall: Callable[[], float] = time.time,
         drop_s: float = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._store, self._logs, self._drop_s = store, logs, drop_s
         self._catalog = Catalog(minor)
         self._writes = Writes(store)
-        self._http = HttpServer(self._route, wall)
+        self._access = Access(store, wall)
+        self._http = HttpServer(self._route, wall, tls)
+        self._scheme = "https" if tls else "http"
 
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self._http.port}"
+        return f"{self._scheme}://{self._address}"
+
+    @property
+    def _address(self) -> str:
+        return f"127.0.0.1:{self._http.port}"
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
@@ -81,12 +93,13 @@ class ApiServer:
             await reply.json(ours.code, ours.body)
 
     async def _answer(self, request: Request, reply: Reply) -> None:
+        user = self._access.user(request.headers)
         steps = [step for step in request.path.split("/") if step]
         match steps:
             case ["api", version, first, *rest]:
-                await self._resource(request, reply, "", version, [first, *rest])
+                await self._resource(request, reply, user, "", version, [first, *rest])
             case ["apis", group, version, first, *rest]:
-                await self._resource(request, reply, group, version, [first, *rest])
+                await self._resource(request, reply, user, group, version, [first, *rest])
             case ["healthz" | "livez" | "readyz", *_]:
                 await reply.send(200, b"ok", "text/plain; charset=utf-8")
             case ["zdtest", "compact"] if request.method == "POST":
@@ -97,7 +110,7 @@ class ApiServer:
                 await reply.json(200, self._openapi("/".join(rest)))
             case _:
                 try:
-                    await reply.json(200, self._catalog.document(steps, self.url.removeprefix("http://")))
+                    await reply.json(200, self._catalog.document(steps, self._address))
                 except KeyError:
                     raise no_such_path() from None
 
@@ -113,7 +126,7 @@ class ApiServer:
         return found
 
     async def _resource(
-        self, request: Request, reply: Reply, group: str, version: str, rest: list[str]
+        self, request: Request, reply: Reply, user: User, group: str, version: str, rest: list[str]
     ) -> None:
         namespace: str | None = None
         if rest[0] == "namespaces" and len(rest) > 2 and (group, version, rest[2]) in self._catalog.by_path:
@@ -121,10 +134,16 @@ class ApiServer:
         resource = self._catalog.by_path.get((group, version, rest[0]))
         if resource is None:
             raise no_such_path()
+        asked = asked_of(request, resource, namespace, rest)
+        self._access.check(user, asked)
+        if content_type(request) == APPLY and not self._store.find(
+            resource.kind, asked.namespace, asked.name
+        ):
+            self._access.check(user, replace(asked, verb="create"))
         if resource in REVIEWS:
-            # kubectl asks in protobuf; the answer does not depend on the question, so it may stay unread.
-            asked = {} if "protobuf" in request.headers.get("content-type", "") else read_object(request)
-            await reply.json(201, review(resource, asked))
+            await reply.json(
+                201, reviewed(request, resource, partial(self._access.review, resource.kind, user))
+            )
         elif len(rest) == 1:
             await self._collection(request, reply, resource, namespace)
         else:
@@ -156,9 +175,12 @@ class ApiServer:
         kind, verb, scale = resource.kind, request.method, part == "scale"
         _check_part(resource, part)
         if part == "log":
-            await self._log(request, reply, self._store.get(kind, space, name))
+            await podlogs.serve(self._store, self._logs, self._store.get(kind, space, name), request, reply)
         elif part == "eviction" and verb == "POST":
             await reply.json(201, self._writes.evict(request, self._store.get(kind, space, name)))
+        elif part == "token" and verb == "POST":
+            account = self._store.get(kind, space, name)
+            await reply.json(201, self._access.token(account, read_object(request)))
         elif verb in {"GET", "HEAD"}:
             item = self._store.get(kind, space, name)
             await self._one(request, reply, resource, scale_of(item) if scale else item, plain=scale)
@@ -193,27 +215,12 @@ class ApiServer:
             )
         await reply.json(code, item)
 
-    async def _log(self, request: Request, reply: Reply, pod: Object) -> None:
-        names = [container["name"] for container in pod["spec"]["containers"]]
-        name = request.query.get("container") or names[0]
-        if name not in names:
-            raise bad_request(f"container {name} is not valid for pod {pod['metadata']['name']}")
-        path = self._logs / log_name(pod, name)
-        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        if (tail := request.query.get("tailLines", "")).isdigit():
-            lines = lines[len(lines) - min(int(tail), len(lines)) :]
-        await reply.send(200, b"".join(lines), "text/plain")
-
-
-def log_name(pod: Object, container: str) -> str:
-    """Name the file that holds a container's output: the pod's name, and the container's where it is not the first."""
-    first = pod["spec"]["containers"][0]["name"] == container
-    return f"{pod['metadata']['name']}.log" if first else f"{pod['metadata']['name']}.{container}.log"
-
 
 def _check_part(resource: Resource, part: str) -> None:
     known = {"": True, "status": resource.status, "scale": resource.scale}
     if resource.kind == "Pod":
         known |= {"log": True, "eviction": True}
+    if resource.kind == "ServiceAccount":
+        known |= {"token": True}
     if not known.get(part):
         raise no_such_path()

@@ -24,11 +24,21 @@ def fill(item: dict[str, Any]) -> None:
         _service(item.setdefault("spec", {}))
     elif kind == "Secret":
         item.setdefault("type", "Opaque")
+    elif kind in {"RoleBinding", "ClusterRoleBinding"}:
+        _binding(item)
     elif kind == "Namespace":
         item.setdefault("spec", {}).setdefault("finalizers", ["kubernetes"])
         item.setdefault("metadata", {}).setdefault("labels", {})["kubernetes.io/metadata.name"] = item[
             "metadata"
         ].get("name", "")
+
+
+def _binding(item: dict[str, Any]) -> None:
+    group = "rbac.authorization.k8s.io"
+    item.setdefault("roleRef", {}).setdefault("apiGroup", group)
+    for subject in item.get("subjects") or ():
+        if subject.get("kind") != "ServiceAccount":
+            subject.setdefault("apiGroup", group)
 
 
 def initial_status(item: dict[str, Any], taken: set[str]) -> None:

@@ -33,25 +33,9 @@ class Front:
     """One client connection."""
 
     __slots__ = (
-        "_active",
-        "_answered",
-        "_balancer",
-        "_begun",
-        "_body",
-        "_chunk",
-        "_head",
-        "_held",
-        "_keep",
-        "_request",
-        "_stream",
-        "_suffix",
-        "_timer",
-        "_tried",
-        "_tries",
-        "_upstream",
-        "sent_all",
-        "wants_payload",
-    )
+        "_active", "_answered", "_balancer", "_begun", "_body", "_chunk", "_head", "_held", "_keep", "_request", "_stream",
+        "_suffix", "_timer", "_tried", "_tries", "_upstream", "sent_all", "wants_payload",
+    )  # fmt: skip
 
     def __init__(self, balancer: Balancer, sock: socket.socket, suffix: bytes) -> None:
         self._balancer = balancer
@@ -94,9 +78,8 @@ class Front:
         """See stream.Owner: the client went away, so its request is given up (nginx logs it as 499, an ALB as 460)."""
         self._timer.cancel()
         if self._upstream and self._request:
-            self._balancer.losses.lost(
-                self._head, self._balancer.profile.client_left, CLIENT_LEFT, None, self._upstream
-            )
+            left = self._balancer.profile.client_left
+            self._balancer.losses.lost(self._head, left, CLIENT_LEFT, None, self._upstream)
         self._give_up()
 
     def drained(self) -> None:
@@ -127,9 +110,8 @@ class Front:
         if request.frame:
             head += self._first_of_body(*request.frame)
         self._head = head
-        self._tries = (
-            balancer.tries if self._body is None else 1
-        )  # nginx would have kept a longer body to send it again
+        # nginx would have kept a longer body to send it again
+        self._tries = balancer.tries if self._body is None else 1
         target = balancer.group.pick()
         if target is None:
             balancer.losses.lost(head, 503, NO_TARGET)
@@ -184,9 +166,8 @@ class Front:
     def answer(self, response: ResponseHead, part: bytes, *, done: bool) -> None:
         """Pass on the head of an answer and as much of its body as came with it."""
         if response.status >= 500:
-            self._balancer.losses.lost(
-                self._head, response.status, ERROR_STATUS, Stage.WAITING, self._upstream
-            )
+            losses, status = self._balancer.losses, response.status
+            losses.lost(self._head, status, ERROR_STATUS, Stage.WAITING, self._upstream)
         if done and not self.wants_payload:  # nearly all
             self._stream.write(
                 response.forward + self._balancer.tail(keep=self._keep, dated=response.dated) + part
@@ -221,9 +202,8 @@ class Front:
         self._upstream = None
         status = classify(stage, loss)
         self._tries -= 1
-        again = self._tries > 0 and may_retry(
-            self._head, stage, loss, posts=self._balancer.config.retry_posts
-        )
+        posts = self._balancer.config.retry_posts
+        again = self._tries > 0 and may_retry(self._head, stage, loss, posts=posts)
         self._tried = (*self._tried, upstream.target)
         target = self._balancer.group.another(self._tried) if again else None
         self._balancer.losses.lost(self._head, status, loss, stage, upstream, saved=target is not None)
@@ -295,10 +275,9 @@ class Front:
 
     def _check_idle(self) -> None:
         """Look whether the client did nothing for the idle time. One timer for the life of the connection."""
-        waiting = (
-            self._upstream is not None and self._body is None and not self._stream.queued
-        )  # for the target: its side has a timer
-        if waiting:
+        if (
+            self._upstream and self._body is None and not self._stream.queued
+        ):  # waits for the target, whose side has a timer
             self._active = self._balancer.loop.time()
         left = self._active + self._balancer.client_idle_s - self._balancer.loop.time()
         if left > _IN_TIME_S:

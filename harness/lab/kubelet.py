@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from harness.lab.apiserver import log_name
 from harness.lab.containers import Container, Program
 from harness.lab.environment import environment
 from harness.lab.ownership import Writer
+from harness.lab.podlogs import log_name
 from harness.lab.podstatus import status_of
 from harness.lab.recorder import NODE, Recorder
 from harness.lab.restarts import Grace

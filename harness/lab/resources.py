@@ -89,6 +89,12 @@ RESOURCES: tuple[Resource, ...] = (
     Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", generation=True, since=21),
     Resource("discovery.k8s.io", "v1beta1", "endpointslices", "EndpointSlice", generation=True, until=24),
     Resource("networking.k8s.io", "v1", "ingresses", "Ingress", ("ing",), status=True, generation=True),
+    Resource("rbac.authorization.k8s.io", "v1", "roles", "Role"),
+    Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding"),
+    Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False),
+    Resource(
+        "rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False
+    ),
     *(
         Resource(
             "policy",
@@ -110,6 +116,7 @@ REVIEWS: tuple[Resource, ...] = (
     Resource(
         "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False
     ),
+    Resource("authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False),
     Resource(
         "authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False, since=28
     ),
@@ -237,4 +244,6 @@ def _entries(resource: Resource, eviction: str) -> list[dict[str, Any]]:
     if resource.kind == "Pod":
         add("log", "Pod", ["get"])
         add("eviction", "Eviction", ["create"], group="policy", version=eviction)
+    if resource.kind == "ServiceAccount":
+        add("token", "TokenRequest", ["create"], group="authentication.k8s.io", version="v1")
     return entries

@@ -78,6 +78,13 @@ def fields(text: str, kind: str) -> Predicate:
     return lambda item: all((_text_at(item, path) == value) is equal for path, value, equal in tests)
 
 
+def name_in(text: str) -> str:
+    """Return the one name that a field selector lets through, or ""."""
+    found = [_EQUAL.match(part.strip()) for part in text.split(",")]
+    names = [f["value"] for f in found if f and f["key"] == "metadata.name" and f["op"] != "!="]
+    return names[0] if len(names) == 1 else ""
+
+
 def _text_at(item: Any, path: list[str]) -> str:
     for step in path:
         item = item.get(step) if isinstance(item, dict) else None

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 import os
 import signal
+import ssl
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import trustme
@@ -17,6 +20,7 @@ import yaml
 
 from harness.errors import HarnessError
 from harness.lab import manifests, truth
+from harness.lab.access import OWNER
 from harness.lab.actions import http_get
 from harness.lab.addresses import Addresses
 from harness.lab.apiserver import ApiServer
@@ -34,7 +38,6 @@ from harness.lab.store import Object, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from harness.model import LabPlan
 
@@ -52,7 +55,9 @@ async def supervise(plan: LabPlan, directory: Path, answer: Callable[[dict[str, 
         _log.info("%s", note)
     logs = directory / "pods"
     logs.mkdir(parents=True, exist_ok=True)
-    cert, key, ca = _certificates(directory) if plan.tls else ("", "", "")
+    cert, key, ca = _certificates(directory)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(cert, key)
     ahead = timedelta(microseconds=plan.clock_offset_ns // 1000)
     store, told = Store(lambda: datetime.now(UTC) + ahead), await _told()
     store.subresources = plan.minor > 21
@@ -69,8 +74,9 @@ async def supervise(plan: LabPlan, directory: Path, answer: Callable[[dict[str, 
             minor=plan.minor,
             wall=lambda: time.time() + plan.clock_offset_ns / 1e9,
             drop_s=plan.drop_watches_ns / 1e9,
+            tls=tls,
         ) as api:
-            kubeconfig = _kubeconfig(directory, api.url, loaded.namespace)
+            kubeconfig = _kubeconfig(directory, api.url, ca, loaded.namespace)
             _populate(store, loaded.items, addresses.node, plan.minor)
             async with balancer(plan, cert, key, directory / "balancer.log") as front:
                 parts.add(asyncio.create_task(front.follow(store, loaded.namespace, loaded.service)))
@@ -81,7 +87,7 @@ async def supervise(plan: LabPlan, directory: Path, answer: Callable[[dict[str, 
                     parts.discard(begun)
                     ready = {
                         "url": f"{'https' if plan.tls else 'http'}://127.0.0.1:{front.port}/",
-                        "ca_file": ca or None,
+                        "ca_file": ca if plan.tls else None,
                         "kubeconfig": kubeconfig,
                         "context": CONTEXT,
                         "namespace": loaded.namespace,
@@ -138,7 +144,7 @@ async def _told() -> asyncio.Task[None]:
 
 
 def _certificates(directory: Path) -> tuple[str, str, str]:
-    """Make an authority and a certificate for the balancer; return the files: certificate, key, authority."""
+    """Make an authority and a certificate for API server and balancer; return the files: certificate, key, authority."""
     authority = trustme.CA()
     issued = authority.issue_cert("localhost", "127.0.0.1")
     cert, key, ca = directory / "cert.pem", directory / "key.pem", directory / "ca.pem"
@@ -150,13 +156,14 @@ def _certificates(directory: Path) -> tuple[str, str, str]:
     return str(cert), str(key), str(ca)
 
 
-def _kubeconfig(directory: Path, server: str, namespace: str) -> str:
+def _kubeconfig(directory: Path, server: str, ca: str, namespace: str) -> str:
     path = directory / "kubeconfig"
+    data = base64.b64encode(Path(ca).read_bytes()).decode()
     config = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": CONTEXT, "cluster": {"server": server}}],
-        "users": [{"name": CONTEXT, "user": {}}],
+        "clusters": [{"name": CONTEXT, "cluster": {"server": server, "certificate-authority-data": data}}],
+        "users": [{"name": CONTEXT, "user": {"token": OWNER.name}}],
         "contexts": [
             {"name": CONTEXT, "context": {"cluster": CONTEXT, "user": CONTEXT, "namespace": namespace}}
         ],

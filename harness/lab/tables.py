@@ -26,6 +26,10 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "Node": ("Status", "Roles", "Age", "Version"),
     "ConfigMap": ("Data", "Age"),
     "Secret": ("Type", "Data", "Age"),
+    "Role": ("Created At",),
+    "ClusterRole": ("Created At",),
+    "RoleBinding": ("Role", "Age", "Users*", "Groups*", "ServiceAccounts*"),
+    "ClusterRoleBinding": ("Role", "Age", "Users*", "Groups*", "ServiceAccounts*"),
 }
 
 
@@ -123,6 +127,15 @@ def _slice(item: Object, old: str) -> list[Any]:
     return [item.get("addressType"), ",".join(ports) or "<unset>", _few(addresses) or "<unset>", old]
 
 
+def _binding(item: Object, old: str) -> list[Any]:
+    named: dict[str, list[str]] = {"User": [], "Group": [], "ServiceAccount": []}
+    for subject in item.get("subjects") or ():
+        space = f"{subject['namespace']}/" if subject.get("namespace") else ""
+        named.setdefault(subject["kind"], []).append(space + subject["name"])
+    ref = item["roleRef"]
+    return [f"{ref['kind']}/{ref['name']}", old, *(", ".join(names) for names in list(named.values())[:3])]
+
+
 def _event(item: Object, old: str) -> list[Any]:
     involved = item["involvedObject"]
     seen = item.get("lastTimestamp") or item.get("eventTime")
@@ -216,4 +229,8 @@ _CELLS: dict[str, Callable[[Object, str], list[Any]]] = {
     ],
     "ConfigMap": lambda item, old: [len(item.get("data") or ()) + len(item.get("binaryData") or ()), old],
     "Secret": lambda item, old: [item.get("type"), len(item.get("data") or ()), old],
+    "Role": lambda item, _: [item["metadata"]["creationTimestamp"]],
+    "ClusterRole": lambda item, _: [item["metadata"]["creationTimestamp"]],
+    "RoleBinding": _binding,
+    "ClusterRoleBinding": _binding,
 }

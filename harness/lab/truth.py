@@ -125,8 +125,11 @@ def _begun(run: Run) -> int:
 
 def _warming(life: Life, t_ns: int) -> bool:
     startup_s = life.seconds("STARTUP_DELAY") if "STARTUP_DELAY" in life.env else 2.0
-    up_ns = _run(life, t_ns).started_ns + round((startup_s + life.seconds("WARMUP")) * NS)
-    return bool(life.seconds("WARMUP")) and t_ns <= up_ns + NS  # some for the interpreter to start
+    run = _run(life, t_ns)
+    # It listened when it was first ready, at the latest: an interpreter may take long to start.
+    ready_ns = min((since for since, ready in life.ready if ready and since >= run.started_ns), default=0)
+    up_ns = max(run.started_ns + round(startup_s * NS), ready_ns) + round(life.seconds("WARMUP") * NS)
+    return bool(life.seconds("WARMUP")) and t_ns <= up_ns + NS
 
 
 def _refused(life: Life, t_ns: int, journal: Journal) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kubernetes import config
+from kubernetes.client import ApiException
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +45,17 @@ class Answer:
         return self.body
 
 
+@dataclass(frozen=True)
+class Refused:
+    """What an older package makes of an answer that is not 2xx, as the response it was."""
+
+    status: int
+    data: bytes
+
+    def release_conn(self) -> None:
+        pass
+
+
 class Server:
     """An API server behind a kubeconfig."""
 
@@ -61,15 +73,32 @@ class Server:
     def _open(
         self, method: str, path: str, body: Any, content_type: str, accept: str, query: dict[str, str]
     ) -> Any:
-        request = self._api.param_serialize(
-            method,
-            path,
-            query_params=list(query.items()),
-            header_params={"Accept": accept, "Content-Type": content_type, "User-Agent": "contract/1.0"},
-            body=body,
-            auth_settings=["BearerToken"],
-        )
-        return self._api.call_api(*request, _request_timeout=(5, READ_S)).response
+        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": "contract/1.0"}
+        auth, seconds = ["BearerToken"], (5, READ_S)
+        if hasattr(self._api, "param_serialize"):  # of newer packages
+            request = self._api.param_serialize(
+                method,
+                path,
+                query_params=list(query.items()),
+                header_params=headers,
+                body=body,
+                auth_settings=auth,
+            )
+            return self._api.call_api(*request, _request_timeout=seconds).response
+        try:
+            return self._api.call_api(
+                path,
+                method,
+                query_params=list(query.items()),
+                header_params=headers,
+                body=body,
+                auth_settings=auth,
+                _return_http_data_only=True,
+                _preload_content=False,
+                _request_timeout=seconds,
+            )
+        except ApiException as error:
+            return Refused(error.status, error.body)
 
     def __call__(
         self,
@@ -160,6 +189,8 @@ GROUPS = {
     "controllerrevisions": "apps",
     "endpointslices": "discovery.k8s.io",
     "poddisruptionbudgets": "policy",
+    "roles": "rbac.authorization.k8s.io",
+    "rolebindings": "rbac.authorization.k8s.io",
 }
 
 

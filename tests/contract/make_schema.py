@@ -35,6 +35,7 @@ ROOTS = {
     "policy.v1beta1": ("PodDisruptionBudget", "Eviction"),
     "discovery.v1beta1": ("EndpointSlice",),
     "autoscaling.v1": ("Scale",),
+    "rbac.v1": ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"),
 }
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 REF = "#/definitions/"

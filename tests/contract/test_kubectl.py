@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from tests.contract.door import deployment
+from tests.contract.test_logs import talking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,11 +24,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def kubectl(server: Server, tmp_path: Path) -> Kubectl:
-    """`kubectl(*args, stdin=…, code=0)` -> standard output and errors."""
+    """`kubectl(*args, stdin=…, code=0 or None for any)` -> standard output and errors."""
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not installed")
 
-    def run(*args: str, stdin: Any = None, code: int = 0) -> str:
+    def run(*args: str, stdin: Any = None, code: int | None = 0) -> str:
         done = subprocess.run(
             ["kubectl", "--kubeconfig", server.kubeconfig, "-n", server.namespace, *args],
             input=yaml.safe_dump(stdin) if stdin else None,
@@ -36,7 +38,7 @@ def kubectl(server: Server, tmp_path: Path) -> Kubectl:
             timeout=90,
             env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(tmp_path)},
         )
-        assert done.returncode == code, (args, done.stdout, done.stderr)
+        assert code in {None, done.returncode}, (args, done.stdout, done.stderr)
         return done.stdout + done.stderr
 
     return run
@@ -87,3 +89,61 @@ def test_a_server_side_apply_conflicts_with_another_and_may_be_forced(kubectl: K
 
 def test_the_schema_explains_a_field(kubectl: Kubectl) -> None:
     assert "terminationGracePeriodSeconds" in kubectl("explain", "deployment.spec.template.spec")
+
+
+def test_what_kubectl_creates_by_words_alone_is_made(kubectl: Kubectl, name: str) -> None:
+    """These commands send protobuf."""
+    made = (
+        ("configmap", name, "--from-literal=a=b"),
+        ("secret", "generic", name, "--from-literal=a=b"),
+        ("deployment", name, "--image=docker.io/local/box:1", "--replicas=0", "--port=8080"),
+        ("service", "clusterip", name, "--tcp=80:8080"),
+        ("serviceaccount", name),
+        ("role", name, "--verb=get,list", "--resource=pods", "--resource-name=x"),
+        ("rolebinding", name, f"--role={name}", f"--serviceaccount=default:{name}"),
+    )
+    for words in made:
+        assert "created" in kubectl("create", *words)
+    assert kubectl("get", f"configmap/{name}", "-o", "jsonpath={.data.a}") == "b"
+    assert kubectl("get", f"secret/{name}", "-o", "jsonpath={.data.a}") == "Yg=="
+    shown = kubectl(
+        "get", f"deployment/{name}", "-o", "jsonpath={.spec.replicas} {..containerPort} {..image}"
+    )
+    assert shown == "0 8080 docker.io/local/box:1"
+    ports = kubectl(
+        "get", f"service/{name}", "-o", "jsonpath={.spec.ports[0].port} {.spec.ports[0].targetPort}"
+    )
+    assert ports == "80 8080"
+    rule = kubectl("get", f"role/{name}", "-o", "jsonpath={.rules[0].verbs} {.rules[0].resourceNames}")
+    assert rule == '["get","list"] ["x"]'
+    assert f"Role/{name}" in kubectl("get", "rolebinding", name)
+
+
+def test_an_account_may_what_its_role_says_and_kubectl_tells_so(
+    kubectl: Kubectl, server: Server, name: str
+) -> None:
+    kubectl("create", "serviceaccount", name)
+    kubectl("create", "role", name, "--verb=list", "--resource=pods")
+    kubectl("create", "rolebinding", name, f"--role={name}", f"--serviceaccount={server.namespace}:{name}")
+    user = f"--as=system:serviceaccount:{server.namespace}:{name}"
+    until = time.monotonic() + 10
+    while kubectl("auth", "can-i", "list", "pods", user, code=None).strip() != "yes":
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert kubectl("auth", "can-i", "delete", "pods", user, code=1).strip() == "no"
+    kubectl("get", "pods", user)
+    assert 'cannot list resource "services"' in kubectl("get", "services", user, code=1)
+    assert len(kubectl("create", "token", name).strip()) > 40
+
+
+def test_kubectl_shows_and_follows_what_a_pod_says(kubectl: Kubectl, server: Server, name: str) -> None:
+    server("POST", server.path("pods"), talking(name)).good(201)
+    kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=60s")
+    until = time.monotonic() + 30
+    while "listening" not in (said := kubectl("logs", name, "--tail=1", code=None)):
+        if "no such host" in said:
+            pytest.skip("this server cannot reach its kubelet by the node's name")
+        assert time.monotonic() < until, said
+        time.sleep(0.1)
+    kubectl("delete", "pod", name, "--wait=false", "--grace-period=1")
+    assert "listening" in kubectl("logs", "-f", name, code=None)

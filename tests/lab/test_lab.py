@@ -152,7 +152,8 @@ def test_a_rollout_seen_through_the_official_client_keeps_order_and_arithmetic(
             for watch in (pods, slices):
                 watch.start()
                 await asyncio.to_thread(watch.listed.wait, 30)
-            assert (await kubectl(lab.kubeconfig, "rollout", "restart", "deployment/web"))[0] == 0
+            restarted = await kubectl(lab.kubeconfig, "rollout", "restart", "deployment/web")
+            assert restarted == (0, "deployment.apps/web restarted\n")
             code, output = await kubectl(lab.kubeconfig, "rollout", "status", "deployment/web", within=120)
             assert (code, output.splitlines()[-1]) == (0, 'deployment "web" successfully rolled out')
             _, shown = await kubectl(lab.kubeconfig, "get", "pods", "--no-headers")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.lab.journal import LATER, LOSSES, NS, TRUTH, Journal, Life, Run
+from harness.lab.profiles import ERROR_STATUS
 from harness.lab.truth import OTHER, answer, write
 from harness.model import LabPlan
 
@@ -240,3 +241,11 @@ def test_the_journal_reads_hook_grace_and_readiness_from_the_pod_and_the_first_f
     assert (life.hook_failed_ns, life.unhealthy_ns) == (8, LATER)
     known.see(killing | {"message": "Container web failed liveness probe, will be restarted"}, 11)
     assert life.unhealthy_ns == 11
+
+
+def test_a_pod_that_took_long_to_start_is_warming_up_from_when_it_was_ready() -> None:
+    env = {"STARTUP_DELAY": "1", "WARMUP": "3"}
+    slow = journal(ran(started=0), deleted=None, ready=[(T + 4 * NS, True)], env=env)
+    for at, cause in ((6.5, "A2"), (9, OTHER)):
+        line = lost("error status", at, status=503) | {"loss": ERROR_STATUS}
+        assert answer(line, slow, PLAN)["cause"] == cause
