@@ -87,6 +87,14 @@ def contract(session: nox.Session) -> None:
 
 
 @nox.session
+@nox.parametrize("client", ["33.1.0", "36.0.3", "37.0.2"])  # the ends of the range, and of the old models
+def clients(session: nox.Session, client: str) -> None:
+    """Hold lab (and the real cluster of KUBECONFIG and ZDTEST_BED) to the contract with each kubernetes package; our own use of it too."""
+    session.install("-e", ".[test]", f"kubernetes=={client}")
+    session.run("pytest", "tests/contract", "tests/cluster", *session.posargs, env={"ZDTEST_CONTRACT": "all"})
+
+
+@nox.session
 def fidelity(session: nox.Session) -> None:
     """Do the same on the lab and on the real Kubernetes of KUBECONFIG; writes docs/fidelity.md. Ten minutes."""
     if "KUBECONFIG" not in os.environ:

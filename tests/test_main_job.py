@@ -126,7 +126,7 @@ def test_the_first_line_says_where_the_target_came_from(lost: Run) -> None:
 
 def test_what_is_about_to_be_changed_is_said_before_it_is(lost: Run) -> None:
     line = next(line for line in lost.stderr.splitlines() if "will restart" in line)
-    for word in ("zdtest-lab", "default", "deployment/web", "http://127.0.0.1"):
+    for word in ("zdtest-lab", "default", "deployment/web", "https://127.0.0.1"):
         assert word in line
 
 

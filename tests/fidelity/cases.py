@@ -216,7 +216,7 @@ CASES = (
         {"replicas": 3, **rolling(1, 0)},
     ),
     Case(
-        "recreate", "strategy Recreate", 20, {"readinessProbe": READY}, {}, {"strategy": {"type": "Recreate"}}
+        "recreate", "strategy Recreate", 40, {"readinessProbe": READY}, {}, {"strategy": {"type": "Recreate"}}
     ),
     Case("min-ready", "minReadySeconds 4", 32, {"readinessProbe": READY}, {}, {"minReadySeconds": 4}),
     Case(

@@ -1,0 +1,342 @@
+"""The single measurements of the load generator. Each returns its lines: what was measured, and the bound it is held to."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pyarrow as pa
+
+from harness.clock import Clock
+from harness.load.generator import running
+from harness.model import HealthSample, LoadPlan, Target
+from tests.bench.load_servers import nginx, server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from harness.load.generator import Load
+
+CONNECTIONS = 200
+NS = 1_000_000_000
+MARKED = "with ids and pod"  # a request id sent, and the pod's header read, on every hit
+FLOORS = {
+    "http": {"wrk": 0.75, "hey": 3.0},
+    "https": {"wrk": 0.72, "hey": 3.0},
+    f"http {MARKED}": {"wrk": 0.65},
+    f"https {MARKED}": {"wrk": 0.62},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One measured number and its bound: at most, or at least."""
+
+    what: str
+    value: float
+    unit: str = ""
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the bound is kept."""
+        low, high = self.at_least, self.at_most
+        return (low is None or self.value >= low) and (high is None or self.value <= high)
+
+
+@dataclass
+class Ours:
+    """What our own workers did in one load."""
+
+    health: list[HealthSample]
+    hits: dict[int, dict[str, Any]]  # by worker: columns
+    failed: int
+    started_ns: int
+    peak_kib: dict[int, list[int]] = field(default_factory=dict)  # by worker: VmRSS each second
+
+    def whole_seconds(self, worker: int = 0) -> list[HealthSample]:
+        """All but the first, in which connections are opened, and the last, which is a part of one."""
+        return [sample for sample in self.health if sample.worker == worker][1:-1]
+
+    @property
+    def completed(self) -> int:
+        return sum(sample.completed for worker in self.hits for sample in self.whole_seconds(worker))
+
+    @property
+    def cpu_s(self) -> float:
+        return sum(sample.cpu_ns for worker in self.hits for sample in self.whole_seconds(worker)) / NS
+
+    @property
+    def per_cpu_s(self) -> float:
+        return self.completed / self.cpu_s
+
+    def latencies_ms(self) -> list[float]:
+        """Sorted, from due to done, without the first second and a half."""
+        late = [
+            (done - due) / 1e6
+            for columns in self.hits.values()
+            for due, done in zip(columns["due_ns"], columns["done_ns"], strict=True)
+            if due > self.started_ns + 1_500_000_000
+        ]
+        return sorted(late)
+
+
+def ours(plan: LoadPlan, seconds: float, *, watch: bool = False, rows: bool = True) -> Ours:
+    """Run a plan for so long. `watch` looks at the workers' memory each second; `rows` reads their hits back."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        resident: dict[int, list[int]] = {}
+
+        async def main() -> tuple[list[HealthSample], int, int]:
+            async with running(plan, Clock.start(), folder) as load:
+                for _ in range(math.ceil(seconds + 1.2)):
+                    await anyio.sleep((seconds + 1.2) / math.ceil(seconds + 1.2))
+                    if watch:
+                        look(load, resident)
+                await load.finish(2 * NS)
+                counts = load.counts
+                return [sample async for sample in load.samples], counts.failed, load.started_ns
+
+        health, failed, started_ns = anyio.run(main)
+        hits = {}
+        for path in sorted((folder / "hits").glob("*.arrow")):
+            with pa.ipc.open_stream(path) as reader:
+                table = reader.read_all() if rows else None
+            wanted = ("due_ns", "sent_ns", "done_ns")
+            hits[int(path.stem)] = {n: table[n].to_pylist() for n in wanted} if table is not None else {}
+    return Ours(health, hits, failed, started_ns, resident)
+
+
+def look(load: Load, resident: dict[int, list[int]]) -> None:
+    """Note the workers' resident memory."""
+    for worker in load._workers:
+        status = Path(f"/proc/{worker.process.pid}/status").read_text(encoding="ascii")
+        found = re.search(r"VmRSS:\s+(\d+)", status)
+        resident.setdefault(worker.order.worker, []).append(int(found[1]) if found else 0)
+
+
+def rival(command: list[str], pattern: str) -> float:
+    """Run a client and return its requests per CPU-second; `pattern` finds their number in what it prints."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    text = process.stdout.read()
+    _, _, usage = os.wait4(process.pid, 0)
+    process.returncode = 0
+    found = re.search(pattern, text)
+    if found is None:
+        raise SystemExit(f"{command[0]} printed nothing that looks like a count:\n{text}")
+    return int(found[1]) / (usage.ru_utime + usage.ru_stime)
+
+
+def rivals(folder: Path, certificate: str, seconds: float, rounds: int) -> list[Line]:
+    """Weigh ours, wrk and hey in turn against one nginx. CPU is the client's own, so a busy machine bends rates and hardly ratios."""
+    lines: list[Line] = []
+    took = f"{seconds:.0f}s"
+    with nginx(folder, certificate) as urls:
+        for scheme, url in urls.items():
+            clients: dict[str, Callable[[], float]] = {
+                scheme: lambda url=url: bare(url, seconds),
+                f"{scheme} {MARKED}": lambda url=url: marked(url, seconds),
+            }
+            if shutil.which("wrk"):
+                command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{took}", url]
+                clients["wrk"] = lambda command=command: rival(command, r"(\d+) requests in")
+            if shutil.which("hey"):
+                other = ["hey", "-c", str(CONNECTIONS), "-z", took, url]
+                clients["hey"] = lambda command=other: rival(command, r"\[200\]\s+(\d+) responses")
+            seen: dict[str, list[float]] = {name: [] for name in clients}
+            for _ in range(rounds):
+                for name, weigh in clients.items():
+                    seen[name].append(weigh())
+            medians = {name: statistics.median(values) for name, values in seen.items()}
+            lines += [
+                Line(
+                    f"{name if name.startswith(scheme) else f'{scheme} {name}'}",
+                    value,
+                    "requests per CPU-second",
+                )
+                for name, value in medians.items()
+            ]
+            lines += [
+                Line(f"{name} / {other}", medians[name] / medians[other], "", at_least=floor)
+                for name in (scheme, f"{scheme} {MARKED}")
+                for other, floor in FLOORS[name].items()
+                if other in medians
+            ]
+    return lines
+
+
+def bare(url: str, seconds: float) -> float:
+    """Weigh our worker with a request of its own and nothing more."""
+    plan = LoadPlan((Target(url),), CONNECTIONS, insecure=True, pod_headers=())
+    return ours(plan, seconds, rows=False).per_cpu_s
+
+
+def marked(url: str, seconds: float) -> float:
+    """Weigh it with an id in every request, and the pod read from every answer."""
+    plan = LoadPlan((Target(url),), CONNECTIONS, insecure=True, trace_headers=True)
+    return ours(plan, seconds, rows=False).per_cpu_s
+
+
+def seed(_folder: Path, certificate: str, seconds: float, _rounds: int) -> list[Line]:
+    """Hold the seed's load: 200 connections on a server that takes 40 ms, one worker, as a run does it."""
+    lines = []
+    for scheme, path in (("http", ""), ("https", certificate)):
+        with server("slow", path) as (url, _):
+            done = ours(LoadPlan((Target(url),), CONNECTIONS, insecure=True, trace_headers=True), seconds)
+        whole = done.whole_seconds()
+        secure = scheme == "https"
+        lines += [
+            Line(f"{scheme}: requests", done.completed / len(whole), "/s"),
+            Line(
+                f"{scheme}: share of a core",
+                100 * done.cpu_s / len(whole),
+                "%",
+                at_most=15 if secure else None,
+            ),
+            Line(
+                f"{scheme}: own lag, p99",
+                statistics.median(sample.lag_p99_ns for sample in whole) / 1e6,
+                "ms",
+                at_most=2 if secure else None,
+            ),
+            Line(f"{scheme}: failed", done.failed, "", at_most=0),
+        ]
+    return lines
+
+
+def exact(_folder: Path, _certificate: str, seconds: float, _rounds: int) -> list[Line]:
+    """Hold what we report against what a server that takes exactly 20 ms measured of itself."""
+    with server("exact") as (url, process):
+        done = ours(LoadPlan((Target(url),), 20, trace_headers=True), seconds)
+        process.terminate()
+        truth = json.loads(process.communicate()[0])
+    seen = done.latencies_ms()
+    p50, p99 = seen[len(seen) // 2], seen[len(seen) * 99 // 100]
+    return [
+        Line("the server's own p50", truth["p50"] / 1e6, "ms"),
+        Line("the server's own p99", truth["p99"] / 1e6, "ms"),
+        Line("our p50, over that", p50 - truth["p50"] / 1e6, "ms", at_most=0.3, at_least=-0.3),
+        Line("our p99, over that", p99 - truth["p99"] / 1e6, "ms", at_most=1, at_least=-1),
+    ]
+
+
+def two_workers(folder: Path, certificate: str, seconds: float, rounds: int) -> list[Line]:
+    """Compare two workers with one, in turn: how they share, what they lose, what they cost, and how they start."""
+    one, two, shares, skews, lost = [], [], [], [], 0
+    with server("slow") as (url, _):
+        for _ in range(rounds):
+            for workers, costs in ((1, one), (2, two)):
+                done = ours(
+                    LoadPlan((Target(url),), CONNECTIONS, workers=workers, trace_headers=True), seconds
+                )
+                costs.append(1e6 / done.per_cpu_s)
+                counted = {w: sum(s.completed for s in done.health if s.worker == w) for w in done.hits}
+                lost += sum(counted[w] - len(columns["due_ns"]) for w, columns in done.hits.items())
+                if workers == 2:
+                    shares.append(100 * abs(counted[0] - counted[1]) / max(counted.values()))
+                    first = [min(columns["sent_ns"]) for columns in done.hits.values()]
+                    # Slot n is due n / 200 of half a second in: the second worker's first by 2.5 ms.
+                    skews.append(abs(first[1] - first[0] - 2_500_000) / 1e6)
+    del folder, certificate
+    return [
+        Line("one worker", statistics.median(one), "us of CPU per request"),
+        Line("two workers", statistics.median(two), "us of CPU per request"),
+        Line(
+            "more per request", 100 * (statistics.median(two) / statistics.median(one) - 1), "%", at_most=10
+        ),
+        Line("the load is shared within", max(shares), "%", at_most=5),
+        Line("rows lost", lost, "", at_most=0),
+        Line("first hits apart, beside what was agreed", max(skews), "ms", at_most=20),
+    ]
+
+
+def memory(folder: Path, certificate: str, seconds: float, _rounds: int) -> list[Line]:
+    """Hold 20,000 requests/s against nginx, and watch the worker's memory."""
+    with nginx(folder, certificate) as urls:
+        plan = LoadPlan((Target(urls["http"]),), CONNECTIONS, rate=20_000.0, trace_headers=True)
+        done = ours(plan, seconds, watch=True, rows=False)
+    resident = [kib / 1024 for kib in done.peak_kib[0]]
+    after = [value for at, value in enumerate(resident) if at >= min(60, len(resident) // 2)]
+    tenth = max(1, len(after) // 10)
+    growth = statistics.median(after[-tenth:]) - statistics.median(after[:tenth])
+    return [
+        Line("lasted", seconds, "s"),
+        Line("requests", done.completed / len(done.whole_seconds()), "/s"),
+        Line("most resident memory", max(resident), "MiB", at_most=150),
+        Line("growth after the first minute", growth, "MiB", at_most=2),
+    ]
+
+
+def begin(_folder: Path, _certificate: str, _seconds: float, rounds: int) -> list[Line]:
+    """Time the command line: its help, and from the command to the first request of the load."""
+    helps, firsts = [], []
+    for _ in range(max(3, rounds)):
+        began = time.monotonic()
+        subprocess.run([sys.executable, "-m", "harness", "--help"], stdout=subprocess.DEVNULL, check=True)
+        helps.append(time.monotonic() - began)
+        firsts.append(first_request())
+    return [
+        Line("zdtest --help", statistics.median(helps), "s", at_most=0.25),
+        Line("command to first request, no cluster", statistics.median(firsts), "s", at_most=1.5),
+    ]
+
+
+def first_request() -> float:
+    """Return the seconds from the command to the first request of its load; the preflight's have no id."""
+    came: list[float] = []
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+
+    def answer(visit: socket.socket) -> None:
+        while data := visit.recv(65536):
+            if b"X-Request-ID" in data:
+                came.append(time.monotonic())
+            visit.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            time.sleep(0.02)
+
+    def accept() -> None:
+        while True:
+            try:
+                visit, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=answer, args=(visit,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    with tempfile.TemporaryDirectory() as out:
+        began = time.monotonic()
+        command = [sys.executable, "-m", "harness", "run", f"http://127.0.0.1:{listener.getsockname()[1]}/", "--no-rollout",
+                   "-c", "1", "-d", "1s", "-o", out]  # fmt: skip
+        subprocess.run(command, capture_output=True, check=False)
+    listener.close()
+    return min(came) - began
+
+
+def table(title: str, lines: Iterable[Line]) -> list[str]:
+    """Return a part's table in Markdown."""
+    rows = [f"### {title}", "", "| | measured | bound | |", "|---|---|---|---|"]
+    for line in lines:
+        bounds = [
+            f"{word} {bound:g}"
+            for word, bound in (("at least", line.at_least), ("at most", line.at_most))
+            if bound is not None
+        ]
+        value = f"{line.value:,.0f}" if abs(line.value) >= 1000 else f"{line.value:.3g}"
+        verdict = "" if not bounds else "ok" if line.holds else "**missed**"
+        rows.append(f"| {line.what} | {value} {line.unit} | {' and '.join(bounds)} | {verdict} |")
+    return rows
