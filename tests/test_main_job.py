@@ -292,3 +292,24 @@ def test_a_folder_that_is_no_run_is_refused_by_report(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_two_rollouts_of_one_run_each_lose_requests_and_have_a_report_of_their_own(tmp_path: Path) -> None:
+    run = zdtest(tmp_path, "-f", str(shipped() / "seed/1-no-probe"), *FAST, "--rollouts", "2")
+    assert run.code == 1, run.stderr
+    assert "rollout 1 of 2 has settled" in run.stderr
+    assert [one["verdict"]["grade"] for one in run.verdict["rollouts"]] == ["FAIL", "FAIL"]
+    assert run.last_line.startswith("FAIL: ")
+    assert "because of 2 of 2 rollouts" in run.last_line
+    record = Recording.open(run.path).run
+    first, second = record.earlier[0].rollout, record.rollout
+    assert second
+    assert first.new_revision == second.old_revision
+    assert len(first.old_pods) == len(second.old_pods) == 3
+    assert (run.path / "rollouts/2/timeline.png").exists()
+    again = subprocess.run(
+        command("report", str(run.path)), capture_output=True, text=True, check=False, timeout=100
+    )
+    assert again.returncode == 1
+    assert again.stdout == run.stdout

@@ -103,7 +103,7 @@ def _figure(judgement: Judgement) -> Figure:
     handles: list[Any] = [Patch(facecolor=look.colour, hatch=look.hatch, edgecolor=_INK, lw=0.5, label=look.label)
                           for look in (STATES.values() if pods else ())]  # fmt: skip
     if pods:
-        handles.append(Line2D([], [], color=_INK, marker="X", ls="", label="exited"))
+        handles.append(Line2D([], [], color=_INK, marker="X", ls="", label="exited (within the second)"))
         handles.append(Line2D([], [], color=_INK, marker="|", ms=9, mew=2, ls="", label="gone"))
         figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=8,
                       bbox_to_anchor=(0.55, 0.02 / total))  # fmt: skip
@@ -286,6 +286,9 @@ def _bar(axes: Axes, row: int, pod: Lifeline, timeline: Timeline, *, small: bool
     if pod.exited_ns is not None and pod.deleted_ns is not None:
         code = "" if pod.exit_code is None else f"exit {pod.exit_code}"
         ended = _s(pod.exited_ns, timeline)
+        # Kubernetes tells an exit in whole seconds: it lies somewhere in the one that is drawn.
+        latest = min(pod.exited_ns + NS, pod.gone_ns if pod.gone_ns is not None else pod.exited_ns + NS)
+        axes.plot([ended, max(_s(latest, timeline), ended)], [row, row], color=_INK, lw=1.2, zorder=3)
         axes.plot(
             ended, row, marker="X", color=_INK, ms=4.5 if small else 6.5, mec="white", mew=0.6, zorder=4
         )
