@@ -37,6 +37,11 @@ def slow(session: nox.Session) -> None:
     session.run("pytest", "-m", "slow", *session.posargs)
 
 
+def _bed() -> bool:
+    """Whether there is a real Kubernetes to run on, with a balancer in front."""
+    return "KUBECONFIG" in os.environ and Path(os.environ.get("ZDTEST_BED", "/nowhere"), "ingress").exists()
+
+
 @nox.session
 def e2e(session: nox.Session) -> None:
     """Run the main job on a real Kubernetes. Needs KUBECONFIG, and `ingress` of a test bed in ZDTEST_BED."""
@@ -60,16 +65,22 @@ def matrix(session: nox.Session) -> None:
 
 @nox.session
 def mend(session: nox.Session) -> None:
-    """Take `zdtest advise` at its word on the lab: patch what failed, run it again, and it must PASS. Minutes."""
+    """Take `zdtest advise` at its word: patch what failed, run it again, and it must PASS. On the lab, and on the real Kubernetes of KUBECONFIG. Half an hour."""
     session.install("-e", ".[test]")
-    session.run("python", "tests/bench/mend_bench.py", "--write", "docs/mended.md", *session.posargs)
+    real = ("--real", "results/mended-real") if _bed() else ()
+    session.run(
+        "python", "-m", "tests.bench.mend_bench", "--write", "docs/mended.md", *real, *session.posargs
+    )
 
 
 @nox.session
 def score(session: nox.Session) -> None:
-    """Score the judge against the lab's known answers: every labelled scenario, each failed hit. Half an hour."""
+    """Score the judge against the lab's known answers, and by label on the real Kubernetes of KUBECONFIG. Recordings are kept and judged again. An hour."""
     session.install("-e", ".[test]")
-    session.run("python", "tests/bench/score_bench.py", "--write", "docs/judged.md", *session.posargs)
+    sets = ["--fresh", "results/score-fresh", *(["--real", "results/score-real"] if _bed() else [])]
+    session.run(
+        "python", "-m", "tests.bench.score_bench", "--write", "docs/judged.md", *sets, *session.posargs
+    )
 
 
 @nox.session
@@ -105,9 +116,12 @@ def fidelity(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Speed and memory of the load generator, as ratios against wrk and hey. Minutes; needs nginx, wrk and hey."""
+    """Hold the load generator to its bounds, beside wrk and hey; writes docs/bench.md. `-- rivals` for a part. Minutes; needs nginx, wrk and hey."""
     missing = [tool for tool in ("nginx", "wrk", "hey") if not shutil.which(tool)]
     if missing:
         session.error(f"not installed: {', '.join(missing)}")
     session.install("-e", ".[test]")
-    session.run("python", "tests/bench/load_bench.py", *session.posargs)
+    session.run(
+        "python", "-m", "tests.bench.load_bench",
+        "--json", "docs/bench.json", "--write", "docs/bench.md", *session.posargs,
+    )  # fmt: skip

@@ -210,5 +210,15 @@ def test_nothing_but_the_rollout_can_make_a_request_fail(name: str) -> None:
     assert slow < 5, "from here on a hit counts as stalled"
 
 
+@pytest.mark.parametrize("file", LABELLED, ids=lambda file: file.parent.name)
+def test_a_scenario_says_what_it_wants_of_a_real_cluster_that_not_every_one_has(file: Path) -> None:
+    data = yaml.safe_load(file.read_text())
+    part = data["lab"]
+    special = {"registration", "health_check", "deregistration_delay", "lag_tail"} & part.keys()
+    hook = (pod_spec(file)["containers"][0].get("lifecycle") or {}).get("preStop") or {}
+    unusual = bool(special) or part["profile"] == "service" or "sleep" in hook
+    assert bool(data.get("needs")) is unusual
+
+
 if __name__ == "__main__":
     CONFIG_MAP.write_text(config_map())

@@ -14,11 +14,12 @@ _WIDTH = 100
 
 @root.command()
 @click.argument("word", required=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON array: name, label, text, path.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array: name, label, text, path, needs.")
 def scenarios(word: str | None, *, as_json: bool) -> int:
     """List the scenarios that come with zdtest: what each is called, its one fault, what it shows.
 
-    With WORD only those that hold it in name, label or text. `zdtest run -f NAME` runs one.
+    With WORD only those that hold it in name, label or text. `zdtest run -f NAME` runs one on the lab,
+    `zdtest run URL -f NAME` on a real cluster; what that must have for it, beyond the usual, is said.
     """
     import textwrap  # noqa: PLC0415  keeps `--help` light
 
@@ -31,7 +32,10 @@ def scenarios(word: str | None, *, as_json: bool) -> int:
         if word is None or word.lower() in f"{entry.name} {entry.label} {entry.text}".lower()
     ]
     if as_json:
-        rows = [{"name": e.name, "label": e.label, "text": e.text, "path": str(e.path)} for e in found]
+        rows = [
+            {"name": e.name, "label": e.label, "text": e.text, "path": str(e.path), "needs": e.needs}
+            for e in found
+        ]
         click.echo(json.dumps(rows, indent=1))
         return ExitCode.PASS
     name = max((len(entry.name) for entry in found), default=0)
@@ -39,7 +43,8 @@ def scenarios(word: str | None, *, as_json: bool) -> int:
     for entry in found:
         indent = " " * (name + label + 4)
         head = f"{entry.name:{name}}  {entry.label:{label}}  "
-        lines = textwrap.wrap(entry.first_sentence, max(_WIDTH - len(indent), 40)) or [""]
+        text = entry.first_sentence + (f" On a real cluster: wants {entry.needs}." if entry.needs else "")
+        lines = textwrap.wrap(text, max(_WIDTH - len(indent), 40)) or [""]
         click.echo("\n".join(f"{head if n == 0 else indent}{line}" for n, line in enumerate(lines)))
     if not found:
         click.echo("none")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @lab.command("try", epilog=EPILOG)
 @click.argument("files", nargs=-1, required=True, metavar="MANIFEST...")
-@click.option("--deployment", metavar="NAME", help="Which of several Deployments.")
+@click.option("--deployment", metavar="[KIND/]NAME", help="Which of several workloads.")
 @click.option("--startup-time", default="5s", help="From a container's start until it listens.  [5s]")
 @click.option("--warm-up", default="0s", help="How long it answers 503 after that.  [0s]")
 @click.option("--request-time", default="50ms", help="How long a request takes.  [50ms]")
@@ -87,7 +87,7 @@ def _prepare(files: Sequence[str], options: dict[str, Any], home: Path) -> Resol
     scenario = validate(
         {
             "name": f"try-{found.name}",
-            "workload": f"deployment/{found.name}",
+            "workload": f"{found.kind.lower()}/{found.name}",
             "namespace": found.namespace,
             "manifests": [manifest.name],
             "rollout": {"settle": "5s"},

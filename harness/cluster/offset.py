@@ -29,7 +29,10 @@ def bounds(readings: Iterable[Reading]) -> tuple[int, int] | None:
     """
     low, high = None, None
     for reading in readings:
-        date = round(parsedate_to_datetime(reading.date).timestamp()) * NS
+        try:
+            date = round(parsedate_to_datetime(reading.date).timestamp()) * NS
+        except (ValueError, TypeError, OverflowError):
+            continue  # a proxy before the API server may write anything, or nothing
         at_least, below = date - reading.received_ns, date + NS - reading.sent_ns
         low = at_least if low is None else max(low, at_least)
         high = below if high is None else min(high, below)

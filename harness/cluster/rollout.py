@@ -6,6 +6,7 @@ What counts as done is kubectl's rule (k8s.io/kubectl pkg/polymorphichelpers/rol
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from harness.model import ClusterEvent
 
 Object = dict[str, Any]
+_NEW_SIZE = re.compile(r"New size: (\d+)")  # kubernetes pkg/controller/podautoscaler/horizontal.go
 
 
 @dataclass(slots=True)
@@ -26,6 +28,7 @@ class View:
     pods: dict[str, Object] = field(default_factory=dict)
     slices: dict[str, Object] = field(default_factory=dict)
     last_progress_ns: int = NEVER
+    rescaled: set[int] = field(default_factory=set)  # sizes that an autoscaler told of
 
     def apply(self, event: ClusterEvent) -> None:
         """Take in one change."""
@@ -34,6 +37,10 @@ class View:
                 if _counters(event.object) != _counters(self.workload):
                     self.last_progress_ns = event.t_ns
                 self.workload = event.object
+            return
+        if event.kind == "Event" and event.object.get("reason") == "SuccessfulRescale":
+            told = _NEW_SIZE.search(str(event.object.get("message") or ""))
+            self.rescaled |= {int(told[1])} if told else set()
             return
         table = {"ReplicaSet": self.replicasets, "Pod": self.pods, "EndpointSlice": self.slices}.get(
             event.kind
@@ -91,10 +98,29 @@ class Baseline:
     doomed: frozenset[str] = frozenset()
 
 
+def own(view: View) -> dict[str, Object]:
+    """Return the pods that the workload's controllers made, by uid.
+
+    A selector may take in pods of somebody else's too: of a canary, of a Job. And a pod that has ended for good (evicted, say) is
+    no longer one: nobody counts on it, and nobody takes it away.
+    """
+    uid = view.workload.get("metadata", {}).get("uid")
+    owners = {uid} | {rs for rs, obj in view.replicasets.items() if uid in _owners(obj)}
+    return {
+        pod_uid: pod
+        for pod_uid, pod in view.pods.items()
+        if (is_going(pod) or not has_ended(pod)) and (not _owners(pod) or _owners(pod) & owners)
+    }
+
+
+def _owners(obj: Object) -> set[str]:
+    return {ref["uid"] for ref in obj["metadata"].get("ownerReferences") or () if ref.get("uid")}
+
+
 def pods_of(view: View) -> tuple[PodRef, ...]:
-    """Return all pods that exist, by name."""
+    """Return the workload's pods, by name."""
     return tuple(
-        sorted((PodRef(p["metadata"]["name"], uid) for uid, p in view.pods.items()), key=lambda ref: ref.name)
+        sorted((PodRef(p["metadata"]["name"], uid) for uid, p in own(view).items()), key=lambda ref: ref.name)
     )
 
 
@@ -107,7 +133,7 @@ def revision_of(pod: Object) -> str:
 def revisions(view: View, uids: set[str], *, inside: bool) -> list[str]:
     """Return the template hashes of pods in (or not in) `uids`, most frequent first."""
     seen: dict[str, int] = {}
-    for uid, pod in view.pods.items():
+    for uid, pod in own(view).items():
         if (uid in uids) is inside and revision_of(pod):
             seen[revision_of(pod)] = seen.get(revision_of(pod), 0) + 1
     return sorted(seen, key=lambda h: -seen[h])
@@ -117,13 +143,14 @@ def progress(view: View, baseline: Baseline, kind: str) -> Progress:
     """Judge how far the rollout is."""
     known, old = {ref.uid for ref in baseline.old_pods}, leaving(view, baseline)
     status = kubectl_status(kind, view.workload, baseline.generation)
-    ready = {uid for uid, pod in view.pods.items() if is_ready(pod) and not is_going(pod)}
+    pods = own(view)
+    ready = {uid for uid, pod in pods.items() if is_ready(pod) and not is_going(pod)}
     wanted = 0 if kind == "DaemonSet" else int(view.workload.get("spec", {}).get("replicas", 1))
-    staying = sum(not is_going(pod) and not has_ended(pod) for pod in view.pods.values())
+    staying = sum(not is_going(pod) for pod in pods.values())
     return Progress(
         status=status,
-        old_pods=len(old & view.pods.keys()),
-        new_pods=len(view.pods.keys() - known),
+        old_pods=len(old & pods.keys()),
+        new_pods=len(pods.keys() - known),
         ready_pods=len(ready),
         enough=kind == "DaemonSet" or len(ready) >= wanted >= staying,
         endpoints_settled=_endpoints_settled(view, old, ready),
@@ -133,21 +160,41 @@ def progress(view: View, baseline: Baseline, kind: str) -> Progress:
 
 def leaving(view: View, baseline: Baseline) -> set[str]:
     """Return the uids of the pods that have to go: all old ones when the template changed, else those that do go."""
-    template = view.workload.get("spec", {}).get("template", {})
-    if template != baseline.template_before:
-        return {ref.uid for ref in baseline.old_pods}
-    return set(baseline.doomed) | {uid for uid, pod in view.pods.items() if is_going(pod)}
+    spec = view.workload.get("spec", {})
+    if spec.get("template", {}) != baseline.template_before:
+        stay = _partition(spec)
+        return {ref.uid for ref in baseline.old_pods if not (stay and _ordinal(ref.name) < stay)}
+    return set(baseline.doomed) | {uid for uid, pod in own(view).items() if is_going(pod)}
 
 
-def has_begun(view: View, baseline: Baseline) -> bool:
-    """Tell whether anything of a change shows yet: another template or number of pods, or an old pod that goes.
+def _partition(spec: Object) -> int:
+    """Return the ordinal below which a StatefulSet's pods keep their template."""
+    return int(((spec.get("updateStrategy") or {}).get("rollingUpdate") or {}).get("partition") or 0)
 
-    Not the generation: a Deployment's grows with every annotation of its own (pkg/registry/apps/deployment/strategy.go).
+
+def _ordinal(name: str) -> int:
+    number = name.rpartition("-")[2]
+    return int(number) if number.isdecimal() else 0
+
+
+def first_sign(view: View, baseline: Baseline) -> str:
+    """Tell by what a change shows: "template", "size" (the number of pods), "pod" (an old one that goes), or "" for nothing yet.
+
+    Not by the generation: a Deployment's grows with every annotation of its own (pkg/registry/apps/deployment/strategy.go).
     """
     spec = view.workload.get("spec", {})
-    if spec.get("template", {}) != baseline.template_before or spec.get("replicas") != baseline.replicas:
-        return True
-    return any(ref.uid not in view.pods or is_going(view.pods[ref.uid]) for ref in baseline.old_pods)
+    if spec.get("template", {}) != baseline.template_before:
+        return "template"
+    if spec.get("replicas") != baseline.replicas:
+        return "size"
+    going = any(ref.uid not in view.pods or is_going(view.pods[ref.uid]) for ref in baseline.old_pods)
+    return "pod" if going else ""
+
+
+def an_autoscaler_s(view: View, baseline: Baseline) -> bool:
+    """Tell whether the number of pods is another one because an autoscaler wanted it so."""
+    size = view.workload.get("spec", {}).get("replicas")
+    return size != baseline.replicas and size in view.rescaled
 
 
 def is_going(pod: Object) -> bool:
@@ -194,7 +241,7 @@ def _deployment(spec: Object, status: Object) -> Status:
 
 def _statefulset(spec: Object, status: Object) -> Status:
     wanted = int(spec.get("replicas", 1))
-    partition = int(((spec.get("updateStrategy") or {}).get("rollingUpdate") or {}).get("partition") or 0)
+    partition = _partition(spec)
     ready, updated = int(status.get("readyReplicas", 0)), int(status.get("updatedReplicas", 0))
     if ready < wanted:
         return Status(done=False, message=f"{ready} of {wanted} pods are ready")
@@ -237,6 +284,8 @@ def _changed(workload: Object, baseline: Baseline) -> str:
     ours, theirs = baseline.template, workload.get("spec", {}).get("template", {})
     if ours == theirs:
         return ""
+    if ours.get("digest") != theirs.get("digest"):
+        return "the pod template was changed by somebody else"
     mine = ours.get("metadata", {}).get("annotations", {})
     now = theirs.get("metadata", {}).get("annotations", {})
     gone = sorted(mine.keys() - now.keys())

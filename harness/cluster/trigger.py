@@ -78,6 +78,8 @@ def manifest_from(path: Path, workload: Object) -> Object:
         ]
     except OSError as error:
         raise UsageError(f"cannot read the manifest {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is no UTF-8 text; a manifest is YAML") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f":{mark.line + 1}" if mark else ""
@@ -85,12 +87,15 @@ def manifest_from(path: Path, workload: Object) -> Object:
             f"{path}{where}: malformed YAML: {getattr(error, 'problem', None) or 'cannot be read'}"
         ) from None
     for document in documents:
-        if document.get("kind") == kind and (document.get("metadata") or {}).get("name") == name:
+        if document.get("kind") == kind and _name(document) == name:
             return document
-    found = (
-        ", ".join(f"{d.get('kind')} {(d.get('metadata') or {}).get('name')}" for d in documents) or "nothing"
-    )
+    found = ", ".join(f"{d.get('kind')} {_name(d)}" for d in documents) or "nothing"
     raise UsageError(f"{path} holds no {kind} {name}; it holds: {found}")
+
+
+def _name(document: Object) -> object:
+    metadata = document.get("metadata")
+    return metadata.get("name") if isinstance(metadata, dict) else None
 
 
 def pull(

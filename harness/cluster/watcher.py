@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import threading
@@ -232,11 +233,16 @@ class Watcher:
 
 @asynccontextmanager
 async def watching(
-    api: Api, watches: Sequence[Watched], clock: Clock, window_s: int = WINDOW_S
+    api: Api,
+    watches: Sequence[Watched],
+    clock: Clock,
+    window_s: int = WINDOW_S,
+    rest: Callable[[Item], None] = lambda _: None,
 ) -> AsyncIterator[MemoryObjectReceiveStream[Item]]:
     """Watch all of these until the context is left; yield the stream of what is seen, first lists included.
 
-    Enters once every first list is in. Raises ClusterError when one of them fails.
+    Enters once every first list is in. Raises ClusterError when one of them fails. What nobody had read by the end goes to
+    `rest`: a gap that was still open, above all.
     """
     send, receive = anyio.create_memory_object_stream[Item](inf)
     limiter = anyio.CapacityLimiter(len(watches) + 1)
@@ -265,6 +271,9 @@ async def watching(
                     await anyio.to_thread.run_sync(watcher.stop, limiter=limiter)
             group.cancel_scope.cancel()
             send.close()
+            with contextlib.suppress(anyio.EndOfStream, anyio.WouldBlock):
+                while True:
+                    rest(receive.receive_nowait())
             receive.close()
     failed = next((watcher.error for watcher in watchers if watcher.error), None)
     if failed:

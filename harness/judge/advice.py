@@ -6,11 +6,14 @@ reason for. What no manifest can mend (an app that does not drain, a keep-alive 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
+from harness.clock import NS
 from harness.judge import mendstart, mendstop
 from harness.judge.draft import Advice, Case, Draft, Line
-from harness.judge.wording import count
+from harness.judge.floors import idle_ns_of
+from harness.judge.wording import count, lasting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from harness.model import RunRecord
 
 __all__ = ["Advice", "Line", "advise"]
+
+KEEP_ALIVE_MARGIN_S = 5  # on top of the balancer's idle timeout
 
 
 def advise(
@@ -55,6 +60,7 @@ def advise(
         numbers=numbers,
         measured=measured,
         ids=frozenset(name for cause in against for name in cause.ids),
+        beside=frozenset(cause.diagnosis or cause.ids[0] for cause in causes if not cause.the_rollouts),
         workload=workload,
         objects=objects,
         failed=bool(against),
@@ -104,7 +110,8 @@ def _elsewhere(case: Case, draft: Draft) -> None:
     told = {
         "B2": f"the app in {name} ends with requests in flight: let it finish them after SIGTERM; until then the preStop above covers them",
         "B3": f"SIGTERM does not reach the app in {name}, or has no effect: start it in exec form (or with `exec` in the shell), and let it act on SIGTERM",
-        "C2": "idle connections are closed under the balancer's hands: the app's keep-alive must be longer than the balancer's idle timeout",
+        "C2": "idle connections are closed under the balancer's hands: the app's keep-alive must be longer than the balancer's idle timeout"
+        f" of {lasting(idle_ns_of(case.run))}: say {math.ceil(idle_ns_of(case.run) / NS) + KEEP_ALIVE_MARGIN_S} s",
         "C7": "requests outlast the balancer's idle timeout: raise it, or answer sooner",
         "B9": ""
         if case.grace_s == 0
@@ -112,4 +119,4 @@ def _elsewhere(case: Case, draft: Draft) -> None:
         "A8": "the new version does not start: there is no manifest line for that; see the pod's events",
         "E1": "the load host ran out of ports or descriptors: raise `ulimit -n` and ip_local_port_range there",
     }
-    draft.warnings += [told[found] for found in sorted(case.ids & told.keys()) if told[found]]
+    draft.warnings += [told[found] for found in sorted((case.ids | case.beside) & told.keys()) if told[found]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 FAST_NS = NS // 4  # a balancer that finds its connection closed says so at once
 _DIAGNOSES = {
     "C2": "C2: fast failures all the time: idle connections are closed under the balancer's hands; the app's keep-alive must outlast the balancer's "
-    "idle timeout (or an unhealthy backend answers)",
+    "idle timeout (or a backend is unhealthy, or the balancer has no port left to its backends: its error log tells)",
     "C7": "C7: answers that never come all the time: requests outlast the balancer's idle timeout, or a backend hangs",
     "E1": "E1: this client gave up: its --timeout is shorter than what some requests take",
 }
@@ -56,4 +57,14 @@ def plain_evidence(label: str, lost: Hits, mask: NDArray[np.bool_], numbers: Num
         for kind, n in kinds.items()
     ]
     diagnosis = diagnosis_of(lost, mask)
-    return [*told, _DIAGNOSES[diagnosis]] if diagnosis else told
+    backend = _backend(lost, mask)
+    return [*told, *([_DIAGNOSES[diagnosis]] if diagnosis else []), *([backend] if backend else [])]
+
+
+def _backend(lost: Hits, mask: NDArray[np.bool_]) -> str:
+    """Say which pods answered themselves what was not expected, where most of these answers named theirs; "" otherwise."""
+    named = Counter(str(pod) for pod in lost.names("pod")[mask] if pod)
+    if 2 * sum(named.values()) < int(mask.sum()):
+        return ""
+    pods = ", ".join(f"{pod}: {n:,}" for pod, n in named.most_common(3))
+    return f"an unhealthy backend: the pods answered so themselves ({pods})"

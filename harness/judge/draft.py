@@ -48,6 +48,7 @@ class Case:
     numbers: Numbers
     measured: Measured
     ids: frozenset[str]  # of the causes that count against the rollout
+    beside: frozenset[str]  # what the failures that do not look like, by id
     workload: Mapping[str, Any]  # its manifest, as it is now: after the trigger
     objects: Sequence[Mapping[str, Any]]
     failed: bool

@@ -30,6 +30,7 @@ from harness.model import NEVER, Grade, Mark, Phase
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from harness.judge.lifeline import Lifeline
     from harness.judge.measured import Measured
     from harness.judge.sending import Sending
     from harness.judge.summary import Numbers
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 LAG_LIMIT_NS = 50_000_000
 LAG_SHARE = 0.05
 TAIL_NS = 5 * NS
+FEW = 0.1  # of the answers that name their pod: below this the workload took hardly any of the load
 
 
 def decide(
@@ -119,6 +121,9 @@ def _lost(run: RunRecord, timeline: Timeline, numbers: Numbers) -> tuple[int, Fi
         return 0, Finding(objective, "the trigger was never reached", Grade.INCONCLUSIVE)
     parts = [part for phase in (Phase.DURING, Phase.AFTER) if (part := numbers.part(phase))]
     seen = sum(part.failed - own(part.kinds) for part in parts)
+    if run.rollout and run.rollout.state == "not_started":
+        meanwhile = f"; {seen:,} failed meanwhile by themselves" if seen else ""
+        return 0, Finding(objective, f"no rollout was made{meanwhile}", Grade.INCONCLUSIVE)
     length_ns = sum(part.to_ns - part.from_ns for part in parts)
     control = numbers.control
     before = control.failed - own(control.kinds) if control else 0
@@ -170,6 +175,10 @@ def _path(run: RunRecord, timeline: Timeline, numbers: Numbers) -> Finding:
     ours = {pod.name for pod in timeline.pods}
     named = sum(pod.hits for pod in numbers.pods if pod.pod in ours)
     pods = sum(pod.pod in ours for pod in numbers.pods)
+    asserted = bool(run.path and "--path-proven" in run.path.how)
+    if named < FEW * numbers.named and not asserted:
+        observed = f"only {named:,} of {numbers.named:,} answers that name their pod named one of it: most of the load went elsewhere"
+        return Finding(objective, observed, Grade.INCONCLUSIVE)
     if named:
         return Finding(objective, f"{named:,} answers named {count(pods, 'pod')} of it", Grade.PASS)
     if run.path and run.path.proven:
@@ -193,6 +202,8 @@ def _state_fault(run: RunRecord, timeline: Timeline) -> str:
     facts = run.rollout
     if run.ended_by == "dry_run":
         return "dry run: nothing was patched"
+    if run.ended_by == "nothing_changed":
+        return "the change changed nothing that a rollout would follow"
     if not timeline.triggered or facts is None or facts.state == "not_started":
         return "it was not started"
     reason = f" ({facts.reason})" if facts.reason else ""
@@ -213,6 +224,8 @@ def _coverage_fault(run: RunRecord, timeline: Timeline) -> str:
         return f"{count(len(left), 'old pod')} not seen gone: {', '.join(left[:3])}{more}"
     if not timeline.during_ended:
         return "the end of its endpoints' changes was not seen"
+    if timeline.pods and not any(_moved(pod, timeline.zero_ns) for pod in timeline.pods):
+        return "no pod came and none went: whatever was changed, it was no rollout"
     during = timeline.phase(Phase.DURING)
     if during is not None and timeline.load.to_ns < during.to_ns:
         ends = (at(t_ns, timeline.zero_ns) for t_ns in (timeline.load.to_ns, during.to_ns))
@@ -220,6 +233,10 @@ def _coverage_fault(run: RunRecord, timeline: Timeline) -> str:
     if run.mark(Mark.SETTLED) == NEVER:
         return f"the run ended ({run.ended_by.replace('_', ' ')}) before the time to settle was over"
     return ""
+
+
+def _moved(pod: Lifeline, trigger_ns: int) -> bool:
+    return any(t_ns is not None and t_ns >= trigger_ns - NS for t_ns in (pod.created_ns, pod.deleted_ns))
 
 
 def _watch(run: RunRecord, timeline: Timeline) -> Finding:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.clock import NS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -27,6 +29,9 @@ class Floor:
 ALB = Floor("an ALB with ip targets", 30)
 NGINX = Floor("nginx", 10)
 SERVICE = Floor("a Service's own proxying", 5)
+IDLE_NS = (
+    60 * NS
+)  # an ALB's idle timeout and ingress-nginx's upstream_keepalive_timeout, where nobody changed them
 UNKNOWN = Floor("a balancer that nothing is known of", 30)
 
 
@@ -41,6 +46,13 @@ def floor_of(run: RunRecord, objects: Sequence[Mapping[str, Any]]) -> Floor:
     if "nginx" in words:
         return NGINX
     return UNKNOWN
+
+
+def idle_ns_of(run: RunRecord) -> int:
+    """Return how long the balancer keeps an idle connection to a pod, as far as that is known."""
+    if run.cluster is not None and run.cluster.lab:
+        return int((run.scenario.get("lab") or {}).get("idle_timeout") or IDLE_NS)
+    return IDLE_NS
 
 
 def _words(item: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.clock import NS
 from harness.judge import chance
+from harness.judge.acts import one_act_each
 from harness.judge.hits import IDEMPOTENT, kind_name
 from harness.judge.loadhost import OWN_FAULT
 from harness.judge.rules import RULES
@@ -77,7 +78,7 @@ def match(
         open_ &= ~explained
         if not open_.any():
             break
-    return Match(fits, known, kinds)
+    return Match(one_act_each(fits, lost, kinds), known, kinds)
 
 
 def _may(

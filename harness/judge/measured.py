@@ -128,6 +128,18 @@ def measure_rollout(
         _pod(pod, mine.get(pod.name), struck.get(pod.uid), timeline.triggered) for pod in timeline.pods
     )
     outage = numbers.outage
+    return of_pods(
+        pods,
+        tail=_tail(hits, struck.values()),
+        outage_ns=outage.to_ns - outage.from_ns if outage else 0,
+        capacity=_capacity(timeline, numbers, replicas),
+    )
+
+
+def of_pods(
+    pods: tuple[PodMeasured, ...], *, tail: Tail | None, outage_ns: int, capacity: Capacity | None
+) -> Measured:
+    """Put the numbers of pods together with those of the whole."""
     return Measured(
         pods=pods,
         listen=spread((pod.listen_ns, False) for pod in pods if not pod.old),
@@ -136,9 +148,9 @@ def measure_rollout(
         reach=spread((pod.reach_ns, pod.censored) for pod in pods),
         exit=spread((pod.exit_ns, False) for pod in pods),
         drain=spread((pod.drain_ns, False) for pod in pods),
-        tail=_tail(hits, struck.values()),
-        outage_ns=outage.to_ns - outage.from_ns if outage else 0,
-        capacity=_capacity(timeline, numbers, replicas),
+        tail=tail,
+        outage_ns=outage_ns,
+        capacity=capacity,
     )
 
 

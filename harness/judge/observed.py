@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
+from harness.judge.clocks import node_offsets_ns, server_ns, server_offset_ns
 from harness.judge.lifeline import Lifeline, PodNote, PodSpec, pod_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from harness.model import ClusterEvent, RunRecord
 
@@ -19,12 +19,13 @@ def lifelines(run: RunRecord, events: Sequence[ClusterEvent]) -> tuple[Lifeline,
     # The first lists tell what was so before: pods first, for slices speak of them.
     ordered = sorted(events, key=lambda event: (event.change != "LISTED", event.t_ns, event.kind != "Pod"))
     offset_ns = server_offset_ns(run, ordered)
+    of_node = node_offsets_ns(ordered, offset_ns)
     pods: dict[str, Pod] = {}
     mine = Workload(run)
     slices = Slices(frozenset(run.cluster.services) if run.cluster else frozenset())
     for event in ordered:
         if event.kind == "Pod":
-            pods.setdefault(event.uid, Pod(event.name, event.uid)).see(event, offset_ns)
+            pods.setdefault(event.uid, Pod(event.name, event.uid)).see(event, offset_ns, of_node)
         elif event.kind == "ReplicaSet":
             mine.learn(event)
         elif event.kind == "EndpointSlice":
@@ -45,37 +46,6 @@ def lifelines(run: RunRecord, events: Sequence[ClusterEvent]) -> tuple[Lifeline,
         return (not line.old, far if when is None else when, line.created_ns or 0, line.name)
 
     return tuple(sorted(found, key=order))
-
-
-def server_offset_ns(run: RunRecord, events: Iterable[ClusterEvent]) -> int:
-    """Return what to take off a server time (ns since 1970) to get run time; at most 1 s too early.
-
-    Whatever was created while we watched bears a server second that began before we heard of it; the latest of those bounds
-    is the tightest, and as late as the watch was. Where the run measured how far the server's clock is from ours, that
-    bounds it from both sides. Without any of these, both clocks are taken to agree.
-    """
-    bounds = [
-        stamp - event.t_ns
-        for event in events
-        if event.change == "ADDED" and not event.missed
-        for stamp in [server_ns((event.object.get("metadata") or {}).get("creationTimestamp"))]
-        if stamp is not None
-    ]
-    if run.server_clock_ns is None:
-        return max(bounds, default=run.wall_ns)
-    low, high = (run.wall_ns + bound for bound in run.server_clock_ns)
-    return min(max([*bounds, low]), high)
-
-
-def server_ns(stamp: object) -> int | None:
-    """Return a Kubernetes time stamp as ns since 1970, or None where there is none."""
-    if not isinstance(stamp, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(stamp)
-    except ValueError:
-        return None
-    return round(moment.timestamp() * 1_000_000) * 1000 if moment.tzinfo else None
 
 
 class Workload:
@@ -176,16 +146,19 @@ class Pod:
         self.missed = False
         self.notes: list[PodNote] = []
 
-    def see(self, event: ClusterEvent, offset_ns: int) -> None:
+    def see(self, event: ClusterEvent, offset_ns: int, of_node: Mapping[str, int]) -> None:
         """Take in the pod as it is now."""
         meta = event.object.get("metadata") or {}
         status = event.object.get("status") or {}
         spec = event.object.get("spec") or {}
         listed = event.change == "LISTED" or event.missed
 
-        def mapped(stamp: object) -> int | None:
+        def mapped(stamp: object, away_ns: int) -> int | None:
             told = server_ns(stamp)
-            return None if told is None else min(told - offset_ns, event.t_ns)
+            return None if told is None else min(told - away_ns, event.t_ns)
+
+        def local(stamp: object) -> int | None:
+            return mapped(stamp, of_node.get(self.node, offset_ns))
 
         self.missed |= event.missed
         self.address = status.get("podIP") or self.address
@@ -198,7 +171,7 @@ class Pod:
         if self.spec is None and spec:
             self.spec = pod_spec(spec)
         if self.created_ns is None:
-            told = mapped(meta.get("creationTimestamp"))
+            told = mapped(meta.get("creationTimestamp"), offset_ns)
             self.created_ns = told if listed and told is not None else event.t_ns
         if self.deleted_ns is None and meta.get("deletionTimestamp"):
             told = server_ns(meta["deletionTimestamp"])  # lies in the future: not to be clipped to now
@@ -210,9 +183,9 @@ class Pod:
             (c for c in status.get("conditions") or [] if c.get("type") == "Ready"), {}
         )
         if self.ready_ns is None and ready.get("status") == "True":
-            told = mapped(ready.get("lastTransitionTime"))
+            told = local(ready.get("lastTransitionTime"))
             self.ready_ns = told if listed and told is not None else event.t_ns
-        self._containers(status.get("containerStatuses") or [], event.t_ns, mapped)
+        self._containers(status.get("containerStatuses") or [], event.t_ns, local)
         if event.change == "DELETED":
             self.gone_ns = event.t_ns
             if self.deleted_ns is None:  # grace 0, or all of its end fell into a gap

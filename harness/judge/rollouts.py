@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.judge import chance
 from harness.judge.headline import COVERED, LOSSLESS, Finding, Verdict
-from harness.judge.measured import Capacity, Measured, Tail, spread
+from harness.judge.measured import Capacity, Measured, Tail, of_pods
 from harness.judge.observed import lifelines
 from harness.judge.timeline import PhaseSpan, Span, Timeline
 from harness.judge.wording import count
@@ -71,35 +71,24 @@ def measured_of(parts: Iterable[Measured | None]) -> Measured | None:
     pods = tuple(pod for part in known for pod in part.pods)
     tails = [part.tail for part in known if part.tail]
     capacities = [part.capacity for part in known if part.capacity]
-    return Measured(
-        pods=pods,
-        listen=spread((pod.listen_ns, False) for pod in pods if not pod.old),
-        serve=spread((pod.serve_ns, False) for pod in pods if not pod.old),
-        lag=spread((pod.lag_ns, pod.censored) for pod in pods),
-        reach=spread((pod.reach_ns, pod.censored) for pod in pods),
-        exit=spread((pod.exit_ns, False) for pod in pods),
-        drain=spread((pod.drain_ns, False) for pod in pods),
-        tail=Tail(
-            p99_ns=max(tail.p99_ns for tail in tails),
-            p999_ns=max(tail.p999_ns for tail in tails),
-            max_ns=max(tail.max_ns for tail in tails),
-            cut_ns=max(tail.cut_ns for tail in tails),
+    tail = capacity = None
+    if tails:
+        tail = Tail(
+            p99_ns=max(one.p99_ns for one in tails),
+            p999_ns=max(one.p999_ns for one in tails),
+            max_ns=max(one.max_ns for one in tails),
+            cut_ns=max(one.cut_ns for one in tails),
         )
-        if tails
-        else None,
-        outage_ns=max(part.outage_ns for part in known),
-        capacity=Capacity(
+    if capacities:
+        shares = [one.worst_share for one in capacities if one.worst_share is not None]
+        capacity = Capacity(
             replicas=capacities[0].replicas,
             least_endpoints=min(one.least_endpoints for one in capacities),
             least_serving=min(one.least_serving for one in capacities),
             below_ns=sum(one.below_ns for one in capacities),
-            worst_share=min(
-                (one.worst_share for one in capacities if one.worst_share is not None), default=None
-            ),
+            worst_share=min(shares, default=None),
         )
-        if capacities
-        else None,
-    )
+    return of_pods(pods, tail=tail, outage_ns=max(part.outage_ns for part in known), capacity=capacity)
 
 
 def closest(parts: Iterable[Sequence[Headroom]]) -> tuple[Headroom, ...]:

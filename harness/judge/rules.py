@@ -36,6 +36,9 @@ REFUSAL = frozenset(
         "reset_before_response",
         "eof_before_response",
         "tls_handshake",
+        "h2_goaway",
+        "h2_refused_stream",
+        "h2_reset_before_response",
     ]
 )
 # Nobody said anything.
@@ -60,6 +63,9 @@ CUT_OFF = frozenset(
         "eof_mid_response",
         "read_timeout_body",
         "protocol_error",
+        "h2_goaway",
+        "h2_reset_before_response",
+        "h2_reset_mid_response",
     ]
 )
 # There was nobody to send it to.

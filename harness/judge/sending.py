@@ -2,7 +2,7 @@
 
 Corrected latency, wrk2's word: from when a hit was due by the clock. Raw: from when it was sent. They differ where hits
 had to wait for a free connection, or for the generator; a closed loop has no due times, and so only one of them.
-Late: sent over 50 ms after it was due. Dropped: due, and never sent, as no connection was free for 5 s.
+Late: sent, or given a connection of its own to be opened, over 50 ms after it was due. Dropped: due, and never sent, as no connection was free for 5 s.
 Stall: a second of a worker in which something that was ready waited over 50 ms for it. What is measured in it is ours.
 """
 
@@ -115,12 +115,13 @@ def sending(recording: Recording, hits: Hits, timeline: Timeline) -> Sending:
     inside = (hits.done_ns >= judged.from_ns) & (hits.done_ns < judged.to_ns)
     health = recording.health()
     found = stalls(health)
+    connections = recording.connections()
     targets = _targets(hits, run, inside) if len(run.targets) > 1 else []
     return Sending(
-        open_loop=_open_loop(hits, run, inside),
+        open_loop=_open_loop(hits, run, inside, connections),
         targets=tuple(targets[:_TARGETS]),
         targets_left_out=max(0, len(targets) - _TARGETS),
-        connections=_connections(recording.connections()),
+        connections=_connections(connections),
         stalls=found,
         stalled_seconds=seconds_of(found, timeline),
         backed_off=run.backed_off,
@@ -131,11 +132,13 @@ def sending(recording: Recording, hits: Hits, timeline: Timeline) -> Sending:
     )
 
 
-def _open_loop(hits: Hits, run: RunRecord, inside: NDArray[np.bool_]) -> OpenLoop | None:
+def _open_loop(
+    hits: Hits, run: RunRecord, inside: NDArray[np.bool_], connections: pd.DataFrame
+) -> OpenLoop | None:
     if run.rate is None:
         return None
     sent: NDArray[np.int64] = hits.frame["sent_ns"].to_numpy()
-    waited = np.where(inside & (sent != NEVER), sent - hits.begun_ns, 0)
+    waited = np.where(inside & (sent != NEVER), _taken_up(hits, connections) - hits.begun_ns, 0)
     good = hits.good & inside
     return OpenLoop(
         rate=run.rate,
@@ -147,6 +150,28 @@ def _open_loop(hits: Hits, run: RunRecord, inside: NDArray[np.bool_]) -> OpenLoo
         corrected=measure(hits.done_ns[good] - hits.begun_ns[good]),
         raw=measure(hits.done_ns[good] - sent[good]),
     )
+
+
+def _taken_up(hits: Hits, connections: pd.DataFrame) -> NDArray[np.int64]:
+    """Return when each hit was taken up: sent, or a connection begun for it, whose opening is the service's time and not ours."""
+    taken: NDArray[np.int64] = hits.frame["sent_ns"].to_numpy().copy()
+    first = np.flatnonzero((hits.frame["conn_hits"].to_numpy() == 0) & (hits.frame["conn"].to_numpy() >= 0))
+    if not len(first) or not len(connections):
+        return taken
+    opened = connections["opened_ns"].to_numpy()
+    keys = _keys(connections)
+    order = np.argsort(keys)
+    wanted = _keys(hits.frame.iloc[first])
+    at = np.minimum(np.searchsorted(keys[order], wanted), len(order) - 1)
+    found = keys[order][at] == wanted  # a crash may have taken the last rows of the connections
+    taken[first[found]] = np.minimum(taken[first[found]], opened[order][at[found]])
+    return taken
+
+
+def _keys(frame: pd.DataFrame) -> NDArray[np.int64]:
+    """Return a number for each row's connection that no other worker's has."""
+    worker: NDArray[np.int64] = frame["worker"].to_numpy().astype(np.int64)
+    return worker * (1 << 32) + frame["conn"].to_numpy().astype(np.int64)
 
 
 def _targets(hits: Hits, run: RunRecord, inside: NDArray[np.bool_]) -> list[TargetNumbers]:

@@ -13,22 +13,34 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
-_SLEEP = re.compile(r"^\s*(?:exec\s+)?(?:/\S*/)?sleep\s+(?P<n>\d+(?:\.\d+)?)(?P<unit>[smhd]?)\s*;?\s*$")
+_SLEEP = re.compile(
+    r"^\s*(?:exec\s+)?(?:/\S*/)?sleep\s+(?P<n>\d+(?:\.\d+)?)(?P<unit>[smhd]?)\s*(?:$|(?:;|&&|\n)\s*(?P<then>.*))",
+    re.DOTALL,
+)
 _UNIT = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SHELLS = {"sh", "bash", "ash", "dash"}
 AGENT = "kube-probe/1.33"
 
 
 def sleep_of(action: Object) -> float | None:
-    """Return for how many seconds a hook only sleeps: `sleep.seconds`, or a command that is nothing but `sleep N`."""
+    """Return for how many seconds a hook sleeps first: `sleep.seconds`, or a command that begins with `sleep N`."""
     if "sleep" in action:
         return float((action["sleep"] or {}).get("seconds", 0))
-    command = [str(word) for word in (action.get("exec") or {}).get("command") or ()]
-    if len(command) == 3 and command[0].rpartition("/")[2] in _SHELLS and command[1] == "-c":
-        found = _SLEEP.match(command[2])
-    else:
-        found = _SLEEP.match(" ".join(command))
+    found = _SLEEP.match(_command(action))
     return float(found["n"]) * _UNIT[found["unit"]] if found else None
+
+
+def only_sleeps(action: Object) -> bool:
+    """Tell whether a hook does nothing but sleep."""
+    found = _SLEEP.match(_command(action))
+    return "sleep" in action or bool(found and not found["then"])
+
+
+def _command(action: Object) -> str:
+    command = [str(word) for word in (action.get("exec") or {}).get("command") or ()]
+    if len(command) == 3 and command[0].rpartition("/")[2] in _SHELLS and command[1] in {"-c", "-ec"}:
+        return command[2]
+    return " ".join(command)
 
 
 def port_of(container: Object, port: int | str) -> int:

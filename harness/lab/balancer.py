@@ -7,9 +7,9 @@ It speaks to its parent in lines of JSON. First on standard input, once:
 
 It answers {"port": n} on standard output once it listens. Then, on standard input, at every change:
 
-    {"endpoints": [{"address": "127.0.0.1", "port": 8080, "pod": "web-1"}, ...]}
+    {"endpoints": [{"address": "127.0.0.1", "port": 8080, "pod": "web-1"}, ...], "settled": false}
 
-Each change is applied `lag_ns` (and what is drawn on top) after it came, in order: the propagation lag between control plane and
+`settled` ones are targets as if they had long been. Any other change is applied `lag_ns` (and what is drawn on top) after it came, in order: the propagation lag between control plane and
 data plane. The end of standard input ends the process at once, with everything that is in flight.
 
 In front HTTP/1.1 or HTTPS with keep-alive; behind, a pool of kept-alive connections per target; round robin. What it
@@ -25,24 +25,21 @@ import gc
 import json
 import os
 import resource
-import secrets
 import signal
 import socket
 import ssl
 import sys
-import time
 from dataclasses import dataclass
-from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 import uvloop
 
 from harness.lab.front import Front
 from harness.lab.group import Endpoint, Group, Rules
+from harness.lab.heads import Heads
 from harness.lab.losses import Losses
 from harness.lab.profiles import PROFILES
 from harness.lab.splice import Splice
-from harness.lab.wire import RequestHead, ResponseHead, parse_request, parse_response
 
 if TYPE_CHECKING:
     import asyncio
@@ -50,7 +47,6 @@ if TYPE_CHECKING:
 NS = 1_000_000_000
 BACKLOG = 8192
 ACCEPTS = 64  # in a row before others get their turn
-HEADS_KEPT = 512  # heads that were read before: a pod sends the same one again and again
 _STATUSES = (400, 408, 502, 503, 504)
 
 
@@ -109,66 +105,14 @@ class Balancer:
         self.tries = config.tries
         self.plain = config.profile == "service"
         self.profile = PROFILES["alb" if self.plain else config.profile]
-        self.traces = self.profile.traces
-        self._trace = secrets.token_hex(8).encode()
-        self._traced = 0
+        self.heads = Heads(self.profile, loop)
         idle_ns = self.profile.client_idle_ns
         self.client_idle_s = (config.idle_timeout_ns if idle_ns is None else idle_ns) / NS
         self.pages = {status: self.profile.page(status) for status in _STATUSES}
-        self._heads: dict[bytes, ResponseHead] = {}
-        self._requests: dict[bytes, RequestHead] = {}
-        self._tails: dict[tuple[bool, bool], bytes] = {}
-        self._own_tails: dict[bool, bytes] = {}
         self._context: ssl.SSLContext | None = None
         self._listener: socket.socket | None = None
         self._port = config.port
         self._suffix = b"X-Forwarded-Proto: %b\r\n\r\n" % (b"https" if config.tls else b"http")
-        self._date()
-
-    # What all answers share
-
-    def read_head(self, head: bytes) -> ResponseHead:
-        """Read the head of an answer to anything but HEAD."""
-        known = self._heads.get(head)
-        if known is None:
-            known = parse_response(head, drop=self.profile.drop)
-            if len(self._heads) >= HEADS_KEPT:
-                self._heads.clear()
-            self._heads[head] = known
-        return known
-
-    def read_request(self, head: bytes) -> RequestHead:
-        """Read the head of a request. Raises Malformed. A client sends the same one again and again, too."""
-        known = self._requests.get(head)
-        if known is None:
-            known = parse_request(head)
-            if len(self._requests) >= HEADS_KEPT:
-                self._requests.clear()
-            self._requests[head] = known
-        return known
-
-    def tail(self, *, keep: bool, dated: bool) -> bytes:
-        """Return what a target's head still wants: Date unless it has one, Server where it was taken out, Connection, the end."""
-        return self._tails[keep, dated]
-
-    def trace(self) -> bytes:
-        """Return the field by which an ALB numbers a request that has no number yet (user guide, "Request tracing")."""
-        self._traced += 1
-        return b"X-Amzn-Trace-Id: Root=1-%08x-%b%08x\r\n" % (int(time.time()), self._trace, self._traced)
-
-    def own_tail(self, *, keep: bool) -> bytes:
-        """Return the end of a head of our own."""
-        return self._own_tails[keep]
-
-    def _date(self) -> None:
-        date = f"Date: {formatdate(usegmt=True)}\r\n".encode()
-        server = b"" if self.profile.passes_server else self.profile.server
-        for keep in (True, False):
-            end = b"Connection: keep-alive\r\n\r\n" if keep else b"Connection: close\r\n\r\n"
-            self._own_tails[keep] = date + end
-            for dated in (True, False):
-                self._tails[keep, dated] = server + (b"" if dated else date) + end
-        self.loop.call_later(1, self._date)
 
     # Clients
 
@@ -274,7 +218,8 @@ class Parent:
             self._balancer = balancer
             print(json.dumps({"port": port}), flush=True)  # noqa: T201  the parent reads it
         else:
-            self._balancer.group.change(tuple(Endpoint(**endpoint) for endpoint in message["endpoints"]))
+            endpoints = tuple(Endpoint(**endpoint) for endpoint in message["endpoints"])
+            self._balancer.group.change(endpoints, settled=message.get("settled", False))
 
 
 def main() -> None:

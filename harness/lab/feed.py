@@ -39,16 +39,22 @@ _KNOBS = (
 
 @dataclass(slots=True)
 class Balancer:
-    """A balancer that listens. `ended` is done when its process is."""
+    """A balancer that listens. `ended` is done when its process is.
+
+    Until `up`, while the lab is still being made, what it is told is as if it had been so for long: nobody waits for lag
+    and registration before the first request.
+    """
 
     port: int
     process: asyncio.subprocess.Process
     ended: asyncio.Task[bytes]
+    up: bool = False
 
     def send(self, endpoints: list[dict[str, Any]]) -> None:
         """Tell it where it may send from now on; its own lag comes on top."""
         if self.process.stdin is not None and not self.process.stdin.is_closing():
-            self.process.stdin.write(json.dumps({"endpoints": endpoints}).encode() + b"\n")
+            message = {"endpoints": endpoints, "settled": not self.up}
+            self.process.stdin.write(json.dumps(message).encode() + b"\n")
 
     async def follow(self, store: Store, namespace: str, service: str) -> None:
         """Send every change of the Service's ready endpoints, until cancelled."""

@@ -96,7 +96,7 @@ class Front:
             self._held = data
             return True
         self._held = b""  # what is malformed is not read twice
-        request = self._balancer.read_request(data[: end + 2])
+        request, forward = self._balancer.heads.read_request(data[: end + 2])
         self._held = data[end + 4 :]
         self._request = request
         self._keep = request.keep
@@ -104,9 +104,8 @@ class Front:
         self._tried = ()
         self.wants_payload = request.http10
         balancer = self._balancer
-        head = request.forward + self._suffix
-        if balancer.traces and not request.traced:
-            head = request.forward + balancer.trace() + self._suffix
+        numbered = request.traced or not balancer.heads.traces
+        head = forward + (b"" if numbered else balancer.heads.trace()) + self._suffix
         if request.frame:
             head += self._first_of_body(*request.frame)
         self._head = head
@@ -155,7 +154,7 @@ class Front:
         request = self._request
         assert request is not None  # noqa: S101  for mypy: a target only speaks to who asked
         if not request.bare:
-            return self._balancer.read_head(head)
+            return self._balancer.heads.read_response(head)
         return parse_response(head, bare=True, drop=self._balancer.profile.drop)
 
     def interim(self, response: ResponseHead) -> None:
@@ -170,7 +169,7 @@ class Front:
             losses.lost(self._head, status, ERROR_STATUS, Stage.WAITING, self._upstream)
         if done and not self.wants_payload:  # nearly all
             self._stream.write(
-                response.forward + self._balancer.tail(keep=self._keep, dated=response.dated) + part
+                response.forward + self._balancer.heads.tail(keep=self._keep, dated=response.dated) + part
             )
             self._complete()
             return
@@ -183,7 +182,7 @@ class Front:
         elif self.wants_payload and response.framing in {Framing.CHUNKED, Framing.CLOSE}:
             forward = without(forward, b"transfer-encoding")
             self._keep = False
-        self._stream.write(forward + self._balancer.tail(keep=self._keep, dated=response.dated) + part)
+        self._stream.write(forward + self._balancer.heads.tail(keep=self._keep, dated=response.dated) + part)
         self._after_write(done=done)
 
     def more(self, part: bytes, *, done: bool) -> None:
@@ -218,7 +217,7 @@ class Front:
         head, body = self._balancer.pages[status]
         bare = self._request is not None and self._request.bare
         self._begun = True
-        self._stream.write(head + self._balancer.own_tail(keep=self._keep) + (b"" if bare else body))
+        self._stream.write(head + self._balancer.heads.own_tail(keep=self._keep) + (b"" if bare else body))
         self._complete()
 
     def _refuse(self, status: int) -> None:

@@ -56,14 +56,16 @@ class Endpoint:
 class Member:
     """A registered target, and what its health checks say."""
 
-    def __init__(self, group: Group, target: Target) -> None:
+    def __init__(self, group: Group, target: Target, *, settled: bool = False) -> None:
         self.target = target
-        self.state = "initial"  # healthy | unhealthy
+        self.state = "healthy" if settled else "initial"  # healthy | unhealthy
         self._group = group
         self._run = 0  # checks in a row that contradict the state
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        if group.rules.registration_s or group.rules.check_every_s:
+        if settled and group.rules.check_every_s:
+            self._timer = group.loop.call_later(group.rules.check_every_s, self._registered)
+        elif not settled and (group.rules.registration_s or group.rules.check_every_s):
             self._timer = group.loop.call_later(group.rules.registration_s, self._registered)
         else:
             self.state = "healthy"
@@ -124,8 +126,14 @@ class Group:
         self._last_due = 0.0
         self._random = random.Random(rules.seed)  # noqa: S311  no secret: the same seed draws the same lags
 
-    def change(self, endpoints: tuple[Endpoint, ...]) -> None:
-        """Take the endpoints of now, to be applied when the lag is over. A change never overtakes the one before."""
+    def change(self, endpoints: tuple[Endpoint, ...], *, settled: bool = False) -> None:
+        """Take the endpoints of now, to be applied when the lag is over. A change never overtakes the one before.
+
+        `settled`: they are the targets at once, as if they had long been.
+        """
+        if settled:
+            self.apply(endpoints, settled=True)
+            return
         lag_s = self.rules.lag_s
         if self.rules.lag_tail_s:
             lag_s += self.rules.lag_tail_s * min(self._random.expovariate(1), TAIL)
@@ -135,7 +143,7 @@ class Group:
         self._last_due = max(self._last_due, self.loop.time() + lag_s)
         self.loop.call_at(self._last_due, self.apply, endpoints)
 
-    def apply(self, endpoints: tuple[Endpoint, ...]) -> None:
+    def apply(self, endpoints: tuple[Endpoint, ...], *, settled: bool = False) -> None:
         """Let these be the targets from now on, and no others."""
         rules = self.rules
         for gone in self._members.keys() - set(endpoints):
@@ -143,7 +151,7 @@ class Group:
         for new in endpoints:
             if new not in self._members:
                 target = Target(self.loop, new.address, new.port, new.pod, rules.connect_s, rules.idle_s)
-                self._members[new] = Member(self, target)
+                self._members[new] = Member(self, target, settled=settled)
         self.arrange()
 
     def arrange(self) -> None:

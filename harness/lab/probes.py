@@ -104,7 +104,7 @@ class Prober:
             return self._http(self._probe["httpGet"], timeout_s)
         if "tcpSocket" in self._probe:
             return self._tcp(self._probe["tcpSocket"], timeout_s)
-        return _not_modelled()
+        return self._listens(self._probe.get("grpc") or {}, timeout_s)
 
     async def _http(self, action: Object, timeout_s: float) -> tuple[bool, str]:
         try:
@@ -123,7 +123,8 @@ class Prober:
             return False, str(error)
         return await tcp_connect(address, port, timeout_s)
 
-
-async def _not_modelled() -> tuple[bool, str]:
-    """Pass: exec and grpc probes are listed as not modelled, and taken to succeed."""
-    return True, ""
+    async def _listens(self, action: Object, timeout_s: float) -> tuple[bool, str]:
+        """Pass once the port is open: what exec and grpc probes ask for is not modelled, and listed as such."""
+        declared = self._container.get("ports") or ()
+        port = action.get("port") or next((each["containerPort"] for each in declared), None)
+        return await self._tcp({"port": port}, timeout_s) if port else (True, "")

@@ -85,6 +85,7 @@ async def supervise(plan: LabPlan, directory: Path, answer: Callable[[dict[str, 
                 await _first(begun, told, front, parts)
                 if begun.done():
                     parts.discard(begun)
+                    front.up = True
                     ready = {
                         "url": f"{'https' if plan.tls else 'http'}://127.0.0.1:{front.port}/",
                         "ca_file": ca if plan.tls else None,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.lab.actions import sleep_of
+from harness.lab.actions import only_sleeps, sleep_of
 
 Object = dict[str, Any]
 
@@ -167,7 +167,7 @@ def _container(container: Object, path: str) -> list[str]:
     for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
         for action in ("exec", "grpc"):
             if action in (container.get(probe) or {}):
-                lines.append(f"{path}.{probe}.{action} (taken to succeed)")
+                lines.append(f"{path}.{probe}.{action} (taken to succeed when its port is open)")
         if "host" in ((container.get(probe) or {}).get("httpGet") or {}):
             lines.append(f"{path}.{probe}.httpGet.host (the pod is probed)")
     lifecycle = container.get("lifecycle") or {}
@@ -183,6 +183,12 @@ def _container(container: Object, path: str) -> list[str]:
 
 
 def _pre_stop(action: Object, path: str) -> list[str]:
-    if "exec" in action and sleep_of(action) is None:
-        return [f"{path}.exec (only sleep is: this hook ends at once)"]
+    if "exec" in action and not only_sleeps(action):
+        seconds = sleep_of(action)
+        what = (
+            "only sleep is: this hook ends at once"
+            if seconds is None
+            else f"it ends after its {seconds:g} s of sleep"
+        )
+        return [f"{path}.exec ({what})"]
     return [f"{path}.tcpSocket (does nothing, as in Kubernetes)"] if "tcpSocket" in action else []

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 MOST_PODS = 6  # processes of the sample app at once are enough to see what a manifest does
-_KEPT = {"Deployment", "Service"}
+WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
+_KEPT = {*WORKLOADS, "Service"}
+_PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 _METADATA = ("name", "namespace", "labels", "annotations")
 
 
@@ -27,30 +29,35 @@ class WhatIf:
     """What the lab is to run instead, and what is different in it."""
 
     items: tuple[Object, ...]
-    name: str  # the Deployment's
+    name: str  # the workload's
     namespace: str
+    kind: str
     notes: tuple[str, ...]
 
 
 def what_if(
     documents: Iterable[Any], env: Mapping[str, str], *, wanted: str | None = None, most: int = MOST_PODS
 ) -> WhatIf:
-    """Turn manifests into ones for the lab. Raises UsageError, one line, when there is nothing to try."""
+    """Turn manifests into ones for the lab. `wanted` is NAME or kind/NAME.
+
+    Raises UsageError, one line, when there is nothing to try.
+    """
     items = [item for document in documents for item in _flat(document)]
-    deployment = copy.deepcopy(_deployment(items, wanted))
-    _clean(deployment)
+    workload = copy.deepcopy(_workload(items, wanted))
+    _clean(workload)
     notes = [
         f"left out: {item['kind']} {item['metadata'].get('name', '?')}"
         for item in items
         if item["kind"] not in _KEPT | {"Namespace"}
     ]
-    others = [item for item in items if item["kind"] == "Deployment" and _name(item) != _name(deployment)]
-    notes += [f"left out: Deployment {_name(item)} (choose with --deployment)" for item in others]
-    notes += _replace(deployment, env)  # looks whether it is whole
-    notes += _shrink(deployment, most)
-    namespace = deployment["metadata"].get("namespace", "default")
-    service = _service(items, deployment, notes)
-    return WhatIf((deployment, service), _name(deployment), namespace, tuple(notes))
+    others = [item for item in items if item["kind"] in WORKLOADS and _which(item) != _which(workload)]
+    notes += [f"left out: {item['kind']} {_name(item)} (choose with --deployment)" for item in others]
+    _spec(workload)  # looks whether it is whole
+    namespace = workload["metadata"].get("namespace", "default")
+    service = _service(items, workload, notes)
+    notes += _replace(workload, service, env)
+    notes += _scale(workload, items, most)
+    return WhatIf((workload, service), _name(workload), namespace, workload["kind"], tuple(notes))
 
 
 def _flat(document: Any) -> list[Object]:
@@ -69,18 +76,29 @@ def _name(item: Object) -> str:
     return str(item["metadata"].get("name", ""))
 
 
-def _deployment(items: list[Object], wanted: str | None) -> Object:
-    found = [item for item in items if item["kind"] == "Deployment"]
-    names = ", ".join(_name(item) for item in found)
+def _which(item: Object) -> tuple[str, str]:
+    return item["kind"], _name(item)
+
+
+def _workload(items: list[Object], wanted: str | None) -> Object:
+    found = [item for item in items if item["kind"] in WORKLOADS]
+    names = ", ".join(f"{item['kind']} {_name(item)}" for item in found)
     if wanted is not None:
-        found = [item for item in found if _name(item) == wanted]
+        kind, _, name = wanted.rpartition("/")
+        found = [
+            item
+            for item in found
+            if _name(item) == name and item["kind"].lower().startswith(kind.lower().rstrip("s"))
+        ]
         if not found:
-            raise UsageError(f"there is no Deployment {wanted}; there are: {names or 'none'}")
+            raise UsageError(f"there is no {wanted} to try; there are: {names or 'none'}")
     if not found:
         kinds = ", ".join(sorted({item["kind"] for item in items})) or "nothing"
-        raise UsageError(f"there is no Deployment among {kinds}: only those can be tried")
+        raise UsageError(
+            f"there is no Deployment, StatefulSet or DaemonSet among {kinds}: only those can be tried"
+        )
     if len(found) > 1:
-        raise UsageError(f"there are several Deployments ({names}); choose one with --deployment NAME")
+        raise UsageError(f"there are several workloads ({names}); choose one with --deployment [KIND/]NAME")
     return found[0]
 
 
@@ -92,78 +110,148 @@ def _clean(item: Object) -> None:
     annotations.pop("kubectl.kubernetes.io/last-applied-configuration", None)
 
 
-def _spec(deployment: Object) -> Object:
-    found: Any = deployment
+def _spec(workload: Object) -> Object:
+    found: Any = workload
     for field in ("spec", "template", "spec"):
         found = found.get(field) if isinstance(found, dict) else None
     containers = found.get("containers") if isinstance(found, dict) else None
     if not containers or not all(isinstance(container, dict) for container in containers):
-        raise UsageError(f"Deployment {_name(deployment)} has no spec.template.spec.containers")
+        raise UsageError(f"{workload['kind']} {_name(workload)} has no spec.template.spec.containers")
     spec: Object = found
     return spec
 
 
-def _shrink(deployment: Object, most: int) -> list[str]:
-    replicas = deployment["spec"].get("replicas", 1)
-    if not isinstance(replicas, int) or replicas <= most:
-        return []
-    deployment["spec"]["replicas"] = most
-    return [f"spec.replicas: {most} of the {replicas} (--replicas for more)"]
+def _scale(workload: Object, items: list[Object], most: int) -> list[str]:
+    """Take as many pods as an autoscaler keeps at least, and not too many for one machine."""
+    if workload["kind"] == "DaemonSet":
+        return ["one pod: the lab has one node"]
+    spec, notes = workload["spec"], []
+    least = _least(workload, items)
+    if least is not None and spec.get("replicas", 1) < least:
+        spec["replicas"] = least
+        notes.append(f"spec.replicas: {least}, the minReplicas of its HorizontalPodAutoscaler")
+    replicas = spec.get("replicas", 1)
+    if isinstance(replicas, int) and replicas > most:
+        spec["replicas"] = most
+        notes.append(f"spec.replicas: {most} of the {replicas} (--replicas for more)")
+    return notes
 
 
-def _replace(deployment: Object, env: Mapping[str, str]) -> list[str]:
-    spec, notes = _spec(deployment), []
+def _least(workload: Object, items: list[Object]) -> int | None:
+    for item in items:
+        spec = item.get("spec") or {}
+        ref = spec.get("scaleTargetRef") or {}
+        if item["kind"] == "HorizontalPodAutoscaler" and (ref.get("kind"), ref.get("name")) == _which(
+            workload
+        ):
+            return int(spec.get("minReplicas") or 1)
+    return None
+
+
+def _replace(workload: Object, service: Object, env: Mapping[str, str]) -> list[str]:
+    spec, notes = _spec(workload), []
+    first, port = _serving(spec["containers"], (service["spec"].get("ports") or [{}])[0])
     for n, container in enumerate(spec["containers"]):
         path = f"containers[{n}] {container.get('name', '?')}"
         if container.get("env") or container.get("envFrom"):
             notes.append(f"{path}: its environment is not passed on")
         for field in ("env", "envFrom", "args", "volumeMounts", "volumeDevices"):
             container.pop(field, None)
-        if n == 0:
+        if container is first:
             notes.append(f"{path}: the sample app runs instead of {container.get('image', 'its image')}")
-            container["env"] = [{"name": key, "value": value} for key, value in env.items()]
+            values = {**env, "PORT": str(port)}
         else:
             notes.append(f"{path}: a sidecar; the sample app runs instead, ready at once")
-            container["env"] = [{"name": "STARTUP_DELAY", "value": "0"}]
-    spec.pop("volumes", None)
+            values = {"STARTUP_DELAY": "0", "PORT": str(_port(container, 0))}
+        container["env"] = [{"name": key, "value": value} for key, value in values.items()]
+        notes += _probed(container, path, int(values["PORT"]))
+    if spec.pop("volumes", None):
+        notes.append("volumes: nothing is mounted")
+    if workload["spec"].pop("volumeClaimTemplates", None):
+        notes.append("volumeClaimTemplates: nothing is claimed")
     return notes
 
 
-def _service(items: list[Object], deployment: Object, notes: list[str]) -> Object:
-    """Return the Service that takes in the pods; make one up where there is none."""
-    labels = (deployment["spec"]["template"].get("metadata") or {}).get("labels") or {}
-    for item in items:
-        selector = item.get("spec", {}).get("selector") if item["kind"] == "Service" else None
-        if selector and selector.items() <= labels.items():
-            service = copy.deepcopy(item)
-            _clean(service)
-            for field in ("clusterIP", "clusterIPs", "healthCheckNodePort"):
-                service["spec"].pop(field, None)
-            for port in service["spec"].get("ports") or ():
-                port.pop("nodePort", None)
-            service["metadata"].pop("namespace", None)
-            if "namespace" in deployment["metadata"]:
-                service["metadata"]["namespace"] = deployment["metadata"]["namespace"]
-            return service
-    port = _port(_spec(deployment)["containers"][0])
-    notes.append(f"no Service selects its pods: one is made up, for port {port}")
+def _serving(containers: list[Object], wanted: Object) -> tuple[Object, int]:
+    """Return the container that the Service sends to, and the port on which it serves: the first where none says so."""
+    target = wanted.get("targetPort", wanted.get("port"))
+    for container in containers:
+        for declared in container.get("ports") or ():
+            if target in {declared.get("name"), declared.get("containerPort")}:
+                return container, int(declared["containerPort"])
+    port = target if isinstance(target, int) else _port(containers[0], 8080)
+    return containers[0], port
+
+
+def _probed(container: Object, path: str, port: int) -> list[str]:
+    """Point probes and hooks at the one port of the sample app, which speaks plain HTTP."""
+    notes = []
+    hook = (container.get("lifecycle") or {}).get("preStop") or {}
+    for name, action in (*((probe, container.get(probe) or {}) for probe in _PROBES), ("preStop", hook)):
+        for kind in ("httpGet", "tcpSocket"):
+            get = action.get(kind)
+            if not isinstance(get, dict):
+                continue
+            if _number(container, get.get("port")) != port:
+                notes.append(f"{path}: {name} asks port {get.get('port')}; the sample app answers on {port}")
+                get["port"] = port
+            if get.get("scheme", "HTTP") != "HTTP":
+                notes.append(f"{path}: {name} asks with HTTPS; the sample app is asked with HTTP")
+                get["scheme"] = "HTTP"
+    return notes
+
+
+def _number(container: Object, port: Any) -> Any:
+    declared = container.get("ports") or ()
+    return next((each["containerPort"] for each in declared if each.get("name") == port), port)
+
+
+def _service(items: list[Object], workload: Object, notes: list[str]) -> Object:
+    """Return the Service that takes in the pods, one with an address before one without; make one up where there is none."""
+    labels = (workload["spec"]["template"].get("metadata") or {}).get("labels") or {}
+    space = workload["metadata"].get("namespace")
+    found = [
+        item
+        for item in items
+        if item["kind"] == "Service"
+        and (selector := (item.get("spec") or {}).get("selector"))
+        and selector.items() <= labels.items()
+    ]
+    if found:
+        service = copy.deepcopy(min(found, key=_headless))
+        _clean(service)
+        for field in ("clusterIP", "clusterIPs", "healthCheckNodePort"):
+            service["spec"].pop(field, None)
+        for port in service["spec"].get("ports") or ():
+            port.pop("nodePort", None)
+        service["metadata"].pop("namespace", None)
+        if space:
+            service["metadata"]["namespace"] = space
+        return service
+    target = _port(_spec(workload)["containers"][0], 8080)
+    notes.append(f"no Service selects its pods: one is made up, for port {target}")
     metadata = {
-        key: deployment["metadata"][key] for key in ("name", "namespace") if key in deployment["metadata"]
+        key: workload["metadata"][key] for key in ("name", "namespace") if key in workload["metadata"]
     }
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": metadata,
-        "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": port}]},
+        "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": target}]},
     }
 
 
-def _port(container: Object) -> int | str:
+def _headless(service: Object) -> bool:
+    return bool(service["spec"].get("clusterIP") == "None")
+
+
+def _port(container: Object, default: int) -> int:
+    """Return the port that a container declares, or is probed on."""
     for declared in container.get("ports") or ():
         return int(declared["containerPort"])
-    for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
-        for action in ("httpGet", "tcpSocket"):
-            port: int | str | None = ((container.get(probe) or {}).get(action) or {}).get("port")
-            if port is not None:
+    for probe in _PROBES:
+        for action in ("httpGet", "tcpSocket", "grpc"):
+            port = ((container.get(probe) or {}).get(action) or {}).get("port")
+            if isinstance(port, int):
                 return port
-    return 8080
+    return default

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-import resource
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import anyio.lowlevel
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError
 from harness.load import messages
-from harness.load.dial import tls_context
+from harness.load.foresight import check
 from harness.load.recruits import Recruits
-from harness.load.targets import shot
 from harness.model import HealthSample, LiveCounts, LoadPlan
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from anyio.abc import Process
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -34,7 +32,6 @@ _READY_S = 60.0  # a loaded machine takes its time to start Python
 _TOGETHER_NS = 30_000_000  # from the agreement to the first hit: longer than a line takes through a pipe
 _FLUSH_S = 10.0  # what a worker may take to write its files, on top of the drain
 _LEAVE_S = 5.0  # the same, when nobody waits for its rows any more
-_OWN_FILES = 64  # descriptors of a worker that are no connection
 _LONGEST_LINE = 1 << 20
 _LAST_WORDS = 4096
 
@@ -248,35 +245,6 @@ async def running(
                 load.close()
     except BaseExceptionGroup as group:
         raise _only(group) from None
-
-
-def check(plan: LoadPlan) -> None:
-    """Raise UsageError for what cannot be sent, secured, or held open on this host."""
-    for index, target in enumerate(plan.targets):
-        shot(index, target)
-    tls_context(plan)
-    workers = max(1, min(plan.workers, plan.concurrency))
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = -(-plan.concurrency // workers) + _OWN_FILES
-    if hard != resource.RLIM_INFINITY and wanted > hard:
-        raise UsageError(
-            f"{plan.concurrency} connections want {wanted} open files in each of {workers} workers, and the hard limit is {hard}: "
-            "raise it (ulimit -Hn), or use more workers or fewer connections"
-        )
-    if plan.concurrency > 65_535 or plan.concurrency > (ports := _local_ports()):
-        raise UsageError(
-            f"{plan.concurrency} connections are more than this host can open to one address: it has {ports} ports"
-        )
-
-
-def _local_ports() -> int:
-    try:
-        first, last = map(
-            int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
-        )
-    except (OSError, ValueError):
-        return 65_535
-    return last - first + 1
 
 
 def _piped(stream: T | None) -> T:

@@ -99,19 +99,8 @@ class Wire(Sockets):
             request = shot.request
             hits = slot.hits
             pack(
-                buffer,
-                rows.offset,
-                slot.seq,
-                slot.ident,
-                hits,
-                slot.due,
-                slot.sent,
-                now,
-                now,
-                len(data),
-                len(request),
-                kind,
-            )
+                buffer, rows.offset, slot.seq, slot.ident, hits, slot.due, slot.sent, now, now, len(data), len(request), kind,
+            )  # fmt: skip
             rows.offset += size
             slot.hits = hits + 1
             if detour:
@@ -126,8 +115,11 @@ class Wire(Sockets):
             slot.due = slot.sent = now
             slot.seq = seq = self.seq
             self.seq = seq + 1
-            if marked and shot.places:
-                request = shot.template % ((seq,) * shot.places)
+            if marked:
+                if shot.pieces:
+                    request = (b"%012x" % seq).join(shot.pieces)
+                elif shot.places:
+                    request = shot.template % ((seq,) * shot.places)
             send = slot.send
             try:
                 written = send(request)

@@ -18,6 +18,7 @@ from h2.events import StreamReset
 from h2.exceptions import InvalidBodyLengthError, ProtocolError
 
 from harness.load import failures
+from harness.load.connecting import raise_in_loop
 from harness.load.failures import ERROR, FIN, PEER, US, Ending
 from harness.load.h2stream import GoneAwayError, OversizedError, PeerEndedError, Stream, UnsentError
 from harness.load.slot import IDLE, READING, WAITING, Slot
@@ -151,7 +152,7 @@ class Http2Wire(Sockets):
         session.stream.begin()
         slot.sent = self.now()
         session.exchange = asyncio.get_running_loop().create_task(self._exchange(slot, session))
-        session.exchange.add_done_callback(_raise_in_loop)
+        session.exchange.add_done_callback(raise_in_loop)
 
     async def _exchange(self, slot: Slot, session: Session) -> None:
         shot = slot.shot
@@ -244,8 +245,3 @@ def _request(whole: bytes, origin: Origin) -> httpx.Request:
         content=body or None,
         extensions={"path": path},
     )
-
-
-def _raise_in_loop(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        task.get_loop().call_exception_handler({"message": "an exchange failed", "exception": error})

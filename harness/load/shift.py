@@ -11,11 +11,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from harness.load import messages
+from harness.load.connecting import raise_in_loop
 from harness.load.dial import Dialler
 from harness.load.lag import Lag
 from harness.load.pacer import ClosedLoop, FixedRate
 from harness.load.rows import ConnectionRows, HitRows
-from harness.load.slots import Slots, raise_in_loop
+from harness.load.slots import Slots
 from harness.load.targets import Marking, shot
 from harness.model import STALL_NS
 

@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING
 
 from harness.load import failures
 from harness.load.arrivals import Arrivals
+from harness.load.connecting import Connecting
 from harness.load.failures import END, FIN, LIMIT, PEER, TIMEOUT, US, Ending
 from harness.load.http1 import Wire
 from harness.load.limits import Limits
 from harness.load.pacer import turns
-from harness.load.rows import ConnectionRow, ConnectionRows, HitRows, Opening
 from harness.load.slot import DIALLING, ENDED, IDLE, PROBING, READING, SENDING, WAITING, Slot
 from harness.model import NEVER, LoadPlan, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Sequence
 
-    from harness.load.dial import Address, Dialled, Dialler
+    from harness.load.dial import Dialler
     from harness.load.pacer import ClosedLoop, FixedRate
-    from harness.load.targets import Origin, Shot
+    from harness.load.rows import ConnectionRows, HitRows
+    from harness.load.targets import Shot
 
 _IN_FLIGHT = frozenset({DIALLING, SENDING, WAITING, READING, PROBING})
 _TIMED_OUT = {
@@ -30,7 +31,6 @@ _TIMED_OUT = {
     WAITING: (Outcome.READ_TIMEOUT_HEADERS, "timed out before the response"),
     READING: (Outcome.READ_TIMEOUT_BODY, "timed out in the response"),
 }
-_AT_ONCE_NS = 1_000_000_000  # the bound of "a new connection works at once"
 _TIMER_NS = 1_000_000
 _RACES = frozenset(
     {
@@ -52,14 +52,15 @@ class Slots:
     ) -> None:  # fmt: skip
         self._timeout_ns = plan.timeout_ns
         self._pacer = pacer
-        self._dialler = dialler
         self._rows = rows
-        self._connections = connections
         self._anchor = anchor_ns
         self._wire = _wire_of(plan)(self, rows, anchor_ns, plan)
         self._wire.marked = any(shot.places for shot in shots)
         self._limits = Limits(plan, indices[0] if indices else 0)
         self._wire.detour = self._limits.any
+        self._connecting = Connecting(
+            self, self._wire, dialler, self._limits, rows, connections, anchor_ns, plan.timeout_ns
+        )
         self._arrivals: Arrivals | None = None  # what is sent by the clock, if anything is
         if schedule is not None:
             self._pace(schedule, plan.stalled_ns)
@@ -68,7 +69,6 @@ class Slots:
         if len(shots) > 1:
             self._wire.wheel = self._turns
         self._slots = [Slot(index, next(self._turns)) for index in indices]
-        self._conns = 0
         self.samples: dict[str, str] = {}  # one raw text for each outcome
         self.backed_off = 0  # waits after failed hits
 
@@ -157,12 +157,12 @@ class Slots:
                 slot.task.cancel()
             if slot.held is not None:
                 outcome, done_ns = slot.held
-                self._row(slot, outcome, done_ns)
+                self.row(slot, outcome, done_ns)
             elif slot.state == DIALLING:
-                self._number(slot, NEVER, "")
-                self._row(slot, Outcome.CUT_AT_DEADLINE, now)
+                self._connecting.number(slot, NEVER, "")
+                self.row(slot, Outcome.CUT_AT_DEADLINE, now)
             elif slot.state in _IN_FLIGHT:
-                self._row(slot, Outcome.CUT_AT_DEADLINE, now, *slot.head())
+                self.row(slot, Outcome.CUT_AT_DEADLINE, now, *slot.head())
                 slot.hits += 1
             self._end(slot)
 
@@ -175,7 +175,7 @@ class Slots:
             self.close(slot, Ending(US, FIN), due_ns)
         if slot.sock is None:
             slot.state = DIALLING
-            self._spawn(slot, self._dial(slot))
+            self._connecting.open(slot)
         else:
             self._wire.fire(slot)
 
@@ -204,15 +204,14 @@ class Slots:
             # What it is called hangs on whether a new connection works at once: the row waits for that.
             slot.held = outcome, now
             slot.state = PROBING
-            self._spawn(slot, self._probe(slot, slot.origin, slot.address, outcome, now))
+            self._connecting.probe(slot, slot.origin, slot.address, outcome, now)
             return
-        self._row(slot, outcome, now, status, pod)
+        self.row(slot, outcome, now, status, pod)
         self.over(slot, now, failed=True)
 
     def close(self, slot: Slot, ending: Ending, now: int) -> None:
         """Close the connection and write its row."""
-        self._connections.add(ConnectionRow(slot.conn, slot.index, slot.opening, now, ending, slot.hits))
-        self._wire.detach(slot)
+        self._connecting.close(slot, ending, now)
 
     def _wait(self, slot: Slot, due_ns: int) -> None:
         slot.state = IDLE
@@ -257,72 +256,17 @@ class Slots:
         if slot.sock is not None:
             self.close(slot, Ending(US, END), self.now())
 
-    async def _dial(self, slot: Slot) -> None:
-        origin = slot.shot.origin
-        dialled = await self._dialler.open(origin)
-        slot.task = None
-        if dialled.outcome is None:
-            slot.failed_connects = 0
-            slot.origin = origin
-            self._adopt(slot, dialled)
-            self._wire.fire(slot)
-            return
-        now = self.now()
-        conn = self._unopened(slot, dialled, now)
-        # One that was opened and failed to shake hands is a hit's connection; one that never opened is not.
-        self._number(slot, NEVER if dialled.connect_ns == NEVER else conn, dialled.peer)
-        self.note(dialled.outcome, dialled.text)
-        self._row(slot, dialled.outcome, now)
+    def unreached(self, slot: Slot, outcome: Outcome, now: int) -> None:
+        """Give up a hit whose connection did not open."""
+        self.row(slot, outcome, now)
         slot.failed_connects += 1
         due_ns = self._pacer.after_failed_connect_ns(now, slot.failed_connects)
         self.backed_off += due_ns > now
         self._turn(slot)
         self._wait(slot, due_ns)
 
-    async def _probe(
-        self, slot: Slot, origin: Origin, address: Address, outcome: Outcome, done_ns: int
-    ) -> None:
-        """Tell a race on an idle connection from a server that is gone: does a new connection work at once?"""
-        patience_ns = min(self._timeout_ns, _AT_ONCE_NS)
-        dialled = await self._dialler.open_at(origin, address, patience_ns)
-        slot.task = None
-        slot.held = None
-        if dialled.outcome is None:
-            self.note(Outcome.IDLE_CLOSE_RACE, self.samples.get(outcome.value, ""))
-            self._row(slot, Outcome.IDLE_CLOSE_RACE, done_ns)
-            self._adopt(slot, dialled)  # the slot's next hit takes it
-        else:
-            self._row(slot, outcome, done_ns)
-            self._unopened(slot, dialled, self.now())
-        self.over(slot, done_ns, failed=True)
-
-    def _adopt(self, slot: Slot, dialled: Dialled) -> None:
-        slot.address = dialled.address
-        slot.conn, self._conns = self._conns, self._conns + 1
-        slot.ident = self._rows.ident(slot.index, slot.conn, dialled.peer)
-        slot.opening = self._opening(dialled)
-        self._wire.attach(slot, dialled.sock)
-        self._limits.draw(slot)
-
-    def _unopened(self, slot: Slot, dialled: Dialled, now: int) -> int:
-        """Write the row of a connection that failed to open, if one was tried, and return its number."""
-        if dialled.ending is None:
-            return NEVER
-        conn, self._conns = self._conns, self._conns + 1
-        self._connections.add(ConnectionRow(conn, slot.index, self._opening(dialled), now, dialled.ending, 0))
-        return conn
-
-    def _opening(self, dialled: Dialled) -> Opening:
-        opened_ns = dialled.opened_ns - self._anchor
-        return Opening(opened_ns, dialled.connect_ns, dialled.tls_ns, dialled.peer, dialled.tls_version)
-
-    def _number(self, slot: Slot, conn: int, peer: str) -> None:
-        """Give a hit that was never sent its number: it takes its place where it failed."""
-        slot.seq, self._wire.seq = self._wire.seq, self._wire.seq + 1
-        slot.hits = 0
-        slot.ident = self._rows.ident(slot.index, conn, peer)
-
-    def _row(self, slot: Slot, outcome: Outcome, done_ns: int, status: int = 0, pod: str = "") -> None:
+    def row(self, slot: Slot, outcome: Outcome, done_ns: int, status: int = 0, pod: str = "") -> None:
+        """Write the row of the slot's hit, which is no whole response."""
         self._wire.row(slot, self._rows.kind(status, outcome, pod, slot.shot.index), done_ns)
 
     def note(self, outcome: Outcome, error: BaseException | str) -> None:
@@ -330,22 +274,7 @@ class Slots:
         if outcome.value not in self.samples:
             self.samples[outcome.value] = error if isinstance(error, str) else failures.sample(error)
 
-    def _spawn(self, slot: Slot, work: Coroutine[None, None, None]) -> None:
-        self._wire.opening += 1
-        slot.task = asyncio.get_running_loop().create_task(work)
-        slot.task.add_done_callback(self._opened_or_not)
-
-    def _opened_or_not(self, task: asyncio.Task[None]) -> None:
-        self._wire.opening -= 1
-        raise_in_loop(task)
-
 
 def _wire_of(plan: LoadPlan) -> type[Wire]:
     """Choose what sends. By name, so that nothing of httpx is loaded where HTTP/1.1 is spoken: it costs start-up and memory."""
     return import_module("harness.load.http2").Http2Wire if plan.http2 else Wire
-
-
-def raise_in_loop(task: asyncio.Task[None]) -> None:
-    """Hand what a task raised, which is a bug, to whoever ends this process."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        task.get_loop().call_exception_handler({"message": "a slot's task failed", "exception": error})

@@ -51,6 +51,8 @@ class Shot:
     request: bytes
     template: bytes = b""  # the request with a place for the hit's seq in each id, where it holds ids
     places: int = 0  # how many; all forms of a request are of one length
+    # What stands around the places, where all of them hold 12 hexadecimal digits: joining is quicker than formatting.
+    pieces: tuple[bytes, ...] = ()
     known: dict[bytes, int] = field(default_factory=dict)
 
 
@@ -124,6 +126,9 @@ def _mark(ready: Shot, marking: Marking) -> None:
     if len(pieces) == 1:
         return
     ids = _ids(marking)
+    if all(ids[piece].endswith(b"%012x") for piece in pieces[1::2]):
+        around = [ids[piece].removesuffix(b"%012x") if at % 2 else piece for at, piece in enumerate(pieces)]
+        ready.pieces = tuple(b"".join(pair) for pair in zip(around[::2], [*around[1::2], b""], strict=True))
     pieces[::2] = [piece.replace(b"%", b"%%") for piece in pieces[::2]]
     pieces[1::2] = [ids[piece] for piece in pieces[1::2]]
     ready.places = len(pieces) // 2

@@ -156,6 +156,13 @@ class RunDirectory:
         """Append one gap of the watch."""
         self._events.append({"gap": True, **dataclasses.asdict(gap)})
 
+    def keep(self, item: ClusterEvent | WatchGap) -> None:
+        """Append what the watch told: an event or a gap."""
+        if isinstance(item, WatchGap):
+            self.gap(item)
+        else:
+            self.event(item)
+
     def health(self, sample: HealthSample) -> None:
         """Append one second of one worker's health."""
         self._health.append(dataclasses.asdict(sample))

@@ -83,7 +83,8 @@ def _spread(name: str, found: Spread | None) -> list[str]:
         return []
     least = ">= " if found.at_least else ""
     told = "".join(f"{least + lasting(value):>12}" for value in (found.p50_ns, found.p99_ns, found.max_ns))
-    bounds = f", {found.at_least} of them at least" if 0 < found.at_least < found.count else ""
+    some = "" if found.at_least == found.count else f"{found.at_least} "
+    bounds = f", {some}at least" if found.at_least else ""
     return [f"  {name:<38}{told}  {count(found.count, 'pod')}{bounds}"]
 
 

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
 
 from harness.clock import NS
 from harness.cluster import resources as k8s
-from harness.cluster.answers import ApiStatusError
+from harness.cluster.answers import ApiStatusError, ApiUnreachableError
 from harness.cluster.reduce import manifest, reduced
-from harness.cluster.rollout import Baseline, Progress, View, has_begun, leaving, pods_of, progress, revisions
+from harness.cluster.rollout import (
+    Baseline,
+    Progress,
+    View,
+    an_autoscaler_s,
+    first_sign,
+    leaving,
+    own,
+    pods_of,
+    progress,
+    revisions,
+)
 from harness.cluster.stuck import why_stuck
 from harness.cluster.trigger import doomed_pod, patch_for, pull, remove_pod
 from harness.errors import ClusterError
 from harness.model import NEVER, ClusterEvent, Mark, RolloutFacts
+from harness.run.command import run_to_its_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,9 +44,10 @@ if TYPE_CHECKING:
 
 BUDGET_PATIENCE_S = 60.0  # how long an eviction that a PodDisruptionBudget refuses is tried again
 BUDGET_EVERY_S = 5.0
-NOTHING_AFTER_NS = (
-    15 * NS
-)  # a command that succeeded and after which nothing moves for this long has changed nothing
+NOTHING_AFTER_NS = 15 * NS  # a command after which nothing moves for so long has changed nothing
+LOST_AFTER_NS = 60 * NS  # the same for a patch whose answer was lost: the API server may be away
+DOUBT_NS = 3 * NS  # an autoscaler's Event may come this long after what it did
+ENDING_S = 10.0  # what a command gets between SIGTERM and SIGKILL
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +63,7 @@ class Means:
     base: Path  # what a manifest's path is relative to
     field_manager: str | None
     dry_run: bool
+    interrupted: Callable[[], bool]
 
 
 class Change:
@@ -59,10 +72,14 @@ class Change:
     def __init__(self, means: Means, view: View | None = None) -> None:
         self._means = means
         self._view = view or View()  # what the watch has told, of a run's later changes too
-        self._expected: Baseline | None = None  # of a change that is somebody else's, until it shows
-        self._baseline: Baseline | None = None
-        self._command_done_ns = NEVER
+        self._first: Baseline | None = None  # as it was when the baseline began to be measured
+        self._expected: Baseline | None = None  # of a change that is not seen yet
+        self._baseline: Baseline | None = None  # of the change that is under way
+        self._sign_ns = NEVER  # when something first moved that may be an autoscaler's doing
+        self._asked_ns = NEVER  # since when a change that was asked for is to be seen
+        self._patience_ns = NOTHING_AFTER_NS
         self._command_failed = ""
+        self.command_running = False
         self.progress: Progress | None = None
 
     @property
@@ -77,12 +94,9 @@ class Change:
             return "command_failed"
         if self.progress and self.progress.changed:
             return "changed"
-        waited = self._means.clock.now_ns() - self._command_done_ns
-        return (
-            "nothing_changed"
-            if self._expected and self._command_done_ns != NEVER and waited > NOTHING_AFTER_NS
-            else ""
-        )
+        waited = self._means.clock.now_ns() - self._asked_ns
+        overdue = self._expected and self._asked_ns != NEVER and waited > self._patience_ns
+        return "nothing_changed" if overdue else ""
 
     def again(self) -> Change:
         """Return the next change of the same workload, as this one leaves it."""
@@ -95,33 +109,43 @@ class Change:
             return
         self._means.directory.event(item)
         self._view.apply(item)
-        if self._expected and has_begun(self._view, self._expected):
-            self._means.log.mark(Mark.TRIGGER, item.t_ns)  # no-op where our own command has marked it
-            self._baseline, self._expected = self._expected, None
-            self._means.say(
-                f"the change has begun; old pods: {', '.join(p.name for p in self._baseline.old_pods)}"
-            )
+        self._expect_it(item.t_ns)
         self._judge(item.t_ns)
+
+    def tick(self) -> None:
+        """Let time pass: what may have been an autoscaler's doing, and was not, is the change that was waited for."""
+        if self._sign_ns == NEVER or self._expected is None:
+            return
+        if an_autoscaler_s(self._view, self._expected):
+            size = self._view.workload.get("spec", {}).get("replicas")
+            self._means.say(f"an autoscaler made it {size} replicas; the change is still waited for")
+            self._sign_ns, self._expected = NEVER, self._snapshot()
+        elif self._means.clock.now_ns() > self._sign_ns + DOUBT_NS:
+            self._has_begun(self._sign_ns)
+            self._judge(self._means.clock.now_ns())
+
+    def look(self) -> None:
+        """Remember the workload as it is when its baseline begins to be measured."""
+        self._first = self._snapshot()
 
     async def make(self) -> str | None:
         """Make the change. Returns a reason to end the run, or None to go on."""
         means, trigger = self._means, self._means.subject.trigger
-        pods, now = pods_of(self._view), self._view.workload
-        hashes = revisions(self._view, {pod.uid for pod in pods}, inside=True)
-        before = Baseline(
-            old_pods=pods,
-            old_revision=hashes[0] if hashes else "",
-            template_before=now.get("spec", {}).get("template", {}),
-            template={},
-            generation=int(now.get("metadata", {}).get("generation") or 0),
-            replicas=now.get("spec", {}).get("replicas"),
-        )
-        replicas = int(now.get("spec", {}).get("replicas") or len(pods))
+        before = self._snapshot()
         means.log.update(
             rollout=RolloutFacts(
-                str(trigger), {}, old_revision=before.old_revision, old_pods=pods, replicas=replicas
+                trigger.shown,
+                {},
+                old_revision=before.old_revision,
+                old_pods=before.old_pods,
+                replicas=int(before.replicas or len(before.old_pods)),
             )
         )
+        if self._first and self._first.template_before not in ({}, before.template_before):
+            reason = "the workload was changed by somebody else while the baseline was measured; begin the run before that"
+            means.log.note(reason)
+            means.log.update(rollout=replace(self._facts(), state="changed", reason=reason))
+            return "changed"
         if trigger.kind in {"command", "observe"}:
             return self._expect(before)
         try:
@@ -133,6 +157,36 @@ class Change:
             means.log.update(rollout=replace(self._facts(), reason=str(error)))
             return "patch_refused"
 
+    def _snapshot(self) -> Baseline:
+        pods, now = pods_of(self._view), self._view.workload
+        hashes = revisions(self._view, {pod.uid for pod in pods}, inside=True)
+        return Baseline(
+            old_pods=pods,
+            old_revision=hashes[0] if hashes else "",
+            template_before=now.get("spec", {}).get("template", {}),
+            template={},
+            generation=int(now.get("metadata", {}).get("generation") or 0),
+            replicas=now.get("spec", {}).get("replicas"),
+        )
+
+    def _expect_it(self, t_ns: int) -> None:
+        if self._expected is None:
+            return
+        sign = first_sign(self._view, self._expected)
+        if sign == "template":
+            self._has_begun(t_ns)
+        elif sign and self._sign_ns == NEVER:
+            self._sign_ns = t_ns
+
+    def _has_begun(self, t_ns: int) -> None:
+        if self._expected is None:
+            return
+        self._means.log.mark(Mark.TRIGGER, t_ns)  # no-op where our own command has marked it
+        self._baseline, self._expected = self._expected, None
+        self._means.log.update(rollout=replace(self._facts(), old_pods=self._baseline.old_pods))
+        names = ", ".join(p.name for p in self._baseline.old_pods)
+        self._means.say(f"the change has begun; old pods: {names}")
+
     def _facts(self) -> RolloutFacts:
         facts = self._means.log.record.rollout
         if facts is None:
@@ -141,55 +195,77 @@ class Change:
 
     async def _patch(self, before: Baseline) -> str | None:
         means = self._means
-        subject, api = means.subject, means.api
+        subject, api, facts = means.subject, means.api, means.subject.facts
         patch = patch_for(subject.trigger, subject.workload, datetime.now().astimezone(), means.base)
         means.log.update(rollout=replace(self._facts(), patch=_shown(subject.trigger.kind, patch)))
-        if not means.dry_run:
-            means.log.mark(Mark.TRIGGER, means.clock.now_ns())
-        after = await anyio.to_thread.run_sync(
-            lambda: pull(
-                api,
-                subject.trigger,
-                subject.facts,
-                patch,
-                field_manager=means.field_manager,
-                dry_run=means.dry_run,
-            )
+        was = await anyio.to_thread.run_sync(
+            lambda: api.get(k8s.WORKLOADS[facts.kind], facts.namespace, facts.name)
         )
+        sent_ns = means.clock.now_ns()
+        try:
+            after = await anyio.to_thread.run_sync(
+                lambda: pull(
+                    api,
+                    subject.trigger,
+                    facts,
+                    patch,
+                    field_manager=means.field_manager,
+                    dry_run=means.dry_run,
+                )
+            )
+        except ApiUnreachableError as error:
+            self._answer_lost(before, sent_ns, error)
+            return None
         if means.dry_run:
             return self._rehearsed()
-        generation = int(after["metadata"]["generation"])
-        if generation == before.generation:
-            means.log.note("the change changed nothing: the workload is as it was")
+        if _what_rolls(after) == _what_rolls(was):
+            means.log.note(
+                "the change changed nothing that a rollout would follow: the pods' template and number are as they were"
+            )
             return "nothing_changed"
-        template = reduced(subject.facts.kind, after)["spec"]["template"]
-        self._begin(replace(before, template=template, generation=generation))
+        means.log.mark(Mark.TRIGGER, sent_ns)
+        template = reduced(facts.kind, after)["spec"]["template"]
+        self._begin(replace(before, template=template, generation=int(after["metadata"]["generation"])))
         return None
 
     async def _remove(self, before: Baseline) -> str | None:
         means = self._means
         trigger, facts = means.subject.trigger, means.subject.facts
         pod = doomed_pod(trigger, [ref.name for ref in before.old_pods])
-        if not means.dry_run:
-            means.log.mark(Mark.TRIGGER, means.clock.now_ns())
+        uid = next(ref.uid for ref in before.old_pods if ref.name == pod)
+        doomed = replace(before, doomed=frozenset({uid}))
         patience = BUDGET_PATIENCE_S
-        while True:
+        while not means.interrupted():
+            sent_ns = means.clock.now_ns()
             try:
                 await anyio.to_thread.run_sync(
                     lambda: remove_pod(means.api, trigger, facts, pod, dry_run=means.dry_run)
                 )
-                break
+            except ApiUnreachableError as error:
+                self._answer_lost(doomed, sent_ns, error)
+                return None
             except ApiStatusError as error:
                 if error.code != 429 or patience <= 0:
                     raise
                 means.say(f"not now: {error}")
                 patience -= BUDGET_EVERY_S
                 await anyio.sleep(BUDGET_EVERY_S)
+                continue
+            if means.dry_run:
+                return self._rehearsed()
+            means.log.mark(Mark.TRIGGER, sent_ns)
+            self._begin(doomed)
+            return None
+        return "interrupted"
+
+    def _answer_lost(self, before: Baseline, sent_ns: int, error: ClusterError) -> None:
+        """Whether the server made the change is unknown, and it is not sent again: the watch will tell."""
+        means = self._means
+        means.log.note(f"the answer to the change was lost ({error}); whether it was made, the watch tells")
         if means.dry_run:
-            return self._rehearsed()
-        uid = next(ref.uid for ref in before.old_pods if ref.name == pod)
-        self._begin(replace(before, doomed=frozenset({uid})))
-        return None
+            raise error
+        means.log.mark(Mark.TRIGGER, sent_ns)
+        self._expected, self._asked_ns, self._patience_ns = before, means.clock.now_ns(), LOST_AFTER_NS
 
     def _rehearsed(self) -> str:
         self._means.say("dry run: the server accepts the change; nothing was changed")
@@ -198,41 +274,46 @@ class Change:
     def _expect(self, before: Baseline) -> str | None:
         means, trigger = self._means, self._means.subject.trigger
         if means.dry_run:
-            means.say(f"dry run: nothing was changed; what would follow: {trigger}")
+            means.say(f"dry run: nothing was changed; what would follow: {trigger.shown}")
             return "dry_run"
         self._expected = before
         if trigger.kind == "command":
             means.log.mark(Mark.TRIGGER, means.clock.now_ns())
+            self.command_running = True
             means.say(
-                f"running {trigger.argument}; its output goes to {means.directory.path / 'command.log'}"
+                f"running {trigger.words[0]}; its output goes to {means.directory.path / 'command.log'}"
             )
         else:
             means.say("waiting for somebody else's change")
         return None
 
     async def run_command(self) -> None:
-        """Run the trigger's command, where it is one; its output is kept, its exit code judged."""
-        if self._means.subject.trigger.kind != "command" or self._expected is None:
+        """Run the trigger's command, where it is one; its output is kept, its exit code judged.
+
+        A run that ends first sends it SIGTERM, with all that it has started, and gives it time to end.
+        """
+        if not self.command_running:
             return
-        words = self._means.subject.trigger.words
-        with (self._means.directory.path / "command.log").open("ab") as output:
-            try:
-                done = await anyio.run_process(
-                    words, stdout=output, stderr=subprocess.STDOUT, check=False, start_new_session=True
-                )
-                code = f"exit code {done.returncode}" if done.returncode else ""
-            except OSError as error:
-                code = str(error)
-        self._command_done_ns = self._means.clock.now_ns()
-        if code:
-            self._means.log.note(f"the command failed: {code} (command.log)")
-            self._command_failed = code
+        try:
+            with (self._means.directory.path / "command.log").open("ab") as output:
+                failure = await run_to_its_end(self._means.subject.trigger.words, output, ENDING_S)
+        except anyio.get_cancelled_exc_class():
+            self._means.log.note(
+                "the command was still running at the end and was stopped (SIGTERM): command.log tells how far it came"
+            )
+            raise
+        finally:
+            self.command_running = False
+        self._asked_ns = self._means.clock.now_ns()
+        if failure:
+            self._means.log.note(f"the command failed: {failure} (command.log)")
+            self._command_failed = failure
 
     def _begin(self, baseline: Baseline) -> None:
         self._baseline = baseline
         self._means.log.update(rollout=replace(self._facts(), state="progressing"))
         facts, trigger = self._means.subject.facts, self._means.subject.trigger
-        done = "restarted" if trigger.kind == "restart" else f"{trigger}:"
+        done = "restarted" if trigger.kind == "restart" else f"{trigger.shown}:"
         self._means.say(
             f"{done} {facts.kind.lower()}/{facts.name}; pods until now: {', '.join(p.name for p in baseline.old_pods)}"
         )
@@ -255,17 +336,23 @@ class Change:
         log = self._means.log
         if log.record.rollout is None or ended_by in {"dry_run", "patch_refused"}:
             return
+        if self._facts().state == "changed":  # before it was ours to change
+            await self._manifests_after()
+            return
         if self._baseline is None:
+            if ended_by == "interrupted":
+                self._means.say(_way_back(self._means.subject, log.record.mark(Mark.TRIGGER) != NEVER))
             reason = self._command_failed or "no change was seen"
             log.update(rollout=replace(self._facts(), state="not_started", reason=reason))
             return
         old = {ref.uid for ref in self._baseline.old_pods}
         new = revisions(self._view, old, inside=False)
         stuck = why_stuck(self._view, old)
-        state, reason = _outcome(self.progress, ended_by, stuck)
+        over = NEVER not in {log.record.mark(m) for m in (Mark.OLD_PODS_GONE, Mark.ENDPOINTS_SETTLED)}
+        state, reason = _outcome(self.progress, ended_by, stuck, over=over)
         if reason:
             log.note(f"rollout: {reason}")
-        gone = leaving(self._view, self._baseline) | {uid for uid in old if uid not in self._view.pods}
+        gone = leaving(self._view, self._baseline) | (old - own(self._view).keys())
         log.update(
             rollout=replace(
                 self._facts(),
@@ -301,14 +388,20 @@ def _shown(kind: str, patch: dict[str, object]) -> dict[str, object]:
     return manifest(patch) if kind == "apply" else patch
 
 
-def _outcome(now: Progress | None, ended_by: str, stuck: str) -> tuple[str, str]:
-    """Return the rollout's state and reason at the end of a run."""
+def _what_rolls(workload: dict[str, Any]) -> tuple[Any, Any]:
+    """Return what of a workload a rollout follows upon: its pods' template and their number."""
+    spec = workload.get("spec") or {}
+    return spec.get("template"), spec.get("replicas")
+
+
+def _outcome(now: Progress | None, ended_by: str, stuck: str, *, over: bool) -> tuple[str, str]:
+    """Return the rollout's state and reason at the end of a run. `over`: it was once, whatever moves since."""
     if now is None:
         return "not_started", "no change was seen after it was made"
-    if now.over:
-        return "complete", ""
     if now.changed:
         return "changed", now.changed
+    if now.over or over:
+        return "complete", ""
     status = now.status
     waiting = status.message if not status.done else f"{now.old_pods} old pods are still there"
     if ended_by == "rollout_stalled":
@@ -322,7 +415,7 @@ def _way_back(subject: Subject, changed: bool) -> str:  # noqa: FBT001
     what, flags = f"{facts.kind.lower()}/{facts.name}", f"-n {facts.namespace}"
     if not changed:
         return f"{what} was not changed"
-    line = f"{what} was changed ({subject.trigger}) and goes on by itself; follow it with: kubectl {flags} rollout status {what}"
+    line = f"{what} was changed ({subject.trigger.shown}) and goes on by itself; follow it with: kubectl {flags} rollout status {what}"
     if kind in {"apply", "set-image"}:
         line += f"; go back with: kubectl {flags} rollout undo {what}"
     if kind == "scale":

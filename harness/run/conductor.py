@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harness.cluster.watcher import Item
     from harness.load.generator import Load
     from harness.run.change import Change
+    from harness.run.holding import Hold
     from harness.run.log import Log
     from harness.scenario.resolve import Resolved
 
@@ -60,7 +61,9 @@ class Conductor:
         log: Log,
         follower: Follower,
         limits: Limits,
+        hold: Hold,
     ) -> None:
+        self._hold = hold
         self._resolved = resolved
         self._change = change
         self._clock = clock
@@ -88,6 +91,8 @@ class Conductor:
             ended_by = await self._rollouts(load, group, warmup_end)
         elif ended_by is None:
             ended_by = await self._until(load, self._limits, None) or "duration"
+        if self._hold.lost_to:
+            self._log.note(f"another run took the workload meanwhile: {self._hold.lost_to}")
         self._log.update(ended_by=ended_by, workers_lost=load.lost)
         self._follower.say(f"ending the load ({ended_by.replace('_', ' ')})")
         drain = INTERRUPTED_DRAIN_NS if ended_by == "interrupted" else self._resolved.scenario.load.drain
@@ -123,6 +128,7 @@ class Conductor:
     async def _rollout(self, load: Load, group: TaskGroup, begin_ns: int, limits: Limits) -> str:
         """Look at the baseline from `begin_ns`, make the change, wait until it is over and settled."""
         before, change = load.counts, self._change_made()
+        change.look()
         trigger_ns = begin_ns + limits.trigger_after_ns
         ended_by = await self._until(load, limits, trigger_ns)
         load.baseline()
@@ -152,13 +158,22 @@ class Conductor:
     async def _until(self, load: Load, limits: Limits, until_ns: int | None) -> str | None:
         """Let time pass until a moment, or until there is a reason to stop the run; return that reason."""
         while True:
+            if self._change:
+                self._change.tick()
             now = self._clock.now_ns()
             counts = load.counts
             self._history.append((now, counts.completed, counts.failed))
-            if not self._down and not self._load_ended and is_down(self._history):
+            triggered = self._log.record.mark(Mark.TRIGGER) != NEVER
+            # Before the trigger a service that is down is an unsound baseline, and nothing will be changed.
+            if (
+                not self._down
+                and not self._load_ended
+                and (triggered or self._change is None)
+                and is_down(self._history)
+            ):
                 self._down = True
                 self._log.note("over half of the requests failed for 30 s: the load was stopped")
-                if self._log.record.mark(Mark.TRIGGER) != NEVER:
+                if triggered:
                     await self._end_load(load, self._resolved.scenario.load.drain)
             self._follower.show(
                 Snapshot(now, self._phase(), counts, self._change.progress if self._change else None)
@@ -179,11 +194,18 @@ class Conductor:
             last_failed_ns=load.counts.last_failed_ns,
             clean_before=self._clean_before,
             last_progress_ns=self._change.last_progress_ns if self._change else NEVER,
-            change_ended_by=self._change.ended_by if self._change else "",
+            change_ended_by=self._ended_by(),
+            command_running=bool(self._change and self._change.command_running),
             service_down=self._down,
             workers_lost=bool(load.lost),
             interrupted=self._follower.interrupted(),
         )
+
+    def _ended_by(self) -> str:
+        """Why the change, or that the workload is no longer ours to change, ends the run; "" while nothing does."""
+        if self._hold.lost_to:
+            return "changed"
+        return self._change.ended_by if self._change else ""
 
     def _unsound(self, failed_share: float) -> str | None:
         """Name the reason not to touch anything: a baseline that fails by itself."""

@@ -15,36 +15,31 @@ import anyio
 import anyio.to_thread
 
 from harness.clock import NS, Clock
-from harness.cluster.api import Api
 from harness.cluster.estimate import rollout_ns
+from harness.cluster.lock import ANNOTATION
 from harness.cluster.reduce import manifest
 from harness.cluster.trigger import RESTARTED_AT
-from harness.cluster.watcher import watching
 from harness.errors import RecordingError, UsageError, unwrap
-from harness.model import POD_HEADERS, LoadPlan
 from harness.recording.write import RunDirectory
 from harness.run.asking import ask
-from harness.run.change import Change, Means
-from harness.run.clocks import measure_offset
 from harness.run.conductor import Conductor, Follower
-from harness.run.holding import held
+from harness.run.holding import Hold, held
 from harness.run.log import Log, first_record
-from harness.run.preflight import Subject, inspect
+from harness.run.planning import ignored_proxies, load_plan
 from harness.run.stopping import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
 
     from anyio.streams.memory import MemoryObjectReceiveStream
 
+    from harness.cluster.api import Api
     from harness.cluster.watcher import Item
     from harness.load.generator import Load
     from harness.load.recruits import Recruits
-    from harness.model import Target
+    from harness.run.change import Change
+    from harness.run.preflight import Subject
     from harness.scenario.resolve import Resolved
-
-
-_PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +84,7 @@ async def _way(resolved: Resolved, directory: Path, follower: Follower) -> Async
         api = None
         if resolved.rollout_wanted:
             api = await anyio.to_thread.run_sync(
-                Api.connect, scenario.cluster.kubeconfig, scenario.cluster.context
+                _connect, scenario.cluster.kubeconfig, scenario.cluster.context
             )
         yield _Way(resolved.url, None, api)
         return
@@ -98,7 +93,7 @@ async def _way(resolved: Resolved, directory: Path, follower: Follower) -> Async
     follower.say("starting the lab: an API server, a balancer and the pods, as processes on this machine")
     with tempfile.TemporaryDirectory(prefix="zdtest-lab-") as home:
         async with lab.running(resolved.lab_plan(), Path(home)) as endpoint:
-            api = await anyio.to_thread.run_sync(Api.connect, endpoint.kubeconfig, endpoint.context)
+            api = await anyio.to_thread.run_sync(_connect, endpoint.kubeconfig, endpoint.context)
             url = endpoint.url.rstrip("/") + scenario.target.path
             notes = tuple(f"the lab: {note}" for note in endpoint.notes)
             yield _Way(url, endpoint.ca_file, api if resolved.rollout_wanted else None, notes)
@@ -111,22 +106,32 @@ async def _way(resolved: Resolved, directory: Path, follower: Follower) -> Async
             shutil.copy(truth, directory / "lab")
 
 
+def _connect(kubeconfig: str | None, context: str | None) -> Api:
+    from harness.cluster.api import Api  # noqa: PLC0415  0.2 s, which a run without a cluster need not wait for
+
+    return Api.connect(kubeconfig, context)
+
+
 async def _run(
     resolved: Resolved, way: _Way, directory: RunDirectory, follower: Follower, recruits: Recruits | None
 ) -> None:
     from harness.load import generator  # noqa: PLC0415  keeps `--help` light
+    from harness.load.foresight import forebodings  # noqa: PLC0415
 
-    plan = _load_plan(resolved, resolved.targets(way.url), way)
+    plan = load_plan(resolved, resolved.targets(way.url), way.ca_file)
     answers = await anyio.to_thread.run_sync(lambda: ask(plan, timeout_s=min(15.0, plan.timeout_ns / NS)))
     subject = None
     if way.api:
+        from harness.cluster.watcher import watching  # noqa: PLC0415  these bring kubernetes too
+        from harness.run.preflight import inspect  # noqa: PLC0415
+
         api = way.api
         subject = await anyio.to_thread.run_sync(
             lambda: inspect(api, resolved, answers.pods, lab=resolved.use_lab)
         )
     clock = Clock.start()
     log = Log(directory, first_record(resolved, plan.targets, clock, follower.command, Path.cwd()))
-    notes = (*resolved.notes, *way.notes, *_ignored_proxies(os.environ))
+    notes = (*resolved.notes, *way.notes, *ignored_proxies(os.environ), *forebodings(plan))
     for note in notes:
         follower.say(f"note: {note}")
     log.update(notes=notes)
@@ -138,15 +143,18 @@ async def _run(
     _announce(resolved, subject, follower)
     change = _change(resolved, way, subject, clock, directory, log, follower)
     limits = _limits(resolved, subject)
-    conductor = Conductor(resolved, change, clock, log, follower, limits)
     async with AsyncExitStack() as stack:
+        hold = Hold()
         if way.api and subject and not resolved.dry_run:
-            await stack.enter_async_context(
+            hold = await stack.enter_async_context(
                 held(way.api, subject, f"{directory.path.name} on {log.record.host['name']}")
             )
+        conductor = Conductor(resolved, change, clock, log, follower, limits, hold)
         events = None
         if way.api and subject:
-            events = await stack.enter_async_context(watching(way.api, subject.watches, clock))
+            events = await stack.enter_async_context(
+                watching(way.api, subject.watches, clock, rest=directory.keep)
+            )
         load = await stack.enter_async_context(generator.running(plan, clock, directory.path, recruits))
         group = await stack.enter_async_context(anyio.create_task_group())
         group.start_soon(_keep_health, load, directory)
@@ -169,6 +177,8 @@ def _change(
 ) -> Change | None:
     if way.api is None or subject is None:
         return None
+    from harness.run.change import Change, Means  # noqa: PLC0415  brings kubernetes
+
     rollout = resolved.scenario.rollout
     means = Means(
         api=way.api,
@@ -180,6 +190,7 @@ def _change(
         base=resolved.base,
         field_manager=rollout.field_manager,
         dry_run=resolved.dry_run,
+        interrupted=follower.interrupted,
     )
     return Change(means)
 
@@ -208,48 +219,12 @@ async def _keep_events(events: MemoryObjectReceiveStream[Item], conductor: Condu
 
 async def _keep_server_clock(api: Api, log: Log) -> None:
     """Bound the offset of the API server's clock, beside everything else."""
+    from harness.run.clocks import measure_offset  # noqa: PLC0415
+
     offset = await anyio.to_thread.run_sync(measure_offset, api, abandon_on_cancel=True)
     if offset is None:
         log.note("the API server's clock could not be bounded: its answers contradict each other")
     log.update(server_clock_ns=offset)
-
-
-def _load_plan(resolved: Resolved, targets: tuple[Target, ...], way: _Way) -> LoadPlan:
-    part = resolved.scenario
-
-    def file(name: str | None) -> str | None:
-        return None if name is None else str(resolved.base / name)
-
-    return LoadPlan(
-        targets=targets,
-        concurrency=part.load.concurrency,
-        workers=part.load.workers,
-        timeout_ns=part.target.timeout,
-        expect=part.target.expect,
-        insecure=part.target.insecure,
-        ca_file=file(part.target.cacert) or way.ca_file,
-        cert_file=file(part.target.cert),
-        key_file=file(part.target.key),
-        servername=part.target.servername,
-        tls_min=part.target.tls_min,
-        resolve=part.target.resolve,
-        error_backoff=part.load.error_backoff,
-        rate=part.load.rate,
-        ramp_ns=part.load.ramp,
-        keepalive=part.load.keepalive,
-        conn_max_hits=part.load.conn_max_hits,
-        conn_max_age_ns=part.load.conn_max_age,
-        trace_headers=part.load.trace_headers,
-        http2=part.target.http2,
-        pod_headers=(part.target.pod_header,) if part.target.pod_header else POD_HEADERS,
-    )
-
-
-def _ignored_proxies(environ: Mapping[str, str]) -> tuple[str, ...]:
-    names = sorted(name for name in environ if name.lower() in _PROXIES and environ[name])
-    if not names:
-        return ()
-    return (f"the proxy in {' and '.join(names)} is ignored: requests go straight to the target",)
 
 
 def _announce(resolved: Resolved, subject: Subject | None, follower: Follower) -> None:
@@ -264,6 +239,10 @@ def _announce(resolved: Resolved, subject: Subject | None, follower: Follower) -
     follower.say(f"path {'proven' if subject.path.proven else 'not proven'}: {subject.path.how}")
     for note in subject.notes:
         follower.say(f"note: {note}")
+    if not resolved.dry_run and subject.trigger.kind != "observe":
+        follower.say(
+            f"while it lasts it is held by its own annotation {ANNOTATION}, against a second run at once"
+        )
     follower.say(
         f"{_model(load.rate)}, {load.concurrency} connections, one request in flight each, for at least {load.duration / NS:g} s"
     )
@@ -290,6 +269,6 @@ def _what(subject: Subject) -> str:
         "scale": f"scale {name} to {trigger.argument} replicas",
         "delete-pod": f"delete {trigger.argument or 'one pod'} of {name}",
         "evict-pod": f"evict {trigger.argument or 'one pod'} of {name}",
-        "command": f"run {trigger.argument!r}, which is to change {name},",
+        "command": f"run {trigger.shown.removeprefix('command ')!r}, which is to change {name},",
         "observe": f"change nothing and wait for somebody else's change of {name}, from",
     }[trigger.kind]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -23,16 +24,30 @@ if TYPE_CHECKING:
 
 MANAGER = "zdtest-lock"
 ATTEMPTS = 4  # the workload may change under us for reasons of its own, such as a status
-LOCKED = ("restart", "apply", "set-image", "scale")  # the others need no right to patch the workload
+PATCHES = ("restart", "apply", "set-image", "scale")  # the others need no right to patch the workload
+
+
+@dataclass(slots=True)
+class Hold:
+    """A workload that is held. `lost_to` names the run that has it now, where ours was out of reach for too long."""
+
+    lost_to: str = ""
 
 
 @asynccontextmanager
-async def held(api: Api, subject: Subject, run: str) -> AsyncIterator[None]:
-    """Hold the subject's workload. Raises UsageError when another run was faster; does nothing for other triggers."""
-    if subject.trigger.kind not in LOCKED:
-        yield
+async def held(api: Api, subject: Subject, run: str) -> AsyncIterator[Hold]:
+    """Hold the subject's workload. Raises UsageError when another run was faster.
+
+    Does nothing where nothing is changed, and where we may not patch the workload and need not.
+    """
+    hold, facts = Hold(), subject.facts
+    resource = WORKLOADS[facts.kind]
+    if subject.trigger.kind == "observe" or not (
+        subject.trigger.kind in PATCHES
+        or await anyio.to_thread.run_sync(api.allowed, "patch", resource, facts.namespace, facts.name)
+    ):
+        yield hold
         return
-    facts = subject.facts
 
     def write(value: str | None, version: str | None = None) -> None:
         api.patch(facts.kind, facts.namespace, facts.name, patch(value, version), field_manager=MANAGER)
@@ -42,23 +57,42 @@ async def held(api: Api, subject: Subject, run: str) -> AsyncIterator[None]:
     except ClusterError as error:
         raise UsageError(f"{facts.name} cannot be held for this run: {error}") from None
 
+    def write_if_ours(value: str | None) -> None:
+        """Change our claim, and nobody else's: the version that was read makes sure of that."""
+        now = api.get(resource, facts.namespace, facts.name)
+        hold.lost_to = holder(now, run, datetime.now(UTC))
+        if not hold.lost_to:
+            write(value, now["metadata"].get("resourceVersion"))
+
     async def renew() -> None:
-        while True:
+        while not hold.lost_to:
             await anyio.sleep(RENEW_EVERY_S)
-            try:
-                await anyio.to_thread.run_sync(write, claim(run, datetime.now(UTC)))
-            except ClusterError:
-                continue  # the API server may be away; the claim has twice this time left
+            # The API server may be away, or the workload have changed in between; the claim has twice this time left.
+            with contextlib.suppress(ClusterError):
+                await anyio.to_thread.run_sync(write_if_ours, claim(run, datetime.now(UTC)))
 
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(renew)
-            yield
+            yield hold
             group.cancel_scope.cancel()
     finally:
         with anyio.CancelScope(shield=True):
-            with contextlib.suppress(ClusterError):  # it runs out by itself
-                await anyio.to_thread.run_sync(write, None)
+            await anyio.to_thread.run_sync(_release, write_if_ours)
+
+
+def _release(write_if_ours: Callable[[str | None], None]) -> None:
+    for _ in range(ATTEMPTS):
+        try:
+            write_if_ours(None)
+        except ApiStatusError as error:
+            if error.code == 409:
+                continue
+            return
+        except ClusterError:  # it runs out by itself
+            return
+        else:
+            return
 
 
 def _take(api: Api, subject: Subject, run: str, write: Callable[[str | None, str | None], None]) -> None:

@@ -15,6 +15,7 @@ import harness
 from harness.model import FORMAT, NEVER, OF_A_ROLLOUT, Mark, MarkAt, Round, RunRecord
 from harness.scenario.reading import redacted
 from harness.scenario.schema import redact_url
+from harness.scenario.trigger import parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from harness.scenario.resolve import Resolved
 
 _PACKAGES = ("kubernetes", "httptools", "uvloop", "anyio", "pyarrow")
-_SECRET_FLAGS = ("-H", "--header", "--body")
+_HEADER_NEXT = re.compile(r"--header|-[A-Za-z]*H")  # -H, and -kH, where flags are written in one word
+_HEADER_AT_ONCE = re.compile(r"(-[A-Za-z]*?H)([^\s:]+:.*)", re.DOTALL)  # -HName: value
 
 
 class Log:
@@ -104,16 +106,38 @@ def first_record(
 
 
 def redacted_command(command: Sequence[str]) -> tuple[str, ...]:
-    """Return a command line without its header values, bodies and URL credentials."""
+    """Return a command line without its header values, bodies, URL credentials and a trigger's arguments."""
     shown = ["zdtest"]  # not where it is installed
+    awaited = ""  # what the word before announced: header | body
     for word in command[1:]:
-        if shown and shown[-1] in _SECRET_FLAGS:
-            shown.append(re.sub(r":.*", ": ***", word, flags=re.DOTALL) if shown[-1] != "--body" else "***")
-        elif match := re.match(r"(--header=[^:]*:|-H[^:]+:|--body=)", word):
-            shown.append(match[1] + "***")
+        flag, equals, rest = word.partition("=") if word.startswith("--") else (word, "", word)
+        at_once = _HEADER_AT_ONCE.fullmatch(word)
+        if awaited:
+            shown.append("***" if awaited == "body" else _without_value(word))
+            awaited = ""
+            continue
+        if equals and flag in {"--header", "--body"}:
+            shown.append(f"{flag}={'***' if flag == '--body' else _without_value(rest)}")
+        elif at_once:
+            shown.append(at_once[1] + _without_value(at_once[2]))
+        elif rest.startswith("command "):
+            shown.append(f"{flag}={_trigger(rest)}" if equals else _trigger(rest))
         else:
             shown.append(redact_url(word))
+        awaited = "body" if word == "--body" else "header" if _HEADER_NEXT.fullmatch(word) else ""
     return tuple(shown)
+
+
+def _without_value(header: str) -> str:
+    name, colon, _ = header.partition(":")
+    return f"{name}: ***" if colon else "***"
+
+
+def _trigger(text: str) -> str:
+    try:
+        return parse(text).shown
+    except ValueError:
+        return "command ***"
 
 
 def _git_head(folder: Path) -> dict[str, str]:

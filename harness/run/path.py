@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ from harness.cluster.surroundings import backend_name
 from harness.model import POD_HEADERS, PathProof
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 Object = dict[str, Any]
 
@@ -29,9 +30,10 @@ def prove_all(
     services: Sequence[Object],
     ingresses: Sequence[Object],
     pods: Sequence[str],
+    here: str = "",
 ) -> PathProof:
     """Say how all of a run's URLs are known to reach the workload: each with the pods that its answers named."""
-    proofs = [prove(url, services, ingresses, named, pods) for url, named in asked]
+    proofs = [prove(url, services, ingresses, named, pods, here) for url, named in asked]
     return next((proof for proof in proofs if not proof.proven), proofs[0])
 
 
@@ -41,10 +43,12 @@ def prove(
     ingresses: Sequence[Object],
     named: Iterable[str],
     pods: Iterable[str],
+    here: str = "",
 ) -> PathProof:
     """Say how this URL is known to reach the workload, or that it is not.
 
-    `named` are the values of pod headers that the target's answers carried; `pods` the workload's pods.
+    `named` are the values of pod headers that the target's answers carried; `pods` the workload's pods; `here` the
+    namespace of the pod that we run in, "" outside a cluster.
     """
     met = sorted(set(named) & set(pods))
     if met:
@@ -55,19 +59,26 @@ def prove(
         )
     host = urlsplit(url).hostname or ""
     for service in services:
-        if host in _names(service):
+        if host in _names(service, here):
             return PathProof(
                 proven=True,
                 how=f"the URL's host is Service {service['metadata']['name']}, which selects the workload's pods",
             )
     names = {s["metadata"]["name"] for s in services}
-    for ingress in ingresses:
-        backend = _ingress_backend(ingress, host, names)
-        if backend:
-            return PathProof(
-                proven=True,
-                how=f"Ingress {ingress['metadata']['name']} sends {host} to Service {backend}, which selects the workload's pods",
-            )
+    # All Ingresses together: one may send /api elsewhere where another sends everything here.
+    path = urlsplit(url).path or "/"
+    routes = [route for ingress in ingresses for route in _routes(ingress, host, path)]
+    route = max(routes, key=lambda r: (r.exact, r.length), default=None)
+    if route and route.backend in names:
+        return PathProof(
+            proven=True,
+            how=f"Ingress {route.ingress} sends {host} to Service {route.backend}, which selects the workload's pods",
+        )
+    if route:
+        return PathProof(
+            proven=False,
+            how=f"Ingress {route.ingress} sends {host}{path} to Service {route.backend}, which is none of the workload's",
+        )
     listed = ", ".join(sorted(names))
     return PathProof(
         proven=False,
@@ -75,10 +86,11 @@ def prove(
     )
 
 
-def _names(service: Object) -> set[str]:
+def _names(service: Object, here: str) -> set[str]:
     metadata, spec = service["metadata"], service.get("spec") or {}
     name, namespace = metadata["name"], metadata.get("namespace", "default")
-    names = {f"{name}.{namespace}", f"{name}.{namespace}.svc", f"{name}.{namespace}.svc.cluster.local", name}
+    names = {f"{name}.{namespace}", f"{name}.{namespace}.svc", f"{name}.{namespace}.svc.cluster.local"}
+    names |= {name} if namespace == here else set()  # the bare name is another Service's elsewhere
     names |= {spec.get("clusterIP") or "", *(spec.get("clusterIPs") or []), *(spec.get("externalIPs") or [])}
     names |= _balancer_names(service)
     return {n for n in names if n not in {"", "None"}}
@@ -89,18 +101,35 @@ def _balancer_names(obj: Object) -> set[str]:
     return {e.get(k, "") for e in entries for k in ("ip", "hostname")} - {""}
 
 
-def _ingress_backend(ingress: Object, host: str, names: set[str]) -> str:
-    """Return the one of `names` that an Ingress sends this host to, or ""."""
-    spec = ingress.get("spec") or {}
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """One rule of one Ingress that fits a URL."""
+
+    ingress: str
+    backend: str
+    exact: bool
+    length: int  # of the path that fits: the longest wins; -1 for a default backend
+
+
+def _routes(ingress: Object, host: str, path: str) -> Iterator[_Route]:
+    """Yield what of an Ingress fits this host and path (networking.k8s.io: Exact before the longest Prefix)."""
+    name, spec = ingress["metadata"]["name"], ingress.get("spec") or {}
     by_address = host in _balancer_names(ingress)
     for rule in spec.get("rules") or []:
         wanted = rule.get("host")
-        if wanted == host or (by_address and _is_address(host)) or (by_address and not wanted):
-            for path in (rule.get("http") or {}).get("paths") or []:
-                if (name := backend_name(path.get("backend"))) in names:
-                    return name
+        if wanted == host or (by_address and (_is_address(host) or not wanted)):
+            for entry in (rule.get("http") or {}).get("paths") or []:
+                prefix, kind = str(entry.get("path") or "/"), entry.get("pathType")
+                if _fits(path, prefix, exact=kind == "Exact"):
+                    yield _Route(name, backend_name(entry.get("backend")), kind == "Exact", len(prefix))
     default = backend_name(spec.get("defaultBackend") or spec.get("backend"))
-    return default if by_address and default in names else ""
+    if by_address and default:
+        yield _Route(name, default, exact=False, length=-1)
+
+
+def _fits(path: str, prefix: str, *, exact: bool) -> bool:
+    """Tell whether a path is matched, element by element: /api takes /api and /api/x, not /apis."""
+    return path == prefix if exact else (path + "/").startswith(prefix.rstrip("/") + "/")
 
 
 def _is_address(host: str) -> bool:

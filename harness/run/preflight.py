@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cluster import resources as k8s
 from harness.cluster.answers import ApiStatusError
+from harness.cluster.credentials import in_cluster, own_namespace
 from harness.cluster.gitops import objection, tracked_by
 from harness.cluster.guard import refusal
 from harness.cluster.history import revisions_left
@@ -128,7 +129,13 @@ def inspect(
         path=_path(
             resolved,
             lab,
-            prove_all(named, services, [o for o in around if o["kind"] == "Ingress"], pods),
+            prove_all(
+                named,
+                services,
+                [o for o in around if o["kind"] == "Ingress"],
+                pods,
+                own_namespace() if in_cluster() else "",
+            ),
             facts,
         ),
         notes=notes

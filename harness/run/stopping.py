@@ -45,6 +45,7 @@ class Standing:
     change_ended_by: str = (
         ""  # the change itself is a reason to end: changed, command_failed, nothing_changed
     )
+    command_running: bool = False  # the trigger's command has not ended yet
     service_down: bool = False
     workers_lost: bool = False
     interrupted: bool = False
@@ -61,7 +62,7 @@ def why_stop(at: Standing, limits: Limits, *, rollout: bool) -> str | None:
         "service_down": not rollout and at.service_down,
         at.change_ended_by: bool(at.change_ended_by),
         "rollout_stalled": _stuck(at, limits),
-        "settled": _settled(at, limits) and lasted,
+        "settled": _settled(at, limits) and lasted and not at.command_running,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
 

@@ -26,6 +26,7 @@ class Entry:
     label: str  # the id of its one fault, "clean", or ""
     text: str  # the comment at its head, as one line
     path: Path
+    needs: str = ""  # what it wants of a real cluster that not every one has
 
     @property
     def first_sentence(self) -> str:
@@ -65,7 +66,11 @@ def _entry(file: Path, root: Path) -> Entry:
     lines = file.read_text(encoding="utf-8").splitlines()
     head = [line[1:].strip() for line in lines[: _end(lines)]]
     return Entry(
-        file.parent.relative_to(root).as_posix(), str(data.get("label") or ""), " ".join(head), file.parent
+        file.parent.relative_to(root).as_posix(),
+        str(data.get("label") or ""),
+        " ".join(head),
+        file.parent,
+        str(data.get("needs") or ""),
     )
 
 

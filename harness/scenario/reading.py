@@ -19,6 +19,7 @@ from harness.scenario.schema import (
     TargetPart,
     redact_url,
 )
+from harness.scenario.trigger import parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,6 +60,7 @@ def redacted(scenario: Scenario) -> dict[str, Any]:
     whole["target"]["headers"] = dict.fromkeys(whole["target"]["headers"], "***")
     if whole["target"]["body"] is not None:
         whole["target"]["body"] = "***"
+    whole["rollout"]["trigger"] = parse(scenario.rollout.trigger).shown
     if whole["target"]["url"]:
         whole["target"]["url"] = redact_url(whole["target"]["url"])
     return whole
@@ -131,7 +133,7 @@ def validate(
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = tuple(str(x) for x in first["loc"])
-        text = first["msg"].removeprefix("Value error, ")
+        text = _sentence(first)
         if first["type"] == "extra_forbidden":
             text = "no such field; " + _neighbours(where)
         field = ".".join(where)
@@ -139,12 +141,33 @@ def validate(
             raise UsageError(f"{_flag(field)}: {text}") from None
         if path is None:  # fields that do not go together, all of them from the command line
             raise UsageError(text) from None
+        if path is None:  # all of it comes from flags, two of which do not go together
+            raise UsageError(text) from None
         line = (
             next((lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in lines), 1)
             if lines
             else 1
         )
         raise UsageError(": ".join(part for part in (f"{path}:{line}", field, text) if part)) from None
+
+
+def _sentence(fault: Mapping[str, Any]) -> str:
+    """Say what is wrong so that it can be mended."""
+    limits = fault.get("ctx") or {}
+    bounds = {
+        "greater_than_equal": "must be at least {ge:g}",
+        "greater_than": "must be more than {gt:g}",
+        "less_than_equal": "must be at most {le:g}",
+        "less_than": "must be less than {lt:g}",
+        "int_parsing": "must be a whole number",
+        "int_from_float": "must be a whole number",
+        "float_parsing": "must be a number",
+        "bool_parsing": "must be true or false",
+        "literal_error": "must be {expected}",
+    }
+    if fault["type"] in bounds:
+        return bounds[fault["type"]].format(**limits) + f", not {str(fault['input'])[:40]}"
+    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 def _copy(value: Any) -> Any:

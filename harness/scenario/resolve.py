@@ -218,7 +218,9 @@ def _check_listed(scenario: Scenario, listed: tuple[Listed, ...], *, use_lab: bo
     if use_lab:
         return
     if scenario.target.url and all(not each.is_path for each in listed):
-        raise UsageError("a URL beside targets is where their paths go, and none of them is a path; drop the URL")
+        raise UsageError(
+            "a URL beside targets is where their paths go, and none of them is a path; drop the URL"
+        )
     aimed(listed, scenario.target.url or whole_url(listed), (), b"")
 
 

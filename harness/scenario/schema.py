@@ -101,7 +101,7 @@ def kind_and_name(value: object) -> tuple[str, str]:
 
 def redact_url(url: str) -> str:
     """Take credentials out of a URL; the query stays, as it is part of what was tested."""
-    return re.sub(r"(?<=://)[^/@]*@", "", url)
+    return re.sub(r"(?<=://)[^/?#]*@", "", url)  # a password may hold an @: the last one ends it
 
 
 def signed_ns(value: object) -> int:
@@ -302,6 +302,7 @@ class Scenario(_Strict):
     label: Annotated[str, pydantic.Field(max_length=40)] | None = (
         None  # the one fault that it has, or "clean"
     )
+    needs: str = ""  # on a real cluster, beyond what every one has; for `zdtest scenarios`
     target: TargetPart = TargetPart()
     load: LoadPart = LoadPart()
     workload: Annotated[tuple[str, str], pydantic.BeforeValidator(kind_and_name)] | None = None

@@ -17,6 +17,7 @@ import shlex
 from dataclasses import dataclass
 
 KINDS = ("restart", "apply", "set-image", "scale", "delete-pod", "evict-pod", "command", "observe")
+_SECRET_FLAG = re.compile(r"-\S*(token|passw|secret|key|auth|credential)\S*", re.IGNORECASE)
 # Whose change it is not ours to make, or which is not one patch of the workload.
 FOREIGN = ("command", "observe")
 
@@ -39,6 +40,18 @@ class Trigger:
         )
 
     @property
+    def shown(self) -> str:
+        """Return it as it may be written down: without the values that a command's words may carry."""
+        if self.kind != "command":
+            return str(self)
+        shown: list[str] = []
+        for word in self.words:
+            key, equals, _ = word.partition("=")
+            hidden = bool(shown) and bool(_SECRET_FLAG.fullmatch(shown[-1]))
+            shown.append(f"{key}=***" if equals else "***" if hidden else word)
+        return f"command {' '.join(shown)}"
+
+    @property
     def words(self) -> list[str]:
         """A command's words. No shell is involved."""
         return shlex.split(self.argument)
@@ -57,7 +70,7 @@ def parse(text: str) -> Trigger:
         raise ValueError(f"{kind} wants an argument: {kind} {wanted[kind]}")
     if kind == "set-image" and not re.fullmatch(r"[^=\s]+=\S+", argument):
         raise ValueError(f"{argument!r} is no image; write set-image CONTAINER=IMAGE")
-    if kind == "scale" and not argument.isdigit():
+    if kind == "scale" and not re.fullmatch(r"[0-9]{1,6}", argument):
         raise ValueError(f"{argument!r} is no number of replicas; write scale 5")
     if kind == "command":
         try:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import asyncio
 
 TICK = os.sysconf("SC_CLK_TCK")
-REQUEST = b"GET / HTTP/1.1\r\nHost: bench\r\nX-Request-ID: 0000000000000000\r\n\r\n"
+REQUEST = b"GET / HTTP/1.1\r\nHost: bench\r\nUser-Agent: bench\r\nX-Request-ID: %032x\r\nX-Amzn-Trace-Id: Root=1-00000000-%024x\r\n\r\n"
 NGINX = """worker_processes 1; daemon off; master_process off; pid {dir}/pid; error_log {dir}/log;
 events {{ worker_connections 8000; }}
 http {{
@@ -52,6 +52,8 @@ def cpu(pid: int) -> float:
 class Slot:
     """One place of a closed loop."""
 
+    sent_so_far = 0
+
     def __init__(
         self, loop: asyncio.AbstractEventLoop, sock: socket.socket, statuses: Counter[str], ms: list[float]
     ) -> None:
@@ -62,7 +64,10 @@ class Slot:
 
     def send(self) -> None:
         self.sent = time.monotonic()
-        self.sock.send(REQUEST)
+        Slot.sent_so_far += 1
+        self.sock.send(
+            REQUEST % (Slot.sent_so_far, Slot.sent_so_far)
+        )  # as the real generator: no two are alike
 
     def readable(self) -> None:
         try:

@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import platform
+import resource
 import shutil
 import sys
 import tempfile
@@ -72,16 +73,35 @@ def main() -> int:
                 say(f"{part}: left out, as there is no nginx")
                 continue
             title, seconds, measure = PARTS[part]
+            began = time.monotonic(), used_s(), busy_s()
             lines = measure(folder, str(certificate), asked.seconds or seconds, asked.rounds)
+            others = (busy_s() - began[2] - used_s() + began[1]) / (time.monotonic() - began[0])
             say("\n".join(["", *table(title, lines)]))
             missed += [f"{part}: {line.what}" for line in lines if not line.holds]
-            kept[part] = {"on": machine(), "lines": [dataclasses.asdict(line) for line in lines]}
+            say(f"(others on this machine used {others:.2f} of its {os.cpu_count()} cores meanwhile)")
+            kept[part] = {
+                "on": machine(),
+                "others": round(others, 2),
+                "lines": [dataclasses.asdict(line) for line in lines],
+            }
             if asked.json:
                 asked.json.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     if asked.write:
         write(asked.write, kept)
     say("\n" + ("missed: " + "; ".join(missed) if missed else "every bound is kept"))
     return int(bool(missed))
+
+
+def used_s() -> float:
+    """Return the processor time that we, and what we have started and seen end, have used."""
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def busy_s() -> float:
+    """Return the processor time that anybody has used on this machine."""
+    user, nice, system, _, _, irq, softirq, steal, *_ = map(int, Path("/proc/stat").read_text().split()[1:11])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def machine() -> str:
@@ -97,7 +117,7 @@ def write(document: Path, kept: Mapping[str, Any]) -> None:
             rows += [
                 *table(title, [Line(**line) for line in kept[part]["lines"]]),
                 "",
-                f"({kept[part]['on']})",
+                f"({kept[part]['on']}; others used {kept[part]['others']:.2f} cores of it)",
                 "",
             ]
     before, _, rest = document.read_text(encoding="utf-8").partition(BEGIN)

@@ -67,7 +67,10 @@ class Ours:
     hits: dict[int, dict[str, Any]]  # by worker: columns
     failed: int
     started_ns: int
-    peak_kib: dict[int, list[int]] = field(default_factory=dict)  # by worker: VmRSS each second
+    resident: dict[int, list[int]] = field(default_factory=dict)  # by worker: KiB each second
+    cpu: dict[int, tuple[float, float]] = field(
+        default_factory=dict
+    )  # by worker: user and system seconds, about the end
 
     def whole_seconds(self, worker: int = 0) -> list[HealthSample]:
         """All but the first, in which connections are opened, and the last, which is a part of one."""
@@ -100,38 +103,54 @@ def ours(plan: LoadPlan, seconds: float, *, watch: bool = False, rows: bool = Tr
     """Run a plan for so long. `watch` looks at the workers' memory each second; `rows` reads their hits back."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        resident: dict[int, list[int]] = {}
+        seen = Ours([], {}, 0, 0)
 
         async def main() -> tuple[list[HealthSample], int, int]:
             async with running(plan, Clock.start(), folder) as load:
                 for _ in range(math.ceil(seconds + 1.2)):
                     await anyio.sleep((seconds + 1.2) / math.ceil(seconds + 1.2))
                     if watch:
-                        look(load, resident)
+                        look(load, seen)
+                look(load, seen)
                 await load.finish(2 * NS)
                 counts = load.counts
                 return [sample async for sample in load.samples], counts.failed, load.started_ns
 
-        health, failed, started_ns = anyio.run(main)
-        hits = {}
+        seen.health, seen.failed, seen.started_ns = anyio.run(main)
         for path in sorted((folder / "hits").glob("*.arrow")):
             with pa.ipc.open_stream(path) as reader:
                 table = reader.read_all() if rows else None
             wanted = ("due_ns", "sent_ns", "done_ns")
-            hits[int(path.stem)] = {n: table[n].to_pylist() for n in wanted} if table is not None else {}
-    return Ours(health, hits, failed, started_ns, resident)
+            seen.hits[int(path.stem)] = {n: table[n].to_pylist() for n in wanted} if table is not None else {}
+    return seen
 
 
-def look(load: Load, resident: dict[int, list[int]]) -> None:
-    """Note the workers' resident memory."""
+def look(load: Load, seen: Ours) -> None:
+    """Note the workers' resident memory, and their processor time so far."""
     for worker in load._workers:
-        status = Path(f"/proc/{worker.process.pid}/status").read_text(encoding="ascii")
-        found = re.search(r"VmRSS:\s+(\d+)", status)
-        resident.setdefault(worker.order.worker, []).append(int(found[1]) if found else 0)
+        number, folder = worker.order.worker, Path(f"/proc/{worker.process.pid}")
+        found = re.search(r"VmRSS:\s+(\d+)", (folder / "status").read_text(encoding="ascii"))
+        seen.resident.setdefault(number, []).append(int(found[1]) if found else 0)
+        fields = (folder / "stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        tick = os.sysconf("SC_CLK_TCK")
+        seen.cpu[number] = int(fields[11]) / tick, int(fields[12]) / tick
 
 
-def rival(command: list[str], pattern: str) -> float:
-    """Run a client and return its requests per CPU-second; `pattern` finds their number in what it prints."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a client's request cost it, in seconds of the processor: its own, and the kernel's."""
+
+    user_s: float
+    system_s: float
+
+    @property
+    def per_cpu_s(self) -> float:
+        """Requests per CPU-second."""
+        return 1 / (self.user_s + self.system_s)
+
+
+def rival(command: list[str], pattern: str) -> Cost:
+    """Run a client and weigh its requests; `pattern` finds their number in what it prints."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     text = process.stdout.read()
@@ -140,7 +159,7 @@ def rival(command: list[str], pattern: str) -> float:
     found = re.search(pattern, text)
     if found is None:
         raise SystemExit(f"{command[0]} printed nothing that looks like a count:\n{text}")
-    return int(found[1]) / (usage.ru_utime + usage.ru_stime)
+    return Cost(usage.ru_utime / int(found[1]), usage.ru_stime / int(found[1]))
 
 
 def rivals(folder: Path, certificate: str, seconds: float, rounds: int) -> list[Line]:
@@ -149,7 +168,7 @@ def rivals(folder: Path, certificate: str, seconds: float, rounds: int) -> list[
     took = f"{seconds:.0f}s"
     with nginx(folder, certificate) as urls:
         for scheme, url in urls.items():
-            clients: dict[str, Callable[[], float]] = {
+            clients: dict[str, Callable[[], Cost]] = {
                 scheme: lambda url=url: bare(url, seconds),
                 f"{scheme} {MARKED}": lambda url=url: marked(url, seconds),
             }
@@ -159,19 +178,26 @@ def rivals(folder: Path, certificate: str, seconds: float, rounds: int) -> list[
             if shutil.which("hey"):
                 other = ["hey", "-c", str(CONNECTIONS), "-z", took, url]
                 clients["hey"] = lambda command=other: rival(command, r"\[200\]\s+(\d+) responses")
-            seen: dict[str, list[float]] = {name: [] for name in clients}
+            seen: dict[str, list[Cost]] = {name: [] for name in clients}
             for _ in range(rounds):
                 for name, weigh in clients.items():
                     seen[name].append(weigh())
-            medians = {name: statistics.median(values) for name, values in seen.items()}
-            lines += [
-                Line(
-                    f"{name if name.startswith(scheme) else f'{scheme} {name}'}",
-                    value,
-                    "requests per CPU-second",
+            medians = {
+                name: statistics.median(cost.per_cpu_s for cost in costs) for name, costs in seen.items()
+            }
+            for name, costs in seen.items():
+                shown = name if name.startswith(scheme) else f"{scheme} {name}"
+                own, kernel = (
+                    statistics.median(getattr(cost, part) for cost in costs) * 1e6
+                    for part in ("user_s", "system_s")
                 )
-                for name, value in medians.items()
-            ]
+                lines.append(
+                    Line(
+                        shown,
+                        medians[name],
+                        f"requests per CPU-second ({own:.1f} us of its own, {kernel:.1f} us in the kernel)",
+                    )
+                )
             lines += [
                 Line(f"{name} / {other}", medians[name] / medians[other], "", at_least=floor)
                 for name in (scheme, f"{scheme} {MARKED}")
@@ -181,16 +207,23 @@ def rivals(folder: Path, certificate: str, seconds: float, rounds: int) -> list[
     return lines
 
 
-def bare(url: str, seconds: float) -> float:
+def bare(url: str, seconds: float) -> Cost:
     """Weigh our worker with a request of its own and nothing more."""
     plan = LoadPlan((Target(url),), CONNECTIONS, insecure=True, pod_headers=())
-    return ours(plan, seconds, rows=False).per_cpu_s
+    return weighed(ours(plan, seconds, rows=False))
 
 
-def marked(url: str, seconds: float) -> float:
+def marked(url: str, seconds: float) -> Cost:
     """Weigh it with an id in every request, and the pod read from every answer."""
     plan = LoadPlan((Target(url),), CONNECTIONS, insecure=True, trace_headers=True)
-    return ours(plan, seconds, rows=False).per_cpu_s
+    return weighed(ours(plan, seconds, rows=False))
+
+
+def weighed(done: Ours) -> Cost:
+    """Share the cost of the whole seconds out to user and system as the whole process' was."""
+    user, system = done.cpu[0]
+    each = done.cpu_s / done.completed
+    return Cost(each * user / (user + system), each * system / (user + system))
 
 
 def seed(_folder: Path, certificate: str, seconds: float, _rounds: int) -> list[Line]:
@@ -271,7 +304,7 @@ def memory(folder: Path, certificate: str, seconds: float, _rounds: int) -> list
     with nginx(folder, certificate) as urls:
         plan = LoadPlan((Target(urls["http"]),), CONNECTIONS, rate=20_000.0, trace_headers=True)
         done = ours(plan, seconds, watch=True, rows=False)
-    resident = [kib / 1024 for kib in done.peak_kib[0]]
+    resident = [kib / 1024 for kib in done.resident[0]]
     after = [value for at, value in enumerate(resident) if at >= min(60, len(resident) // 2)]
     tenth = max(1, len(after) // 10)
     growth = statistics.median(after[-tenth:]) - statistics.median(after[:tenth])

@@ -6,7 +6,18 @@ from typing import Any
 
 import pytest
 
-from harness.cluster.rollout import Baseline, View, has_begun, kubectl_status, pods_of, progress, revisions
+from harness.cluster.reduce import reduced
+from harness.cluster.rollout import (
+    Baseline,
+    View,
+    an_autoscaler_s,
+    first_sign,
+    kubectl_status,
+    leaving,
+    pods_of,
+    progress,
+    revisions,
+)
 from harness.cluster.trigger import RESTARTED_AT, restart_patch
 from harness.model import ClusterEvent, PodRef
 
@@ -189,17 +200,77 @@ def test_an_annotation_of_the_workload_s_own_is_neither_progress_nor_a_beginning
     view.apply(event("Deployment", deployment(2, KEPT, **DONE), t_ns=1))
     view.apply(event("Deployment", deployment(7, KEPT, **DONE), t_ns=99))
     assert view.last_progress_ns == 1
-    assert not has_begun(view, Baseline((), "aaa", KEPT, {}, 2, replicas=2))
+    assert first_sign(view, Baseline((), "aaa", KEPT, {}, 2, replicas=2)) == ""
 
 
 def test_a_change_has_begun_with_another_template_or_number_or_a_pod_that_goes() -> None:
     baseline = replace(BEFORE, template={}, replicas=2)
     view = view_of(deployment(2, KEPT, **DONE), STAYING, BOTH)
-    assert not has_begun(view, baseline)
+    assert first_sign(view, baseline) == ""
     view.apply(event("Pod", pod("old-1", "aaa", going=True)))
-    assert has_begun(view, baseline)
-    assert has_begun(view_of(deployment(3, KEPT, 5, **DONE), STAYING, BOTH), baseline)
-    assert has_begun(view_of(deployment(3, {"spec": {"a": 2}}, **DONE), STAYING, BOTH), baseline)
+    assert first_sign(view, baseline) == "pod"
+    assert first_sign(view_of(deployment(3, KEPT, 5, **DONE), STAYING, BOTH), baseline) == "size"
+    assert (
+        first_sign(view_of(deployment(3, {"spec": {"a": 2}}, **DONE), STAYING, BOTH), baseline) == "template"
+    )
+
+
+def test_another_number_of_pods_that_an_autoscaler_told_of_is_its_doing() -> None:
+    baseline = replace(BEFORE, template={}, replicas=2)
+    view = view_of(deployment(3, KEPT, 5, **DONE), STAYING, BOTH)
+    assert not an_autoscaler_s(view, baseline)
+    told = {
+        "metadata": {"name": "web.1", "uid": "uid-e"},
+        "reason": "SuccessfulRescale",
+        "message": "New size: 5; reason: cpu resource utilization (percentage of request) above target",
+    }
+    view.apply(event("Event", told))
+    assert an_autoscaler_s(view, baseline)
+
+
+def owned(obj: dict[str, Any], uid: str) -> dict[str, Any]:
+    obj["metadata"]["ownerReferences"] = [{"uid": uid, "controller": True}]
+    return obj
+
+
+def test_pods_of_somebody_else_under_the_same_selector_are_no_part_of_the_rollout() -> None:
+    view = view_of(deployment(**DONE), [owned(pod(f"new-{n}", "bbb"), "uid-rs") for n in (1, 2)], SERVING)
+    view.apply(event("ReplicaSet", owned({"metadata": {"name": "rs", "uid": "uid-rs"}}, "uid-web")))
+    view.apply(event("Pod", owned(pod("canary-1", "ccc"), "uid-rs-of-the-canary")))
+    assert [ref.name for ref in pods_of(view)] == ["new-1", "new-2"]
+    assert progress(view, BEFORE, "Deployment").over
+
+
+def test_an_old_pod_that_was_evicted_and_lies_about_is_not_waited_for_for_ever() -> None:
+    dead = pod("old-1", "aaa", ready=False)
+    dead["status"]["phase"] = "Failed"
+    view = view_of(deployment(**DONE), [*NEW, dead], SERVING)
+    assert progress(view, BEFORE, "Deployment").over
+    assert "old-1" not in [ref.name for ref in pods_of(view)]
+    dead["metadata"]["deletionTimestamp"] = "2026-11-25T00:00:00Z"
+    assert progress(view, BEFORE, "Deployment").old_pods == 1, "one that is being deleted still has to go"
+
+
+def test_pods_below_a_partition_stay_with_the_old_template() -> None:
+    workload = deployment(template={"spec": {"a": 2}})
+    workload["spec"]["updateStrategy"] = {"rollingUpdate": {"partition": 1}}
+    old = (PodRef("db-0", "uid-db-0"), PodRef("db-1", "uid-db-1"))
+    view = view_of(workload, [pod("db-0", "aaa"), pod("db-1", "aaa")], SERVING)
+    assert leaving(view, replace(BEFORE, old_pods=old)) == {"uid-db-1"}
+
+
+def test_another_value_of_a_variable_is_another_template_and_is_not_written_down() -> None:
+    def web(value: str) -> dict[str, Any]:
+        container = {"name": "app", "env": [{"name": "PASSWORD", "value": value}]}
+        return {
+            "metadata": {"name": "web", "uid": "u"},
+            "spec": {"template": {"spec": {"containers": [container]}}},
+        }
+
+    first, second = (reduced("Deployment", web(value)) for value in ("hunter2", "hunter3"))
+    assert first["spec"]["template"] != second["spec"]["template"]
+    assert first == reduced("Deployment", web("hunter2"))
+    assert "hunter" not in str(first)
 
 
 def test_a_statefulset_is_done_when_all_but_the_partition_are_updated() -> None:

@@ -61,6 +61,12 @@ def test_readings_of_two_different_clocks_contradict_each_other() -> None:
     assert bounds([Reading(at, at + 1, date), Reading(at + 5 * NS, at + 5 * NS + 1, date)]) is None
 
 
+def test_a_date_that_is_none_is_passed_over() -> None:
+    at = round(NOW.timestamp()) * NS
+    good = Reading(at, at + 1, "Wed, 25 Nov 2026 12:00:00 GMT")
+    assert bounds([Reading(at, at + 1, "soon"), Reading(at, at + 1, ""), good]) == bounds([good])
+
+
 def test_the_next_question_is_timed_so_that_the_second_turns_in_the_middle_of_what_is_possible() -> None:
     now = 10 * NS + 300_000_000
     assert next_send_ns(now, None, 0) == now

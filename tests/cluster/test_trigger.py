@@ -36,7 +36,18 @@ def test_a_trigger_is_read_with_its_argument() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "reboot", "restart now", "scale", "scale many", "set-image app", "apply", "command", "command 'x"],
+    [
+        "",
+        "reboot",
+        "restart now",
+        "scale",
+        "scale many",
+        "scale ²",
+        "set-image app",
+        "apply",
+        "command",
+        "command 'x",
+    ],
 )
 def test_what_is_no_trigger_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
@@ -61,6 +72,12 @@ def test_a_change_that_does_not_fit_the_workload_is_refused(tmp_path: Path, text
         patch_for(parse(text), WEB, NOW, tmp_path)
 
 
+def test_a_manifest_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "new.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="no UTF-8 text"):
+        patch_for(parse("apply new.yaml"), WEB, NOW, tmp_path)
+
+
 def test_a_daemonset_has_no_replicas_to_scale(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="one pod on each node"):
         patch_for(parse("scale 3"), {**WEB, "kind": "DaemonSet"}, NOW, tmp_path)
@@ -77,6 +94,7 @@ def test_apply_takes_the_workload_s_own_document_and_no_other(tmp_path: Path) ->
     ("text", "words"),
     [
         ("kind: Service\nmetadata: {name: web}\n", "Service web"),
+        ("kind: Deployment\nmetadata: web\n", "it holds: Deployment None"),
         ("a: [\n", r"new\.yaml:2: malformed YAML"),
         ("", "nothing"),
     ],

@@ -98,7 +98,8 @@ class Server:
                 _request_timeout=seconds,
             )
         except ApiException as error:
-            return Refused(error.status, error.body)
+            said: Any = error.body or b""
+            return Refused(error.status, said.encode() if isinstance(said, str) else said)
 
     def __call__(
         self,

@@ -136,7 +136,7 @@ def test_who_has_no_role_is_refused_by_name(server: Server, account: Server, nam
 def test_each_refusal_says_what_was_wanted(
     server: Server, account: Server, name: str, method: str, path: str, query: dict[str, Any], said: str
 ) -> None:
-    body = {} if method in {"POST", "PUT"} else None
+    body: dict[str, Any] | None = {} if method in {"POST", "PUT"} else None
     message = account(method, path, body, **query).refused(403, "Forbidden")
     assert message == said.format(f'User "system:serviceaccount:{server.namespace}:{name}"')
 

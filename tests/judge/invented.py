@@ -107,6 +107,7 @@ class Invented:
     lag_p99: float = 0.001
     health: bool = True
     server_skew: float = 0.0
+    node_skew: float | None = None  # of the kubelets' clocks; None: as the API server's
 
     # --- the rollout ------------------------------------------------------------------------------------
 
@@ -278,6 +279,10 @@ class Invented:
             moment = WALL + timedelta(seconds=TRIGGER + t + self.server_skew)
             return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
+        def local(t: float) -> str:
+            own = self.server_skew if self.node_skew is None else self.node_skew
+            return stamp(t - self.server_skew + own)
+
         def seen(t: float) -> dict[str, Any]:
             meta: dict[str, Any] = {
                 "name": pod.name, "namespace": "shop", "uid": pod.uid, "creationTimestamp": stamp(pod.created),
@@ -292,9 +297,9 @@ class Invented:
             state: dict[str, Any] = {"waiting": {"reason": "ContainerCreating"}}
             if pod.exits is not None and t >= pod.exits:
                 state = {"terminated": {"exitCode": pod.code, "reason": "Error" if pod.code else "Completed",
-                                        "startedAt": stamp(pod.started), "finishedAt": stamp(pod.exits)}}  # fmt: skip
+                                        "startedAt": local(pod.started), "finishedAt": local(pod.exits)}}  # fmt: skip
             elif t >= pod.started:
-                state = {"running": {"startedAt": stamp(pod.started)}}
+                state = {"running": {"startedAt": local(pod.started)}}
             ready = t >= pod.ready and (pod.exits is None or t < pod.exits)
             return {
                 "metadata": meta,
@@ -303,7 +308,11 @@ class Invented:
                     "phase": "Running",
                     "podIP": pod.address if t >= pod.started else "",
                     "conditions": [
-                        {"type": "Ready", "status": str(ready), "lastTransitionTime": stamp(pod.ready)}
+                        {
+                            "type": "Ready",
+                            "status": str(ready),
+                            "lastTransitionTime": local(pod.ready if t >= pod.ready else pod.created),
+                        }
                     ],
                     "containerStatuses": [{"name": "web", "ready": ready, "restartCount": 0, "state": state}],
                 },
@@ -347,7 +356,11 @@ class Invented:
         return [dict(row) for row in self._simulated().rows]
 
     def _simulated(self) -> Simulated:
-        key = repr(replace(self, record={}, gaps=[], truth={}, lag_p99=0.0, health=True, server_skew=0.0))
+        key = repr(
+            replace(
+                self, record={}, gaps=[], truth={}, lag_p99=0.0, health=True, server_skew=0.0, node_skew=None
+            )
+        )
         if key not in _SIMULATED:
             self.truth.clear()
             _SIMULATED[key] = Simulated(self._simulate(), dict(self.truth))

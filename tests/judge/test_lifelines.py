@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.judge.clocks import server_offset_ns
 from harness.judge.lifeline import Lifeline, pod_spec
-from harness.judge.observed import lifelines, server_offset_ns
+from harness.judge.observed import lifelines
 from tests.judge.invented import TRIGGER, FakePod, Invented, S
 
 if TYPE_CHECKING:
@@ -95,6 +96,25 @@ def test_the_measured_clock_of_the_api_server_dates_what_the_watch_told_late() -
         assert line.deleted_ns is not None
         assert line.exited_ns is not None
         assert line.exited_ns - line.deleted_ns >= 0, "no pod exits before it is deleted"
+
+
+@pytest.mark.parametrize("skews", [(30.0, 0.0), (0.0, 30.0), (0.0, -30.0), (-30.0, 0.2)])
+def test_the_clock_of_a_node_is_not_taken_for_the_api_servers(skews: tuple[float, float]) -> None:
+    server, node = skews
+    invented = Invented.rolling(prestop=3, grace=20, server_skew=server, node_skew=node)
+    known = replace(invented.run(), server_clock_ns=(round((server - 0.02) * S), round((server + 0.02) * S)))
+    lines = {line.name: line for line in lifelines(known, invented.events())}
+    for pod in invented.pods:
+        line = lines[pod.name]
+        if pod.old:
+            assert pod.exits is not None
+            assert since_trigger(line.exited_ns) == pytest.approx(pod.exits - 0.3, abs=0.9)
+            assert line.deleted_ns is not None
+            assert line.exited_ns is not None
+            assert line.exited_ns > line.deleted_ns
+            assert since_trigger(line.created_ns) == near(-900.0, slack=1.1)
+        else:
+            assert since_trigger(line.started_ns) == pytest.approx(pod.started - 0.3, abs=0.9)
 
 
 def test_a_measured_clock_never_makes_a_server_time_later_than_our_hearing_of_it() -> None:

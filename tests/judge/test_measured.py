@@ -181,12 +181,9 @@ def test_a_grace_period_of_zero_is_mended_by_one_that_lets_the_hook_run(tmp_path
             pod.exits, pod.gone, pod.code = pod.deleted + 0.02, pod.deleted + 0.1, 137
     found = judged(tmp_path, invented)
     assert "B9" in {name for cause in found.causes for name in cause.ids}
-    pod = spec(found)
-    assert (
-        pod["terminationGracePeriodSeconds"]
-        > pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-        > 0
-    )
+    mended = spec(found)
+    hook_s = mended["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert mended["terminationGracePeriodSeconds"] > hook_s > 0
     assert found.advice is not None
     assert not any("from outside" in warning for warning in found.advice.warnings)
 
@@ -226,3 +223,17 @@ def test_the_manifest_that_is_patched_is_the_one_that_is_there_after_the_trigger
     assert "terminationGracePeriodSeconds" not in found.advice.patch["spec"]["template"]["spec"], (
         "200 s are enough"
     )
+
+
+def test_a_keep_alive_race_is_answered_with_the_time_that_the_balancer_keeps_idle_connections(
+    tmp_path: Path,
+) -> None:
+    invented = Invented.rolling(prestop=4, grace=20, noise=0.0007, seed=3)
+    found = judged(tmp_path, invented)
+    assert [cause.diagnosis for cause in found.causes] == ["C2"]
+    assert found.advice is not None
+    assert any("idle timeout of 60 s: say 65 s" in warning for warning in found.advice.warnings)
+    invented.record = {"cluster": facts(invented, lab=True), "scenario": {"lab": {"idle_timeout": 10 * S}}}
+    again = judged(tmp_path / "lab", invented)
+    assert again.advice is not None
+    assert any("idle timeout of 10 s: say 15 s" in warning for warning in again.advice.warnings)

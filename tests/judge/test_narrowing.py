@@ -148,6 +148,23 @@ def test_fast_failures_all_the_time_are_diagnosed_as_a_keep_alive_race(tmp_path:
     assert replace(causes[0], ids=("A1",)).the_rollouts
 
 
+def test_errors_that_pods_answer_all_the_time_are_diagnosed_as_an_unhealthy_backend(tmp_path: Path) -> None:
+    invented = Invented.rolling(prestop=4, grace=20)
+    rows = invented.hits()
+    ill = [row for row in rows if row["pod"] and row["pod"] == invented.pods[2].name][::40]
+    for row in ill:
+        row |= {"status": 500}
+    told = [row for row in rows if row["status"] == 200 and row["pod"] == invented.pods[5].name][::200]
+    for row in told:
+        row |= {"status": 500}
+    (cause,) = judged(tmp_path, invented, rows).causes
+    assert not cause.the_rollouts
+    assert any(
+        line.startswith("an unhealthy backend: the pods answered so themselves (web-")
+        for line in cause.evidence
+    )
+
+
 def test_the_documentation_has_every_rule_of_both_tables() -> None:
     text = (Path(__file__).parents[2] / "docs" / "judge.md").read_text()
     for rule in RULES:

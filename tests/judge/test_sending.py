@@ -148,6 +148,24 @@ def test_a_hit_that_was_due_and_never_sent_withholds_the_pass_and_says_what_to_d
     assert "raise -c" in found.verdict.headline
 
 
+def test_the_time_that_a_connection_takes_to_open_is_nobodys_lateness(tmp_path: Path) -> None:
+    rows = every_10_ms(dict.fromkeys(range(300, 1100), 80))
+    opened = []
+    for row in rows:
+        row |= {"conn_hits": 0, "conn": row["seq"]}
+        opened.append(connection(conn=row["seq"], opened_ns=row["due_ns"], connect_ns=80 * MS, hits=1))
+    found = judged(tmp_path / "far", rows, record(rate=100.0), connections=opened)
+    assert found.sending
+    assert found.sending.open_loop
+    assert (found.sending.open_loop.late, found.grade) == (0, Grade.PASS)
+    for row in opened[500:600]:
+        row["opened_ns"] += 60 * MS  # no slot was free before
+    late = judged(tmp_path / "late", rows, record(rate=100.0), connections=opened)
+    assert late.sending
+    assert late.sending.open_loop
+    assert (late.sending.open_loop.late, late.grade) == (100, Grade.INCONCLUSIVE)
+
+
 def test_targets_are_told_apart_those_that_lost_something_first(tmp_path: Path) -> None:
     rows = every_10_ms()
     for n, row in enumerate(rows):
@@ -203,6 +221,14 @@ def test_connections_are_counted_by_who_ended_them_and_where_they_went(tmp_path:
     assert "3 opened to 2 addresses" in shown
     assert "1 by the server" in shown
     assert "waited 7 times" in shown
+
+
+def test_http2_is_said_to_be_slower_with_what_was_measured(tmp_path: Path) -> None:
+    found = judged(tmp_path, every_10_ms(), record(http2=True))
+    told = " ".join(text.render(found, latencies=False).split())
+    assert "1 worker, HTTP/2" in told
+    assert "slower than our own HTTP/1.1: a request took 100 us of the generator's processor time" in told
+    assert "its own lag was 2.0 ms (p99 of the worst second)" in told
 
 
 def test_each_outcome_that_failed_is_shown_with_one_raw_text(tmp_path: Path) -> None:

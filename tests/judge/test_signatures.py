@@ -258,6 +258,26 @@ def test_what_is_cut_in_flight_began_while_its_pod_was_still_a_target(tmp_path: 
     assert set(by_ids(judged(tmp_path, invented, rows))) == {("C4",)}
 
 
+def test_what_is_cut_in_one_moment_is_cut_by_one_act(tmp_path: Path) -> None:
+    """The first pod's exit could explain some of what is cut, the second one's target group all of it."""
+    invented = Invented.rolling(2, prestop=6, grace=30, drains=True)
+    first, second = invented.pods[0], invented.pods[1]
+    assert first.deleted is not None
+    first.exits, first.gone = first.deleted + 6.5, first.deleted + 7.0
+    second.deleted = second.leaves = first.deleted + 4.0
+    second.term, second.exits, second.gone = second.deleted + 6, second.deleted + 9, second.deleted + 9.5
+    rows = in_turn([first, second], -9, first.deleted + 1.0)
+    rows += in_turn([second], first.deleted + 1.0, second.deleted + 0.5)
+    rows += in_turn([invented.pods[2]], second.deleted + 0.5, second.deleted + 8.0)
+    at = first.exits + 0.2
+    alone = [hit(began, 502, at - began) for began in (first.deleted + 0.5, first.deleted + 0.6)]
+    assert set(by_ids(judged(tmp_path, invented, rows + alone))) == {("B2",)}
+    both = alone + [
+        hit(first.deleted + 2.0 + n / 10, 502, at - first.deleted - 2.0 - n / 10) for n in range(3)
+    ]
+    assert set(by_ids(judged(tmp_path / "both", invented, rows + both))) == {("C4",)}
+
+
 def test_a_lab_whose_nginx_tries_again_is_known_to(tmp_path: Path) -> None:
     invented = Invented.rolling(work=1.5, prestop=3, grace=30, lag=2.0, concurrency=40, methods=("POST",))
     facts = invented.run().cluster

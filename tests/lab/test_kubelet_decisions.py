@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.lab.actions import port_of, sleep_of
+from harness.lab.actions import only_sleeps, port_of, sleep_of
 from harness.lab.environment import MissingError, environment
 from harness.lab.podstatus import ContainerState, phase
 from harness.lab.probes import Streak
@@ -48,13 +48,17 @@ def test_a_container_restarts_at_once_then_after_10_seconds_doubling_to_5_minute
         ({"exec": {"command": ["/bin/sh", "-c", "sleep 40"]}}, 40),
         ({"exec": {"command": ["bash", "-c", "exec sleep 2m;"]}}, 120),
         ({"sleep": {"seconds": 5}}, 5),
-        ({"exec": {"command": ["/bin/sh", "-c", "sleep 5 && nginx -s quit"]}}, None),
+        ({"exec": {"command": ["/bin/sh", "-c", "sleep 5 && nginx -s quit"]}}, 5),
+        ({"exec": {"command": ["sh", "-ec", "sleep 15; kill -QUIT 1"]}}, 15),
+        ({"exec": {"command": ["sh", "-c", "kill -QUIT 1; sleep 15"]}}, None),
         ({"exec": {"command": ["nginx", "-s", "quit"]}}, None),
         ({"httpGet": {"port": 80}}, None),
     ],
 )
-def test_only_a_plain_sleep_is_a_sleep(action: Object, seconds: float | None) -> None:
+def test_a_hook_sleeps_for_as_long_as_it_says_first(action: Object, seconds: float | None) -> None:
     assert sleep_of(action) == seconds
+    words = (action.get("exec") or {}).get("command") or [""]
+    assert only_sleeps(action) == (seconds is not None and "&&" not in words[-1] and "kill" not in words[-1])
 
 
 def test_a_probe_finds_its_port_by_name() -> None:

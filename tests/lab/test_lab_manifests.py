@@ -112,7 +112,7 @@ def test_what_is_not_modelled_is_listed_with_its_path_and_nothing_else_is(write:
         f"{at}.initContainers (taken as done)",
         f"{at}.containers[0].lifecycle.postStart",
         f"{at}.containers[0].lifecycle.preStop.exec (only sleep is: this hook ends at once)",
-        f"{at}.containers[0].readinessProbe.exec (taken to succeed)",
+        f"{at}.containers[0].readinessProbe.exec (taken to succeed when its port is open)",
         f"{at}.containers[0].resources.limits (no limit is enforced)",
     }
 

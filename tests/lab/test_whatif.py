@@ -62,6 +62,10 @@ def by_kind(found: WhatIf) -> dict[str, dict[str, Any]]:
     return {item["kind"]: item for item in found.items}
 
 
+def environment(container: dict[str, Any]) -> dict[str, str]:
+    return {entry["name"]: entry["value"] for entry in container["env"]}
+
+
 def test_what_decides_about_a_rollout_stays_and_what_runs_in_it_is_replaced() -> None:
     found = what_if(documents(), ENV)
     spec = by_kind(found)["Deployment"]["spec"]
@@ -71,8 +75,8 @@ def test_what_decides_about_a_rollout_stays_and_what_runs_in_it_is_replaced() ->
     assert pod["terminationGracePeriodSeconds"] == 45
     assert shop["readinessProbe"] == {"httpGet": {"path": "/health", "port": 9000}}
     assert shop["lifecycle"] == {"preStop": {"sleep": {"seconds": 5}}}
-    assert {entry["name"]: entry["value"] for entry in shop["env"]} == ENV
-    assert {entry["name"]: entry["value"] for entry in proxy["env"]} == {"STARTUP_DELAY": "0"}
+    assert environment(shop) == ENV | {"PORT": "9000"}
+    assert environment(proxy) == {"STARTUP_DELAY": "0", "PORT": "0"}
     assert not {"envFrom", "args", "volumeMounts"} & shop.keys()
     assert "volumes" not in pod
     assert (found.name, found.namespace) == ("shop", "store")
@@ -125,20 +129,25 @@ def test_a_service_of_other_pods_is_not_taken() -> None:
 def test_of_several_deployments_one_must_be_chosen() -> None:
     second = documents()[0]
     second["metadata"]["name"] = "cart"
-    with pytest.raises(UsageError, match="several Deployments \\(shop, cart\\); choose one"):
+    with pytest.raises(
+        UsageError, match="several workloads \\(Deployment shop, Deployment cart\\); choose one"
+    ):
         what_if([*documents(), second], ENV)
     found = what_if([*documents(), second], ENV, wanted="cart")
     assert found.name == "cart"
     assert "left out: Deployment shop (choose with --deployment)" in found.notes
-    with pytest.raises(UsageError, match="no Deployment till; there are: shop"):
+    with pytest.raises(UsageError, match="no till to try; there are: Deployment shop"):
         what_if(documents(), ENV, wanted="till")
 
 
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
-        ([None], "no Deployment among nothing"),
-        ([{"kind": "Service", "metadata": {"name": "a"}}], "no Deployment among Service"),
+        ([None], "no Deployment, StatefulSet or DaemonSet among nothing"),
+        (
+            [{"kind": "Service", "metadata": {"name": "a"}}],
+            "no Deployment, StatefulSet or DaemonSet among Service",
+        ),
         (["text"], "no Kubernetes manifest"),
         ([{"kind": "Deployment"}], "no metadata"),
         ([{"kind": "Deployment", "metadata": {"name": "a"}, "spec": {}}], "no spec.template.spec.containers"),
@@ -147,3 +156,51 @@ def test_of_several_deployments_one_must_be_chosen() -> None:
 def test_what_cannot_be_tried_is_refused_in_one_line(parts: list[Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         what_if(parts, ENV)
+
+
+def test_a_probe_on_a_management_port_or_in_https_is_asked_of_the_sample_app_where_it_answers() -> None:
+    parts = documents()
+    shop = parts[0]["spec"]["template"]["spec"]["containers"][0]
+    shop["ports"] = [{"name": "http", "containerPort": 9000}, {"name": "management", "containerPort": 9001}]
+    shop["readinessProbe"] = {"httpGet": {"path": "/ready", "port": "management"}}
+    shop["livenessProbe"] = {"httpGet": {"path": "/live", "port": "http", "scheme": "HTTPS"}}
+    found = what_if(parts, ENV)
+    made = by_kind(found)["Deployment"]["spec"]["template"]["spec"]["containers"][0]
+    assert made["readinessProbe"]["httpGet"]["port"] == 9000
+    assert made["livenessProbe"]["httpGet"] == {"path": "/live", "port": "http", "scheme": "HTTP"}
+    said = "\n".join(found.notes)
+    assert "readinessProbe asks port management; the sample app answers on 9000" in said
+    assert "livenessProbe asks with HTTPS" in said
+
+
+def test_the_container_that_the_service_sends_to_is_the_one_that_matters_wherever_it_stands() -> None:
+    parts = documents()
+    containers = parts[0]["spec"]["template"]["spec"]["containers"]
+    containers[0]["ports"] = [{"name": "http", "containerPort": 9000}]
+    containers.reverse()
+    parts[1]["spec"]["ports"][0]["targetPort"] = "http"
+    proxy, shop = by_kind(what_if(parts, ENV))["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert environment(shop) == ENV | {"PORT": "9000"}
+    assert environment(proxy)["STARTUP_DELAY"] == "0"
+
+
+def test_an_autoscaler_says_how_many_pods_there_are_at_least() -> None:
+    parts = documents()
+    del parts[0]["spec"]["replicas"]
+    parts[2]["spec"] = {"minReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "shop"}}
+    found = what_if(parts, ENV)
+    assert by_kind(found)["Deployment"]["spec"]["replicas"] == 3
+    assert any("minReplicas" in note for note in found.notes)
+
+
+def test_a_stateful_set_is_tried_behind_the_service_that_has_an_address() -> None:
+    parts = documents()
+    parts[0] |= {"kind": "StatefulSet"}
+    parts[0]["spec"].pop("strategy")
+    parts[0]["spec"] |= {"serviceName": "shop", "volumeClaimTemplates": [{"metadata": {"name": "data"}}]}
+    headless = {**parts[1], "metadata": {"name": "shop-headless"}}
+    headless["spec"] = {**parts[1]["spec"], "clusterIP": "None"}
+    found = what_if([headless, *parts], ENV, wanted="statefulset/shop")
+    assert (found.kind, by_kind(found)["Service"]["metadata"]["name"]) == ("StatefulSet", "shop")
+    assert "volumeClaimTemplates" not in by_kind(found)["StatefulSet"]["spec"]
+    assert any("nothing is claimed" in note for note in found.notes)

@@ -78,6 +78,20 @@ class H2Visit:
         if data:
             self.body(asked, data)
 
+    def big(self, asked: Asked, size: int) -> None:
+        """Send a body of many frames, as fast as the client's windows let it."""
+        left = size
+        while left:
+            window = min(
+                self.h2.local_flow_control_window(asked.stream), self.h2.max_outbound_frame_size, left
+            )
+            if window:
+                left -= window
+                self.body(asked, b"x" * window, end=not left)
+            else:
+                self.h2.receive_data(self.visit.sock.recv(65536))
+                self._flush()
+
     def reset(self, asked: Asked, code: int, what: str = "lost") -> None:
         """End the request's stream, and nothing else."""
         self.visit.server.count(what)

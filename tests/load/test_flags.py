@@ -25,8 +25,11 @@ def scenario_of(*words: str) -> object:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--ramp", "5s"], "add rate"),
-        (["--rate", "0"], "--rate"),
+        (["-c", "0"], r"^--concurrency: must be at least 1, not 0$"),
+        (["--workers", "65"], r"^--workers: must be at most 64, not 65$"),
+        (["--method", "FETCH"], r"^--method: must be 'GET', .*, not FETCH$"),
+        (["--ramp", "5s"], "^ramp is the time .*add rate$"),
+        (["--rate", "0"], r"^--rate: must be more than 0, not 0"),
         (["--rate", "5", "--lull", "9s"], "drop one"),
         (["--mix", "GET"], "--mix"),
         (["--resolve", "a:b"], "HOST:PORT:ADDRESS"),

@@ -248,6 +248,26 @@ def test_what_is_no_http2_is_a_breach(tmp_path: Path) -> None:
     assert played.outcomes["protocol_error"] >= 2
 
 
+def test_bodies_of_megabytes_go_both_ways_and_are_not_kept(tmp_path: Path) -> None:
+    got: set[int] = set()
+
+    def script(session: H2Visit) -> None:
+        while asked := session.request():
+            got.add(len(asked.body))
+            session.visit.server.count("answered")
+            session.head(asked, content_length="4000000")
+            session.big(asked, 4_000_000)
+
+    with ScriptedServer(speaking(script)) as server:
+        target = Target(server.url, "PUT", body=b"y" * 3_000_000)
+        played = play(h2_plan(server.url, 1, target=target), tmp_path, until=completed(3))
+    assert played.failed == 0
+    assert got == {3_000_000}
+    whole = [hit for hit in played.hits if hit["outcome"] == "response"]
+    assert all(4_000_000 < hit["bytes_in"] < 4_100_000 for hit in whole)
+    assert all(3_000_000 < hit["bytes_out"] < 3_100_000 for hit in whole)
+
+
 def test_silence_times_out_before_and_inside_an_answer(tmp_path: Path) -> None:
     def script(session: H2Visit) -> None:
         while asked := session.request():
@@ -350,6 +370,7 @@ def test_nginx_ends_each_connection_after_some_requests_and_none_is_lost(tmp_pat
     assert len(played.connections) >= len(played.hits) // 7
 
 
+@pytest.mark.slow
 def test_the_command_says_that_this_way_is_slower_and_what_it_measured(tmp_path: Path) -> None:
     def script(session: H2Visit) -> None:
         while asked := session.request():

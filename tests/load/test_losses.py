@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.load.generator import Load
+from harness.model import Target
 from tests.load.played import Played, completed, plan_for, play
 from tests.load.scripted_server import ScriptedServer, Visit
 
@@ -51,36 +52,30 @@ def test_a_reset_after_reading_is_one_lost_hit_each_and_none_is_sent_again(tmp_p
     assert wire_counts(played)["peer", "reset"] == lost
 
 
-def test_a_reset_after_a_while_is_no_race(tmp_path: Path) -> None:
-    def reset(visit: Visit) -> None:
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    ("end", "outcome", "how", "text"),
+    [
+        (Visit.reset, "reset_before_response", "reset", "ConnectionResetError(104"),
+        (Visit.fin, "eof_before_response", "fin", "end of stream"),
+    ],
+)
+def test_an_end_some_time_after_reading_is_one_lost_hit_each_and_no_race(
+    tmp_path: Path, end: Callable[[Visit, str], None], outcome: str, how: str, text: str, method: str
+) -> None:
+    def fault(visit: Visit) -> None:
         if visit.request():
             time.sleep(0.03)
-            visit.reset("lost")
+            end(visit, "lost")
 
-    with ScriptedServer(misbehaving(reset)) as server:
-        played = play(plan_for(server.url, 8), tmp_path, until=completed(2000))
-    assert server.seen["lost"] > 20
-    assert played.outcomes == {
-        "response": server.seen["answered"],
-        "reset_before_response": server.seen["lost"],
-    }
-    assert played.samples["reset_before_response"].startswith("ConnectionResetError(104")
-
-
-def test_a_fin_after_reading_is_one_lost_hit_each(tmp_path: Path) -> None:
-    def fin(visit: Visit) -> None:
-        if visit.request():
-            time.sleep(0.03)
-            visit.fin("lost")
-
-    with ScriptedServer(misbehaving(fin)) as server:
-        played = play(plan_for(server.url, 8), tmp_path, until=completed(2000))
-    assert server.seen["lost"] > 20
-    assert played.outcomes == {
-        "response": server.seen["answered"],
-        "eof_before_response": server.seen["lost"],
-    }
-    assert wire_counts(played)["peer", "fin"] == server.seen["lost"]
+    with ScriptedServer(misbehaving(fault)) as server:
+        target = Target(server.url, method)
+        played = play(plan_for(server.url, 8, target=target), tmp_path, until=completed(1200))
+    assert server.seen["lost"] > 12
+    assert len(played.hits) == server.seen["requests"]
+    assert played.outcomes == {"response": server.seen["answered"], outcome: server.seen["lost"]}
+    assert wire_counts(played)["peer", how] == server.seen["lost"]
+    assert played.samples[outcome].startswith(text)
 
 
 def test_a_close_after_the_answer_loses_no_request_that_the_server_read(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from harness import __version__
 from harness.errors import UsageError
 from harness.load.failures import sample
-from harness.load.targets import shot
+from harness.load.targets import Marking, shot
 from harness.model import Target
 
 
@@ -107,3 +107,21 @@ def test_samples_of_failures_name_no_place() -> None:
         sample(ValueError("no 10.1.2.3:443 nor [fe80::1]:80 here"))
         == "ValueError('no ADDRESS nor ADDRESS here')"
     )
+
+
+@pytest.mark.parametrize(
+    ("target", "joined"),
+    [
+        (Target("http://h/%41?share=100%25", "POST", body=b"100 % {uuid}"), True),
+        (Target("http://h/{seq}", headers=(("K", "{uuid}"),)), False),  # decimal digits have another form
+        (Target("http://h/"), True),
+    ],
+)
+def test_joined_or_formatted_a_request_is_the_same(target: Target, *, joined: bool) -> None:
+    ready = shot(0, target, Marking(1, 2, 3, trace=True))
+    assert bool(ready.pieces) is joined
+    for seq in (0, 7, 16**12 - 1 if joined else 10**10 - 1):
+        formatted = ready.template % ((seq,) * ready.places)
+        assert len(formatted) == len(ready.request)
+        if joined:
+            assert (b"%012x" % seq).join(ready.pieces) == formatted

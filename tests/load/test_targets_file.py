@@ -91,3 +91,30 @@ def test_a_fault_in_the_file_ends_the_command_with_its_place_and_two(tmp_path: P
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"zdtest: {tmp_path / 't'}:2: ")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_rollout_under_several_targets_is_judged_with_each_of_them(tmp_path: Path) -> None:
+    (tmp_path / "t.http").write_text(
+        "# weight: 3\nGET /?ms=5\nX-Own: s3cret\n\nPOST /cart?id={seq}\n@<<E\n{}\nE\n"
+    )
+    out = tmp_path / "out"
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "run", "-f", "seed/1-no-probe", "-c", "8", "-d", "9s", "--trigger-after", "3s",
+         "--settle", "2s", "--targets", str(tmp_path / "t.http"), "-o", str(out)],
+        capture_output=True, text=True, timeout=170, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    (path,) = out.iterdir()
+    verdict = json.loads((path / "verdict.json").read_text())
+    record = json.loads((path / "run.json").read_text())
+    assert [t["url"].partition("/")[2].partition("/")[2].partition("/")[2] for t in record["targets"]] == [
+        "?ms=5",
+        "cart?id={seq}",
+    ]
+    assert record["path"]["proven"]
+    assert record["rollout"]["state"] == "complete"
+    rows = verdict["sending"]["targets"]
+    assert {row["name"].split(" ")[0]: row["weight"] for row in rows} == {"GET": 3, "POST": 1}
+    assert all(row["requests"] > 50 and row["failed"] for row in rows)
+    assert "s3cret" not in (path / "run.json").read_text() + done.stdout

@@ -1,6 +1,7 @@
 """Where connections go and how they are secured, when the user says so: --resolve, --cert, --servername, --tls-min."""
 
 import ssl
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import trustme
 
 from harness.errors import UsageError
-from harness.load.generator import check
+from harness.load.foresight import check
 from harness.run.asking import ask
 from tests.load.played import completed, plan_for, play
 from tests.load.scripted_server import OK, ScriptedServer, Visit, always
@@ -57,6 +58,17 @@ def test_a_name_that_is_told_needs_no_resolver_and_stays_in_host_header_and_cert
     assert played.failed == 0
     assert {hit["peer"] for hit in played.hits} == {f"127.0.0.1:{server.port}"}
     assert hosts == {f"shop.invalid:{server.port}".encode()}
+
+
+def test_all_addresses_of_a_name_are_used_in_turn_for_each_new_connection(tmp_path: Path) -> None:
+    with ScriptedServer(always(OK), host="0.0.0.0") as server:
+        addresses = tuple(("shop.invalid", server.port, f"127.0.0.{n}") for n in (1, 2, 3))
+        url = f"http://shop.invalid:{server.port}/"
+        played = play(plan_for(url, 2, resolve=addresses, keepalive=False), tmp_path, until=completed(60))
+    assert played.failed == 0
+    opened = Counter(row["peer"] for row in played.connections)
+    assert set(opened) == {f"127.0.0.{n}:{server.port}" for n in (1, 2, 3)}
+    assert max(opened.values()) - min(opened.values()) <= 1
 
 
 def test_another_port_of_a_told_name_still_goes_to_the_resolver(tmp_path: Path) -> None:

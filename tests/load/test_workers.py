@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -14,9 +13,9 @@ import anyio
 import pytest
 
 from harness.clock import Clock
-from harness.errors import UsageError
 from harness.load import messages
-from harness.load.generator import Load
+from harness.load.generator import Load, running
+from harness.load.recruits import recruited
 from harness.model import LoadPlan, Target
 from tests.load.played import (
     Played,
@@ -119,6 +118,29 @@ def test_whatever_happens_inside_the_workers_are_gone_afterwards(tmp_path: Path)
     assert len(seen) == 2
     assert not any(alive(pid) for pid in seen)
     assert all(read_stream(path) for path in (tmp_path / "hits").glob("*.arrow"))
+
+
+def test_recruits_do_the_work_and_those_that_nobody_took_are_gone(tmp_path: Path) -> None:
+    waiting: list[int] = []
+    played = Played()
+    with ScriptedServer(always(OK)) as server:
+
+        async def main() -> None:
+            async with recruited(3) as recruits:
+                waiting.extend(process.pid for process in recruits._waiting)
+                plan = plan_for(server.url, 4, workers=2)
+                async with running(plan, Clock.start(), tmp_path, recruits) as load:
+                    assert set(pids(load)) < set(waiting)
+                    with anyio.fail_after(30):
+                        await come_true(lambda: load.counts.completed > 20)
+                    await finished(load, played)
+                assert [alive(pid) for pid in waiting].count(True) == 1
+
+        anyio.run(main)
+    read(tmp_path, played)
+    assert len(played.hits) == server.seen["requests"]
+    assert len(waiting) == 3
+    assert not any(alive(pid) for pid in waiting)
 
 
 def test_a_cancelled_caller_leaves_no_worker_behind(tmp_path: Path) -> None:
@@ -230,6 +252,27 @@ def test_health_is_told_each_second_and_adds_up(tmp_path: Path) -> None:
     assert 0 < full.oldest_in_flight_ns < 5_000_000_000
 
 
+def test_a_second_in_which_a_worker_stood_still_is_marked(tmp_path: Path) -> None:
+    played = Played()
+    with ScriptedServer(always(OK)) as server:
+
+        async def main() -> None:
+            async with loaded(plan_for(server.url, 3), tmp_path) as load:
+                await anyio.sleep(1.2)
+                [pid] = pids(load)
+                os.kill(pid, signal.SIGSTOP)
+                await anyio.sleep(0.6)
+                os.kill(pid, signal.SIGCONT)
+                await anyio.sleep(1.5)
+                await finished(load, played)
+
+        anyio.run(main)
+    worst = max(played.health, key=lambda sample: sample.lag_max_ns)
+    assert worst.stalled
+    assert 400_000_000 < worst.lag_max_ns < 30_000_000_000
+    assert {sample.stalled for sample in played.health if sample.lag_max_ns < 50_000_000} <= {False}
+
+
 def test_a_worker_imports_neither_pandas_nor_kubernetes(tmp_path: Path) -> None:
     script = (
         "import sys, harness.load.worker as worker\n"
@@ -263,17 +306,6 @@ def test_a_worker_imports_neither_pandas_nor_kubernetes(tmp_path: Path) -> None:
     loaded_names = set(errors.decode().rpartition("LOADED")[2].split())
     assert {"pyarrow", "uvloop", "httptools"} <= loaded_names
     assert not loaded_names & {"pandas", "kubernetes", "httpx", "pydantic", "scipy"}
-
-
-def test_running_out_of_descriptors_is_foreseen(tmp_path: Path) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard > 30_000:
-        wanted = 60_000
-        if hard > wanted:
-            pytest.skip("this host has descriptors for any number of ports")
-    with pytest.raises(UsageError, match=r"open files|ports"):
-        play(plan_for("http://127.0.0.1/", min(hard, 65_000)), tmp_path)
-    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
 
 
 def test_an_order_survives_its_journey() -> None:

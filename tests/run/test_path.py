@@ -34,7 +34,7 @@ def test_an_answer_that_names_somebody_else_s_pod_does_not() -> None:
 
 
 def test_the_service_s_own_names_and_addresses_prove_the_path() -> None:
-    for host in ("web", "web.shop", "web.shop.svc.cluster.local", "10.96.0.7", "abc.elb.example"):
+    for host in ("web.shop", "web.shop.svc.cluster.local", "10.96.0.7", "abc.elb.example"):
         assert prove(f"http://{host}/", [SERVICE], [], [], []).proven, host
     assert not prove("http://web.other/", [SERVICE], [], [], []).proven
 
@@ -47,6 +47,45 @@ def test_an_ingress_of_either_version_proves_the_path() -> None:
     assert not prove(
         "https://shop.example/", [SERVICE], [ingress({"service": {"name": "api"}})], [], []
     ).proven
+
+
+def test_the_bare_name_of_a_service_is_its_own_only_in_its_own_namespace() -> None:
+    assert prove("http://web/", [SERVICE], [], [], [], here="shop").proven
+    assert not prove("http://web/", [SERVICE], [], [], [], here="jobs").proven
+    assert not prove("http://web/", [SERVICE], [], [], []).proven
+
+
+def split(*paths: tuple[str, str, str]) -> dict[str, Any]:
+    entries = [{"path": p, "pathType": kind, "backend": {"service": {"name": to}}} for p, kind, to in paths]
+    return {
+        "metadata": {"name": "front"},
+        "spec": {"rules": [{"host": "shop.example", "http": {"paths": entries}}]},
+    }
+
+
+def test_of_an_ingress_the_path_that_fits_best_decides_which_service_is_reached() -> None:
+    api = {"metadata": {"name": "api", "namespace": "shop"}, "spec": {}}
+    front = split(("/", "Prefix", "web"), ("/api", "Prefix", "api"), ("/api/old", "Exact", "web"))
+    for path, service in (
+        ("/", "web"),
+        ("/api", "api"),
+        ("/api/x", "api"),
+        ("/apis", "web"),
+        ("/api/old", "web"),
+    ):
+        for one in (SERVICE, api):
+            proof = prove(f"https://shop.example{path}", [one], [front], [], [])
+            assert proof.proven is (one["metadata"]["name"] == service), (path, one["metadata"]["name"])
+    assert (
+        "sends shop.example/api/x to Service api"
+        in prove("https://shop.example/api/x", [SERVICE], [front], [], []).how
+    )
+
+
+def test_several_ingresses_of_one_host_are_taken_together() -> None:
+    apart = [split(("/", "Prefix", "web")), split(("/api", "Prefix", "api"))]
+    assert not prove("https://shop.example/api", [SERVICE], apart, [], []).proven
+    assert prove("https://shop.example/shop", [SERVICE], apart, [], []).proven
 
 
 def test_what_is_not_proven_says_what_was_looked_for() -> None:

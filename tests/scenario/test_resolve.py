@@ -245,3 +245,14 @@ def test_removing_whichever_pod_comes_first_can_be_repeated(tmp_path: Path) -> N
         }
     )
     assert resolve(request, tmp_path).scenario.rollout.rollouts == 5
+
+
+def test_a_command_s_values_do_not_reach_the_recorded_scenario(tmp_path: Path) -> None:
+    flags = {
+        "target.url": "http://h/",
+        "workload": "deployment/web",
+        "rollout.trigger": "command helm upgrade --set a=s3cret",
+    }
+    text = str(redacted(resolve(Request(flags=flags), tmp_path).scenario))
+    assert "s3cret" not in text
+    assert "command helm upgrade --set a=***" in text

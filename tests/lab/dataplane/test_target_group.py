@@ -40,6 +40,17 @@ def test_a_target_gets_nothing_before_it_is_registered(own_balancer: MakeBalance
     assert until(front, 200) > 0.3
 
 
+def test_what_was_there_before_all_began_needs_no_lag_and_no_registration(
+    own_balancer: MakeBalancer, app: MakeApp
+) -> None:
+    check = {"check_every_ns": 30 * NS, "check_path": "/alive"}
+    front = own_balancer(lag_ns=30 * NS, registration_ns=30 * NS, **check)
+    front.say({"endpoints": [app().endpoint()], "settled": True})
+    assert until(front, 200) < 10
+    front.set()
+    assert front.get().status == 200
+
+
 def test_a_target_gets_nothing_before_its_first_good_health_check(
     own_balancer: MakeBalancer, target: MakeTarget
 ) -> None:
@@ -159,6 +170,14 @@ def test_nginx_asks_the_next_target_for_a_get_but_not_for_a_post_that_was_sent(
     saved = [(line["method"], line["saved"]) for line in found if line["what"] == "lost"]
     assert set(saved) == {("GET", True), ("POST", False)}
     assert saved.count(("POST", False)) == 2
+
+
+def test_nginx_sends_a_post_again_where_that_is_asked_for(
+    own_balancer: MakeBalancer, target: MakeTarget, app: MakeApp
+) -> None:
+    front = own_balancer(profile="nginx", tries=3, retry_posts=True)
+    front.set({**target(void).endpoint(), "pod": "bad"}, app().endpoint())
+    assert [front.get(method="POST").status for _ in range(4)] == [200] * 4
 
 
 def void(sock: socket.socket) -> None:

@@ -1,0 +1,127 @@
+"""The connections of one worker's slots: opened in the background, numbered, and each closed with a row."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from harness.load.rows import ConnectionRow, ConnectionRows, HitRows, Opening
+from harness.model import NEVER, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from harness.load.dial import Address, Dialled, Dialler
+    from harness.load.failures import Ending
+    from harness.load.http1 import Wire
+    from harness.load.limits import Limits
+    from harness.load.slot import Slot
+    from harness.load.slots import Slots
+    from harness.load.targets import Origin
+
+_AT_ONCE_NS = 1_000_000_000  # the bound of "a new connection works at once"
+
+
+class Connecting:
+    """Opens and closes the slots' connections. What follows from that is the slots' own affair."""
+
+    def __init__(
+        self, slots: Slots, wire: Wire, dialler: Dialler, limits: Limits, rows: HitRows, connections: ConnectionRows,
+        anchor_ns: int, timeout_ns: int,
+    ) -> None:  # fmt: skip
+        self._slots = slots
+        self._wire = wire
+        self._dialler = dialler
+        self._limits = limits
+        self._rows = rows
+        self._connections = connections
+        self._anchor = anchor_ns
+        self._timeout_ns = timeout_ns
+        self._conns = 0
+
+    def open(self, slot: Slot) -> None:
+        """Open a connection for the slot's hit, and send that."""
+        self._spawn(slot, self._open(slot))
+
+    def probe(self, slot: Slot, origin: Origin, address: Address, outcome: Outcome, done_ns: int) -> None:
+        """Tell a race on an idle connection from a server that is gone: does a new connection work at once?"""
+        self._spawn(slot, self._probe(slot, origin, address, outcome, done_ns))
+
+    def close(self, slot: Slot, ending: Ending, now: int) -> None:
+        """Close the connection and write its row."""
+        self._connections.add(ConnectionRow(slot.conn, slot.index, slot.opening, now, ending, slot.hits))
+        self._wire.detach(slot)
+
+    def number(self, slot: Slot, conn: int, peer: str) -> None:
+        """Give a hit that was never sent its number: it takes its place where it failed."""
+        slot.seq, self._wire.seq = self._wire.seq, self._wire.seq + 1
+        slot.hits = 0
+        slot.ident = self._rows.ident(slot.index, conn, peer)
+
+    async def _open(self, slot: Slot) -> None:
+        origin = slot.shot.origin
+        dialled = await self._dialler.open(origin)
+        slot.task = None
+        if dialled.outcome is None:
+            slot.failed_connects = 0
+            slot.origin = origin
+            self._adopt(slot, dialled)
+            self._wire.fire(slot)
+            return
+        now = self._wire.now()
+        conn = self._unopened(slot, dialled, now)
+        # One that was opened and failed to shake hands is a hit's connection; one that never opened is not.
+        self.number(slot, NEVER if dialled.connect_ns == NEVER else conn, dialled.peer)
+        self._slots.note(dialled.outcome, dialled.text)
+        self._slots.unreached(slot, dialled.outcome, now)
+
+    async def _probe(
+        self, slot: Slot, origin: Origin, address: Address, outcome: Outcome, done_ns: int
+    ) -> None:
+        patience_ns = min(self._timeout_ns, _AT_ONCE_NS)
+        dialled = await self._dialler.open_at(origin, address, patience_ns)
+        slot.task = None
+        slot.held = None
+        if dialled.outcome is None:
+            self._slots.note(Outcome.IDLE_CLOSE_RACE, self._slots.samples.get(outcome.value, ""))
+            self._slots.row(slot, Outcome.IDLE_CLOSE_RACE, done_ns)
+            self._adopt(slot, dialled)  # the slot's next hit takes it
+        else:
+            self._slots.row(slot, outcome, done_ns)
+            self._unopened(slot, dialled, self._wire.now())
+        self._slots.over(slot, done_ns, failed=True)
+
+    def _adopt(self, slot: Slot, dialled: Dialled) -> None:
+        slot.address = dialled.address
+        slot.conn, self._conns = self._conns, self._conns + 1
+        slot.ident = self._rows.ident(slot.index, slot.conn, dialled.peer)
+        slot.opening = self._opening(dialled)
+        self._wire.attach(slot, dialled.sock)
+        self._limits.draw(slot)
+
+    def _unopened(self, slot: Slot, dialled: Dialled, now: int) -> int:
+        """Write the row of a connection that failed to open, if one was tried, and return its number."""
+        if dialled.ending is None:
+            return NEVER
+        conn, self._conns = self._conns, self._conns + 1
+        self._connections.add(ConnectionRow(conn, slot.index, self._opening(dialled), now, dialled.ending, 0))
+        return conn
+
+    def _opening(self, dialled: Dialled) -> Opening:
+        opened_ns = dialled.opened_ns - self._anchor
+        return Opening(opened_ns, dialled.connect_ns, dialled.tls_ns, dialled.peer, dialled.tls_version)
+
+    def _spawn(self, slot: Slot, work: Coroutine[None, None, None]) -> None:
+        self._wire.opening += 1
+        slot.task = asyncio.get_running_loop().create_task(work)
+        slot.task.add_done_callback(self._opened_or_not)
+
+    def _opened_or_not(self, task: asyncio.Task[None]) -> None:
+        self._wire.opening -= 1
+        raise_in_loop(task)
+
+
+def raise_in_loop(task: asyncio.Task[None]) -> None:
+    """Hand what a task raised, which is a bug, to whoever ends this process."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        task.get_loop().call_exception_handler({"message": "a slot's task failed", "exception": error})

@@ -1,0 +1,62 @@
+"""What can be told of a plan on this host before it begins: what cannot work, and what may not."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import UsageError
+from harness.load.dial import tls_context
+from harness.load.targets import shot
+
+if TYPE_CHECKING:
+    from harness.model import LoadPlan
+
+_OWN_FILES = 64  # descriptors of a worker that are no connection
+_HELD_S = 60  # how long a port stays taken after a connection that we have closed
+
+
+def check(plan: LoadPlan) -> None:
+    """Raise UsageError for what cannot be sent, secured, or held open on this host."""
+    for index, target in enumerate(plan.targets):
+        shot(index, target)
+    tls_context(plan)
+    workers = max(1, min(plan.workers, plan.concurrency))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = -(-plan.concurrency // workers) + _OWN_FILES
+    if hard != resource.RLIM_INFINITY and wanted > hard:
+        raise UsageError(
+            f"{plan.concurrency} connections want {wanted} open files in each of {workers} workers, and the hard limit is {hard}: "
+            "raise it (ulimit -Hn), or use more workers or fewer connections"
+        )
+    if plan.concurrency > 65_535 or plan.concurrency > (ports := _local_ports()):
+        raise UsageError(
+            f"{plan.concurrency} connections are more than this host can open to one address: it has {ports} ports "
+            "(net.ipv4.ip_local_port_range); lower -c"
+        )
+
+
+def forebodings(plan: LoadPlan) -> tuple[str, ...]:
+    """Say what may go wrong on this host, a line each."""
+    carried = 1 if not plan.keepalive else 3 * plan.conn_max_hits / 4  # from half of the limit to all of it
+    if plan.rate is None or not carried:
+        return ()
+    fresh, ports = plan.rate / carried, _local_ports()
+    if fresh * _HELD_S <= ports:
+        return ()
+    told = (
+        f"{plan.rate:g} requests/s with {carried:g} on a connection open {fresh:,.0f} connections/s, and this host's {ports:,} ports "
+        f"stay taken for {_HELD_S} s where it is we who close: it may run out of them (no_local_port)"
+    )
+    return (told,)
+
+
+def _local_ports() -> int:
+    try:
+        first, last = map(
+            int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
+        )
+    except (OSError, ValueError):
+        return 65_535
+    return last - first + 1
