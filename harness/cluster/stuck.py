@@ -36,7 +36,10 @@ def _of_pod(pod: dict[str, Any]) -> str:
             return f"{waiting['reason']}: {_short(waiting.get('message'))}"
         if int(container.get("restartCount") or 0) > 0:
             ended = (container.get("lastState") or {}).get("terminated") or {}
-            return f"restarted {container['restartCount']} times, last with exit code {ended.get('exitCode', '?')}"
+            times, code = int(container["restartCount"]), ended.get("exitCode", "?")
+            # From the second restart on the kubelet backs off before each, also while none of it shows for a moment.
+            lead = "CrashLoopBackOff: " if times > 1 else ""
+            return f"{lead}restarted {times} time{'' if times == 1 else 's'}, last with exit code {code} ({ended.get('reason', 'Error')})"
     ready = any(
         c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions") or []
     )

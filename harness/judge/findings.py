@@ -177,7 +177,7 @@ def _path(run: RunRecord, timeline: Timeline, numbers: Numbers) -> Finding:
     pods = sum(pod.pod in ours for pod in numbers.pods)
     asserted = bool(run.path and "--path-proven" in run.path.how)
     if named < FEW * numbers.named and not asserted:
-        observed = f"only {named:,} of {numbers.named:,} answers that name their pod named one of it: most of the load went elsewhere"
+        observed = f"path not proven: only {named:,} of {numbers.named:,} answers that name their pod named one of it: most of the load went elsewhere"
         return Finding(objective, observed, Grade.INCONCLUSIVE)
     if named:
         return Finding(objective, f"{named:,} answers named {count(pods, 'pod')} of it", Grade.PASS)

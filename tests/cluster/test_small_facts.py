@@ -161,7 +161,7 @@ def pod(status: dict[str, Any]) -> View:
                     }
                 ]
             },
-            "exit code 1",
+            "CrashLoopBackOff: restarted 3 times, last with exit code 1",
         ),
         ({"phase": "Running", "conditions": [{"type": "Ready", "status": "False"}]}, "not ready"),
     ],

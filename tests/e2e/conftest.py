@@ -30,8 +30,10 @@ def bed(tmp_path: Path) -> Iterator[Callable[..., Bed]]:
     """Put a scenario's manifests on the cluster, each time in a namespace of its own, with a balancer in front."""
     started: list[tuple[Bed, subprocess.Popen[bytes]]] = []
 
-    def make(scenario: str, *options: str, port: int = 8090, kind: str = "Deployment") -> Bed:
-        name = f"zdtest-{os.getpid()}-{len(started)}-{time.monotonic_ns() % 100000}"
+    def make(
+        scenario: str, *options: str, port: int = 8090, kind: str = "Deployment", word: str = "zdtest"
+    ) -> Bed:
+        name = f"{word}-{os.getpid()}-{len(started)}-{time.monotonic_ns() % 100000}"
         made = Bed(scenario, name, port, tmp_path, kind)
         made.apply()
         command = [str(BALANCER), "web", str(port), "--namespace", made.namespace, *options]

@@ -275,6 +275,18 @@ def test_what_argo_cd_tracks_is_not_changed_behind_its_back(bed: Callable[..., B
     assert "observe" in refused.stderr
 
 
+def test_a_protected_name_is_let_through_only_when_it_is_spelled_out(bed: Callable[..., Bed]) -> None:
+    web = bed("seed/4-grace", *PATIENT, word="shop-prod")
+    refused = web.zdtest(*QUICK)
+    assert refused.code == 2, refused.stdout
+    spelled = f"realk8s/{web.namespace}/web"
+    assert f"--allow {spelled}" in refused.stderr
+    assert web.zdtest(*QUICK, "--allow", spelled.replace("/web", "/api")).code == 2
+    run = web.zdtest(*QUICK, "--allow", spelled)
+    assert run.code == 0, run.stderr + run.stdout
+    covered(run)
+
+
 def test_a_strategy_that_replaces_nothing_is_refused_and_one_that_is_an_outage_is_announced(
     bed: Callable[..., Bed],
 ) -> None:
@@ -306,7 +318,7 @@ def test_a_token_that_is_revoked_in_the_middle_is_exchanged_for_the_next_one(
         "create",
         "rolebinding",
         "nightly",
-        "--clusterrole=admin",
+        "--clusterrole=cluster-admin",
         f"--serviceaccount={web.namespace}:nightly",
     )
     for secret in ("first", "second"):
