@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -29,6 +29,7 @@ from harness.cluster.stuck import why_stuck
 from harness.cluster.trigger import doomed_pod, patch_for, pull, remove_pod
 from harness.errors import ClusterError
 from harness.model import NEVER, ClusterEvent, Mark, RolloutFacts
+from harness.run.aftermath import outcome, shown, way_back, what_rolls
 from harness.run.command import run_to_its_end
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ class Change:
         means = self._means
         subject, api, facts = means.subject, means.api, means.subject.facts
         patch = patch_for(subject.trigger, subject.workload, datetime.now().astimezone(), means.base)
-        means.log.update(rollout=replace(self._facts(), patch=_shown(subject.trigger.kind, patch)))
+        means.log.update(rollout=replace(self._facts(), patch=shown(subject.trigger.kind, patch)))
         was = await anyio.to_thread.run_sync(
             lambda: api.get(k8s.WORKLOADS[facts.kind], facts.namespace, facts.name)
         )
@@ -218,7 +219,7 @@ class Change:
             return None
         if means.dry_run:
             return self._rehearsed()
-        if _what_rolls(after) == _what_rolls(was):
+        if what_rolls(after) == what_rolls(was):
             means.log.note(
                 "the change changed nothing that a rollout would follow: the pods' template and number are as they were"
             )
@@ -341,7 +342,7 @@ class Change:
             return
         if self._baseline is None:
             if ended_by == "interrupted":
-                self._means.say(_way_back(self._means.subject, log.record.mark(Mark.TRIGGER) != NEVER))
+                self._means.say(way_back(self._means.subject, log.record.mark(Mark.TRIGGER) != NEVER))
             reason = self._command_failed or "no change was seen"
             log.update(rollout=replace(self._facts(), state="not_started", reason=reason))
             return
@@ -349,7 +350,7 @@ class Change:
         new = revisions(self._view, old, inside=False)
         stuck = why_stuck(self._view, old)
         over = NEVER not in {log.record.mark(m) for m in (Mark.OLD_PODS_GONE, Mark.ENDPOINTS_SETTLED)}
-        state, reason = _outcome(self.progress, ended_by, stuck, over=over)
+        state, reason = outcome(self.progress, ended_by, stuck, over=over)
         if reason:
             log.note(f"rollout: {reason}")
         gone = leaving(self._view, self._baseline) | (old - own(self._view).keys())
@@ -363,9 +364,7 @@ class Change:
             )
         )
         if ended_by == "interrupted" and state != "complete":
-            self._means.say(
-                _way_back(self._means.subject, self._means.log.record.mark(Mark.TRIGGER) != NEVER)
-            )
+            self._means.say(way_back(self._means.subject, self._means.log.record.mark(Mark.TRIGGER) != NEVER))
         await self._manifests_after()
 
     async def _manifests_after(self) -> None:
@@ -381,44 +380,3 @@ class Change:
         self._means.directory.manifests(
             "after", [manifest(o) for o in (now, *subject.services, *subject.around)]
         )
-
-
-def _shown(kind: str, patch: dict[str, object]) -> dict[str, object]:
-    """Return the patch as it may be written down: an applied manifest has values of variables in it."""
-    return manifest(patch) if kind == "apply" else patch
-
-
-def _what_rolls(workload: dict[str, Any]) -> tuple[Any, Any]:
-    """Return what of a workload a rollout follows upon: its pods' template and their number."""
-    spec = workload.get("spec") or {}
-    return spec.get("template"), spec.get("replicas")
-
-
-def _outcome(now: Progress | None, ended_by: str, stuck: str, *, over: bool) -> tuple[str, str]:
-    """Return the rollout's state and reason at the end of a run. `over`: it was once, whatever moves since."""
-    if now is None:
-        return "not_started", "no change was seen after it was made"
-    if now.changed:
-        return "changed", now.changed
-    if now.over or over:
-        return "complete", ""
-    status = now.status
-    waiting = status.message if not status.done else f"{now.old_pods} old pods are still there"
-    if ended_by == "rollout_stalled":
-        return "stalled", "; ".join(text for text in (status.failed, stuck or waiting) if text)
-    return "progressing", "; ".join(text for text in (waiting, stuck) if text)
-
-
-def _way_back(subject: Subject, changed: bool) -> str:  # noqa: FBT001
-    """Say what an interrupted run leaves behind, and how to go back."""
-    facts, kind = subject.facts, subject.trigger.kind
-    what, flags = f"{facts.kind.lower()}/{facts.name}", f"-n {facts.namespace}"
-    if not changed:
-        return f"{what} was not changed"
-    line = f"{what} was changed ({subject.trigger.shown}) and goes on by itself; follow it with: kubectl {flags} rollout status {what}"
-    if kind in {"apply", "set-image"}:
-        line += f"; go back with: kubectl {flags} rollout undo {what}"
-    if kind == "scale":
-        before = (subject.workload.get("spec") or {}).get("replicas", 1)
-        line += f"; go back with: kubectl {flags} scale {what} --replicas={before}"
-    return line

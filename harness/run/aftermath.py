@@ -1,0 +1,52 @@
+"""What a change comes to: what of it rolls at all, what became of it, and the way back. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from harness.cluster.reduce import manifest
+
+if TYPE_CHECKING:
+    from harness.cluster.rollout import Progress
+    from harness.run.preflight import Subject
+
+
+def shown(kind: str, patch: dict[str, object]) -> dict[str, object]:
+    """Return the patch as it may be written down: an applied manifest has values of variables in it."""
+    return manifest(patch) if kind == "apply" else patch
+
+
+def what_rolls(workload: dict[str, Any]) -> tuple[Any, Any]:
+    """Return what of a workload a rollout follows upon: its pods' template and their number."""
+    spec = workload.get("spec") or {}
+    return spec.get("template"), spec.get("replicas")
+
+
+def outcome(now: Progress | None, ended_by: str, stuck: str, *, over: bool) -> tuple[str, str]:
+    """Return the rollout's state and reason at the end of a run. `over`: it was once, whatever moves since."""
+    if now is None:
+        return "not_started", "no change was seen after it was made"
+    if now.changed:
+        return "changed", now.changed
+    if now.over or over:
+        return "complete", ""
+    status = now.status
+    waiting = status.message if not status.done else f"{now.old_pods} old pods are still there"
+    if ended_by == "rollout_stalled":
+        return "stalled", "; ".join(text for text in (status.failed, stuck or waiting) if text)
+    return "progressing", "; ".join(text for text in (waiting, stuck) if text)
+
+
+def way_back(subject: Subject, changed: bool) -> str:  # noqa: FBT001
+    """Say what an interrupted run leaves behind, and how to go back."""
+    facts, kind = subject.facts, subject.trigger.kind
+    what, flags = f"{facts.kind.lower()}/{facts.name}", f"-n {facts.namespace}"
+    if not changed:
+        return f"{what} was not changed"
+    line = f"{what} was changed ({subject.trigger.shown}) and goes on by itself; follow it with: kubectl {flags} rollout status {what}"
+    if kind in {"apply", "set-image"}:
+        line += f"; go back with: kubectl {flags} rollout undo {what}"
+    if kind == "scale":
+        before = (subject.workload.get("spec") or {}).get("replicas", 1)
+        line += f"; go back with: kubectl {flags} scale {what} --replicas={before}"
+    return line
