@@ -235,9 +235,10 @@ def _connections(options: dict[str, Any]) -> dict[str, Any]:
     if options["resolve"]:
         flags["target.resolve"] = list(options["resolve"])
     if options["mix"] is not None:
-        flags["load.mix"] = options["mix"]
+        flags |= {"load.targets": None, "load.mix": options["mix"]}  # instead of what a file says of it
     if options["targets"] is not None:
-        flags["load.targets"] = str(Path(options["targets"]).absolute())
+        path = str(Path(options["targets"]).absolute())
+        flags |= {"load.mix": flags.get("load.mix", ()), "load.targets": path}
     if options["lull"] is not None:
         flags["load.lull"] = options["lull"]
     if options["http2"]:

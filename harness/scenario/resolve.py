@@ -148,7 +148,7 @@ def resolve(request: Request, folder: Path) -> Resolved:
     file has a lab: part and no flag points at a cluster.
     """
     flags = request.flags
-    listed = read_targets(Path(flags["load.targets"])) if "load.targets" in flags else ()
+    listed = read_targets(Path(flags["load.targets"])) if flags.get("load.targets") else ()
     url_given = "target.url" in flags or bool(whole_url(listed))
     path, why = _which_file(request, folder, url_given=url_given)
     data, lines = read_file(path) if path else ({}, {})
@@ -162,6 +162,8 @@ def resolve(request: Request, folder: Path) -> Resolved:
         raise UsageError("--time-scale shrinks the waits of the lab's balancer; add --lab, or drop it")
     if request.lab and elsewhere:
         raise UsageError("--lab goes with neither a URL nor --context nor --kubeconfig; drop one of them")
+    if listed and _both_said(scenario, flags):
+        raise UsageError("each target of a file names its own method; drop --method, or --targets")
     _check_listed(scenario, listed, use_lab=use_lab)
     if not use_lab:
         _check_target(scenario, why, listed, no_rollout=request.no_rollout)
@@ -205,12 +207,17 @@ def _which_file(request: Request, folder: Path, *, url_given: bool) -> tuple[Pat
     )
 
 
+def _both_said(scenario: Scenario, flags: dict[str, Any]) -> bool:
+    """Whether a method is named in the same place as a file of targets. A flag alone just beats the scenario's."""
+    if flags.get("load.targets"):
+        return "target.method" in flags
+    return "method" in scenario.target.model_fields_set
+
+
 def _check_listed(scenario: Scenario, listed: tuple[Listed, ...], *, use_lab: bool) -> None:
     """Refuse a file of targets that says one thing beside something that says another."""
     if not listed:
         return
-    if "method" in scenario.target.model_fields_set:
-        raise UsageError("each target of a file names its own method; drop --method, or --targets")
     if use_lab and (other := next((each for each in listed if not each.is_path), None)):
         raise UsageError(
             f"{other.place}: the lab has an address of its own; write a path that begins with / instead of a URL"

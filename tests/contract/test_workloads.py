@@ -122,7 +122,9 @@ def test_a_slice_names_each_ready_pod(server: Server, name: str) -> None:
 def test_events_tell_the_story_in_order(server: Server, two: str, name: str) -> None:
     pod = pods(server, name)[0]["metadata"]
     selector = f"involvedObject.uid={pod['uid']}"
-    events = server("GET", server.path("events"), fieldSelector=selector).good()["items"]
+    path = f"{server.path('events')}?fieldSelector={selector}"  # a kubelet sends them when it has time
+    listed = server.until(path, lambda found: any(e["reason"] == "Started" for e in found["items"]))
+    events = listed["items"]
     events.sort(key=lambda event: int(event["metadata"]["resourceVersion"]))
     told = [event["reason"] for event in events]
     assert [r for r in told if r != "MissingClusterDNS"] == ["Scheduled", "Pulled", "Created", "Started"]

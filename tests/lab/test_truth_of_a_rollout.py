@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 import time
 from http.client import HTTPConnection, HTTPException
@@ -71,7 +72,8 @@ def restart(up: LabEndpoint, home: Path) -> None:
     patch: dict[str, Any] = {"spec": {"template": {"metadata": {"annotations": {"again": "1"}}}}}
     url = f"{server}/apis/apps/v1/namespaces/{up.namespace}/deployments/web"
     headers = {"Content-Type": "application/strategic-merge-patch+json"}
-    httpx.patch(url, content=json.dumps(patch), headers=headers).raise_for_status()
+    trusted = ssl.create_default_context(cafile=home / "ca.pem")
+    httpx.patch(url, content=json.dumps(patch), headers=headers, verify=trusted).raise_for_status()
 
 
 def test_every_request_that_a_client_lost_is_in_the_truth_with_its_id_status_and_cause(

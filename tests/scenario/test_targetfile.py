@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.cli.options import flags_of
+from harness.cli.run import run
 from harness.errors import UsageError
 from harness.model import Target
 from harness.scenario.resolve import Request, resolve
@@ -143,14 +145,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         read_targets(tmp_path / "binary")
 
 
-def asked(folder: Path, text: str, *, lab: bool = False, scenario: str = "", **flags: str) -> Request:
+def asked(folder: Path, text: str, scenario: str = "", **flags: str) -> Request:
     file(folder, text)
     if scenario:
         (folder / "zdtest.yaml").write_text(scenario)
     told = {f"target.{name}": value for name, value in flags.items()}
     if not scenario:
         told["load.targets"] = str(folder / "targets.http")
-    return Request(flags=told, no_rollout=True, lab=lab, file=folder if scenario else None)
+    return Request(flags=told, no_rollout=True, file=folder if scenario else None)
 
 
 def test_targets_with_urls_of_their_own_want_no_other(tmp_path: Path) -> None:
@@ -185,6 +187,25 @@ def test_targets_beside_what_contradicts_them_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=said):
         resolve(asked(tmp_path, text, **flags), tmp_path)
+
+
+def told(*words: str) -> dict[str, Any]:
+    options = run.make_context("run", [*words]).params
+    return flags_of(options.pop("url"), options)
+
+
+def test_a_flag_beats_what_the_scenario_says_of_its_requests(tmp_path: Path) -> None:
+    file(tmp_path, "POST /x\n")
+    (tmp_path / "zdtest.yaml").write_text(
+        "target: {url: 'http://a/', method: PUT}\nload: {mix: 'GET:1,HEAD:1'}\n"
+    )
+    flags = told("--targets", str(tmp_path / "targets.http"))
+    resolved = resolve(Request(flags=flags, no_rollout=True, file=tmp_path), tmp_path)
+    assert resolved.targets(resolved.url) == (Target("http://a/x", "POST"),)
+    (tmp_path / "zdtest.yaml").write_text("target: {url: 'http://a/'}\nload: {targets: targets.http}\n")
+    flags = told("--mix", "GET:1,HEAD:1")
+    resolved = resolve(Request(flags=flags, no_rollout=True, file=tmp_path), tmp_path)
+    assert [target.method for target in resolved.targets(resolved.url)] == ["GET", "HEAD"]
 
 
 def test_in_the_lab_targets_are_paths(tmp_path: Path) -> None:
