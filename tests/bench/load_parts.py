@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,15 +170,15 @@ def rivals(folder: Path, certificate: str, seconds: float, rounds: int) -> list[
     with nginx(folder, certificate) as urls:
         for scheme, url in urls.items():
             clients: dict[str, Callable[[], Cost]] = {
-                scheme: lambda url=url: bare(url, seconds),
-                f"{scheme} {MARKED}": lambda url=url: marked(url, seconds),
+                scheme: partial(bare, url, seconds),
+                f"{scheme} {MARKED}": partial(marked, url, seconds),
             }
             if shutil.which("wrk"):
                 command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{took}", url]
-                clients["wrk"] = lambda command=command: rival(command, r"(\d+) requests in")
+                clients["wrk"] = partial(rival, command, r"(\d+) requests in")
             if shutil.which("hey"):
                 other = ["hey", "-c", str(CONNECTIONS), "-z", took, url]
-                clients["hey"] = lambda command=other: rival(command, r"\[200\]\s+(\d+) responses")
+                clients["hey"] = partial(rival, other, r"\[200\]\s+(\d+) responses")
             seen: dict[str, list[Cost]] = {name: [] for name in clients}
             for _ in range(rounds):
                 for name, weigh in clients.items():
@@ -271,7 +272,11 @@ def exact(_folder: Path, _certificate: str, seconds: float, _rounds: int) -> lis
 
 def two_workers(folder: Path, certificate: str, seconds: float, rounds: int) -> list[Line]:
     """Compare two workers with one, in turn: how they share, what they lose, what they cost, and how they start."""
-    one, two, shares, skews, lost = [], [], [], [], 0
+    one: list[float] = []
+    two: list[float] = []
+    shares: list[float] = []
+    skews: list[float] = []
+    lost = 0
     with server("slow") as (url, _):
         for _ in range(rounds):
             for workers, costs in ((1, one), (2, two)):
