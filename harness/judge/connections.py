@@ -33,7 +33,7 @@ def pods_of_connections(hits: Hits, lost: Hits) -> NDArray[np.object_] | None:
     keys = _keys(lost)
     mine = np.unique(keys)
     rows = np.flatnonzero(named)
-    every = _keys(hits.where(named)) if not named.all() else _keys(hits)
+    every = _keys(hits)[named]  # not of a copy of all columns
     # Few connections are enough to tell what kind of path this is: those that lost something, and the first ones.
     sample = np.union1d(mine, np.unique(every[: 50 * LEAST]))
     inside = np.isin(every, sample)

@@ -122,12 +122,16 @@ def mend(
         return None
     judgement = judge(Recording.open(before))
     patch = advised(before)
+    kept = second / "patch.yaml"  # what the second run was made with
     after = recorded(second)
+    if after and (not kept.exists() or yaml.safe_load(kept.read_text()) != patch):
+        after = None  # of other advice
     if after is None and patch and run and judgement.about.workload:
         kind, _, path = judgement.about.workload.partition(" ")
         with tempfile.TemporaryDirectory(prefix="zdtest-mend-") as scratch:
             folder = patched(scenario, patch, kind, path.rpartition("/")[2], Path(scratch) / scenario.name)
             after = run(folder, second, (*flags, *FLAGS.get(scenario.name, ())))
+        kept.write_text(yaml.safe_dump(patch))
     again = judge(Recording.open(after)) if after else None
     lines = judgement.advice.lines if judgement.advice else ()
     return Outcome(

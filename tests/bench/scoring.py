@@ -53,6 +53,11 @@ class Score:
         return self.hits - self.unmatched
 
     @property
+    def nothing_to_name(self) -> bool:
+        """Whether a fault did no harm in this run: nothing failed that could have had a name."""
+        return self.label != CLEAN and not self.accused and not self.diagnosed
+
+    @property
     def label_named(self) -> bool:
         """Whether the scenario's own label is among what was named; in a clean one, whether nothing was."""
         if self.label == CLEAN:
