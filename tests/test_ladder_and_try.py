@@ -94,5 +94,5 @@ def test_the_shipped_scenarios_are_listed_and_can_be_searched() -> None:
     assert "faults/C2-keep-alive-race" in done.stdout
     assert "seed/1-no-probe" not in done.stdout
     rows = json.loads(zdtest("scenarios", "--json").stdout)
-    assert {"name", "label", "text", "path"} == set(rows[0])
+    assert {"name", "label", "text", "path", "needs"} == set(rows[0])
     assert len({row["label"] for row in rows} - {"", "clean"}) >= 20
