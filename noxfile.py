@@ -58,7 +58,7 @@ def e2e(session: nox.Session) -> None:
 
 @nox.session
 def matrix(session: nox.Session) -> None:
-    """Every workload kind and every trigger on a real Kubernetes; writes docs/matrix.md. A quarter of an hour."""
+    """Every workload kind and every trigger on a real Kubernetes; writes docs/matrix.md. Half an hour."""
     session.install("-e", ".[test]")
     session.run("pytest", "tests/e2e", "-m", "matrix", "--timeout=600", *session.posargs)
 
