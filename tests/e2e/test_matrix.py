@@ -43,9 +43,11 @@ class Row:
         hits = self.run.recording.hits(["status", "outcome"])
         lost = int((~hits["status"].between(200, 299)).sum())
         rollout = record.rollout
-        took = (record.mark(Mark.ENDPOINTS_SETTLED) - record.mark(Mark.TRIGGER)) / 1e9
-        state, gone = (rollout.state, len(rollout.old_pods)) if rollout else ("-", 0)
-        return f"| {self.kind} | {self.trigger} | {self.balancer} | {state} | {gone} | {took:.1f} s | {len(hits):,} | {lost:,} | {verdict} |"
+        state, gone, took = (rollout.state, "-", "-") if rollout else ("-", "-", "-")
+        if rollout and rollout.state == "complete":
+            gone = str(len(rollout.old_pods))
+            took = f"{(record.mark(Mark.ENDPOINTS_SETTLED) - record.mark(Mark.TRIGGER)) / 1e9:.1f} s"
+        return f"| {self.kind} | {self.trigger} | {self.balancer} | {state} | {gone} | {took} | {len(hits):,} | {lost:,} | {verdict} |"
 
 
 rows: list[Row] = []
