@@ -2,9 +2,9 @@
 
 All sockets lie in one epoll set of their own (sockets.py), which the event loop watches as a single descriptor. A batch of
 ready sockets is worked off in one plain loop (`_batch`), whose straight way is: receive, look the bytes up among
-the responses already judged, write the row, send. Everything else leaves that loop for a method. While no
-connection is being opened, the set is waited on right here, for a millisecond at a time: a wake-up then costs one
-system call, and the event loop, which has only timers and commands to look after, comes round often enough.
+the responses already judged, write the row, send. Everything else leaves that loop for a method. The set is waited on
+right here until the event loop is wanted for something: a wake-up then costs one system call. And wake-ups are what a
+low rate costs, as a processor that has slept runs everything slowly at first.
 
 A request is never sent twice: `fire` is called once for each hit, and a hit that fails is over.
 """
@@ -34,8 +34,7 @@ _CLOSING = EPOLLRDHUP | EPOLLHUP | EPOLLERR
 _FIRST_READ = 32 * 1024  # most responses are small; what is longer goes on with big reads
 _BIG_READ = 256 * 1024
 _READS = 32  # of one connection in a row, so that one download does not starve the others
-_HOLD_NS = 1_000_000  # how long the hot loop may keep the event loop waiting,
-_WAIT_S = 0.001  # and how long it then waits itself
+_HOLD_NS = 1_000_000  # how long the hot loop may keep the event loop waiting that has timers or tasks of slots to see to
 _KNOWN = 512  # responses remembered at most,
 _KNOWN_SIZE = 8 * 1024  # and bytes of each: looking up longer ones costs more than parsing them
 
@@ -54,17 +53,23 @@ class Wire(Sockets):
         self.detour = False  # there is more to decide between two hits of a slot than the straight way does
         self.wheel: Iterator[Shot] | None = None  # of several targets, whose turn it is
         self.draining = False
-        self.opening = 0  # connections on their way, which the event loop sees to
+        self.opening = 0  # connections on their way, which the event loop sees to,
+        self.timers = 0  # slots that wait for a timer of its,
+        self.wanted_ns = 0  # and when it is wanted for anything else
 
     # --- the hot loop -------------------------------------------------------------------------------------
 
     def ready(self) -> None:
         """Work off what is ready, and what becomes ready meanwhile; called by the event loop."""
-        until = self.now() + _HOLD_NS
+        soon = self.now() + _HOLD_NS
         poll = self._epoll.poll
         events = poll(0, HitRows.BATCH)
-        while events and self._batch(events) < until:
-            events = poll(0 if self.opening else _WAIT_S, HitRows.BATCH)
+        while events:
+            now = self._batch(events)
+            until = soon if self.opening or self.timers or self.draining else self.wanted_ns
+            if now >= until:
+                return
+            events = poll(0 if self.opening else (until - now) / 1e9, HitRows.BATCH)
 
     def _batch(self, events: list[tuple[int, int]]) -> int:  # noqa: C901, PLR0912, PLR0915  no calls: its speed
         rows = self._rows

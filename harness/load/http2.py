@@ -115,10 +115,10 @@ class Http2Wire(Sockets):
         self._out: dict[int, int] = {}
         self.marked = self.detour = self.draining = False
         self.wheel: Iterator[Shot] | None = None
-        self.opening = 0
+        self.opening = self.timers = self.wanted_ns = 0
 
     def ready(self) -> None:
-        """Call what is watched: the lag's timer, and the pacer's."""
+        """Call what is watched: commands, the lag's timer, the pacer's."""
         for number, _ in self._epoll.poll(0):
             self._watched[number]()
 

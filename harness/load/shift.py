@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.load import messages
@@ -64,7 +65,7 @@ class Shift:
         self._before = (0, 0, 0)  # started, completed, failed at the last health line
         self._cpu_ns = time.process_time_ns()
         self._finish: asyncio.Future[int] = self._loop.create_future()
-        self._jobs: list[asyncio.Task[None]] = []
+        self._upkeep: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Do all that is ordered; returns when the files are closed. Raises what went wrong inside."""
@@ -76,7 +77,7 @@ class Shift:
 
         self._loop.set_exception_handler(fail)
         lines = _split()
-        self._loop.add_reader(0, self._listen, lines)
+        self._slots.watch(0, partial(self._listen, lines))
         _tell({"ready": os.getpid()})
         try:
             ends: set[asyncio.Future[Any]] = {crash, self._finish}
@@ -84,8 +85,8 @@ class Shift:
             if not crash.done():
                 await self._drain(self._finish.result())
         finally:
-            for job in self._jobs:
-                job.cancel()
+            if self._upkeep is not None:
+                self._upkeep.cancel()
             self._slots.cut()
             self._report(health=True)
             self._rows.close()
@@ -97,7 +98,7 @@ class Shift:
     def _listen(self, lines: Iterator[list[bytes]]) -> None:
         for line in next(lines):
             if not line:  # the parent has gone, or is done with us
-                self._loop.remove_reader(0)
+                self._slots.unwatch(0)
                 self._stop(0)
                 return
             message = json.loads(line)
@@ -122,12 +123,11 @@ class Shift:
         self._cpu_ns = time.process_time_ns()
         self._lag.start()
         self._slots.start(at_ns)
-        for job in (self._tick(at_ns), self._sweep()):
-            task = self._loop.create_task(job)
-            task.add_done_callback(raise_in_loop)
-            self._jobs.append(task)
+        self._upkeep = self._loop.create_task(self._keep_up(at_ns))
+        self._upkeep.add_done_callback(raise_in_loop)
 
     def _stop(self, drain_ns: int) -> None:
+        self._slots.hold(0)  # whoever waits for this is the event loop's
         if not self._finish.done():
             self._finish.set_result(drain_ns)
 
@@ -143,25 +143,30 @@ class Shift:
         while self._slots.in_flight and self._slots.now() < deadline_ns:  # noqa: ASYNC110
             await asyncio.sleep(_LOOK_NS / 1e9)
 
-    async def _tick(self, at_ns: int) -> None:
-        due_ns, ticks = at_ns, 0
-        while True:
-            due_ns += _TICK_NS
-            ticks += 1
-            await asyncio.sleep(max(0, due_ns - self._slots.now()) / 1e9)
-            flush = ticks % _TICKS_A_FLUSH == 0
-            self._report(health=flush)
-            if flush:
-                self._rows.flush()
-                self._connections.flush()
-                self._slots.forget_known()
-
-    async def _sweep(self) -> None:
+    async def _keep_up(self, at_ns: int) -> None:
+        """Count, flush and sweep, each when it is due; at no other time is the event loop wanted."""
         least_ns, most_ns = _SWEEP_NS
         pause_ns = min(max(self._order.plan.timeout_ns // 20, least_ns), most_ns)
+        ticks, tick_ns, sweep_ns = 0, at_ns + _TICK_NS, at_ns + pause_ns
         while True:
-            await asyncio.sleep(pause_ns / 1e9)
-            self._slots.sweep()
+            due_ns = min(tick_ns, sweep_ns)
+            self._slots.hold(due_ns)
+            await asyncio.sleep(max(0, due_ns - self._slots.now()) / 1e9)
+            now = self._slots.now()
+            if now >= sweep_ns:
+                self._slots.sweep()
+                sweep_ns = max(sweep_ns + pause_ns, now)
+            if now >= tick_ns:
+                ticks += 1
+                tick_ns += _TICK_NS
+                self._tick(flush=ticks % _TICKS_A_FLUSH == 0)
+
+    def _tick(self, *, flush: bool) -> None:
+        self._report(health=flush)
+        if flush:
+            self._rows.flush()
+            self._connections.flush()
+            self._slots.forget_known()
 
     def _report(self, *, health: bool) -> None:
         now = self._slots.now()

@@ -57,6 +57,7 @@ class Slots:
         self._wire.marked = any(shot.places for shot in shots)
         self._limits = Limits(plan, indices[0] if indices else 0)
         self._wire.detour = self._limits.any
+        asyncio.get_running_loop().add_reader(self._wire.fileno(), self._wire.ready)
         self._connecting = Connecting(
             self, self._wire, dialler, self._limits, rows, connections, anchor_ns, plan.timeout_ns
         )
@@ -84,13 +85,20 @@ class Slots:
         """Call `ready` whenever this descriptor is readable, with the same delay that responses meet."""
         self._wire.watch(fd, ready)
 
+    def unwatch(self, fd: int) -> None:
+        """Call nothing any more."""
+        self._wire.unwatch(fd)
+
+    def hold(self, until_ns: int) -> None:
+        """Let the wire keep the event loop waiting until then, as long as no slot needs that."""
+        self._wire.wanted_ns = until_ns
+
     def now(self) -> int:
         """Return the time on the run's clock."""
         return self._wire.now()
 
     def start(self, at_ns: int) -> None:
         """Let every slot send its first hit, the earliest at this moment."""
-        asyncio.get_running_loop().add_reader(self._wire.fileno(), self._wire.ready)
         for slot in self._slots:
             self._wait(slot, self._pacer.first_ns(at_ns, slot.index))
         if self._arrivals is not None:
@@ -223,12 +231,14 @@ class Slots:
             self.begin(slot, due_ns)
         else:
             # The loop's timers are good to a millisecond, on either side: rather late than early.
+            self._wire.timers += 1
             slot.timer = asyncio.get_running_loop().call_later(
                 (delay_ns + _TIMER_NS) / 1e9, self._wake, slot, due_ns
             )
 
     def _wake(self, slot: Slot, due_ns: int) -> None:
         slot.timer = None
+        self._wire.timers -= 1
         now = self.now()
         if now < due_ns:
             self._wait(slot, due_ns)
@@ -250,6 +260,7 @@ class Slots:
         if slot.timer is not None:
             slot.timer.cancel()
             slot.timer = None
+            self._wire.timers -= 1
         slot.state = ENDED
         slot.held = None
         if slot.sock is not None:

@@ -36,6 +36,11 @@ class Sockets:
         self._watched[fd] = ready
         self._epoll.register(fd, EPOLLIN)
 
+    def unwatch(self, fd: int) -> None:
+        """Call nothing any more."""
+        del self._watched[fd]
+        self._epoll.unregister(fd)
+
     def fileno(self) -> int:
         """Return the descriptor to watch: readable when `ready` has something to do."""
         return self._epoll.fileno()

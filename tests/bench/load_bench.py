@@ -37,7 +37,7 @@ PARTS: dict[str, tuple[str, float, Callable[[Path, str, float, int], list[Line]]
     "seed": ("The seed's load: 200 connections, a server that takes 40 ms, one worker", 10, load_parts.seed),
     "exact": ("Accuracy: a server that takes exactly 20 ms, 20 connections", 10, load_parts.exact),
     "workers": (
-        "Two workers beside one, 200 connections, a server that takes 40 ms",
+        "Two workers beside one, 200 connections",
         6,
         load_parts.two_workers,
     ),
@@ -69,7 +69,7 @@ def main() -> int:
         certificate = folder / "certificate.pem"
         trustme.CA().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
         for part in asked.parts or PARTS:
-            if part in {"rivals", "memory"} and not shutil.which("nginx"):
+            if part in {"rivals", "workers", "memory"} and not shutil.which("nginx"):
                 say(f"{part}: left out, as there is no nginx")
                 continue
             title, seconds, measure = PARTS[part]

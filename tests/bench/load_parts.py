@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 200
 NS = 1_000_000_000
+_WRK_COUNT = r"(\d+) requests in"
 MARKED = "with ids and pod"  # a request id sent, and the pod's header read, on every hit
 FLOORS = {
     "http": {"wrk": 0.75, "hey": 3.0},
@@ -174,8 +175,7 @@ def rivals(folder: Path, certificate: str, seconds: float, rounds: int) -> list[
                 f"{scheme} {MARKED}": partial(marked, url, seconds),
             }
             if shutil.which("wrk"):
-                command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{took}", url]
-                clients["wrk"] = partial(rival, command, r"(\d+) requests in")
+                clients["wrk"] = partial(rival, _wrk(url, seconds), _WRK_COUNT)
             if shutil.which("hey"):
                 other = ["hey", "-c", str(CONNECTIONS), "-z", took, url]
                 clients["hey"] = partial(rival, other, r"\[200\]\s+(\d+) responses")
@@ -228,21 +228,24 @@ def weighed(done: Ours) -> Cost:
 
 
 def seed(_folder: Path, certificate: str, seconds: float, _rounds: int) -> list[Line]:
-    """Hold the seed's load: 200 connections on a server that takes 40 ms, one worker, as a run does it."""
+    """Hold the seed's load: 200 connections on a server that takes 40 ms, one worker, as a run does it; wrk shows the machine's share."""
     lines = []
     for scheme, path in (("http", ""), ("https", certificate)):
         with server("slow", path) as (url, _):
             done = ours(LoadPlan((Target(url),), CONNECTIONS, insecure=True, trace_headers=True), seconds)
+            wrk = rival(_wrk(url, seconds), _WRK_COUNT) if shutil.which("wrk") else None
         whole = done.whole_seconds()
+        rate = done.completed / len(whole)
         secure = scheme == "https"
         lines += [
-            Line(f"{scheme}: requests", done.completed / len(whole), "/s"),
+            Line(f"{scheme}: requests", rate, "/s"),
             Line(
                 f"{scheme}: share of a core",
                 100 * done.cpu_s / len(whole),
                 "%",
                 at_most=15 if secure else None,
             ),
+            *([Line(f"{scheme}: wrk's share, for as many", 100 * rate / wrk.per_cpu_s, "%")] if wrk else []),
             Line(
                 f"{scheme}: own lag, p99",
                 statistics.median(sample.lag_p99_ns for sample in whole) / 1e6,
@@ -271,37 +274,74 @@ def exact(_folder: Path, _certificate: str, seconds: float, _rounds: int) -> lis
 
 
 def two_workers(folder: Path, certificate: str, seconds: float, rounds: int) -> list[Line]:
-    """Compare two workers with one, in turn: how they share, what they lose, what they cost, and how they start."""
-    one: list[float] = []
-    two: list[float] = []
-    shares: list[float] = []
-    skews: list[float] = []
-    lost = 0
+    """Compare two workers with one, in pairs: how they share, what they lose, what they cost, and how they start.
+
+    As fast as nginx answers, and at the seed's load: there two workers wake up more often, for fewer requests at a time each,
+    which costs wrk's threads more as well.
+    """
+    pairs = _Pairs()
+    with nginx(folder, certificate) as urls:
+        fast = pairs.measure(urls["http"], seconds, rounds)
     with server("slow") as (url, _):
-        for _ in range(rounds):
-            for workers, costs in ((1, one), (2, two)):
-                done = ours(
-                    LoadPlan((Target(url),), CONNECTIONS, workers=workers, trace_headers=True), seconds
-                )
-                costs.append(1e6 / done.per_cpu_s)
-                counted = {w: sum(s.completed for s in done.health if s.worker == w) for w in done.hits}
-                lost += sum(counted[w] - len(columns["due_ns"]) for w, columns in done.hits.items())
-                if workers == 2:
-                    shares.append(100 * abs(counted[0] - counted[1]) / max(counted.values()))
-                    first = [min(columns["sent_ns"]) for columns in done.hits.values()]
-                    # Slot n is due n / 200 of half a second in: the second worker's first by 2.5 ms.
-                    skews.append(abs(first[1] - first[0] - 2_500_000) / 1e6)
-    del folder, certificate
-    return [
-        Line("one worker", statistics.median(one), "us of CPU per request"),
-        Line("two workers", statistics.median(two), "us of CPU per request"),
-        Line(
-            "more per request", 100 * (statistics.median(two) / statistics.median(one) - 1), "%", at_most=10
-        ),
-        Line("the load is shared within", max(shares), "%", at_most=5),
-        Line("rows lost", lost, "", at_most=0),
-        Line("first hits apart, beside what was agreed", max(skews), "ms", at_most=20),
+        slow = pairs.measure(url, seconds, rounds)
+    lines = [
+        Line("as fast as it goes: one worker", fast["one"], "us of CPU per request"),
+        Line("as fast as it goes: two workers", fast["two"], "us of CPU per request"),
+        Line("as fast as it goes: more per request", fast["more"], "%", at_most=10),
+        Line("the seed's load: one worker", slow["one"], "us of CPU per request"),
+        Line("the seed's load: two workers", slow["two"], "us of CPU per request"),
+        Line("the seed's load: more per request", slow["more"], "%"),
     ]
+    if "wrk" in slow:
+        lines.append(Line("the seed's load: more per request of wrk -t2 than of -t1", slow["wrk"], "%"))
+    return [
+        *lines,
+        Line("as fast as it goes: the load is shared within", fast["share"], "%", at_most=5),
+        Line("the seed's load: it is shared within", slow["share"], "%", at_most=5),
+        Line("rows lost", pairs.lost, "", at_most=0),
+        Line("first hits apart, beside what was agreed", max(pairs.skews), "ms", at_most=20),
+    ]
+
+
+@dataclass
+class _Pairs:
+    """One worker and two in turn. What is compared are the two of a pair: the machine's mood changes in between."""
+
+    skews: list[float] = field(default_factory=list)
+    lost: int = 0
+    _shares: list[float] = field(default_factory=list)
+
+    def measure(self, url: str, seconds: float, rounds: int) -> dict[str, float]:
+        costs: list[tuple[float, float]] = []
+        self._shares.clear()
+        wrk: list[float] = []
+        for _ in range(rounds):
+            costs.append((self._cost(url, 1, seconds), self._cost(url, 2, seconds)))
+            if shutil.which("wrk"):
+                one, two = (rival(_wrk(url, seconds, threads), _WRK_COUNT).per_cpu_s for threads in (1, 2))
+                wrk.append(100 * (one / two - 1))
+        measured = {
+            "one": statistics.median(one for one, _ in costs),
+            "two": statistics.median(two for _, two in costs),
+            "share": statistics.median(self._shares),
+            "more": statistics.median(100 * (two / one - 1) for one, two in costs),
+        }
+        return measured | ({"wrk": statistics.median(wrk)} if wrk else {})
+
+    def _cost(self, url: str, workers: int, seconds: float) -> float:
+        done = ours(LoadPlan((Target(url),), CONNECTIONS, workers=workers, trace_headers=True), seconds)
+        counted = {w: sum(s.completed for s in done.health if s.worker == w) for w in done.hits}
+        self.lost += sum(counted[w] - len(columns["due_ns"]) for w, columns in done.hits.items())
+        if workers == 2:
+            self._shares.append(100 * abs(counted[0] - counted[1]) / max(counted.values()))
+            first = [min(columns["sent_ns"]) for columns in done.hits.values()]
+            # Slot n is due n / 200 of half a second in: the second worker's first by 2.5 ms.
+            self.skews.append(abs(first[1] - first[0] - 2_500_000) / 1e6)
+        return 1e6 / done.per_cpu_s
+
+
+def _wrk(url: str, seconds: float, threads: int = 1) -> list[str]:
+    return ["wrk", f"-t{threads}", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", url]
 
 
 def memory(folder: Path, certificate: str, seconds: float, _rounds: int) -> list[Line]:

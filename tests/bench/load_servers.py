@@ -37,7 +37,11 @@ class _Slow(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if data.endswith(b"\r\n\r\n"):
-            asyncio.get_running_loop().call_later(SLOW_S, self.transport.write, ANSWER)
+            asyncio.get_running_loop().call_later(SLOW_S, self.answer)
+
+    def answer(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(ANSWER)
 
 
 def serve_slowly(port: int, certificate: str) -> None:
@@ -84,8 +88,10 @@ def serve_exactly(port: int) -> None:
                 continue
             data, stamps, _, _ = visits[number].recvmsg(65536, socket.CMSG_SPACE(16))
             if data:
-                seconds, ns = struct.unpack("qq", stamps[0][2])
-                came = seconds * 1_000_000_000 + ns
+                came = time.time_ns()
+                if stamps:  # what was here before we asked for stamps has none
+                    seconds, ns = struct.unpack("qq", stamps[0][2])
+                    came = seconds * 1_000_000_000 + ns
                 heapq.heappush(due, (came + EXACT_NS, came, number))
             else:
                 poll.unregister(number)
