@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from harness.clock import NS
-from harness.judge import chance, objectives, sending
+from harness.judge import chance, objectives, sending, unanswered
 from harness.judge.headline import (
     ALIVE,
     BASELINE,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from harness.judge.sending import Sending
     from harness.judge.summary import Numbers
     from harness.judge.timeline import Timeline
+    from harness.judge.unanswered import Unanswered
     from harness.model import HealthSample, RunRecord
 
 LAG_LIMIT_NS = 50_000_000
@@ -50,12 +51,12 @@ def decide(
     numbers: Numbers,
     health: Sequence[HealthSample],
     workers: Sequence[int],
-    cut_begun_ns: int,
+    out: Unanswered | None,
     measured: Measured | None = None,
     whole: bool = True,
     sent: Sending | None = None,
 ) -> Verdict:
-    """Grade a run, by its own objectives where it has any. `cut_begun_ns` is when the first hit began that was still out at the end (NEVER without).
+    """Grade a run, by its own objectives where it has any. `out` are the hits that were still out at the end.
 
     With `whole` False it is one rollout of several, and what is asked of the run as a whole is left to `of_the_run`.
     """
@@ -72,7 +73,9 @@ def decide(
             _rollout(run, timeline),
             _watch(run, timeline),
         ]
-    findings.append(_outstanding(run, timeline, numbers, cut_begun_ns))
+    findings.append(
+        unanswered.finding(out, timeline, health, rollout=run.rollout_wanted, lag_limit_ns=LAG_LIMIT_NS)
+    )
     if whole:
         findings += of_the_run(run, timeline, numbers, health, workers, sent)
     kept = tuple(finding for finding in findings if finding is not None)
@@ -261,16 +264,6 @@ def _watch(run: RunRecord, timeline: Timeline) -> Finding:
     if not timeline.pods and run.cluster is not None:
         return Finding(objective, "no pod of the workload was seen", Grade.INCONCLUSIVE)
     return Finding(objective, f"{count(len(timeline.pods), 'pod')} seen, no gap", Grade.PASS)
-
-
-def _outstanding(run: RunRecord, timeline: Timeline, numbers: Numbers, cut_begun_ns: int) -> Finding | None:
-    if not numbers.cut or cut_begun_ns == NEVER:
-        return None
-    observed = f"{count(numbers.cut, 'request')} still out when the load was over (oldest {lasting(numbers.cut_oldest_ns)})"
-    during = timeline.phase(Phase.DURING)
-    until_ns = timeline.judged.to_ns if not run.rollout_wanted else during.to_ns if during else NEVER
-    grade = Grade.INCONCLUSIVE if cut_begun_ns < until_ns else Grade.PASS
-    return Finding("no request of the rollout is still out at the end", observed, grade)
 
 
 def _workers(run: RunRecord, workers: Sequence[int]) -> Finding:

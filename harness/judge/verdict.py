@@ -25,6 +25,7 @@ from harness.judge.sending import Sending, sending
 from harness.judge.summary import Numbers, summarise
 from harness.judge.surroundings import surroundings
 from harness.judge.timeline import Timeline  # noqa: TC001  pydantic reads verdict.json by it
+from harness.judge.unanswered import unanswered
 from harness.model import NEVER, Grade, Mark
 from harness.recording.rounds import parts
 
@@ -125,7 +126,7 @@ def _judge(recording: Recording, *, whole: bool) -> Judgement:
         health=recording.health(),
         workers=recording.workers(),
         measured=measured,
-        cut_begun_ns=int(hits.begun_ns[hits.cut].min()) if hits.cut.any() else NEVER,
+        out=unanswered(hits, timeline),
         whole=whole,
         sent=sent,
     )

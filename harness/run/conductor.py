@@ -71,6 +71,7 @@ class Conductor:
         self._follower = follower
         self._limits = limits
         self._history: deque[tuple[int, int, int]] = deque(maxlen=400)  # 40 s of ticks
+        self._good, self._last_good_ns = 0, NEVER  # hits that ended well, and when that number last grew
         self._down = False
         self._clean_before = True
         self._load_ended = False
@@ -163,6 +164,8 @@ class Conductor:
             now = self._clock.now_ns()
             counts = load.counts
             self._history.append((now, counts.completed, counts.failed))
+            if counts.completed - counts.failed > self._good:
+                self._good, self._last_good_ns = counts.completed - counts.failed, now
             triggered = self._log.record.mark(Mark.TRIGGER) != NEVER
             # Before the trigger a service that is down is an unsound baseline, and nothing will be changed.
             if (
@@ -172,7 +175,9 @@ class Conductor:
                 and is_down(self._history)
             ):
                 self._down = True
-                self._log.note("over half of the requests failed for 30 s: the load was stopped")
+                self._log.note(
+                    "for 30 s over half of the requests failed, or none was answered: the load was stopped"
+                )
                 if triggered:
                     await self._end_load(load, self._resolved.scenario.load.drain)
             self._follower.show(
@@ -192,6 +197,8 @@ class Conductor:
             old_pods_gone_ns=record.mark(Mark.OLD_PODS_GONE),
             endpoints_settled_ns=record.mark(Mark.ENDPOINTS_SETTLED),
             last_failed_ns=load.counts.last_failed_ns,
+            last_good_ns=self._last_good_ns,
+            in_flight=load.counts.in_flight,
             clean_before=self._clean_before,
             last_progress_ns=self._change.last_progress_ns if self._change else NEVER,
             change_ended_by=self._ended_by(),

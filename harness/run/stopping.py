@@ -17,6 +17,7 @@ NS = 1_000_000_000
 WARMUP_NS = 2 * NS
 GIVE_UP_EXTRA_NS = 30 * NS  # on top of the workload's own progressDeadlineSeconds
 DOWN_NS = 30 * NS
+SILENT_NS = 5 * NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class Standing:
     old_pods_gone_ns: int = NEVER
     endpoints_settled_ns: int = NEVER
     last_failed_ns: int = NEVER
+    last_good_ns: int = NEVER  # when a hit was last seen to end well
+    in_flight: int = 0
     clean_before: bool = True  # no hit failed between the warm-up and the trigger
     last_progress_ns: int = NEVER
     change_ended_by: str = (
@@ -85,8 +88,16 @@ def _settled(at: Standing, limits: Limits) -> bool:
     last_failed = at.last_failed_ns if at.clean_before and not at.service_down else NEVER
     return (
         _over(at)
+        and (at.service_down or not _silent(at))
         and at.now_ns >= max(at.old_pods_gone_ns, at.endpoints_settled_ns, last_failed) + limits.settle_ns
     )
+
+
+def _silent(at: Standing) -> bool:
+    """Tell whether hits are under way of which none has ended for a while, well or badly: what became of them is not known."""
+    if not at.in_flight or at.last_good_ns == NEVER:
+        return False
+    return at.now_ns - at.last_good_ns >= SILENT_NS and at.last_failed_ns <= at.last_good_ns
 
 
 def baseline_share(before: LiveCounts, after: LiveCounts) -> float:

@@ -149,15 +149,24 @@ def test_a_name_that_is_no_pod_of_ours_proves_nothing(tmp_path: Path) -> None:
     assert any("path not proven" in point for point in open_points(judge(Recording.open(path))))
 
 
-@pytest.mark.parametrize(("begun", "grade"), [(1.0, Grade.INCONCLUSIVE), (20.0, Grade.PASS)])
-def test_an_answer_still_out_at_the_end_withholds_a_pass_if_it_began_during_the_rollout(
-    tmp_path: Path, begun: float, grade: Grade
+@pytest.mark.parametrize(
+    ("begun", "age", "grade"),
+    [
+        (1.0, 25.0, Grade.INCONCLUSIVE),  # in the rollout: it may have been lost to that
+        (20.0, 15.0, Grade.INCONCLUSIVE),  # later, and long past anything that was usual before
+        (None, 0.03, Grade.PASS),  # later, and no longer than usual: the load ended, that is all
+    ],
+)
+def test_an_answer_still_out_at_the_end_withholds_a_pass_if_it_can_have_been_lost(
+    tmp_path: Path, begun: float | None, age: float, grade: Grade
 ) -> None:
     invented = clean(settle=10.0)
     path = invented.write(tmp_path)
     row = invented.hits()[-1]
+    due_ns = row["done_ns"] - round(age * S) if begun is None else round((TRIGGER + begun) * S)
     cut = {
-        "due_ns": round((TRIGGER + begun) * S),
+        "due_ns": due_ns,
+        "done_ns": due_ns + round(age * S),
         "outcome": Outcome.CUT_AT_DEADLINE,
         "status": 0,
         "first_byte_ns": NEVER,
@@ -167,6 +176,32 @@ def test_an_answer_still_out_at_the_end_withholds_a_pass_if_it_began_during_the_
     assert found.numbers.cut == 1
     assert found.grade is grade
     assert any("1 request still out when the load was over" in f.observed for f in found.verdict.findings)
+
+
+def silent_at_the_end(tmp_path: Path, **changes: Any) -> Judgement:
+    """A clean rollout whose service answers nothing any more in the last 15 s of the load."""
+    invented = clean(settle=30.0, **changes)
+    path = invented.write(tmp_path)
+    rows = invented.hits()
+    end = max(row["done_ns"] for row in rows)
+    hung = {
+        "done_ns": end + 15 * S, "due_ns": end - 15 * S, "sent_ns": end - 15 * S,
+        "outcome": Outcome.CUT_AT_DEADLINE, "status": 0, "first_byte_ns": NEVER,
+    }  # fmt: skip
+    kept = [row for row in rows if row["done_ns"] < end - 15 * S]
+    slots = {row["slot"]: row for row in kept}
+    write_hits(path / "hits" / "0.arrow", [*kept, *(row | hung for row in slots.values())])
+    return judge(Recording.open(path))
+
+
+def test_a_service_that_answers_nothing_any_more_after_the_rollout_fails_the_run(tmp_path: Path) -> None:
+    found = silent_at_the_end(tmp_path)
+    assert found.grade is Grade.FAIL
+    assert found.verdict.headline.startswith("no request was answered in the last 15")
+
+
+def test_a_silence_in_which_the_generator_itself_was_asleep_proves_nothing(tmp_path: Path) -> None:
+    assert silent_at_the_end(tmp_path, lag_p99=2.0).grade is Grade.INCONCLUSIVE
 
 
 def test_a_plain_load_test_is_judged_whole(tmp_path: Path) -> None:

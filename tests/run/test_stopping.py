@@ -38,6 +38,24 @@ def test_settling_is_counted_from_the_last_failed_hit() -> None:
     assert why_stop(replace(late, now_ns=90 * NS), LIMITS, rollout=True) == "settled"
 
 
+def test_a_service_that_answers_nothing_any_more_has_not_settled() -> None:
+    silent = replace(OVER, now_ns=75 * NS, last_good_ns=60 * NS, in_flight=10)
+    assert why_stop(silent, LIMITS, rollout=True) is None
+    assert why_stop(replace(silent, last_good_ns=74 * NS), LIMITS, rollout=True) == "settled"
+    assert why_stop(replace(silent, service_down=True), LIMITS, rollout=True) == "settled"
+
+
+def test_between_two_hits_of_a_slow_schedule_nothing_is_silent() -> None:
+    at_rest = replace(OVER, now_ns=75 * NS, last_good_ns=60 * NS, in_flight=0)
+    assert why_stop(at_rest, LIMITS, rollout=True) == "settled"
+
+
+def test_once_the_hits_of_a_silence_have_timed_out_settling_counts_from_there() -> None:
+    timed_out = replace(OVER, now_ns=110 * NS, last_good_ns=60 * NS, in_flight=10, last_failed_ns=85 * NS)
+    assert why_stop(timed_out, LIMITS, rollout=True) is None
+    assert why_stop(replace(timed_out, now_ns=115 * NS), LIMITS, rollout=True) == "settled"
+
+
 def test_failures_that_were_there_before_do_not_keep_a_run_from_settling() -> None:
     noisy = replace(OVER, now_ns=71 * NS, last_failed_ns=70 * NS, clean_before=False)
     assert why_stop(noisy, LIMITS, rollout=True) == "settled"
