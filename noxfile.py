@@ -27,7 +27,7 @@ def lint(session: nox.Session) -> None:
 def test(session: nox.Session) -> None:
     """Unit tests, and the main job end to end on the embedded lab. Needs no cluster and no root."""
     session.install("-e", ".[test]")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "-n", "3", *session.posargs)
 
 
 @nox.session
