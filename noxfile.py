@@ -32,9 +32,9 @@ def test(session: nox.Session) -> None:
 
 @nox.session
 def slow(session: nox.Session) -> None:
-    """Tests that are whole runs one after the other: a ladder, a manifest of one's own, a patch that mends. Two minutes."""
+    """Tests that are whole runs: a ladder, a manifest of one's own, a patch that mends. Two and a half minutes."""
     session.install("-e", ".[test]")
-    session.run("pytest", "-m", "slow", *session.posargs)
+    session.run("pytest", "-m", "slow", "-n", "2", *session.posargs)
 
 
 def _bed() -> bool:
