@@ -42,6 +42,7 @@ class Dialled:
     outcome: Outcome | None = None  # None when it worked
     ending: Ending | None = None
     text: str = ""  # the failure's, for people. The exception itself would hold its frames, and they this.
+    why: str = ""  # the same in words that fit into a sentence
 
 
 @dataclass(slots=True)
@@ -74,7 +75,9 @@ class Dialler:
             async with asyncio.timeout(patience):
                 addresses = await self._look_up(origin)
         except (OSError, UnicodeError) as error:
-            return Dialled(outcome=failures.dns(error), text=failures.sample(error))
+            return Dialled(
+                outcome=failures.dns(error), text=failures.sample(error), why=failures.words(error)
+            )
         route = self._routes.setdefault(origin, _Route())
         if route.family:
             addresses = [address for address in addresses if address[0] == route.family] or addresses
@@ -104,7 +107,7 @@ class Dialler:
         except OSError as error:
             _close(sock)
             dialled.outcome, dialled.ending = failures.connect(error)
-            dialled.text = failures.sample(error)
+            dialled.text, dialled.why = failures.sample(error), failures.words(error)
             return dialled
         except BaseException:
             _close(sock)
@@ -136,9 +139,9 @@ class Dialler:
                             wrapped.do_handshake()
                         break
                     except ssl.SSLWantReadError:
-                        await _ready(wrapped, write=False)
+                        await ready(wrapped, write=False)
                     except ssl.SSLWantWriteError:
-                        await _ready(wrapped, write=True)
+                        await ready(wrapped, write=True)
         except (
             OSError,
             ValueError,
@@ -147,7 +150,7 @@ class Dialler:
             _close(sock)
             dialled.sock = None
             dialled.outcome, dialled.ending = failures.handshake(cause)
-            dialled.text = failures.sample(cause)
+            dialled.text, dialled.why = failures.sample(cause), failures.words(cause)
         except BaseException:
             _close(sock)
             raise
@@ -158,7 +161,7 @@ class Dialler:
                 _close(sock)
                 dialled.sock = None
                 dialled.outcome, dialled.ending = Outcome.TLS_HANDSHAKE, Ending(US, ERROR)
-                dialled.text = "the server did not choose h2 (ALPN)"
+                dialled.text = dialled.why = "the server did not choose h2 (ALPN)"
 
     async def _look_up(self, origin: Origin) -> list[Address]:
         """All addresses, always in the same order: resolvers rotate them, and we take turns ourselves."""
@@ -210,7 +213,8 @@ def _literal(host: str, port: int) -> Address:
     return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", where
 
 
-async def _ready(sock: socket.socket, *, write: bool) -> None:
+async def ready(sock: socket.socket, *, write: bool) -> None:
+    """Wait until the socket can be read from, or written to."""
     loop = asyncio.get_running_loop()
     done = loop.create_future()
     add: Callable[..., None] = loop.add_writer if write else loop.add_reader

@@ -150,3 +150,15 @@ def sample(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno and not isinstance(error, (ssl.SSLError, socket.gaierror)):
         return f"{type(error).__name__}({error.errno}, {os.strerror(error.errno)!r})"
     return " ".join(_PLACES.sub("ADDRESS", repr(error)).split())[:300]
+
+
+def words(error: BaseException) -> str:
+    """Return what a failure says of itself, to be put into a sentence for people: no name of a type, no number."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.replace("_", " ").lower()
+    if isinstance(error, TimeoutError) and not error.errno:
+        return "timed out"
+    told = error.strerror if isinstance(error, OSError) else None
+    return " ".join((told or str(error) or type(error).__name__).split())

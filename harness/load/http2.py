@@ -26,7 +26,7 @@ from harness.load.sockets import Sockets
 from harness.model import NEVER, LoadPlan, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from harness.load.rows import HitRows
     from harness.load.slot import Life
@@ -205,6 +205,30 @@ class Http2Wire(Sockets):
             slot.seq, slot.ident, slot.hits, slot.due, slot.sent, slot.first, done_ns, slot.bytes_in,
             0 if slot.sent == NEVER else out, kind,
         )  # fmt: skip
+
+
+async def alone(
+    sock: Any, shot: Shot, request: bytes, head: Callable[[int, Mapping[str, str]], None]
+) -> tuple[Outcome, str]:
+    """Send one request, the only one of its connection, and close that; `head` is told status and headers.
+
+    Returns how it ended and, where it failed, a text for people.
+    """
+    session = Session(sock, Slot(0, shot), shot.origin)
+    session.stream.begin()
+    answered = False
+    try:
+        answer = await session.client.send(_request(request, shot.origin), stream=True)
+        answered = True
+        head(answer.status_code, answer.headers)
+        async for _ in answer.aiter_raw():
+            pass
+        await answer.aclose()
+    except _LOST as error:
+        return lost(error, answered=answered)[0], failures.words(error)
+    finally:
+        session.stream.close()
+    return Outcome.RESPONSE, ""
 
 
 def lost(error: Exception, *, answered: bool) -> tuple[Outcome, Ending | None]:

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
-from dataclasses import dataclass
+import asyncio
+import itertools
+from collections import Counter
+from dataclasses import dataclass, replace
+from time import monotonic_ns, time_ns
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import httpx
-
+from harness.clock import NS
 from harness.errors import UsageError
-from harness.load.dial import tls_context
+from harness.load.alone import Tried, reach, send
+from harness.load.dial import Dialler
+from harness.load.targets import Marking, shot
+from harness.model import Outcome
 from harness.scenario.schema import redact_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from harness.model import LoadPlan, Target
 
 ASKED = 3
 _HARMLESS = ("GET", "HEAD", "OPTIONS")
+_WORKER = 99  # which no worker of a load has: the ids of what is sent here are in none of its rows
+_SILENT = frozenset({Outcome.CONNECT_TIMEOUT, Outcome.TLS_TIMEOUT})
+# A body that is long in coming is an answer: the load's patience is longer than ours.
+_ANSWERED = frozenset({None, Outcome.RESPONSE, Outcome.READ_TIMEOUT_BODY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +37,29 @@ class Answers:
 
     statuses: tuple[int, ...]
     pods: tuple[tuple[str, tuple[str, ...]], ...]  # a URL of each host, and the values of pod headers there
+    notes: tuple[str, ...] = ()
 
 
-def ask(plan: LoadPlan, *, timeout_s: float) -> Answers:
+async def ask(plan: LoadPlan, *, timeout_s: float) -> Answers:
     """Send a request of the plan's own to each of its hosts a few times, before any load.
 
-    Raises UsageError with one line when a host does not resolve, refuses, fails TLS or redirects. An error
-    status is no error here: the baseline judges that.
+    Each goes on a connection of its own, and is data, as in the load: a lost one ends nothing. Raises UsageError
+    with one line when none came back, or when what came back redirects. An error status is no error here: the baseline
+    judges that. Where every request of a host may change something, it is only connected to.
     """
+    dialler = Dialler(replace(plan, timeout_ns=round(timeout_s * NS)))
+    seqs = itertools.count()
     statuses: list[int] = []
     pods: list[tuple[str, tuple[str, ...]]] = []
+    notes: list[str] = []
     for target in _one_of_each_host(plan.targets):
-        codes, named = _ask_one(target, plan, timeout_s)
-        statuses += codes
-        pods.append((target.url, tuple(named)))
-    return Answers(tuple(statuses), tuple(pods))
+        tries = await _ask_one(dialler, target, seqs)
+        if trouble := _trouble(target, tries, plan, timeout_s):
+            raise UsageError(trouble)
+        notes += _notes(target, tries)
+        statuses += [tried.status for tried in tries if tried.status]
+        pods.append((target.url, tuple(tried.pod for tried in tries if tried.pod)))
+    return Answers(tuple(statuses), tuple(pods), tuple(notes))
 
 
 def _one_of_each_host(targets: Iterable[Target]) -> list[Target]:
@@ -58,75 +74,83 @@ def _one_of_each_host(targets: Iterable[Target]) -> list[Target]:
     return list(found.values())
 
 
-def _ask_one(target: Target, plan: LoadPlan, timeout_s: float) -> tuple[list[int], list[str]]:
-    parts = urlsplit(target.url)
-    shown, host = redact_url(target.url), parts.hostname or ""
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    told = next((a for name, at, a in plan.resolve if name in {"*", host} and at == port), None)
-    url = httpx.URL(target.url)
-    headers = list(target.headers)
-    if told:
-        headers = [("Host", url.netloc.decode("ascii")), *headers]
-        url = url.copy_with(host=told)
-    try:
-        socket.getaddrinfo(told or host, port, type=socket.SOCK_STREAM)
-    except (socket.gaierror, UnicodeError) as error:
-        raise UsageError(
-            f"{host} does not resolve ({error.strerror if isinstance(error, OSError) else error}); check the URL {shown}"
-        ) from None
-    statuses: list[int] = []
-    pods: list[str] = []
-    try:
-        # trust_env=False: a proxy in the environment would be what is measured, instead of the target
-        with httpx.Client(
-            verify=tls_context(plan),
-            timeout=timeout_s,
-            trust_env=False,
-            follow_redirects=False,
-            http1=not plan.http2,
-            http2=plan.http2,
-        ) as session:
-            for _ in range(ASKED):
-                answer = session.request(
-                    target.method,
-                    url,
-                    headers=headers,
-                    content=target.body or None,
-                    extensions={"sni_hostname": plan.servername or host},
-                )
-                statuses.append(answer.status_code)
-                pods += [answer.headers[name] for name in plan.pod_headers if name in answer.headers][:1]
-                if answer.is_redirect:
-                    where = redact_url(answer.headers.get("location", "?"))
-                    raise UsageError(
-                        f"{shown} answers {answer.status_code} to {where}; redirects are never followed, so send to that URL"
-                    )
-    except httpx.ConnectError as error:
-        raise UsageError(_why_not(error, shown)) from None
-    except httpx.TimeoutException:
-        raise UsageError(
-            f"{shown} does not answer within {timeout_s:g} s{' in HTTP/2' if plan.http2 else ''}; check the URL, or raise --timeout"
-            + (", or drop --http2" if plan.http2 else "")
-        ) from None
-    except httpx.ProtocolError as error:
-        why = " ".join(str(error).split()) or type(error).__name__
-        spoken = "speaks no HTTP/2 that we understand" if plan.http2 else "does not answer"
-        raise UsageError(f"{shown} {spoken}: {why}" + ("; drop --http2" if plan.http2 else "")) from None
-    except httpx.HTTPError as error:
-        raise UsageError(
-            f"{shown} does not answer: {' '.join(str(error).split()) or type(error).__name__}"
-        ) from None
-    return statuses, pods
+async def _ask_one(dialler: Dialler, target: Target, seqs: Iterator[int]) -> list[Tried]:
+    plan = dialler.plan
+    # No trace headers: what is sent here is no hit of a run.
+    marking = Marking(time_ns(), monotonic_ns(), _WORKER, close=not plan.keepalive)
+    ready = shot(0, target, marking)
+
+    async def once() -> Tried:
+        return await (
+            send(dialler, ready, next(seqs)) if target.method in _HARMLESS else reach(dialler, ready)
+        )
+
+    first = await once()  # by itself: it learns which of the addresses answer
+    if first.outcome in _SILENT or first.outcome is None:
+        return [first]
+    # The others at once: where nothing answers, the user waits twice and not three times.
+    return [first, *await asyncio.gather(*(once() for _ in range(ASKED - 1)))]
 
 
-def _why_not(error: BaseException, shown: str) -> str:
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ssl.SSLCertVerificationError):
-            return f"the certificate of {shown} cannot be verified ({seen.verify_message}); use -k to go on without"
-        if isinstance(seen, ssl.SSLError):
-            return f"no TLS with {shown} ({seen.reason or seen}); is it http://?"
-        if isinstance(seen, ConnectionRefusedError):
-            return f"{shown} refuses connections; is it up, and is the port right?"
-        seen = seen.__cause__ or seen.__context__
-    return f"{shown} cannot be reached: {' '.join(str(error).split())}"
+def _trouble(target: Target, tries: list[Tried], plan: LoadPlan, timeout_s: float) -> str:
+    """Say why there is no use in a load; "" when there is."""
+    shown = redact_url(target.url)
+    if any(plan.expected(tried.status) for tried in tries):
+        return ""
+    for tried in tries:
+        if 300 <= tried.status < 400 and tried.location:
+            where = redact_url(tried.location)
+            return f"{shown} answers {tried.status} to {where}; redirects are never followed, so send to that URL, or --expect {tried.status}"
+    if any(tried.status or tried.outcome in _ANSWERED for tried in tries):
+        return ""
+    return _why_not(target, tries, shown, plan, timeout_s)
+
+
+def _why_not(target: Target, tries: list[Tried], shown: str, plan: LoadPlan, timeout_s: float) -> str:
+    last = tries[-1]
+    why = last.why
+    late = f"{shown} does not answer within {timeout_s:g} s" + (
+        " in HTTP/2; check the URL, raise --timeout, or drop --http2"
+        if plan.http2
+        else "; check the URL, or raise --timeout"
+    )
+    unknown = f"{urlsplit(target.url).hostname} does not resolve ({why}); check the URL {shown}"
+    unreached = f"{shown} cannot be reached ({why}); check the URL"
+    lines: dict[Outcome | None, str] = {
+        Outcome.DNS_NXDOMAIN: unknown,
+        Outcome.DNS_FAIL: unknown,
+        Outcome.CONNECT_REFUSED: f"{shown} refuses connections; is it up, and is the port right?",
+        Outcome.CONNECT_TIMEOUT: late,
+        Outcome.CONNECT_RESET: unreached,
+        Outcome.CONNECT_UNREACHABLE: unreached,
+        Outcome.CONNECT_FAIL: unreached,
+        Outcome.TLS_VERIFY: f"the certificate of {shown} cannot be verified ({why}); use -k to go on without",
+        Outcome.TLS_HANDSHAKE: f"no TLS with {shown} ({why}); is it http://?",
+        Outcome.TLS_TIMEOUT: late,
+        Outcome.READ_TIMEOUT_HEADERS: late,
+    }
+    doubt = "is it up?"
+    if plan.http2:
+        doubt = "is it up, and does it speak HTTP/2? else drop --http2"
+        lines[Outcome.PROTOCOL_ERROR] = f"{shown} speaks no HTTP/2 that we understand: {why}; drop --http2"
+        lines[Outcome.TLS_HANDSHAKE] = (
+            f"no TLS for HTTP/2 with {shown} ({why}); is it http://, or HTTP/1.1 alone? then drop --http2"
+        )
+    lost = (
+        f"{shown} does not answer: each of {len(tries)} requests was lost ({_counted(tries)}; {why}); {doubt}"
+    )
+    return lines.get(last.outcome, lost)
+
+
+def _notes(target: Target, tries: list[Tried]) -> Iterator[str]:
+    shown = redact_url(target.url)
+    if target.method not in _HARMLESS:
+        yield f"{shown} takes connections, and was not asked anything: a {target.method} before the load might change something"
+    lost = [tried for tried in tries if tried.outcome not in _ANSWERED]
+    if lost:
+        yield f"{len(lost)} of {len(tries)} requests to {shown} before the load were lost ({_counted(lost)})"
+
+
+def _counted(tries: list[Tried]) -> str:
+    counts = Counter(tried.outcome.value for tried in tries if tried.outcome)
+    return ", ".join(f"{name}: {count}" for name, count in counts.items())

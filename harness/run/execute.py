@@ -119,7 +119,7 @@ async def _run(
     from harness.load.foresight import forebodings  # noqa: PLC0415
 
     plan = load_plan(resolved, resolved.targets(way.url), way.ca_file)
-    answers = await anyio.to_thread.run_sync(lambda: ask(plan, timeout_s=min(15.0, plan.timeout_ns / NS)))
+    answers = await ask(plan, timeout_s=min(15.0, plan.timeout_ns / NS))
     subject = None
     if way.api:
         from harness.cluster.watcher import watching  # noqa: PLC0415  these bring kubernetes too
@@ -131,7 +131,7 @@ async def _run(
         )
     clock = Clock.start()
     log = Log(directory, first_record(resolved, plan.targets, clock, follower.command, Path.cwd()))
-    notes = (*resolved.notes, *way.notes, *ignored_proxies(os.environ), *forebodings(plan))
+    notes = (*resolved.notes, *way.notes, *answers.notes, *ignored_proxies(os.environ), *forebodings(plan))
     for note in notes:
         follower.say(f"note: {note}")
     log.update(notes=notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import ssl
 import subprocess
@@ -245,7 +246,7 @@ def test_what_is_no_http2_is_a_breach(tmp_path: Path) -> None:
     with ScriptedServer(always(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as server:
         played = play(h2_plan(server.url, 1), tmp_path, until=completed(2))
         with pytest.raises(UsageError, match="drop --http2"):
-            ask(h2_plan(server.url), timeout_s=1)
+            asyncio.run(ask(h2_plan(server.url), timeout_s=1))
     assert set(played.outcomes) <= {"protocol_error", "cut_at_deadline"}
     assert played.outcomes["protocol_error"] >= 2
 
@@ -361,7 +362,7 @@ def test_nginx_ends_each_connection_after_some_requests_and_none_is_lost(tmp_pat
     with nginx(tmp_path, port):
         for _ in range(200):
             try:
-                ask(h2_plan(f"http://127.0.0.1:{port}/"), timeout_s=5)
+                asyncio.run(ask(h2_plan(f"http://127.0.0.1:{port}/"), timeout_s=5))
                 break
             except UsageError:
                 time.sleep(0.05)

@@ -100,7 +100,7 @@ def test_a_service_that_fails_shows_when_why_and_how_the_load_held_back(tmp_path
     sending = verdict["sending"]
     assert sending["open_loop"] is None
     assert sending["backed_off"] > 0
-    assert sending["connections"]["opened"] == server.seen["connections"] - 1  # the preflight's
+    assert sending["connections"]["opened"] == server.seen["connections"] - 3  # the preflight's
     assert sending["connections"]["ends"]["peer reset"] > 3
 
 

@@ -1,5 +1,6 @@
 """Where connections go and how they are secured, when the user says so: --resolve, --cert, --servername, --tls-min."""
 
+import asyncio
 import ssl
 from collections import Counter
 from dataclasses import replace
@@ -52,7 +53,7 @@ def test_a_name_that_is_told_needs_no_resolver_and_stays_in_host_header_and_cert
         plan = plan_for(
             url, 2, ca_file=files["ca_file"], resolve=(("shop.invalid", server.port, "127.0.0.1"),)
         )
-        answers = ask(plan, timeout_s=15)
+        answers = asyncio.run(ask(plan, timeout_s=15))
         played = play(plan, tmp_path, until=completed(20))
     assert answers.statuses == (200, 200, 200)
     assert played.failed == 0
@@ -93,7 +94,7 @@ def test_a_server_that_wants_a_client_certificate_gets_it(
             cert_file=files["cert_file"],
             key_file=files["key_file"],
         )
-        answers = ask(plan, timeout_s=15)
+        answers = asyncio.run(ask(plan, timeout_s=15))
         (tmp_path / "with").mkdir()
         played = play(plan, tmp_path / "with", until=completed(20))
         (tmp_path / "without").mkdir()
