@@ -267,14 +267,19 @@ def _watch(run: RunRecord, timeline: Timeline) -> Finding:
 
 
 def _workers(run: RunRecord, workers: Sequence[int]) -> Finding:
-    objective = ALIVE
     gone = set(run.workers_lost) | (set(range(run.workers)) - set(workers))
-    if run.ended_by == "worker_lost" or gone:
-        which = ", ".join(str(worker) for worker in sorted(gone)) or "one"
-        return Finding(
-            objective, f"lost: {which} of {run.workers}; what it wrote until then is kept", Grade.INCONCLUSIVE
-        )
-    return Finding(objective, f"{count(run.workers, 'worker')}", Grade.PASS)
+    if run.ended_by != "worker_lost" and not gone:
+        return Finding(ALIVE, f"{count(run.workers, 'worker')}", Grade.PASS)
+    one = len(gone) <= 1
+    # How many first, then which: workers are numbered from 0, and "0 lost" would be read as none.
+    how_many = f"{len(gone) or 'one'} of {count(run.workers, 'worker')}"
+    numbers = ", ".join(map(str, sorted(gone)))
+    which = f" (number{'' if one else 's'} {numbers})" if gone else ""
+    fate = f"{'was' if one else 'were'} lost"
+    if run.ended_by == "interrupted":  # a second Ctrl-C waits for nobody
+        fate = f"{'was' if one else 'were'} not waited for"
+    observed = f"{how_many} {fate}{which}; what {'it' if one else 'they'} wrote until then is kept"
+    return Finding(ALIVE, observed, Grade.INCONCLUSIVE)
 
 
 def _record(

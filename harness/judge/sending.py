@@ -106,6 +106,7 @@ class Sending:
     protocol: str = "HTTP/1.1"
     lag_p99_ns: int | None = None  # the worst second's
     cpu_ns_per_request: int | None = None  # the workers'
+    workers_lost: tuple[int, ...] = ()  # the connections that these had open are in no row
 
 
 def sending(recording: Recording, hits: Hits, timeline: Timeline) -> Sending:
@@ -128,6 +129,7 @@ def sending(recording: Recording, hits: Hits, timeline: Timeline) -> Sending:
         samples=run.error_samples,
         protocol="HTTP/2" if run.http2 else "HTTP/1.1",
         cpu_ns_per_request=_cost(health),
+        workers_lost=run.workers_lost,
         lag_p99_ns=max((s.lag_p99_ns for s in health if s.t_ns > judged.from_ns), default=None),
     )
 

@@ -93,8 +93,10 @@ def samples(sent: Sending | None, kinds: Mapping[str, int]) -> list[str]:
 
 def connections(sent: Sending | None) -> list[str]:
     """Tell of the connections: how many, how long to open, who ended them."""
-    if sent is None or sent.connections is None:
+    if sent is None:
         return []
+    if sent.connections is None:
+        return [f"{'Connections':<14}unknown: {lost}" for lost in _of_lost(sent)]
     found = sent.connections
     told = f"{count(found.opened)} opened to {count(len(found.peers), 'address', 'addresses')}"
     if found.hits:
@@ -111,10 +113,21 @@ def connections(sent: Sending | None) -> list[str]:
         lines += _wrapped(spread + more, f"{'  to':<14}", " " * 14)
     if found.refused:
         lines.append(f"{'  not opened':<14}{found.refused:,}")
+    lines += [f"{'  unknown':<14}{lost}" for lost in _of_lost(sent)]
     if sent.backed_off:
         waits = f"after a failed request its connection waited {count(sent.backed_off, 'time')}, so as not to multiply the rate"
         lines += _wrapped(f"{waits} (--error-backoff 0 sends at once)", f"{'Back-off':<14}", " " * 14)
     return lines
+
+
+def _of_lost(sent: Sending) -> list[str]:
+    """Say whose connections are missing: a row is written when one is closed, which a lost worker does not come to."""
+    lost = sent.workers_lost
+    if not lost:
+        return []
+    numbers = ", ".join(map(str, lost))
+    who, when = (f"worker {numbers}", "it was") if len(lost) == 1 else (f"workers {numbers}", "they were")
+    return [f"those that {who} had open when {when} lost"]
 
 
 def _ended(found: Connections) -> str:

@@ -223,6 +223,19 @@ def test_connections_are_counted_by_who_ended_them_and_where_they_went(tmp_path:
     assert "waited 7 times" in shown
 
 
+def test_connections_that_a_lost_worker_had_open_are_said_to_be_unknown(tmp_path: Path) -> None:
+    lost = record(workers_lost=(0,), ended_by="worker_lost")
+    found = judged(tmp_path / "none", every_10_ms(), lost)
+    assert "Connections   unknown: those that worker 0 had open when it was lost" in text.render(
+        found, latencies=False
+    )
+    assert from_json(to_json(found)) == found
+    found = judged(tmp_path / "some", every_10_ms(), lost, connections=[connection()])
+    shown = text.render(found, latencies=False)
+    assert "1 opened to 1 address" in shown
+    assert "  unknown     those that worker 0 had open when it was lost" in shown
+
+
 def test_http2_is_said_to_be_slower_with_what_was_measured(tmp_path: Path) -> None:
     found = judged(tmp_path, every_10_ms(), record(http2=True))
     told = " ".join(text.render(found, latencies=False).split())

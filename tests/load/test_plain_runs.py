@@ -67,7 +67,8 @@ def test_a_worker_that_is_killed_ends_the_run_inconclusive_and_what_was_written_
         os.kill(min(workers(process.pid)), signal.SIGKILL)
         out, errors = process.communicate(timeout=100)
     assert process.returncode == 3, out + errors
-    assert out.rstrip().splitlines()[-1].startswith("INCONCLUSIVE: lost: ")
+    assert out.rstrip().splitlines()[-1].startswith("INCONCLUSIVE: 1 of 2 workers was lost (number ")
+    assert "had open when it was lost" in out
     (path,) = tmp_path.iterdir()
     verdict = json.loads((path / "verdict.json").read_text())
     assert verdict["about"]["ended_by"] == "worker_lost"
