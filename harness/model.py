@@ -61,7 +61,7 @@ class Mark(StrEnum):
     SETTLED = "settled"
     LOAD_END = "load_end"  # no new hit is sent from here on
     DRAIN_END = "drain_end"
-    LULL = "lull"  # from here to the trigger one request a second is sent
+    LULL = "lull"  # from here to the trigger (without a rollout: to the warm-up's end) one request a second is sent
 
 
 # The marks that each rollout of a run has of its own.

@@ -72,7 +72,7 @@ def scenario_options(command: _Decorator) -> _Decorator:
         click.option(
             "--lull",
             metavar="TIME",
-            help="Before the trigger, send one request a second for so long: connections that rest age, as at a quiet hour.  [0s]",
+            help="Before the trigger (with --no-rollout: after the warm-up), send one request a second for so long: connections that rest age, as at a quiet hour.  [0s]",
         ),
         click.option(
             "--mix",

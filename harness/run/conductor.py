@@ -85,8 +85,14 @@ class Conductor:
     async def conduct(self, load: Load, group: TaskGroup) -> None:
         """Warm up, look at the baseline, roll out, wait until it is over and settled, end the load."""
         self._log.mark(Mark.LOAD_START, load.started_ns)
-        self._warmup_end_ns = warmup_end = load.started_ns + WARMUP_NS
-        ended_by = await self._until(load, self._limits, warmup_end)
+        warm_ns = load.started_ns + WARMUP_NS
+        # Without a rollout a lull has no trigger to come before: it ends the warm-up, so that neither the numbers nor the
+        # duration have it in them, and all that the connections meet when they send again is judged.
+        lull_ns = 0 if self._change else self._resolved.scenario.load.lull
+        self._warmup_end_ns = warmup_end = warm_ns + lull_ns
+        ended_by = await self._until(load, self._limits, warm_ns)
+        if lull_ns:
+            ended_by = ended_by or await self._lull(load, self._limits, warmup_end, "after the warm-up")
         self._log.mark(Mark.WARMUP_END, warmup_end)
         if ended_by is None and self._change:
             ended_by = await self._rollouts(load, group, warmup_end)
@@ -134,7 +140,9 @@ class Conductor:
         ended_by = await self._until(load, limits, trigger_ns)
         load.baseline()
         ended_by = ended_by or self._unsound(baseline_share(before, load.counts))
-        ended_by = ended_by or await self._lull(load, limits)
+        if lull_ns := self._resolved.scenario.load.lull:
+            until_ns = self._clock.now_ns() + lull_ns
+            ended_by = ended_by or await self._lull(load, limits, until_ns, "before the trigger")
         ended_by = ended_by or await change.make()
         group.start_soon(change.run_command)
         return ended_by or await self._until(load, limits, None) or "settled"
@@ -144,15 +152,13 @@ class Conductor:
             raise AssertionError("a rollout without a change")
         return self._change
 
-    async def _lull(self, load: Load, limits: Limits) -> str | None:
-        """Let the connections rest for as long as was asked for, and all send again."""
+    async def _lull(self, load: Load, limits: Limits, until_ns: int, when: str) -> str | None:
+        """Let the connections rest until a moment, and all send again."""
         lull_ns = self._resolved.scenario.load.lull
-        if not lull_ns:
-            return None
-        self._log.note(f"for {lull_ns / NS:g} s before the trigger one request a second was sent (--lull)")
+        self._log.note(f"for {lull_ns / NS:g} s {when} one request a second was sent (--lull)")
         self._log.mark(Mark.LULL, self._clock.now_ns())
         load.lull()
-        ended_by = await self._until(load, limits, self._clock.now_ns() + lull_ns)
+        ended_by = await self._until(load, limits, until_ns)
         load.resume()
         return ended_by
 

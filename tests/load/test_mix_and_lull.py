@@ -1,5 +1,8 @@
 """Several methods in their proportion; and a lull, in which all connections but one rest."""
 
+import json
+import subprocess
+import sys
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -76,6 +79,26 @@ def test_in_a_lull_all_connections_but_one_rest_and_then_all_send_again(tmp_path
     rested = [max(b - a for a, b in pairwise(due)) for due in slots.values()]
     assert sum(pause > 2 * NS for pause in rested) == 7
     assert sum(NS * 0.9 < pause < 2 * NS for pause in rested) == 1
+
+
+def test_without_a_rollout_a_lull_comes_between_the_warm_up_and_what_is_judged(tmp_path: Path) -> None:
+    with ScriptedServer(always(OK)) as server:
+        done = subprocess.run(
+            [sys.executable, "-m", "harness", "run", server.url, "--no-rollout", "--lull", "3s", "-d", "2s", "-c", "4", "-o", str(tmp_path)],
+            capture_output=True, text=True, timeout=110, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "for 3 s after the warm-up one request a second was sent (--lull)" in done.stdout
+    (path,) = tmp_path.iterdir()
+    record = json.loads((path / "run.json").read_text())
+    marks = {mark["mark"]: mark["t_ns"] for mark in record["marks"]}
+    assert marks["warmup_end"] - marks["lull"] == pytest.approx(3 * NS, rel=0.1)
+    assert marks["load_end"] - marks["warmup_end"] >= 2 * NS
+    read(path, played := Played())
+    rest = [hit for hit in played.hits if marks["lull"] + NS / 2 < hit["due_ns"] < marks["warmup_end"]]
+    after = [hit for hit in played.hits if hit["due_ns"] >= marks["warmup_end"]]
+    assert 1 <= len(rest) <= 4
+    assert {hit["slot"] for hit in after} == {0, 1, 2, 3}
 
 
 def test_commands_to_a_worker_that_has_gone_harm_nobody(tmp_path: Path) -> None:
