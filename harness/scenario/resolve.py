@@ -162,8 +162,10 @@ def resolve(request: Request, folder: Path) -> Resolved:
         raise UsageError("--time-scale shrinks the waits of the lab's balancer; add --lab, or drop it")
     if request.lab and elsewhere:
         raise UsageError("--lab goes with neither a URL nor --context nor --kubeconfig; drop one of them")
-    if listed and _both_said(scenario, flags):
+    if listed and _both_said(scenario, flags, "load.targets"):
         raise UsageError("each target of a file names its own method; drop --method, or --targets")
+    if scenario.load.mix and _both_said(scenario, flags, "load.mix"):
+        raise UsageError("a mix names its methods itself; drop --method, or --mix")
     _check_listed(scenario, listed, use_lab=use_lab)
     if not use_lab:
         _check_target(scenario, why, listed, no_rollout=request.no_rollout)
@@ -207,9 +209,9 @@ def _which_file(request: Request, folder: Path, *, url_given: bool) -> tuple[Pat
     )
 
 
-def _both_said(scenario: Scenario, flags: dict[str, Any]) -> bool:
-    """Whether a method is named in the same place as a file of targets. A flag alone just beats the scenario's."""
-    if flags.get("load.targets"):
+def _both_said(scenario: Scenario, flags: dict[str, Any], several: str) -> bool:
+    """Whether a method is named in the same place as several requests. A flag alone just beats the scenario's."""
+    if flags.get(several):
         return "target.method" in flags
     return "method" in scenario.target.model_fields_set
 

@@ -208,6 +208,27 @@ def test_a_flag_beats_what_the_scenario_says_of_its_requests(tmp_path: Path) -> 
     assert [target.method for target in resolved.targets(resolved.url)] == ["GET", "HEAD"]
 
 
+@pytest.mark.parametrize(
+    ("scenario", "words"),
+    [
+        ("target: {url: 'http://a/'}\n", ["--method", "POST", "--mix", "GET:1,HEAD:1"]),
+        ("target: {url: 'http://a/'}\nload: {mix: 'GET:1,HEAD:1'}\n", ["--method", "POST"]),
+        ("target: {url: 'http://a/', method: POST}\nload: {mix: 'GET:1,HEAD:1'}\n", []),
+    ],
+)
+def test_a_method_beside_a_mix_is_refused(tmp_path: Path, scenario: str, words: list[str]) -> None:
+    (tmp_path / "zdtest.yaml").write_text(scenario)
+    with pytest.raises(UsageError, match="drop --method, or --mix"):
+        resolve(Request(flags=told(*words), no_rollout=True, file=tmp_path), tmp_path)
+
+
+def test_a_mix_on_the_command_line_beats_the_scenarios_method(tmp_path: Path) -> None:
+    (tmp_path / "zdtest.yaml").write_text("target: {url: 'http://a/', method: POST}\n")
+    request = Request(flags=told("--mix", "GET:1,HEAD:1"), no_rollout=True, file=tmp_path)
+    resolved = resolve(request, tmp_path)
+    assert [target.method for target in resolved.targets(resolved.url)] == ["GET", "HEAD"]
+
+
 def test_in_the_lab_targets_are_paths(tmp_path: Path) -> None:
     scenario = "lab: {}\nload: {targets: targets.http}\nmanifests: [a.yaml]\nworkload: web\n"
     resolved = resolve(asked(tmp_path, "GET /x\n", scenario=scenario), tmp_path)
