@@ -26,6 +26,7 @@ from harness.judge.summary import Numbers, summarise
 from harness.judge.surroundings import surroundings
 from harness.judge.timeline import Timeline  # noqa: TC001  pydantic reads verdict.json by it
 from harness.judge.unanswered import unanswered
+from harness.judge.wording import lasting
 from harness.model import NEVER, Grade, Mark
 from harness.recording.rounds import parts
 
@@ -257,6 +258,7 @@ def _about(recording: Recording, timeline: Timeline) -> About:
 def _model(run: RunRecord) -> str:
     slots = f"{run.concurrency} slot{'' if run.concurrency == 1 else 's'}"
     loop = "closed loop" if run.rate is None else f"open loop at {run.rate:g} requests/s"
+    loop += f" after a ramp of {lasting(run.ramp_ns)}" if run.ramp_ns else ""
     workers = f"{run.workers} worker{'' if run.workers == 1 else 's'}"
     return f"{loop}, {slots}, 1 request in flight each, {workers}{', HTTP/2' if run.http2 else ''}"
 

@@ -244,7 +244,7 @@ def _announce(resolved: Resolved, subject: Subject | None, follower: Follower) -
             f"while it lasts it is held by its own annotation {ANNOTATION}, against a second run at once"
         )
     follower.say(
-        f"{_model(load.rate)}, {load.concurrency} connections, one request in flight each, for at least {load.duration / NS:g} s"
+        f"{_model(load.rate, load.ramp)}, {load.concurrency} connections, one request in flight each, for at least {load.duration / NS:g} s"
     )
     times = resolved.scenario.rollout.rollouts
     if subject.trigger.kind in {"restart", "apply", "set-image"}:
@@ -254,8 +254,11 @@ def _announce(resolved: Resolved, subject: Subject | None, follower: Follower) -
         )
 
 
-def _model(rate: float | None) -> str:
-    return "closed loop" if rate is None else f"open loop, {rate:g} requests/s due by the clock"
+def _model(rate: float | None, ramp_ns: int) -> str:
+    if rate is None:
+        return "closed loop"
+    ramp = f" after a ramp of {ramp_ns / NS:g} s" if ramp_ns else ""
+    return f"open loop, {rate:g} requests/s{ramp}, due by the clock"
 
 
 def _what(subject: Subject) -> str:

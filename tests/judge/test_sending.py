@@ -121,6 +121,13 @@ def test_corrected_counts_from_due_and_raw_from_sent(tmp_path: Path) -> None:
     assert from_json(to_json(found)) == found
 
 
+def test_a_ramp_is_part_of_the_model_that_ran(tmp_path: Path) -> None:
+    found = judged(tmp_path / "ramp", every_10_ms(), record(rate=100.0, ramp_ns=4 * S))
+    assert "open loop at 100 requests/s after a ramp of 4 s, " in text.render(found, latencies=False)
+    found = judged(tmp_path / "none", every_10_ms(), record(rate=100.0))
+    assert "ramp" not in text.render(found, latencies=False)
+
+
 def test_a_closed_loop_has_no_due_times_and_says_so(tmp_path: Path) -> None:
     found = judged(tmp_path, every_10_ms(), record())
     assert found.sending
