@@ -1,7 +1,8 @@
 """A run as the JSON that `bombardier -o json` writes, for whatever reads that already. One line.
 
 Times are in us. What is counted follows zdtest's definitions (the warm-up is out, nothing is sent twice); `errors`
-are outcomes by name, and `rps` is taken over the whole seconds of the load.
+are outcomes by name, and `rps` is taken over the whole seconds of the load. `spec` is what was asked for, and `result`
+what came of it; of several targets `spec` names the first, as it has a place for one.
 """
 
 from __future__ import annotations
@@ -44,20 +45,26 @@ def render(judgement: Judgement, recording: Recording, *, latencies: bool) -> st
         rates = {"mean": shown.rates.mean, "stddev": shown.rates.stdev, "max": shown.rates.max}
         result["rps"] = {**rates, "percentiles": _of_rates(judgement)}
     target = run.targets[0]
+    asked_ns = (run.scenario.get("load") or {}).get("duration", numbers.elapsed_ns)
     spec: dict[str, Any] = {
         "numberOfConnections": run.concurrency,
         "testType": "timed",
-        "testDurationSeconds": numbers.elapsed_ns / _NS,
+        "testDurationSeconds": _number(asked_ns / _NS),
         "method": target["method"],
         "url": target["url"],
         "body": "",  # a secret, as header values are
         "stream": False,
-        "timeoutSeconds": run.timeout_ns / _NS,
+        "timeoutSeconds": _number(run.timeout_ns / _NS),
         "client": f"zdtest {judgement.about.version}",
     }
     if run.rate is not None:
-        spec["rate"] = run.rate
+        spec["rate"] = _number(run.rate)
     return json.dumps({"spec": spec, "result": result}, separators=(",", ":"))
+
+
+def _number(value: float) -> float:
+    """Return a whole number as one: bombardier's rate is a uint64, and Go reads no 50.0 into that."""
+    return int(value) if value == int(value) else value
 
 
 def _bytes(judgement: Judgement, recording: Recording) -> tuple[int, int]:

@@ -90,7 +90,12 @@ def as_bombardier(path: Path, played: Played) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1
+    # As Go writes them: a rate is a uint64 there, which 100.0 cannot be read into.
+    assert '"testType":"timed","testDurationSeconds":2,"method":' in done.stdout
+    assert '"timeoutSeconds":65,' in done.stdout
+    assert '"rate":100}' in done.stdout
     found = json.loads(done.stdout)
+    assert found["result"]["timeTakenSeconds"] >= 2
     spec, result = found["spec"], found["result"]
     assert (spec["numberOfConnections"], spec["method"], spec["rate"], spec["testType"]) == (
         4,
