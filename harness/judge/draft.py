@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
+from harness.judge.surroundings import services
+from harness.serving import serving, serving_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,10 +63,13 @@ class Case:
 
     @property
     def container(self) -> Mapping[str, Any]:
-        """The container that serves: the first with a port, else the first."""
-        containers = self.pod.get("containers") or [{}]
-        found: Mapping[str, Any] = next((c for c in containers if c.get("ports")), containers[0])
-        return found
+        """The container that takes the Services' requests."""
+        return serving(self.pod, services(self.objects))
+
+    @property
+    def port(self) -> int | None:
+        """The port on which it takes them, where that is known."""
+        return serving_port(self.container, services(self.objects))
 
     @property
     def grace_s(self) -> int:

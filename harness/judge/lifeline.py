@@ -15,9 +15,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
+from harness.serving import serving, serving_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}  # as coreutils' sleep has them
 
@@ -29,13 +33,13 @@ class PodSpec:
     `pre_stop` is "" without a hook; `pre_stop_ns` is its length where it can be read (`sleep N`), else None.
     """
 
-    container: str = ""  # the one that serves: the first with a port, else the first
+    container: str = ""  # the one that serves, of which all the rest speaks
     readiness_probe: bool = False
     pre_stop: str = ""
     pre_stop_ns: int | None = None
     grace_ns: int = 30 * NS
     ports: tuple[int, ...] = ()
-    cpu_limited: bool = False  # the one that serves
+    cpu_limited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,24 +120,25 @@ class Lifeline:
         return tuple(segment for segment in found if segment.to_ns > segment.from_ns)
 
 
-def pod_spec(spec: dict[str, Any]) -> PodSpec:
-    """Read from a pod's spec what bears on rollouts."""
-    containers = spec.get("containers") or []
-    hook = next((hook for c in containers if (hook := (c.get("lifecycle") or {}).get("preStop"))), None)
+def pod_spec(spec: dict[str, Any], services: Iterable[dict[str, Any]] = ()) -> PodSpec:
+    """Read from a pod's spec what bears on rollouts, of the container that takes the Services' requests.
+
+    Another container's probe delays the pod's readiness, and its hook the pod's end; neither says that this one listens.
+    """
+    served = serving(spec, services)
+    hook = (served.get("lifecycle") or {}).get("preStop")
     grace = spec.get("terminationGracePeriodSeconds")
     length = hook_ns(hook or {})
     kind = next(iter(hook), "hook") if hook else ""
-    serving = next((c for c in containers if c.get("ports")), containers[0] if containers else {})
+    port = serving_port(served, services)
     return PodSpec(
-        container=str(serving.get("name") or ""),
-        readiness_probe=any(c.get("readinessProbe") for c in containers),
+        container=str(served.get("name") or ""),
+        readiness_probe=bool(served.get("readinessProbe")),
         pre_stop=f"sleep {length / NS:g} s" if length is not None else kind,
         pre_stop_ns=length,
         grace_ns=(30 if grace is None else int(grace)) * NS,
-        ports=tuple(
-            p["containerPort"] for c in containers for p in c.get("ports") or [] if "containerPort" in p
-        ),
-        cpu_limited="cpu" in ((serving.get("resources") or {}).get("limits") or {}),
+        ports=() if port is None else (port,),
+        cpu_limited="cpu" in ((served.get("resources") or {}).get("limits") or {}),
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.judge.lintrules import LINT
 from harness.judge.look import Look
+from harness.judge.surroundings import backends, services
 from harness.model import Grade
 
 if TYPE_CHECKING:
@@ -62,14 +63,12 @@ def around(workload: Object, objects: Sequence[Object]) -> Look:
         if (item.get("metadata") or {}).get("namespace", meta.get("namespace")) == meta.get("namespace")
         or not meta.get("namespace")
     ]
-    services = tuple(
-        s for s in near if _is_service(s) and _selects((s.get("spec") or {}).get("selector"), labels)
-    )
-    names = {s["metadata"].get("name") for s in services}
+    chosen = tuple(s for s in services(near) if _selects((s.get("spec") or {}).get("selector"), labels))
+    names = {s["metadata"].get("name") for s in chosen}
     return Look(
         workload=workload,
-        services=services,
-        ingresses=tuple(i for i in near if i.get("kind") == "Ingress" and names & _backends(i)),
+        services=chosen,
+        ingresses=tuple(i for i in near if i.get("kind") == "Ingress" and names & backends(i)),
         budgets=tuple(
             b
             for b in near
@@ -105,20 +104,5 @@ def _status(rule_id: str, ids: Collection[str], *, told: bool) -> str:
     return REFUTED if told and rule.shown else UNTESTED
 
 
-def _is_service(item: Object) -> bool:
-    return item.get("kind") == "Service" or (not item.get("kind") and "selector" in (item.get("spec") or {}))
-
-
 def _selects(selector: Mapping[str, str] | None, labels: Mapping[str, str]) -> bool:
     return bool(selector) and all(labels.get(key) == value for key, value in (selector or {}).items())
-
-
-def _backends(ingress: Object) -> set[str]:
-    spec = ingress.get("spec") or {}
-    backends = [spec.get("defaultBackend") or spec.get("backend") or {}]
-    backends += [
-        path.get("backend") or {}
-        for rule in spec.get("rules") or []
-        for path in (rule.get("http") or {}).get("paths") or []
-    ]
-    return {str((b.get("service") or {}).get("name") or b.get("serviceName") or "") for b in backends} - {""}

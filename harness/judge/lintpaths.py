@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 
 def _service_port(look: Look) -> Iterator[tuple[str, str]]:
-    declared = [p for c in look.containers for p in c.get("ports") or []]
+    beside = [c for c in look.pod.get("initContainers") or [] if c.get("restartPolicy") == "Always"]
+    declared = [p for c in [*look.containers, *beside] for p in c.get("ports") or []]
     known = {p.get("containerPort") for p in declared} | {p.get("name") for p in declared}
     for service in look.services:
         for port in (service.get("spec") or {}).get("ports") or []:

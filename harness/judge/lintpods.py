@@ -21,7 +21,7 @@ from harness.judge.look import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.judge.look import Look
+    from harness.judge.look import Look, Object
 
 SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh", "ksh"})
 SHELL_LESS = re.compile(r"distroless|(^|/)scratch|chainguard|cgr\.dev|/static[:@-]", re.IGNORECASE)
@@ -29,11 +29,16 @@ PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
 
 
 def _readiness_missing(look: Look) -> Iterator[tuple[str, str]]:
-    if look.services and not any(c.get("readinessProbe") for c in look.containers):
-        yield (
-            in_container(look.serving, "readinessProbe"),
-            "there is none: pods take requests as soon as their container runs",
-        )
+    if not look.services or look.serving.get("readinessProbe"):
+        return
+    # A pod is ready when all that are probed are, which says nothing of the one that is not.
+    others = [str(c.get("name", "?")) for c in look.containers if c.get("readinessProbe")]
+    yield (
+        in_container(look.serving, "readinessProbe"),
+        f"there is none: pods take requests as soon as {' and '.join(others)} can, whether this container listens or not"
+        if others
+        else "there is none: pods take requests as soon as their container runs",
+    )
 
 
 def _readiness_is_liveness(look: Look) -> Iterator[tuple[str, str]]:
@@ -48,21 +53,33 @@ def _readiness_is_liveness(look: Look) -> Iterator[tuple[str, str]]:
 
 def _probe_port(look: Look) -> Iterator[tuple[str, str]]:
     for container in look.containers:
-        ports = container.get("ports") or []
-        known = {p.get("containerPort") for p in ports} | {p.get("name") for p in ports}
+        known = {p.get("name") for p in container.get("ports") or []}
         for name in PROBES:
-            probe = container.get(name) or {}
-            port = (probe.get("httpGet") or probe.get("tcpSocket") or {}).get("port")
+            port = _probed(container, name)
             if isinstance(port, str) and port not in known and not port.isdigit():
                 yield (
                     in_container(container, name),
                     f"probes the port {port!r}, and no port of the container has that name",
                 )
-            elif ports and port is not None and not isinstance(port, str) and port not in known:
-                yield (
-                    in_container(container, name),
-                    f"probes port {port}, which the container does not declare ({', '.join(str(p.get('containerPort')) for p in ports)})",
-                )
+
+
+def _probe_undeclared(look: Look) -> Iterator[tuple[str, str]]:
+    # Declaring a port is voluntary, and sidecars are seldom declared in full: only a guess, and only where requests go.
+    known = [port.get("containerPort") for port in look.serving.get("ports") or []]
+    for name in PROBES:
+        port = _probed(look.serving, name)
+        if known and port is not None and not isinstance(port, str) and port not in known:
+            yield (
+                in_container(look.serving, name),
+                f"probes port {port}, which is not among the ports that the container declares ({', '.join(map(str, known))})",
+            )
+
+
+def _probed(container: Object, probe: str) -> int | str | None:
+    """Return the port that a probe asks."""
+    found = container.get(probe) or {}
+    port: int | str | None = (found.get("httpGet") or found.get("tcpSocket") or {}).get("port")
+    return port
 
 
 def _hook_outlasts(look: Look) -> Iterator[tuple[str, str]]:
@@ -162,7 +179,8 @@ OF_PODS: tuple[LintRule, ...] = (
     rule("prestop-not-a-sleep", "info", _hook_unknown, "B7", "a hook that returns early is as good as none", HOOKS),
     rule("grace-zero", "error", _grace_zero, "B9 B2", "at grace 0 the kubelet kills at once", LIFECYCLE),
     rule("shell-is-process-1", "warning", _shell, "B3", "SIGTERM goes to process 1, and a shell does not pass it on", LIFECYCLE),
-    rule("probe-port-not-served", "error", _probe_port, "A8", "a probe of a port where nothing listens never succeeds", PROBES_DOC),
+    rule("probe-port-not-served", "error", _probe_port, "A8", "a probe of a port that is not found never succeeds", PROBES_DOC),
+    rule("probe-port-undeclared", "warning", _probe_undeclared, "A8", "declaring a port is voluntary, so it may be right; where nothing listens a probe never succeeds", PROBES_DOC),
     rule("readiness-is-liveness", "warning", _readiness_is_liveness, "D7 A4", "a pod that is slow under load should leave the endpoints, and not be restarted", PROBES_DOC),
     rule("liveness-before-start", "warning", _liveness, "A4", "a start that takes longer than the liveness probe allows never ends", PROBES_DOC),
     rule("host-port", "warning", _host_port, "D6", "two pods cannot share a port of a node", "kubernetes.io/docs/concepts/configuration/overview/"),

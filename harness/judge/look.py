@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
 from harness.judge.lifeline import hook_ns
+from harness.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -52,8 +53,8 @@ class Look:
 
     @property
     def serving(self) -> Object:
-        """The container that serves: the first with a port, else the first."""
-        return next((c for c in self.containers if c.get("ports")), (self.containers or [{}])[0])
+        """The container that takes the Services' requests."""
+        return serving(self.pod, self.services)
 
     @property
     def grace_s(self) -> int:

@@ -23,7 +23,7 @@ def readiness(case: Case, draft: Draft) -> None:
         return
     if not probe and not case.failed:
         draft.warnings.append(
-            "there is no readinessProbe: this rollout lost nothing by it, but pods take requests as soon as their container runs"
+            f"there is no readinessProbe{_where(case)}: this rollout lost nothing by it, but pods take requests as soon as their container runs"
         )
         return
     listen = case.measured.listen
@@ -56,12 +56,17 @@ def readiness(case: Case, draft: Draft) -> None:
     draft.container("readinessProbe", fields, how, reason, told)
 
 
+def _where(case: Case) -> str:
+    """Name the container where there are others, which may have what this one lacks."""
+    several = len(case.pod.get("containers") or []) > 1
+    return f" in {case.container.get('name', '?')}" if several else ""
+
+
 def _check(case: Case, draft: Draft) -> tuple[dict[str, Any], str]:
     """Return what to probe: the path that the load asked for, where a kubelet can ask for it too."""
     target = case.run.targets[0] if case.run.targets else {}
     part = case.run.scenario.get("target") or {}
-    ports = [port.get("containerPort") for port in case.container.get("ports") or []]
-    port = next((port for port in ports if port), None) or _service_port(case)
+    port = case.port
     if port is None:
         draft.warnings.append("no port is declared in the manifest: 8080 in the probe is a guess; correct it")
         port = 8080
@@ -78,14 +83,6 @@ def _check(case: Case, draft: Draft) -> tuple[dict[str, Any], str]:
         "the probe only opens a connection, for a kubelet cannot send what the load sent; a path that tells readiness is better"
     )
     return {"tcpSocket": {"port": port}}, f"tcpSocket {port}"
-
-
-def _service_port(case: Case) -> Any:
-    for item in case.objects:
-        for port in (item.get("spec") or {}).get("ports") or []:
-            if "targetPort" in port or "port" in port:
-                return port.get("targetPort", port.get("port"))
-    return None
 
 
 def startup(case: Case, draft: Draft) -> None:

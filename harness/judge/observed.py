@@ -14,8 +14,13 @@ if TYPE_CHECKING:
     from harness.model import ClusterEvent, RunRecord
 
 
-def lifelines(run: RunRecord, events: Sequence[ClusterEvent]) -> tuple[Lifeline, ...]:
-    """Return the workload's pods, old ones first, each group in the order of its deletion or creation."""
+def lifelines(
+    run: RunRecord, events: Sequence[ClusterEvent], services: Sequence[dict[str, Any]] = ()
+) -> tuple[Lifeline, ...]:
+    """Return the workload's pods, old ones first, each group in the order of its deletion or creation.
+
+    `services` are the manifests of those that lead to the pods.
+    """
     # The first lists tell what was so before: pods first, for slices speak of them.
     ordered = sorted(events, key=lambda event: (event.change != "LISTED", event.t_ns, event.kind != "Pod"))
     offset_ns = server_offset_ns(run, ordered)
@@ -25,7 +30,7 @@ def lifelines(run: RunRecord, events: Sequence[ClusterEvent]) -> tuple[Lifeline,
     slices = Slices(frozenset(run.cluster.services) if run.cluster else frozenset())
     for event in ordered:
         if event.kind == "Pod":
-            pods.setdefault(event.uid, Pod(event.name, event.uid)).see(event, offset_ns, of_node)
+            pods.setdefault(event.uid, Pod(event.name, event.uid, services)).see(event, offset_ns, of_node)
         elif event.kind == "ReplicaSet":
             mine.learn(event)
         elif event.kind == "EndpointSlice":
@@ -130,8 +135,9 @@ def _whose(endpoint: dict[str, Any], pods: dict[str, Pod]) -> list[str]:
 class Pod:
     """A lifeline in the making."""
 
-    def __init__(self, name: str, uid: str) -> None:
+    def __init__(self, name: str, uid: str, services: Sequence[dict[str, Any]]) -> None:
         self.name, self.uid, self.address, self.node = name, uid, "", ""
+        self._services = services
         self.spec: PodSpec | None = None
         self.owners: set[str] = set()
         self.hashes: set[str] = set()
@@ -169,7 +175,7 @@ class Pod:
             labels[key] for key in ("pod-template-hash", "controller-revision-hash") if labels.get(key)
         }
         if self.spec is None and spec:
-            self.spec = pod_spec(spec)
+            self.spec = pod_spec(spec, self._services)
         if self.created_ns is None:
             told = mapped(meta.get("creationTimestamp"), offset_ns)
             self.created_ns = told if listed and told is not None else event.t_ns

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.judge import chance
 from harness.judge.headline import COVERED, LOSSLESS, Finding, Verdict
@@ -31,7 +31,11 @@ _SHOWN = 3  # rollouts that a finding names at most
 
 
 def timeline_of(
-    run: RunRecord, events: Sequence[ClusterEvent], gaps: Sequence[WatchGap], parts: Sequence[Timeline]
+    run: RunRecord,
+    events: Sequence[ClusterEvent],
+    gaps: Sequence[WatchGap],
+    parts: Sequence[Timeline],
+    services: Sequence[dict[str, Any]] = (),
 ) -> Timeline:
     """Lay all rollouts out on one line, counted from the first trigger. There is no one control window."""
     facts = [part.rollout for part in run.earlier] + ([run.rollout] if run.rollout else [])
@@ -48,7 +52,7 @@ def timeline_of(
         phases=tuple(_clipped(parts)),
         control=None,
         marks=every_mark(run),
-        pods=lifelines(replace(run, rollout=every_old), events),
+        pods=lifelines(replace(run, rollout=every_old), events, services),
         gaps=tuple(gaps),
         scalings=tuple(one for part in parts for one in part.scalings),
     )

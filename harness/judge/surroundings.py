@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from harness.model import RunRecord
     from harness.recording.read import Recording
 
@@ -41,6 +43,30 @@ def surroundings(recording: Recording) -> Surroundings:
         min_ready_s=int(spec.get("minReadySeconds") or 0),
         methods=tuple(str(target.get("method", "GET")).upper() for target in run.targets),
     )
+
+
+def services(objects: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Return the Services among objects: first those that an Ingress sends to, for they carry what comes from outside."""
+    known = [dict(item) for item in objects]
+    asked = {name for item in known if item.get("kind") == "Ingress" for name in backends(item)}
+    found = [item for item in known if _is_service(item)]
+    return tuple(sorted(found, key=lambda item: (item.get("metadata") or {}).get("name") not in asked))
+
+
+def _is_service(item: dict[str, Any]) -> bool:
+    return item.get("kind") == "Service" or (not item.get("kind") and "selector" in (item.get("spec") or {}))
+
+
+def backends(ingress: Mapping[str, Any]) -> set[str]:
+    """Return the names of the Services that an Ingress sends to."""
+    spec = ingress.get("spec") or {}
+    found = [spec.get("defaultBackend") or spec.get("backend") or {}]
+    found += [
+        path.get("backend") or {}
+        for rule in spec.get("rules") or []
+        for path in (rule.get("http") or {}).get("paths") or []
+    ]
+    return {str((b.get("service") or {}).get("name") or b.get("serviceName") or "") for b in found} - {""}
 
 
 def _publishes(item: dict[str, Any]) -> bool:

@@ -8,7 +8,7 @@ shares and rates honest. Hits that ended during the warm-up are shown and not ju
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.judge.lifeline import Lifeline  # noqa: TC001  pydantic reads verdict.json by it
 from harness.judge.observed import lifelines
@@ -69,9 +69,13 @@ class Timeline:
 
 
 def read(
-    run: RunRecord, events: Sequence[ClusterEvent], gaps: Sequence[WatchGap], last_hit_ns: int
+    run: RunRecord,
+    events: Sequence[ClusterEvent],
+    gaps: Sequence[WatchGap],
+    last_hit_ns: int,
+    services: Sequence[dict[str, Any]] = (),
 ) -> Timeline:
-    """Lay a run out in time. `last_hit_ns` is when its last hit ended (NEVER without any)."""
+    """Lay a run out in time. `last_hit_ns` is when its last hit ended (NEVER without any); `services` lead to the pods."""
     last_mark_ns = max((m.t_ns for m in run.marks), default=0)
     last_event_ns = max((e.t_ns for e in events), default=0)
     load_end_ns = run.mark(Mark.LOAD_END)
@@ -117,7 +121,7 @@ def read(
         phases=spans,
         control=control,
         marks=run.marks,
-        pods=lifelines(run, events),
+        pods=lifelines(run, events, services),
         gaps=tuple(gaps),
         scalings=scalings(run, events),
     )

@@ -23,7 +23,7 @@ from harness.judge.lint import LintFinding, lint, marked
 from harness.judge.measured import Measured, measure_rollout
 from harness.judge.sending import Sending, sending
 from harness.judge.summary import Numbers, summarise
-from harness.judge.surroundings import surroundings
+from harness.judge.surroundings import services, surroundings
 from harness.judge.timeline import Timeline  # noqa: TC001  pydantic reads verdict.json by it
 from harness.judge.unanswered import unanswered
 from harness.judge.wording import lasting
@@ -112,10 +112,10 @@ def _judge(recording: Recording, *, whole: bool) -> Judgement:
     events = recording.events()
     upstreams = recording.upstreams()
     hits = classify(recording.hits((*COLUMNS, "seq") if upstreams else COLUMNS), run)
-    timeline = times.read(run, events, recording.gaps(), _last_ns(hits))
+    objects = recording.manifests("before")
+    timeline = times.read(run, events, recording.gaps(), _last_ns(hits), services(objects))
     numbers = summarise(hits, run, timeline)
     sent = sending(recording, hits, timeline) if whole else None
-    objects = recording.manifests("before")
     explained = explain(hits, timeline, numbers, surroundings(recording), upstreams)
     measured = measure_rollout(
         hits, timeline, numbers, explained.struck, run.rollout.replicas if run.rollout else 0
@@ -154,12 +154,14 @@ def _together(recording: Recording, each: tuple[Judgement, ...]) -> Judgement:
     """Judge a run of several rollouts by the judgements of each."""
     run = recording.run
     hits = classify(recording.hits(COLUMNS), run)
-    timeline = rollouts.timeline_of(run, recording.events(), recording.gaps(), [one.timeline for one in each])
+    objects = recording.manifests("before")
+    timeline = rollouts.timeline_of(
+        run, recording.events(), recording.gaps(), [one.timeline for one in each], services(objects)
+    )
     numbers = summarise(hits, run, timeline)
     measured = rollouts.measured_of(one.measured for one in each)
     sent = sending(recording, hits, timeline)
     causes = rollouts.causes_of([one.causes for one in each])
-    objects = recording.manifests("before")
     verdicts = [one.verdict for one in each]
     own = (
         *objectives.findings(run, numbers, measured, sum(verdict.lost for verdict in verdicts)),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.lab.actions import sleep_of
 from harness.lab.podstatus import pod_ready
+from harness.serving import serving
 
 if TYPE_CHECKING:
     from harness.lab.store import Object, Store
@@ -69,6 +70,7 @@ class Journal:
         self.strategy = ""
         self.replicas = 1
         self.published = False  # not-ready addresses too
+        self.services: dict[str, Object] = {}  # by name: they tell which container serves
         self.up_ns = LATER  # what was lost before the lab was handed over is nobody's loss
 
     def life(self, pod: str) -> Life:
@@ -100,6 +102,7 @@ class Journal:
         elif item["kind"] == "Event":
             self._event(item, t_ns)
         elif item["kind"] == "Service":
+            self.services[item["metadata"]["name"]] = item
             self.published = self.published or bool(item["spec"].get("publishNotReadyAddresses"))
         else:
             self.strategy = (item["spec"].get("strategy") or {}).get("type", "")
@@ -108,8 +111,9 @@ class Journal:
     def _pod(self, pod: Object, t_ns: int) -> None:
         metadata, spec = pod["metadata"], pod["spec"]
         life = self.life(metadata["name"])
-        container = spec["containers"][0]
-        life.revision = (metadata.get("labels") or {}).get("pod-template-hash", "")
+        labels = metadata.get("labels") or {}
+        container = serving(spec, [s for s in self.services.values() if _selects(s, labels)])
+        life.revision = labels.get("pod-template-hash", "")
         life.env = {
             str(entry["name"]): str(entry.get("value", ""))
             for entry in container.get("env") or ()
@@ -131,6 +135,11 @@ class Journal:
             life.hook_failed_ns = min(life.hook_failed_ns, t_ns)
         elif event["reason"] == "Killing" and "failed" in event["message"]:
             life.unhealthy_ns = min(life.unhealthy_ns, t_ns)
+
+
+def _selects(service: Object, labels: dict[str, str]) -> bool:
+    selector = service["spec"].get("selector")
+    return bool(selector) and selector.items() <= labels.items()
 
 
 def _hook(container: Object) -> tuple[str, int]:

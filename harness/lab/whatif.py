@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
+from harness.serving import leads, serving, serving_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -150,7 +151,9 @@ def _least(workload: Object, items: list[Object]) -> int | None:
 
 def _replace(workload: Object, service: Object, env: Mapping[str, str]) -> list[str]:
     spec, notes = _spec(workload), []
-    first, port = _serving(spec["containers"], (service["spec"].get("ports") or [{}])[0])
+    first = serving(spec, (service,))
+    notes += _bring_first(service, first)
+    port = serving_port(first, (service,)) or _port(first, 8080)
     for n, container in enumerate(spec["containers"]):
         path = f"containers[{n}] {container.get('name', '?')}"
         if container.get("env") or container.get("envFrom"):
@@ -172,15 +175,17 @@ def _replace(workload: Object, service: Object, env: Mapping[str, str]) -> list[
     return notes
 
 
-def _serving(containers: list[Object], wanted: Object) -> tuple[Object, int]:
-    """Return the container that the Service sends to, and the port on which it serves: the first where none says so."""
-    target = wanted.get("targetPort", wanted.get("port"))
-    for container in containers:
-        for declared in container.get("ports") or ():
-            if target in {declared.get("name"), declared.get("containerPort")}:
-                return container, int(declared["containerPort"])
-    port = target if isinstance(target, int) else _port(containers[0], 8080)
-    return containers[0], port
+def _bring_first(service: Object, container: Object) -> list[str]:
+    """Put the Service's port that leads to the serving container first: the lab's balancer sends to that one."""
+    ports = service["spec"].get("ports") or []
+    leading = next((port for port in ports if leads({"spec": {"ports": [port]}}, container)), None)
+    if leading is None or leading is ports[0]:
+        return []
+    service["spec"]["ports"] = [leading, *(port for port in ports if port is not leading)]
+    name = leading.get("name") or leading.get("port")
+    return [
+        f"Service {_name(service)}: its port {name} is the one that is tried: it leads to {container.get('name', '?')}"
+    ]
 
 
 def _probed(container: Object, path: str, port: int) -> list[str]:
@@ -228,7 +233,7 @@ def _service(items: list[Object], workload: Object, notes: list[str]) -> Object:
         if space:
             service["metadata"]["namespace"] = space
         return service
-    target = _port(_spec(workload)["containers"][0], 8080)
+    target = _port(serving(_spec(workload)), 8080)
     notes.append(f"no Service selects its pods: one is made up, for port {target}")
     metadata = {
         key: workload["metadata"][key] for key in ("name", "namespace") if key in workload["metadata"]

@@ -100,6 +100,8 @@ class Invented:
     strategy: str = "RollingUpdate"
     seed: int = 1
     methods: tuple[str, ...] = ("GET",)
+    beside: tuple[dict[str, Any], ...] = ()  # containers that stand before the app's
+    services: tuple[dict[str, Any], ...] = ()
     direct: bool = False  # no balancer: connections go to pods, failures are refused and reset
     record: dict[str, Any] = field(default_factory=dict)
     gaps: list[WatchGap] = field(default_factory=list)
@@ -167,8 +169,8 @@ class Invented:
                     done = ended[second]
                     sample = HealthSample((second + 1) * S, 0, done, done, 0, 10, 0, lag, lag, S // 10, 40)
                     directory.health(sample)
-            directory.manifests("before", [self.deployment()])
-            directory.manifests("after", [self.deployment()])
+            directory.manifests("before", [self.deployment(), *self.services])
+            directory.manifests("after", [self.deployment(), *self.services])
             arrow = directory.path / "hits" / "0.arrow"
             if not simulated.arrow:
                 write_hits(arrow, simulated.rows)
@@ -237,8 +239,16 @@ class Invented:
         return {
             "kind": "Deployment",
             "metadata": {"name": "web", "namespace": "shop"},
-            "spec": {"replicas": 3, "strategy": {"type": self.strategy}, "template": {"spec": pod_spec(pod)}},
+            "spec": {
+                "replicas": 3,
+                "strategy": {"type": self.strategy},
+                "template": {"spec": self._pod_spec(pod)},
+            },
         }
+
+    def _pod_spec(self, pod: FakePod) -> dict[str, Any]:
+        found = pod_spec(pod)
+        return {**found, "containers": [*self.beside, *found["containers"]]}
 
     def events(self) -> list[ClusterEvent]:
         found: list[ClusterEvent] = []
@@ -303,7 +313,7 @@ class Invented:
             ready = t >= pod.ready and (pod.exits is None or t < pod.exits)
             return {
                 "metadata": meta,
-                "spec": {"nodeName": "node-1", **pod_spec(pod)},
+                "spec": {"nodeName": "node-1", **self._pod_spec(pod)},
                 "status": {
                     "phase": "Running",
                     "podIP": pod.address if t >= pod.started else "",

@@ -13,6 +13,7 @@ import yaml
 
 from harness.judge.lint import CONFIRMED, REFUTED, UNTESTED, LintFinding, lint
 from harness.judge.lintrules import LINT
+from harness.judge.look import POD
 from harness.judge.verdict import judge
 from harness.recording.read import Recording
 from tests.judge.invented import Invented
@@ -127,7 +128,8 @@ BROKEN: dict[str, Callable[[list[Object]], object]] = {
     "prestop-not-a-sleep": hook(httpGet={"path": "/drain", "port": 8080}),
     "grace-zero": lambda o: pod(o).update(terminationGracePeriodSeconds=0),
     "shell-is-process-1": lambda o: container(o).update(command=["/bin/sh", "-c", "cd /app && ./web --port 8080"]),
-    "probe-port-not-served": lambda o: container(o).update(readinessProbe={"tcpSocket": {"port": 9090}}),
+    "probe-port-not-served": lambda o: container(o).update(readinessProbe={"tcpSocket": {"port": "ready"}}),
+    "probe-port-undeclared": lambda o: container(o).update(readinessProbe={"tcpSocket": {"port": 9090}}),
     "service-port-not-served": lambda o: o[1]["spec"].update(ports=[{"port": 80, "targetPort": 9090}]),
     "readiness-is-liveness": lambda o: container(o).update(readinessProbe=container(o)["livenessProbe"]),
     "liveness-before-start": lambda o: (
@@ -193,6 +195,49 @@ def test_services_of_other_pods_and_namespaces_take_no_part() -> None:
     assert found(objects) == {}, "nobody sends it requests"
     objects[1]["spec"]["selector"] = {"app": "web"}
     objects[1]["metadata"]["namespace"] = "elsewhere"
+    assert found(objects) == {}
+
+
+SIDECAR: Object = {
+    "name": "istio-proxy",
+    "image": "istio/proxyv2:1.20.0",
+    "ports": [{"name": "http-envoy-prom", "containerPort": 15090}],
+    "readinessProbe": {"httpGet": {"path": "/healthz/ready", "port": 15021}},
+    "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
+}
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_container_that_the_service_leads_to_is_judged_and_not_the_proxy_beside_it(
+    *, first: bool
+) -> None:
+    objects = copy.deepcopy(SOUND)
+    app = container(objects)
+    pod(objects)["containers"] = [SIDECAR, app] if first else [app, SIDECAR]
+    assert found(objects) == {}, "a proxy may probe what it does not declare"
+    app.pop("readinessProbe")
+    app.pop("lifecycle")
+    told = found(objects)
+    assert told.keys() == {"readiness-missing", "prestop-missing"}, "the proxy's say nothing of the app"
+    assert {finding.path.rpartition("]")[0] for finding in told.values()} == {f"{POD}.containers[web"}
+    assert "istio-proxy can, whether this container listens or not" in told["readiness-missing"].message
+
+
+def test_of_several_services_the_one_that_an_ingress_sends_to_tells_which_container_serves() -> None:
+    objects = copy.deepcopy(SOUND)
+    exporter = {"name": "exporter", "image": "e:1", "ports": [{"containerPort": 9113}]}
+    pod(objects)["containers"].insert(0, exporter)
+    scraped = copy.deepcopy(objects[1])
+    scraped["metadata"]["name"] = "metrics"
+    scraped["spec"]["ports"] = [{"port": 9113, "targetPort": 9113}]
+    assert found([objects[0], scraped, *objects[1:]]) == {}
+
+
+def test_a_service_may_lead_to_a_sidecar_among_the_init_containers() -> None:
+    objects = copy.deepcopy(SOUND)
+    front = {"name": "front", "image": "f:1", "restartPolicy": "Always", "ports": [{"containerPort": 8443}]}
+    pod(objects)["initContainers"] = [front]
+    objects[1]["spec"]["ports"].append({"port": 443, "targetPort": 8443})
     assert found(objects) == {}
 
 

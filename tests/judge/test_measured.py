@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.judge.lint import REFUTED
 from harness.judge.verdict import Judgement, judge
 from harness.model import ClusterFacts, Mark, MarkAt
 from harness.recording.read import Recording
@@ -237,3 +238,45 @@ def test_a_keep_alive_race_is_answered_with_the_time_that_the_balancer_keeps_idl
     again = judged(tmp_path / "lab", invented)
     assert again.advice is not None
     assert any("idle timeout of 10 s: say 15 s" in warning for warning in again.advice.warnings)
+
+
+PROXY: dict[str, Any] = {
+    "name": "istio-proxy",
+    "image": "istio/proxyv2:1.20.0",
+    "ports": [{"name": "http-envoy-prom", "containerPort": 15090}],
+    "readinessProbe": {"httpGet": {"path": "/healthz/ready", "port": 15021}},
+    "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
+}
+SERVICE: dict[str, Any] = {
+    "kind": "Service",
+    "metadata": {"name": "web", "namespace": "shop"},
+    "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]},
+}
+
+
+def test_causes_mends_and_the_patch_speak_of_the_container_that_the_service_leads_to(tmp_path: Path) -> None:
+    invented = Invented.rolling(probe=False, beside=(PROXY,), services=(SERVICE,))
+    found = judged(tmp_path, invented)
+    assert {pod.spec.container for pod in found.timeline.pods} == {"web"}
+    assert not any(pod.spec.readiness_probe or pod.spec.pre_stop for pod in found.timeline.pods)
+    mends = "\n".join(mend for cause in found.causes for mend in cause.mend)
+    assert "spec.template.spec.containers[web].readinessProbe" in mends
+    assert "the port that serves (8080)" in mends
+    assert "istio-proxy" not in mends
+    (container,) = spec(found)["containers"]
+    assert container["name"] == "web"
+    assert container["readinessProbe"]["httpGet"]["port"] == 8080
+    assert "preStop" in container["lifecycle"]
+    assert not [line for line in found.headroom if line.what == "preStop"], (
+        "the proxy's hook protects the proxy"
+    )
+
+
+def test_a_clean_run_behind_a_proxy_without_probe_or_hook_knows_that_the_app_has_both(tmp_path: Path) -> None:
+    bare = {key: PROXY[key] for key in ("name", "image", "ports")}
+    invented = Invented.rolling(prestop=4, grace=20, drains=True, beside=(bare,), services=(SERVICE,))
+    found = judged(tmp_path, invented)
+    assert found.advice is not None
+    assert (found.advice.patch, found.advice.warnings) == ({}, ())
+    assert room(found, "preStop").of_ns == 4 * S
+    assert not [line for line in found.lint if line.status == REFUTED and "istio-proxy" in line.path]

@@ -249,3 +249,19 @@ def test_a_pod_that_took_long_to_start_is_warming_up_from_when_it_was_ready() ->
     for at, cause in ((6.5, "A2"), (9, OTHER)):
         line = lost("error status", at, status=503) | {"loss": ERROR_STATUS}
         assert answer(line, slow, PLAN)["cause"] == cause
+
+
+def test_the_hook_that_counts_is_that_of_the_container_that_the_service_leads_to() -> None:
+    known = Journal()
+    proxy = {
+        "name": "proxy",
+        "ports": [{"containerPort": 15090}],
+        "lifecycle": {"preStop": {"sleep": {"seconds": 9}}},
+    }
+    app = {"name": "app", "ports": [{"containerPort": 8080}], "env": [{"name": "ON_TERM", "value": "drain"}]}
+    metadata = {"name": "web-1", "labels": {"app": "web"}}
+    service = {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}
+    known.see({"kind": "Service", "metadata": {"name": "web"}, "spec": service}, T)
+    known.see({"kind": "Pod", "metadata": metadata, "spec": {"containers": [proxy, app]}, "status": {}}, T)
+    life = known.life("web-1")
+    assert (life.hook, life.hook_ns, life.env) == ("", 0, {"ON_TERM": "drain"})

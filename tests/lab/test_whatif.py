@@ -204,3 +204,36 @@ def test_a_stateful_set_is_tried_behind_the_service_that_has_an_address() -> Non
     assert (found.kind, by_kind(found)["Service"]["metadata"]["name"]) == ("StatefulSet", "shop")
     assert "volumeClaimTemplates" not in by_kind(found)["StatefulSet"]["spec"]
     assert any("nothing is claimed" in note for note in found.notes)
+
+
+def test_the_service_s_port_that_leads_to_the_application_is_tried_before_one_that_leads_to_a_sidecar() -> (
+    None
+):
+    parts = documents()
+    shop, proxy = parts[0]["spec"]["template"]["spec"]["containers"]
+    shop["ports"] = [{"name": "http", "containerPort": 9000}]
+    proxy |= {"name": "istio-proxy", "ports": [{"containerPort": 15090}]}
+    parts[0]["spec"]["template"]["spec"]["containers"] = [proxy, shop]
+    parts[1]["spec"]["ports"] = [
+        {"name": "stats", "port": 15090},
+        {"name": "http", "port": 80, "targetPort": "http"},
+    ]
+    found = what_if(parts, ENV)
+    made = by_kind(found)
+    assert made["Service"]["spec"]["ports"][0]["name"] == "http"
+    assert environment(made["Deployment"]["spec"]["template"]["spec"]["containers"][1]) == ENV | {
+        "PORT": "9000"
+    }
+    assert any("its port http is the one that is tried" in note for note in found.notes)
+
+
+def test_without_a_service_the_application_is_tried_and_not_the_sidecar_before_it() -> None:
+    parts = documents()
+    parts[0]["spec"]["template"]["spec"]["containers"][1] |= {
+        "name": "istio-proxy",
+        "ports": [{"containerPort": 15090}],
+    }
+    parts[0]["spec"]["template"]["spec"]["containers"].reverse()
+    proxy, shop = by_kind(what_if(parts[:1], ENV))["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert environment(shop) == ENV | {"PORT": "9000"}
+    assert environment(proxy)["PORT"] == "15090"
