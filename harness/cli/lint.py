@@ -27,10 +27,11 @@ _AROUND = (
 def lint(what: tuple[str, ...], namespace: str | None, context: str | None, kubeconfig: str | None) -> int:
     """Check manifests for what loses requests in a rollout: files, folders, or live objects such as deployment/web.
 
-    Services, Ingresses, budgets and autoscalers that concern a workload are read with it. Ends with 1 when there is an
+    Services, Ingresses, budgets and autoscalers that concern a workload are read with it. Without any Service a workload
+    that declares a port is taken to serve requests, and a line says so. Ends with 1 when there is an
     error among the findings. After a run its summary says which of them it confirmed, refuted, or did not test.
     """
-    from harness.judge.lint import KINDS, lint as check  # noqa: PLC0415  keeps `--help` light
+    from harness.judge.lint import KINDS, assumptions, lint as check  # noqa: PLC0415  keeps `--help` light
     from harness.report.lint import lines  # noqa: PLC0415
 
     objects: list[dict[str, Any]] = []
@@ -42,7 +43,7 @@ def lint(what: tuple[str, ...], namespace: str | None, context: str | None, kube
     if not any(item.get("kind") in KINDS for item in objects):
         raise UsageError(f"{' '.join(what)}: no {', '.join(KINDS[:-1])} or {KINDS[-1]} is in there")
     findings = check(objects)
-    click.echo(lines(findings))
+    click.echo(lines(findings, assumptions(objects)))
     return ExitCode.FAIL if any(found.severity == "error" for found in findings) else ExitCode.PASS
 
 

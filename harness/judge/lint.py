@@ -19,6 +19,7 @@ Object = dict[str, Any]
 KINDS = ("Deployment", "StatefulSet", "DaemonSet")
 CONFIRMED, REFUTED, UNTESTED = "confirmed", "refuted", "untested"
 SEVERITIES = ("error", "warning", "info")
+_UNCHECKED = "readinessProbe and preStop were not asked for (give its Service too, if it has one)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +43,40 @@ def lint(objects: Iterable[Mapping[str, Any]]) -> tuple[LintFinding, ...]:
     for item in known:
         if item.get("kind") not in KINDS:
             continue
-        look = around(item, known)
-        name = f"{item['kind']}/{(item.get('metadata') or {}).get('name', '?')}"
+        look, name = around(item, known), _name(item)
         for rule in LINT:
             found += [
                 LintFinding(rule.id, rule.severity, name, path, message, rule.reason, rule.source)
                 for path, message in rule.check(look)
             ]
     return tuple(sorted(found, key=lambda f: SEVERITIES.index(f.severity)))
+
+
+def assumptions(objects: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Say in a line for each workload without a Service whether it was taken to serve requests, and why."""
+    known = [dict(item) for item in objects]
+    given = ", ".join(str((item.get("metadata") or {}).get("name", "?")) for item in services(known))
+    told = []
+    for item in known:
+        if item.get("kind") not in KINDS:
+            continue
+        look = around(item, known)
+        if look.services:
+            continue
+        name = look.serving.get("name", "?")
+        if look.takes_requests:
+            port = look.ports[0].get("containerPort")
+            said = f"no Service was given: it is assumed to serve requests, for container {name} declares port {port}"
+        elif look.alone:
+            said = f"no Service was given, and container {name} declares no port for requests: {_UNCHECKED}"
+        else:
+            said = f"none of the Services given ({given}) selects its pods: {_UNCHECKED}"
+        told.append(f"{_name(item)}: {said}")
+    return tuple(told)
+
+
+def _name(item: Object) -> str:
+    return f"{item['kind']}/{(item.get('metadata') or {}).get('name', '?')}"
 
 
 def around(workload: Object, objects: Sequence[Object]) -> Look:
@@ -68,6 +95,7 @@ def around(workload: Object, objects: Sequence[Object]) -> Look:
     return Look(
         workload=workload,
         services=chosen,
+        alone=not services(objects),
         ingresses=tuple(i for i in near if i.get("kind") == "Ingress" and names & backends(i)),
         budgets=tuple(
             b

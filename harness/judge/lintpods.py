@@ -29,7 +29,7 @@ PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
 
 
 def _readiness_missing(look: Look) -> Iterator[tuple[str, str]]:
-    if not look.services or look.serving.get("readinessProbe"):
+    if not look.takes_requests or look.serving.get("readinessProbe"):
         return
     # A pod is ready when all that are probed are, which says nothing of the one that is not.
     others = [str(c.get("name", "?")) for c in look.containers if c.get("readinessProbe")]
@@ -103,7 +103,7 @@ def _grace_left(look: Look) -> Iterator[tuple[str, str]]:
 
 
 def _hook_missing(look: Look) -> Iterator[tuple[str, str]]:
-    if look.services and not hook_of(look.serving):
+    if look.takes_requests and not hook_of(look.serving):
         yield (
             in_container(look.serving, "lifecycle.preStop"),
             "there is none: SIGTERM comes while balancers still send requests",

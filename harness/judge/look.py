@@ -33,6 +33,7 @@ class Look:
     ingresses: tuple[Object, ...] = ()
     budgets: tuple[Object, ...] = ()
     scalers: tuple[Object, ...] = ()
+    alone: bool = False  # no Service at all was given with it: what serves is only to be guessed
 
     @property
     def spec(self) -> Object:
@@ -55,6 +56,16 @@ class Look:
     def serving(self) -> Object:
         """The container that takes the Services' requests."""
         return serving(self.pod, self.services)
+
+    @property
+    def ports(self) -> list[Object]:
+        """The ports that the serving container declares for requests. One for metrics is asked by a scraper, which can wait."""
+        return [p for p in self.serving.get("ports") or [] if "metrics" not in str(p.get("name", ""))]
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether requests come to its pods: a Service selects them, or none was given and there is a port for requests."""
+        return bool(self.services) or (self.alone and bool(self.ports))
 
     @property
     def grace_s(self) -> int:

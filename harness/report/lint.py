@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 WIDTH = 100
 
 
-def lines(findings: Sequence[LintFinding]) -> str:
-    """Return all findings with reason and source, the gravest first, and a line that counts them."""
+def lines(findings: Sequence[LintFinding], notes: Sequence[str] = ()) -> str:
+    """Return all findings with reason and source, the gravest first, what was assumed, and a line that counts them."""
     told = []
     for found in findings:
         told.append(f"{found.severity}: {found.object} {found.path} [{found.rule}]")
@@ -31,6 +31,7 @@ def lines(findings: Sequence[LintFinding]) -> str:
         )
     severities = [f.severity for f in findings]
     counted = [count(severities.count(word), word) for word in ("error", "warning")]
+    told += [f"note: {note}" for note in notes]
     return "\n".join([*told, f"{counted[0]}, {counted[1]}, {severities.count('info')} for information"])
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from harness.judge.lint import CONFIRMED, REFUTED, UNTESTED, LintFinding, lint
+from harness.judge.lint import CONFIRMED, REFUTED, UNTESTED, LintFinding, assumptions, lint
 from harness.judge.lintrules import LINT
 from harness.judge.look import POD
 from harness.judge.verdict import judge
@@ -198,6 +198,42 @@ def test_services_of_other_pods_and_namespaces_take_no_part() -> None:
     assert found(objects) == {}
 
 
+def test_without_any_service_a_container_with_a_port_is_assumed_to_serve_and_that_is_said() -> None:
+    alone = copy.deepcopy(SOUND[:1])
+    assert found(alone) == {}
+    container(alone).pop("readinessProbe")
+    container(alone).pop("lifecycle")
+    assert found(alone).keys() == {"readiness-missing", "prestop-missing"}
+    (said,) = assumptions(alone)
+    assert said.startswith("Deployment/web: no Service was given: it is assumed to serve requests")
+    assert "container web declares port 8080" in said
+    container(alone)["ports"].insert(0, {"name": "metrics", "containerPort": 9090})
+    assert assumptions(alone) == (said,), "a scraper's port is no reason"
+
+
+@pytest.mark.parametrize("ports", [[], [{"name": "http-metrics", "containerPort": 9090}]])
+def test_without_any_service_and_without_a_port_for_requests_it_is_said_that_they_were_left_out(
+    ports: list[Object],
+) -> None:
+    alone = copy.deepcopy(SOUND[:1])
+    app = container(alone)
+    for gone in ("readinessProbe", "livenessProbe", "startupProbe", "lifecycle"):
+        app.pop(gone)
+    app["ports"] = ports
+    pod(alone)["containers"] = [SIDECAR, app]
+    assert found(alone) == {}, "a port of the proxy makes no server of a worker"
+    (said,) = assumptions(alone)
+    assert "declares no port for requests: readinessProbe and preStop were not asked for" in said
+
+
+def test_a_workload_that_no_service_given_selects_is_said_to_be_left_out() -> None:
+    objects = copy.deepcopy(SOUND)
+    assert assumptions(objects) == ()
+    objects[1]["spec"]["selector"] = {"app": "other"}
+    (said,) = assumptions(objects)
+    assert "none of the Services given (web) selects its pods" in said
+
+
 SIDECAR: Object = {
     "name": "istio-proxy",
     "image": "istio/proxyv2:1.20.0",
@@ -294,6 +330,18 @@ def test_the_command_reads_files_and_folders_and_ends_with_1_on_an_error(tmp_pat
     done = command(str(tmp_path / "sound.yaml"))
     assert done.returncode == 1
     assert "[prestop-outlasts-grace]" in done.stdout
+
+
+def test_the_command_says_in_one_line_what_it_assumed_for_a_deployment_alone(tmp_path: Path) -> None:
+    bare = copy.deepcopy(SOUND[:1])
+    container(bare).pop("readinessProbe")
+    (tmp_path / "deployment.yaml").write_text(yaml.safe_dump_all(bare))
+    done = command(str(tmp_path / "deployment.yaml"))
+    assert done.returncode == 1
+    assert "[readiness-missing]" in done.stdout
+    assert [line for line in done.stdout.splitlines() if line.startswith("note: ")] == [
+        "note: Deployment/web: no Service was given: it is assumed to serve requests, for container web declares port 8080"
+    ]
 
 
 @pytest.mark.parametrize(
