@@ -28,54 +28,28 @@ def lint(what: tuple[str, ...], namespace: str | None, context: str | None, kube
     """Check manifests for what loses requests in a rollout: files, folders, or live objects such as deployment/web.
 
     Services, Ingresses, budgets and autoscalers that concern a workload are read with it. Without any Service a workload
-    that declares a port is taken to serve requests, and a line says so. Ends with 1 when there is an
-    error among the findings. After a run its summary says which of them it confirmed, refuted, or did not test.
+    that declares a port is taken to serve requests, and a line says so. Ends with 1 when there is an error among the
+    findings, with 2 when a manifest is malformed. After a run its summary says which of them it confirmed, refuted, or
+    did not test.
     """
-    from harness.judge.lint import KINDS, assumptions, lint as check  # noqa: PLC0415  keeps `--help` light
+    from harness.cli.manifestfiles import from_files, strange_fields  # noqa: PLC0415  keeps `--help` light
+    from harness.judge.lint import KINDS, assumptions, lint as check  # noqa: PLC0415
     from harness.report.lint import lines  # noqa: PLC0415
 
     objects: list[dict[str, Any]] = []
+    notes: list[str] = []
     for name in what:
         if Path(name).exists() or not re.fullmatch(r"[A-Za-z]+/[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name):
-            objects += _from_files(Path(name))
+            read = from_files(Path(name))
+            objects += read
+            notes += strange_fields(read)
         else:
             objects += _from_cluster(name, namespace, context, kubeconfig)
     if not any(item.get("kind") in KINDS for item in objects):
         raise UsageError(f"{' '.join(what)}: no {', '.join(KINDS[:-1])} or {KINDS[-1]} is in there")
     findings = check(objects)
-    click.echo(lines(findings, assumptions(objects)))
+    click.echo(lines(findings, [*notes, *assumptions(objects)]))
     return ExitCode.FAIL if any(found.severity == "error" for found in findings) else ExitCode.PASS
-
-
-def _from_files(path: Path) -> list[dict[str, Any]]:
-    """Read every object of a file or folder. Lists are opened; what is no Kubernetes object is passed over."""
-    import yaml  # noqa: PLC0415
-
-    files = (
-        sorted(p for p in path.rglob("*") if p.suffix in {".yaml", ".yml", ".json"})
-        if path.is_dir()
-        else [path]
-    )
-    found: list[dict[str, Any]] = []
-    for file in files:
-        try:
-            documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
-        except OSError as error:
-            raise UsageError(f"cannot read {file}: {error.strerror}") from None
-        except (UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UsageError(f"{file}: malformed YAML: {' '.join(str(error).split())}") from None
-        for document in documents:
-            items = (
-                document.get("items")
-                if isinstance(document, dict) and str(document.get("kind", "")).endswith("List")
-                else [document]
-            )
-            found += [
-                item
-                for item in items or []
-                if isinstance(item, dict) and isinstance(item.get("metadata"), dict)
-            ]
-    return found
 
 
 def _from_cluster(

@@ -145,7 +145,7 @@ def pod_spec(spec: dict[str, Any], services: Iterable[dict[str, Any]] = ()) -> P
 def hook_ns(hook: dict[str, Any]) -> int | None:
     """Return how long a preStop hook sleeps; None where it does something else."""
     if "sleep" in hook:
-        return int((hook["sleep"] or {}).get("seconds", 0)) * NS
+        return int((hook["sleep"] or {}).get("seconds") or 0) * NS
     words = " ".join((hook.get("exec") or {}).get("command") or [])
     asleep = re.search(r"(?:^|[\s/;&])sleep\s+(\d+(?:\.\d+)?)([smhd]?)\s*;?\s*$", words)
     return round(float(asleep[1]) * _UNITS[asleep[2]] * NS) if asleep else None

@@ -87,8 +87,9 @@ class Look:
 
     @property
     def strategy(self) -> Object:
-        """The update strategy, under whichever name the kind has for it."""
-        found: Object = self.spec.get("strategy") or self.spec.get("updateStrategy") or {}
+        """The update strategy, under the name that the kind has for it."""
+        name = "strategy" if self.workload.get("kind") == "Deployment" else "updateStrategy"
+        found: Object = self.spec.get(name) or {}
         return found
 
 

@@ -15,6 +15,7 @@ Node = dict[str, Any]
 _REF = "#/definitions/"
 ANY: Node = {}  # what nothing is known of: all is allowed, lists are whole
 _DEFAULT_KEYS = {"protocol": "TCP"}  # parts of a list's key that a manifest may leave out
+_QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 _LABEL_SELECTOR = "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"
 
 
@@ -145,9 +146,10 @@ def pruned(value: Any, node: Node) -> Any:
 
 def wrong_types(value: Any, node: Node, at: str = "") -> list[str]:
     """Return one line for each value of a type that its field does not have."""
+    quantity = node.get("$ref") == _REF + _QUANTITY  # may be written as a number
     node = resolved(node)
     kind = node.get("type")
-    if value is None or kind is None or node.get("format") == "int-or-string":
+    if value is None or kind is None:
         return []
     if kind == "object" and isinstance(value, dict):
         return [
@@ -156,16 +158,24 @@ def wrong_types(value: Any, node: Node, at: str = "") -> list[str]:
             for bad in wrong_types(inner, field(node, key), f"{at}.{key}" if at else key)
         ]
     if kind == "array" and isinstance(value, list):
-        return [bad for n, item in enumerate(value) for bad in wrong_types(item, items(node), f"{at}[{n}]")]
+        inside = items(node)
+        wanted = resolved(inside).get("type")
+        return [
+            bad
+            for n, item in enumerate(value)
+            for bad in (
+                [f"{at}[{n}]: null is no {wanted}"]
+                if item is None and wanted
+                else wrong_types(item, inside, f"{at}[{n}]")
+            )
+        ]
     whole = isinstance(value, int) and not isinstance(value, bool)
     fits = {
-        # A quantity may be written as a number.
         "string": isinstance(value, str)
-        or (
-            whole and "format" not in node and at.startswith("spec") and ("requests" in at or "limits" in at)
-        ),
+        or (whole and node.get("format") == "int-or-string")
+        or (quantity and (whole or isinstance(value, float))),
         "integer": whole,
         "number": whole or isinstance(value, float),
         "boolean": isinstance(value, bool),
     }
-    return [] if fits.get(kind, False) else [f"{at}: {json.dumps(value)} is no {kind}"]
+    return [] if fits.get(kind, False) else [f"{at}: {json.dumps(value, default=str)} is no {kind}"]

@@ -138,7 +138,7 @@ BROKEN: dict[str, Callable[[list[Object]], object]] = {
     ),
     "min-ready-seconds": lambda o: deployment(o).update(minReadySeconds=20),
     "recreate": lambda o: deployment(o).update(strategy={"type": "Recreate"}),
-    "on-delete": lambda o: deployment(o).update(updateStrategy=deployment(o).pop("strategy") and {"type": "OnDelete"}),
+    "on-delete": lambda o: (o[0].update(kind="StatefulSet"), deployment(o).update(updateStrategy={"type": "OnDelete"})),
     "max-unavailable-few-replicas": lambda o: deployment(o).update(
         replicas=2, strategy={"rollingUpdate": {"maxUnavailable": "50%"}}
     ),
@@ -177,7 +177,7 @@ def test_a_manifest_that_breaks_a_rule_is_told_so_with_place_reason_and_source(r
     objects = copy.deepcopy(SOUND)
     BROKEN[rule](objects)
     finding = found(objects)[rule]
-    assert finding.object == "Deployment/web"
+    assert finding.object == f"{objects[0]['kind']}/web"
     assert finding.path
     assert finding.message
     assert finding.reason

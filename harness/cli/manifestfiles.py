@@ -1,0 +1,161 @@
+"""Manifests as files have them: read, and refused in one line where Kubernetes would not know what to make of them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import UsageError
+from harness.lab import schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+Object = dict[str, Any]
+
+# What lint reads of; anything else may look as it likes.
+_VERSIONS = {
+    "Deployment": "apps/v1",
+    "StatefulSet": "apps/v1",
+    "DaemonSet": "apps/v1",
+    "Service": "v1",
+    "Ingress": "networking.k8s.io/v1",
+    "PodDisruptionBudget": "policy/v1",
+    "HorizontalPodAutoscaler": "autoscaling/v2",
+}
+_TEXT = {"type": "string"}
+_SCALER: schema.Node = {  # Kubernetes' own description, as the lab has it, lacks this kind
+    "type": "object",
+    "properties": {
+        "metadata": {"$ref": "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+        "spec": {
+            "type": "object",
+            "properties": {
+                "scaleTargetRef": {"type": "object", "properties": {"kind": _TEXT, "name": _TEXT}}
+            },
+        },
+    },
+}
+_SHARES = ("maxUnavailable", "maxSurge", "minAvailable")
+_SHARE = re.compile(r"\d+%?")
+_LONGEST = 60  # of a value that is shown
+
+
+def from_files(path: Path) -> list[Object]:
+    """Read every object of a file or folder. Lists are opened; what is no Kubernetes object is passed over.
+
+    Raises UsageError, one line with file, object and field, when one cannot be understood.
+    """
+    files = (
+        sorted(p for p in path.rglob("*") if p.suffix in {".yaml", ".yml", ".json"})
+        if path.is_dir()
+        else [path]
+    )
+    found = []
+    for file in files:
+        for item in _objects(file):
+            if bad := malformed(item):
+                more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+                raise UsageError(f"{file}: {_name(item)}: {bad[0]}{more}")
+            if isinstance(item.get("metadata"), dict):
+                found.append(item)
+    return found
+
+
+def malformed(item: Object) -> list[str]:
+    """Return a line, with the field's path, for each value that the API server would refuse and lint not understand."""
+    kind = item.get("kind")
+    if not isinstance(kind, str) or kind not in _VERSIONS:
+        return []
+    if not isinstance(item.get("metadata"), dict):
+        # A chart's values may hold a kind as well; only what says its version is meant to be an object.
+        return ["metadata: it is missing, or no object"] if "apiVersion" in item else []
+    try:
+        wrong = schema.wrong_types(item, _described(kind))
+    except (RecursionError, ValueError):
+        return ["it contains itself"]
+    if wrong or kind in {"Service", "Ingress", "HorizontalPodAutoscaler"}:
+        return [_shown(line) for line in wrong]
+    return [*_wrong_shares(item), *_wrong_selector(item)]
+
+
+def strange_fields(items: Iterable[Object]) -> Iterator[str]:
+    """Yield a line for each field that Kubernetes does not have: most are typing errors, and it passes over them in silence."""
+    for item in items:
+        kind = item.get("kind")
+        if isinstance(kind, str) and kind in _VERSIONS and item.get("apiVersion") == _VERSIONS[kind]:
+            for path in schema.unknown_fields(item, schema.root(_VERSIONS[kind], kind)):
+                yield f"{_name(item)}: {path}: Kubernetes has no such field, as far as is known here: a typing error?"
+
+
+def _described(kind: str) -> schema.Node:
+    return _SCALER if kind == "HorizontalPodAutoscaler" else schema.root(_VERSIONS[kind], kind)
+
+
+def _objects(file: Path) -> Iterator[Object]:
+    import yaml  # noqa: PLC0415
+
+    class Loader(yaml.SafeLoader):
+        """As Kubernetes reads YAML: a date is text."""
+
+        yaml_implicit_resolvers = {  # noqa: RUF012  as its parent has it
+            letter: [(tag, shape) for tag, shape in known if tag != "tag:yaml.org,2002:timestamp"]
+            for letter, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        }
+
+    try:
+        documents = list(yaml.load_all(file.read_text(encoding="utf-8"), Loader))
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from None
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise UsageError(f"{file}: malformed YAML: {' '.join(str(error).split())}") from None
+    for document in documents:
+        items = [document]
+        if isinstance(document, dict) and str(document.get("kind", "")).endswith("List"):
+            items = document.get("items") or []
+            if not isinstance(items, list):
+                raise UsageError(f"{file}: {document['kind']}: items: it is no array")
+        yield from (item for item in items if isinstance(item, dict))
+
+
+def _name(item: Object) -> str:
+    metadata = item.get("metadata")
+    return f"{item['kind']}/{metadata.get('name', '?') if isinstance(metadata, dict) else '?'}"
+
+
+def _shown(line: str) -> str:
+    """Shorten a value; one of the environment is nobody's business."""
+    path, _, said = line.partition(": ")
+    value, _, wanted = said.rpartition(" is no ")
+    if ".env[" in path:
+        value = "it"
+    elif len(value) > _LONGEST:
+        value = f"{value[:_LONGEST]}..."
+    return f"{path}: {value} is no {wanted}"
+
+
+def _wrong_shares(item: Object) -> Iterator[str]:
+    spec = item.get("spec") or {}
+    at = {"Deployment": "spec.strategy.rollingUpdate", "PodDisruptionBudget": "spec"}.get(
+        item["kind"], "spec.updateStrategy.rollingUpdate"
+    )
+    part = spec
+    for field in at.split(".")[1:]:
+        part = part.get(field) or {}
+    for name in _SHARES:
+        value = part.get(name)
+        if isinstance(value, str) and not _SHARE.fullmatch(value):
+            yield f"{at}.{name}: {value!r} is no number and no percentage"
+
+
+def _wrong_selector(item: Object) -> Iterator[str]:
+    """Yield what a workload's selector asks for and its own pods lack. A patch may have one without the other."""
+    spec = item.get("spec") or {}
+    wanted = (spec.get("selector") or {}).get("matchLabels")
+    template = spec.get("template") or {}
+    labels = (template.get("metadata") or {}).get("labels") or {}
+    if template and isinstance(wanted, dict):
+        for key, value in wanted.items():
+            if labels.get(key) != value:
+                yield f"spec.selector.matchLabels: {key}: {value} is not among spec.template.metadata.labels"
