@@ -20,6 +20,7 @@ from harness.lab.podstatus import status_of
 from harness.lab.recorder import NODE, Recorder
 from harness.lab.restarts import Grace
 from harness.lab.store import WRITER
+from harness.serving import serving
 
 if TYPE_CHECKING:
     from harness.lab.addresses import Addresses
@@ -120,11 +121,11 @@ class PodWorker:
     def _bind(self, spec: Object) -> None:
         """Choose where this container listens: the PORT of its environment, its containerPort, or the app's 8080.
 
-        A sidecar that says nothing of a port gets any: it must not take the first container's.
+        A sidecar that says nothing of a port gets any: it must not take that of the container that serves.
         """
         own = [str(entry.get("value", "")) for entry in spec.get("env") or () if entry.get("name") == "PORT"]
         declared = [int(port["containerPort"]) for port in spec.get("ports") or ()]
-        usual = 8080 if spec is self._containers[0].spec else 0
+        usual = 8080 if spec["name"] == serving(self.pod["spec"])["name"] else 0
         wanted = int(own[-1]) if own and own[-1].isdigit() else (declared or [usual])[0]
         self._ports[spec["name"]] = self._kubelet.addresses.bind(self.uid, self.ip, wanted)
 

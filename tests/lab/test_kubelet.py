@@ -138,6 +138,20 @@ async def test_a_pod_without_a_readiness_probe_is_ready_as_soon_as_its_container
         assert "'HOME'" not in log  # nothing of our own environment but what Python needs
 
 
+@together
+async def test_a_sidecar_that_stands_first_leaves_the_usual_port_to_the_application(folder: Path) -> None:
+    async with control_plane(folder) as cluster:
+        both = [{"name": name, "image": "x:1"} for name in ("istio-proxy", "web")]
+        cluster.store.create(bare({"containers": both}))
+        address = await answers(cluster)
+        await cluster.until((folder / "p.web.log").exists)
+        for _ in range(500):
+            if f"at {address} 8080" in (folder / "p.web.log").read_text():
+                return
+            await asyncio.sleep(0.02)
+        pytest.fail("the application did not get the port")
+
+
 async def ends_with(cluster: Cluster, term: str, code: int, reason: str, phase: str) -> None:
     cluster.store.create(bare(env=env(TERM_IS=term)))
     await answers(cluster)
