@@ -8,6 +8,7 @@ from scipy import special  # not scipy.stats, which takes a second to import
 
 LEVEL = 0.01  # of the test "failed because of the rollout"
 CONFIDENCE = 0.95  # of every bound
+DIFFERENT = 0.05  # two groups of rollouts are different below this p
 
 
 def rate_p(seen: int, length_ns: int, before: int, before_ns: int) -> float:
@@ -42,6 +43,14 @@ def clean_runs_bound(runs: int) -> float:
     return 1.0 if runs <= 0 else 1 - (1 - CONFIDENCE) ** (1 / runs)
 
 
-def least_p(runs: int) -> float:
-    """Return the least two-sided p that `runs` against `runs` can give in an exact permutation test."""
-    return min(1.0, 2 / math.comb(2 * runs, runs))
+def shares_p(bad: int, of: int, others_bad: int, of_others: int) -> float:
+    """Return the two-sided p of Fisher's exact test: are `bad` of `of` and `others_bad` of `of_others` alike?"""
+    all_bad, total = bad + others_bad, of + of_others
+    # Whole numbers, so that tables equally likely are found to be so.
+    ways = [math.comb(of, n) * math.comb(of_others, all_bad - n) for n in range(all_bad + 1)]
+    return sum(way for way in ways if way <= ways[bad]) / math.comb(total, all_bad)
+
+
+def least_p(runs: int, others: int) -> float:
+    """Return the least two-sided p that `runs` against `others` can give: all of the ones bad, none of the others."""
+    return shares_p(runs, runs, 0, others)

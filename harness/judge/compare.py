@@ -1,21 +1,22 @@
 """Two runs side by side, what their manifests differ in, and whether the difference can be told from chance.
 
 The unit is the rollout, never the request: failures of one rollout come in clusters, so a test on pooled
-requests finds "differences" between equals half the time.
+requests finds "differences" between equals half the time. A run of several rollouts brings each of them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
 from harness.judge import chance
 from harness.judge.wording import count, lasting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from harness.judge.verdict import Judgement
+    from harness.judge.verdict import About, Judgement
 
 _ABSENT = "(absent)"
 # What the API server writes, not the user; and what every restart changes.
@@ -120,8 +121,16 @@ def _rows(before: Judgement, after: Judgement) -> Iterator[Row]:
     yield Row(
         "requests/s", f"{a.rates.mean:,.1f}", f"{b.rates.mean:,.1f}", _percent(a.rates.mean, b.rates.mean)
     )
-    yield _duration("rollout, to the end", before.about.settled_ns, after.about.settled_ns)
-    yield _duration("  `rollout status` done", before.about.status_done_ns, after.about.status_done_ns)
+    several = bool(before.rollouts or after.rollouts)
+    if several:
+        yield Row("rollouts that lost requests", _lossy(before), _lossy(after), "")
+    ended, done = (
+        ("rollout to the end, median", "  `rollout status`, median")
+        if several
+        else ("rollout, to the end", "  `rollout status` done")
+    )
+    yield _duration(ended, *(_median(one.settled_ns for one in _rollouts(run)) for run in (before, after)))
+    yield _duration(done, *(_median(one.status_done_ns for one in _rollouts(run)) for run in (before, after)))
 
 
 def _number(name: str, before: int, after: int) -> Row:
@@ -140,16 +149,51 @@ def _percent(before: float, after: float) -> str:
     return f"{100 * (after - before) / before:+.0f} %" if before else "new"
 
 
+def _each(run: Judgement) -> tuple[Judgement, ...]:
+    """Return the rollouts of a run, each judged by itself."""
+    return run.rollouts or (run,)
+
+
+def _rollouts(run: Judgement) -> Iterator[About]:
+    return (one.about for one in _each(run))
+
+
+def _median(times_ns: Iterable[int | None]) -> int | None:
+    known = [t_ns for t_ns in times_ns if t_ns is not None]
+    return median_low(known) if known else None
+
+
+def _seen(run: Judgement) -> list[int]:
+    """Return the requests lost in each rollout that was seen to its end."""
+    return [one.verdict.lost for one in _each(run) if one.about.settled_ns is not None]
+
+
+def _lossy(run: Judgement) -> str:
+    seen = _seen(run)
+    return f"{sum(map(bool, seen))} of {len(seen)}" if seen else "-"
+
+
 def _sentence(before: Judgement, after: Judgement) -> str:
-    """Be honest about one rollout against one."""
-    names = [judgement.about for judgement in (before, after) if judgement.about.settled_ns is None]
-    if names:
-        return f"Not comparable as rollouts: {count(len(names), 'of the runs', 'of the runs')} saw no rollout to its end."
-    floor = chance.least_p(1)
-    seen = f"{before.verdict.lost:,} against {after.verdict.lost:,} lost"
+    """Be honest about what so many rollouts against so many can tell."""
+    seen = [_seen(run) for run in (before, after)]
+    none = sum(not lost for lost in seen)
+    if none:
+        return f"Not comparable as rollouts: {count(none, 'of the runs', 'of the runs')} saw no rollout to its end."
+    (a, b), (bad_a, bad_b) = map(len, seen), (sum(map(bool, lost)) for lost in seen)
+    left_out = sum(len(_each(run)) for run in (before, after)) - a - b
+    unseen = f" {count(left_out, 'rollout')} not seen to the end {'is' if left_out == 1 else 'are'} left out." if left_out else ""  # fmt: skip
+    floor = chance.least_p(a, b)
+    if floor > chance.DIFFERENT:
+        return (
+            f"{sum(seen[0]):,} against {sum(seen[1]):,} lost, {count(a, 'rollout')} against {b}: cannot be told from chance "
+            f"(least possible p = {floor:.2f}; the unit is the rollout, not the request). "
+            f"4 rollouts each could (p = {chance.least_p(4, 4):.2f}), 5 or 6 are better.{unseen}"
+        )
+    p = chance.shares_p(bad_a, a, bad_b, b)
+    told = "more than chance" if p < chance.DIFFERENT else "cannot be told from chance"
     return (
-        f"{seen}, 1 rollout against 1: cannot be told from chance (least possible p = {floor:.2f}; the unit is the rollout, "
-        f"not the request). 4 rollouts each could (p = {chance.least_p(4):.2f}), 5 or 6 are better."
+        f"{bad_a} of {count(a, 'rollout')} lost requests against {bad_b} of {b}: {told} "
+        f"(p = {p:.2g}, Fisher's exact test; the unit is the rollout, not the request).{unseen}"
     )
 
 
