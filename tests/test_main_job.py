@@ -58,9 +58,9 @@ def zdtest(out: Path, *words: str, cwd: Path | None = None) -> Run:
     return Run(done.returncode, done.stdout, done.stderr, runs[-1] if runs else out)
 
 
-def started(out: Path, until: str) -> subprocess.Popen[str]:
+def started(out: Path, until: str, scenario: str = "seed/1-no-probe") -> subprocess.Popen[str]:
     """A run in the background, as far as the line that begins with `until`."""
-    words = command("run", "-o", str(out), "-f", str(shipped() / "seed/1-no-probe"), *FAST)
+    words = command("run", "-o", str(out), "-f", str(shipped() / scenario), *FAST)
     process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stderr
     for line in process.stderr:
@@ -191,6 +191,41 @@ def test_ctrl_c_during_the_rollout_keeps_what_there_is_and_leaves_no_process(tmp
     assert recording.run.state == "interrupted"
     assert len(recording.hits()) > 0
     assert "interrupted" in stdout.lower()
+    assert ended_within(below, 10)
+
+
+def test_a_second_ctrl_c_after_the_change_says_that_it_was_made_and_where_the_recording_is(
+    tmp_path: Path,
+) -> None:
+    process = started(tmp_path, "restarted")
+    time.sleep(0.5)
+    below = descendants(process.pid)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr
+    assert any(line.startswith("interrupted") for line in process.stderr)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "nothing was touched" not in stderr
+    assert stderr.count("deployment/web was changed (restart)") == 1
+    (path,) = tmp_path.glob("*")
+    assert f"zdtest report {path}" in stderr
+    assert Recording.open(path).run.state == "interrupted"
+    assert ended_within(below, 10)
+
+
+def test_however_often_it_is_told_to_end_no_request_is_lost_by_the_ending(tmp_path: Path) -> None:
+    process = started(tmp_path, "restarted", scenario="clean/prestop")
+    time.sleep(1)
+    below = descendants(process.pid)
+    for _ in range(4):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    recording = Recording.open(next(iter(tmp_path.glob("*"))))
+    hits = recording.hits()
+    assert set(hits["status"][hits["outcome"] != "cut_at_deadline"]) == {200}
     assert ended_within(below, 10)
 
 

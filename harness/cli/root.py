@@ -28,6 +28,10 @@ def root() -> None:
     """Prove that a Kubernetes rollout loses no request; when it does, say which, why, and what mends it."""
 
 
+class LeftAtOnce(click.Abort):
+    """A run that was left in the middle, and has said what it leaves behind."""
+
+
 def complain(line: str) -> int:
     """Print one line about bad input, and return the exit code for it."""
     click.echo(f"zdtest: {line}", err=True)
@@ -38,6 +42,8 @@ def guarded(work: Callable[[], Path], output: Path) -> Path | int:
     """Do the work; a fault of our own becomes one line, its traceback goes to crash.txt."""
     try:
         return work()
+    except LeftAtOnce:
+        return ExitCode.INTERRUPTED
     except (click.Abort, KeyboardInterrupt):
         click.echo("zdtest: interrupted before the load began; nothing was touched", err=True)
         return ExitCode.INTERRUPTED

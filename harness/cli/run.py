@@ -10,7 +10,7 @@ import click
 
 from harness.cli.options import flags_of, output_option, scenario_options
 from harness.cli.reports import FORMATS, exit_code, report_on
-from harness.cli.root import EPILOG, guarded, root
+from harness.cli.root import EPILOG, LeftAtOnce, guarded, root
 
 if TYPE_CHECKING:
     from harness.scenario.resolve import Request, Resolved
@@ -75,7 +75,7 @@ def run(url: str | None, **options: Any) -> int:
 
 
 def carry_out(resolved: Resolved) -> Path:
-    """Run the event loop; the first Ctrl-C ends the load, a second one ends everything."""
+    """Run the event loop; the first Ctrl-C ends the load, a second one ends everything, and more change nothing."""
     import signal  # noqa: PLC0415
 
     import anyio  # noqa: PLC0415
@@ -86,6 +86,7 @@ def carry_out(resolved: Resolved) -> Path:
 
     line = LiveLine()
     asked = 0
+    kept: list[Path] = []  # where the recording is, of a run that was left in the middle
     workers = min(resolved.scenario.load.workers, resolved.scenario.load.concurrency)
 
     async def listen(scope: anyio.CancelScope) -> None:
@@ -94,7 +95,7 @@ def carry_out(resolved: Resolved) -> Path:
             async for _ in signals:
                 asked += 1
                 if asked > 1 or not line.shown:
-                    scope.cancel()
+                    scope.cancel()  # of the work alone: this goes on listening until the load, then the lab have ended
                 else:
                     line.say(
                         "interrupted: ending the load; what was recorded is kept (again to leave at once)"
@@ -102,21 +103,28 @@ def carry_out(resolved: Resolved) -> Path:
 
     async def whole() -> Path | None:
         path = None
-        async with anyio.create_task_group() as group, recruited(workers) as recruits:
-            group.start_soon(listen, group.cancel_scope)
-            # All that a run needs takes about as long to load here as in its workers: it is loaded at the same time.
-            conductor, execute = await anyio.to_thread.run_sync(_machinery)
-            follower = conductor.Follower(
-                say=line.say, show=line.show, interrupted=lambda: asked > 0, command=sys.argv
-            )
-            path = await execute.execute(resolved, follower, recruits)
+        async with anyio.create_task_group() as group:
+            work = anyio.CancelScope()
+            group.start_soon(listen, work)
+            with work:
+                async with recruited(workers) as recruits:
+                    # All that a run needs takes about as long to load here as in its workers: it is loaded at the same time.
+                    conductor, execute = await anyio.to_thread.run_sync(_machinery)
+                    follower = conductor.Follower(
+                        say=line.say,
+                        show=line.show,
+                        interrupted=lambda: asked > 0,
+                        command=sys.argv,
+                        kept=kept.append,
+                    )
+                    path = await execute.execute(resolved, follower, recruits)
             group.cancel_scope.cancel()
         return path
 
     with line:
         path = anyio.run(whole)
     if path is None:
-        raise click.Abort
+        raise LeftAtOnce if kept else click.Abort
     return path
 
 

@@ -37,13 +37,15 @@ def outcome(now: Progress | None, ended_by: str, stuck: str, *, over: bool) -> t
     return "progressing", "; ".join(text for text in (waiting, stuck) if text)
 
 
-def way_back(subject: Subject, changed: bool) -> str:  # noqa: FBT001
-    """Say what an interrupted run leaves behind, and how to go back."""
+def way_back(subject: Subject, changed: bool, *, over: bool) -> str:  # noqa: FBT001
+    """Say what an interrupted run leaves behind, and how to go back. `over`: the rollout has come to its end."""
     facts, kind = subject.facts, subject.trigger.kind
     what, flags = f"{facts.kind.lower()}/{facts.name}", f"-n {facts.namespace}"
     if not changed:
         return f"{what} was not changed"
-    line = f"{what} was changed ({subject.trigger.shown}) and goes on by itself; follow it with: kubectl {flags} rollout status {what}"
+    line = f"{what} was changed ({subject.trigger.shown})"
+    if not over:
+        line += f" and goes on by itself; follow it with: kubectl {flags} rollout status {what}"
     if kind in {"apply", "set-image"}:
         line += f"; go back with: kubectl {flags} rollout undo {what}"
     if kind == "scale":

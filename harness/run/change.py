@@ -80,6 +80,7 @@ class Change:
         self._asked_ns = NEVER  # since when a change that was asked for is to be seen
         self._patience_ns = NOTHING_AFTER_NS
         self._command_failed = ""
+        self._way_back_said = False
         self.command_running = False
         self.progress: Progress | None = None
 
@@ -342,7 +343,7 @@ class Change:
             return
         if self._baseline is None:
             if ended_by == "interrupted":
-                self._means.say(way_back(self._means.subject, log.record.mark(Mark.TRIGGER) != NEVER))
+                self.say_way_back()
             reason = self._command_failed or "no change was seen"
             log.update(rollout=replace(self._facts(), state="not_started", reason=reason))
             return
@@ -363,9 +364,21 @@ class Change:
                 old_pods=tuple(ref for ref in self._baseline.old_pods if ref.uid in gone),
             )
         )
-        if ended_by == "interrupted" and state != "complete":
-            self._means.say(way_back(self._means.subject, self._means.log.record.mark(Mark.TRIGGER) != NEVER))
+        if ended_by == "interrupted":
+            self.say_way_back()
         await self._manifests_after()
+
+    def say_way_back(self) -> None:
+        """Say, once, whether the workload was changed, and how to go back."""
+        if self._way_back_said or self._means.dry_run:
+            return
+        self._way_back_said = True
+        record = self._means.log.record
+        changed = record.mark(Mark.TRIGGER) != NEVER or bool(record.earlier)
+        over = record.mark(Mark.TRIGGER) == NEVER or NEVER not in {
+            record.mark(m) for m in (Mark.OLD_PODS_GONE, Mark.ENDPOINTS_SETTLED)
+        }
+        self._means.say(way_back(self._means.subject, changed, over=over))
 
     async def _manifests_after(self) -> None:
         api, subject = self._means.api, self._means.subject

@@ -14,6 +14,7 @@ from harness.run.stopping import WARMUP_NS, Limits, Standing, baseline_share, is
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from anyio.abc import TaskGroup
 
@@ -48,6 +49,9 @@ class Follower:
     show: Callable[[Snapshot], None]
     interrupted: Callable[[], bool]
     command: Sequence[str] = ()
+    kept: Callable[[Path], None] = lambda _: (
+        None
+    )  # told where the recording is, when a run is left in the middle
 
 
 class Conductor:
@@ -111,6 +115,13 @@ class Conductor:
             self._log.mark(Mark.SETTLED, self._log.record.mark(Mark.LOAD_END))
         if self._change:
             await self._change.last_words(ended_by)
+
+    def leave(self) -> None:
+        """Write down where the load ends, when it is left in the middle and nobody waits for what is still out."""
+        self._log.mark(Mark.LOAD_END, self._clock.now_ns())
+        self._log.update(ended_by="interrupted", state="interrupted")
+        if self._change:
+            self._change.say_way_back()
 
     async def _rollouts(self, load: Load, group: TaskGroup, warmup_end_ns: int) -> str:
         """Make the change as often as was asked for, each time from a settled state. Returns what ended the last one."""

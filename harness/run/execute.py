@@ -161,7 +161,16 @@ async def _run(
         if events is not None and change and way.api:
             group.start_soon(_keep_events, events, conductor)
             group.start_soon(_keep_server_clock, way.api, log)
-        await conductor.conduct(load, group)
+        try:
+            await conductor.conduct(load, group)
+        except anyio.get_cancelled_exc_class():
+            if follower.interrupted():
+                conductor.leave()
+                follower.say(
+                    f"left at once; what was recorded is in {directory.path}: zdtest report {directory.path}"
+                )
+                follower.kept(directory.path)
+            raise
         group.cancel_scope.cancel()
     log.update(state="interrupted" if log.record.ended_by == "interrupted" else "complete")
 
