@@ -1,5 +1,9 @@
 """What can go wrong that is not a failed hit. A failed hit is data and never raises."""
 
+import errno
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+
 
 class HarnessError(Exception):
     """Base of everything zdtest raises on purpose. Its text is one line for the user."""
@@ -15,6 +19,13 @@ class ClusterError(HarnessError):
 
 class RecordingError(HarnessError):
     """A run directory that cannot be written, or cannot be read back."""
+
+
+def no_room(error: BaseException) -> OSError | None:
+    """Return the one of these errors that says that the disk takes no more; None when there is none."""
+    if isinstance(error, BaseExceptionGroup):
+        return next((found for inner in error.exceptions if (found := no_room(inner))), None)
+    return error if isinstance(error, OSError) and error.errno in _NO_ROOM else None
 
 
 def unwrap(error: BaseException) -> BaseException:

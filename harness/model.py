@@ -316,7 +316,7 @@ class RunRecord:
     """run.json: all of a run that is neither a hit nor an event.
 
     state: running | complete | interrupted. `ended_by` is one short id: settled, duration, max_time,
-    interrupted, baseline_unsound, patch_refused, changed, nothing_changed, command_failed, service_down, rollout_stalled, worker_lost, dry_run.
+    interrupted, crash, baseline_unsound, patch_refused, changed, nothing_changed, command_failed, service_down, rollout_stalled, worker_lost, dry_run.
     """
 
     format: int

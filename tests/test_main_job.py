@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,9 +19,6 @@ from harness.model import NEVER, Mark
 from harness.recording.read import Recording
 from harness.scenario.resolve import shipped
 from tests.processes import descendants, ended_within
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FAST = ["-c", "20", "-d", "12s", "--trigger-after", "3s", "--settle", "3s"]
 
@@ -227,6 +226,35 @@ def test_however_often_it_is_told_to_end_no_request_is_lost_by_the_ending(tmp_pa
     hits = recording.hits()
     assert set(hits["status"][hits["outcome"] != "cut_at_deadline"]) == {200}
     assert ended_within(below, 10)
+
+
+def test_a_disk_that_is_full_in_the_rollout_ends_the_run_with_what_there_is_and_a_verdict(
+    tmp_path: Path,
+) -> None:
+    words = command("run", "-o", str(tmp_path), "-f", str(shipped() / "clean/prestop"), *FAST, "-c", "2")
+
+    def small() -> None:  # no file of this process, or of one below it, grows over this
+        resource.setrlimit(resource.RLIMIT_FSIZE, (80_000, 80_000))
+
+    done = subprocess.run(
+        words, capture_output=True, text=True, check=False, timeout=120, preexec_fn=small, cwd=tmp_path
+    )
+    (path,) = (found for found in tmp_path.glob("*") if found.is_dir())
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("INCONCLUSIVE: ")
+    assert f"{path}: File too large: the recording ends early" in done.stderr
+    assert "deployment/web was changed (restart)" in done.stderr
+    assert "crash" not in done.stderr
+    assert not (tmp_path / "crash.txt").exists()
+
+
+def test_a_verdict_does_not_depend_on_where_it_is_printed(lost: Run) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            command("report", str(lost.path)), stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == "zdtest: cannot print the summary: No space left on device\n"
 
 
 def test_ctrl_c_before_the_load_leaves_nothing_at_all(tmp_path: Path) -> None:

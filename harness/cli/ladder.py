@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.options import output_option
-from harness.cli.reports import exit_code
+from harness.cli.reports import exit_code, leave_reports
 from harness.cli.root import EPILOG, guarded, root
 from harness.cli.run import carry_out
 from harness.errors import UsageError
@@ -84,7 +84,6 @@ def _run(step: Entry, flags: dict[str, Any], output: Path) -> Judgement | int:
     """Run and judge one step, and leave its reports with the recording."""
     from harness.judge.verdict import judge  # noqa: PLC0415
     from harness.recording.read import Recording  # noqa: PLC0415
-    from harness.report import write_all  # noqa: PLC0415
     from harness.scenario.resolve import Request, resolve  # noqa: PLC0415
 
     resolved = resolve(
@@ -94,6 +93,8 @@ def _run(step: Entry, flags: dict[str, Any], output: Path) -> Judgement | int:
     if isinstance(path, int):
         return path
     judgement = judge(Recording.open(path))
-    write_all(judgement, path)
+    missing = leave_reports(judgement, path)
+    if missing:
+        click.echo(f"zdtest: {missing}", err=True)
     click.echo(f"    {judgement.grade.value}: {path}", err=True)
     return judgement

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.root import EPILOG, root
+from harness.errors import RecordingError
 from harness.model import ExitCode
 
 if TYPE_CHECKING:
@@ -18,22 +21,52 @@ FORMATS = ("text", "json", "bombardier-json")
 
 
 def report_on(path: Path, *, latencies: bool, form: str = "text") -> Judgement:
-    """Judge a recording, leave its reports beside it, print the summary in one of FORMATS."""
+    """Judge a recording, leave its reports beside it, print the summary in one of FORMATS.
+
+    The verdict does not depend on a disk that takes no more: what could not be written is said on standard error.
+    """
     from harness.judge.verdict import judge, to_json  # noqa: PLC0415
     from harness.recording.read import Recording  # noqa: PLC0415
-    from harness.report import bombardier_json, write_all  # noqa: PLC0415
+    from harness.report import bombardier_json  # noqa: PLC0415
     from harness.report.text import render  # noqa: PLC0415
 
     recording = Recording.open(path)
     judgement = judge(recording)
-    write_all(judgement, path)
+    missing = leave_reports(judgement, path)
     if form == "json":
-        click.echo(to_json(judgement), nl=False)
+        _print(to_json(judgement), nl=False)
     elif form == "bombardier-json":
-        click.echo(bombardier_json.render(judgement, recording, latencies=latencies))
+        _print(bombardier_json.render(judgement, recording, latencies=latencies))
     else:
-        click.echo(render(judgement, latencies=latencies))
+        _print(render(judgement, latencies=latencies))
+    if missing:
+        click.echo(f"zdtest: {missing}", err=True)
     return judgement
+
+
+def leave_reports(judgement: Judgement, path: Path) -> str:
+    """Write all reports of a run into its folder; return what to say of those that could not be, "" without."""
+    from harness.report import write_all  # noqa: PLC0415
+
+    try:
+        write_all(judgement, path)
+    except RecordingError as error:
+        return str(error)
+    return ""
+
+
+def _print(text: str, *, nl: bool = True) -> None:
+    try:
+        click.echo(text, nl=nl)
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # standard output is a file on a full disk, or a terminal that has gone
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(
+            nowhere, sys.stdout.fileno()
+        )  # or Python tries again at its end, and fails with a code of its own
+        os.close(nowhere)
+        click.echo(f"zdtest: cannot print the summary: {error.strerror}", err=True)
 
 
 def exit_code(judgement: Judgement, *, exit_zero: bool) -> int:

@@ -69,8 +69,8 @@ def run(url: str | None, **options: Any) -> int:
     path = guarded(lambda: carry_out(resolved), resolved.output)
     if isinstance(path, int):
         return path
+    _prune(resolved)  # first, for it may make the room that the reports need
     judgement = report_on(path, latencies=options["latencies"], form=options["form"])
-    _prune(resolved)
     return exit_code(judgement, exit_zero=options["exit_zero"])
 
 
@@ -138,5 +138,8 @@ def _prune(resolved: Resolved) -> None:
     if resolved.keep is not None:
         from harness.recording.write import prune  # noqa: PLC0415
 
-        for gone in prune(resolved.output, resolved.name(), resolved.keep):
-            click.echo(f"deleted {gone} (--keep {resolved.keep})", err=True)
+        try:
+            for gone in prune(resolved.output, resolved.name(), resolved.keep):
+                click.echo(f"deleted {gone} (--keep {resolved.keep})", err=True)
+        except OSError as error:
+            click.echo(f"zdtest: cannot delete {error.filename} (--keep): {error.strerror}", err=True)

@@ -325,9 +325,12 @@ def _generator(timeline: Timeline, health: Iterable[HealthSample], numbers: Numb
 
 def _end(run: RunRecord) -> Finding:
     objective = ENDED
+    if run.ended_by == "crash":
+        early = "it ended early: zdtest crashed, or its disk took no more"
+        return Finding(objective, early, Grade.INCONCLUSIVE)
     if run.state == "interrupted" or run.ended_by == "interrupted":
         return Finding(objective, "it was interrupted", Grade.INCONCLUSIVE)
-    if run.state != "complete" or run.ended_by == "crash":
+    if run.state != "complete":
         return Finding(
             objective, "it ended without a word: killed, crashed, or still running", Grade.INCONCLUSIVE
         )

@@ -19,9 +19,12 @@ Upstreams = dict[tuple[int, int], str]  # (worker, seq) -> address without a por
 
 
 def keep(path: Path, found: Mapping[tuple[int, int], str]) -> None:
-    """Write them into a run directory, in place of earlier ones."""
+    """Write them into a run directory, in place of earlier ones. Raises RecordingError when it cannot be written."""
     lines = [json.dumps([worker, seq, address]) for (worker, seq), address in sorted(found.items())]
-    (path / FILE).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    try:
+        (path / FILE).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    except OSError as error:
+        raise RecordingError(f"cannot keep what the log tells in {path / FILE}: {error.strerror}") from None
 
 
 def kept(path: Path) -> Upstreams:

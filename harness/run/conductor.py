@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -108,6 +109,9 @@ class Conductor:
         self._follower.say(f"ending the load ({ended_by.replace('_', ' ')})")
         drain = INTERRUPTED_DRAIN_NS if ended_by == "interrupted" else self._resolved.scenario.load.drain
         await self._end_load(load, drain)
+        for number, words in load.last_words.items():
+            if words.strip():
+                self._log.note(f"worker {number} ended with: {words.strip().splitlines()[-1]}")
         self._log.update(
             workers_lost=load.lost, backed_off=load.backed_off, error_samples=dict(load.error_samples)
         )
@@ -116,11 +120,12 @@ class Conductor:
         if self._change:
             await self._change.last_words(ended_by)
 
-    def leave(self) -> None:
+    def leave(self, why: str) -> None:
         """Write down where the load ends, when it is left in the middle and nobody waits for what is still out."""
-        self._log.mark(Mark.LOAD_END, self._clock.now_ns())
-        self._log.update(ended_by="interrupted", state="interrupted")
-        if self._change:
+        with suppress(OSError):  # that nothing can be written may be why
+            self._log.mark(Mark.LOAD_END, self._clock.now_ns())
+            self._log.update(ended_by=why, state="interrupted")
+        if self._change and self._log.record.rollout:
             self._change.say_way_back()
 
     async def _rollouts(self, load: Load, group: TaskGroup, warmup_end_ns: int) -> str:

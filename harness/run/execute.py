@@ -19,7 +19,7 @@ from harness.cluster.estimate import rollout_ns
 from harness.cluster.lock import ANNOTATION
 from harness.cluster.reduce import manifest
 from harness.cluster.trigger import RESTARTED_AT
-from harness.errors import RecordingError, UsageError, unwrap
+from harness.errors import RecordingError, UsageError, no_room, unwrap
 from harness.recording.write import RunDirectory
 from harness.run.asking import ask
 from harness.run.conductor import Conductor, Follower
@@ -67,9 +67,16 @@ async def execute(resolved: Resolved, follower: Follower, recruits: Recruits | N
             async with _way(resolved, directory.path, follower) as way:
                 await _run(resolved, way, directory, follower, recruits)
         except BaseException as error:
-            cause = unwrap(error)
-            if isinstance(cause, UsageError) or not any((directory.path / "hits").iterdir()):
+            full, begun = no_room(error), any((directory.path / "hits").iterdir())
+            cause = full or unwrap(error)
+            if full and begun:  # what there is can be judged
+                follower.say(f"{directory.path}: {full.strerror}: the recording ends early")
+                return directory.path
+            if isinstance(cause, UsageError) or not begun:
                 shutil.rmtree(directory.path, ignore_errors=True)  # the load never began
+            if full:
+                where = full.filename or directory.path
+                raise UsageError(f"cannot write {where}: {full.strerror}; make room there") from None
             if cause is error:
                 raise
             raise cause from None
@@ -97,13 +104,19 @@ async def _way(resolved: Resolved, directory: Path, follower: Follower) -> Async
             url = endpoint.url.rstrip("/") + scenario.target.path
             notes = tuple(f"the lab: {note}" for note in endpoint.notes)
             yield _Way(url, endpoint.ca_file, api if resolved.rollout_wanted else None, notes)
-        logs = Path(home) / "pods"
-        if logs.is_dir():
-            shutil.copytree(logs, directory / "pods", dirs_exist_ok=True)
-        truth = Path(home) / "truth.jsonl"
-        if truth.is_file():  # the lab's known answers: for tests, never for the judge
-            (directory / "lab").mkdir(exist_ok=True)
-            shutil.copy(truth, directory / "lab")
+        try:
+            _keep_what_the_lab_tells(Path(home), directory)
+        except OSError:  # shutil.Error is one; the recording is whole without
+            follower.say(f"note: the logs of the lab's pods could not be copied to {directory}")
+
+
+def _keep_what_the_lab_tells(home: Path, directory: Path) -> None:
+    logs, truth = home / "pods", home / "truth.jsonl"
+    if logs.is_dir():
+        shutil.copytree(logs, directory / "pods", dirs_exist_ok=True)
+    if truth.is_file():  # the lab's known answers: for tests, never for the judge
+        (directory / "lab").mkdir(exist_ok=True)
+        shutil.copy(truth, directory / "lab")
 
 
 def _connect(kubeconfig: str | None, context: str | None) -> Api:
@@ -163,9 +176,10 @@ async def _run(
             group.start_soon(_keep_server_clock, way.api, log)
         try:
             await conductor.conduct(load, group)
-        except anyio.get_cancelled_exc_class():
-            if follower.interrupted():
-                conductor.leave()
+        except BaseException:
+            asked = follower.interrupted()
+            conductor.leave("interrupted" if asked else "crash")
+            if asked:
                 follower.say(
                     f"left at once; what was recorded is in {directory.path}: zdtest report {directory.path}"
                 )

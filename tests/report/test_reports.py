@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness import cli
 from harness.errors import RecordingError
 from harness.judge.compare import compare
 from harness.judge.verdict import Judgement, from_json, judge
@@ -134,6 +135,30 @@ def test_reporting_again_changes_nothing(tmp_path: Path) -> None:
     first = {name: (path / name).read_bytes() for name in names}
     write_all(judge(Recording.open(path)), path)
     assert {name: (path / name).read_bytes() for name in names} == first
+
+
+def test_a_file_that_cannot_be_written_is_named_and_the_others_are_there(tmp_path: Path) -> None:
+    path = Invented.rolling(prestop=4, grace=20).write(tmp_path)
+    (path / "summary.md").mkdir()
+    with pytest.raises(
+        RecordingError, match=r"cannot write the report to .* \(summary\.md\): Is a directory"
+    ):
+        write_all(judge(Recording.open(path)), path)
+    assert {"verdict.json", "summary.txt", "timeline.png"} <= {file.name for file in path.iterdir()}
+    assert not list(path.glob(".*"))
+
+
+def test_a_verdict_whose_report_cannot_be_written_is_still_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Invented.rolling().write(tmp_path)
+    (path / "verdict.json").mkdir()
+    monkeypatch.setattr("sys.argv", ["zdtest", "report", str(path)])
+    assert cli.main() == 1
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[-1].startswith("FAIL: ")
+    assert printed.err.startswith(f"zdtest: cannot write the report to {path} (verdict.json)")
+    assert len(printed.err.splitlines()) == 1
 
 
 def test_a_folder_that_is_gone_gets_one_clear_line(tmp_path: Path) -> None:
