@@ -6,6 +6,7 @@ moment that did not come.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any
@@ -260,6 +261,9 @@ class PodRef:
     uid: str
 
 
+IN_CLUSTER = "in-cluster"  # said in place of a context: the credentials of the pod that we run in
+
+
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:
     """Which cluster and which workload a run was about."""
@@ -275,6 +279,17 @@ class ClusterFacts:
     apis: dict[str, str] = field(default_factory=dict)  # kind -> group/version chosen
     services: tuple[str, ...] = ()  # Services whose selector takes in the workload's pods
     lab: bool = False
+    kubeconfig: str = ""  # the file that was named, "" for the one that kubectl finds as well
+
+    @property
+    def kubectl(self) -> str:
+        """The beginning of a kubectl command that goes where this run went, whatever the current context is."""
+        words = ["kubectl"]
+        if self.kubeconfig:
+            words += ["--kubeconfig", self.kubeconfig]
+        if self.context and self.context != IN_CLUSTER:
+            words += ["--context", self.context]
+        return shlex.join([*words, "-n", self.namespace])
 
 
 @dataclass(frozen=True, slots=True)

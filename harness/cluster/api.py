@@ -27,6 +27,7 @@ from harness.cluster.credentials import (
     own_namespace,
 )
 from harness.errors import UsageError
+from harness.model import IN_CLUSTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +67,7 @@ class Api:
         Raises UsageError with one line when there are none, or they cannot be read.
         """
         if kubeconfig is None and context is None and in_cluster() and not kubeconfig_paths(None):
-            return cls(_load_of_the_pod, "in-cluster", own_namespace(), "the pod's service account")
+            return cls(_load_of_the_pod, IN_CLUSTER, own_namespace(), "the pod's service account")
         file = kubeconfig_files(kubeconfig)
         chosen = _choose_context(file, context)
         name, body = str(chosen["name"]), chosen.get("context") or {}

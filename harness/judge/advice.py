@@ -79,6 +79,7 @@ def advise(
         draft.whole(),
         tuple(draft.lines),
         tuple(draft.warnings),
+        "" if cluster.lab else cluster.kubectl,
     )
 
 

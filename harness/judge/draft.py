@@ -39,6 +39,7 @@ class Advice:
     patch: dict[str, Any] = field(default_factory=dict)
     lines: tuple[Line, ...] = ()
     warnings: tuple[str, ...] = ()
+    kubectl: str = ""  # how such a command begins; "" on the lab, which is gone
 
 
 @dataclass(frozen=True, slots=True)

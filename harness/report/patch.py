@@ -36,9 +36,9 @@ def _comments(judgement: Judgement) -> Iterator[str]:
         return
     if not advice.patch:
         yield from _comment("Nothing to change.", "")
-    else:
-        where = f"-n {advice.namespace} " if advice.namespace else ""
-        yield from _comment(f"kubectl patch {where}{advice.kind.lower()}/{advice.name} --patch-file FILE", "")
+    elif advice.kubectl:
+        target = f"{advice.kind.lower()}/{advice.name}"
+        yield from _comment(f"{advice.kubectl} patch {target} --patch-file FILE", "")
     for line in advice.lines:
         yield "#"
         yield from _comment(f"{line.path}: {line.value}", "")

@@ -40,15 +40,17 @@ def outcome(now: Progress | None, ended_by: str, stuck: str, *, over: bool) -> t
 def way_back(subject: Subject, changed: bool, *, over: bool) -> str:  # noqa: FBT001
     """Say what an interrupted run leaves behind, and how to go back. `over`: the rollout has come to its end."""
     facts, kind = subject.facts, subject.trigger.kind
-    what, flags = f"{facts.kind.lower()}/{facts.name}", f"-n {facts.namespace}"
+    what = f"{facts.kind.lower()}/{facts.name}"
     if not changed:
         return f"{what} was not changed"
     line = f"{what} was changed ({subject.trigger.shown})"
+    if facts.lab:
+        return f"{line}, on the lab, which ends with this run"
     if not over:
-        line += f" and goes on by itself; follow it with: kubectl {flags} rollout status {what}"
+        line += f" and goes on by itself; follow it with: {facts.kubectl} rollout status {what}"
     if kind in {"apply", "set-image"}:
-        line += f"; go back with: kubectl {flags} rollout undo {what}"
+        line += f"; go back with: {facts.kubectl} rollout undo {what}"
     if kind == "scale":
         before = (subject.workload.get("spec") or {}).get("replicas", 1)
-        line += f"; go back with: kubectl {flags} scale {what} --replicas={before}"
+        line += f"; go back with: {facts.kubectl} scale {what} --replicas={before}"
     return line

@@ -114,6 +114,7 @@ def inspect(
         },
         services=tuple(s["metadata"]["name"] for s in services),
         lab=lab,
+        kubeconfig=scenario.cluster.kubeconfig or "",
     )
     if not services:
         notes += (f"no Service in {namespace} selects the pods of {name}: endpoints are not watched",)

@@ -23,6 +23,7 @@ from harness.recording.write import write_json
 from harness.report import write_all
 from harness.report.looks import FAILURES, STATES
 from harness.report.markdown import render as message
+from harness.report.patch import render as advised
 from harness.report.plot import draw
 from harness.report.text import WIDTH, render, render_comparison
 from tests.judge.invented import Invented, S
@@ -244,3 +245,16 @@ def test_a_moved_recording_gives_the_same_summary(tmp_path: Path) -> None:
 def _grey(colour: str) -> float:
     red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
     return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
+def test_the_advised_command_goes_to_the_cluster_of_the_run_and_there_is_none_on_the_lab(
+    tmp_path: Path,
+) -> None:
+    found = judged(tmp_path / "real", probe=False)
+    assert found.advice
+    assert (
+        "# kubectl --context test -n shop patch deployment/web --patch-file FILE"
+        in advised(found).splitlines()
+    )
+    on_lab = dataclasses.replace(found, advice=dataclasses.replace(found.advice, kubectl=""))
+    assert "kubectl" not in advised(on_lab)
