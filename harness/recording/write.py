@@ -14,6 +14,7 @@ import dataclasses
 import json
 import os
 import shutil
+import time
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, TextIO
 
 import numpy as np
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+_GROWING = ("run.json", "events.jsonl", "generator.jsonl")  # what a run that goes on writes to
+_A_DAY_S = 86400.0
 _NAMES = pa.dictionary(pa.int32(), pa.string())
 
 # One row per hit. A moment that did not come is -1 (model.NEVER); a status that did not come is 0.
@@ -211,7 +214,8 @@ def prune(root: Path, name: str, keep: int) -> list[Path]:
     """Delete the oldest finished runs called `name` under `root` until `keep` are left; return what went.
 
     A folder is a run of this name when its run.json says so: `web-2` may be the second run of `web` in one
-    second, or a run of `web-2`. Runs that still go on stay.
+    second, or a run of `web-2`. Runs that still go on stay; one that was killed says so for ever, and has written
+    nothing for longer than it might have lasted.
     """
     runs = sorted(path.parent for path in root.glob("*T*Z-*/run.json") if _is_finished_run_of(path, name))
     gone = runs[: max(0, len(runs) - keep)]
@@ -225,4 +229,16 @@ def _is_finished_run_of(path: Path, name: str) -> bool:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(record, dict) and record.get("name") == name and record.get("state") != "running"
+    if not isinstance(record, dict) or record.get("name") != name:
+        return False
+    return record.get("state") != "running" or _was_killed(path.parent, record)
+
+
+def _was_killed(folder: Path, record: dict[str, Any]) -> bool:
+    try:
+        most_s = record["scenario"]["rollout"]["max_time"] / 1e9
+    except (KeyError, TypeError):
+        most_s = _A_DAY_S
+    files = [file for name in _GROWING if (file := folder / name).exists()]
+    last = max((file.stat().st_mtime for file in files), default=0.0)
+    return bool(time.time() - last > most_s)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -56,6 +58,24 @@ def test_keep_deletes_the_oldest_runs_of_that_name_and_nothing_else(tmp_path: Pa
     assert [path.name for path in gone] == ["20261121T000000Z-web", "20261122T000000Z-web"]
     left = {path.name for path in tmp_path.iterdir()}
     assert {"20261120T000000Z-web-2", "20261119T000000Z-web", "20261101T000000Z-web", "notes"} <= left
+
+
+def test_keep_counts_a_run_that_was_killed_once_it_can_no_longer_be_at_work(tmp_path: Path) -> None:
+    for day in (21, 22):
+        run_of(tmp_path, f"202611{day}T000000Z-web", "web", state="running")
+    run_of(tmp_path, "20261123T000000Z-web", "web")
+    long_ago = time.time() - 2 * 86400
+    os.utime(tmp_path / "20261121T000000Z-web" / "run.json", (long_ago, long_ago))
+    os.utime(tmp_path / "20261122T000000Z-web" / "run.json", (long_ago, long_ago))
+    (tmp_path / "20261122T000000Z-web" / "generator.jsonl").write_text("{}\n")  # this one still writes
+    assert [path.name for path in prune(tmp_path, "web", keep=1)] == ["20261121T000000Z-web"]
+
+
+def test_text_that_cannot_be_put_into_place_leaves_no_scratch_file(tmp_path: Path) -> None:
+    (tmp_path / "run.json").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write_json(tmp_path / "run.json", {})
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
 
 def test_json_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
