@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from harness.clock import NS
@@ -36,22 +37,25 @@ class LiveLine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._live:
-            self._live.stop()
+            with suppress(OSError):
+                self._live.stop()
 
     def say(self, line: str) -> None:
-        """Print one line, above the live one where there is one."""
-        if self._live:
-            self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
-        else:
-            self._stream.write(line + "\n")
-            self._stream.flush()
+        """Print one line, above the live one where there is one. Who no longer reads does not end a run."""
+        with suppress(OSError):
+            if self._live:
+                self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            else:
+                self._stream.write(line + "\n")
+                self._stream.flush()
 
     def show(self, now: Snapshot) -> None:
         """Show the moment: redrawn on a terminal, every few seconds elsewhere."""
         self.shown += 1
         line = describe(now, self._rate(now))
         if self._stream.isatty():
-            self._draw(line)
+            with suppress(OSError):  # a terminal that was closed
+                self._draw(line)
         elif now.elapsed_ns >= self._next_plain_ns:
             self._next_plain_ns = now.elapsed_ns - now.elapsed_ns % PLAIN_EVERY_NS + PLAIN_EVERY_NS
             self.say(line)

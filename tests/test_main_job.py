@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from harness import cli
 from harness.model import NEVER, Mark
 from harness.recording.read import Recording
 from harness.scenario.resolve import shipped
@@ -255,6 +256,48 @@ def test_a_verdict_does_not_depend_on_where_it_is_printed(lost: Run) -> None:
         )
     assert done.returncode == 1
     assert done.stderr == "zdtest: cannot print the summary: No space left on device\n"
+
+
+def test_a_terminal_that_is_closed_ends_a_run_as_ctrl_c_does(tmp_path: Path) -> None:
+    process = started(tmp_path, "restarted")
+    below = descendants(process.pid)
+    assert process.stderr
+    process.stderr.close()  # nobody reads any more
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    (path,) = tmp_path.glob("*")
+    assert Recording.open(path).run.state == "interrupted"
+    assert (path / "summary.txt").exists()
+    assert ended_within(below, 10)
+
+
+def test_ctrl_c_while_the_report_is_made_says_where_the_recording_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    module = sys.modules["harness.cli.run"]
+    monkeypatch.setattr(module, "carry_out", lambda _: tmp_path / "the-run")
+    monkeypatch.setattr(module, "report_on", interrupted)
+    monkeypatch.setattr("sys.argv", ["zdtest", "run", "--no-rollout", "http://127.0.0.1:1/"])
+    assert cli.main() == 130
+    assert f"zdtest report {tmp_path / 'the-run'}" in capsys.readouterr().err
+
+
+def test_a_home_that_cannot_be_written_makes_no_noise_beside_the_verdict(lost: Run) -> None:
+    home = {
+        k: v for k, v in os.environ.items() if k not in {"MPLCONFIGDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"}
+    }
+    done = subprocess.run(
+        command("report", str(lost.path)),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**home, "HOME": "/dev/null/none"},
+    )
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_ctrl_c_before_the_load_leaves_nothing_at_all(tmp_path: Path) -> None:

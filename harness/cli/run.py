@@ -11,6 +11,7 @@ import click
 from harness.cli.options import flags_of, output_option, scenario_options
 from harness.cli.reports import FORMATS, exit_code, report_on
 from harness.cli.root import EPILOG, LeftAtOnce, guarded, root
+from harness.model import ExitCode
 
 if TYPE_CHECKING:
     from harness.scenario.resolve import Request, Resolved
@@ -70,7 +71,11 @@ def run(url: str | None, **options: Any) -> int:
     if isinstance(path, int):
         return path
     _prune(resolved)  # first, for it may make the room that the reports need
-    judgement = report_on(path, latencies=options["latencies"], form=options["form"])
+    try:
+        judgement = report_on(path, latencies=options["latencies"], form=options["form"])
+    except KeyboardInterrupt:
+        click.echo(f"zdtest: interrupted before the report was made: zdtest report {path}", err=True)
+        return ExitCode.INTERRUPTED
     return exit_code(judgement, exit_zero=options["exit_zero"])
 
 
@@ -91,7 +96,10 @@ def carry_out(resolved: Resolved) -> Path:
 
     async def listen(scope: anyio.CancelScope) -> None:
         nonlocal asked
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        # A terminal that closes says SIGHUP; who was started by nohup is to go on.
+        hangs_up = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
+        ends = (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hangs_up else ()))
+        with anyio.open_signal_receiver(*ends) as signals:
             async for _ in signals:
                 asked += 1
                 if asked > 1 or not line.shown:

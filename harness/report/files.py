@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from functools import partial
 from typing import TYPE_CHECKING
@@ -53,6 +54,8 @@ def write_all(judgement: Judgement, directory: Path) -> None:
 
 
 def _draw(judgement: Judgement, directory: Path) -> None:
+    # It warns where it has no home to keep a cache in, which is its own affair; ours is the picture.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     from harness.report import plot  # noqa: PLC0415  brings matplotlib, which `--help` must not wait for
 
     scratch = directory / f".timeline.{os.getpid()}.png"
