@@ -132,8 +132,13 @@ class Recording:
         # Counted first, so that each column is made once, in its final size: a long run has gigabytes of them.
         table = Columns([schema.field(name) for name in names], sum(_rows(f, schema, names) for f in files))
         for file in files:
-            for batch in _batches(file, schema, names, mapped=False):
-                table.take(batch, int(file.stem))
+            try:
+                for batch in _batches(file, schema, names, mapped=False):
+                    table.take(batch, int(file.stem))
+            except IndexError as error:
+                raise RecordingError(
+                    f"{file} is damaged: a row names what is in no list of its names"
+                ) from error
         return table.frame()
 
 

@@ -32,7 +32,7 @@ def numbers(measured: Measured | None) -> list[str]:
     if tail is not None:
         cut = f", {lasting(tail.cut_ns)} or more when cut" if tail.cut_ns else ""
         told = f"p99 {lasting(tail.p99_ns)}, p99.9 {lasting(tail.p999_ns)}, max {lasting(tail.max_ns)}{cut}"
-        lines.append(f"  {'requests':<38}{told}")
+        lines.append(f"  {'good requests, warm-up included':<38}{told}")
     at_exit = sum(pod.failed_at_exit for pod in measured.pods)
     if at_exit:
         lines.append(f"  {'in flight when their pod ended':<38}{at_exit:,} failed")

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
 
 from harness.errors import RecordingError
@@ -138,6 +139,24 @@ def test_a_file_with_other_columns_is_refused(run: Path) -> None:
     (run / "connections" / "0.arrow").write_bytes(hits.read_bytes())
     with pytest.raises(RecordingError, match="column opened_ns is missing"):
         connections.connections()
+
+
+def test_rows_that_are_damaged_are_said_to_be_so(run: Path) -> None:
+    file = run / "hits" / "0.arrow"
+    outcome = HIT_SCHEMA.field("outcome").type
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, HIT_SCHEMA) as stream:
+        whole = {
+            field.name: pa.array([0], pa.int64()).cast(field.type)
+            for field in HIT_SCHEMA
+            if field.name not in {"outcome", "peer", "pod"}
+        }
+        names = pa.DictionaryArray.from_arrays(pa.array([0], pa.int32()), [""])
+        beyond = pa.DictionaryArray.from_arrays(pa.array([99], pa.uint8()), ["ok"], safe=False)
+        assert beyond.type == outcome
+        columns = {**whole, "outcome": beyond, "peer": names, "pod": names}
+        stream.write_batch(pa.record_batch([columns[name] for name in HIT_SCHEMA.names], schema=HIT_SCHEMA))
+    with pytest.raises(RecordingError, match="is damaged"):
+        Recording.open(run).hits()
 
 
 def test_events_and_marks_keep_their_types(run: Path) -> None:
