@@ -300,6 +300,12 @@ def test_a_home_that_cannot_be_written_makes_no_noise_beside_the_verdict(lost: R
     assert (done.returncode, done.stderr) == (1, "")
 
 
+def test_nor_does_the_exit_code_where_not_even_a_warning_can_be_written(lost: Run) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(command("report", str(lost.path)), stdout=full, stderr=full, check=False)
+    assert done.returncode == 1
+
+
 def test_ctrl_c_before_the_load_leaves_nothing_at_all(tmp_path: Path) -> None:
     process = started(tmp_path / "out", "starting the lab")
     time.sleep(1.5)

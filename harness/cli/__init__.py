@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import click
@@ -16,6 +18,18 @@ __all__ = ["advise", "lab", "ladder", "lint", "main", "rbac", "reports", "run", 
 
 def main() -> int:
     """Run the command line and return the exit code. Every error of the user's is one line."""
+    code = _answer()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # Python would try once more at its end, and give an exit code of its own
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+    return code
+
+
+def _answer() -> int:
     try:
         return int(root.main(standalone_mode=False) or 0)
     except click.exceptions.Exit as done:

@@ -9,7 +9,7 @@ import click
 
 from harness.cli.options import output_option
 from harness.cli.reports import exit_code, leave_reports
-from harness.cli.root import EPILOG, guarded, root
+from harness.cli.root import EPILOG, guarded, root, warn
 from harness.cli.run import carry_out
 from harness.errors import UsageError
 from harness.model import ExitCode
@@ -42,7 +42,7 @@ def ladder(directory: str | None, *, repeat: int, output: Path, exit_zero: bool,
     codes: list[int] = []
     for n in range(repeat):
         for step in steps:
-            click.echo(f"--- {step.name}{f', run {n + 1} of {repeat}' if repeat > 1 else ''}", err=True)
+            warn(f"--- {step.name}{f', run {n + 1} of {repeat}' if repeat > 1 else ''}")
             judged = _run(step, flags, output)
             if isinstance(judged, int):
                 return judged
@@ -95,6 +95,6 @@ def _run(step: Entry, flags: dict[str, Any], output: Path) -> Judgement | int:
     judgement = judge(Recording.open(path))
     missing = leave_reports(judgement, path)
     if missing:
-        click.echo(f"zdtest: {missing}", err=True)
-    click.echo(f"    {judgement.grade.value}: {path}", err=True)
+        warn(f"zdtest: {missing}")
+    warn(f"    {judgement.grade.value}: {path}")
     return judgement

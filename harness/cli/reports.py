@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.root import EPILOG, root
+from harness.cli.root import EPILOG, root, warn
 from harness.errors import RecordingError
 from harness.model import ExitCode
 
@@ -40,7 +38,7 @@ def report_on(path: Path, *, latencies: bool, form: str = "text") -> Judgement:
     else:
         _print(render(judgement, latencies=latencies))
     if missing:
-        click.echo(f"zdtest: {missing}", err=True)
+        warn(f"zdtest: {missing}")
     return judgement
 
 
@@ -61,12 +59,7 @@ def _print(text: str, *, nl: bool = True) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:  # standard output is a file on a full disk, or a terminal that has gone
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(
-            nowhere, sys.stdout.fileno()
-        )  # or Python tries again at its end, and fails with a code of its own
-        os.close(nowhere)
-        click.echo(f"zdtest: cannot print the summary: {error.strerror}", err=True)
+        warn(f"zdtest: cannot print the summary: {error.strerror}")
 
 
 def exit_code(judgement: Judgement, *, exit_zero: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,9 +33,15 @@ class LeftAtOnce(click.Abort):
     """A run that was left in the middle, and has said what it leaves behind."""
 
 
+def warn(line: str) -> None:
+    """Print one line on standard error; where that cannot be written either, the exit code has to do."""
+    with contextlib.suppress(OSError):
+        click.echo(line, err=True)
+
+
 def complain(line: str) -> int:
     """Print one line about bad input, and return the exit code for it."""
-    click.echo(f"zdtest: {line}", err=True)
+    warn(f"zdtest: {line}")
     return ExitCode.USAGE
 
 
@@ -45,7 +52,7 @@ def guarded(work: Callable[[], Path], output: Path) -> Path | int:
     except LeftAtOnce:
         return ExitCode.INTERRUPTED
     except (click.Abort, KeyboardInterrupt):
-        click.echo("zdtest: interrupted before the load began; nothing was touched", err=True)
+        warn("zdtest: interrupted before the load began; nothing was touched")
         return ExitCode.INTERRUPTED
     except BaseException as error:  # noqa: BLE001  the one place where all else ends
         cause = unwrap(error)
@@ -62,5 +69,5 @@ def crashed(error: BaseException, folder: Path) -> int:
         crash.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
     except OSError as refused:
         where = f"and crash.txt cannot be written there ({refused.strerror})"
-    click.echo(f"zdtest: crashed: {type(cause).__name__}: {cause}; this is our fault, {where}", err=True)
+    warn(f"zdtest: crashed: {type(cause).__name__}: {cause}; this is our fault, {where}")
     return ExitCode.CRASH

@@ -10,7 +10,7 @@ import click
 
 from harness.cli.options import flags_of, output_option, scenario_options
 from harness.cli.reports import FORMATS, exit_code, report_on
-from harness.cli.root import EPILOG, LeftAtOnce, guarded, root
+from harness.cli.root import EPILOG, LeftAtOnce, guarded, root, warn
 from harness.model import ExitCode
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def run(url: str | None, **options: Any) -> int:
     try:
         judgement = report_on(path, latencies=options["latencies"], form=options["form"])
     except KeyboardInterrupt:
-        click.echo(f"zdtest: interrupted before the report was made: zdtest report {path}", err=True)
+        warn(f"zdtest: interrupted before the report was made: zdtest report {path}")
         return ExitCode.INTERRUPTED
     return exit_code(judgement, exit_zero=options["exit_zero"])
 
@@ -148,6 +148,6 @@ def _prune(resolved: Resolved) -> None:
 
         try:
             for gone in prune(resolved.output, resolved.name(), resolved.keep):
-                click.echo(f"deleted {gone} (--keep {resolved.keep})", err=True)
+                warn(f"deleted {gone} (--keep {resolved.keep})")
         except OSError as error:
-            click.echo(f"zdtest: cannot delete {error.filename} (--keep): {error.strerror}", err=True)
+            warn(f"zdtest: cannot delete {error.filename} (--keep): {error.strerror}")
