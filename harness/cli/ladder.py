@@ -45,6 +45,7 @@ def ladder(directory: str | None, *, repeat: int, output: Path, exit_zero: bool,
             warn(f"--- {step.name}{f', run {n + 1} of {repeat}' if repeat > 1 else ''}")
             judged = _run(step, flags, output)
             if isinstance(judged, int):
+                _show(rows, cells, table)
                 return judged
             if judged.ended_by == "interrupted":
                 _show(rows, cells, table)

@@ -46,8 +46,9 @@ class Recording:
         of a newer format or not one of ours.
         """
         if not path.is_dir():
+            what = "it is a file" if path.exists() else "no such folder"
             raise RecordingError(
-                f"{path}: no such folder; give the folder of one run, such as results/20261125T140211Z-web"
+                f"{path}: {what}; give the folder of one run, such as results/20261125T140211Z-web"
             )
         file = path / "run.json"
         raw = _json(file, f"{path} is no run directory: there is no run.json in it")

@@ -133,6 +133,11 @@ def test_no_such_folder_is_said_so(tmp_path: Path) -> None:
         Recording.open(tmp_path / "none")
 
 
+def test_a_file_in_place_of_a_folder_is_not_called_missing(run: Path) -> None:
+    with pytest.raises(RecordingError, match=r"run.json: it is a file; give the folder of one run"):
+        Recording.open(run / "run.json")
+
+
 def test_a_file_with_other_columns_is_refused(run: Path) -> None:
     hits = run / "hits" / "0.arrow"
     connections = Recording.open(run)
