@@ -150,8 +150,8 @@ class Wire(Sockets):
                 return
             else:
                 self._take(slot, data, self.now(), closing=closing)
-                return
-        if event & EPOLLOUT and slot.unsent is not None:
+        # An edge comes once: what was told along with the answer's bytes will not be told again.
+        if event & EPOLLOUT and slot.state == SENDING and slot.unsent is not None:
             self._write(slot, slot.unsent)
 
     # --- reading ------------------------------------------------------------------------------------------

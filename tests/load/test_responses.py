@@ -213,6 +213,38 @@ def test_a_body_of_ten_megabytes_is_sent_whole(tmp_path: Path) -> None:
     assert min(hit["bytes_out"] for hit in played.hits) > len(body)
 
 
+def test_interim_answers_to_a_body_on_its_way_do_not_hold_it_up(tmp_path: Path) -> None:
+    body = b"y" * 8_000_000
+
+    def script(visit: Visit) -> None:
+        got = visit.sock.recv(1 << 16)
+        while b"\r\n\r\n" not in got:
+            got += visit.sock.recv(1 << 16)
+        while True:
+            left = len(body) - len(got.partition(b"\r\n\r\n")[2])
+            for told in range(8):
+                while left > len(body) * (7 - told) // 8:
+                    piece = visit.sock.recv(1 << 18)
+                    if not piece:
+                        return
+                    left -= len(piece)
+                visit.answer(b"HTTP/1.1 102 Processing\r\n\r\n", what="interim")
+            visit.answer()
+            got = b""
+            while b"\r\n\r\n" not in got:
+                piece = visit.sock.recv(1 << 16)
+                if not piece:
+                    return
+                got += piece
+
+    with ScriptedServer(script) as server:
+        plan = plan_for(server.url, 4, target=Target(server.url, "POST", body=body), timeout_ns=5_000_000_000)
+        played = play(plan, tmp_path, until=completed(40))
+    assert set(played.outcomes) == {"response"}
+    assert {hit["status"] for hit in played.hits} == {200}
+    assert len(played.connections) == len({hit["slot"] for hit in played.hits})
+
+
 def test_an_answer_to_half_a_request_is_kept_and_the_connection_is_not(tmp_path: Path) -> None:
     body = b"y" * 30_000_000
 
