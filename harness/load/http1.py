@@ -11,7 +11,6 @@ A request is never sent twice: `fire` is called once for each hit, and a hit tha
 
 from __future__ import annotations
 
-import ssl
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from time import monotonic_ns
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from harness.load.failures import ERROR, FIN, PEER, US, Ending
 from harness.load.response import Reading, reading
 from harness.load.rows import ROW, HitRows
 from harness.load.slot import READING, SENDING, WAITING, Slot
-from harness.load.sockets import BLOCKED, READ, READ_AND_WRITE, Sockets
+from harness.load.sockets import BLOCKED, READ, READ_AND_WRITE, Sockets, unread
 from harness.model import NEVER, LoadPlan, Outcome
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ class Wire(Sockets):
             if event != EPOLLIN or slot.state != WAITING:
                 self._event(slot, event)
                 continue
-            receive = slot.recv  # a slot's attribute called like a method takes the long way
+            receive = slot.straight  # a slot's attribute called like a method takes the long way
             try:
                 data = receive(_FIRST_READ)
             except BLOCKED:
@@ -244,11 +243,11 @@ class Wire(Sockets):
         Bytes after it do not spoil the response, which told its own length; they spoil the connection, for the
         next answer could not be told from them.
         """
-        if response.extra or (isinstance(slot.sock, ssl.SSLSocket) and slot.sock.pending()):
+        if response.extra:
             return Ending(US, ERROR)
         if slot.unsent is not None or not response.keep_alive:
             return Ending(US, FIN)
-        return _stream_end(slot) if closing else None
+        return _stream_end(slot) if closing or unread(slot) else None
 
     def _broken(self, slot: Slot, error: OSError | None, now: int) -> None:
         """Deal with the end of a connection; None is an orderly one."""

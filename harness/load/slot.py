@@ -47,6 +47,7 @@ class Slot:
     sock: Any = None  # socket.socket or ssl.SSLSocket
     fd: int = -1
     recv: Callable[[int], bytes] = bytes
+    straight: Callable[[int], bytes] = bytes  # recv as the straight way calls it
     send: Callable[[Any], int] = len
     conn: int = NEVER
     ident: int = 0
