@@ -251,14 +251,14 @@ class Wire(Sockets):
 
     def _broken(self, slot: Slot, error: OSError | None, now: int) -> None:
         """Deal with the end of a connection; None is an orderly one."""
-        error = failures.unmask(error, slot.sock)
         answered = slot.first != NEVER
+        unwritten = slot.write_error is not None and not answered
+        error = failures.unmask(slot.write_error if unwritten else error, slot.sock)
         if slot.state not in {SENDING, WAITING, READING}:
             self._life.close(slot, failures.closed(error), now)
         elif error is None and answered and slot.reading is not None and slot.reading.ended():
             self._complete(slot, slot.reading, failures.closed(None), b"", now)
-        elif slot.write_error is not None and not answered:
-            error = slot.write_error
+        elif unwritten and error is not None:
             self._life.failed(slot, failures.unsent(error), failures.closed(error), now, error)
         else:
             outcome = failures.lost(error, answered=answered)
@@ -292,5 +292,5 @@ def _stream_end(slot: Slot) -> Ending | None:
     except BLOCKED:
         return None
     except OSError as error:
-        return failures.closed(error)
+        return failures.closed(failures.unmask(error, slot.sock))
     return Ending(US, ERROR) if data else Ending(PEER, FIN)

@@ -255,6 +255,21 @@ def test_a_goodbye_that_comes_with_the_answer_is_heeded_while_tcp_stays_open(
     assert {row["hits"] for row in played.connections} <= {0, 1, 2, 3}
 
 
+def test_a_reset_is_a_reset_under_tls_too(authority: trustme.CA, ca_file: str, run_folder: Path) -> None:
+    def script(visit: Visit) -> None:
+        if visit.request():
+            visit.answer(OK)
+            visit.reset()
+
+    with ScriptedServer(script, tls=server_tls(authority)) as server:
+        played = play(plan_for(server.url, 2, ca_file=ca_file), run_folder, until=completed(60))
+    # An idle connection's end is seen at once, or by the next request on it: either way it was a reset.
+    ends = Counter((row["closed_by"], row["how"]) for row in played.connections)
+    assert set(ends) <= {("peer", "reset"), ("us", "end")}
+    assert all("ConnectionResetError" in text for text in played.samples.values())
+    assert set(played.outcomes) <= {"response", "idle_close_race", "write_reset", "reset_before_response"}
+
+
 def test_a_body_that_ends_with_the_stream_needs_an_orderly_end_under_tls(
     authority: trustme.CA, ca_file: str, run_folder: Path
 ) -> None:
