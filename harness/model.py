@@ -60,7 +60,7 @@ class Mark(StrEnum):
     OLD_PODS_GONE = "old_pods_gone"
     ENDPOINTS_SETTLED = "endpoints_settled"
     SETTLED = "settled"
-    LOAD_END = "load_end"  # no new hit is sent from here on
+    LOAD_END = "load_end"  # no new hit becomes due from here on
     DRAIN_END = "drain_end"
     LULL = "lull"  # from here to the trigger (without a rollout: to the warm-up's end) one request a second is sent
 

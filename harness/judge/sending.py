@@ -2,7 +2,8 @@
 
 Corrected latency, wrk2's word: from when a hit was due by the clock. Raw: from when it was sent. They differ where hits
 had to wait for a free connection, or for the generator; a closed loop has no due times, and so only one of them.
-Late: sent, or given a connection of its own to be opened, over 50 ms after it was due. Dropped: due, and never sent, as no connection was free for 5 s.
+Late: sent, or given a connection of its own to be opened, over 50 ms after it was due. Dropped: due, and never sent, as no connection was free for
+5 s, or until the drain was over.
 Stall: a second of a worker in which something that was ready waited over 50 ms for it. What is measured in it is ours.
 """
 
@@ -51,6 +52,7 @@ class OpenLoop:
     late: int
     late_max_ns: int
     dropped: int
+    dropped_after_ns: int  # the shortest wait of those; 0 without
     corrected: Latency | None
     raw: Latency | None
 
@@ -141,14 +143,15 @@ def _open_loop(
         return None
     sent: NDArray[np.int64] = hits.frame["sent_ns"].to_numpy()
     waited = np.where(inside & (sent != NEVER), _taken_up(hits, connections) - hits.begun_ns, 0)
-    good = hits.good & inside
+    good, dropped = hits.good & inside, (hits.kind == _DROPPED) & inside
     return OpenLoop(
         rate=run.rate,
         ramp_ns=run.ramp_ns,
         due=int(inside.sum()),
         late=int((waited > LATE_NS).sum()),
         late_max_ns=int(waited.max(initial=0)),
-        dropped=int(((hits.kind == _DROPPED) & inside).sum()),
+        dropped=int(dropped.sum()),
+        dropped_after_ns=int((hits.done_ns - hits.begun_ns)[dropped].min()) if dropped.any() else 0,
         corrected=measure(hits.done_ns[good] - hits.begun_ns[good]),
         raw=measure(hits.done_ns[good] - sent[good]),
     )
@@ -287,7 +290,7 @@ def _held(loop: OpenLoop) -> Finding:
     if loop.dropped:
         observed = (
             f"{loop.dropped:,} of {loop.due:,} requests that were due were never sent, as every connection was taken "
-            "for 5 s: raise -c, or lower --rate"
+            f"for {lasting(loop.dropped_after_ns)} and more: raise -c, or lower --rate"
         )
         return Finding(HELD, observed, Grade.INCONCLUSIVE)
     told = f"{loop.late:,} of {loop.due:,} sent later ({share(loop.late, loop.due)})"

@@ -38,7 +38,13 @@ class Arrivals:
         self._n = 0
         self._start_ns = 0
         self._due_ns: int | None = None  # of the next hit; None before the start and after the end
+        self._last_ns: int | None = None  # what would be due after this is none of this load's
         self._busy = False
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a hit of a load that has ended still waits for a slot."""
+        return self._last_ns is not None and self._due_ns is not None
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when a hit is due."""
@@ -85,6 +91,14 @@ class Arrivals:
         if self._due_ns is not None:
             self._alarm.set(self._anchor + self._due_ns)
 
+    def drain(self, now_ns: int) -> None:
+        """Let nothing become due any more. What was due, be it a moment ago, still gets its slot, or is dropped in time."""
+        self._last_ns = now_ns
+        if self._due_ns is not None and self._due_ns > now_ns:
+            self._due_ns = None
+        self.send(now_ns)
+        self._alarm.stop()
+
     def end(self, now_ns: int) -> None:
         """Let nothing become due any more, and drop what was due and never sent."""
         self._alarm.stop()
@@ -103,4 +117,5 @@ class Arrivals:
 
     def _next(self) -> None:
         self._n += 1
-        self._due_ns = self._schedule.due_ns(self._start_ns, self._n)
+        due_ns = self._schedule.due_ns(self._start_ns, self._n)
+        self._due_ns = due_ns if self._last_ns is None or due_ns <= self._last_ns else None

@@ -144,11 +144,11 @@ class Slots:
             shot.known.clear()
 
     def drain(self) -> None:
-        """Send no new hit from here on. The straight way ends with the responses that it knows."""
+        """Let no new hit become due from here on. The straight way ends with the responses that it knows."""
         self._wire.draining = True
         self.forget_known()
         if self._arrivals is not None:
-            self._arrivals.end(self.now())
+            self._arrivals.drain(self.now())
         for slot in self._slots:
             if slot.state == IDLE:
                 self._end(slot)
@@ -223,7 +223,7 @@ class Slots:
     def _wait(self, slot: Slot, due_ns: int) -> None:
         slot.state = IDLE
         delay_ns = due_ns - self.now()
-        if self._wire.draining:
+        if self._wire.draining and not (self._arrivals is not None and self._arrivals.waiting):
             self._end(slot)
         elif self._arrivals is not None:
             self._arrivals.free(slot, self.now())

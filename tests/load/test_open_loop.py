@@ -80,6 +80,26 @@ def test_what_no_slot_was_free_for_in_time_is_dropped_and_fails_nobody(tmp_path:
     assert played.counts.outcomes["dropped"] == len(dropped)
 
 
+def test_what_was_due_when_the_load_ended_is_still_sent_and_nothing_that_was_not(tmp_path: Path) -> None:
+    with ScriptedServer(always(OK, pause=0.2)) as server:
+        plan = plan_for(server.url, 1, rate=20.0, stalled_ns=30 * NS)
+        played = play(plan, tmp_path, seconds=1, drain_ns=30 * NS)
+    assert set(played.outcomes) == {"response"}
+    assert len(played.hits) == server.seen["requests"] >= 15
+    due = sorted(hit["due_ns"] for hit in played.hits)
+    assert {round((b - a) / 1000) for a, b in pairwise(due)} == {50_000}
+    assert due[-1] < due[0] + 2 * NS  # the load lasted for one second, and what waited then took three more
+    assert max(hit["sent_ns"] for hit in played.hits) > due[-1] + NS
+
+
+def test_what_still_waits_when_the_drain_is_over_is_dropped(tmp_path: Path) -> None:
+    with ScriptedServer(always(OK, pause=0.2)) as server:
+        plan = plan_for(server.url, 1, rate=20.0, stalled_ns=30 * NS)
+        played = play(plan, tmp_path, seconds=1, drain_ns=500_000_000)
+    assert set(played.outcomes) == {"response", "cut_at_deadline", "dropped"}
+    assert len(played.hits) - played.outcomes["dropped"] == server.seen["requests"]
+
+
 def test_a_server_that_refuses_gets_no_more_than_the_rate(tmp_path: Path) -> None:
     with ScriptedServer(always(OK)) as server:
         server.close_listener()
