@@ -51,20 +51,22 @@ class ClosedLoop:
 class FixedRate:
     """The open loop: `rate` hits a second over all workers, in equal steps; with a ramp, rising evenly from 0 to there.
 
-    Worker `worker` of `workers` sends every `workers`-th of them.
+    They are dealt out to `of` places in turn, and this worker sends those of its `own` places: with a place for each
+    slot, a worker's share of the hits is its share of the slots.
     """
 
-    __slots__ = ("_ramp_s", "_rate", "_worker", "_workers")
+    __slots__ = ("_of", "_own", "_ramp_s", "_rate")
 
-    def __init__(self, rate: float, worker: int, workers: int, ramp_ns: int = 0) -> None:
+    def __init__(self, rate: float, own: Sequence[int] = (0,), of: int = 1, ramp_ns: int = 0) -> None:
         self._rate = rate
-        self._worker = worker
-        self._workers = workers
+        self._own = own  # ascending
+        self._of = of
         self._ramp_s = ramp_ns / 1e9
 
     def due_ns(self, start_ns: int, n: int) -> int:
         """Return when this worker's n-th hit (from 0) is due."""
-        hit = n * self._workers + self._worker
+        rounds, at = divmod(n, len(self._own))
+        hit = rounds * self._of + self._own[at]
         on_the_ramp = self._rate * self._ramp_s / 2
         if hit < on_the_ramp:  # rate * t^2 / (2 * ramp) hits have become due by t
             return start_ns + round(sqrt(2 * hit * self._ramp_s / self._rate) * 1e9)

@@ -46,7 +46,7 @@ class Shift:
         self._pacer = ClosedLoop(plan.concurrency, backoff=plan.error_backoff and plan.rate is None)
         schedule = None
         if plan.rate is not None:
-            schedule = FixedRate(plan.rate, order.worker, order.workers, plan.ramp_ns)
+            schedule = FixedRate(plan.rate, order.slots, plan.concurrency, plan.ramp_ns)
         marking = Marking(
             order.clock.wall_ns,
             order.clock.monotonic_ns,
@@ -109,7 +109,7 @@ class Shift:
                     self._end_baseline()
                 case "lull":
                     order = self._order
-                    self._slots.lull(FixedRate(_LULL_RATE, order.worker, order.workers))
+                    self._slots.lull(FixedRate(_LULL_RATE, (order.worker,), order.workers))
                 case "resume":
                     self._slots.resume()
                 case "finish":

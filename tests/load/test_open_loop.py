@@ -1,6 +1,7 @@
 """Hits that are due by the clock: when they are sent, what a response time counts from, what becomes of those nobody sent."""
 
 import time
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,14 +15,32 @@ NS = 1_000_000_000
 
 
 def test_due_times_are_fixed_in_advance_and_shared_between_workers() -> None:
-    one = [FixedRate(10, 0, 1).due_ns(5, n) for n in range(5)]
+    one = [FixedRate(10).due_ns(5, n) for n in range(5)]
     assert one == [5, 100_000_005, 200_000_005, 300_000_005, 400_000_005]
-    both = [FixedRate(10, worker, 2).due_ns(5, n) for n in range(2) for worker in range(2)]
+    both = [FixedRate(10, (worker,), 2).due_ns(5, n) for n in range(2) for worker in range(2)]
     assert both == one[:4]
 
 
+def test_a_worker_gets_as_much_of_the_rate_as_it_has_of_the_slots() -> None:
+    one = [FixedRate(10).due_ns(5, n) for n in range(9)]
+    two_slots = [FixedRate(10, (0, 2), 3).due_ns(5, n) for n in range(6)]
+    one_slot = [FixedRate(10, (1,), 3).due_ns(5, n) for n in range(3)]
+    assert sorted(two_slots + one_slot) == one
+    assert two_slots == sorted(two_slots)
+
+
+def test_slots_that_the_workers_do_not_divide_carry_what_they_carry_in_one(tmp_path: Path) -> None:
+    with ScriptedServer(always(OK, pause=0.05)) as server:
+        played = play(plan_for(server.url, 3, rate=40.0, workers=2), tmp_path, seconds=3)
+    assert played.failed == 0
+    hits = Counter(hit["worker"] for hit in played.hits)
+    assert hits[0] == pytest.approx(2 * hits[1], abs=3)
+    due = sorted(hit["due_ns"] for hit in played.hits)
+    assert {round((b - a) / 1000) for a, b in pairwise(due)} == {25_000}
+
+
 def test_on_a_ramp_the_rate_rises_evenly_and_then_stays() -> None:
-    due = [FixedRate(100, 0, 1, 2 * NS).due_ns(0, n) for n in range(300)]
+    due = [FixedRate(100, ramp_ns=2 * NS).due_ns(0, n) for n in range(300)]
     assert due == sorted(due)
     by = [sum(t <= second * NS for t in due) for second in (1, 2, 3)]
     assert by == pytest.approx([25, 100, 200], abs=1)
