@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.judge.hits import by_code, tally
+from harness.model import POD_NAMES
 
 if TYPE_CHECKING:
     from harness.judge.hits import Hits
@@ -62,3 +63,15 @@ def by_worker(hits: Hits) -> tuple[WorkerRows, ...]:
         WorkerRows(int(worker), int((column == worker).sum()), int(hits.done_ns[column == worker].max()))
         for worker in np.unique(column)
     )
+
+
+def notes(hits: Hits) -> tuple[str, ...]:
+    """Tell of a header that is taken for pod names and has more values than there are pods."""
+    names = sum(bool(name) for name in hits.frame["pod"].cat.categories)
+    if names < POD_NAMES:
+        return ()
+    told = (
+        f"the header that names the pod had {names:,} values and more, of which each worker keeps {POD_NAMES:,}: "
+        "if they are no pods' names, say with --pod-header which header has those"
+    )
+    return (told,)

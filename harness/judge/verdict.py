@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.clock import Clock
 from harness.errors import RecordingError
-from harness.judge import objectives, rollouts, timeline as times
+from harness.judge import objectives, rollouts, timeline as times, traffic
 from harness.judge.advice import Advice, advise
 from harness.judge.causes import Cause, explain
 from harness.judge.findings import decide, of_the_run
@@ -138,7 +138,7 @@ def _judge(recording: Recording, *, whole: bool) -> Judgement:
         numbers=numbers,
         causes=explained.causes,
         timeline=timeline,
-        notes=run.notes,
+        notes=(*run.notes, *traffic.notes(hits)),
         measured=measured,
         headroom=headroom(run, timeline, measured),
         curve=shorter_pre_stops(hits, timeline, measured),
@@ -182,7 +182,7 @@ def _together(recording: Recording, each: tuple[Judgement, ...]) -> Judgement:
         numbers=numbers,
         causes=causes,
         timeline=timeline,
-        notes=run.notes,
+        notes=(*run.notes, *traffic.notes(hits)),
         measured=measured,
         headroom=rollouts.closest(one.headroom for one in each),
         curve=shorter_pre_stops(hits, timeline, measured),

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from harness.load.pacer import CycleMedian
-from harness.model import NEVER, OUTCOME_CODE, OUTCOMES, LoadPlan, Outcome
+from harness.model import NEVER, OUTCOME_CODE, OUTCOMES, POD_NAMES, LoadPlan, Outcome
 from harness.recording.write import CONNECTION_SCHEMA, HIT_SCHEMA, OUTCOME_NAMES, ArrowStream
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ class HitRows:
         key = (status, outcome, pod, target)
         code = self._codes.get(key)
         if code is None:
+            if pod and not self._pods.takes(pod, POD_NAMES):  # else each hit would be a kind of its own
+                return self.kind(status, outcome, "", target)
             code = self._codes[key] = len(self._kinds)
             failed = (
                 not self._plan.expected(status) if outcome is Outcome.RESPONSE else outcome not in _NEITHER
@@ -125,20 +127,19 @@ class HitRows:
         table = self._kind_table()
         totals = self.totals
         totals.completed += len(rows)
-        for kind, count in enumerate(np.bincount(rows[:, KIND], minlength=len(table)).tolist()):
-            if not count:
-                continue
-            status, outcome, _, _, failed = self._kinds[kind]
+        kinds = np.bincount(rows[:, KIND], minlength=len(table))
+        for kind in np.flatnonzero(kinds).tolist():
+            status, outcome, *_ = self._kinds[kind]
+            count = int(kinds[kind])
             if OUTCOMES[outcome] is Outcome.RESPONSE:
                 totals.statuses[status] = totals.statuses.get(status, 0) + count
             else:
                 name = OUTCOMES[outcome].value
                 totals.outcomes[name] = totals.outcomes.get(name, 0) + count
-            if failed:
-                totals.failed += count
-                totals.last_failed_ns = max(
-                    totals.last_failed_ns, int(rows[rows[:, KIND] == kind, DONE].max())
-                )
+        bad = rows[table[rows[:, KIND], 4] == 1]
+        if len(bad):
+            totals.failed += len(bad)
+            totals.last_failed_ns = max(totals.last_failed_ns, int(bad[:, DONE].max()))
         if self.cycles_open:
             good = rows[table[rows[:, KIND], 4] == 0]
             step = max(1, len(good) // _SAMPLED)
@@ -182,8 +183,8 @@ class HitRows:
         return np.frombuffer(self.buffer, np.int64, count).reshape(-1, 10)
 
     def _kind_table(self) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-        if len(self._table) < len(self._kinds):
-            self._table = np.array(self._kinds, np.int64)
+        if new := self._kinds[len(self._table) :]:
+            self._table = np.concatenate([self._table, np.array(new, np.int64)])
         return self._table
 
 
@@ -233,6 +234,9 @@ class _Names:
     def __init__(self) -> None:
         self._codes = {"": 0}
         self._array = pa.array([""])
+
+    def takes(self, name: str, most: int) -> bool:
+        return name in self._codes or len(self._codes) <= most
 
     def code(self, name: str) -> int:
         return self._codes.setdefault(name, len(self._codes))

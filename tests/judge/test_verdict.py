@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.judge import chance
+from harness.judge import chance, traffic
 from harness.judge.verdict import Judgement, from_json, judge, to_json
 from harness.model import (
     NEVER,
@@ -143,6 +143,17 @@ def test_gaps_that_hide_nothing_are_none(tmp_path: Path, gap: WatchGap) -> None:
 def test_pods_that_name_themselves_prove_the_path(tmp_path: Path) -> None:
     found = judged(tmp_path, clean(record={"path": PathProof(proven=False, how="unknown")}))
     assert found.grade is Grade.PASS
+
+
+def test_more_names_than_there_can_be_pods_are_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = clean().write(tmp_path)
+    assert judge(Recording.open(path)).notes == ()
+    monkeypatch.setattr(traffic, "POD_NAMES", 2)
+    (note,) = judge(Recording.open(path)).notes
+    assert "each worker keeps 2" in note
+    assert "--pod-header" in note
 
 
 def test_a_name_that_is_no_pod_of_ours_proves_nothing(tmp_path: Path) -> None:

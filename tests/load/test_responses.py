@@ -1,5 +1,6 @@
 """Each way a response can be framed, sent by a server on a real socket and read back from the rows."""
 
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.load.generator import Load
-from harness.model import Target
+from harness.model import POD_NAMES, Target
 from tests.load.played import Played, completed, plan_for, play
 from tests.load.scripted_server import OK, ScriptedServer, Visit, always
 
@@ -280,3 +281,22 @@ def test_the_pod_is_read_from_the_first_of_three_headers(tmp_path: Path) -> None
     played, _ = play_one(script, tmp_path, count=40)
     assert [hit["pod"] for hit in played.hits[:8]] == [pod for _, pod in answers] * 2
     assert {hit["pod"] for hit in played.hits} == {"a", "b", "c", ""}
+
+
+def test_a_header_with_ever_new_values_costs_no_more_than_the_first_few_thousand(tmp_path: Path) -> None:
+    numbers = itertools.count()
+
+    def script(visit: Visit) -> None:
+        while visit.request():
+            visit.answer(
+                b"HTTP/1.1 200 OK\r\nX-Served-By: cache-%d\r\nContent-Length: 0\r\n\r\n" % next(numbers)
+            )
+
+    with ScriptedServer(script) as server:
+        played = play(plan_for(server.url, 4), tmp_path, until=completed(POD_NAMES + 1000))
+    assert set(played.outcomes) == {"response"}
+    assert len(played.hits) == server.seen["requests"] == played.counts.completed
+    names = Counter(hit["pod"] for hit in played.hits)
+    assert len(names) == POD_NAMES + 1
+    assert names[""] == len(played.hits) - POD_NAMES
+    assert played.counts.statuses == {200: len(played.hits)}
