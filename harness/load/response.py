@@ -1,11 +1,13 @@
 """Reading one response, by httptools' parser: is it whole, is it faulty, may its connection be used again?
 
 What the parser does not do is done here: it knows nothing of HEAD, has no call for the end of the stream, takes
-an interim (1xx) response for a whole one, bounds nothing, and goes on to the next response in the same bytes.
+an interim (1xx) response for a whole one, bounds nothing, goes on to the next response in the same bytes, takes trailers
+for headers, and refuses a length that is told twice.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import httptools
@@ -17,6 +19,9 @@ MAX_HEAD = 1024 * 1024  # bytes until the head must have ended; interim response
 POD_HEADERS = {b"x-pod": 0, b"x-pod-name": 1, b"x-served-by": 2}  # the first of these names the pod
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _BODILESS = frozenset({204, 304})
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_LENGTHS = re.compile(rb"\ncontent-length:([^\r\n]*)", re.IGNORECASE)
+_INTERIM = re.compile(rb"HTTP/\d\.\d 1\d\d")
 
 
 class Reading:
@@ -28,14 +33,18 @@ class Reading:
 
     __slots__ = (
         "_close",
+        "_coded",
+        "_doubt",
         "_framed",
         "_head_request",
         "_head_seen",
         "_keep",
         "_parser",
+        "_pieces",
         "_pod_headers",
         "_pod_rank",
         "_seen",
+        "_spoilt",
         "done",
         "extra",
         "fault",
@@ -47,12 +56,22 @@ class Reading:
     def __init__(self, pod_headers: Mapping[bytes, int] = POD_HEADERS, *, head_request: bool = False) -> None:
         self._head_request = head_request
         self._pod_headers = pod_headers
-        self._parser: Any = httptools.HttpResponseParser(self)
-        self._parser.set_dangerous_leniencies(lenient_headers=True)  # folded lines: old, and still met
+        self._parser: Any = self._fresh()
         self._start()
+
+    def _fresh(self) -> Any:
+        parser = httptools.HttpResponseParser(self)
+        # What is not as it should be, is still met, and can be understood in one way only: lines that are folded, or
+        # end with LF alone, and a length beside chunks, which does not count then.
+        parser.set_dangerous_leniencies(
+            lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_chunked_length=True
+        )
+        return parser
 
     def _start(self) -> None:
         self._seen = 0
+        self._pieces: list[bytes] = []  # until the head has ended
+        self._doubt = ""  # what the parser had against the head, while that may still turn out to be harmless
         self._head_seen = False  # the final head, not an interim one
         self._forget_headers()
         self.status = 0
@@ -62,7 +81,7 @@ class Reading:
         self.fault = ""
 
     def _forget_headers(self) -> None:
-        self._framed = False
+        self._framed = self._coded = self._spoilt = False
         self._close = self._keep = False
         self._pod_rank = len(self._pod_headers)
         self.pod = ""
@@ -71,6 +90,8 @@ class Reading:
         """Make ready for the next response on the same connection; False when a new reading is wanted."""
         if head_request or self._head_request or not (self.done and self.keep_alive):
             return False  # after HEAD the parser would wait for the body that the head announced
+        if self._spoilt:
+            return False  # and after this one it takes nothing more
         self._start()
         return True
 
@@ -84,6 +105,16 @@ class Reading:
             self.extra = True
             return
         self._seen += len(data)
+        if not self._head_seen:
+            self._pieces.append(data)
+        if not self._doubt:
+            self._parse(data)
+        if self._doubt:
+            self._read_again()
+        if self._seen > MAX_HEAD and not self._head_seen and not self.done:
+            self._breach(f"no end of the head within {MAX_HEAD} bytes")
+
+    def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:  # 101, for which we never asked
@@ -91,9 +122,26 @@ class Reading:
         except httptools.HttpParserCallbackError:
             raise
         except httptools.HttpParserError as error:
-            self._breach(repr(error))
-        if self._seen > MAX_HEAD and not self._head_seen and not self.done:
-            self._breach(f"no end of the head within {MAX_HEAD} bytes")
+            if self._head_seen:
+                self._breach(repr(error))
+            else:
+                self._doubt = repr(error)
+
+    def _read_again(self) -> None:
+        """Read a head once more whose length, told several times, is one; once it is there to its end."""
+        told = b"".join(self._pieces)
+        lengths = _LENGTHS.findall(told)
+        if len(lengths) > 1 or b"," in b"".join(lengths):
+            if (whole := one_length(told)) is None:
+                return
+            if whole != told:
+                seen = self._seen
+                self._parser = self._fresh()
+                self._start()
+                self._seen = seen
+                self._parse(whole)
+        if self._doubt:
+            self._breach(self._doubt)
 
     def _breach(self, what: str) -> None:
         if self.done:  # by the very bytes that held the breach
@@ -114,16 +162,20 @@ class Reading:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header, or one trailer."""
-        if self._head_seen:
-            return
         name = name.lower()
+        if self._head_seen:
+            self._spoilt = self._spoilt or name == b"connection"
+            return
         if name == b"connection":
             tokens = value.lower()
             self._close = self._close or b"close" in tokens
             self._keep = self._keep or b"keep-alive" in tokens
         elif name in _FRAMING:
-            # Any other coding than chunked leaves the end of the stream as the only end of the body.
-            self._framed = name == b"content-length" or value.lower().rstrip().endswith(b"chunked")
+            # A coding outdoes a length. Any other than chunked leaves the end of the stream as the body's only end.
+            if name != b"content-length":
+                self._coded, self._framed = True, value.lower().rstrip().endswith(b"chunked")
+            elif not self._coded:
+                self._framed = True
         elif self._pod_headers.get(name, self._pod_rank) < self._pod_rank:
             self._pod_rank = self._pod_headers[name]
             self.pod = value.decode("latin-1")[:253]  # no name in Kubernetes is longer
@@ -139,15 +191,14 @@ class Reading:
         self.status = status
         self._head_seen = True
         self._framed = self._framed or self._head_request or status in _BODILESS
-        if self._head_request:  # the parser itself ends 204 and 304
-            self.done = True
-            self.keep_alive = self._keeps_alive()
+        self._pieces = []
+        self.keep_alive = self._keeps_alive()  # asked later, the parser would count in what trailers say
+        self.done = self._head_request  # the parser itself ends 204 and 304
 
     def on_message_complete(self) -> None:
         """Take the end of a response: an interim one, which says nothing yet, or the final one."""
         if self._head_seen and not self.done:
             self.done = True
-            self.keep_alive = self._keeps_alive()
 
     def _keeps_alive(self) -> bool:
         if self._head_request:  # the parser thinks that a body without a length follows
@@ -171,3 +222,24 @@ class HeadReading(Reading):
 def reading(pod_headers: Mapping[bytes, int] = POD_HEADERS, *, head_request: bool) -> Reading:
     """Make ready for a response on a connection."""
     return HeadReading(pod_headers) if head_request else Reading(pod_headers)
+
+
+def one_length(data: bytes) -> bytes | None:
+    """Return a response with its length told once, where it is told several times, and the same each time.
+
+    Anything else comes back as it is. None while the head goes on.
+    """
+    start = 0
+    while (end := _HEAD_END.search(data, start)) and _INTERIM.match(data, start):
+        start = end.end()
+    if end is None:
+        return None
+    status, *lines = data[start : end.start()].split(b"\n")
+    pairs = [(line, *line.lower().split(b":", 1)) for line in lines]
+    told = [pair[2] for pair in pairs if len(pair) == 3 and pair[1] == b"content-length"]
+    lengths = {length.strip() for value in told for length in value.split(b",")}
+    if len(lengths) != 1:
+        return data
+    others = [pair[0] for pair in pairs if pair[1] != b"content-length"]
+    head = b"\n".join([status, b"Content-Length: " + lengths.pop() + b"\r", *others])
+    return data[:start] + head.removesuffix(b"\r") + data[end.start() :]

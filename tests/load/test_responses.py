@@ -30,6 +30,24 @@ KEEPING = {
     "1.0 that keeps": (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello",),
     "huge head": (HEAD + b"X-Long: " + b"x" * 300_000 + b"\r\nContent-Length: 0\r\n\r\n",),
     "folded": (HEAD + b"X-Folded: a\r\n b\r\nContent-Length: 0\r\n\r\n",),
+    "the same length twice": (HEAD + b"Content-Length: 2\r\nX: y\r\ncontent-length:2\r\n\r\nok",),
+    "the same length twice, in pieces": (
+        b"HTTP/1.1 103 Early Hints\r\n\r\n" + HEAD + b"Content-Length: 2\r\nContent-Len",
+        b"gth: 2\r",
+        b"\n\r\no",
+        b"k",
+    ),
+    "the same length in a list": (HEAD + b"Content-Length: 2, 2\r\n\r\nok",),
+    "lines that end with LF": (b"HTTP/1.1 200 OK\nContent-Length: 2\nX: y\n\nok",),
+    "a length before chunks": (
+        HEAD + b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    ),
+    "a length behind chunks": (
+        HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    ),
+    "close in a trailer": (
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nConnection: close\r\n\r\n",
+    ),
 }
 CLOSING = {
     "until close": ((HEAD + b"\r\nhel", b"lo"), ("peer", "fin")),
@@ -37,6 +55,7 @@ CLOSING = {
     "1.0 until close": ((b"HTTP/1.0 200 OK\r\n\r\nhello",), ("peer", "fin")),
     "1.0 length": ((b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello",), ("us", "fin")),
     "two responses": ((HEAD + b"Content-Length: 5\r\n\r\nhello" + NOTHING,), ("us", "error")),
+    "another coding": ((HEAD + b"Transfer-Encoding: gzip\r\nContent-Length: 9\r\n\r\nok",), ("peer", "fin")),
     "bytes after it": ((HEAD + b"Content-Length: 5\r\n\r\nhello and more",), ("us", "error")),
 }
 FAILING = {
@@ -51,7 +70,17 @@ FAILING = {
     "nothing": ((), "eof_before_response", 0),
     "not HTTP": ((b"220 mail.example ESMTP\r\n",), "protocol_error", 0),
     "two lengths": ((HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nok",), "protocol_error", 0),
+    "a list of two lengths": ((HEAD + b"Content-Length: 1, 2\r\n\r\nok",), "protocol_error", 0),
+    "no number": ((HEAD + b"Content-Length: 2\r\nContent-Length: two\r\n\r\nok",), "protocol_error", 0),
+    "twice no number": ((HEAD + b"Content-Length: two, two\r\n\r\nok",), "protocol_error", 0),
+    "a length and no header": ((HEAD + b"Content-Length: 2\r\nno header\r\n",), "protocol_error", 0),
+    "two lengths and no end": (
+        (HEAD + b"Content-Length: 2\r\nContent-Length: 2\r\n",),
+        "eof_mid_response",
+        0,
+    ),
     "bad chunk": ((HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",), "protocol_error", 200),
+    "chunks with LF": ((HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\nok\n0\n\n",), "protocol_error", 200),
     "endless head": ((HEAD + b"X: " + b"x" * 1_200_000,), "protocol_error", 0),
 }
 
