@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from array import array
 from fcntl import ioctl
 from select import EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP, epoll
 from termios import FIONREAD
@@ -21,7 +22,6 @@ BLOCKED = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantW
 READ = EPOLLIN | EPOLLRDHUP | EPOLLET
 READ_AND_WRITE = READ | EPOLLOUT
 _PIECE = 64 * 1024
-_NONE = bytes(4)  # an int of the kernel's
 
 
 class Sockets:
@@ -32,6 +32,9 @@ class Sockets:
         self._by_fd: dict[int, Slot] = {}
         self._watched: dict[int, Callable[[], None]] = {}
         self._epoll = epoll()
+        self._waiting = array(
+            "i", [0]
+        )  # where the kernel puts a number: made once, and written to, is cheapest
         self.seq = 0  # the next hit's
 
     def watch(self, fd: int, ready: Callable[[], None]) -> None:
@@ -56,8 +59,10 @@ class Sockets:
         """Put an open connection under a slot."""
         slot.sock, slot.fd = sock, sock.fileno()
         if isinstance(sock, ssl.SSLSocket):
-            # SSLSocket.recv and .send look at flags that nobody here uses, and then call these.
-            slot.recv, slot.send = sock.read, sock.write
+            # SSLSocket's methods look at flags that nobody here uses, and then call what it wraps, in C: that
+            # pays for the question that is asked after each read.
+            wrapped = getattr(sock, "_sslobj", None) or sock
+            slot.recv, slot.send = wrapped.read, wrapped.write
             slot.straight = self._of_records(slot)
         else:
             slot.recv, slot.send = sock.recv, sock.send
@@ -83,11 +88,12 @@ class Sockets:
         A read takes one record. What came along with it, a goodbye mostly, has had its edge: it is seen now, before
         the next request is sent after it, or not until that has timed out. `ioctl` asks at a third of a read's price.
         """
-        read, fd = slot.recv, slot.fd
+        read, fd, ask, which, waiting = slot.recv, slot.fd, ioctl, FIONREAD, self._waiting
 
         def receive(size: int) -> bytes:
             data = read(size)
-            if ioctl(fd, FIONREAD, _NONE) != _NONE:
+            ask(fd, which, waiting)
+            if waiting[0]:
                 self._take(slot, data, self.now(), closing=True)
                 raise BlockingIOError  # nothing is left for the straight way
             return data
@@ -138,5 +144,5 @@ class Sockets:
 def unread(slot: Slot) -> bool:
     """Tell whether records may have come behind what was read: under TLS, for else an edge tells."""
     return isinstance(slot.sock, ssl.SSLSocket) and (
-        slot.sock.pending() > 0 or ioctl(slot.fd, FIONREAD, _NONE) != _NONE
+        slot.sock.pending() > 0 or ioctl(slot.fd, FIONREAD, bytes(4)) != bytes(4)
     )
