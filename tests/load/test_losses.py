@@ -136,7 +136,7 @@ def test_a_close_of_a_connection_at_rest_is_no_failure_at_all(tmp_path: Path) ->
         while visit.request():
             # A failed hit makes the slot rest for a cycle: long enough for a close to find it idle.
             if visit.server.seen["requests"] < 12:
-                time.sleep(0.1)
+                time.sleep(0.25)
                 visit.answer()
             else:
                 visit.answer(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", what="503")
