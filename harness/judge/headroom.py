@@ -115,9 +115,10 @@ def _pre_stop(going: Sequence[Lifeline], measured: Measured) -> Headroom | None:
 
 def _grace(going: Sequence[Lifeline]) -> Headroom | None:
     ended = [
-        (pod.spec.grace_ns - (pod.exited_ns - pod.deleted_ns), pod)
+        (pod.spec.grace_ns - (ended_ns - pod.deleted_ns), pod)
         for pod in going
-        if pod.exited_ns is not None and pod.deleted_ns is not None
+        for ended_ns in [pod.exited_ns if pod.ended_ns is None else pod.ended_ns]
+        if ended_ns is not None and pod.deleted_ns is not None
     ]
     if not ended:
         return None

@@ -146,6 +146,7 @@ class Pod:
         self.ready_ns: int | None = None
         self.deleted_ns: int | None = None
         self.exited_ns: int | None = None
+        self.ended_ns: int | None = None
         self.gone_ns: int | None = None
         self.exit: tuple[int, str] | None = None
         self.restarts = 0
@@ -201,7 +202,11 @@ class Pod:
         self, containers: list[dict[str, Any]], t_ns: int, mapped: Callable[[object], int | None]
     ) -> None:
         self.restarts = max(self.restarts, sum(int(c.get("restartCount") or 0) for c in containers))
-        states = [c.get("state") or {} for c in containers]
+        serving = self.spec.container if self.spec else ""
+        # What is sent to the pod lives and dies with the container that serves it; a sidecar may end before or after.
+        states = [c.get("state") or {} for c in containers if c.get("name") == serving]
+        every = [c.get("state") or {} for c in containers]
+        states = states or every
         if self.started_ns is None:
             told = [mapped(s["running"].get("startedAt")) for s in states if s.get("running") is not None]
             told += [mapped(s["terminated"].get("startedAt")) for s in states if s.get("terminated")]
@@ -209,17 +214,22 @@ class Pod:
                 first = min((t for t in told if t is not None), default=t_ns)
                 self.started_ns = first if self.created_ns is None else max(first, min(self.created_ns, t_ns))
         ends = [s["terminated"] for s in states if s.get("terminated")]
-        if ends and len(ends) == len(states):  # the pod has exited when its last container has
-            moments = [t_ns if (m := mapped(end.get("finishedAt"))) is None else m for end in ends]
+        if ends and len(ends) == len(states):
             worst = max(ends, key=lambda end: int(end.get("exitCode") or 0))
-            self.exited_ns = max(moments)
-            if (
-                self.deleted_ns is not None and self.deleted_ns > self.exited_ns
-            ):  # a mapped second may lie too early
-                self.exited_ns = min(self.deleted_ns, self.exited_ns + NS)
+            self.exited_ns = self._last(ends, t_ns, mapped)
             self.exit = (int(worst.get("exitCode") or 0), str(worst.get("reason") or ""))
-        elif states and any(s.get("running") is not None for s in states):
+        elif any(s.get("running") is not None for s in states):
             self.exited_ns, self.exit = None, None  # it was restarted
+        all_ends = [s["terminated"] for s in every if s.get("terminated")]
+        whole = bool(all_ends) and len(all_ends) == len(every)
+        self.ended_ns = self._last(all_ends, t_ns, mapped) if whole else None
+
+    def _last(self, ends: list[dict[str, Any]], t_ns: int, mapped: Callable[[object], int | None]) -> int:
+        """Return when the last of these containers exited."""
+        last = max(t_ns if (m := mapped(end.get("finishedAt"))) is None else m for end in ends)
+        if self.deleted_ns is not None and self.deleted_ns > last:  # a mapped second may lie too early
+            return min(self.deleted_ns, last + NS)
+        return last
 
     def note(self, event: ClusterEvent, offset_ns: int) -> None:
         """Take in an Event about the pod; the first of each reason counts."""
@@ -247,6 +257,7 @@ class Pod:
             killing_ns=killing,
             out_of_endpoints_ns=stretches[-1][1] if stretches else None,
             exited_ns=self.exited_ns,
+            ended_ns=self.ended_ns,
             gone_ns=self.gone_ns,
             exit_code=self.exit[0] if self.exit else None,
             exit_reason=self.exit[1] if self.exit else "",

@@ -317,3 +317,38 @@ def test_an_exit_that_nobody_saw_is_taken_to_be_as_that_of_its_like(tmp_path: Pa
     assert set(causes) == {("B2",)}
     assert causes["B2",].hits == invented.truth["cut"]
     assert any("not seen: as others of its kind" in line for line in causes["B2",].evidence)
+
+
+def with_a_sidecar_that_is_killed(told: list[ClusterEvent]) -> list[ClusterEvent]:
+    """A second container beside each pod's own, which hears nothing of its end until the grace period is over."""
+    for seen in told:
+        if seen.kind != "Pod":
+            continue
+        (own,) = seen.object["status"]["containerStatuses"]
+        state = own["state"]
+        if "terminated" in state:
+            end = seen.object["metadata"]["deletionTimestamp"]
+            state = {
+                "terminated": state["terminated"] | {"exitCode": 137, "reason": "Error", "finishedAt": end}
+            }
+        seen.object["status"]["containerStatuses"] = [own | {"name": "istio-proxy", "state": state}, own]
+    return told
+
+
+def test_a_sidecar_that_is_killed_at_the_end_says_nothing_of_the_container_that_serves(
+    tmp_path: Path,
+) -> None:
+    alone = judged(tmp_path / "alone", Invented.rolling(3, grace=10, lag=2.0, concurrency=20))
+    invented = Invented.rolling(3, grace=10, lag=2.0, concurrency=20)
+    for pod in invented.pods:
+        if pod.deleted is not None:
+            pod.gone = pod.deleted + pod.grace + 1.2
+    told = with_a_sidecar_that_is_killed(Invented.events(invented))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Invented, "events", lambda _: told)
+        found = judged(tmp_path / "beside", invented)
+    assert set(by_ids(found)) == set(by_ids(alone))
+    old = [(pod.exit_code, pod.exited_ns) for pod in found.timeline.pods if pod.old]
+    assert old == [(pod.exit_code, pod.exited_ns) for pod in alone.timeline.pods if pod.old]
+    (grace,) = (room for room in found.headroom if room.what == "grace")
+    assert "nothing to spare" in grace.sentence  # of the pod's end, for which the sidecar counts
