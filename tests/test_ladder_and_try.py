@@ -63,6 +63,24 @@ def test_a_users_manifest_is_rolled_out_with_the_sample_app_and_its_losses_are_e
     assert any("podAntiAffinity" in note or "affinity" in note for note in notes)
 
 
+@pytest.mark.parametrize(
+    ("good", "bad", "said"),
+    [
+        ("replicas: 2", 'replicas: "2"', 'Deployment/shop: spec.replicas: "2" is no integer'),
+        ("ports: [{containerPort: 9000}]", "ports: [9000]", "containers[0].ports[0]: 9000 is no object"),
+    ],
+)
+def test_a_malformed_manifest_is_refused_before_anything_is_started(
+    tmp_path: Path, good: str, bad: str, said: str
+) -> None:
+    done = zdtest("lab", "try", "-", "-o", str(tmp_path), text=MANIFEST.replace(good, bad))
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("zdtest: standard input: ")
+    assert said in line
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_ladder_ends_with_the_code_of_its_last_step_and_one_row_for_each(tmp_path: Path) -> None:
     folder = tmp_path / "ladder/1-clean"
     folder.mkdir(parents=True)

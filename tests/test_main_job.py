@@ -259,7 +259,13 @@ def test_a_verdict_does_not_depend_on_where_it_is_printed(lost: Run) -> None:
 
 
 def test_a_terminal_that_is_closed_ends_a_run_as_ctrl_c_does(tmp_path: Path) -> None:
-    process = started(tmp_path, "restarted")
+    before = signal.signal(
+        signal.SIGHUP, signal.SIG_DFL
+    )  # these tests may run under nohup, which is inherited
+    try:
+        process = started(tmp_path, "restarted")
+    finally:
+        signal.signal(signal.SIGHUP, before)
     below = descendants(process.pid)
     assert process.stderr
     process.stderr.close()  # nobody reads any more

@@ -54,12 +54,25 @@ def from_files(path: Path) -> list[Object]:
     )
     found = []
     for file in files:
-        for item in _objects(file):
-            if bad := malformed(item):
-                more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-                raise UsageError(f"{file}: {_name(item)}: {bad[0]}{more}")
-            if isinstance(item.get("metadata"), dict):
-                found.append(item)
+        try:
+            text = file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"cannot read {file}: {error.strerror}") from None
+        except ValueError as error:
+            raise UsageError(f"{file}: malformed YAML: {error}") from None
+        found += from_text(text, str(file))
+    return found
+
+
+def from_text(text: str, name: str) -> list[Object]:
+    """Read every object of a text, as `from_files` does; `name` is what messages call it."""
+    found = []
+    for item in _objects(text, name):
+        if bad := malformed(item):
+            more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+            raise UsageError(f"{name}: {_name(item)}: {bad[0]}{more}")
+        if isinstance(item.get("metadata"), dict):
+            found.append(item)
     return found
 
 
@@ -93,7 +106,7 @@ def _described(kind: str) -> schema.Node:
     return _SCALER if kind == "HorizontalPodAutoscaler" else schema.root(_VERSIONS[kind], kind)
 
 
-def _objects(file: Path) -> Iterator[Object]:
+def _objects(text: str, name: str) -> Iterator[Object]:
     import yaml  # noqa: PLC0415
 
     class Loader(yaml.SafeLoader):
@@ -105,17 +118,15 @@ def _objects(file: Path) -> Iterator[Object]:
         }
 
     try:
-        documents = list(yaml.load_all(file.read_text(encoding="utf-8"), Loader))
-    except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror}") from None
+        documents = list(yaml.load_all(text, Loader))
     except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise UsageError(f"{file}: malformed YAML: {' '.join(str(error).split())}") from None
+        raise UsageError(f"{name}: malformed YAML: {' '.join(str(error).split())}") from None
     for document in documents:
         items = [document]
         if isinstance(document, dict) and str(document.get("kind", "")).endswith("List"):
             items = document.get("items") or []
             if not isinstance(items, list):
-                raise UsageError(f"{file}: {document['kind']}: items: it is no array")
+                raise UsageError(f"{name}: {document['kind']}: items: it is no array")
         yield from (item for item in items if isinstance(item, dict))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,14 +77,18 @@ def _prepare(files: Sequence[str], options: dict[str, Any], home: Path) -> Resol
     from harness.scenario.resolve import Resolved  # noqa: PLC0415
 
     found = what_if(
-        [document for file in files for document in _documents(file)],
+        [item for file in files for item in _objects(file)],
         _environment(options),
         wanted=options["deployment"],
         most=options["replicas"],
     )
     manifest = home / "manifest.yaml"
     manifest.write_text(yaml.safe_dump_all(found.items, sort_keys=False), encoding="utf-8")
-    manifests.load((str(manifest),))  # what is refused is refused before anything is started
+    shown = ", ".join("standard input" if file == "-" else file for file in files)
+    try:
+        manifests.load((str(manifest),))  # what is refused is refused before anything is started
+    except UsageError as error:  # of a file of ours, with lines of ours
+        raise UsageError(re.sub(re.escape(str(manifest)) + r"(:\d+)?", shown, str(error))) from error
     scenario = validate(
         {
             "name": f"try-{found.name}",
@@ -99,7 +104,6 @@ def _prepare(files: Sequence[str], options: dict[str, Any], home: Path) -> Resol
             "lab.lag": options["lag"],
         },
     )
-    shown = ", ".join("standard input" if file == "-" else file for file in files)
     return Resolved(
         scenario,
         f"{shown} (the embedded lab)",
@@ -134,13 +138,7 @@ def _environment(options: dict[str, Any]) -> dict[str, str]:
     return env
 
 
-def _documents(file: str) -> list[Any]:
-    import yaml  # noqa: PLC0415
+def _objects(file: str) -> list[Any]:
+    from harness.cli.manifestfiles import from_files, from_text  # noqa: PLC0415  keeps `--help` light
 
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        return list(yaml.safe_load_all(text))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise UsageError(f"{file}: malformed YAML: {' '.join(str(error).split())}") from None
+    return from_text(sys.stdin.read(), "standard input") if file == "-" else from_files(Path(file))

@@ -126,6 +126,8 @@ def causes_of(parts: Sequence[Sequence[Cause]]) -> tuple[Cause, ...]:
         told = f"in {'rollout' if len(group) == 1 else 'rollouts'} {where} of {len(parts)}"
         if len(group) > 1:
             told += f"; most in {number}, of which the rest of this speaks"
+        if number > 1:
+            told += ", in times from that one's own trigger"
         found.append(
             replace(
                 worst,

@@ -41,7 +41,7 @@ def render(judgement: Judgement, *, latencies: bool) -> str:
         + sending.samples(judgement.sending, {kind.kind: kind.count for kind in numbers.kinds}),
         _rollouts(judgement) or _phases(numbers, timeline),
         _bad_time(numbers, timeline),
-        _why(judgement.causes, timeline),
+        _why(judgement.causes, timeline, several=bool(judgement.rollouts)),
         [] if judgement.rollouts else _pods(timeline),
         _scalings(timeline),
         measured.numbers(judgement.measured),
@@ -184,10 +184,10 @@ def _bad_time(numbers: Numbers, timeline: Timeline) -> list[str]:
     return lines
 
 
-def _why(causes: Sequence[Cause], timeline: Timeline) -> list[str]:
+def _why(causes: Sequence[Cause], timeline: Timeline, *, several: bool) -> list[str]:
     if not causes:
         return []
-    lines = ["Why (times from the trigger)"]
+    lines = [f"Why (times from the {'first ' if several else ''}trigger)"]
     for number, cause in enumerate(causes, 1):
         span = f"{at(cause.first_ns, timeline.zero_ns)} to {at(cause.last_ns, timeline.zero_ns)}"
         kinds = ", ".join(f"{kind}: {n:,}" for kind, n in list(cause.kinds.items())[:3])
