@@ -185,9 +185,8 @@ class LiveCounts:
     outcomes: dict[str, int] = field(default_factory=dict)  # all but RESPONSE, by name
 
 
-POD_NAMES = (
-    4096  # told apart by a worker: a header with more values than these names something else than pods
-)
+# Told apart by a worker: a header with more values than these names something else than pods.
+POD_NAMES = 4096
 STALL_NS = 50_000_000  # a worker that serves what is ready so late has stalled
 
 

@@ -74,7 +74,9 @@ def decide(
             _watch(run, timeline),
         ]
     findings.append(
-        unanswered.finding(out, timeline, health, rollout=run.rollout_wanted, lag_limit_ns=LAG_LIMIT_NS)
+        unanswered.finding(
+            out, numbers, timeline, health, rollout=run.rollout_wanted, lag_limit_ns=LAG_LIMIT_NS
+        )
     )
     if whole:
         findings += of_the_run(run, timeline, numbers, health, workers, sent)

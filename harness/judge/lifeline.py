@@ -89,9 +89,8 @@ class Lifeline:
     missed: bool = False
     endpoints: tuple[tuple[int, int | None], ...] = ()
     notes: tuple[PodNote, ...] = ()
-    ended_ns: int | None = (
-        None  # when the last container had exited, a sidecar for one; `exited_ns` is of the one that serves
-    )
+    # When the last container had exited, a sidecar for one; `exited_ns` is of the one that serves.
+    ended_ns: int | None = None
     exit_assumed: bool = False  # nobody saw it; it is taken to be as that of its like
 
     def noted(self, reason: str) -> PodNote | None:

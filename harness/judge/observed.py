@@ -202,30 +202,32 @@ class Pod:
         self, containers: list[dict[str, Any]], t_ns: int, mapped: Callable[[object], int | None]
     ) -> None:
         self.restarts = max(self.restarts, sum(int(c.get("restartCount") or 0) for c in containers))
-        serving = self.spec.container if self.spec else ""
         # What is sent to the pod lives and dies with the container that serves it; a sidecar may end before or after.
-        states = [c.get("state") or {} for c in containers if c.get("name") == serving]
+        serving = self.spec.container if self.spec else ""
         every = [c.get("state") or {} for c in containers]
-        states = states or every
+        states = [c.get("state") or {} for c in containers if c.get("name") == serving] or every
         if self.started_ns is None:
             told = [mapped(s["running"].get("startedAt")) for s in states if s.get("running") is not None]
             told += [mapped(s["terminated"].get("startedAt")) for s in states if s.get("terminated")]
             if told:
                 first = min((t for t in told if t is not None), default=t_ns)
                 self.started_ns = first if self.created_ns is None else max(first, min(self.created_ns, t_ns))
-        ends = [s["terminated"] for s in states if s.get("terminated")]
-        if ends and len(ends) == len(states):
-            worst = max(ends, key=lambda end: int(end.get("exitCode") or 0))
-            self.exited_ns = self._last(ends, t_ns, mapped)
+        exited_ns = self._ended(states, t_ns, mapped)
+        if exited_ns is not None:
+            worst = max((s["terminated"] for s in states), key=lambda end: int(end.get("exitCode") or 0))
+            self.exited_ns = exited_ns
             self.exit = (int(worst.get("exitCode") or 0), str(worst.get("reason") or ""))
         elif any(s.get("running") is not None for s in states):
             self.exited_ns, self.exit = None, None  # it was restarted
-        all_ends = [s["terminated"] for s in every if s.get("terminated")]
-        whole = bool(all_ends) and len(all_ends) == len(every)
-        self.ended_ns = self._last(all_ends, t_ns, mapped) if whole else None
+        self.ended_ns = self._ended(every, t_ns, mapped)
 
-    def _last(self, ends: list[dict[str, Any]], t_ns: int, mapped: Callable[[object], int | None]) -> int:
-        """Return when the last of these containers exited."""
+    def _ended(
+        self, states: list[dict[str, Any]], t_ns: int, mapped: Callable[[object], int | None]
+    ) -> int | None:
+        """Return when the last of these containers exited; None while one has not."""
+        ends = [s["terminated"] for s in states if s.get("terminated")]
+        if not ends or len(ends) < len(states):
+            return None
         last = max(t_ns if (m := mapped(end.get("finishedAt"))) is None else m for end in ends)
         if self.deleted_ns is not None and self.deleted_ns > last:  # a mapped second may lie too early
             return min(self.deleted_ns, last + NS)

@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from harness.judge.hits import Hits
+    from harness.judge.summary import Numbers
     from harness.judge.timeline import Timeline
     from harness.model import HealthSample
 
 LATE_NS = 5 * NS  # what takes longer than this and longer than anything before the trigger is late
-SILENT = 3  # times as long as the slowest good request, and LATE_NS twice: a silence that is an outage
+OUTAGE_NS = 2 * LATE_NS  # a silence is an outage when it lasts longer than this
+OUTAGE_TIMES_USUAL = 3  # and than so many of the slowest good requests
 
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
     """The hits that were still out when the load was over. Times on the run's clock."""
 
-    count: int
-    oldest_ns: int  # age
     begun_ns: int  # when the first of them began
     late: int  # of those: out for longer than what is usual, and longer than LATE_NS
     usual_ns: int  # the slowest good request after the warm-up and before the trigger, if there is one
@@ -52,8 +52,6 @@ def unanswered(hits: Hits, timeline: Timeline) -> Unanswered | None:
     end_ns = timeline.load.to_ns
     good = done[hits.good & (done <= end_ns)]
     return Unanswered(
-        count=int(cut.sum()),
-        oldest_ns=int(age.max()),
         begun_ns=int(begun[cut].min()),
         late=int((age > max(usual, LATE_NS)).sum()),
         usual_ns=usual,
@@ -63,6 +61,7 @@ def unanswered(hits: Hits, timeline: Timeline) -> Unanswered | None:
 
 def finding(
     out: Unanswered | None,
+    numbers: Numbers,
     timeline: Timeline,
     health: Iterable[HealthSample],
     *,
@@ -70,15 +69,13 @@ def finding(
     lag_limit_ns: int,
 ) -> Finding | None:
     """Judge them. A silence is the service's only where the generator itself was awake: see its own lag."""
-    if out is None:
+    if out is None or not numbers.cut:
         return None
     objective = "no request is still out at the end"
-    observed = (
-        f"{count(out.count, 'request')} still out when the load was over (oldest {lasting(out.oldest_ns)})"
-    )
+    observed = f"{count(numbers.cut, 'request')} still out when the load was over (oldest {lasting(numbers.cut_oldest_ns)})"
     end_ns = timeline.load.to_ns
     awake = all(s.lag_p99_ns <= lag_limit_ns for s in health if end_ns - out.silent_ns < s.t_ns <= end_ns)
-    if out.silent_ns > max(SILENT * out.usual_ns, 2 * LATE_NS) and out.late and awake:
+    if out.silent_ns > max(OUTAGE_TIMES_USUAL * out.usual_ns, OUTAGE_NS) and out.late and awake:
         last = f"no request was answered in the last {lasting(out.silent_ns)} of the load; before, none took over {lasting(out.usual_ns)}"
         return Finding(objective, f"{last}; {observed}", Grade.FAIL)
     during = timeline.phase(Phase.DURING)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.lab.actions import sleep_of
 from harness.lab.podstatus import pod_ready
-from harness.serving import serving
+from harness.serving import selects, serving
 
 if TYPE_CHECKING:
     from harness.lab.store import Object, Store
@@ -112,7 +112,7 @@ class Journal:
         metadata, spec = pod["metadata"], pod["spec"]
         life = self.life(metadata["name"])
         labels = metadata.get("labels") or {}
-        container = serving(spec, [s for s in self.services.values() if _selects(s, labels)])
+        container = serving(spec, [s for s in self.services.values() if selects(s, labels)])
         life.revision = labels.get("pod-template-hash", "")
         life.env = {
             str(entry["name"]): str(entry.get("value", ""))
@@ -135,11 +135,6 @@ class Journal:
             life.hook_failed_ns = min(life.hook_failed_ns, t_ns)
         elif event["reason"] == "Killing" and "failed" in event["message"]:
             life.unhealthy_ns = min(life.unhealthy_ns, t_ns)
-
-
-def _selects(service: Object, labels: dict[str, str]) -> bool:
-    selector = service["spec"].get("selector")
-    return bool(selector) and selector.items() <= labels.items()
 
 
 def _hook(container: Object) -> tuple[str, int]:

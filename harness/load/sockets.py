@@ -32,9 +32,8 @@ class Sockets:
         self._by_fd: dict[int, Slot] = {}
         self._watched: dict[int, Callable[[], None]] = {}
         self._epoll = epoll()
-        self._waiting = array(
-            "i", [0]
-        )  # where the kernel puts a number: made once, and written to, is cheapest
+        # Where the kernel puts how many bytes wait: made once and written to is cheapest.
+        self._waiting = array("i", [0])
         self.seq = 0  # the next hit's
 
     def watch(self, fd: int, ready: Callable[[], None]) -> None:

@@ -50,9 +50,7 @@ class Follower:
     show: Callable[[Snapshot], None]
     interrupted: Callable[[], bool]
     command: Sequence[str] = ()
-    kept: Callable[[Path], None] = lambda _: (
-        None
-    )  # told where the recording is, when a run is left in the middle
+    kept: Callable[[Path], None] = lambda _: None  # told where the recording of a run is that is left midway
 
 
 class Conductor:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from harness.cluster.surroundings import backend_name
 from harness.model import POD_HEADERS, PathProof
+from harness.serving import selects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -17,12 +18,8 @@ Object = dict[str, Any]
 
 
 def services_of(services: Iterable[Object], pod_labels: dict[str, str]) -> list[Object]:
-    """Return the Services whose selector takes in pods with these labels. No selector selects nothing."""
-    return [
-        s
-        for s in services
-        if (sel := (s.get("spec") or {}).get("selector")) and sel.items() <= pod_labels.items()
-    ]
+    """Return the Services whose selector takes in pods with these labels."""
+    return [service for service in services if selects(service, pod_labels)]
 
 
 def prove_all(

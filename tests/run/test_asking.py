@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 import trustme
 
-from harness.errors import UsageError
 from harness.model import LoadPlan, Target
 from harness.run.asking import Answers, ask
+from tests.complaints import complaint
 from tests.load.h2_server import H2Visit
 from tests.load.played import plan_for
 from tests.load.scripted_server import OK, ScriptedServer, Visit, always
@@ -23,11 +23,7 @@ def asked(plan: LoadPlan, timeout_s: float = 15) -> Answers:
 
 
 def refused(plan: LoadPlan, timeout_s: float = 15) -> str:
-    with pytest.raises(UsageError) as told:
-        asked(plan, timeout_s)
-    message = str(told.value)
-    assert "\n" not in message
-    return message
+    return complaint(lambda: asked(plan, timeout_s))
 
 
 def posting(url: str) -> LoadPlan:

@@ -8,6 +8,7 @@ from harness.clock import NS
 from harness.errors import UsageError
 from harness.scenario.reading import expand, parse_headers, redacted
 from harness.scenario.resolve import Request, resolve, shipped
+from tests.complaints import complaint
 
 URL = {"target.url": "http://staging.example/", "workload": "web"}
 
@@ -18,16 +19,12 @@ def scenario(folder: Path, text: str) -> Path:
     return path
 
 
-def complaint(request: Request, folder: Path) -> str:
-    with pytest.raises(UsageError) as caught:
-        resolve(request, folder)
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
+def refused(request: Request, folder: Path) -> str:
+    return complaint(lambda: resolve(request, folder))
 
 
 def test_without_a_target_the_error_names_every_way_to_give_one(tmp_path: Path) -> None:
-    text = complaint(Request(), tmp_path)
+    text = refused(Request(), tmp_path)
     for way in ("URL", "--deployment", "-f", "zdtest.yaml", "--lab"):
         assert way in text
 
@@ -71,7 +68,7 @@ def test_a_folder_stands_for_the_zdtest_yaml_in_it(tmp_path: Path) -> None:
 
 def test_a_url_without_a_workload_is_refused_unless_no_rollout_is_wanted(tmp_path: Path) -> None:
     flags = {"target.url": "http://a.example/"}
-    assert "--no-rollout" in complaint(Request(flags=flags), tmp_path)
+    assert "--no-rollout" in refused(Request(flags=flags), tmp_path)
     assert not resolve(Request(flags=flags, no_rollout=True), tmp_path).rollout_wanted
 
 
@@ -86,7 +83,7 @@ def test_a_lab_part_starts_the_lab_and_a_context_on_the_command_line_does_not(tm
 
 
 def test_the_lab_with_a_cluster_s_flags_is_a_contradiction(tmp_path: Path) -> None:
-    assert "--lab" in complaint(Request(lab=True, flags=URL), tmp_path)
+    assert "--lab" in refused(Request(lab=True, flags=URL), tmp_path)
 
 
 def test_the_lab_without_any_file_runs_the_shipped_scenario(tmp_path: Path) -> None:
@@ -97,7 +94,7 @@ def test_the_lab_without_any_file_runs_the_shipped_scenario(tmp_path: Path) -> N
 
 def test_malformed_yaml_is_named_with_file_and_line(tmp_path: Path) -> None:
     path = scenario(tmp_path, "target:\n  url: 'http://a.example/\nworkload: web\n")
-    assert complaint(Request(file=path), tmp_path).startswith(f"{path}:")
+    assert refused(Request(file=path), tmp_path).startswith(f"{path}:")
 
 
 def test_a_wrong_field_is_named_with_file_line_and_field(tmp_path: Path) -> None:
@@ -105,13 +102,13 @@ def test_a_wrong_field_is_named_with_file_line_and_field(tmp_path: Path) -> None
         tmp_path,
         "target: {url: 'http://a.example/'}\nworkload: web\nload:\n  concurrency: 200\n  duration: soon\n",
     )
-    text = complaint(Request(file=path), tmp_path)
+    text = refused(Request(file=path), tmp_path)
     assert text.startswith(f"{path}:5: load.duration:")
 
 
 def test_an_unknown_field_is_named_with_those_that_exist(tmp_path: Path) -> None:
     path = scenario(tmp_path, "workload: web\nload:\n  conections: 200\n")
-    text = complaint(Request(file=path), tmp_path)
+    text = refused(Request(file=path), tmp_path)
     assert "load.conections" in text
     assert "concurrency" in text
 
@@ -134,11 +131,11 @@ def test_an_unknown_field_is_named_with_those_that_exist(tmp_path: Path) -> None
     ],
 )
 def test_an_impossible_flag_is_named_by_its_flag(tmp_path: Path, flags: dict[str, object], word: str) -> None:
-    assert word in complaint(Request(flags=URL | flags), tmp_path)
+    assert word in refused(Request(flags=URL | flags), tmp_path)
 
 
 def test_a_refused_url_does_not_print_its_password(tmp_path: Path) -> None:
-    assert "secret" not in complaint(
+    assert "secret" not in refused(
         Request(flags={"target.url": "ftp://me:secret@a.example/", "workload": "web"}), tmp_path
     )
 
@@ -147,9 +144,9 @@ def test_without_a_terminal_context_and_namespace_must_be_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    assert "-n NAMESPACE" in complaint(Request(flags=URL, interactive=False), tmp_path)
+    assert "-n NAMESPACE" in refused(Request(flags=URL, interactive=False), tmp_path)
     some = URL | {"namespace": "web"}
-    assert "--context" in complaint(Request(flags=some, interactive=False), tmp_path)
+    assert "--context" in refused(Request(flags=some, interactive=False), tmp_path)
     assert not resolve(
         Request(flags=some | {"cluster.context": "staging"}, interactive=False), tmp_path
     ).use_lab

@@ -1,0 +1,21 @@
+"""What a user is told of bad input."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def complaint(ask: Callable[[], object]) -> str:
+    """Return what bad input is told, in one line, as all of it is."""
+    with pytest.raises(UsageError) as caught:
+        ask()
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
