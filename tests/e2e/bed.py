@@ -112,7 +112,10 @@ class Bed:
         raise AssertionError(f"{self.url} does not answer")
 
     def delete(self) -> None:
+        """Take it all away, and wait: a pod that leaves a node's bridge may change that bridge's address, and mute all others for seconds."""
         kubectl("delete", "namespace", self.namespace, "--wait=false")
+        kubectl("-n", self.namespace, "delete", "pods", "--all", "--grace-period=1", "--ignore-not-found")
+        kubectl("wait", "--for=delete", f"namespace/{self.namespace}", "--timeout=90s")
 
     def zdtest(self, *options: str, path: str = "/") -> Run:
         out = self.home / f"out-{time.monotonic_ns()}"
