@@ -22,6 +22,7 @@ from harness.report.looks import FAILURES, STATES
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
 
     from matplotlib.axes import Axes
 
@@ -33,20 +34,26 @@ MOST_PODS = 60
 
 
 _GREY, _CONTROL, _INK = "#8A8A8A", "#DCE9F5", "#333333"
+_STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "hatch.linewidth": 0.6,
+    "axes.edgecolor": _GREY,
+    # Names, URLs and reasons are other people's words: no dollar in them begins mathematics, in no text of the picture.
+    "text.parse_math": False,
+    "text.usetex": False,
+}
 
 
-def draw(judgement: Judgement, path: Path) -> None:
+def draw(judgement: Judgement, file: Path | BinaryIO) -> None:
     """Draw a run into a PNG file. Raises OSError when it cannot be written."""
-    style: Any = {
-        "font.family": "DejaVu Sans",
-        "font.size": 9,
-        "hatch.linewidth": 0.6,
-        "axes.edgecolor": _GREY,
-    }
-    with mpl.rc_context(style):
+    # Begun from matplotlib's own style, not from a matplotlibrc that happens to lie in the working folder.
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
         figure = _figure(judgement)
         FigureCanvasAgg(figure)
-        figure.savefig(path, format="png", dpi=110, metadata={"Software": "zdtest"})
+        figure.savefig(file, format="png", dpi=110, metadata={"Software": "zdtest"})
 
 
 def _figure(judgement: Judgement) -> Figure:
