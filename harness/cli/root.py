@@ -12,6 +12,7 @@ import click
 from harness import __version__
 from harness.errors import HarnessError, unwrap
 from harness.model import ExitCode
+from harness.recording.folder import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +67,7 @@ def crashed(error: BaseException, folder: Path) -> int:
     cause, crash = unwrap(error), folder / "crash.txt"
     where = f"please report {crash}"
     try:
-        crash.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        write_text(crash, "".join(traceback.format_exception(error)))
     except OSError as refused:
         where = f"and crash.txt cannot be written there ({refused.strerror})"
     warn(f"zdtest: crashed: {type(cause).__name__}: {cause}; this is our fault, {where}")

@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+MOST_WORDS = 1 << 16  # of one column: pods, addresses, ways to end
+
+
+class TooManyWordsError(Exception):
+    """A column of text has more words than a run can meet."""
+
+
 class Columns:
     """Columns being filled. Text columns become categories, in the order in which their words were first met."""
 
@@ -20,6 +27,7 @@ class Columns:
         self._fields = fields
         self._numbers: dict[str, Any] = {"worker": np.empty(rows, dtype=np.uint16)}
         self._words: dict[str, dict[str, int]] = {}
+        self._last: dict[str, tuple[pa.Array, Any]] = {}  # a batch's words, and where each is among the known
         for field in fields:
             if pa.types.is_dictionary(field.type):
                 self._words[field.name] = {}
@@ -38,13 +46,23 @@ class Columns:
             column = batch.column(batch.schema.get_field_index(field.name))
             if field.name in self._words:
                 known = self._words[field.name]
-                told = [known.setdefault(word, len(known)) for word in column.dictionary.to_pylist()]
                 codes = column.indices.to_numpy(zero_copy_only=False)
-                self._numbers[field.name][rows] = (
-                    np.array(told, dtype=np.int32)[codes] if len(codes) else codes
-                )
+                told = self._told(field.name, column.dictionary, known)
+                self._numbers[field.name][rows] = told[codes] if len(codes) else codes
             else:
                 self._numbers[field.name][rows] = column.to_numpy(zero_copy_only=False)
+
+    def _told(self, name: str, words: pa.Array, known: dict[str, int]) -> Any:
+        """Return which of the known words each of a batch's words is. Most batches have those of the one before."""
+        last, told = self._last.get(name, (None, None))
+        if last is None or not words.equals(last):
+            if len(words) > MOST_WORDS or len(known) > MOST_WORDS:
+                raise TooManyWordsError(f"column {name} has over {MOST_WORDS:,} words")
+            told = np.array(
+                [known.setdefault(word, len(known)) for word in words.to_pylist()], dtype=np.int32
+            )
+            self._last[name] = words, told
+        return told
 
     def frame(self) -> pd.DataFrame:
         """Return what was taken as a frame that shares these arrays; `worker` is its last column."""

@@ -79,7 +79,6 @@ def opened(root: Path, name: str, most: int) -> BinaryIO:
         raise
     except OSError as error:
         raise RecordingError(f"{path} cannot be read: {_why(error)}") from None
-    file = os.fdopen(handle, "rb")
     found = os.fstat(handle)
     wrong = ""
     if not stat.S_ISREG(found.st_mode):
@@ -87,9 +86,9 @@ def opened(root: Path, name: str, most: int) -> BinaryIO:
     elif found.st_size > most:
         wrong = f"it has {_size(found.st_size)}, and {_size(most)} are the most that is read"
     if wrong:
-        file.close()
+        os.close(handle)
         raise RecordingError(f"{path} cannot be read: {wrong}")
-    return file
+    return os.fdopen(handle, "rb")
 
 
 def read(root: Path, name: str, most: int) -> bytes:

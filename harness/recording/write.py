@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import json
-import os
 import shutil
 import time
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, TextIO
@@ -22,6 +22,8 @@ import pyarrow as pa
 
 from harness.errors import RecordingError
 from harness.model import OUTCOMES, ClusterEvent, HealthSample, RunRecord, WatchGap
+from harness.recording import jsontext
+from harness.recording.folder import MIB, create, read, write_text
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -85,7 +87,7 @@ class ArrowStream:
     """One worker's columns on their way to disk."""
 
     def __init__(self, path: Path, schema: pa.Schema, worker: int) -> None:
-        self._file: BinaryIO = path.open("wb")
+        self._file: BinaryIO = create(path)
         self._schema = schema.with_metadata({"worker": str(worker), "format": "1"})
         # Dictionaries grow during a run (a new pod, a new peer): a stream takes deltas of them.
         options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
@@ -106,7 +108,7 @@ class JsonLines:
     """One JSON object a line, flushed line by line."""
 
     def __init__(self, path: Path) -> None:
-        self._file: TextIO = path.open("a", encoding="utf-8")
+        self._file: TextIO = io.TextIOWrapper(create(path), encoding="utf-8", errors="backslashreplace")
 
     def append(self, line: dict[str, Any]) -> None:
         """Write one line."""
@@ -199,17 +201,6 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=1, default=str) + "\n")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write text into place in one step."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(path)
-    except OSError:
-        scratch.unlink(missing_ok=True)
-        raise
-
-
 def prune(root: Path, name: str, keep: int) -> list[Path]:
     """Delete the oldest finished runs called `name` under `root` until `keep` are left; return what went.
 
@@ -225,9 +216,11 @@ def prune(root: Path, name: str, keep: int) -> list[Path]:
 
 
 def _is_finished_run_of(path: Path, name: str) -> bool:
+    if path.parent.is_symlink():  # what it leads to is somebody else's
+        return False
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = jsontext.parse(read(path.parent, path.name, 64 * MIB))
+    except (OSError, ValueError, RecordingError):
         return False
     if not isinstance(record, dict) or record.get("name") != name:
         return False

@@ -51,7 +51,8 @@ class Resolved:
             return scenario.name
         if scenario.workload:
             return scenario.workload[1]
-        return re.sub(r"[^a-z0-9.-]+", "-", (urlsplit(self.url).hostname or "run").lower()).strip("-.")
+        host = urlsplit(self.url).hostname or ""
+        return re.sub(r"[^a-z0-9.-]+", "-", host.lower()).strip("-.") or "run"
 
     def targets(self, url: str) -> tuple[Target, ...]:
         """Make the requests to send, `url` being where the scenario's own one goes. Raises UsageError."""

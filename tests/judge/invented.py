@@ -475,6 +475,7 @@ def event(t: float, change: str, kind: str, name: str, uid: str, thing: dict[str
 
 def write_hits(path: Path, rows: list[dict[str, Any]], batch: int = 1000) -> None:
     """Write rows as a worker does: batches, dictionaries that grow."""
+    path.unlink(missing_ok=True)
     stream = ArrowStream(path, HIT_SCHEMA, int(path.stem))
     words: dict[str, dict[str, int]] = {"peer": {}, "pod": {}}
     for start in range(0, len(rows), batch):

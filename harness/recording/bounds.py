@@ -1,0 +1,94 @@
+"""What the numbers and names of a recording may be. A file from a stranger says whatever it likes."""
+
+from __future__ import annotations
+
+import re
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import RecordingError
+from harness.model import NEVER, OUTCOMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import pandas as pd
+
+    from harness.model import RunRecord
+
+LONGEST_NS = 8 * 86400 * 1_000_000_000  # after which no moment of a run lies
+_MOST_BYTES = 1 << 50  # of one hit
+_WALL_NS = 1 << 62  # the year 2116
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+_LONGEST_NAME = 253
+_TIMES = frozenset(
+    {"due_ns", "sent_ns", "first_byte_ns", "done_ns", "opened_ns", "connect_ns", "tls_ns", "closed_ns"}
+)
+_COUNTS = frozenset({"seq", "conn_hits", "bytes_in", "bytes_out", "hits"})
+_OUTCOMES = frozenset(outcome.value for outcome in OUTCOMES)
+
+
+def is_name(text: object) -> bool:
+    """Whether a run may be called so: its folder is, and its reports begin with it."""
+    return isinstance(text, str) and len(text) <= _LONGEST_NAME and bool(_NAME.fullmatch(text))
+
+
+def is_moment(t_ns: int) -> bool:
+    """Whether a moment on the run's clock can be one."""
+    return NEVER <= t_ns <= LONGEST_NS
+
+
+def check_run(run: RunRecord, file: Path) -> None:
+    """Raise RecordingError, one line, that names the first field that no run of ours has."""
+    for field, fine in _fields(run):
+        if not fine:
+            raise RecordingError(f"{file}: {field}: no run has this value")
+
+
+def _fields(run: RunRecord) -> Iterable[tuple[str, bool]]:
+    yield "name", is_name(run.name)
+    yield "wall_ns", 0 <= run.wall_ns < _WALL_NS
+    yield "monotonic_ns", 0 <= run.monotonic_ns < _WALL_NS
+    yield "concurrency", 0 < run.concurrency < 1 << 32
+    yield "workers", 0 < run.workers <= 1 << 16
+    yield "rollouts", 0 < run.rollouts < 1 << 20
+    yield "backed_off", run.backed_off >= 0
+    for field in ("timeout_ns", "stalled_ns", "settle_ns", "ramp_ns"):
+        yield field, 0 <= getattr(run, field) <= LONGEST_NS
+    yield "max_baseline_failures", isfinite(run.max_baseline_failures) and 0 <= run.max_baseline_failures <= 1
+    yield "rate", run.rate is None or (isfinite(run.rate) and run.rate > 0)
+    yield "server_clock_ns", all(abs(bound) < _WALL_NS for bound in run.server_clock_ns or ())
+    yield "expect", all(0 <= low <= high < 1000 for low, high in run.expect)
+    yield (
+        "targets",
+        all(isinstance(target.get(part), str) for target in run.targets for part in ("method", "url")),
+    )
+    rounds = [("", run.marks, run.rollout)]
+    rounds += [(f"earlier.{n}.", one.marks, one.rollout) for n, one in enumerate(run.earlier)]
+    for where, marks, rollout in rounds:
+        yield f"{where}marks", all(is_moment(mark.t_ns) for mark in marks)
+        yield f"{where}marks", len({mark.mark for mark in marks}) == len(marks)
+        yield f"{where}rollout.replicas", rollout is None or 0 <= rollout.replicas < 1 << 31
+
+
+def check_rows(frame: pd.DataFrame, run: RunRecord, file: Path) -> None:
+    """Raise RecordingError, one line, that names the first column with a value that no hit or connection has."""
+    for name in frame.columns:
+        if not len(frame) or _fine(name, frame[name], run):
+            continue
+        raise RecordingError(f"{file} is damaged: column {name} holds what no row of a run has")
+
+
+def _fine(name: str, column: Any, run: RunRecord) -> bool:
+    if name in _TIMES:
+        return bool(is_moment(int(column.min())) and is_moment(int(column.max())))
+    if name in _COUNTS:
+        return bool(column.min() >= 0 and column.max() <= _MOST_BYTES)
+    if name == "conn":
+        return bool(column.min() >= NEVER)
+    if name == "target":
+        return not run.targets or bool(column.max() < len(run.targets))
+    if name == "outcome":
+        return set(column.cat.categories) <= _OUTCOMES
+    return True
