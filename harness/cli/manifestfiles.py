@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from harness.errors import UsageError
 from harness.lab import schema
+from harness.scenario import yamltext
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,18 +51,18 @@ def from_files(path: Path) -> list[Object]:
     Raises UsageError, one line with file, object and field, when one cannot be understood.
     """
     files = (
-        sorted(p for p in path.rglob("*") if p.suffix in {".yaml", ".yml", ".json"})
+        sorted(p for p in path.rglob("*") if p.suffix in {".yaml", ".yml", ".json"} and yamltext.is_file(p))
         if path.is_dir()
         else [path]
     )
     found = []
     for file in files:
         try:
-            text = file.read_text(encoding="utf-8")
+            text = yamltext.read_text(file)
         except OSError as error:
             raise UsageError(f"cannot read {file}: {error.strerror}") from None
         except ValueError as error:
-            raise UsageError(f"{file}: malformed YAML: {error}") from None
+            raise UsageError(f"{file} cannot be read: {error}") from None
         found += from_text(text, str(file))
     return found
 
@@ -107,20 +110,11 @@ def _described(kind: str) -> schema.Node:
 
 
 def _objects(text: str, name: str) -> Iterator[Object]:
-    import yaml  # noqa: PLC0415
-
-    class Loader(yaml.SafeLoader):
-        """As Kubernetes reads YAML: a date is text."""
-
-        yaml_implicit_resolvers = {  # noqa: RUF012  as its parent has it
-            letter: [(tag, shape) for tag, shape in known if tag != "tag:yaml.org,2002:timestamp"]
-            for letter, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
-        }
-
     try:
-        documents = list(yaml.load_all(text, Loader))
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise UsageError(f"{name}: malformed YAML: {' '.join(str(error).split())}") from None
+        documents = list(yamltext.load_all(text))
+    except yaml.YAMLError as error:
+        line, problem = yamltext.problem(error)
+        raise UsageError(f"{name}{f':{line}' if line else ''}: malformed YAML: {problem}") from None
     for document in documents:
         items = [document]
         if isinstance(document, dict) and str(document.get("kind", "")).endswith("List"):

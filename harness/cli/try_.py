@@ -140,5 +140,11 @@ def _environment(options: dict[str, Any]) -> dict[str, str]:
 
 def _objects(file: str) -> list[Any]:
     from harness.cli.manifestfiles import from_files, from_text  # noqa: PLC0415  keeps `--help` light
+    from harness.scenario.yamltext import decoded, read_stream  # noqa: PLC0415  the same
 
-    return from_text(sys.stdin.read(), "standard input") if file == "-" else from_files(Path(file))
+    if file != "-":
+        return from_files(Path(file))
+    try:
+        return from_text(decoded(read_stream(sys.stdin.buffer)), "standard input")
+    except ValueError as error:
+        raise UsageError(f"standard input cannot be read: {error}") from None

@@ -9,6 +9,7 @@ import yaml
 
 from harness.lab import patch, protobuf, schema
 from harness.lab.status import bad_request, invalid_options, unsupported_media_type
+from harness.scenario import yamltext
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,10 +36,10 @@ def read_object(request: Request) -> Object:
     try:
         if "protobuf" in kind:
             return protobuf.read(request.body)
-        value = yaml.safe_load(request.body) if "yaml" in kind else json.loads(request.body or b"{}")
+        value = yamltext.load(request.body) if "yaml" in kind else json.loads(request.body or b"{}")
     except protobuf.UnknownMessageError as error:
         raise unsupported_media_type(f"{kind}: {error}", ["application/json", "application/yaml"]) from error
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise bad_request(f"the object provided is unrecognized: {error}") from error
     if not isinstance(value, dict):
         raise bad_request("the object provided is unrecognized (must be an object)")

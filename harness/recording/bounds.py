@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import RecordingError
 from harness.model import NEVER, OUTCOMES
+from harness.recording import shapes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
     from harness.model import RunRecord
 
-LONGEST_NS = 8 * 86400 * 1_000_000_000  # after which no moment of a run lies
+LONGEST_NS = 31 * 86400 * 1_000_000_000  # after which no moment of a run lies
+_SETTING_NS = 1 << 60  # no setting is as long
 _MOST_BYTES = 1 << 50  # of one hit
 _WALL_NS = 1 << 62  # the year 2116
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
@@ -44,6 +46,8 @@ def check_run(run: RunRecord, file: Path) -> None:
     for field, fine in _fields(run):
         if not fine:
             raise RecordingError(f"{file}: {field}: no run has this value")
+    if at := shapes.wrong(run.scenario, shapes.SCENARIO):
+        raise RecordingError(f"{file}: scenario.{at}: no scenario has this value")
 
 
 def _fields(run: RunRecord) -> Iterable[tuple[str, bool]]:
@@ -55,7 +59,7 @@ def _fields(run: RunRecord) -> Iterable[tuple[str, bool]]:
     yield "rollouts", 0 < run.rollouts < 1 << 20
     yield "backed_off", run.backed_off >= 0
     for field in ("timeout_ns", "stalled_ns", "settle_ns", "ramp_ns"):
-        yield field, 0 <= getattr(run, field) <= LONGEST_NS
+        yield field, 0 <= getattr(run, field) <= _SETTING_NS
     yield "max_baseline_failures", isfinite(run.max_baseline_failures) and 0 <= run.max_baseline_failures <= 1
     yield "rate", run.rate is None or (isfinite(run.rate) and run.rate > 0)
     yield "server_clock_ns", all(abs(bound) < _WALL_NS for bound in run.server_clock_ns or ())

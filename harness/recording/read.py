@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import RecordingError
 from harness.model import FORMAT, ClusterEvent, HealthSample, RunRecord, WatchGap
-from harness.recording import folder
+from harness.recording import folder, shapes
 from harness.recording.batches import Stream
 from harness.recording.bounds import check_rows, check_run, is_moment
 from harness.recording.columns import Columns, TooManyWordsError
@@ -119,6 +119,9 @@ class Recording:
             return []
         if not isinstance(raw, list) or not all(isinstance(item, dict) for item in raw):
             raise RecordingError(f"{file} does not hold a list of Kubernetes objects")
+        for number, item in enumerate(raw):
+            if at := shapes.wrong(item, shapes.of(str(item.get("kind", "")))):
+                raise RecordingError(f"{file}: [{number}].{at}: no Kubernetes object has this value")
         return raw
 
     def _events(self) -> tuple[list[ClusterEvent], list[WatchGap]]:
@@ -132,7 +135,12 @@ class Recording:
                         _decode(WatchGap, {k: v for k, v in line.items() if k != "gap"}, file, number)
                     )
                 else:
-                    events.append(_decode(ClusterEvent, line, file, number))
+                    event = _decode(ClusterEvent, line, file, number)
+                    if at := shapes.wrong(event.object, shapes.of(event.kind)):
+                        raise RecordingError(
+                            f"{file}, line {number}: object.{at}: no Kubernetes object has this value"
+                        )
+                    events.append(event)
             self._lines = (events, gaps)
         return self._lines
 

@@ -10,6 +10,7 @@ import pydantic
 import yaml
 
 from harness.errors import UsageError
+from harness.scenario import yamltext
 from harness.scenario.schema import (
     ClusterPart,
     LabPart,
@@ -69,20 +70,19 @@ def redacted(scenario: Scenario) -> dict[str, Any]:
 def read_file(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
     """Read a YAML mapping, and the line of each of its fields. Raises UsageError with file and line."""
     try:
-        text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        loader = yamltext.Loader(yamltext.read_text(path))
+        try:
+            node = loader.get_single_node()
+            data = None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is no UTF-8 text") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise UsageError(
-            f"{path}:{mark.line + 1 if mark else 1}: malformed YAML: {error.problem or error.context}"
-        ) from None
+    except ValueError as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
     except yaml.YAMLError as error:
-        raise UsageError(f"{path}: malformed YAML: {' '.join(str(error).split())}") from None
+        line, problem = yamltext.problem(error)
+        raise UsageError(f"{path}:{line or 1}: malformed YAML: {problem}") from None
     if data is None:
         return {}, {}
     if not isinstance(data, dict):

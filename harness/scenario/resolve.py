@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from harness.errors import UsageError
 from harness.model import LabPlan, Target
+from harness.scenario import yamltext
 from harness.scenario.catalogue import find, not_found
 from harness.scenario.reading import expand, read_file, validate
 from harness.scenario.schema import LabPart, Scenario
@@ -72,9 +73,11 @@ class Resolved:
         if part.body_file is not None:
             path = self.base / part.body_file
             try:
-                body = path.read_bytes()
+                body = yamltext.read_bytes(path)
             except OSError as error:
                 raise UsageError(f"cannot read the body file {path}: {error.strerror}") from None
+            except ValueError as error:
+                raise UsageError(f"cannot read the body file {path}: {error}") from None
         if body and part.method == "HEAD":
             raise UsageError("a HEAD request carries no body; drop --body, or choose another --method")
         return Target(url=url, method=part.method, headers=headers, body=body)

@@ -35,11 +35,12 @@ def duration_ns(value: object) -> int:
         text = value.strip()
         if _DURATION.fullmatch(text):
             parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
-            return round(sum(float(n) * _UNITS[unit] for n, unit in parts) * NS)
-        try:
-            value = float(text)
-        except ValueError:
-            raise ValueError(f"{text!r} is no duration; write 90s, 1m30s or 500ms") from None
+            value = sum(float(n) * _UNITS[unit] for n, unit in parts)
+        else:
+            try:
+                value = float(text)
+            except ValueError:
+                raise ValueError(f"{text!r} is no duration; write 90s, 1m30s or 500ms") from None
     if not 0 <= value < 1e9:
         raise ValueError(f"{value} seconds is no sensible duration")
     return round(value * NS)

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from harness.errors import UsageError
 from harness.model import Target
+from harness.scenario import yamltext
 from harness.scenario.reading import expand
 from harness.scenario.schema import METHODS, redact_url
 
@@ -54,11 +55,11 @@ class Listed:
 def read_targets(path: Path) -> tuple[Listed, ...]:
     """Read a file of targets, in whichever of the two formats it is. Raises UsageError."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = yamltext.read_text(path)
     except OSError as error:
         raise UsageError(f"cannot read the targets file {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"the targets file {path} is no UTF-8 text") from None
+    except ValueError as error:
+        raise UsageError(f"the targets file {path} cannot be read: {error}") from None
     lines = text.splitlines()
     first = next((line for line in map(str.strip, lines) if line and not line.startswith("#")), "")
     listed = tuple((_json if first.startswith("{") else _Http().read)(path, lines))
@@ -166,9 +167,11 @@ class _Http:
             return
         file = path.parent / name
         try:
-            self._target = replace(self._target, body=file.read_bytes())
+            self._target = replace(self._target, body=yamltext.read_bytes(file))
         except OSError as error:
             raise UsageError(f"{place}: cannot read the body file {file}: {error.strerror}") from None
+        except ValueError as error:
+            raise UsageError(f"{place}: cannot read the body file {file}: {error}") from None
         self._close()
 
     def _in_heredoc(self, line: str) -> None:
@@ -191,7 +194,7 @@ def _json(path: Path, lines: Sequence[str]) -> list[Listed]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(
                 f"{place}: no JSON ({error}); each line is one object with a method and a url"
             ) from None
