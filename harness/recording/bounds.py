@@ -6,6 +6,7 @@ import re
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from harness.clock import NS
 from harness.errors import RecordingError
 from harness.model import NEVER, OUTCOMES
 from harness.recording import shapes
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from harness.model import RunRecord
 
 LONGEST_NS = 31 * 86400 * 1_000_000_000  # after which no moment of a run lies
+MOST_WORKERS = 1024
+_SPARSE_S = 100_000  # seconds that nothing tells of, over a day: a longer run has rows enough
 _SETTING_NS = 1 << 60  # no setting is as long
+_LAST_STATUS = 999
 _MOST_BYTES = 1 << 50  # of one hit
 _WALL_NS = 1 << 62  # the year 2116
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
@@ -55,7 +59,7 @@ def _fields(run: RunRecord) -> Iterable[tuple[str, bool]]:
     yield "wall_ns", 0 <= run.wall_ns < _WALL_NS
     yield "monotonic_ns", 0 <= run.monotonic_ns < _WALL_NS
     yield "concurrency", 0 < run.concurrency < 1 << 32
-    yield "workers", 0 < run.workers <= 1 << 16
+    yield "workers", 0 < run.workers <= MOST_WORKERS
     yield "rollouts", 0 < run.rollouts < 1 << 20
     yield "backed_off", run.backed_off >= 0
     for field in ("timeout_ns", "stalled_ns", "settle_ns", "ramp_ns"):
@@ -76,23 +80,35 @@ def _fields(run: RunRecord) -> Iterable[tuple[str, bool]]:
         yield f"{where}rollout.replicas", rollout is None or 0 <= rollout.replicas < 1 << 31
 
 
+def is_sparse(first_ns: int, last_ns: int, rows: int) -> bool:
+    """Whether so few rows, or lines, lie so far apart that some of their moments must be wrong.
+
+    Whoever counts by second would make more of them than the recording ever had.
+    """
+    return (last_ns - first_ns) // NS > _SPARSE_S + rows
+
+
 def check_rows(frame: pd.DataFrame, run: RunRecord, file: Path) -> None:
     """Raise RecordingError, one line, that names the first column with a value that no hit or connection has."""
     for name in frame.columns:
         if not len(frame) or _fine(name, frame[name], run):
             continue
         raise RecordingError(f"{file} is damaged: column {name} holds what no row of a run has")
+    moments = [frame[name] for name in frame.columns if name in {"due_ns", "done_ns"} and len(frame)]
+    if moments:
+        first, last = min(int(each.min()) for each in moments), max(int(each.max()) for each in moments)
+        if is_sparse(first, last, len(frame)):
+            raise RecordingError(
+                f"{file} is damaged: its {len(frame):,} rows lie {(last - first) // NS:,} s apart"
+            )
 
 
 def _fine(name: str, column: Any, run: RunRecord) -> bool:
-    if name in _TIMES:
-        return bool(is_moment(int(column.min())) and is_moment(int(column.max())))
-    if name in _COUNTS:
-        return bool(column.min() >= 0 and column.max() <= _MOST_BYTES)
-    if name == "conn":
-        return bool(column.min() >= NEVER)
-    if name == "target":
-        return not run.targets or bool(column.max() < len(run.targets))
     if name == "outcome":
         return set(column.cat.categories) <= _OUTCOMES
-    return True
+    bounds = dict.fromkeys(_TIMES, (NEVER, LONGEST_NS)) | dict.fromkeys(_COUNTS, (0, _MOST_BYTES))
+    bounds |= {"conn": (NEVER, _MOST_BYTES), "status": (0, _LAST_STATUS)}
+    if run.targets:
+        bounds["target"] = 0, len(run.targets) - 1
+    low, high = bounds.get(name, (None, None))
+    return low is None or high is None or bool(low <= column.min() and column.max() <= high)

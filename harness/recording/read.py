@@ -18,7 +18,7 @@ from harness.errors import RecordingError
 from harness.model import FORMAT, ClusterEvent, HealthSample, RunRecord, WatchGap
 from harness.recording import folder, shapes
 from harness.recording.batches import Stream
-from harness.recording.bounds import check_rows, check_run, is_moment
+from harness.recording.bounds import MOST_WORKERS, check_rows, check_run, is_moment, is_sparse
 from harness.recording.columns import Columns, TooManyWordsError
 from harness.recording.folder import MIB
 from harness.recording.jsontext import parse
@@ -106,10 +106,20 @@ class Recording:
 
     def health(self) -> list[HealthSample]:
         """Return the generator's own health, one sample per worker and second."""
-        return [
-            _decode(HealthSample, line, self.path / "generator.jsonl", number)
+        file = self.path / "generator.jsonl"
+        found = [
+            _decode(HealthSample, line, file, number)
             for number, line in _json_lines(self.path, "generator.jsonl")
         ]
+        moments = [sample.t_ns for sample in found]
+        if found and (
+            is_sparse(min(moments), max(moments), len(found))
+            or len({sample.worker for sample in found}) > MOST_WORKERS
+        ):
+            raise RecordingError(
+                f"{file} is damaged: its lines are of too many workers, or of too long a time"
+            )
+        return found
 
     def manifests(self, when: str) -> list[dict[str, Any]]:
         """Return the live objects as they were `before` or `after`; empty when they were not kept."""

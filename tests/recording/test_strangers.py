@@ -338,6 +338,7 @@ def test_what_is_compressed_is_refused_before_it_is_unpacked(run: Path) -> None:
         ("bytes_in", 1 << 62),
         ("conn_hits", -3),
         ("target", 9),
+        ("status", 1000),
     ],
 )
 def test_a_value_that_no_hit_has_is_damage(run: Path, column: str, value: int) -> None:
@@ -384,3 +385,12 @@ def test_zeros_at_the_end_are_what_a_crash_of_the_machine_leaves(run: Path) -> N
     raw = file.read_bytes()
     file.write_bytes(raw[:-8] + bytes(4096))
     assert len(Recording.open(run).hits()) == rows
+
+
+def test_one_row_at_the_end_of_a_month_does_not_make_a_month_of_seconds(run: Path) -> None:
+    month = 30 * 86_400 * 1_000_000_000
+    written(run, batch(2, done_ns=pa.array([0, month], pa.int64())))
+    assert "2 rows lie 2,592,000 s apart" in refusal(Recording.open(run).hits)
+    line = (run / "generator.jsonl").read_text().splitlines()[0]
+    (run / "generator.jsonl").write_text(f"{line}\n{json.dumps(json.loads(line) | {'t_ns': month})}\n")
+    assert "too long a time" in refusal(Recording.open(run).health)

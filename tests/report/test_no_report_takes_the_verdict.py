@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import cli
+from harness.judge.summary import SecondRow
 from harness.judge.verdict import judge
 from harness.recording.read import Recording
 from harness.report import markdown, plot, text, write_all
@@ -207,3 +208,25 @@ def test_letters_that_the_font_lacks_are_drawn_without_a_word(tmp_path: Path) ->
         warnings.simplefilter("error")
         write_all(with_words(found, "店 \U0001f6d2 \x00 \x1b[31m"), tmp_path)
     assert {file.name for file in tmp_path.iterdir()} >= ALL
+
+
+def test_a_day_of_failures_is_drawn_with_as_many_bars_as_fit(tmp_path: Path) -> None:
+    found = judge(Recording.open(rolled(tmp_path)))
+    day = tuple(SecondRow(n, 10, 10, {"502": 1 + n % 7, "eof_before_response": 1}) for n in range(86_400))
+    draw(replace(found, numbers=replace(found.numbers, seconds=day)), tmp_path / "timeline.png")
+    assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "apart", "stretches"),
+    [
+        ([], 0, []),
+        ([3], 0, [(3, 4)]),
+        ([1, 2, 3, 7], 0, [(1, 4), (7, 8)]),
+        ([1, 5, 20], 3, [(1, 6), (20, 21)]),
+    ],
+)
+def test_stalled_seconds_are_joined_to_stretches(
+    seconds: list[int], apart: int, stretches: list[tuple[int, int]]
+) -> None:
+    assert plot._joined(seconds, apart) == stretches
