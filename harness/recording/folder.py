@@ -32,6 +32,12 @@ def create(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, _NEW, _FILE_MODE), "wb")
 
 
+def append(path: Path) -> BinaryIO:
+    """Open a file for writing at its end, a new one where there is none. Raises OSError, also where it is a link."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, _FILE_MODE), "ab")
+
+
 @contextmanager
 def replacing(root: Path, name: str) -> Iterator[BinaryIO]:
     """Write a new file that takes the place of `name` ("rollouts/1/summary.txt") in `root` once it is whole.

@@ -29,6 +29,7 @@ from harness.cluster.stuck import why_stuck
 from harness.cluster.trigger import doomed_pod, patch_for, pull, remove_pod
 from harness.errors import ClusterError
 from harness.model import NEVER, ClusterEvent, Mark, RolloutFacts
+from harness.recording.folder import append
 from harness.run.aftermath import outcome, shown, way_back, what_rolls
 from harness.run.command import run_to_its_end
 
@@ -297,7 +298,7 @@ class Change:
         if not self.command_running:
             return
         try:
-            with (self._means.directory.path / "command.log").open("ab") as output:
+            with append(self._means.directory.path / "command.log") as output:
                 failure = await run_to_its_end(self._means.subject.trigger.words, output, ENDING_S)
         except anyio.get_cancelled_exc_class():
             self._means.log.note(

@@ -104,6 +104,19 @@ def test_what_a_run_writes_is_new_and_belongs_to_its_owner_only(
     assert not (tmp_path / "made").exists()
 
 
+def test_what_is_written_on_at_its_end_is_no_link_and_belongs_to_its_owner(
+    tmp_path: Path, precious: Path
+) -> None:
+    for word in (b"one ", b"two"):
+        with folder.append(tmp_path / "command.log") as file:
+            file.write(word)
+    assert (tmp_path / "command.log").read_bytes() == b"one two"
+    assert (tmp_path / "command.log").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "link").symlink_to(precious)
+    with pytest.raises(OSError, match="symbolic links"):
+        folder.append(tmp_path / "link")
+
+
 def test_reports_belong_to_their_owner_only(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ended(monkeypatch, "report", run)
     for name in ("summary.txt", "summary.md", "verdict.json", "timeline.png"):
