@@ -41,7 +41,7 @@ def report_on(path: Path, *, latencies: bool, form: str = "text") -> Judgement:
         warn(f"zdtest: cannot print the summary: {in_one_line(error)}")
         summary = text.headline(judgement) if form == "text" else ""
     if summary:
-        _print(summary)
+        show(summary)
     if missing:
         warn(f"zdtest: {missing}")
     return judgement
@@ -58,7 +58,8 @@ def leave_reports(judgement: Judgement, path: Path) -> str:
     return ""
 
 
-def _print(text: str) -> None:
+def show(text: str) -> None:
+    """Print what a command has to say, whatever becomes of standard output; a letter that it has no code for by its number."""
     try:
         click.echo(text)
     except BrokenPipeError:
@@ -66,7 +67,7 @@ def _print(text: str) -> None:
     except UnicodeEncodeError as error:  # a letter that this terminal has no code for
         click.echo(text.encode(error.encoding, "backslashreplace").decode(error.encoding))
     except OSError as error:  # standard output is a file on a full disk, or a terminal that has gone
-        warn(f"zdtest: cannot print the summary: {error.strerror}")
+        warn(f"zdtest: cannot print to standard output: {error.strerror}")
 
 
 def exit_code(judgement: Judgement, *, exit_zero: bool) -> int:
@@ -107,7 +108,7 @@ def compare(before: Path, after: Path) -> int:
     from harness.report.text import render_comparison  # noqa: PLC0415
 
     first, second = Recording.open(before), Recording.open(after)
-    click.echo(
+    show(
         render_comparison(
             compared(judge(first), judge(second), first.manifests("before"), second.manifests("before"))
         )

@@ -70,7 +70,7 @@ def patched(old: Object, request: Request) -> Object:
         raise unsupported_media_type(kind, [_JSON, _MERGE, _STRATEGIC, APPLY])
     try:
         value = json.loads(request.body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise bad_request(f"error decoding patch: {error}") from error
     if kind == _JSON:
         if not isinstance(value, list) or not all(isinstance(operation, dict) for operation in value):

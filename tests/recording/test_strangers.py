@@ -13,6 +13,7 @@ import pytest
 
 from harness import cli
 from harness.errors import RecordingError
+from harness.judge.verdict import from_json
 from harness.recording import folder
 from harness.recording.folder import write_text
 from harness.recording.read import Recording
@@ -407,3 +408,8 @@ def test_one_row_at_the_end_of_a_month_does_not_make_a_month_of_seconds(run: Pat
     line = (run / "generator.jsonl").read_text().splitlines()[0]
     (run / "generator.jsonl").write_text(f"{line}\n{json.dumps(json.loads(line) | {'t_ns': month})}\n")
     assert "too long a time" in refusal(Recording.open(run).health)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "\xff", "{}", '{"grade": NaN}'])
+def test_a_verdict_that_is_none_of_ours_is_one_line(text: str) -> None:
+    refusal(lambda: from_json(text.encode("latin-1")))
