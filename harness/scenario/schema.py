@@ -111,6 +111,7 @@ def signed_ns(value: object) -> int:
     return -duration_ns(text[1:]) if text.startswith("-") else duration_ns(text)
 
 
+_LONGEST_NS = 30 * 86400 * NS
 DurationNs = Annotated[int, pydantic.BeforeValidator(duration_ns)]
 SignedNs = Annotated[int, pydantic.BeforeValidator(signed_ns)]
 
@@ -320,6 +321,8 @@ class Scenario(_Strict):
     @pydantic.model_validator(mode="after")
     def _time_for_all_rollouts(self) -> Scenario:
         rollout = self.rollout
+        if max(self.load.duration, rollout.max_time) > _LONGEST_NS:  # which no reader of recordings takes
+            raise ValueError("a run lasts 30 days at most: lower --duration, or --max-time")
         least_ns = rollout.rollouts * (self.trigger_after_ns + rollout.settle)
         if rollout.rollouts > 1 and least_ns >= rollout.max_time:
             raise ValueError(

@@ -253,3 +253,9 @@ def test_a_command_s_values_do_not_reach_the_recorded_scenario(tmp_path: Path) -
     text = str(redacted(resolve(Request(flags=flags), tmp_path).scenario))
     assert "s3cret" not in text
     assert "command helm upgrade --set a=***" in text
+
+
+@pytest.mark.parametrize("field", ["load.duration", "rollout.max_time"])
+def test_a_run_of_over_a_month_is_refused_before_it_begins(tmp_path: Path, field: str) -> None:
+    flags = {"target.url": "http://shop.example/", "workload": "web", field: "721h"}
+    assert "30 days at most" in complaint(lambda: resolve(Request(flags=flags), tmp_path))
