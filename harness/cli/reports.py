@@ -67,7 +67,7 @@ def show(text: str) -> None:
     except UnicodeEncodeError as error:  # a letter that this terminal has no code for
         click.echo(text.encode(error.encoding, "backslashreplace").decode(error.encoding))
     except OSError as error:  # standard output is a file on a full disk, or a terminal that has gone
-        warn(f"zdtest: cannot print to standard output: {error.strerror}")
+        warn(f"zdtest: cannot print the summary: {error.strerror}")
 
 
 def exit_code(judgement: Judgement, *, exit_zero: bool) -> int:
