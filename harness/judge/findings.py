@@ -10,26 +10,26 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from harness.clock import NS
-from harness.judge import chance, objectives, sending, unanswered
+from harness.judge import objectives, sending, unanswered
 from harness.judge.headline import (
     ALIVE,
     BASELINE,
     COVERED,
     ENDED,
-    LOSSLESS,
-    UNBROKEN,
     Finding,
     Verdict,
     bound,
     headline,
 )
-from harness.judge.loadhost import of_the_host, own
+from harness.judge.loadhost import of_the_host
+from harness.judge.lost import lost_requests
 from harness.judge.wording import at, count, lasting, share
 from harness.model import NEVER, Grade, Mark, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from harness.judge.background import Background
     from harness.judge.lifeline import Lifeline
     from harness.judge.measured import Measured
     from harness.judge.sending import Sending
@@ -52,6 +52,7 @@ def decide(
     health: Sequence[HealthSample],
     workers: Sequence[int],
     out: Unanswered | None,
+    background: Background,
     measured: Measured | None = None,
     whole: bool = True,
     sent: Sending | None = None,
@@ -60,7 +61,7 @@ def decide(
 
     With `whole` False it is one rollout of several, and what is asked of the run as a whole is left to `of_the_run`.
     """
-    lost, against = _lost(run, timeline, numbers)
+    lost, against = lost_requests(run, timeline, numbers, background)
     if against.grade is Grade.FAIL and any(c.of_failures for c, _ in objectives.conditions(run)):
         # The run says itself how much may be lost.
         against = Finding(against.objective, f"{against.observed}; not an objective of this run", Grade.PASS)
@@ -113,35 +114,6 @@ def of_the_run(
         _end(run),
     )
     return tuple(finding for finding in findings if finding is not None)
-
-
-def _lost(run: RunRecord, timeline: Timeline, numbers: Numbers) -> tuple[int, Finding]:
-    """Judge what failed: because of the rollout, or at all where there was none."""
-    if not run.rollout_wanted:
-        failed = numbers.failed - own(numbers.outcomes)
-        grade = Grade.FAIL if failed else Grade.PASS
-        return failed, Finding(UNBROKEN, f"{failed:,} of {numbers.requests:,} failed", grade)
-    objective = LOSSLESS
-    if not timeline.triggered:
-        return 0, Finding(objective, "the trigger was never reached", Grade.INCONCLUSIVE)
-    parts = [part for phase in (Phase.DURING, Phase.AFTER) if (part := numbers.part(phase))]
-    seen = sum(part.failed - own(part.kinds) for part in parts)
-    if run.rollout and run.rollout.state == "not_started":
-        meanwhile = f"; {seen:,} failed meanwhile by themselves" if seen else ""
-        return 0, Finding(objective, f"no rollout was made{meanwhile}", Grade.INCONCLUSIVE)
-    length_ns = sum(part.to_ns - part.from_ns for part in parts)
-    control = numbers.control
-    before = control.failed - own(control.kinds) if control else 0
-    before_ns = control.to_ns - control.from_ns if control else 0
-    observed = f"{seen:,} of {sum(part.requests for part in parts):,} failed since the trigger"
-    if before:
-        observed += f", {before:,} in the {lasting(before_ns)} before it"
-    if not chance.more(seen, length_ns, before, before_ns):
-        return 0, Finding(objective, observed + (": no more than before" if seen else ""), Grade.PASS)
-    if before:
-        observed += f" (p = {chance.rate_p(seen, length_ns, before, before_ns):.1g})"
-        seen = max(1, round(seen - before * length_ns / before_ns))
-    return seen, Finding(objective, observed, Grade.FAIL)
 
 
 def _service(run: RunRecord) -> Finding | None:

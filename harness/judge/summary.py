@@ -129,6 +129,7 @@ class Numbers:
     pods: tuple[PodTraffic, ...]
     workers: tuple[WorkerRows, ...]
     seconds: tuple[SecondRow, ...]
+    baseline: Part | None = None  # all of *before* but a lull
 
     def part(self, phase: Phase) -> Part | None:
         """Return the numbers of one phase, or None when the run had none of it."""
@@ -183,6 +184,7 @@ def summarise(hits: Hits, run: RunRecord, timeline: Timeline) -> Numbers:
             if (spans := tuple(p.span for p in timeline.phases if p.phase is phase))
         ),
         control=part(hits, "control", (timeline.control,), timeline) if timeline.control else None,
+        baseline=part(hits, "baseline", (timeline.baseline,), timeline) if timeline.baseline else None,
         named=named,
         pods=pods,
         workers=by_worker(hits),

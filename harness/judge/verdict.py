@@ -128,6 +128,7 @@ def _judge(recording: Recording, *, whole: bool) -> Judgement:
         workers=recording.workers(),
         measured=measured,
         out=unanswered(hits, timeline),
+        background=explained.background,
         whole=whole,
         sent=sent,
     )
