@@ -306,8 +306,8 @@ class PathProof:
 class RolloutFacts:
     """The change that was made, and what became of it.
 
-    state: not_started | progressing | complete | stalled | changed. `reason` is Kubernetes' own word where it
-    gives one. `old_pods` existed at the trigger.
+    state: not_started | progressing | complete | stalled | changed | deleted. `reason` is Kubernetes' own word where it
+    gives one. `old_pods` existed at the trigger; at the end only those are left here that went.
     """
 
     trigger: str
@@ -318,6 +318,9 @@ class RolloutFacts:
     new_revision: str = ""
     old_pods: tuple[PodRef, ...] = ()
     replicas: int = 0
+    new_template: bool = (
+        False  # the change gave the pods another template, so that old ones are to be replaced
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +336,8 @@ class RunRecord:
     """run.json: all of a run that is neither a hit nor an event.
 
     state: running | complete | interrupted. `ended_by` is one short id: settled, duration, max_time,
-    interrupted, crash, baseline_unsound, patch_refused, changed, nothing_changed, command_failed, service_down, rollout_stalled, worker_lost, dry_run.
+    interrupted, crash, baseline_unsound, patch_refused, changed, deleted, nothing_changed, command_failed, service_down,
+    rollout_stalled, worker_lost, dry_run.
     """
 
     format: int

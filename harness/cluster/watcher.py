@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 WINDOW_S = 10  # of one watch call: bounds how long a half-open connection can go unnoticed
 BACKOFF_S = (0.05, 5.0)
+UNWATCHED_NS = 2_000_000_000  # nobody watching for longer is a gap, however it came about
 
 Item = ClusterEvent | WatchGap
 
@@ -62,7 +63,8 @@ class Watcher:
         self._version: str | None = None
         self._listed_before = False
         self._alive_ns = 0  # when the server was last known to speak to us
-        self._down_why = ""  # why the watch is down, "" while it is up
+        self._down_why = ""  # why the watch is down, "" while it is up, or ended as agreed
+        self._open = False  # a watch is open
         self._stream: Stream | None = None
         self._stopping = threading.Event()
         self.listed = threading.Event()
@@ -107,7 +109,7 @@ class Watcher:
         self.listed.set()
         if self._stream is not None:
             self._stream.close()
-        if self._down_why:
+        if self._missing():
             self._emit(self._gap(relisted=False))
 
     def _list(self) -> None:
@@ -146,12 +148,15 @@ class Watcher:
         if self._stopping.is_set():
             stream.close()
         self._up()
-        for line in stream.lines():
-            now = self._clock.now_ns()
-            self._alive_ns = now
-            if line.strip():
-                spoke = True
-                self._line(now, line)
+        try:
+            for line in stream.lines():
+                now = self._clock.now_ns()
+                self._alive_ns = now
+                if line.strip():
+                    spoke = True
+                    self._line(now, line)
+        finally:
+            self._open = False
         # The window ended as agreed: resuming from the version we hold is no gap.
         self._alive_ns = self._clock.now_ns()
         return spoke or self._alive_ns - opened > 1_000_000_000
@@ -216,17 +221,28 @@ class Watcher:
             self._down_why = why or "the watch broke"
 
     def _up(self) -> None:
-        if self._down_why:
+        if self._missing():
             self._emit(self._gap(relisted=False))
             self._down_why = ""
-        self._alive_ns = self._clock.now_ns()
+        self._open, self._alive_ns = True, self._clock.now_ns()
+
+    def _missing(self) -> bool:
+        """Tell whether there is a stretch until now in which nobody watched that is worth a record."""
+        if self._down_why:
+            return True
+        return self._listed_before and not self._open and self._clock.now_ns() - self._alive_ns > UNWATCHED_NS
 
     def _gap(self, *, relisted: bool) -> WatchGap:
         return WatchGap(
             kind=self._watched.kind,
             from_ns=self._alive_ns,
             to_ns=self._clock.now_ns(),
-            reason=self._down_why or "a new list was needed",
+            reason=self._down_why
+            or (
+                "a new list was needed"
+                if relisted
+                else "the server ended the watch at once, or was slow to open one"
+            ),
             relisted=relisted,
         )
 

@@ -10,11 +10,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from harness.clock import NS
-from harness.judge import objectives, sending, unanswered
+from harness.judge import coverage, objectives, sending, unanswered
 from harness.judge.headline import (
     ALIVE,
     BASELINE,
-    COVERED,
     ENDED,
     Finding,
     Verdict,
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from harness.judge.background import Background
-    from harness.judge.lifeline import Lifeline
     from harness.judge.measured import Measured
     from harness.judge.sending import Sending
     from harness.judge.summary import Numbers
@@ -71,8 +69,8 @@ def decide(
         findings += [
             _baseline(run, numbers),
             _path(run, timeline, numbers),
-            _rollout(run, timeline),
-            _watch(run, timeline),
+            coverage.rollout(run, timeline),
+            coverage.watch(run, timeline),
         ]
     findings.append(
         unanswered.finding(
@@ -162,82 +160,6 @@ def _path(run: RunRecord, timeline: Timeline, numbers: Numbers) -> Finding:
         return Finding(objective, run.path.how, Grade.PASS)
     how = run.path.how if run.path and run.path.how else "no answer named a pod of it"
     return Finding(objective, f"path not proven: {how} (--path-proven asserts it)", Grade.INCONCLUSIVE)
-
-
-def _rollout(run: RunRecord, timeline: Timeline) -> Finding:
-    fault = _state_fault(run, timeline) or _coverage_fault(run, timeline)
-    if fault:
-        return Finding(COVERED, fault, Grade.INCONCLUSIVE)
-    during = timeline.phase(Phase.DURING)
-    took = lasting(during.length_ns) if during else "no time"
-    olds = len(run.rollout.old_pods) if run.rollout else 0
-    return Finding(COVERED, f"{count(olds, 'old pod')} gone, endpoints settled after {took}", Grade.PASS)
-
-
-def _state_fault(run: RunRecord, timeline: Timeline) -> str:
-    """Say what is wrong with the rollout itself; "" for nothing."""
-    facts = run.rollout
-    if run.ended_by == "dry_run":
-        return "dry run: nothing was patched"
-    if run.ended_by == "nothing_changed":
-        return "the change changed nothing that a rollout would follow"
-    if not timeline.triggered or facts is None or facts.state == "not_started":
-        return "it was not started"
-    reason = f" ({facts.reason})" if facts.reason else ""
-    said = {
-        "complete": "",
-        "stalled": f"it stalled{reason}",
-        "changed": f"the workload was changed by somebody else meanwhile{reason}",
-    }
-    return said.get(facts.state, f"it was still {facts.state} at the end{reason}")
-
-
-def _coverage_fault(run: RunRecord, timeline: Timeline) -> str:
-    """Say what of a complete rollout was not under load, or not seen; "" for nothing."""
-    gone = {pod.uid for pod in timeline.pods if pod.gone_ns is not None}
-    left = [ref.name for ref in run.rollout.old_pods if ref.uid not in gone] if run.rollout else []
-    if left:
-        more = " ..." if len(left) > 3 else ""
-        return f"{count(len(left), 'old pod')} not seen gone: {', '.join(left[:3])}{more}"
-    if not timeline.during_ended:
-        return "the end of its endpoints' changes was not seen"
-    if timeline.pods and not any(_moved(pod, timeline.zero_ns) for pod in timeline.pods):
-        return "no pod came and none went: whatever was changed, it was no rollout"
-    during = timeline.phase(Phase.DURING)
-    if during is not None and timeline.load.to_ns < during.to_ns:
-        ends = (at(t_ns, timeline.zero_ns) for t_ns in (timeline.load.to_ns, during.to_ns))
-        return "the load ended {}, the rollout {}".format(*ends)
-    if run.mark(Mark.SETTLED) == NEVER:
-        return f"the run ended ({run.ended_by.replace('_', ' ')}) before the time to settle was over"
-    return ""
-
-
-def _moved(pod: Lifeline, trigger_ns: int) -> bool:
-    return any(t_ns is not None and t_ns >= trigger_ns - NS for t_ns in (pod.created_ns, pod.deleted_ns))
-
-
-def _watch(run: RunRecord, timeline: Timeline) -> Finding:
-    objective = "the watch saw all of the rollout"
-    during = timeline.phase(Phase.DURING)
-    if during is None:
-        return Finding(objective, "there was none to see", Grade.PASS)
-    blind = [
-        gap
-        for gap in timeline.gaps
-        # Events only add evidence; a gap in them hides no moment of a pod's life.
-        if gap.blind and gap.kind != "Event" and gap.from_ns < during.to_ns and gap.to_ns > during.from_ns
-    ]
-    if blind:
-        kinds = ", ".join(sorted({gap.kind for gap in blind}))
-        longest = max(gap.to_ns - gap.from_ns for gap in blind)
-        return Finding(
-            objective,
-            f"blind {count(len(blind), 'time')} for {kinds} (longest {lasting(longest)})",
-            Grade.INCONCLUSIVE,
-        )
-    if not timeline.pods and run.cluster is not None:
-        return Finding(objective, "no pod of the workload was seen", Grade.INCONCLUSIVE)
-    return Finding(objective, f"{count(len(timeline.pods), 'pod')} seen, no gap", Grade.PASS)
 
 
 def _workers(run: RunRecord, workers: Sequence[int]) -> Finding:

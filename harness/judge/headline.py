@@ -33,6 +33,7 @@ _LEADS = {
     "worker_lost": ALIVE,
     "rollout_stalled": COVERED,
     "changed": COVERED,
+    "deleted": COVERED,
 }
 
 

@@ -50,6 +50,12 @@ class Log:
             marks = sorted((*self.record.marks, MarkAt(mark, t_ns)), key=lambda m: m.t_ns)
             self.update(marks=tuple(marks))
 
+    def unmark(self, *marks: Mark) -> None:
+        """Take moments back that were marked too early."""
+        kept = tuple(m for m in self.record.marks if m.mark not in marks)
+        if kept != self.record.marks:
+            self.update(marks=kept)
+
     def next_round(self) -> None:
         """Put the rollout that has settled among the earlier ones, and make place for the next one's moments."""
         record = self.record
