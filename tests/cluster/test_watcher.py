@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -203,6 +204,57 @@ def test_a_server_that_ends_every_watch_at_once_is_not_asked_in_a_tight_loop(tmp
 
         anyio.run(main)
         assert 2 <= len(server.asked) < 20
+
+
+def test_a_server_that_ends_every_watch_at_once_leaves_gaps_in_which_nobody_watched(tmp_path: Path) -> None:
+    with ScriptedApi([pods(10)], [window(lasting_s=0)]) as server:
+        items = seen(tmp_path, server, lambda i: bool(gaps(i)))
+        asked = len(server.asked)
+    gap = gaps(items)[0]
+    assert gap.blind
+    assert not gap.relisted
+    assert "ended the watch at once" in gap.reason
+    assert asked < 15, "still no tight loop"
+
+
+def test_a_server_that_is_slow_to_open_a_watch_leaves_a_gap(tmp_path: Path) -> None:
+    def slow(r: Any) -> None:
+        time.sleep(2.3)
+        window(change("ADDED", pod("a", 11)))(r)
+
+    with ScriptedApi([pods(10)], [slow, window(lasting_s=60)]) as server:
+        items = seen(tmp_path, server, lambda i: bool(changes(i)))
+    (gap,) = gaps(items)
+    assert gap.blind
+    assert gap.to_ns <= next(i.t_ns for i in items if isinstance(i, ClusterEvent))
+
+
+def test_a_run_that_ends_while_nobody_watches_has_that_on_record(tmp_path: Path) -> None:
+    def hangs(_: Any) -> None:
+        time.sleep(60)
+
+    with ScriptedApi([pods(10)], [hangs]) as server:
+        left = after_leaving(tmp_path, server, 2.5)
+    assert [gap.blind for gap in gaps(left)] == [True]
+
+
+def test_a_quiet_watch_that_is_left_was_no_gap(tmp_path: Path) -> None:
+    with ScriptedApi([pods(10)], [window(lasting_s=60)]) as server:
+        left = after_leaving(tmp_path, server, 2.5)
+    assert gaps(left) == []
+
+
+def after_leaving(folder: Path, server: Any, after_s: float) -> list[ClusterEvent | WatchGap]:
+    """Watch for a while without reading, leave, and return all that was seen."""
+    items: list[ClusterEvent | WatchGap] = []
+
+    async def main() -> None:
+        api = Api.connect(server.kubeconfig(folder), None)
+        async with watching(api, [Watched(PODS, "Pod", "default")], Clock.start(), rest=items.append):
+            await anyio.sleep(after_s)
+
+    anyio.run(main)
+    return items
 
 
 def test_a_first_list_that_is_forbidden_is_an_error_and_not_an_empty_timeline(tmp_path: Path) -> None:
