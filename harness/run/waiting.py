@@ -29,6 +29,7 @@ class Waiting:
     patience_ns: int = NOTHING_AFTER_NS
     earliest_ns: int = 0  # when the baseline began to be measured
     _sign_ns: int = NEVER  # when something first moved that may be an autoscaler's doing
+    _seen_ns: int = NEVER  # when that was seen
     _gaps: dict[str, WatchGap] = field(default_factory=dict)  # the last one of each kind
 
     def gap(self, gap: WatchGap) -> None:
@@ -45,12 +46,12 @@ class Waiting:
             since_ns = self._since(event)
             return since_ns if self._sign_ns == NEVER else min(since_ns, self._sign_ns)
         if sign and self._sign_ns == NEVER:
-            self._sign_ns = self._since(event)
+            self._sign_ns, self._seen_ns = self._since(event), event.t_ns
         return NEVER
 
     def doubtful(self, now_ns: int) -> int:
         """Return when the change began, where what moved then can by now be no autoscaler's doing; else NEVER."""
-        sure = self._sign_ns != NEVER and now_ns > self._sign_ns + DOUBT_NS
+        sure = self._sign_ns != NEVER and now_ns > self._seen_ns + DOUBT_NS
         return self._sign_ns if self.expected and sure else NEVER
 
     def an_autoscaler_did_it(self) -> bool:

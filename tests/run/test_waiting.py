@@ -103,7 +103,9 @@ def test_a_pod_s_own_watch_tells_when_it_can_have_gone() -> None:
     what = waiting()
     what.gap(gap(4, 9.5, "Pod"))
     seen(what, event(10, "Pod", GOING))
+    assert what.doubtful(12 * NS) == NEVER, "the workload's own watch may take longer to come back"
     assert what.doubtful(14 * NS) == 4 * NS
+    assert seen(what, event(12, "Deployment", web(B))) == 4 * NS
 
 
 def test_what_is_not_waited_for_never_begins() -> None:
