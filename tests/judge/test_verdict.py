@@ -282,6 +282,7 @@ def test_a_service_that_went_down_fails_even_before_the_trigger(tmp_path: Path) 
     [
         ("dry_run", "dry run: nothing was patched"),
         ("baseline_unsound", "nothing was patched"),
+        ("deleted", "the workload was deleted before the change"),
         ("interrupted", "it was interrupted"),
     ],
 )
