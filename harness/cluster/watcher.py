@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 WINDOW_S = 10  # of one watch call: bounds how long a half-open connection can go unnoticed
 BACKOFF_S = (0.05, 5.0)
-UNWATCHED_NS = 2_000_000_000  # nobody watching for longer is a gap, however it came about
+# Nobody watching for longer goes on record as a gap, however it came about: what is seen right after it may be older by
+# as much. It is blind only from 2 s on (WatchGap.blind).
+UNWATCHED_NS = 500_000_000
 
 Item = ClusterEvent | WatchGap
 
@@ -105,11 +107,12 @@ class Watcher:
 
     def stop(self) -> None:
         """End the loop soon: wakes a thread that waits for a line."""
+        missing = self._missing()  # before the stream is closed: until now somebody watched
         self._stopping.set()
         self.listed.set()
         if self._stream is not None:
             self._stream.close()
-        if self._missing():
+        if missing:
             self._emit(self._gap(relisted=False))
 
     def _list(self) -> None:
@@ -221,7 +224,7 @@ class Watcher:
             self._down_why = why or "the watch broke"
 
     def _up(self) -> None:
-        if self._missing():
+        if self._missing() and not self._stopping.is_set():
             self._emit(self._gap(relisted=False))
             self._down_why = ""
         self._open, self._alive_ns = True, self._clock.now_ns()
