@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from harness.lab.containers import Container, Program
+from harness.lab.containers import Container
 from harness.lab.environment import environment
 from harness.lab.ownership import Writer
 from harness.lab.podlogs import log_name
@@ -24,6 +24,7 @@ from harness.serving import serving
 
 if TYPE_CHECKING:
     from harness.lab.addresses import Addresses
+    from harness.lab.process import Program
     from harness.lab.store import Object, Store
 
 
@@ -132,17 +133,20 @@ class PodWorker:
     # -- what its containers ask of it
 
     def environment(self, spec: Object) -> dict[str, str]:
-        """Return a container's variables, and those by which the app learns its place."""
-        namespace, name = self.pod["metadata"]["namespace"], self.pod["metadata"]["name"]
-        env = environment(
+        """Return a container's variables."""
+        namespace = self.pod["metadata"]["namespace"]
+        return environment(
             spec,
             self.pod,
             self.ip,
             self._kubelet.addresses.node,
             lambda kind, what: self._kubelet.store.find(kind, namespace, what),
         )
-        place = {"HOSTNAME": name, "BIND_ADDRESS": self.ip, "BIND_PORT": str(self._ports[spec["name"]])}
-        return {**env, **place}
+
+    def place(self, spec: Object) -> dict[str, str]:
+        """Return the variables by which a container's program learns its place."""
+        name, port = self.pod["metadata"]["name"], self._ports[spec["name"]]
+        return {"HOSTNAME": name, "BIND_ADDRESS": self.ip, "BIND_PORT": str(port)}
 
     def where(self, port: int) -> tuple[str, int]:
         """Return where a port of this pod is really reached."""

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import subprocess
-import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from harness.errors import HarnessError, UsageError
-from harness.lab import manifests
-from harness.lab.process import PACKAGE
+from harness.lab import isolated, manifests
 from harness.model import LabEndpoint, LabPlan
 
 if TYPE_CHECKING:
@@ -45,16 +42,12 @@ async def running(plan: LabPlan, directory: Path) -> AsyncIterator[LabEndpoint]:
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "lab.log").open("ab") as log:
         process = await anyio.open_process(
-            [sys.executable, "-m", "harness.lab", str(directory)],
+            isolated.module_of_ours("harness.lab", str(directory)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            # Not from the working folder: a user may well have a folder called harness.
             cwd=directory,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join([PACKAGE, *filter(None, [os.environ.get("PYTHONPATH")])]),
-            },
+            env=isolated.variables("TMPDIR"),
             start_new_session=True,
         )
     try:

@@ -25,12 +25,11 @@ from harness.lab.actions import http_get
 from harness.lab.addresses import Addresses
 from harness.lab.apiserver import ApiServer
 from harness.lab.conditions import condition
-from harness.lab.containers import Program
 from harness.lab.controllers import controllers
 from harness.lab.feed import Balancer, balancer
 from harness.lab.journal import Journal
 from harness.lab.kubelet import Kubelet, Pace
-from harness.lab.process import Lifeline
+from harness.lab.process import Lifeline, Program
 from harness.lab.recorder import NODE, Recorder
 from harness.lab.resources import version
 from harness.lab.stamps import timestamp
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from harness.model import LabPlan
 
 CONTEXT = "zdtest-lab"
-APP = "harness.lab.app"
 ANSWER_S = 30.0  # how long the balancer may go on answering 502, 503 or 504 once the pods are available
 
 _log = logging.getLogger("lab")
@@ -62,7 +60,7 @@ async def supervise(plan: LabPlan, directory: Path, answer: Callable[[dict[str, 
     store, told = Store(lambda: datetime.now(UTC) + ahead), await _told()
     store.subresources = plan.minor > 21
     recorder, addresses, lifeline, journal = Recorder(store), Addresses(), Lifeline(), Journal()
-    kubelet = Kubelet(store, recorder, addresses, Program(APP, logs, lifeline, journal), Pace.of(plan.minor))
+    kubelet = Kubelet(store, recorder, addresses, Program(logs, lifeline, journal), Pace.of(plan.minor))
     loops = [loop.run() for loop in controllers(store, recorder, addresses.mapped, plan.minor)]
     parts: set[asyncio.Task[Any]] = {
         asyncio.create_task(loop) for loop in (journal.follow(store), kubelet.run(), *loops)
