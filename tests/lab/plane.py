@@ -48,6 +48,9 @@ POD = textwrap.dedent("""
     ThreadingHTTPServer(address, Answer).serve_forever()
 """)
 
+TOKEN = "the-token-of-the-owner-of-a-lab"  # noqa: S105  of labs in tests
+OWNER = {"Authorization": f"Bearer {TOKEN}"}
+
 FAST = Pace(sandbox=0.02, relist=0.1, teardown=0.2, cleanup=0.05)
 
 
