@@ -7,6 +7,7 @@ network go; then the pod reports its exit codes; then its object is deleted.
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from harness.lab.store import Object, Store
 
 
+_PORT = re.compile(r"[0-9]{1,5}")
 OLD_STATUS_LOOP = 22  # before this minor version an ended pod waited for it (measured on 1.20)
 
 
@@ -127,7 +129,7 @@ class PodWorker:
         own = [str(entry.get("value", "")) for entry in spec.get("env") or () if entry.get("name") == "PORT"]
         declared = [int(port["containerPort"]) for port in spec.get("ports") or ()]
         usual = 8080 if spec["name"] == serving(self.pod["spec"])["name"] else 0
-        wanted = int(own[-1]) if own and own[-1].isdigit() else (declared or [usual])[0]
+        wanted = int(own[-1]) if own and _PORT.fullmatch(own[-1]) else (declared or [usual])[0]
         self._ports[spec["name"]] = self._kubelet.addresses.bind(self.uid, self.ip, wanted)
 
     # -- what its containers ask of it

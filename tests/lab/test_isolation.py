@@ -122,8 +122,13 @@ def environ(pid: int) -> dict[str, str]:
     return dict(entry.decode().partition("=")[::2] for entry in entries if entry)
 
 
-async def started(folder: Path, container: Object, others: list[Object]) -> tuple[dict[str, str], str]:
-    """Run one pod of the sample app as a lab does; return its environment, and its output once it listens."""
+async def started(
+    folder: Path, container: Object, others: list[Object], pod: Object | None = None, *, ends: bool = False
+) -> tuple[dict[str, str], str]:
+    """Run one pod of the sample app as a lab does; return its environment, and its output once it listens.
+
+    With `ends` the pod is deleted too, and seen to its end.
+    """
     store, addresses, lifeline = new_store(), Addresses(), Lifeline()
     cluster = Cluster(store, Recorder(store), addresses)
     logs = folder / "logs"
@@ -136,7 +141,7 @@ async def started(folder: Path, container: Object, others: list[Object]) -> tupl
     try:
         for other in others:
             store.create(other)
-        spec = {"containers": [{"name": "web", "image": "x:1", **container}]}
+        spec = {"containers": [{"name": "web", "image": "x:1", **container}], **(pod or {})}
         store.create({"apiVersion": "v1", "kind": "Pod", "metadata": named("p"), "spec": spec})
         log = logs / "p.log"
         await cluster.until(lambda: log.exists() and log.read_text().strip(), 20)
@@ -145,7 +150,12 @@ async def started(folder: Path, container: Object, others: list[Object]) -> tupl
         process = worker._containers[0]._process
         assert process is not None
         assert process.code is None, log.read_text()
-        return environ(process.pid), log.read_text()
+        seen = environ(process.pid)
+        if ends:
+            await asyncio.sleep(1.5)  # its probes have had a turn
+            store.delete(store.get("Pod", "default", "p"))
+            await cluster.until(lambda: store.find("Pod", "default", "p") is None)
+        return seen, log.read_text()
     finally:
         await kubelet.end()
         lifeline.close()
@@ -172,6 +182,28 @@ def test_a_manifest_cannot_move_the_app_or_take_it_off_its_lifeline(tmp_path: Pa
     assert (seen["LAB_LIFELINE"], seen["HOSTNAME"]) == ("1", "p")
     assert seen["BIND_ADDRESS"].startswith("127.")
     assert log == f"listening on {seen['BIND_ADDRESS']}:8080\n"
+
+
+def test_no_command_of_a_manifest_is_run_and_no_file_of_this_machine_is_mounted(tmp_path: Path) -> None:
+    touch = ["/bin/sh", "-c", f"sleep 0; touch {tmp_path / 'ran'}"]
+    probe = {"exec": {"command": touch}, "periodSeconds": 1}
+    container = {
+        "command": touch,
+        "args": touch,
+        "workingDir": str(tmp_path),
+        "lifecycle": {"preStop": {"exec": {"command": touch}}, "postStart": {"exec": {"command": touch}}},
+        **dict.fromkeys(("readinessProbe", "livenessProbe", "startupProbe"), probe),
+        "volumeMounts": [{"name": "host", "mountPath": str(tmp_path / "mounted"), "subPath": "../../etc"}],
+        "env": env(**SETTINGS),
+    }
+    pod = {
+        "initContainers": [{"name": "first", "image": "x:1", "command": touch}],
+        "volumes": [{"name": "host", "hostPath": {"path": "/etc", "type": "DirectoryOrCreate"}}],
+        "terminationGracePeriodSeconds": 2,
+    }
+    _, log = asyncio.run(started(tmp_path, container, [], pod, ends=True))
+    assert log.startswith("listening on ")
+    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
 
 
 def test_what_may_pass_is_what_the_app_reads() -> None:
