@@ -22,6 +22,7 @@ from harness.judge.headline import (
 )
 from harness.judge.loadhost import of_the_host
 from harness.judge.lost import lost_requests
+from harness.judge.replacing import replaced
 from harness.judge.wording import at, count, lasting, share
 from harness.model import NEVER, Grade, Mark, Phase
 
@@ -60,11 +61,14 @@ def decide(
     With `whole` False it is one rollout of several, and what is asked of the run as a whole is left to `of_the_run`.
     """
     lost, against = lost_requests(run, timeline, numbers, background)
-    if against.grade is Grade.FAIL and any(c.of_failures for c, _ in objectives.conditions(run)):
-        # The run says itself how much may be lost.
-        against = Finding(against.objective, f"{against.observed}; not an objective of this run", Grade.PASS)
+    default = replaced(
+        run,
+        numbers,
+        against,
+        lambda left: lost_requests(run, timeline, left, background.within(left.parts))[1],
+    )
     own = objectives.findings(run, numbers, measured, lost) if whole else ()
-    findings = [against, *own, _service(run), _hits(numbers)]
+    findings = [*default, *own, _service(run), _hits(numbers)]
     if run.rollout_wanted:
         findings += [
             _baseline(run, numbers),

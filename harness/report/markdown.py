@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.judge.headline import REPLACED
 from harness.judge.wording import at, count, lasting
 from harness.model import Grade
 from harness.report.measured import short
@@ -25,6 +26,7 @@ def render(judgement: Judgement) -> str:
         else ", ".join(f"`{t}`" for t in about.targets[:1])
     )
     lines = [f"**{verdict.grade}: {verdict.headline}**", "", f"- {about.name}, {about.began}: {what}"]
+    lines += [f"- objectives: {f.observed}" for f in verdict.findings if f.objective == REPLACED]
     told = f"- {count(numbers.requests, 'request')}"
     if numbers.latency is not None:
         p50, p99 = (lasting(numbers.latency.percentiles[p]) for p in ("50", "99"))
