@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from harness.clock import NS
-from harness.judge import coverage, objectives, sending, unanswered
+from harness.judge import answers, coverage, objectives, sending, unanswered
 from harness.judge.headline import (
     ALIVE,
     BASELINE,
@@ -29,6 +29,7 @@ from harness.model import NEVER, Grade, Mark, Phase
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from harness.judge.answers import Usual
     from harness.judge.background import Background
     from harness.judge.measured import Measured
     from harness.judge.sending import Sending
@@ -52,12 +53,14 @@ def decide(
     workers: Sequence[int],
     out: Unanswered | None,
     background: Background,
+    usual: Usual,
     measured: Measured | None = None,
     whole: bool = True,
     sent: Sending | None = None,
 ) -> Verdict:
     """Grade a run, by its own objectives where it has any. `out` are the hits that were still out at the end.
 
+    `usual` is what good answers take before the trigger.
     With `whole` False it is one rollout of several, and what is asked of the run as a whole is left to `of_the_run`.
     """
     lost, against = lost_requests(run, timeline, numbers, background)
@@ -68,7 +71,7 @@ def decide(
         lambda left: lost_requests(run, timeline, left, background.within(left.parts))[1],
     )
     own = objectives.findings(run, numbers, measured, lost) if whole else ()
-    findings = [*default, *own, _service(run), _hits(numbers)]
+    findings = [*default, *own, _service(run), answers.finding(numbers, usual, rollout=run.rollout_wanted)]
     if run.rollout_wanted:
         findings += [
             _baseline(run, numbers),
@@ -124,17 +127,6 @@ def _service(run: RunRecord) -> Finding | None:
     return Finding(
         "the service stays up", "over half of all requests failed for 30 s; the load was stopped", Grade.FAIL
     )
-
-
-def _hits(numbers: Numbers) -> Finding | None:
-    during = numbers.part(Phase.DURING)
-    if numbers.requests and during is not None and not during.requests:
-        return Finding(
-            "requests were answered", "not one request ended during the rollout", Grade.INCONCLUSIVE
-        )
-    if numbers.requests:
-        return None
-    return Finding("requests were answered", "not one request ended after the warm-up", Grade.INCONCLUSIVE)
 
 
 def _baseline(run: RunRecord, numbers: Numbers) -> Finding:

@@ -14,6 +14,7 @@ from harness.clock import Clock
 from harness.errors import RecordingError
 from harness.judge import objectives, rollouts, timeline as times, traffic
 from harness.judge.advice import Advice, advise
+from harness.judge.answers import usual
 from harness.judge.causes import Cause, explain
 from harness.judge.findings import decide, of_the_run
 from harness.judge.headline import COVERED, Finding, Verdict
@@ -120,6 +121,7 @@ def _judge(recording: Recording, *, whole: bool) -> Judgement:
     measured = measure_rollout(
         hits, timeline, numbers, explained.struck, run.rollout.replicas if run.rollout else 0
     )
+    known = usual(hits, timeline)
     verdict = decide(
         run=run,
         timeline=timeline,
@@ -127,8 +129,9 @@ def _judge(recording: Recording, *, whole: bool) -> Judgement:
         health=recording.health(),
         workers=recording.workers(),
         measured=measured,
-        out=unanswered(hits, timeline),
+        out=unanswered(hits, timeline, known.slowest_ns, run.concurrency),
         background=explained.background,
+        usual=known,
         whole=whole,
         sent=sent,
     )
