@@ -1,4 +1,4 @@
-"""The front door: parse, call, print, exit code. The only signal handler, and the only exit."""
+"""The front door: parse, call, print, exit code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from harness.cli import advise, lab, ladder, lint, rbac, reports, run, scenarios, try_
-from harness.cli.root import complain, crashed, root
+from harness.cli.root import complain, crashed, root, warn
 from harness.errors import RecordingError, UsageError
 from harness.model import ExitCode
 
@@ -22,10 +22,12 @@ def main() -> int:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except OSError:  # Python would try once more at its end, and give an exit code of its own
+        except (OSError, KeyboardInterrupt) as fault:
+            # Python would try once more at its end, and give an exit code of its own, or wait for a reader for ever.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
+            code = ExitCode.INTERRUPTED if isinstance(fault, KeyboardInterrupt) else code
     return code
 
 
@@ -34,7 +36,9 @@ def _answer() -> int:
         return int(root.main(standalone_mode=False) or 0)
     except click.exceptions.Exit as done:
         return done.exit_code
-    except (click.Abort, BrokenPipeError):
+    except (click.Abort, BrokenPipeError) as left:
+        if isinstance(left, click.Abort):
+            warn("zdtest: interrupted")
         return ExitCode.INTERRUPTED
     except (UsageError, RecordingError) as error:
         return complain(str(error))
