@@ -53,8 +53,8 @@ def usual(hits: Hits, timeline: Timeline) -> Usual:
     return Usual(slowest_ns=int((done[good] - begun[good]).max()), wait_ns=int(np.diff(edges).max()))
 
 
-def finding(numbers: Numbers, known: Usual, *, rollout: bool) -> Finding:
-    """Withhold the PASS where a phase has no good answer.
+def finding(numbers: Numbers, known: Usual, *, rollout: bool) -> Finding | None:
+    """Withhold the PASS where a phase has no good answer; None where each has some.
 
     A phase of *during* or *after* in which nothing ended at all, and which is shorter than what it may take until
     something does, shows nothing: its requests are answered later.
@@ -67,10 +67,7 @@ def finding(numbers: Numbers, known: Usual, *, rollout: bool) -> Finding:
         for phase, part in parts
         if not _good(part) and not (phase is not Phase.BEFORE and _too_short(part, known))
     ]
-    if bare:
-        return Finding(ANSWERED, "; ".join(bare), Grade.INCONCLUSIVE)
-    told = ", ".join(f"{_good(part):,} {_NAMES[phase]}" for phase, part in parts)
-    return Finding(ANSWERED, told if rollout else f"{numbers.good:,}", Grade.PASS)
+    return Finding(ANSWERED, "; ".join(bare), Grade.INCONCLUSIVE) if bare else None
 
 
 def _good(part: Part) -> int:

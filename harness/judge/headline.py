@@ -25,7 +25,6 @@ ALIVE = "every worker lives to the end"
 ENDED = "the run ends by itself"
 LOSSLESS = "no request fails because of the rollout"
 UNBROKEN = "no request fails"
-REPLACED = "this run's own objectives say how much may fail"
 # What withholds the PASS in the first place, by what ended the run.
 _LEADS = {
     "dry_run": COVERED,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.judge.headline import REPLACED
-from harness.judge.wording import at, count, lasting
+from harness.judge.wording import REPLACED, at, count, lasting
 from harness.model import Grade
 from harness.report.measured import short
 
