@@ -57,10 +57,13 @@ def decide(
     measured: Measured | None = None,
     whole: bool = True,
     sent: Sending | None = None,
+    doubts: Sequence[Finding | None] = (),
 ) -> Verdict:
     """Grade a run, by its own objectives where it has any. `out` are the hits that were still out at the end.
 
     `usual` is what good answers take before the trigger.
+    `doubts` are findings about the answers themselves, made where the hits are at hand.
+
     With `whole` False it is one rollout of several, and what is asked of the run as a whole is left to `of_the_run`.
     """
     lost, against = lost_requests(run, timeline, numbers, background)
@@ -84,6 +87,7 @@ def decide(
             out, numbers, timeline, health, rollout=run.rollout_wanted, lag_limit_ns=LAG_LIMIT_NS
         )
     )
+    findings += doubts
     if whole:
         findings += of_the_run(run, timeline, numbers, health, workers, sent)
     kept = tuple(finding for finding in findings if finding is not None)

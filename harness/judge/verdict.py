@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.clock import Clock
 from harness.errors import RecordingError
-from harness.judge import objectives, rollouts, timeline as times, traffic
+from harness.judge import objectives, rollouts, timeline as times, traffic, untilclose
 from harness.judge.advice import Advice, advise
 from harness.judge.answers import usual
 from harness.judge.causes import Cause, explain
@@ -134,6 +134,7 @@ def _judge(recording: Recording, *, whole: bool) -> Judgement:
         usual=known,
         whole=whole,
         sent=sent,
+        doubts=(untilclose.finding(hits, timeline),),
     )
     return Judgement(
         format=FORMAT,

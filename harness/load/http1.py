@@ -226,7 +226,9 @@ class Wire(Sockets):
         `whole` are the response's bytes where they came at once: answers worth remembering.
         """
         shot = slot.shot
-        kind = self._rows.kind(response.status, Outcome.RESPONSE, response.pod, shot.index)
+        kind = self._rows.kind(
+            response.status, Outcome.RESPONSE, response.pod, shot.index, until_close=response.until_close
+        )
         failed = self._rows.failed(kind)
         self.row(slot, kind, now)
         slot.hits += 1

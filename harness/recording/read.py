@@ -19,7 +19,7 @@ from harness.errors import RecordingError
 from harness.model import FORMAT, ClusterEvent, HealthSample, RunRecord, WatchGap
 from harness.recording.columns import Columns
 from harness.recording.upstreams import kept
-from harness.recording.write import CONNECTION_SCHEMA, HIT_SCHEMA
+from harness.recording.write import CONNECTION_SCHEMA, HIT_SCHEMA, LATER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -164,13 +164,15 @@ def _batches(file: Path, schema: pa.Schema, names: list[str], *, mapped: bool) -
         odd = [
             name
             for name in names
-            if name not in found.names or found.field(name).type != schema.field(name).type
+            if (name not in found.names and name not in LATER)
+            or (name in found.names and found.field(name).type != schema.field(name).type)
         ]
         if odd:
             raise RecordingError(
                 f"{file}: column {odd[0]} is missing or of another type than this zdtest reads"
             )
-        options = pa.ipc.IpcReadOptions(included_fields=[found.get_field_index(name) for name in names])
+        there = [found.get_field_index(name) for name in names if name in found.names]
+        options = pa.ipc.IpcReadOptions(included_fields=there)
         source.seek(0)
         reader = pa.ipc.open_stream(source, options=options)
         while True:

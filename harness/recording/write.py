@@ -50,8 +50,12 @@ HIT_SCHEMA = pa.schema(
         ("target", pa.uint16()),  # index into run.json's targets
         ("peer", _NAMES),  # address:port connected to, "" when none
         ("pod", _NAMES),  # named by a response header, "" when none
+        # A whole response whose body only the connection's end delimits: a cut looks the same.
+        ("until_close", pa.bool_()),
     ]
 )
+# Columns that older recordings lack, and what to read in their place.
+LATER = {"until_close": False}
 
 # One row per connection, written when it is closed, or failed to open.
 CONNECTION_SCHEMA = pa.schema(

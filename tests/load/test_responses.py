@@ -192,6 +192,15 @@ def test_a_whole_response_that_ends_its_connection_is_a_good_hit(name: str, clos
     assert {row["hits"] for row in rows} == {1}
 
 
+def test_rows_say_which_answers_only_the_end_of_the_connection_ended(
+    closed: Played, kept: tuple[Played, ScriptedServer]
+) -> None:
+    told = {name: {hit["until_close"] for hit in closed.of_target(at)} for at, name in enumerate(CLOSING)}
+    by_peer = {name for name, (_, ending) in CLOSING.items() if ending == ("peer", "fin")}
+    assert told == {name: {name in by_peer} for name in CLOSING}
+    assert {hit["until_close"] for hit in kept[0].hits} == {False}
+
+
 @pytest.mark.parametrize("name", FAILING)
 def test_what_is_not_a_whole_response_is_a_failed_hit(name: str, failing: Played) -> None:
     _, outcome, status = FAILING[name]
