@@ -481,7 +481,7 @@ def write_hits(path: Path, rows: list[dict[str, Any]], batch: int = 1000) -> Non
         some = rows[start : start + batch]
         arrays: list[pa.Array] = []
         for column in HIT_SCHEMA:
-            values = [row.get(column.name, LATER.get(column.name)) for row in some]
+            values: list[Any] = [row.get(column.name, LATER.get(column.name)) for row in some]
             if column.name == "outcome":
                 codes = pa.array(np.array([OUTCOME_CODE[value] for value in values], dtype=np.uint8))
                 arrays.append(pa.DictionaryArray.from_arrays(codes, OUTCOME_NAMES))

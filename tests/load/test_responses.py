@@ -242,7 +242,7 @@ def test_what_the_standard_allows_is_no_fault_in_whatever_pieces_it_comes(name: 
 
 @pytest.fixture(scope="module")
 def malformed(tmp_path_factory: pytest.TempPathFactory) -> Played:
-    cases = {name: (data,) for name, data in MALFORMED.items()}
+    cases: dict[str, tuple[bytes, ...]] = {name: (data,) for name, data in MALFORMED.items()}
     return played_by_path(cases, tmp_path_factory.mktemp("malformed"), close=True)[0]
 
 
