@@ -15,7 +15,7 @@ from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
-from harness.load import failures
+from harness.load import failures, grpc
 from harness.load.failures import ERROR, FIN, PEER, US, Ending
 from harness.load.response import Reading, reading
 from harness.load.rows import ROW, HitRows
@@ -230,6 +230,10 @@ class Wire(Sockets):
             response.status, Outcome.RESPONSE, response.pod, shot.index, until_close=response.until_close
         )
         failed = self._rows.failed(kind)
+        if not failed and (wrong := grpc.fault(response.content_type, response.grpc_status)):
+            self._life.note(Outcome.GRPC_ERROR, wrong)
+            failed = True
+            kind = self._rows.kind(response.status, Outcome.GRPC_ERROR, response.pod, shot.index)
         self.row(slot, kind, now)
         slot.hits += 1
         if ending is not None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAX_HEAD = 1024 * 1024  # bytes until the head must have ended; interim responses count in
 POD_HEADERS = {b"x-pod": 0, b"x-pod-name": 1, b"x-served-by": 2}  # the first of these names the pod
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_OF_GRPC = frozenset({b"content-type", b"grpc-status"})
 _BODILESS = frozenset({204, 304})
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _LENGTHS = re.compile(rb"\ncontent-length:([^\r\n]*)", re.IGNORECASE)
@@ -47,9 +48,11 @@ class Reading:
         "_pod_rank",
         "_seen",
         "_spoilt",
+        "content_type",
         "done",
         "extra",
         "fault",
+        "grpc_status",
         "keep_alive",
         "pod",
         "status",
@@ -90,6 +93,8 @@ class Reading:
         self._close = self._keep = False
         self._pod_rank = len(self._pod_headers)
         self.pod = ""
+        self.content_type = ""
+        self.grpc_status: str | None = None
 
     def again(self, *, head_request: bool) -> bool:
         """Make ready for the next response on the same connection; False when a new reading is wanted."""
@@ -173,6 +178,8 @@ class Reading:
             self._spoilt = self._spoilt or name == b"connection"
             if b"\0" in value:
                 self._breach("a control character in a trailer")
+            if name == b"grpc-status":
+                self.grpc_status = value.decode("latin-1")
             return
         if name == b"connection":
             tokens = value.lower()
@@ -183,6 +190,11 @@ class Reading:
                 self._framed = True
             else:
                 self._codings.append(value)
+        elif name in _OF_GRPC:
+            if name == b"content-type":
+                self.content_type = value.decode("latin-1")
+            else:
+                self.grpc_status = value.decode("latin-1")
         elif self._pod_headers.get(name, self._pod_rank) < self._pod_rank:
             self._pod_rank = self._pod_headers[name]
             self.pod = value.decode("latin-1")[:253]  # no name in Kubernetes is longer

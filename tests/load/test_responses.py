@@ -263,6 +263,26 @@ def play_one(
         return play(plan_for(server.url, 1, **changes), folder, until=completed(count)), server.seen
 
 
+@pytest.mark.parametrize(
+    ("lines", "body", "outcome"),
+    [
+        (b"Content-Type: application/grpc-web\r\nGRPC-Status: 14\r\nContent-Length: 0\r\n\r\n", b"", "grpc_error"),
+        (b"Content-Type: application/grpc-web\r\ngrpc-status:0\r\nContent-Length: 0\r\n\r\n", b"", "response"),
+        (b"Content-Type: text/plain\r\ngrpc-status: 14\r\nContent-Length: 0\r\n\r\n", b"", "response"),
+        (b"Content-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n", b"2\r\nok\r\n0\r\ngrpc-status: 2\r\n\r\n", "grpc_error"),
+        (b"Content-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n", b"2\r\nok\r\n0\r\ngrpc-status: 0\r\n\r\n", "response"),
+    ],
+)  # fmt: skip
+def test_a_grpc_answer_over_http_1_is_as_good_as_its_own_status(
+    lines: bytes, body: bytes, outcome: str, tmp_path: Path
+) -> None:
+    played, seen = play_one(always(HEAD + lines + body), tmp_path, error_backoff=False)
+    assert set(played.outcomes) == {outcome}
+    assert {hit["status"] for hit in played.hits} == {200}
+    assert seen["connections"] == 1
+    assert (played.counts.failed > 0) is (outcome == "grpc_error")
+
+
 def test_head_has_no_body_whatever_its_head_says(tmp_path: Path) -> None:
     with ScriptedServer(always(HEAD + b"Content-Length: 500\r\n\r\n")) as server:
         played = play(
