@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _CONTENT = "application/grpc"
 _WEB = "application/grpc-web"  # its trailers may lie in the body, which is not kept
 _NAMES = (
@@ -27,3 +32,10 @@ def fault(content_type: str, status: str | None) -> str:
         return ""
     known = told.isascii() and told.isdigit() and len(told) <= 2 and int(told) < len(_NAMES)
     return f"grpc-status {told} ({_NAMES[int(told)]})" if known else "a grpc-status that is none"
+
+
+def fault_of(headers: Mapping[str, str], trailers: Mapping[bytes, bytes]) -> str:
+    """Say it of an answer over HTTP/2."""
+    told = trailers.get(b"grpc-status")
+    status = headers.get("grpc-status") if told is None else told.decode("latin-1")
+    return fault(headers.get("content-type", ""), status)

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import httpcore
 import httpx
-from h2.config import H2Configuration
 from h2.errors import ErrorCodes
-from h2.events import Event, StreamReset, TrailersReceived
+from h2.events import StreamReset
 from h2.exceptions import InvalidBodyLengthError, ProtocolError
 
 from harness.load import failures, grpc
 from harness.load.connecting import raise_in_loop
 from harness.load.failures import ERROR, FIN, PEER, US, Ending
+from harness.load.h2connection import Connection
 from harness.load.h2stream import GoneAwayError, OversizedError, PeerEndedError, Stream, UnsentError
 from harness.load.slot import IDLE, READING, WAITING, Slot
 from harness.load.sockets import Sockets
@@ -56,7 +56,7 @@ class OneConnection(httpx.AsyncBaseTransport):
     def __init__(self, stream: Stream, origin: Origin) -> None:
         scheme = b"https" if origin.tls else b"http"
         self._origin = httpcore.Origin(scheme, origin.host.encode(), origin.port)
-        self._connection = _Connection(self._origin, stream)
+        self._connection = Connection(self._origin, stream)
 
     @property
     def trailers(self) -> Mapping[bytes, bytes]:
@@ -80,36 +80,6 @@ class OneConnection(httpx.AsyncBaseTransport):
             )
         )
         return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer.stream))
-
-
-class _Connection(httpcore.AsyncHTTP2Connection):
-    """httpcore's connection, which keeps trailers, and takes no header that RFC 9113 forbids."""
-
-    CONFIG = H2Configuration(validate_inbound_headers=True)
-
-    def __init__(self, origin: httpcore.Origin, stream: Stream) -> None:
-        super().__init__(origin=origin, stream=stream)
-        self.trailers: dict[bytes, bytes] = {}
-        state: Any = self._h2_state
-        take = state.receive_data
-
-        def receive_data(data: bytes) -> list[Event]:
-            events: list[Event] = take(data)
-            for event in events:
-                if isinstance(event, TrailersReceived):
-                    self.trailers = {_bytes(name): _bytes(value) for name, value in event.headers}
-            return events
-
-        state.receive_data = receive_data
-
-    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
-        """Send one request, once."""
-        self.trailers = {}
-        return await super().handle_async_request(request)
-
-
-def _bytes(text: bytes | str) -> bytes:
-    return text.encode() if isinstance(text, str) else bytes(text)
 
 
 class _Body(httpx.AsyncByteStream):
@@ -210,7 +180,7 @@ class Http2Wire(Sockets):
             return
         now = self.now()
         kind = self._rows.kind(answer.status_code, Outcome.RESPONSE, pod, shot.index)
-        wrong = _grpc_fault(answer, session.way.trailers)
+        wrong = grpc.fault_of(answer.headers, session.way.trailers)
         if wrong and not self._rows.failed(kind):
             self._life.note(Outcome.GRPC_ERROR, wrong)
             kind = self._rows.kind(answer.status_code, Outcome.GRPC_ERROR, pod, shot.index)
@@ -294,12 +264,6 @@ def _breach(cause: object, *, answered: bool) -> tuple[Outcome, Ending | None]:
     if isinstance(cause, InvalidBodyLengthError):  # fewer bytes than the head had said: cut off
         return Outcome.EOF_MID_RESPONSE, Ending(US, ERROR)
     return Outcome.PROTOCOL_ERROR, Ending(US, ERROR)
-
-
-def _grpc_fault(answer: httpx.Response, trailers: Mapping[bytes, bytes]) -> str:
-    told = trailers.get(b"grpc-status")
-    status = answer.headers.get("grpc-status") if told is None else told.decode("latin-1")
-    return grpc.fault(answer.headers.get("content-type", ""), status)
 
 
 def _request(whole: bytes, origin: Origin) -> httpx.Request:

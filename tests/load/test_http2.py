@@ -427,7 +427,7 @@ def grpc_answers(*answers: tuple[dict[str, str], dict[str, str] | None]) -> Call
         while asked := session.request():
             head, trailers = answers[turn % len(answers)]
             turn += 1
-            session.head(asked, end=trailers is None, **head)
+            session.head(asked, 200, end=trailers is None, **head)
             if trailers is not None:
                 session.body(asked, b"\0\0\0\0\2ok", end=not trailers)
                 if trailers:
