@@ -295,12 +295,20 @@ class ClusterFacts:
         return shlex.join([*words, "-n", self.namespace])
 
 
+BY_ANSWERS = "answers name the workload's pods in a header"  # how such a proof begins
+
+
 @dataclass(frozen=True, slots=True)
 class PathProof:
     """Whether the URL is known to reach the workload, and how that is known."""
 
     proven: bool
     how: str
+
+    @property
+    def by_answers(self) -> bool:
+        """Whether it rests on names in a few answers before the load: then those of the load have to bear it out."""
+        return self.how.startswith(BY_ANSWERS)
 
 
 @dataclass(frozen=True, slots=True)

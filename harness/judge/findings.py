@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from harness.clock import NS
-from harness.judge import answers, coverage, objectives, sending, unanswered
+from harness.judge import answers, coverage, objectives, pathproof, sending, unanswered
 from harness.judge.headline import (
     ALIVE,
     BASELINE,
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 LAG_LIMIT_NS = 50_000_000
 LAG_SHARE = 0.05
 TAIL_NS = 5 * NS
-FEW = 0.1  # of the answers that name their pod: below this the workload took hardly any of the load
 
 
 def decide(
@@ -78,7 +77,7 @@ def decide(
     if run.rollout_wanted:
         findings += [
             _baseline(run, numbers),
-            _path(run, timeline, numbers),
+            pathproof.finding(run, timeline, numbers),
             coverage.rollout(run, timeline),
             coverage.watch(run, timeline),
         ]
@@ -143,23 +142,6 @@ def _baseline(run: RunRecord, numbers: Numbers) -> Finding:
     if not sound and run.ended_by == "baseline_unsound":
         observed += "; nothing was patched"
     return Finding(objective, observed, Grade.PASS if sound else Grade.INCONCLUSIVE)
-
-
-def _path(run: RunRecord, timeline: Timeline, numbers: Numbers) -> Finding:
-    objective = "the target is proven to lead to the workload"
-    ours = {pod.name for pod in timeline.pods}
-    named = sum(pod.hits for pod in numbers.pods if pod.pod in ours)
-    pods = sum(pod.pod in ours for pod in numbers.pods)
-    asserted = bool(run.path and "--path-proven" in run.path.how)
-    if named < FEW * numbers.named and not asserted:
-        observed = f"path not proven: only {named:,} of {numbers.named:,} answers that name their pod named one of it: most of the load went elsewhere"
-        return Finding(objective, observed, Grade.INCONCLUSIVE)
-    if named:
-        return Finding(objective, f"{named:,} answers named {count(pods, 'pod')} of it", Grade.PASS)
-    if run.path and run.path.proven:
-        return Finding(objective, run.path.how, Grade.PASS)
-    how = run.path.how if run.path and run.path.how else "no answer named a pod of it"
-    return Finding(objective, f"path not proven: {how} (--path-proven asserts it)", Grade.INCONCLUSIVE)
 
 
 def _workers(run: RunRecord, workers: Sequence[int]) -> Finding:
