@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from harness.clock import NS
-from harness.judge import answers, coverage, objectives, pathproof, sending, unanswered
+from harness.judge import answers, coverage, objectives, pathproof, sending, unanswered, unasked
 from harness.judge.headline import (
     ALIVE,
     BASELINE,
@@ -115,6 +115,7 @@ def of_the_run(
     """Judge what is one thing for the whole run: the generator, the record, the end."""
     findings = (
         _workers(run, workers),
+        unasked.finding(sent),
         of_the_host(numbers),
         _record(run, timeline, numbers, health),
         _generator(timeline, health, numbers),

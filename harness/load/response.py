@@ -48,6 +48,7 @@ class Reading:
         "_pod_rank",
         "_seen",
         "_spoilt",
+        "another",
         "content_type",
         "done",
         "extra",
@@ -84,6 +85,7 @@ class Reading:
         self.keep_alive = False
         self.done = False
         self.extra = False
+        self.another = False  # and those bytes begin another response
         self.until_close = False  # whole as far as anybody can tell: only the stream's end ended it
         self.fault = ""
 
@@ -170,6 +172,14 @@ class Reading:
         """Note the first byte of a response."""
         if self.done:
             self.extra = True
+
+    def on_status(self, _reason: bytes) -> None:
+        """Note a second response in the same bytes; garbage begins a message too, and never comes to this.
+
+        A 408 says goodbye to a connection that has been idle for too long.
+        """
+        if self.done:
+            self.another = self._parser.get_status_code() != 408
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header, or one trailer."""

@@ -151,7 +151,7 @@ class Slots:
             self._arrivals.drain(self.now())
         for slot in self._slots:
             if slot.state == IDLE:
-                self._end(slot)
+                self._disarm(slot)
 
     def cut(self) -> None:
         """End what is still in flight as cut_at_deadline, and close every connection."""
@@ -180,6 +180,14 @@ class Slots:
         slot.bytes_in = 0
         if slot.sock is not None and slot.origin != slot.shot.origin:
             self.close(slot, Ending(US, FIN), due_ns)
+        elif (
+            slot.sock is not None
+            and (slot.state == IDLE or not slot.hits)  # it has rested
+            and (ending := self._wire.look(slot))
+        ):
+            self.close(
+                slot, ending, self.now()
+            )  # what came is no answer to this hit: it gets another connection
         if slot.sock is None:
             slot.state = DIALLING
             self._connecting.open(slot)
@@ -221,14 +229,15 @@ class Slots:
         self._connecting.close(slot, ending, now)
 
     def _wait(self, slot: Slot, due_ns: int) -> None:
-        slot.state = IDLE
         delay_ns = due_ns - self.now()
-        if self._wire.draining and not (self._arrivals is not None and self._arrivals.waiting):
-            self._end(slot)
-        elif self._arrivals is not None:
-            self._arrivals.free(slot, self.now())
-        elif delay_ns <= 0:
+        if delay_ns <= 0 and self._arrivals is None and not self._wire.draining:
             self.begin(slot, due_ns)
+            return
+        slot.state = IDLE
+        if self._wire.draining and not (self._arrivals is not None and self._arrivals.waiting):
+            return  # its connection stays open to the end: what still comes on it belongs to nobody
+        if self._arrivals is not None:
+            self._arrivals.free(slot, self.now())
         else:
             # The loop's timers are good to a millisecond, on either side: rather late than early.
             self._wire.timers += 1
@@ -256,11 +265,14 @@ class Slots:
         if self._wire.wheel is not None:
             slot.shot = next(self._turns)
 
-    def _end(self, slot: Slot) -> None:
+    def _disarm(self, slot: Slot) -> None:
         if slot.timer is not None:
             slot.timer.cancel()
             slot.timer = None
             self._wire.timers -= 1
+
+    def _end(self, slot: Slot) -> None:
+        self._disarm(slot)
         slot.state = ENDED
         slot.held = None
         if slot.sock is not None:
