@@ -17,6 +17,7 @@ from harness.load.sockets import BLOCKED
 if TYPE_CHECKING:
     from harness.load.slot import Slot
 
+GOODBYE = 408
 _READ = 256 * 1024
 _GOODBYE = re.compile(rb"\s*HTTP/1\.[01] 408[ \r\n]")
 _ANSWER = re.compile(rb"\s*HTTP/")
@@ -29,6 +30,13 @@ def unasked(data: bytes) -> Ending | None:
     if _GOODBYE.match(data):
         return Ending(PEER, FIN)
     return Ending(US, UNASKED if _ANSWER.match(data) else ERROR)
+
+
+def behind(status: int) -> Ending:
+    """Name the same where the bytes came right behind an answer: what status they began with, 0 for no answer."""
+    if status == GOODBYE:
+        return Ending(PEER, FIN)
+    return Ending(US, UNASKED if status else ERROR)
 
 
 def listen(slot: Slot, data: bytes | None = None) -> Ending | None:

@@ -18,7 +18,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from harness.load import atrest, failures, grpc
-from harness.load.failures import ERROR, FIN, UNASKED, US, Ending
+from harness.load.failures import ERROR, FIN, US, Ending
 from harness.load.response import Reading, reading
 from harness.load.rows import ROW, HitRows
 from harness.load.slot import READING, SENDING, WAITING, Slot
@@ -257,7 +257,7 @@ class Wire(Sockets):
         next answer could not be told from them.
         """
         if response.extra:
-            return Ending(US, UNASKED if response.another else ERROR)
+            return atrest.behind(response.another)
         if slot.unsent is not None or not response.keep_alive:
             return Ending(US, FIN)
         return atrest.listen(slot) if closing or unread(slot) else None

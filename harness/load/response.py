@@ -85,7 +85,7 @@ class Reading:
         self.keep_alive = False
         self.done = False
         self.extra = False
-        self.another = False  # and those bytes begin another response
+        self.another = 0  # the status of another response that those bytes begin
         self.until_close = False  # whole as far as anybody can tell: only the stream's end ended it
         self.fault = ""
 
@@ -174,12 +174,9 @@ class Reading:
             self.extra = True
 
     def on_status(self, _reason: bytes) -> None:
-        """Note a second response in the same bytes; garbage begins a message too, and never comes to this.
-
-        A 408 says goodbye to a connection that has been idle for too long.
-        """
+        """Note a second response in the same bytes; garbage begins a message too, and never comes to this."""
         if self.done:
-            self.another = self._parser.get_status_code() != 408
+            self.another = self._parser.get_status_code()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header, or one trailer."""

@@ -12,8 +12,9 @@ from harness.load.connecting import Connecting
 from harness.load.failures import END, FIN, LIMIT, PEER, TIMEOUT, US, Ending
 from harness.load.http1 import Wire
 from harness.load.limits import Limits
+from harness.load.listening import Listening
 from harness.load.pacer import turns
-from harness.load.slot import DIALLING, ENDED, IDLE, PROBING, READING, SENDING, WAITING, Slot
+from harness.load.slot import DIALLING, ENDED, IDLE, PROBING, READING, SENDING, TIMED_OUT, WAITING, Slot
 from harness.model import NEVER, LoadPlan, Outcome
 
 if TYPE_CHECKING:
@@ -25,20 +26,7 @@ if TYPE_CHECKING:
     from harness.load.targets import Shot
 
 _IN_FLIGHT = frozenset({DIALLING, SENDING, WAITING, READING, PROBING})
-_TIMED_OUT = {
-    SENDING: (Outcome.WRITE_TIMEOUT, "timed out writing"),
-    WAITING: (Outcome.READ_TIMEOUT_HEADERS, "timed out before the response"),
-    READING: (Outcome.READ_TIMEOUT_BODY, "timed out in the response"),
-}
 _TIMER_NS = 1_000_000
-_RACES = frozenset(
-    {
-        Outcome.RESET_BEFORE_RESPONSE,
-        Outcome.EOF_BEFORE_RESPONSE,
-        Outcome.WRITE_RESET,
-        Outcome.WRITE_BROKEN_PIPE,
-    }
-)
 
 
 class Slots:
@@ -57,6 +45,7 @@ class Slots:
         self._wire.marked = any(shot.places for shot in shots)
         self._limits = Limits(plan, indices[0] if indices else 0)
         self._wire.detour = self._limits.any
+        self._listening = Listening(0 if plan.http2 else len(indices))
         asyncio.get_running_loop().add_reader(self._wire.fileno(), self._wire.ready)
         self._connecting = Connecting(
             self, self._wire, dialler, self._limits, rows, connections, anchor_ns, plan.timeout_ns
@@ -134,12 +123,13 @@ class Slots:
         for slot in self._slots:
             if slot.sent >= latest or slot.sent == NEVER:
                 continue
-            if slot.state in _TIMED_OUT:
-                outcome, text = _TIMED_OUT[slot.state]
+            if slot.state in TIMED_OUT:
+                outcome, text = TIMED_OUT[slot.state]
                 self.failed(slot, outcome, Ending(US, TIMEOUT), now, text)
 
     def forget_known(self) -> None:
-        """Forget the responses already judged: their Date has changed by now."""
+        """Forget, each second, the responses already judged: their Date has changed by now."""
+        self._listening.second()
         for shot in self._shots:
             shot.known.clear()
 
@@ -185,9 +175,7 @@ class Slots:
             and (slot.state == IDLE or not slot.hits)  # it has rested
             and (ending := self._wire.look(slot))
         ):
-            self.close(
-                slot, ending, self.now()
-            )  # what came is no answer to this hit: it gets another connection
+            self.close(slot, ending, self.now())  # what came is no answer to this hit
         if slot.sock is None:
             slot.state = DIALLING
             self._connecting.open(slot)
@@ -200,6 +188,8 @@ class Slots:
             self.close(slot, Ending(US, LIMIT), now)
         due_ns = self._pacer.after_hit_ns(slot.due, now, failed=failed)
         self.backed_off += due_ns > now
+        if self._listening.due and slot.sock is not None and due_ns <= now and self._arrivals is None:
+            due_ns = self._listening.rest_ns(now)
         self._turn(slot)
         self._wait(slot, due_ns)
 
@@ -209,7 +199,10 @@ class Slots:
         """Give up the hit, and the connection with it."""
         self.note(outcome, error)
         race = (
-            outcome in _RACES and ending.by == PEER and slot.hits > 0 and now - slot.sent <= failures.RACE_NS
+            outcome in failures.RACES
+            and ending.by == PEER
+            and slot.hits > 0
+            and now - slot.sent <= failures.RACE_NS
         )
         status, pod = slot.head()
         carried, slot.hits = slot.hits, slot.hits + 1

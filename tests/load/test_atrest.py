@@ -19,6 +19,7 @@ import trustme
 from harness.load.atrest import unasked
 from harness.load.dial import Dialled
 from harness.load.failures import Ending
+from harness.load.listening import REST_NS, Listening
 from harness.load.pacer import ClosedLoop
 from harness.load.rows import ConnectionRows, HitRows
 from harness.load.slots import Slots
@@ -86,6 +87,33 @@ def test_a_second_answer_at_rest_is_not_taken_for_that_of_the_next_request(tmp_p
     good = [hit for hit in played.hits if hit["outcome"] == "response"]
     assert len(good) == len(played.hits) == seen["answered"] == seen["requests"]
     assert ends[NOBODY_S] == seen["again"] > 20
+
+
+def test_a_closed_loop_listens_now_and_then_and_hears_a_server_that_answers_twice(tmp_path: Path) -> None:
+    def blindly(visit: Visit) -> None:
+        while visit.request():
+            visit.answer()
+            time.sleep(0.005)
+            visit.answer(what="again")
+            visit.request()
+
+    with ScriptedServer(blindly) as server:
+        played = play(plan_for(server.url, 4), tmp_path, until=lambda _: server.seen["connections"] > 4)
+    ends = Counter((row["closed_by"], row["how"]) for row in played.connections)
+    assert ends[NOBODY_S] >= 1
+
+
+@pytest.mark.parametrize(("slots", "rests"), [(0, 0), (1, 6), (4, 20), (10, 60), (500, 60)])
+def test_all_rests_together_are_a_thousandth_of_the_load_at_most(slots: int, rests: int) -> None:
+    listening = Listening(slots)
+    taken = 0
+    for _ in range(60):
+        listening.second()
+        if listening.due:
+            taken += 1
+            assert listening.rest_ns(5) == 5 + REST_NS
+    assert taken == rests
+    assert taken * REST_NS * 1000 <= slots * 60_000_000_000
 
 
 def test_an_answer_left_over_when_the_load_ends_shows_that_all_were_one_behind(tmp_path: Path) -> None:
@@ -178,7 +206,7 @@ def test_tickets_and_goodbyes_of_tls_at_rest_are_no_answers(
     [
         ((OK + OK,), NOBODY_S),
         ((OK + b"HTTP/1.1 500 x\r\nContent-Length: 9",), NOBODY_S),
-        ((OK + TIMED_OUT,), ("us", "error")),
+        ((OK + TIMED_OUT,), ("peer", "fin")),
         ((OK + b"more",), ("us", "error")),
     ],
 )

@@ -93,7 +93,7 @@ CLOSING = {
     "close told": ((HEAD + b"Connection: close\r\nContent-Length: 5\r\n\r\nhello",), ("us", "fin")),
     "1.0 until close": ((b"HTTP/1.0 200 OK\r\n\r\nhello",), ("peer", "fin")),
     "1.0 length": ((b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello",), ("us", "fin")),
-    "two responses": ((HEAD + b"Content-Length: 5\r\n\r\nhello" + NOTHING,), ("us", "error")),
+    "two responses": ((HEAD + b"Content-Length: 5\r\n\r\nhello" + NOTHING,), ("us", "unasked")),
     "another coding": ((HEAD + b"Transfer-Encoding: gzip\r\nContent-Length: 9\r\n\r\nok",), ("peer", "fin")),
     "bytes after it": ((HEAD + b"Content-Length: 5\r\n\r\nhello and more",), ("us", "error")),
 }
