@@ -10,11 +10,11 @@ from harness.load import failures
 from harness.load.arrivals import Arrivals
 from harness.load.connecting import Connecting
 from harness.load.failures import END, FIN, LIMIT, PEER, TIMEOUT, US, Ending
-from harness.load.http1 import Wire
 from harness.load.limits import Limits
 from harness.load.listening import Listening
 from harness.load.pacer import turns
 from harness.load.slot import DIALLING, ENDED, IDLE, PROBING, READING, SENDING, TIMED_OUT, WAITING, Slot
+from harness.load.wires import wire_of
 from harness.model import NEVER, LoadPlan, Outcome
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Slots:
         self._pacer = pacer
         self._rows = rows
         self._anchor = anchor_ns
-        self._wire = _wire_of(plan)(self, rows, anchor_ns, plan)
+        self._wire = wire_of(plan)(self, rows, anchor_ns, plan)
         self._wire.marked = any(shot.places for shot in shots)
         self._limits = Limits(plan, indices[0] if indices else 0)
         self._wire.detour = self._limits.any
@@ -130,6 +130,9 @@ class Slots:
     def forget_known(self) -> None:
         """Forget, each second, the responses already judged: their Date has changed by now."""
         self._listening.second()
+        self._forget()
+
+    def _forget(self) -> None:
         for shot in self._shots:
             shot.known.clear()
 
@@ -189,7 +192,8 @@ class Slots:
         due_ns = self._pacer.after_hit_ns(slot.due, now, failed=failed)
         self.backed_off += due_ns > now
         if self._listening.due and slot.sock is not None and due_ns <= now and self._arrivals is None:
-            due_ns = self._listening.rest_ns(now)
+            due_ns = self._listening.until_ns(now)
+            self._forget()  # so that the next answer comes this way too
         self._turn(slot)
         self._wait(slot, due_ns)
 
@@ -288,12 +292,3 @@ class Slots:
         """Keep a raw text of this outcome, if there is none yet."""
         if outcome.value not in self.samples:
             self.samples[outcome.value] = error if isinstance(error, str) else failures.sample(error)
-
-
-def _wire_of(plan: LoadPlan) -> type[Wire]:
-    """Choose what sends. Nothing of httpx is loaded where HTTP/1.1 is spoken: it costs start-up and memory."""
-    if not plan.http2:
-        return Wire
-    from harness.load.http2 import Http2Wire  # noqa: PLC0415
-
-    return Http2Wire  # type: ignore[return-value]  # it takes and gives the same calls, over another wire
