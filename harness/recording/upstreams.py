@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING
 
 from harness.errors import RecordingError
+from harness.recording.write import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,7 @@ def keep(path: Path, found: Mapping[tuple[int, int], str]) -> None:
     """Write them into a run directory, in place of earlier ones. Raises RecordingError when it cannot be written."""
     lines = [json.dumps([worker, seq, address]) for (worker, seq), address in sorted(found.items())]
     try:
-        (path / FILE).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        write_text(path / FILE, "".join(line + "\n" for line in lines))
     except OSError as error:
         raise RecordingError(f"cannot keep what the log tells in {path / FILE}: {error.strerror}") from None
 

@@ -4,7 +4,7 @@
     manifests/{before,after}.json  verdict.json  summary.txt  summary.md  timeline.png
 
 The .arrow files are Arrow IPC *streams*, one batch about each second: cut off at any byte, all batches before
-the cut can be read. The .jsonl files lose at most their last line.
+the cut can be read. The .jsonl files lose at most their last line. All of it is its owner's alone.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from harness.errors import RecordingError
 from harness.model import OUTCOMES, ClusterEvent, HealthSample, RunRecord, WatchGap
+from harness.recording.private import FOLDER, private
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -89,7 +90,7 @@ class ArrowStream:
     """One worker's columns on their way to disk."""
 
     def __init__(self, path: Path, schema: pa.Schema, worker: int) -> None:
-        self._file: BinaryIO = path.open("wb")
+        self._file: BinaryIO = open(path, "wb", opener=private)  # noqa: SIM115  open for the whole run
         self._schema = schema.with_metadata({"worker": str(worker), "format": "1"})
         # Dictionaries grow during a run (a new pod, a new peer): a stream takes deltas of them.
         options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
@@ -110,7 +111,7 @@ class JsonLines:
     """One JSON object a line, flushed line by line."""
 
     def __init__(self, path: Path) -> None:
-        self._file: TextIO = path.open("a", encoding="utf-8")
+        self._file: TextIO = open(path, "a", encoding="utf-8", opener=private)  # noqa: SIM115
 
     def append(self, line: dict[str, Any]) -> None:
         """Write one line."""
@@ -143,11 +144,11 @@ class RunDirectory:
             for n in range(1, 1000):
                 path = root / (base if n == 1 else f"{base}-{n}")
                 try:
-                    path.mkdir()
+                    path.mkdir(mode=FOLDER)
                 except FileExistsError:
                     continue
                 for sub in ("hits", "connections", "manifests"):
-                    (path / sub).mkdir()
+                    (path / sub).mkdir(mode=FOLDER)
                 return cls(path)
         except OSError as error:
             raise RecordingError(
@@ -184,6 +185,10 @@ class RunDirectory:
         """Write run.json anew. Never leaves half a file behind."""
         write_json(self.path / "run.json", dataclasses.asdict(record))
 
+    def command_log(self) -> BinaryIO:
+        """Open command.log: what the trigger's command prints, as it prints it."""
+        return open(self.path / "command.log", "ab", opener=private)
+
     def close(self) -> None:
         """Close the line files."""
         self._events.close()
@@ -207,7 +212,8 @@ def write_text(path: Path, text: str) -> None:
     """Write text into place in one step."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        scratch.write_text(text, encoding="utf-8")
+        with open(scratch, "w", encoding="utf-8", opener=private) as file:
+            file.write(text)
         scratch.replace(path)
     except OSError:
         scratch.unlink(missing_ok=True)

@@ -27,7 +27,8 @@ def write_all(judgement: Judgement, directory: Path) -> None:
     from harness.recording.write import write_text  # noqa: PLC0415  the same: pyarrow brings pandas
 
     def summary(of: Judgement, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        for each in (folder.parent, folder):
+            each.mkdir(mode=0o700, exist_ok=True)
         write_text(folder / "summary.txt", text.render(of, latencies=True) + "\n")
 
     files: dict[str, Callable[[], None]] = {
@@ -61,6 +62,7 @@ def _draw(judgement: Judgement, directory: Path) -> None:
     scratch = directory / f".timeline.{os.getpid()}.png"
     try:
         plot.draw(judgement, scratch)
+        scratch.chmod(0o600)
         scratch.replace(directory / "timeline.png")
     finally:
         scratch.unlink(missing_ok=True)
