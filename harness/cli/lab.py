@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.root import guarded, root
+from harness.cli.root import guarded, root, show
 from harness.interrupts import PROGRAM
 from harness.model import ExitCode
 
@@ -48,9 +48,9 @@ def _stay_up(resolved: Resolved, asked: Asked) -> Path:
         async with anyio.create_task_group() as group:
             group.start_soon(listen, group.cancel_scope)
             async with embedded.running(resolved.lab_plan(), home) as up:
-                click.echo(f"balancer:    {up.url}" + (f"   (CA: {up.ca_file})" if up.ca_file else ""))
-                click.echo(f"API server:  export KUBECONFIG={up.kubeconfig}")
-                click.echo("Ctrl-C stops it")
+                show(f"balancer:    {up.url}" + (f"   (CA: {up.ca_file})" if up.ca_file else ""))
+                show(f"API server:  export KUBECONFIG={up.kubeconfig}")
+                show("Ctrl-C stops it")
                 await anyio.sleep_forever()
 
     with tempfile.TemporaryDirectory(prefix="zdtest-lab-") as home:

@@ -9,7 +9,7 @@ import click
 
 from harness.cli.options import output_option
 from harness.cli.reports import exit_code, leave_reports
-from harness.cli.root import EPILOG, guarded, root, warn
+from harness.cli.root import EPILOG, guarded, root, show, warn
 from harness.cli.run import carry_out
 from harness.errors import UsageError
 from harness.interrupts import PROGRAM
@@ -58,7 +58,7 @@ def ladder(directory: str | None, *, repeat: int, output: Path, exit_zero: bool,
 def _show(rows: dict[str, Any], cells: Any, table: Any) -> None:
     done = [cells(name, runs) for name, runs in rows.items() if runs]
     if done:
-        click.echo(table(done))
+        show(table(done))
 
 
 def _worst(codes: list[int]) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.root import EPILOG, root, warn
+from harness.cli.root import EPILOG, root, show, warn
 from harness.errors import RecordingError
 from harness.model import ExitCode
 
@@ -55,7 +55,7 @@ def leave_reports(judgement: Judgement, path: Path) -> str:
 
 def _print(text: str, *, nl: bool = True) -> None:
     try:
-        click.echo(text, nl=nl)
+        show(text, nl=nl)
     except BrokenPipeError:
         raise
     except OSError as error:  # standard output is a file on a full disk, or a terminal that has gone
@@ -100,7 +100,7 @@ def compare(before: Path, after: Path) -> int:
     from harness.report.text import render_comparison  # noqa: PLC0415
 
     first, second = Recording.open(before), Recording.open(after)
-    click.echo(
+    show(
         render_comparison(
             compared(judge(first), judge(second), first.manifests("before"), second.manifests("before"))
         )

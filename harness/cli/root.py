@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness import __version__
+from harness import __version__, masking
 from harness.errors import HarnessError, unwrap
+from harness.escaping import for_line, for_terminal
 from harness.model import ExitCode
+from harness.recording.private import FILE, private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +38,12 @@ class LeftAtOnce(click.Abort):
 def warn(line: str) -> None:
     """Print one line on standard error; where that cannot be written either, the exit code has to do."""
     with contextlib.suppress(OSError):
-        click.echo(line, err=True)
+        click.echo(for_line(line), err=True)
+
+
+def show(text: str, *, nl: bool = True) -> None:
+    """Print text on standard output, as a terminal may show it: whatever is printed there goes this way."""
+    click.echo(for_terminal(text), nl=nl)
 
 
 def complain(line: str) -> int:
@@ -64,10 +71,13 @@ def guarded(work: Callable[[], Path], output: Path) -> Path | int:
 def crashed(error: BaseException, folder: Path) -> int:
     """Say in one line that this is a fault of ours, and leave the traceback in a file."""
     cause, crash = unwrap(error), folder / "crash.txt"
+    text = masking.prose("".join(traceback.format_exception(error)))
     where = f"please report {crash}"
     try:
-        crash.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        with open(crash, "w", encoding="utf-8", opener=private) as file:
+            file.write(text)
+        crash.chmod(FILE)  # an older one may be open to others
     except OSError as refused:
         where = f"and crash.txt cannot be written there ({refused.strerror})"
-    warn(f"zdtest: crashed: {type(cause).__name__}: {cause}; this is our fault, {where}")
+    warn(f"zdtest: crashed: {type(cause).__name__}: {masking.prose(str(cause))}; this is our fault, {where}")
     return ExitCode.CRASH

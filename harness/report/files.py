@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.errors import RecordingError
+from harness.escaping import everywhere, for_picture
 from harness.report import markdown, text
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _draw(judgement: Judgement, directory: Path) -> None:
 
     scratch = directory / f".timeline.{os.getpid()}.png"
     try:
-        plot.draw(judgement, scratch)
+        plot.draw(everywhere(judgement, for_picture), scratch)
         scratch.chmod(0o600)
         scratch.replace(directory / "timeline.png")
     finally:
