@@ -41,7 +41,11 @@ class Log:
         directory.run(record)
 
     def update(self, **changes: Any) -> None:
-        """Change fields of the record."""
+        """Change fields of the record. What somebody else said goes in without what looks like a secret."""
+        if "notes" in changes:
+            changes["notes"] = tuple(map(masking.prose, changes["notes"]))
+        if "error_samples" in changes:
+            changes["error_samples"] = {k: masking.prose(v) for k, v in changes["error_samples"].items()}
         self.record = replace(self.record, **changes)
         self._directory.run(self.record)
 
