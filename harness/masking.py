@@ -29,18 +29,20 @@ _LAUNCHERS = frozenset({"exec", "nohup", "setsid", "command", "time"})
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=")
 _SHELL_C = re.compile(r"-[a-z]*c")
 
-_ANY_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>`]+")
+# Each begins where a word does and is bounded: text of any length is read through once.
+_ANY_URL = re.compile(r"(?<![A-Za-z0-9])[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s\"'<>`]+")
 _HEADER = re.compile(
-    rf"\b((?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]*{_SECRET}[\w-]*)(\s*[:=]\s*)[^\"'\n]+", re.IGNORECASE
+    rf"\b((?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]{{0,40}}{_SECRET}[\w-]{{0,40}})(\s*[:=]\s*)[^\"'\n]+", re.IGNORECASE
 )  # fmt: skip
 _SCHEME = re.compile(
     r"\b([Bb]earer|BEARER)\s+[^\s\"',;]+|\b(Basic)\s+(?=[A-Za-z0-9+/]*[0-9=])[A-Za-z0-9+/=]+"
 )
 _FLAG = re.compile(
-    rf"(?<![\w-])(--?[\w.-]*{_SECRET}[\w.-]*)([ =]+)(\"[^\"]*\"|'[^']*'|[^\s\"']+)", re.IGNORECASE
+    rf"(?<![\w-])(--?[\w.-]{{0,60}}{_SECRET}[\w.-]{{0,60}})([ =]+)(\"[^\"]*\"|'[^']*'|[^\s\"']+)",
+    re.IGNORECASE,
 )
 _PAIR = re.compile(
-    rf"([\w.-]*{_SECRET}[\w.-]*)(\"?'?\s*=\s*|\"\s*:\s*|:)(\"[^\"]*\"|'[^']*'|[^\s,;&\"'{{}}()]+)", re.IGNORECASE
+    rf"(?<![\w.-])([\w.-]{{0,80}}{_SECRET}[\w.-]{{0,80}})(\"?'?\s?=\s?|\"\s?:\s?|:)(\"[^\"]*\"|'[^']*'|[^\s,;&\"'{{}}()]+)", re.IGNORECASE
 )  # fmt: skip
 _INVALID = re.compile(r"((?:Invalid|Duplicate|Unsupported) value: )(?!\"[^\"\s]{0,64}\"|[\w.+-]+(?::|$))(?:.*(?=: [a-z])|.*)", re.DOTALL)  # fmt: skip
 _EXECUTED = re.compile(r"(exec: )\"[^\"]*\"")

@@ -102,7 +102,7 @@ def restarted(tmp_path_factory: pytest.TempPathFactory) -> Left:
 
 @pytest.fixture(scope="module")
 def commanded(tmp_path_factory: pytest.TempPathFactory) -> Left:
-    trigger = f" command sh -c 'exit 3' curl -H 'Authorization: Bearer {CANARY}' https://u:{CANARY}@h/?a={CANARY} -p{CANARY} --x={CANARY}"
+    trigger = f" command sh -c 'echo upgraded; echo password={CANARY} https://u:{CANARY}@h/; exit 3' curl -H 'Authorization: Bearer {CANARY}' https://u:{CANARY}@h/?a={CANARY} -p{CANARY} --x={CANARY}"
     return run(tmp_path_factory.mktemp("commanded"), "--trigger", trigger)
 
 
@@ -124,6 +124,7 @@ def test_a_run_writes_down_and_prints_no_secret_that_it_met(restarted: Left) -> 
 def test_nor_does_a_run_whose_trigger_is_a_command_with_secrets_in_its_words(commanded: Left) -> None:
     assert commanded.code == 3, commanded.printed
     assert "command sh" in (commanded.folder / "run.json").read_text()
+    assert (commanded.folder / "command.log").read_text() == "upgraded\npassword=*** https://h/\n"
     assert leaks(commanded) == []
 
 

@@ -71,7 +71,7 @@ _OF_THE_KUBELET = re.compile(
     r"timeout: (?:failed to connect service|health rpc)|context deadline exceeded|probe timed out|Probe terminated redirects",
     re.DOTALL,
 )
-_COMMAND = re.compile(r"command \S.* timed out", re.DOTALL)
+_COMMAND = re.compile(r"command \S.{0,2000} timed out", re.DOTALL)
 _EXIT = re.compile(r"(?:exited with|exit(?: status| code)?:?) (\d{1,3})\b")
 _WHY = (
     "executable file not found",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
+from harness import masking
 from harness.clock import Clock
 from harness.errors import RecordingError
 from harness.judge import objectives, rollouts, timeline as times, traffic, untilclose
@@ -245,7 +246,10 @@ def _about(recording: Recording, timeline: Timeline) -> About:
         version=run.versions.get("zdtest", ""),
         command=run.command,
         source=run.source,
-        targets=tuple(f"{target.get('method', 'GET')} {target.get('url', '?')}" for target in run.targets),
+        targets=tuple(
+            f"{target.get('method', 'GET')} {masking.url(str(target.get('url', '?')))}"
+            for target in run.targets
+        ),
         model=_model(run),
         workload=f"{cluster.kind} {cluster.namespace}/{cluster.name}" if cluster else "",
         cluster=_cluster(run),

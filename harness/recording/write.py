@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self, TextIO
 import numpy as np
 import pyarrow as pa
 
+from harness import masking
 from harness.errors import RecordingError
 from harness.model import OUTCOMES, ClusterEvent, HealthSample, RunRecord, WatchGap
 from harness.recording.private import FOLDER, private
@@ -188,6 +189,12 @@ class RunDirectory:
     def command_log(self) -> BinaryIO:
         """Open command.log: what the trigger's command prints, as it prints it."""
         return open(self.path / "command.log", "ab", opener=private)
+
+    def mask_command_log(self) -> None:
+        """Take out of command.log, once the command has ended, what looks like a secret. The file is its owner's alone anyway."""
+        path = self.path / "command.log"
+        with contextlib.suppress(OSError):
+            write_text(path, masking.prose(path.read_text(encoding="utf-8", errors="backslashreplace")))
 
     def close(self) -> None:
         """Close the line files."""

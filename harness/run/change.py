@@ -312,6 +312,7 @@ class Change:
             raise
         finally:
             self.command_running = False
+            self._means.directory.mask_command_log()
         self._waiting.asked_ns = self._means.clock.now_ns()
         if failure:
             self._means.log.note(f"the command failed: {failure} (command.log)")
