@@ -45,3 +45,14 @@ def test_a_crash_is_told_without_a_secret_and_to_its_owner_alone(
     assert len(printed.splitlines()) == 1
     assert "\x1b" not in printed
     assert (tmp_path / "crash.txt").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_header_that_was_not_quoted_is_refused_without_its_value(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["zdtest", "run", "-H", "Authorization:", "Bearer", "s3cret", "https://u:s3cret@h/"]
+    monkeypatch.setattr("sys.argv", words)
+    assert cli.main() == 2
+    printed = capsys.readouterr().err
+    assert "unexpected extra argument" in printed
+    assert "s3cret" not in printed

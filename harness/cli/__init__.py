@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -43,6 +44,8 @@ def _answer() -> int:
     except (UsageError, RecordingError) as error:
         return complain(str(error))
     except click.ClickException as error:
-        return complain(" ".join(error.format_message().split()) + "; see --help")
+        # What is left over may be the end of a header that was not quoted.
+        said = re.sub(r"(unexpected extra arguments?) \(.*\)", r"\1", error.format_message(), flags=re.DOTALL)
+        return complain(" ".join(said.split()) + "; see --help")
     except Exception as error:  # noqa: BLE001  a traceback shown to a user is a bug of its own
         return crashed(error, Path.cwd())

@@ -47,8 +47,8 @@ def show(text: str, *, nl: bool = True) -> None:
 
 
 def complain(line: str) -> int:
-    """Print one line about bad input, and return the exit code for it."""
-    warn(f"zdtest: {line}")
+    """Print one line about bad input, without what looks like a secret in it, and return the exit code for it."""
+    warn(f"zdtest: {masking.prose(line)}")
     return ExitCode.USAGE
 
 
