@@ -28,11 +28,11 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def check(request: Request, port: int) -> None:
-    """Refuse what comes from a web page. Raises StatusError 403 or 415. `port` is the server's own."""
-    host = request.headers.get("host", "").lower()
-    if host not in {f"127.0.0.1:{port}", f"localhost:{port}"}:
-        raise StatusError(403, "Forbidden", f"this server is 127.0.0.1:{port}, and no other Host")
+def check(request: Request) -> None:
+    """Refuse what comes from a web page. Raises StatusError 403 or 415. Any port will do, for those who come by a tunnel."""
+    host, _, port = request.headers.get("host", "").lower().partition(":")
+    if host not in {"127.0.0.1", "localhost"} or (port and not (port.isascii() and port.isdigit())):
+        raise StatusError(403, "Forbidden", "this server is 127.0.0.1, and no other Host")
     if "origin" in request.headers:
         raise StatusError(403, "Forbidden", "requests from web pages (with an Origin) are refused")
     kind = media_type(request)
