@@ -10,6 +10,7 @@ This module is imported before all others: it imports nothing that takes time to
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 # Signals that come this soon after one that was acted on belong to it: a second Ctrl-C by a nervous hand, or SIGHUP and
 # SIGTERM from a terminal that closes. Whoever insists is heard again.
 TOGETHER_S = 1.0
+AGAIN_S = 0.005  # until an exception that Python swallowed is raised once more
 
 
 class Interrupted(KeyboardInterrupt):
@@ -71,6 +73,16 @@ class Interrupts:
         """From now on such a signal raises Interrupted, a KeyboardInterrupt, wherever the program is."""
         for number in _asking_to_end():
             signal.signal(number, self._raise)
+        signal.signal(signal.SIGALRM, self._raise)
+        sys.unraisablehook = self._swallowed
+
+    def _swallowed(self, unraisable: sys.UnraisableHookArgs) -> None:
+        """Ask once more where the exception met a place that cannot pass it on, such as a weak reference's callback."""
+        if not issubclass(unraisable.exc_type, Interrupted):
+            sys.__unraisablehook__(unraisable)
+        elif not self._over:
+            self._acted_s = float("-inf")
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
 
     def _raise(self, *_: object) -> None:
         now_s = time.monotonic()
@@ -101,6 +113,7 @@ class Interrupts:
         They are ignored, and not only handled: when Python ends it takes handlers away, and leaves death by the signal.
         """
         self._over = True
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number in _asking_to_end():
             signal.signal(number, signal.SIG_IGN)
 

@@ -209,3 +209,35 @@ def test_a_lab_that_is_ended_many_times_ends_as_if_it_had_been_once() -> None:
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
     assert ended_within(below, 10)
+
+
+CALLBACK = """
+import time, weakref
+from harness.interrupts import PROGRAM
+
+class Thing: ...
+
+def slow(_):
+    print("in the callback", flush=True)
+    time.sleep(0.5)
+
+PROGRAM.catch()
+thing = Thing()
+kept = weakref.ref(thing, slow)
+try:
+    del thing
+    time.sleep(5)
+    print("went on")
+except KeyboardInterrupt:
+    print("ended")
+"""
+
+
+def test_a_signal_in_a_callback_that_can_raise_nothing_ends_the_program_all_the_same() -> None:
+    command = [sys.executable, "-c", CALLBACK]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "in the callback\n"
+        process.send_signal(signal.SIGTERM)
+        stdout, stderr = process.communicate(timeout=20)
+    assert (stdout, stderr, process.returncode) == ("ended\n", "", 0)
