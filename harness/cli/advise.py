@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.reports import show
-from harness.cli.root import root
+from harness.cli.root import root, show
 from harness.model import ExitCode
 
 

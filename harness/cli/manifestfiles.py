@@ -43,6 +43,13 @@ _SCALER: schema.Node = {  # Kubernetes' own description, as the lab has it, lack
 _SHARES = ("maxUnavailable", "maxSurge", "minAvailable")
 _SHARE = re.compile(r"\d+%?")
 _LONGEST = 60  # of a value that is shown
+# Where a value may be a secret, and what of a value that is an object says that there may be one in it.
+_PRIVATE = re.compile(
+    r"\.(?:env|args|httpHeaders)\b|command\[|annotations|volumeAttributes|options|[Dd]ata\b"
+)
+_WITHIN = re.compile(
+    r"\"(?:value|env|args|command|annotations|httpHeaders|\w*[Dd]ata)\"|\s(?!\"|[\d\[{]|null|true|false)"
+)
 
 
 def from_files(path: Path) -> list[Object]:
@@ -130,10 +137,10 @@ def _name(item: Object) -> str:
 
 
 def _shown(line: str) -> str:
-    """Shorten a value; one of the environment is nobody's business."""
+    """Shorten a value; one that may be a secret is nobody's business."""
     path, _, said = line.partition(": ")
     value, _, wanted = said.rpartition(" is no ")
-    if ".env[" in path:
+    if _PRIVATE.search(path) or _WITHIN.search(value):
         value = "it"
     elif len(value) > _LONGEST:
         value = f"{value[:_LONGEST]}..."

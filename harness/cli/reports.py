@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.root import EPILOG, root, warn
+from harness.cli.root import EPILOG, root, show, warn
 from harness.errors import RecordingError, in_one_line
 from harness.model import ExitCode
 
@@ -56,18 +56,6 @@ def leave_reports(judgement: Judgement, path: Path) -> str:
     except RecordingError as error:
         return str(error)
     return ""
-
-
-def show(text: str) -> None:
-    """Print what a command has to say, whatever becomes of standard output; a letter that it has no code for by its number."""
-    try:
-        click.echo(text)
-    except BrokenPipeError:
-        raise
-    except UnicodeEncodeError as error:  # a letter that this terminal has no code for
-        click.echo(text.encode(error.encoding, "backslashreplace").decode(error.encoding))
-    except OSError as error:  # standard output is a file on a full disk, or a terminal that has gone
-        warn(f"zdtest: cannot print the summary: {error.strerror}")
 
 
 def exit_code(judgement: Judgement, *, exit_zero: bool) -> int:

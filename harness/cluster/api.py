@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ import yaml
 from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
 
+from harness import masking
 from harness.cluster.answers import ApiStatusError, ApiUnreachableError, Stream, brief, status_error
 from harness.cluster.credentials import (
     in_cluster,
@@ -25,7 +27,9 @@ from harness.cluster.credentials import (
     kubeconfig_paths,
     logged_errors,
     own_namespace,
+    proxy_url_of,
 )
+from harness.cluster.proxies import proxy_for
 from harness.errors import UsageError
 from harness.model import IN_CLUSTER
 
@@ -43,19 +47,31 @@ _CORE = {"pods": "pod", "services": "service", "endpoints": "endpoints", "events
 class Api:
     """One connection to one cluster, as one user."""
 
-    def __init__(self, load: Callable[[Any], None], context: str, namespace: str, user: str) -> None:
+    def __init__(
+        self,
+        load: Callable[[Any], None],
+        context: str,
+        namespace: str,
+        user: str,
+        proxy_url: str | None = None,
+    ) -> None:
         configuration = client.Configuration()
         load(configuration)
+        _through(configuration, proxy_url)
         configuration.retries = False  # we decide what to try again
         configuration.connection_pool_maxsize = 16  # five watches, and room beside them
-        self._load = load
+        self._load, self._proxy_url = load, proxy_url
         self._renewing = threading.Lock()
         self._renewed_at = time.monotonic()
-        self._client: Any = client.ApiClient(configuration)
+        try:
+            self._client: Any = client.ApiClient(configuration)
+        except (urllib3.exceptions.HTTPError, ImportError) as error:
+            # It says so only as it is used for the first time: SOCKS wants a package of its own.
+            raise UsageError(f"{configuration.host}: its proxy cannot be used: {brief(error)}") from None
         self._custom: Any = client.CustomObjectsApi(self._client)
         self._core: Any = client.CoreV1Api(self._client)
         self._apps: Any = client.AppsV1Api(self._client)
-        self.server: str = configuration.host
+        self.server: str = masking.url(configuration.host)  # it may hold a user and a password
         self.context = context
         self.namespace = namespace
         self.user = user
@@ -75,7 +91,9 @@ class Api:
         def load(configuration: Any) -> None:
             _load_of_a_file(file, name, configuration)
 
-        return cls(load, name, str(body.get("namespace") or "default"), str(body.get("user") or ""))
+        proxy_url = proxy_url_of(file, str(body.get("cluster") or ""))
+        where = str(body.get("namespace") or "default")
+        return cls(load, name, where, str(body.get("user") or ""), proxy_url)
 
     def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
         """Read one object. Raises ApiStatusError, ApiUnreachableError."""
@@ -282,16 +300,26 @@ class Api:
                 fresh.cert_file != configuration.cert_file
             ):  # a client certificate is read by the connections' pool
                 configuration.cert_file, configuration.key_file = fresh.cert_file, fresh.key_file
+                _through(configuration, self._proxy_url)  # a renewed token may have set it as the file has it
                 self._client.rest_client = type(self._client.rest_client)(configuration)
             self._renewed_at = time.monotonic()
             return before != (dict(configuration.api_key), configuration.cert_file)
+
+
+def _through(configuration: Any, proxy_url: str | None) -> None:
+    """Set which proxy leads to the server. Raises UsageError when it is none that can be used."""
+    proxy = proxy_for(configuration.host, proxy_url, os.environ)
+    configuration.no_proxy = ""  # it has been decided
+    configuration.proxy = proxy and proxy.url
+    login = proxy and proxy.login
+    configuration.proxy_headers = urllib3.make_headers(proxy_basic_auth=login) if login else None
 
 
 def _load_of_the_pod(configuration: Any) -> None:
     try:
         config.load_incluster_config(client_configuration=configuration)
     except ConfigException as error:
-        raise UsageError(f"in-cluster credentials cannot be read: {error}") from None
+        raise UsageError(f"in-cluster credentials cannot be read: {masking.prose(str(error))}") from None
 
 
 def _load_of_a_file(file: str, context: str, configuration: Any) -> None:
@@ -302,7 +330,9 @@ def _load_of_a_file(file: str, context: str, configuration: Any) -> None:
         raise UsageError(f"the context {context!r} of {file} cannot be used: {brief(error)}") from None
     if complaints:
         # The package only logs that a credential plugin failed, and would go on as nobody.
-        raise UsageError(f"the credentials of context {context!r} cannot be had: {complaints[0]}")
+        raise UsageError(
+            f"the credentials of context {context!r} cannot be had: {masking.prose(complaints[0])}"
+        )
 
 
 _RAW: dict[str, Any] = {"_preload_content": False, "_request_timeout": (CONNECT_S, READ_S)}

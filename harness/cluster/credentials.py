@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
+
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,6 +52,23 @@ def kubeconfig_files(given: str | None) -> str:
         wanted = given or os.environ.get("KUBECONFIG") or "~/.kube/config"
         raise UsageError(f"no kubeconfig at {wanted}; give --kubeconfig FILE, or --lab for the embedded lab")
     return os.pathsep.join(found)
+
+
+def proxy_url_of(files: str, cluster: str) -> str | None:
+    """Return the proxy-url of a cluster in kubeconfig files, of which the first that has it counts.
+
+    Not every version of the package reads it.
+    """
+    for file in files.split(os.pathsep):
+        try:
+            found = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+            entries = (found or {}).get("clusters") or ()
+            named = [entry["cluster"] for entry in entries if entry["name"] == cluster]
+            if named:
+                return str(named[0].get("proxy-url") or "") or None
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError):
+            continue  # the package says what is wrong with it
+    return None
 
 
 def own_namespace() -> str:

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.cluster.wanted import strayed, template_of
 from harness.model import NEVER, PodRef
 
 if TYPE_CHECKING:
@@ -29,14 +30,14 @@ class View:
     slices: dict[str, Object] = field(default_factory=dict)
     last_progress_ns: int = NEVER
     rescaled: set[int] = field(default_factory=set)  # sizes that an autoscaler told of
+    deleted: bool = (
+        False  # the workload was, or is being; one of the same name made later is another workload
+    )
 
     def apply(self, event: ClusterEvent) -> None:
         """Take in one change."""
         if event.kind in {"Deployment", "StatefulSet", "DaemonSet"}:
-            if event.change != "DELETED":
-                if _counters(event.object) != _counters(self.workload):
-                    self.last_progress_ns = event.t_ns
-                self.workload = event.object
+            self._workload(event)
             return
         if event.kind == "Event" and event.object.get("reason") == "SuccessfulRescale":
             told = _NEW_SIZE.search(str(event.object.get("message") or ""))
@@ -51,6 +52,16 @@ class View:
             table.pop(event.uid, None)
         else:
             table[event.uid] = event.object
+
+    def _workload(self, event: ClusterEvent) -> None:
+        known = self.workload.get("metadata", {}).get("uid", event.uid)
+        going = "deletionTimestamp" in event.object.get("metadata", {})
+        if event.change == "DELETED" or going or known != event.uid:
+            self.deleted = True
+        if event.change != "DELETED":
+            if _counters(event.object) != _counters(self.workload):
+                self.last_progress_ns = event.t_ns
+            self.workload = event.object
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +83,8 @@ class Progress:
     ready_pods: int
     enough: bool  # as many ready pods as are wanted, and no other that stays
     endpoints_settled: bool
-    changed: str = ""  # somebody else changed the template meanwhile: what it looks like
+    changed: str = ""  # the template is not the one that the change led to: what it looks like
+    deleted: bool = False  # the workload was
 
     @property
     def over(self) -> bool:
@@ -84,9 +96,9 @@ class Progress:
 class Baseline:
     """The workload just before the change, and what the change made of it.
 
-    `template` is the pod template as the server returned it after our own change; {} when the change is
-    somebody else's, so that nothing can be called a second one. `doomed` are pods that go although the template
-    stays.
+    `template` is the pod template that the change leads to: as the server returned it after our own patch, or as it was first
+    seen after somebody else's; {} until that is known. Every later one is a second change. `doomed` are pods that go
+    although the template stays.
     """
 
     old_pods: tuple[PodRef, ...]
@@ -96,6 +108,7 @@ class Baseline:
     generation: int
     replicas: int | None = None  # as the spec had it
     doomed: frozenset[str] = frozenset()
+    foreign: bool = False  # the change is a command's, or somebody else's
 
 
 def own(view: View) -> dict[str, Object]:
@@ -142,7 +155,10 @@ def revisions(view: View, uids: set[str], *, inside: bool) -> list[str]:
 def progress(view: View, baseline: Baseline, kind: str) -> Progress:
     """Judge how far the rollout is."""
     known, old = {ref.uid for ref in baseline.old_pods}, leaving(view, baseline)
-    status = kubectl_status(kind, view.workload, baseline.generation)
+    if view.deleted:
+        status = Status(done=False, message="the workload was deleted")
+    else:
+        status = kubectl_status(kind, view.workload, baseline.generation)
     pods = own(view)
     ready = {uid for uid, pod in pods.items() if is_ready(pod) and not is_going(pod)}
     wanted = 0 if kind == "DaemonSet" else int(view.workload.get("spec", {}).get("replicas", 1))
@@ -154,14 +170,15 @@ def progress(view: View, baseline: Baseline, kind: str) -> Progress:
         ready_pods=len(ready),
         enough=kind == "DaemonSet" or len(ready) >= wanted >= staying,
         endpoints_settled=_endpoints_settled(view, old, ready),
-        changed=_changed(view.workload, baseline),
+        changed=strayed(view.workload, baseline),
+        deleted=view.deleted,
     )
 
 
 def leaving(view: View, baseline: Baseline) -> set[str]:
     """Return the uids of the pods that have to go: all old ones when the template changed, else those that do go."""
     spec = view.workload.get("spec", {})
-    if spec.get("template", {}) != baseline.template_before:
+    if template_of(view.workload) != baseline.template_before:
         stay = _partition(spec)
         return {ref.uid for ref in baseline.old_pods if not (stay and _ordinal(ref.name) < stay)}
     return set(baseline.doomed) | {uid for uid, pod in own(view).items() if is_going(pod)}
@@ -178,12 +195,14 @@ def _ordinal(name: str) -> int:
 
 
 def first_sign(view: View, baseline: Baseline) -> str:
-    """Tell by what a change shows: "template", "size" (the number of pods), "pod" (an old one that goes), or "" for nothing yet.
+    """Tell by what a change shows: "deleted", "template", "size" (of the workload), "pod" (an old one goes), or "" for nothing yet.
 
     Not by the generation: a Deployment's grows with every annotation of its own (pkg/registry/apps/deployment/strategy.go).
     """
+    if view.deleted:
+        return "deleted"
     spec = view.workload.get("spec", {})
-    if spec.get("template", {}) != baseline.template_before:
+    if template_of(view.workload) != baseline.template_before:
         return "template"
     if spec.get("replicas") != baseline.replicas:
         return "size"
@@ -269,29 +288,6 @@ def _endpoints_settled(view: View, old: set[str], ready: set[str]) -> bool:
     going = any(e.get("conditions", {}).get("terminating") for e in endpoints)
     # A Service without a selector, or no Service at all, has no endpoints of ours to wait for.
     return not (old & there) and not going and (not endpoints or ready <= serving)
-
-
-def _changed(workload: Object, baseline: Baseline) -> str:
-    """Say how the template differs from what our own change made of it, or "".
-
-    Scaling leaves the template alone: an autoscaler at work is no reason to call a run off.
-    """
-    if (
-        not baseline.template
-        or int(workload.get("metadata", {}).get("generation") or 0) <= baseline.generation
-    ):
-        return ""
-    ours, theirs = baseline.template, workload.get("spec", {}).get("template", {})
-    if ours == theirs:
-        return ""
-    if ours.get("digest") != theirs.get("digest"):
-        return "the pod template was changed by somebody else"
-    mine = ours.get("metadata", {}).get("annotations", {})
-    now = theirs.get("metadata", {}).get("annotations", {})
-    gone = sorted(mine.keys() - now.keys())
-    if gone and ours.get("spec") == theirs.get("spec"):
-        return f"the annotation {gone[0]} was taken away again (a GitOps controller does that)"
-    return "the pod template was changed by somebody else"
 
 
 def _counters(obj: Object) -> tuple[Any, ...]:

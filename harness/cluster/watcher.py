@@ -15,6 +15,7 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
+from harness import masking
 from harness.cluster.answers import ApiStatusError, ApiUnreachableError, Stream
 from harness.cluster.reduce import reduced
 from harness.model import ClusterEvent, WatchGap
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 WINDOW_S = 10  # of one watch call: bounds how long a half-open connection can go unnoticed
 BACKOFF_S = (0.05, 5.0)
+# Nobody watching for longer goes on record as a gap, however it came about: what is seen right after it may be older by
+# as much. It is blind only from 2 s on (WatchGap.blind).
+UNWATCHED_NS = 500_000_000
 
 Item = ClusterEvent | WatchGap
 
@@ -62,7 +66,8 @@ class Watcher:
         self._version: str | None = None
         self._listed_before = False
         self._alive_ns = 0  # when the server was last known to speak to us
-        self._down_why = ""  # why the watch is down, "" while it is up
+        self._down_why = ""  # why the watch is down, "" while it is up, or ended as agreed
+        self._open = False  # a watch is open
         self._stream: Stream | None = None
         self._stopping = threading.Event()
         self.listed = threading.Event()
@@ -103,11 +108,12 @@ class Watcher:
 
     def stop(self) -> None:
         """End the loop soon: wakes a thread that waits for a line."""
+        missing = self._missing()  # before the stream is closed: until now somebody watched
         self._stopping.set()
         self.listed.set()
         if self._stream is not None:
             self._stream.close()
-        if self._down_why:
+        if missing:
             self._emit(self._gap(relisted=False))
 
     def _list(self) -> None:
@@ -146,12 +152,15 @@ class Watcher:
         if self._stopping.is_set():
             stream.close()
         self._up()
-        for line in stream.lines():
-            now = self._clock.now_ns()
-            self._alive_ns = now
-            if line.strip():
-                spoke = True
-                self._line(now, line)
+        try:
+            for line in stream.lines():
+                now = self._clock.now_ns()
+                self._alive_ns = now
+                if line.strip():
+                    spoke = True
+                    self._line(now, line)
+        finally:
+            self._open = False
         # The window ended as agreed: resuming from the version we hold is no gap.
         self._alive_ns = self._clock.now_ns()
         return spoke or self._alive_ns - opened > 1_000_000_000
@@ -164,7 +173,9 @@ class Watcher:
             raise ApiUnreachableError("the watch sent a line that is no event") from None
         if kind == "ERROR":
             raise ApiStatusError(
-                int(obj.get("code") or 500), str(obj.get("reason") or ""), str(obj.get("message") or "")
+                int(obj.get("code") or 500),
+                str(obj.get("reason") or ""),
+                masking.prose(str(obj.get("message") or "")),
             )
         self._version = obj["metadata"]["resourceVersion"]
         if kind == "BOOKMARK":
@@ -216,17 +227,28 @@ class Watcher:
             self._down_why = why or "the watch broke"
 
     def _up(self) -> None:
-        if self._down_why:
+        if self._missing() and not self._stopping.is_set():
             self._emit(self._gap(relisted=False))
             self._down_why = ""
-        self._alive_ns = self._clock.now_ns()
+        self._open, self._alive_ns = True, self._clock.now_ns()
+
+    def _missing(self) -> bool:
+        """Tell whether there is a stretch until now in which nobody watched that is worth a record."""
+        if self._down_why:
+            return True
+        return self._listed_before and not self._open and self._clock.now_ns() - self._alive_ns > UNWATCHED_NS
 
     def _gap(self, *, relisted: bool) -> WatchGap:
         return WatchGap(
             kind=self._watched.kind,
             from_ns=self._alive_ns,
             to_ns=self._clock.now_ns(),
-            reason=self._down_why or "a new list was needed",
+            reason=self._down_why
+            or (
+                "a new list was needed"
+                if relisted
+                else "the server ended the watch at once, or was slow to open one"
+            ),
             relisted=relisted,
         )
 

@@ -1,8 +1,8 @@
 """Failed hits x lifelines -> causes, by the table in rules.py.
 
 Every failed hit that ended after the trigger gets exactly one of: a cause that is exact (its pod is known, or
-the fault is our own), a cause by time, a set that cannot be told apart, "not the rollout" (as frequent in the
-control window), or "unexplained". Pods are known from the pod that a response names, and from the peer when
+the fault is our own), a cause by time, a set that cannot be told apart, "not the rollout" (no more than the
+baseline explains), or "unexplained". Pods are known from the pod that a response names, and from the peer when
 connections go straight to pods.
 """
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.judge.background import Background, background
 from harness.judge.connections import pods_of_connections
 from harness.judge.departure import departures
 from harness.judge.diagnosis import diagnosis_of, plain, plain_evidence
@@ -21,11 +22,12 @@ from harness.judge.matching import (
     NOT_THE_ROLLOUT,
     UNEXPLAINED,
     Match,
-    as_before,
     episodes,
     label,
     logged,
     match,
+    requests_of,
+    tied_to_pods,
 )
 from harness.judge.mending import numbers_of
 from harness.judge.rules import AFTER_STOP, AT_EXIT, RULES
@@ -94,10 +96,11 @@ class Struck:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """The causes, the largest first; and per pod (by uid) what struck it at its end."""
+    """The causes, the largest first; per pod (by uid) what struck it at its end; and what the baseline explains."""
 
     causes: tuple[Cause, ...] = ()
     struck: Mapping[str, Struck] = field(default_factory=dict)
+    background: Background = field(default_factory=Background)
     # The failed hits themselves, for whoever checks each label: when each ended, how, and its ids.
     done_ns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     kind: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, dtype=np.int16))
@@ -129,13 +132,16 @@ def explain(
         episode_end=episodes(lost.done_ns),
     )
     found = match(lost, scene, pinned, logged(lost, upstreams or {}))
-    labels = label(lost, found, as_before(lost, timeline, numbers))
+    tied = tied_to_pods(found)
+    beside = background(hits, lost, timeline, tied, requests_of(hits, found, tied, timeline))
+    labels = label(lost, found, beside.is_background)
     groups: dict[tuple[str, ...], NDArray[np.bool_]] = {}
     for ids in dict.fromkeys(labels):
         groups[ids] = np.fromiter((label == ids for label in labels), dtype=bool, count=len(lost))
     causes = [_cause(ids, mask, lost, found, scene, numbers) for ids, mask in groups.items()]
     ranked = tuple(sorted(causes, key=lambda cause: (-cause.hits, cause.ids)))
-    return Explained(ranked, _struck(groups, lost, found, timeline), lost.done_ns, lost.kind, tuple(labels))
+    struck = _struck(groups, lost, found, timeline)
+    return Explained(ranked, struck, beside, lost.done_ns, lost.kind, tuple(labels))
 
 
 def _struck(

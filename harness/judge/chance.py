@@ -3,32 +3,86 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
+import numpy as np
 from scipy import special  # not scipy.stats, which takes a second to import
 
-LEVEL = 0.01  # of the test "failed because of the rollout"
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
 CONFIDENCE = 0.95  # of every bound
 DIFFERENT = 0.05  # two groups of rollouts are different below this p
+DISPERSED = 0.05  # failures come in bursts when even spreading gives what was seen this rarely
+# How readily a burst is taken for background before any burst was seen: the first parameter of a Beta(BURSTY, 1) prior
+# on the chance that a failure is followed by another one. Tuned by simulation (tests/judge/test_background.py).
+BURSTY = 0.25
+_LEAST_BLOCKS = 4
 
 
-def rate_p(seen: int, length_ns: int, before: int, before_ns: int) -> float:
-    """Return how likely at least `seen` events in `length_ns` are at the rate of `before` in `before_ns`.
+def share_p(seen: float, of: float, before: float, of_before: float) -> float:
+    """Return how likely `seen` or more failures among `of` hits are at the share of `before` among `of_before`.
 
-    One-sided exact test of two Poisson rates: given the total, `seen` is binomial.
+    One-sided conditional exact test of two Poisson rates (Przyborowski and Wilenski 1940): given the total, `seen` is
+    binomial. Counts may be fractions, for failures that were divided by their dispersion.
     """
     if seen <= 0:
         return 1.0
-    odds = length_ns / (length_ns + before_ns)
-    return float(special.betainc(seen, before + 1, odds))
+    if of <= 0 or of_before <= 0:
+        return 0.0 if of_before <= 0 else 1.0
+    return float(special.betainc(seen, before + 1, of / (of + of_before)))
 
 
-def more(seen: int, length_ns: int, before: int, before_ns: int) -> bool:
-    """Tell whether there is more than before: any at all when there was none, else beyond chance at LEVEL."""
-    if seen <= 0 or length_ns <= 0:
-        return False
-    if before <= 0 or before_ns <= 0:
-        return True
-    return rate_p(seen, length_ns, before, before_ns) < LEVEL
+def burst_p(largest: int, total: int, window: float) -> float:
+    """Return how likely `largest` or more of `total` points fall into one window, anywhere, if spread evenly.
+
+    `window` is its share of the whole stretch. Conditional scan statistic by the approximation of Wallenstein and Neff
+    (1987, Statistics in Medicine 6:197), which is close for small p; 1.0 where it does not hold.
+    """
+    if largest < 2 or largest > total or not 0 < window < 0.5 or largest / window <= total + 1:
+        return 1.0
+    rest = total - largest
+    log_exact = (
+        special.gammaln(total + 1) - special.gammaln(largest + 1) - special.gammaln(rest + 1)
+        + largest * math.log(window) + rest * math.log1p(-window)
+    )  # fmt: skip
+    beyond = float(special.bdtrc(largest, total, window)) if rest else 0.0
+    return min(1.0, (largest / window - total - 1) * math.exp(log_exact) + 2 * beyond)
+
+
+def larger_burst_p(largest: int, sizes: Sequence[int], bursts: int) -> float:
+    """Return how likely one of `bursts` bursts is of `largest` or more, given the `sizes` that were seen before.
+
+    Sizes are taken as geometric (exact for points that are spread evenly, and linked where they are close), their
+    parameter as unknown: the predictive distribution under a Beta(BURSTY, 1) prior.
+    """
+    if largest < 2 or bursts <= 0:
+        return 1.0
+    followed = sum(sizes) - len(sizes)
+    log_one = special.betaln(BURSTY + followed + largest - 1, 1 + len(sizes))
+    one = math.exp(log_one - special.betaln(BURSTY + followed, 1 + len(sizes)))
+    return -math.expm1(bursts * math.log1p(-min(one, 1 - 1e-12)))
+
+
+def dispersion(stretches: Iterable[tuple[NDArray[np.int64], int, int]], block_ns: int) -> float:
+    """Return how much more the counts of blocks vary within each stretch than those of a Poisson process: 1.0 or more.
+
+    Each stretch is its points, sorted, its beginning and its end. Pearson's chi-squared over its degrees of freedom;
+    1.0 unless that is more than chance at DISPERSED.
+    """
+    squares, freedom = 0.0, 0
+    for points, from_ns, to_ns in stretches:
+        if not len(points):
+            continue
+        blocks = max(_LEAST_BLOCKS, (to_ns - from_ns) // block_ns)
+        counts, _ = np.histogram(points, bins=blocks, range=(from_ns, to_ns))
+        squares += float(((counts - counts.mean()) ** 2).sum() / counts.mean())
+        freedom += blocks - 1
+    if not freedom or special.chdtrc(freedom, squares) >= DISPERSED:
+        return 1.0
+    return max(1.0, squares / freedom)
 
 
 def upper_share(failed: int, total: int) -> float:

@@ -48,12 +48,12 @@ def plain(label: str) -> tuple[str, tuple[str, ...]]:
 def plain_evidence(label: str, lost: Hits, mask: NDArray[np.bool_], numbers: Numbers) -> list[str]:
     """Return how often each kind failed before the trigger and since, and what that looks like."""
     kinds = lost.counts(mask)
-    if label != NOT_THE_ROLLOUT or numbers.control is None:
+    baseline = numbers.baseline
+    if label != NOT_THE_ROLLOUT or baseline is None:
         return []
-    control = numbers.control
-    window = lasting(control.to_ns - control.from_ns)
+    window = lasting(baseline.to_ns - baseline.from_ns)
     told = [
-        f"{kind}: {count(n)} since the trigger, {count(control.kinds.get(kind, 0))} in the {window} before it"
+        f"{kind}: {count(n)} since the trigger, {count(baseline.kinds.get(kind, 0))} in the {window} before it"
         for kind, n in kinds.items()
     ]
     diagnosis = diagnosis_of(lost, mask)

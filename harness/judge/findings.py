@@ -10,27 +10,27 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from harness.clock import NS
-from harness.judge import chance, objectives, sending, unanswered
+from harness.judge import answers, coverage, objectives, pathproof, sending, unanswered, unasked
 from harness.judge.headline import (
     ALIVE,
     BASELINE,
-    COVERED,
     ENDED,
-    LOSSLESS,
-    UNBROKEN,
     Finding,
     Verdict,
     bound,
     headline,
 )
-from harness.judge.loadhost import of_the_host, own
+from harness.judge.loadhost import of_the_host
+from harness.judge.lost import lost_requests
+from harness.judge.replacing import replaced
 from harness.judge.wording import at, count, lasting, share
 from harness.model import NEVER, Grade, Mark, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from harness.judge.lifeline import Lifeline
+    from harness.judge.answers import Usual
+    from harness.judge.background import Background
     from harness.judge.measured import Measured
     from harness.judge.sending import Sending
     from harness.judge.summary import Numbers
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 LAG_LIMIT_NS = 50_000_000
 LAG_SHARE = 0.05
 TAIL_NS = 5 * NS
-FEW = 0.1  # of the answers that name their pod: below this the workload took hardly any of the load
 
 
 def decide(
@@ -52,32 +51,42 @@ def decide(
     health: Sequence[HealthSample],
     workers: Sequence[int],
     out: Unanswered | None,
+    background: Background,
+    usual: Usual,
     measured: Measured | None = None,
     whole: bool = True,
     sent: Sending | None = None,
+    doubts: Sequence[Finding | None] = (),
 ) -> Verdict:
     """Grade a run, by its own objectives where it has any. `out` are the hits that were still out at the end.
 
+    `usual` is what good answers take before the trigger.
+    `doubts` are findings about the answers themselves, made where the hits are at hand.
+
     With `whole` False it is one rollout of several, and what is asked of the run as a whole is left to `of_the_run`.
     """
-    lost, against = _lost(run, timeline, numbers)
-    if against.grade is Grade.FAIL and any(c.of_failures for c, _ in objectives.conditions(run)):
-        # The run says itself how much may be lost.
-        against = Finding(against.objective, f"{against.observed}; not an objective of this run", Grade.PASS)
+    lost, against = lost_requests(run, timeline, numbers, background)
+    default = replaced(
+        run,
+        numbers,
+        against,
+        lambda left: lost_requests(run, timeline, left, background.within(left.parts))[1],
+    )
     own = objectives.findings(run, numbers, measured, lost) if whole else ()
-    findings = [against, *own, _service(run), _hits(numbers)]
+    findings = [*default, *own, _service(run), answers.finding(numbers, usual, rollout=run.rollout_wanted)]
     if run.rollout_wanted:
         findings += [
             _baseline(run, numbers),
-            _path(run, timeline, numbers),
-            _rollout(run, timeline),
-            _watch(run, timeline),
+            pathproof.finding(run, timeline, numbers),
+            coverage.rollout(run, timeline),
+            coverage.watch(run, timeline),
         ]
     findings.append(
         unanswered.finding(
             out, numbers, timeline, health, rollout=run.rollout_wanted, lag_limit_ns=LAG_LIMIT_NS
         )
     )
+    findings += doubts
     if whole:
         findings += of_the_run(run, timeline, numbers, health, workers, sent)
     kept = tuple(finding for finding in findings if finding is not None)
@@ -106,6 +115,7 @@ def of_the_run(
     """Judge what is one thing for the whole run: the generator, the record, the end."""
     findings = (
         _workers(run, workers),
+        unasked.finding(sent),
         of_the_host(numbers),
         _record(run, timeline, numbers, health),
         _generator(timeline, health, numbers),
@@ -115,52 +125,12 @@ def of_the_run(
     return tuple(finding for finding in findings if finding is not None)
 
 
-def _lost(run: RunRecord, timeline: Timeline, numbers: Numbers) -> tuple[int, Finding]:
-    """Judge what failed: because of the rollout, or at all where there was none."""
-    if not run.rollout_wanted:
-        failed = numbers.failed - own(numbers.outcomes)
-        grade = Grade.FAIL if failed else Grade.PASS
-        return failed, Finding(UNBROKEN, f"{failed:,} of {numbers.requests:,} failed", grade)
-    objective = LOSSLESS
-    if not timeline.triggered:
-        return 0, Finding(objective, "the trigger was never reached", Grade.INCONCLUSIVE)
-    parts = [part for phase in (Phase.DURING, Phase.AFTER) if (part := numbers.part(phase))]
-    seen = sum(part.failed - own(part.kinds) for part in parts)
-    if run.rollout and run.rollout.state == "not_started":
-        meanwhile = f"; {seen:,} failed meanwhile by themselves" if seen else ""
-        return 0, Finding(objective, f"no rollout was made{meanwhile}", Grade.INCONCLUSIVE)
-    length_ns = sum(part.to_ns - part.from_ns for part in parts)
-    control = numbers.control
-    before = control.failed - own(control.kinds) if control else 0
-    before_ns = control.to_ns - control.from_ns if control else 0
-    observed = f"{seen:,} of {sum(part.requests for part in parts):,} failed since the trigger"
-    if before:
-        observed += f", {before:,} in the {lasting(before_ns)} before it"
-    if not chance.more(seen, length_ns, before, before_ns):
-        return 0, Finding(objective, observed + (": no more than before" if seen else ""), Grade.PASS)
-    if before:
-        observed += f" (p = {chance.rate_p(seen, length_ns, before, before_ns):.1g})"
-        seen = max(1, round(seen - before * length_ns / before_ns))
-    return seen, Finding(objective, observed, Grade.FAIL)
-
-
 def _service(run: RunRecord) -> Finding | None:
     if run.ended_by != "service_down":
         return None
     return Finding(
         "the service stays up", "over half of all requests failed for 30 s; the load was stopped", Grade.FAIL
     )
-
-
-def _hits(numbers: Numbers) -> Finding | None:
-    during = numbers.part(Phase.DURING)
-    if numbers.requests and during is not None and not during.requests:
-        return Finding(
-            "requests were answered", "not one request ended during the rollout", Grade.INCONCLUSIVE
-        )
-    if numbers.requests:
-        return None
-    return Finding("requests were answered", "not one request ended after the warm-up", Grade.INCONCLUSIVE)
 
 
 def _baseline(run: RunRecord, numbers: Numbers) -> Finding:
@@ -173,99 +143,6 @@ def _baseline(run: RunRecord, numbers: Numbers) -> Finding:
     if not sound and run.ended_by == "baseline_unsound":
         observed += "; nothing was patched"
     return Finding(objective, observed, Grade.PASS if sound else Grade.INCONCLUSIVE)
-
-
-def _path(run: RunRecord, timeline: Timeline, numbers: Numbers) -> Finding:
-    objective = "the target is proven to lead to the workload"
-    ours = {pod.name for pod in timeline.pods}
-    named = sum(pod.hits for pod in numbers.pods if pod.pod in ours)
-    pods = sum(pod.pod in ours for pod in numbers.pods)
-    asserted = bool(run.path and "--path-proven" in run.path.how)
-    if named < FEW * numbers.named and not asserted:
-        observed = f"path not proven: only {named:,} of {numbers.named:,} answers that name their pod named one of it: most of the load went elsewhere"
-        return Finding(objective, observed, Grade.INCONCLUSIVE)
-    if named:
-        return Finding(objective, f"{named:,} answers named {count(pods, 'pod')} of it", Grade.PASS)
-    if run.path and run.path.proven:
-        return Finding(objective, run.path.how, Grade.PASS)
-    how = run.path.how if run.path and run.path.how else "no answer named a pod of it"
-    return Finding(objective, f"path not proven: {how} (--path-proven asserts it)", Grade.INCONCLUSIVE)
-
-
-def _rollout(run: RunRecord, timeline: Timeline) -> Finding:
-    fault = _state_fault(run, timeline) or _coverage_fault(run, timeline)
-    if fault:
-        return Finding(COVERED, fault, Grade.INCONCLUSIVE)
-    during = timeline.phase(Phase.DURING)
-    took = lasting(during.length_ns) if during else "no time"
-    olds = len(run.rollout.old_pods) if run.rollout else 0
-    return Finding(COVERED, f"{count(olds, 'old pod')} gone, endpoints settled after {took}", Grade.PASS)
-
-
-def _state_fault(run: RunRecord, timeline: Timeline) -> str:
-    """Say what is wrong with the rollout itself; "" for nothing."""
-    facts = run.rollout
-    if run.ended_by == "dry_run":
-        return "dry run: nothing was patched"
-    if run.ended_by == "nothing_changed":
-        return "the change changed nothing that a rollout would follow"
-    if not timeline.triggered or facts is None or facts.state == "not_started":
-        return "it was not started"
-    reason = f" ({facts.reason})" if facts.reason else ""
-    said = {
-        "complete": "",
-        "stalled": f"it stalled{reason}",
-        "changed": f"the workload was changed by somebody else meanwhile{reason}",
-    }
-    return said.get(facts.state, f"it was still {facts.state} at the end{reason}")
-
-
-def _coverage_fault(run: RunRecord, timeline: Timeline) -> str:
-    """Say what of a complete rollout was not under load, or not seen; "" for nothing."""
-    gone = {pod.uid for pod in timeline.pods if pod.gone_ns is not None}
-    left = [ref.name for ref in run.rollout.old_pods if ref.uid not in gone] if run.rollout else []
-    if left:
-        more = " ..." if len(left) > 3 else ""
-        return f"{count(len(left), 'old pod')} not seen gone: {', '.join(left[:3])}{more}"
-    if not timeline.during_ended:
-        return "the end of its endpoints' changes was not seen"
-    if timeline.pods and not any(_moved(pod, timeline.zero_ns) for pod in timeline.pods):
-        return "no pod came and none went: whatever was changed, it was no rollout"
-    during = timeline.phase(Phase.DURING)
-    if during is not None and timeline.load.to_ns < during.to_ns:
-        ends = (at(t_ns, timeline.zero_ns) for t_ns in (timeline.load.to_ns, during.to_ns))
-        return "the load ended {}, the rollout {}".format(*ends)
-    if run.mark(Mark.SETTLED) == NEVER:
-        return f"the run ended ({run.ended_by.replace('_', ' ')}) before the time to settle was over"
-    return ""
-
-
-def _moved(pod: Lifeline, trigger_ns: int) -> bool:
-    return any(t_ns is not None and t_ns >= trigger_ns - NS for t_ns in (pod.created_ns, pod.deleted_ns))
-
-
-def _watch(run: RunRecord, timeline: Timeline) -> Finding:
-    objective = "the watch saw all of the rollout"
-    during = timeline.phase(Phase.DURING)
-    if during is None:
-        return Finding(objective, "there was none to see", Grade.PASS)
-    blind = [
-        gap
-        for gap in timeline.gaps
-        # Events only add evidence; a gap in them hides no moment of a pod's life.
-        if gap.blind and gap.kind != "Event" and gap.from_ns < during.to_ns and gap.to_ns > during.from_ns
-    ]
-    if blind:
-        kinds = ", ".join(sorted({gap.kind for gap in blind}))
-        longest = max(gap.to_ns - gap.from_ns for gap in blind)
-        return Finding(
-            objective,
-            f"blind {count(len(blind), 'time')} for {kinds} (longest {lasting(longest)})",
-            Grade.INCONCLUSIVE,
-        )
-    if not timeline.pods and run.cluster is not None:
-        return Finding(objective, "no pod of the workload was seen", Grade.INCONCLUSIVE)
-    return Finding(objective, f"{count(len(timeline.pods), 'pod')} seen, no gap", Grade.PASS)
 
 
 def _workers(run: RunRecord, workers: Sequence[int]) -> Finding:

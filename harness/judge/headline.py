@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from harness.judge import chance
 from harness.judge.wording import count, lasting
 from harness.model import Grade, Phase
+from harness.scenario.objectives import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,7 @@ _LEADS = {
     "worker_lost": ALIVE,
     "rollout_stalled": COVERED,
     "changed": COVERED,
+    "deleted": COVERED,
 }
 
 
@@ -90,7 +92,7 @@ def headline(
         )
         return f"{first.observed}{more}{seen}"
     if lost:
-        return f"{lost:,} of {total} requests failed{because}, which the run's own objectives allow"
+        return f"{lost:,} of {total} requests failed{because}, {allowed(run)}"
     if not run.rollout_wanted:
         return f"none of {total} requests failed"
     since = sum(part.failed for part in numbers.parts if part.name in {Phase.DURING, Phase.AFTER})
@@ -98,6 +100,13 @@ def headline(
     during = timeline.phase(Phase.DURING)
     took = f" in {lasting(during.length_ns)}" if during else ""
     return f"none of {total} requests failed{because} ({count(len(run.rollout.old_pods) if run.rollout else 0, 'pod')} replaced{took}{rest})"
+
+
+def allowed(run: RunRecord) -> str:
+    """Say which objectives of the run let a loss pass."""
+    own = replacing(run.scenario, rollout=run.rollout_wanted)
+    texts = ", ".join(dict.fromkeys(text for texts in own.values() for text in texts))
+    return f"which the run's own objectives allow ({texts})"
 
 
 def bound(run: RunRecord, timeline: Timeline, numbers: Numbers) -> str:

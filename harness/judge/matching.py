@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.clock import NS
-from harness.judge import chance
 from harness.judge.acts import one_act_each
 from harness.judge.hits import IDEMPOTENT, kind_name
 from harness.judge.loadhost import OWN_FAULT
 from harness.judge.rules import RULES
-from harness.judge.scene import LAGS, Scene, Window
+from harness.judge.scene import LAGS, SLACK, Scene, Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from harness.judge.hits import Hits
     from harness.judge.lifeline import Lifeline
     from harness.judge.rules import Rule
-    from harness.judge.summary import Numbers
     from harness.judge.timeline import Timeline
 
 NOT_THE_ROLLOUT, UNEXPLAINED = "not the rollout", "unexplained"
@@ -111,8 +109,31 @@ def logged(lost: Hits, upstreams: Mapping[tuple[int, int], str]) -> NDArray[np.o
     return np.array([upstreams.get(row, "") for row in rows], dtype=object)
 
 
-def label(lost: Hits, found: Match, no_news: frozenset[str]) -> list[tuple[str, ...]]:
-    """Choose among what fits: own faults, then what is no news, then whole-rollout rules, then one of each side."""
+def tied_to_pods(found: Match) -> NDArray[np.bool_]:
+    """Say which hits a rule ties to a pod that is known, and that came or went."""
+    mask = np.zeros(len(found.pod), dtype=bool)
+    for (row, number), fits in found.fits.items():
+        if RULES[row].side in {"start", "stop"}:
+            mask |= fits & (found.pod == number)
+    return mask
+
+
+def requests_of(hits: Hits, found: Match, tied: NDArray[np.bool_], timeline: Timeline) -> int:
+    """Count the requests that are known to have gone to the pods of tied hits, once these came or went."""
+    total = 0
+    known: NDArray[np.int64] | None = None
+    for number in np.unique(found.pod[tied]).tolist():
+        known = _known_pods(hits, timeline.pods, None) if known is None else known
+        pod = timeline.pods[number]
+        from_ns = (
+            timeline.zero_ns if pod.deleted_ns is None else max(pod.deleted_ns - SLACK, timeline.zero_ns)
+        )
+        total += int(((known == number) & ~hits.cut & (hits.begun_ns >= from_ns)).sum())
+    return total
+
+
+def label(lost: Hits, found: Match, background: NDArray[np.bool_]) -> list[tuple[str, ...]]:
+    """Choose among what fits: own faults, then background, then whole-rollout rules, then one of each side."""
     best: dict[str, NDArray[np.int64]] = {}
     for (row, _), mask in found.fits.items():
         side = best.setdefault(RULES[row].side, np.full(len(lost), len(RULES), dtype=np.int64))
@@ -124,7 +145,7 @@ def label(lost: Hits, found: Match, no_news: frozenset[str]) -> list[tuple[str, 
         rows = {side: column[number] for side, column in columns.items() if column[number] < len(RULES)}
         if kind in OWN_FAULT:
             labels.append(("E1",))
-        elif kind in no_news:
+        elif background[number]:
             labels.append((NOT_THE_ROLLOUT,))
         elif "whole" in rows:
             labels.append(_whole(rows))
@@ -142,23 +163,6 @@ def _whole(rows: Mapping[str, int]) -> tuple[str, ...]:
     ids = (RULES[rows["whole"]].id,)
     start = RULES[rows["start"]].id if "start" in rows else ""
     return (start,) if ids == ("D7",) and start in {"A4", "A8"} else ids
-
-
-def as_before(lost: Hits, timeline: Timeline, numbers: Numbers) -> frozenset[str]:
-    """Return the kinds that are no more frequent since the trigger than in the control window."""
-    control = numbers.control
-    if control is None or not control.failed:
-        return frozenset()
-    since_ns = timeline.judged.to_ns - timeline.zero_ns
-    window_ns = control.to_ns - control.from_ns
-    counts = lost.counts(np.ones(len(lost), dtype=bool))
-    if not chance.more(sum(counts.values()), since_ns, control.failed, window_ns):
-        return frozenset(counts)
-    return frozenset(
-        kind
-        for kind, seen in counts.items()
-        if control.kinds.get(kind) and not chance.more(seen, since_ns, control.kinds[kind], window_ns)
-    )
 
 
 def episodes(done_ns: NDArray[np.int64]) -> Episodes:

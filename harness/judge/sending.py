@@ -9,11 +9,13 @@ Stall: a second of a worker in which something that was ready waited over 50 ms 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness import masking
 from harness.clock import NS
 from harness.judge.headline import Finding
 from harness.judge.hits import by_code, ranked
@@ -185,6 +187,8 @@ def _targets(hits: Hits, run: RunRecord, inside: NDArray[np.bool_]) -> list[Targ
     failed = dict(by_code(column, hits.failed & inside))
     nothing = np.zeros(0, dtype=np.int64)
     found = []
+    names = [f"{t.get('method', 'GET')} {masking.url(str(t.get('url', '?')))}" for t in run.targets]
+    counted = Counter(names)
     for index, target in enumerate(run.targets):
         mine, lost = good.get(index, nothing), failed.get(index, nothing)
         kinds: dict[str, int] = {}
@@ -194,7 +198,8 @@ def _targets(hits: Hits, run: RunRecord, inside: NDArray[np.bool_]) -> list[Targ
             kinds = hits.counts(mask)
         found.append(
             TargetNumbers(
-                name=f"{target.get('method', 'GET')} {target.get('url', '?')}",
+                # Without the values of their queries several may look alike.
+                name=names[index] + (f" (target {index + 1})" if counted[names[index]] > 1 else ""),
                 weight=int(target.get("weight", 1)),
                 requests=len(mine) + len(lost),
                 failed=len(lost),

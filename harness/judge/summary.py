@@ -19,7 +19,7 @@ import numpy as np
 
 from harness.clock import NS
 from harness.judge.hits import Hits, kind_name, masked, ranked, started_ns, tally
-from harness.judge.traffic import PodTraffic, WorkerRows, by_pod, by_worker
+from harness.judge.traffic import PodTraffic, Reach, WorkerRows, by_pod, by_target, by_worker
 from harness.model import OUTCOMES, Outcome, Phase
 
 if TYPE_CHECKING:
@@ -129,6 +129,8 @@ class Numbers:
     pods: tuple[PodTraffic, ...]
     workers: tuple[WorkerRows, ...]
     seconds: tuple[SecondRow, ...]
+    baseline: Part | None = None  # all of *before* but a lull
+    reach: tuple[Reach, ...] = ()  # by target, of all good answers
 
     def part(self, phase: Phase) -> Part | None:
         """Return the numbers of one phase, or None when the run had none of it."""
@@ -183,10 +185,12 @@ def summarise(hits: Hits, run: RunRecord, timeline: Timeline) -> Numbers:
             if (spans := tuple(p.span for p in timeline.phases if p.phase is phase))
         ),
         control=part(hits, "control", (timeline.control,), timeline) if timeline.control else None,
+        baseline=part(hits, "baseline", (timeline.baseline,), timeline) if timeline.baseline else None,
         named=named,
         pods=pods,
         workers=by_worker(hits),
         seconds=seconds,
+        reach=by_target(hits, frozenset(pod.name for pod in timeline.pods)),
     )
 
 

@@ -48,7 +48,8 @@ class Timeline:
 
     `zero_ns` is the trigger; without one the end of the warm-up; without that the start. `judged` is all but the
     warm-up. `load` is the part of it in which new hits were sent. `during_ended` tells whether the end of
-    *during* was marked; if not, *during* runs to the end of the recording.
+    *during* was marked; if not, *during* runs to the end of the recording. `baseline` is *before* less a lull: what fails
+    there by itself is no fault of the rollout's. `control` is its end, as long as *during*, for latency beside latency.
     """
 
     zero_ns: int
@@ -62,6 +63,7 @@ class Timeline:
     pods: tuple[Lifeline, ...]
     gaps: tuple[WatchGap, ...]
     scalings: tuple[Scaling, ...] = ()
+    baseline: Span | None = None
 
     def phase(self, phase: Phase) -> Span | None:
         """Return where a phase lies, or None when the run had none of it."""
@@ -105,11 +107,12 @@ def read(
     if trigger_ns != NEVER:
         phases += [(Phase.DURING, trigger_ns, settled_ns), (Phase.AFTER, settled_ns, end_ns)]
     spans = tuple(PhaseSpan(phase, Span(a, b)) for phase, a, b in phases if b > a)
-    control = None
+    control = baseline = None
     if trigger_ns != NEVER:
         # A lull is no sample of how the service does under this load.
         lull_ns = run.mark(Mark.LULL)
         loaded_ns = lull_ns if warm_ns < lull_ns < trigger_ns else trigger_ns
+        baseline = Span(warm_ns, loaded_ns) if loaded_ns > warm_ns else None
         length_ns = min(loaded_ns - warm_ns, settled_ns - trigger_ns)
         control = Span(loaded_ns - length_ns, loaded_ns) if length_ns > 0 else None
     return Timeline(
@@ -124,4 +127,5 @@ def read(
         pods=lifelines(run, events, services),
         gaps=tuple(gaps),
         scalings=scalings(run, events),
+        baseline=baseline,
     )

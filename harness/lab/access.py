@@ -1,13 +1,14 @@
 """Who asks, and whether they may: tokens of ServiceAccounts, Roles and their bindings, in Kubernetes' own words.
 
-A request without a token is the lab's owner, who may do everything; so a lab whose manifests have no Roles is as open as
-its address, loopback. A token (`kubectl create token NAME`, or POST serviceaccounts/NAME/token) makes its bearer that
-ServiceAccount, which may do what a Role or ClusterRole bound to it says, and read what a server says about itself.
+Each request needs a token. That of the lab's kubeconfig is its owner's, who may do everything. Any other (`kubectl create
+token NAME`, or POST serviceaccounts/NAME/token) makes its bearer that ServiceAccount, which may do what a Role or ClusterRole bound to it says, and read what a server says about itself.
 `--as` (the Impersonate headers) works too. Not there: the roles that a real cluster comes with (view, edit, admin).
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import secrets
 import time
 from dataclasses import dataclass
@@ -75,18 +76,19 @@ class Asked:
 
 
 class Access:
-    """Decides by the Roles and bindings in a store. `wall` is the lab's clock, in seconds."""
+    """Decides by the Roles and bindings in a store. `token` is the owner's, `wall` the lab's clock, in seconds."""
 
-    def __init__(self, store: Store, wall: Callable[[], float] = time.time) -> None:
-        self._store, self._wall = store, wall
-        self._tokens: dict[str, tuple[str, str, str, float]] = {}  # namespace, name, uid; until when
+    def __init__(self, store: Store, token: str, wall: Callable[[], float] = time.time) -> None:
+        self._store, self._owner, self._wall = store, _digest(token), wall
+        # By the digest of a token, so that no time tells how much of a guess was right: namespace, name, uid; until when.
+        self._tokens: dict[bytes, tuple[str, str, str, float]] = {}
 
     def token(self, account: Object, asked: Object) -> Object:
         """Answer a TokenRequest: make a token of a ServiceAccount."""
         spec, metadata = asked.get("spec") or {}, account["metadata"]
         seconds = int(spec.get("expirationSeconds") or 3600)
         token, until = secrets.token_urlsafe(48), self._wall() + seconds
-        self._tokens[token] = (metadata["namespace"], metadata["name"], metadata["uid"], until)
+        self._tokens[_digest(token)] = (metadata["namespace"], metadata["name"], metadata["uid"], until)
         return {
             "kind": "TokenRequest",
             "apiVersion": "authentication.k8s.io/v1",
@@ -103,7 +105,9 @@ class Access:
     def user(self, headers: Mapping[str, str]) -> User:
         """Say who sent a request, by its headers (names in lower case). Raises StatusError 401 or 403."""
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        user = self._bearer(token.strip()) if scheme.lower() == "bearer" else OWNER
+        if scheme.lower() != "bearer":
+            raise _unauthorized()
+        user = self._bearer(token.strip())
         other = headers.get("impersonate-user")
         if not other:
             return user
@@ -115,12 +119,13 @@ class Access:
         return account_user(space, name) if as_account else User(other, (*((group,) if group else ()), _ALL))
 
     def _bearer(self, token: str) -> User:
-        if token == OWNER.name:  # the kubeconfig has one, for kubectl asks for a password where there is none
+        digest = _digest(token)
+        if hmac.compare_digest(digest, self._owner):
             return OWNER
-        space, name, uid, until = self._tokens.get(token, ("", "", "", 0.0))
+        space, name, uid, until = self._tokens.get(digest, ("", "", "", 0.0))
         account = self._store.find("ServiceAccount", space, name)
         if account is None or account["metadata"]["uid"] != uid or self._wall() > until:
-            raise StatusError(401, "Unauthorized", "Unauthorized")
+            raise _unauthorized()
         return account_user(space, name)
 
     def check(self, user: User, asked: Asked) -> None:
@@ -180,6 +185,14 @@ class Access:
         # What is no resource is what a server says about itself: all may read that.
         allowed, why = self.allowed(user, Asked.of(attributes)) if attributes else (True, "")
         return {"allowed": allowed, **({"reason": why} if why else {})}
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def _unauthorized() -> StatusError:
+    return StatusError(401, "Unauthorized", "Unauthorized")
 
 
 def asked_of(request: Request, resource: Resource, namespace: str | None, rest: list[str]) -> Asked:

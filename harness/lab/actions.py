@@ -17,6 +17,8 @@ _SLEEP = re.compile(
     r"^\s*(?:exec\s+)?(?:/\S*/)?sleep\s+(?P<n>\d+(?:\.\d+)?)(?P<unit>[smhd]?)\s*(?:$|(?:;|&&|\n)\s*(?P<then>.*))",
     re.DOTALL,
 )
+_NUMBER = re.compile(r"[0-9]{1,5}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UNIT = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SHELLS = {"sh", "bash", "ash", "dash"}
 AGENT = "kube-probe/1.33"
@@ -50,7 +52,7 @@ def port_of(container: Object, port: int | str) -> int:
     for declared in container.get("ports") or ():
         if declared.get("name") == port:
             return int(declared["containerPort"])
-    if port.isdigit():
+    if _NUMBER.fullmatch(port):
         return int(port)
     raise ValueError(f"couldn't find port: {port}")
 
@@ -66,11 +68,13 @@ async def http_get(url: str, address: str, port: int, action: Object, timeout_s:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     headers = {"Host": f"{address}:{port}", "User-Agent": AGENT, "Accept": "*/*", "Connection": "close"}
     headers |= {str(header["name"]): str(header["value"]) for header in action.get("httpHeaders") or ()}
-    path = action.get("path") or "/"
+    path = str(action.get("path") or "/").replace(" ", "%20")
     lines = [
         f"GET {path if path.startswith('/') else '/' + path} HTTP/1.1",
         *(f"{k}: {v}" for k, v in headers.items()),
     ]
+    if any(map(_CONTROL.search, lines)):  # it would be a second request
+        return False, f"Get {url!r}: invalid control character in its path or headers"
     try:
         async with asyncio.timeout(timeout_s):
             reader, writer = await asyncio.open_connection(address, port, ssl=context)

@@ -34,6 +34,10 @@ class Addresses:
         self._next = 2
         self._taken: set[str] = set()
         self._ports: dict[str, dict[int, int]] = {}  # pod uid -> the port it wants -> the port it has
+        self._at: dict[str, str] = {}  # pod uid -> its address
+        self._closed: dict[
+            str, dict[int, socket.socket]
+        ] = {}  # pod uid -> what stands for a port that is another's
         self._silent: set[linux.Silence] = set()
 
     @property
@@ -63,16 +67,33 @@ class Addresses:
             with socket.socket() as free:
                 free.bind((address, 0))
                 port = free.getsockname()[1]
+        self._at[uid] = address
         self._ports.setdefault(uid, {})[wanted or port] = port
         return port
 
     def mapped(self, pod: Object, port: int) -> int:
-        """Return where a pod's port is really reached. A port that nothing of the pod listens on stays as it is."""
-        return self._ports.get(pod["metadata"]["uid"], {}).get(port, port)
+        """Return where a pod's port is really reached: one that nothing of the pod listens on refuses.
+
+        Such a port stays as it is, unless something of this machine listens on it at all addresses: nobody reaches that by
+        the address of a pod.
+        """
+        uid = pod["metadata"]["uid"]
+        if uid not in self._ports:
+            return port
+        if port in self._ports[uid]:
+            return self._ports[uid][port]
+        closed = self._closed.setdefault(uid, {})
+        if port not in closed:
+            if linux.may_bind(self._at[uid], port):
+                return port
+            closed[port] = socket.socket()
+            closed[port].bind((self._at[uid], 0))  # bound and not listened on, it refuses
+        return int(closed[port].getsockname()[1])
 
     def silence(self, uid: str, address: str) -> None:
         """Let a dead pod's ports fall silent, and free its address when nobody can want it any more."""
         silences: list[linux.Silence] = []
+        self._forget(uid)
         for port in self._ports.pop(uid, {}).values():
             try:
                 silences.append(linux.Silence(address, port))
@@ -88,8 +109,15 @@ class Addresses:
 
         asyncio.get_running_loop().call_later(SILENT_S, free)
 
+    def _forget(self, uid: str) -> None:
+        self._at.pop(uid, None)
+        for held in self._closed.pop(uid, {}).values():
+            held.close()
+
     def close(self) -> None:
         """Give everything back."""
+        for uid in list(self._closed):
+            self._forget(uid)
         for silence in self._silent:
             silence.close()
         self._silent.clear()

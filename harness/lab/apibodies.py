@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from harness.lab import patch, protobuf, schema
+from harness.lab.gate import media_type
 from harness.lab.status import bad_request, invalid_options, unsupported_media_type
 from harness.scenario import yamltext
 
@@ -25,14 +26,9 @@ APPLY = "application/apply-patch+yaml"
 _MOST_WRONG = 5  # of the fields that do not exist, so many are named
 
 
-def content_type(request: Request) -> str:
-    """Return the media type of a request's body, without its parameters."""
-    return request.headers.get("content-type", "").partition(";")[0].strip()
-
-
 def read_object(request: Request) -> Object:
     """Parse a body that must be an object: JSON, YAML, or what is known of Kubernetes' protobuf."""
-    kind = request.headers.get("content-type", "application/json")
+    kind = media_type(request)
     try:
         if "protobuf" in kind:
             return protobuf.read(request.body)
@@ -65,7 +61,7 @@ def typed(item: Object, resource: Resource, namespace: str | None) -> Object:
 
 def patched(old: Object, request: Request) -> Object:
     """Apply the patch in a body, of the kind that its content type says. Raises StatusError 400, 415 or 422."""
-    kind = content_type(request)
+    kind = media_type(request)
     if kind not in {_MERGE, _STRATEGIC, _JSON}:
         raise unsupported_media_type(kind, [_JSON, _MERGE, _STRATEGIC, APPLY])
     try:

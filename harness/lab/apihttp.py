@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import ssl
 
 MAX_HEAD = 64 * 1024
+# What decides who asks, what for, and where a request ends: two of a kind would be read differently by two readers.
+_ONCE = ("host", "authorization", "origin", "content-type", "content-length", "transfer-encoding")
 MAX_BODY = 8 * 1024 * 1024
 
 
@@ -154,9 +156,12 @@ async def _read(head: bytes, reader: asyncio.StreamReader, writer: asyncio.Strea
         raise BadRequestError("malformed request line") from error
     if not version.startswith("HTTP/1."):
         raise BadRequestError("only HTTP/1.x is spoken here")
-    headers = {
-        name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
-    }
+    fields = [
+        (name.strip().lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)
+    ]
+    headers = dict(fields)
+    if twice := next((n for n in _ONCE if [name for name, _ in fields].count(n) > 1), None):
+        raise BadRequestError(f"{twice} comes twice")
     if headers.get("expect", "").lower() == "100-continue":
         writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     split = urlsplit(target)

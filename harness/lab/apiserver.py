@@ -1,6 +1,6 @@
 """The lab's API server: from a path and a verb to the store, in Kubernetes' own words.
 
-Speaks enough for the official client and kubectl. Who has no token may do everything: it listens on loopback only.
+Speaks enough for the official client and kubectl, to those who have a token (access.py), and to no web page (gate.py).
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from harness.lab import apiwatch, openapi, podlogs
-from harness.lab.access import Access, User, asked_of
-from harness.lab.apibodies import APPLY, content_type, read_object, reviewed, scale_of
+from harness.lab import apiwatch, gate, openapi, podlogs
+from harness.lab.access import OWNER, Access, User, asked_of
+from harness.lab.apibodies import APPLY, read_object, reviewed, scale_of
 from harness.lab.apihttp import HttpServer, Reply, Request
 from harness.lab.apiwrites import Writes, writer
+from harness.lab.gate import media_type
 from harness.lab.resources import MINOR, REVIEWS, Catalog, Resource
 from harness.lab.shapes import outward
 from harness.lab.status import StatusError, method_not_allowed, no_such_path
@@ -33,7 +34,7 @@ _log = logging.getLogger("lab.apiserver")
 
 
 class ApiServer:
-    """Serves a store on a free port of 127.0.0.1. `logs` is the folder of the pods' output.
+    """Serves a store on a free port of 127.0.0.1. `logs` is the folder of the pods' output, `token` its owner's.
 
     `minor` is the Kubernetes version to be, 1.20 or 1.33; `wall` the clock behind the Date header, in seconds.
     A watch is cut off in mid-stream after `drop_s` seconds, unless that is 0. With `tls` it is HTTPS: kubectl sends no
@@ -45,6 +46,7 @@ class ApiServer:
         store: Store,
         logs: Path,
         *,
+        token: str,
         minor: int = MINOR,
         wall: Callable[[], float] = time.time,
         drop_s: float = 0,
@@ -53,7 +55,7 @@ class ApiServer:
         self._store, self._logs, self._drop_s = store, logs, drop_s
         self._catalog = Catalog(minor)
         self._writes = Writes(store)
-        self._access = Access(store, wall)
+        self._access = Access(store, token, wall)
         self._http = HttpServer(self._route, wall, tls)
         self._scheme = "https" if tls else "http"
 
@@ -93,6 +95,10 @@ class ApiServer:
             await reply.json(ours.code, ours.body)
 
     async def _answer(self, request: Request, reply: Reply) -> None:
+        gate.check(request)
+        if gate.is_open(request):
+            await reply.send(200, b"ok", "text/plain; charset=utf-8")
+            return
         user = self._access.user(request.headers)
         steps = [step for step in request.path.split("/") if step]
         match steps:
@@ -100,10 +106,10 @@ class ApiServer:
                 await self._resource(request, reply, user, "", version, [first, *rest])
             case ["apis", group, version, first, *rest]:
                 await self._resource(request, reply, user, group, version, [first, *rest])
-            case ["healthz" | "livez" | "readyz", *_]:
-                await reply.send(200, b"ok", "text/plain; charset=utf-8")
             case ["zdtest", "compact"] if request.method == "POST":
                 # What etcd's own client does to a real one.
+                if user != OWNER:
+                    raise StatusError(403, "Forbidden", "only the lab's owner may compact its history")
                 self._store.compact()
                 await reply.json(200, {"resourceVersion": str(self._store.rv)})
             case ["openapi", *rest]:
@@ -136,9 +142,7 @@ class ApiServer:
             raise no_such_path()
         asked = asked_of(request, resource, namespace, rest)
         self._access.check(user, asked)
-        if content_type(request) == APPLY and not self._store.find(
-            resource.kind, asked.namespace, asked.name
-        ):
+        if media_type(request) == APPLY and not self._store.find(resource.kind, asked.namespace, asked.name):
             self._access.check(user, replace(asked, verb="create"))
         if resource in REVIEWS:
             await reply.json(

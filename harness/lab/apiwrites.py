@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from harness.lab import budgets, ownership
 from harness.lab.apibodies import (
     APPLY,
-    content_type,
     dry_run,
     fitted,
     patched,
@@ -16,6 +15,7 @@ from harness.lab.apibodies import (
     scaled,
     typed,
 )
+from harness.lab.gate import media_type
 from harness.lab.ownership import ConflictError, Writer
 from harness.lab.resources import BY_KIND
 from harness.lab.shapes import inward, outward
@@ -35,7 +35,7 @@ def writer(request: Request) -> Writer:
     """Say who writes by a request: the fieldManager it names, else its client's name."""
     agent = request.headers.get("user-agent", "unknown").partition("/")[0]
     manager = request.query.get("fieldManager") or agent or "unknown"
-    return Writer(manager[:128], "Apply" if content_type(request) == APPLY else "Update")
+    return Writer(manager[:128], "Apply" if media_type(request) == APPLY else "Update")
 
 
 class Writes:
@@ -67,7 +67,7 @@ class Writes:
         self, request: Request, resource: Resource, space: str, name: str, part: str
     ) -> tuple[int, Object]:
         """Patch or apply; return the HTTP code beside the object."""
-        if content_type(request) == APPLY:
+        if media_type(request) == APPLY:
             return self._apply(request, resource, space, name, part)
         if "force" in request.query:
             raise invalid_options("force", "Forbidden: may not be specified for non-apply patch")

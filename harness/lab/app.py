@@ -1,6 +1,6 @@
 """The sample app: one file, standard library only. It answers every request with 200 and its pod's name in X-Pod.
 
-The lab runs it as `python -m harness.lab.app`; a real cluster runs this very text out of a ConfigMap, as
+The lab runs it as `python -I app.py`; a real cluster runs this very text out of a ConfigMap, as
 `python3 /app/app.py` in a plain Python image (3.11 or later). uvloop is used where it is installed.
 
     STARTUP_DELAY  seconds before it listens (2)        WORK_MS     time a request takes, in ms (20)

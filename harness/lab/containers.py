@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,7 +12,7 @@ from harness.lab.environment import MissingError
 from harness.lab.images import has_shell
 from harness.lab.podstatus import ContainerState
 from harness.lab.probes import KINDS, Prober
-from harness.lab.process import Lifeline, Process
+from harness.lab.process import Process
 from harness.lab.restarts import LEAST_GRACE_S, BackOff, Grace, crash_loop, turns
 from harness.lab.stamps import timestamp
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.lab.journal import Journal
+    from harness.lab.process import Program
 
 Object = dict[str, Any]
 
@@ -35,6 +34,9 @@ class Host(Protocol):
     def environment(self, spec: Object) -> dict[str, str]:
         """Return a container's variables. Raises MissingError."""
 
+    def place(self, spec: Object) -> dict[str, str]:
+        """Return the variables by which a container's program learns its place."""
+
     def where(self, port: int) -> tuple[str, int]:
         """Return the address and port at which one of the pod's ports is really reached."""
 
@@ -46,16 +48,6 @@ class Host(Protocol):
 
     async def relisted(self) -> None:
         """Wait until the kubelet looks at its containers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """What every container runs, whatever its image: a Python module, its output into a folder."""
-
-    module: str
-    logs: Path
-    lifeline: Lifeline
-    journal: Journal | None = None
 
 
 class Container:
@@ -101,10 +93,7 @@ class Container:
         try:
             env = self._host.environment(self.spec)
         except MissingError as error:
-            self._event("Warning", "Failed", f"Error: {error}")
-            self.state.state = {"waiting": {"reason": "CreateContainerConfigError", "message": str(error)}}
-            self._host.changed()
-            return False
+            return self._failed("CreateContainerConfigError", error)
         async with self._lock:
             if self._stopping.is_set():
                 return False
@@ -112,13 +101,26 @@ class Container:
                 "Normal", "Pulled", f'Container image "{self.state.image}" already present on machine'
             )
             self._event("Normal", "Created", f"Created container: {self.state.name}")
-            self._process = await Process.start(
-                self._program.module, env, self._log, self._program.lifeline, self._program.journal
-            )
+            try:
+                self._process = await Process.start(
+                    self._program, env, self._host.place(self.spec), self._log
+                )
+            except (
+                OSError,
+                ValueError,
+            ) as error:  # a value with a zero byte in it, or too long for any process
+                return self._failed("RunContainerError", error)
             self.state.container_id = f"zdtest://{uuid.uuid4().hex}{uuid.uuid4().hex}"
             self._running = {"running": {"startedAt": timestamp(datetime.now(UTC))}}
             self._event("Normal", "Started", f"Started container {self.state.name}")
         return True
+
+    def _failed(self, reason: str, error: Exception) -> bool:
+        """Say why it did not start."""
+        self._event("Warning", "Failed", f"Error: {error}")
+        self.state.state = {"waiting": {"reason": reason, "message": str(error)}}
+        self._host.changed()
+        return False
 
     def _seen_running(self) -> None:
         self._seen = True

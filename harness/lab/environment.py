@@ -11,6 +11,28 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
+# What the sample app reads (app.py), beside its place, which the kubelet gives it. A container's process gets these and no
+# others of its environment: any other could run code, as LD_PRELOAD does, and nothing of a manifest is ever run.
+APP_VARIABLES = frozenset(
+    {
+        "CLOSE_LATE",
+        "CRASH_AFTER",
+        "FLAP_EVERY",
+        "FLAP_FOR",
+        "KEEPALIVE",
+        "ON_TERM",
+        "PORT",
+        "SLOW_EVERY",
+        "SLOW_MS",
+        "STARTUP_DELAY",
+        "TERM_DELAY",
+        "WARMUP",
+        "WARMUP_MS",
+        "WORKERS",
+        "WORK_MS",
+    }
+)
+
 _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
+from harness.lab import isolated
 from harness.lab.endpoints import ready_addresses, slices_for
 from harness.lab.journal import LOSSES
 
@@ -85,12 +85,12 @@ async def balancer(plan: LabPlan, cert_file: str, key_file: str, log: Path) -> A
     }
     with log.open("ab") as errors:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "harness.lab.balancer",
+            *isolated.module_of_ours("harness.lab.balancer"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,
+            env=isolated.variables(),
+            cwd=log.parent,
             start_new_session=True,
         )
     assert process.stdin is not None  # noqa: S101  both were asked for

@@ -7,12 +7,13 @@ network go; then the pod reports its exit codes; then its object is deleted.
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from harness.lab.containers import Container, Program
+from harness.lab.containers import Container
 from harness.lab.environment import environment
 from harness.lab.ownership import Writer
 from harness.lab.podlogs import log_name
@@ -24,9 +25,11 @@ from harness.serving import serving
 
 if TYPE_CHECKING:
     from harness.lab.addresses import Addresses
+    from harness.lab.process import Program
     from harness.lab.store import Object, Store
 
 
+_PORT = re.compile(r"[0-9]{1,5}")
 OLD_STATUS_LOOP = 22  # before this minor version an ended pod waited for it (measured on 1.20)
 
 
@@ -126,23 +129,26 @@ class PodWorker:
         own = [str(entry.get("value", "")) for entry in spec.get("env") or () if entry.get("name") == "PORT"]
         declared = [int(port["containerPort"]) for port in spec.get("ports") or ()]
         usual = 8080 if spec["name"] == serving(self.pod["spec"])["name"] else 0
-        wanted = int(own[-1]) if own and own[-1].isdigit() else (declared or [usual])[0]
+        wanted = int(own[-1]) if own and _PORT.fullmatch(own[-1]) else (declared or [usual])[0]
         self._ports[spec["name"]] = self._kubelet.addresses.bind(self.uid, self.ip, wanted)
 
     # -- what its containers ask of it
 
     def environment(self, spec: Object) -> dict[str, str]:
-        """Return a container's variables, and those by which the app learns its place."""
-        namespace, name = self.pod["metadata"]["namespace"], self.pod["metadata"]["name"]
-        env = environment(
+        """Return a container's variables."""
+        namespace = self.pod["metadata"]["namespace"]
+        return environment(
             spec,
             self.pod,
             self.ip,
             self._kubelet.addresses.node,
             lambda kind, what: self._kubelet.store.find(kind, namespace, what),
         )
-        place = {"HOSTNAME": name, "BIND_ADDRESS": self.ip, "BIND_PORT": str(self._ports[spec["name"]])}
-        return {**env, **place}
+
+    def place(self, spec: Object) -> dict[str, str]:
+        """Return the variables by which a container's program learns its place."""
+        name, port = self.pod["metadata"]["name"], self._ports[spec["name"]]
+        return {"HOSTNAME": name, "BIND_ADDRESS": self.ip, "BIND_PORT": str(port)}
 
     def where(self, port: int) -> tuple[str, int]:
         """Return where a port of this pod is really reached."""

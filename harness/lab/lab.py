@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import subprocess
-import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from harness.errors import HarnessError, UsageError
-from harness.lab import manifests
-from harness.lab.process import PACKAGE
+from harness.lab import isolated, manifests
 from harness.model import LabEndpoint, LabPlan
 
 if TYPE_CHECKING:
@@ -34,39 +32,37 @@ STOP_S = 10.0  # how long the lab may take to end before it is killed
 async def running(plan: LabPlan, directory: Path) -> AsyncIterator[LabEndpoint]:
     """Run a lab; it is up when every Deployment of the manifests is available and the balancer answers.
 
-    `directory` gets its kubeconfig, lab.json (the endpoint, and what of the manifests is not modelled), lab.log,
-    balancer.log and pods/<name>.log. Raises UsageError for manifests that it cannot run or whose pods do not
-    become available; HarnessError when the lab itself fails, or ended while it was in use.
+    `directory` gets lab.json (the endpoint, and what of the manifests is not modelled), lab.log, balancer.log and
+    pods/<name>.log. Its kubeconfig and its key are elsewhere, for `directory` may be passed on, and go with the lab.
+    Raises UsageError for manifests that it cannot run or whose pods do not become available; HarnessError when the lab
+    itself fails, or ended while it was in use.
     """
     manifests.load(plan.manifests)  # refuse what is refused before anything is started
     files = tuple(str(Path(file).absolute()) for file in plan.manifests)  # noqa: ASYNC240
     plan = dataclasses.replace(plan, manifests=files)
     directory = directory.absolute()  # noqa: ASYNC240  once, before anything runs
     directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "lab.log").open("ab") as log:
-        process = await anyio.open_process(
-            [sys.executable, "-m", "harness.lab", str(directory)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            # Not from the working folder: a user may well have a folder called harness.
-            cwd=directory,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join([PACKAGE, *filter(None, [os.environ.get("PYTHONPATH")])]),
-            },
-            start_new_session=True,
-        )
-    try:
-        answer = await _started(process, plan, directory)
-        yield LabEndpoint(**answer)
-        if process.returncode is not None:
-            raise HarnessError(
-                f"the lab ended by itself (exit code {process.returncode}): see {directory / 'lab.log'}"
+    with TemporaryDirectory(prefix="zdtest-lab-", ignore_cleanup_errors=True) as private:
+        with (directory / "lab.log").open("ab") as log:
+            process = await anyio.open_process(
+                isolated.module_of_ours("harness.lab", str(directory), private),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=directory,
+                env=isolated.variables("TMPDIR"),
+                start_new_session=True,
             )
-    finally:
-        with anyio.CancelScope(shield=True):
-            await _end(process)
+        try:
+            answer = await _started(process, plan, directory)
+            yield LabEndpoint(**answer)
+            if process.returncode is not None:
+                raise HarnessError(
+                    f"the lab ended by itself (exit code {process.returncode}): see {directory / 'lab.log'}"
+                )
+        finally:
+            with anyio.CancelScope(shield=True):
+                await _end(process)
 
 
 async def _started(process: Process, plan: LabPlan, directory: Path) -> dict[str, Any]:

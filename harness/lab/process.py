@@ -6,26 +6,20 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from harness.lab import isolated
+from harness.lab.environment import APP_VARIABLES
 from harness.lab.journal import Run
 
 if TYPE_CHECKING:
     from harness.lab.journal import Journal
 
-_FROM_HERE = (
-    "PATH",
-    "LD_LIBRARY_PATH",
-    "LANG",
-    "LC_ALL",
-    "TMPDIR",
-    "VIRTUAL_ENV",
-)  # what Python needs to start
-PACKAGE = str(Path(__file__).resolve().parents[2])
+APP = Path(__file__).with_name("app.py")
 
 
 class Lifeline:
@@ -41,6 +35,21 @@ class Lifeline:
                 os.close(end)
 
 
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What every container runs, whatever its image and command: one Python file, its output into a folder.
+
+    Of a container's environment it gets the variables that it takes and no others: a manifest is somebody else's, and
+    must not run anything here.
+    """
+
+    logs: Path
+    lifeline: Lifeline
+    journal: Journal | None = None
+    file: Path = APP
+    takes: frozenset[str] = APP_VARIABLES
+
+
 class Process:
     """A running container. `code` is its exit code as a runtime reports it (128 + n for a signal), None while it runs."""
 
@@ -54,30 +63,24 @@ class Process:
         self.exited = asyncio.get_running_loop().create_task(self._wait())
 
     @classmethod
-    async def start(
-        cls,
-        module: str,
-        env: dict[str, str],
-        log: Path,
-        lifeline: Lifeline,
-        journal: Journal | None = None,
-    ) -> Self:
-        """Run `python -m module`. Its output is appended to `log`. Raises OSError."""
-        inherited = {name: os.environ[name] for name in _FROM_HERE if name in os.environ}
-        fixed = {"PYTHONUNBUFFERED": "1", "PYTHONPATH": PACKAGE, "LAB_LIFELINE": "1"}
+    async def start(cls, program: Program, env: dict[str, str], place: dict[str, str], log: Path) -> Self:
+        """Run a program with what it takes of a container's environment, and its place in the lab.
+
+        Its output is appended to `log`. Raises OSError, and ValueError for what no process can be given.
+        """
+        taken = {name: value for name, value in env.items() if name in program.takes}
         with log.open("ab") as output:
             inner = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                module,
-                stdin=lifeline.reader,
+                *isolated.lone_file(program.file),
+                stdin=program.lifeline.reader,
                 stdout=output,
                 stderr=asyncio.subprocess.STDOUT,
-                env={**inherited, **fixed, **env},
+                env={**isolated.variables(), **taken, **place, "LAB_LIFELINE": "1"},
                 cwd=log.parent,
                 start_new_session=True,
             )
-        return cls(inner, journal.started(env.get("HOSTNAME", "")) if journal else None)
+        journal = program.journal
+        return cls(inner, journal.started(place["HOSTNAME"]) if journal else None)
 
     @property
     def pid(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import logging
 import os
@@ -12,25 +11,19 @@ import ssl
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import trustme
-import yaml
-
 from harness.errors import HarnessError
-from harness.lab import manifests, truth
-from harness.lab.access import OWNER
+from harness.lab import kubeconfig, manifests, truth
 from harness.lab.actions import http_get
 from harness.lab.addresses import Addresses
 from harness.lab.apiserver import ApiServer
 from harness.lab.conditions import condition
-from harness.lab.containers import Program
 from harness.lab.controllers import controllers
 from harness.lab.feed import Balancer, balancer
 from harness.lab.journal import Journal
 from harness.lab.kubelet import Kubelet, Pace
-from harness.lab.process import Lifeline
+from harness.lab.process import Lifeline, Program
 from harness.lab.recorder import NODE, Recorder
 from harness.lab.resources import version
 from harness.lab.stamps import timestamp
@@ -38,31 +31,35 @@ from harness.lab.store import Object, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from harness.model import LabPlan
 
-CONTEXT = "zdtest-lab"
-APP = "harness.lab.app"
 ANSWER_S = 30.0  # how long the balancer may go on answering 502, 503 or 504 once the pods are available
 
 _log = logging.getLogger("lab")
 
 
-async def supervise(plan: LabPlan, directory: Path, answer: Callable[[dict[str, object]], None]) -> None:
-    """Run a lab until standard input ends or SIGTERM comes. Raises HarnessError when it does not come up."""
+async def supervise(
+    plan: LabPlan, directory: Path, private: Path, answer: Callable[[dict[str, object]], None]
+) -> None:
+    """Run a lab until standard input ends or SIGTERM comes. Raises HarnessError when it does not come up.
+
+    `directory` is kept, as part of a recording; what is secret goes into `private`.
+    """
     loaded = manifests.load(plan.manifests)
     for note in loaded.notes:
         _log.info("%s", note)
     logs = directory / "pods"
     logs.mkdir(parents=True, exist_ok=True)
-    cert, key, ca = _certificates(directory)
+    owner = kubeconfig.issue(directory, private)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(cert, key)
+    tls.load_cert_chain(owner.cert, owner.key)
     ahead = timedelta(microseconds=plan.clock_offset_ns // 1000)
     store, told = Store(lambda: datetime.now(UTC) + ahead), await _told()
     store.subresources = plan.minor > 21
     recorder, addresses, lifeline, journal = Recorder(store), Addresses(), Lifeline(), Journal()
-    kubelet = Kubelet(store, recorder, addresses, Program(APP, logs, lifeline, journal), Pace.of(plan.minor))
+    kubelet = Kubelet(store, recorder, addresses, Program(logs, lifeline, journal), Pace.of(plan.minor))
     loops = [loop.run() for loop in controllers(store, recorder, addresses.mapped, plan.minor)]
     parts: set[asyncio.Task[Any]] = {
         asyncio.create_task(loop) for loop in (journal.follow(store), kubelet.run(), *loops)
@@ -71,14 +68,15 @@ async def supervise(plan: LabPlan, directory: Path, answer: Callable[[dict[str, 
         async with ApiServer(
             store,
             logs,
+            token=owner.token,
             minor=plan.minor,
             wall=lambda: time.time() + plan.clock_offset_ns / 1e9,
             drop_s=plan.drop_watches_ns / 1e9,
             tls=tls,
         ) as api:
-            kubeconfig = _kubeconfig(directory, api.url, ca, loaded.namespace)
+            path = kubeconfig.write(private, api.url, owner, loaded.namespace)
             _populate(store, loaded.items, addresses.node, plan.minor)
-            async with balancer(plan, cert, key, directory / "balancer.log") as front:
+            async with balancer(plan, owner.cert, owner.key, directory / "balancer.log") as front:
                 parts.add(asyncio.create_task(front.follow(store, loaded.namespace, loaded.service)))
                 begun = asyncio.create_task(_begun(store, plan, front.port))
                 parts.add(begun)
@@ -88,9 +86,9 @@ async def supervise(plan: LabPlan, directory: Path, answer: Callable[[dict[str, 
                     front.up = True
                     ready = {
                         "url": f"{'https' if plan.tls else 'http'}://127.0.0.1:{front.port}/",
-                        "ca_file": ca if plan.tls else None,
-                        "kubeconfig": kubeconfig,
-                        "context": CONTEXT,
+                        "ca_file": owner.ca if plan.tls else None,
+                        "kubeconfig": path,
+                        "context": kubeconfig.CONTEXT,
                         "namespace": loaded.namespace,
                         "pid": os.getpid(),
                         "notes": [*loaded.notes, *begun.result()],
@@ -142,36 +140,6 @@ async def _told() -> asyncio.Task[None]:
         reading.cancel()
 
     return asyncio.create_task(told())
-
-
-def _certificates(directory: Path) -> tuple[str, str, str]:
-    """Make an authority and a certificate for API server and balancer; return the files: certificate, key, authority."""
-    authority = trustme.CA()
-    issued = authority.issue_cert("localhost", "127.0.0.1")
-    cert, key, ca = directory / "cert.pem", directory / "key.pem", directory / "ca.pem"
-    key.touch(mode=0o600)
-    issued.private_key_pem.write_to_path(str(key))
-    for n, blob in enumerate(issued.cert_chain_pems):
-        blob.write_to_path(str(cert), append=n > 0)
-    authority.cert_pem.write_to_path(str(ca))
-    return str(cert), str(key), str(ca)
-
-
-def _kubeconfig(directory: Path, server: str, ca: str, namespace: str) -> str:
-    path = directory / "kubeconfig"
-    data = base64.b64encode(Path(ca).read_bytes()).decode()
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": CONTEXT, "cluster": {"server": server, "certificate-authority-data": data}}],
-        "users": [{"name": CONTEXT, "user": {"token": OWNER.name}}],
-        "contexts": [
-            {"name": CONTEXT, "context": {"cluster": CONTEXT, "user": CONTEXT, "namespace": namespace}}
-        ],
-        "current-context": CONTEXT,
-    }
-    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    return str(path)
 
 
 def _populate(store: Store, items: tuple[Object, ...], node_address: str, minor: int) -> None:

@@ -10,8 +10,13 @@ from harness.lab.selection import selected
 _WORKLOADS = {"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"}
 Causes = list[tuple[str, str]]
 
-_NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _PERCENT = re.compile(r"^\d{1,3}%$")
+_LABEL_RULE = (
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', "
+    "and must start and end with an alphanumeric character"
+)
 _NAME_RULE = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
     "and must start and end with an alphanumeric character"
@@ -22,7 +27,7 @@ def check(item: dict[str, Any], old: dict[str, Any] | None = None) -> Causes:
     """Check an object that is about to be stored; `old` is what it replaces, if anything."""
     name = item.get("metadata", {}).get("name", "")
     causes: Causes = (
-        [] if _NAME.match(name) else [("metadata.name", f'Invalid value: "{name}": {_NAME_RULE}')]
+        [] if _NAME.fullmatch(name) else [("metadata.name", f'Invalid value: "{name}": {_NAME_RULE}')]
     )
     kind, spec = item.get("kind"), item.get("spec")
     if kind in {*_WORKLOADS, "Pod", "Service"} and not isinstance(spec, dict):
@@ -152,6 +157,9 @@ def _container(container: dict[str, Any], at: str) -> Causes:
     causes: Causes = [
         (f"{at}.{key}", "Required value") for key in ("name", "image") if not container.get(key)
     ]
+    name = container.get("name")
+    if name and not (isinstance(name, str) and _LABEL.fullmatch(name)):  # it names a file of the lab's
+        causes.append((f"{at}.name", f'Invalid value: "{name}": {_LABEL_RULE}'))
     for m, port in enumerate(container.get("ports") or ()):
         if not _is_port(port.get("containerPort")):
             causes.append(

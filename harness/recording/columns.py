@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from harness.recording.write import LATER
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -43,7 +45,11 @@ class Columns:
         self._at += batch.num_rows
         self._numbers["worker"][rows] = worker
         for field in self._fields:
-            column = batch.column(batch.schema.get_field_index(field.name))
+            at = batch.schema.get_field_index(field.name)
+            if at < 0:  # the recording is older than the column
+                self._numbers[field.name][rows] = LATER[field.name]
+                continue
+            column = batch.column(at)
             if field.name in self._words:
                 known = self._words[field.name]
                 codes = column.indices.to_numpy(zero_copy_only=False)

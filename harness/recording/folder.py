@@ -23,19 +23,19 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 # Not blocking: opening a pipe that nobody writes to would wait for ever.
 _OLD = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_FILE_MODE, _FOLDER_MODE = 0o600, 0o700
+FILE_MODE, FOLDER_MODE = 0o600, 0o700
 MIB = 1 << 20
 
 
 def create(path: Path) -> BinaryIO:
     """Make a new file for writing. Raises FileExistsError where there is anything of this name, a link included."""
-    return os.fdopen(os.open(path, _NEW, _FILE_MODE), "wb")
+    return os.fdopen(os.open(path, _NEW, FILE_MODE), "wb")
 
 
 def append(path: Path) -> BinaryIO:
     """Open a file for writing at its end, a new one where there is none. Raises OSError, also where it is a link."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    return os.fdopen(os.open(path, flags, _FILE_MODE), "ab")
+    return os.fdopen(os.open(path, flags, FILE_MODE), "ab")
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def replacing(root: Path, name: str) -> Iterator[BinaryIO]:
     *folders, last = _parts(name)
     with _folder(root, folders, make=True) as at:
         scratch = f".{secrets.token_hex(16)}"
-        handle = os.open(scratch, _NEW, _FILE_MODE, dir_fd=at)
+        handle = os.open(scratch, _NEW, FILE_MODE, dir_fd=at)
         try:
             with os.fdopen(handle, "wb") as file:
                 yield file
@@ -117,6 +117,14 @@ def names(root: Path, folder: str) -> list[str]:
         raise RecordingError(f"{root / folder} cannot be read: {_why(error)}") from None
 
 
+def make_private(path: Path) -> None:
+    """Take away everybody else's access to what others have written into a folder. Raises OSError."""
+    path.chmod(FOLDER_MODE)
+    for inner in path.rglob("*"):
+        if not inner.is_symlink():
+            inner.chmod(FOLDER_MODE if inner.is_dir() else FILE_MODE)
+
+
 @contextmanager
 def _folder(root: Path, folders: list[str], *, make: bool) -> Iterator[int]:
     """Open a folder below `root`, step by step, so that no step can be a link. `root` itself may be one."""
@@ -125,7 +133,7 @@ def _folder(root: Path, folders: list[str], *, make: bool) -> Iterator[int]:
         for step in folders:
             if make:
                 with suppress(FileExistsError):
-                    os.mkdir(step, _FOLDER_MODE, dir_fd=at)
+                    os.mkdir(step, FOLDER_MODE, dir_fd=at)
             inner = _step(step, at)
             os.close(at)
             at = inner

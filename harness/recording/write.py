@@ -4,7 +4,7 @@
     manifests/{before,after}.json  verdict.json  summary.txt  summary.md  timeline.png
 
 The .arrow files are Arrow IPC *streams*, one batch about each second: cut off at any byte, all batches before
-the cut can be read. The .jsonl files lose at most their last line.
+the cut can be read. The .jsonl files lose at most their last line. All of it is its owner's alone.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self, TextIO
 import numpy as np
 import pyarrow as pa
 
+from harness import masking
 from harness.errors import RecordingError
 from harness.model import OUTCOMES, ClusterEvent, HealthSample, RunRecord, WatchGap
 from harness.recording import jsontext
-from harness.recording.folder import MIB, create, read, write_text
+from harness.recording.folder import FOLDER_MODE, MIB, append, create, read, write_text
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -52,8 +53,12 @@ HIT_SCHEMA = pa.schema(
         ("target", pa.uint16()),  # index into run.json's targets
         ("peer", _NAMES),  # address:port connected to, "" when none
         ("pod", _NAMES),  # named by a response header, "" when none
+        # A whole response whose body only the connection's end delimits: a cut looks the same.
+        ("until_close", pa.bool_()),
     ]
 )
+# Columns that older recordings lack, and what to read in their place.
+LATER = {"until_close": False}
 
 # One row per connection, written when it is closed, or failed to open.
 CONNECTION_SCHEMA = pa.schema(
@@ -66,7 +71,7 @@ CONNECTION_SCHEMA = pa.schema(
         ("tls_ns", pa.int64()),  # how long the handshake took, -1 without TLS
         ("closed_ns", pa.int64()),
         ("closed_by", _NAMES),  # us | peer | network
-        ("how", _NAMES),  # fin | reset | timeout | refused | error | end | limit
+        ("how", _NAMES),  # fin | reset | timeout | refused | error | end | limit | unasked
         ("hits", pa.int32()),
         ("tls_version", _NAMES),
     ]
@@ -141,11 +146,11 @@ class RunDirectory:
             for n in range(1, 1000):
                 path = root / (base if n == 1 else f"{base}-{n}")
                 try:
-                    path.mkdir()
+                    path.mkdir(mode=FOLDER_MODE)
                 except FileExistsError:
                     continue
                 for sub in ("hits", "connections", "manifests"):
-                    (path / sub).mkdir()
+                    (path / sub).mkdir(mode=FOLDER_MODE)
                 return cls(path)
         except OSError as error:
             raise RecordingError(
@@ -181,6 +186,16 @@ class RunDirectory:
     def run(self, record: RunRecord) -> None:
         """Write run.json anew. Never leaves half a file behind."""
         write_json(self.path / "run.json", dataclasses.asdict(record))
+
+    def command_log(self) -> BinaryIO:
+        """Open command.log: what the trigger's command prints, as it prints it."""
+        return append(self.path / "command.log")
+
+    def mask_command_log(self) -> None:
+        """Take out of command.log, once the command has ended, what looks like a secret. The file is its owner's alone anyway."""
+        path = self.path / "command.log"
+        with contextlib.suppress(OSError):
+            write_text(path, masking.prose(path.read_text(encoding="utf-8", errors="backslashreplace")))
 
     def close(self) -> None:
         """Close the line files."""

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.errors import RecordingError, in_one_line
+from harness.escaping import everywhere, for_picture
 from harness.recording.folder import replacing, write_below
 from harness.report import markdown, text
 
@@ -68,4 +69,4 @@ def _draw(directory: Path, name: str, judgement: Judgement) -> None:
         from harness.report import plot  # noqa: PLC0415  brings matplotlib, which `--help` must not wait for
 
         with replacing(directory, name) as file:
-            plot.draw(judgement, file)
+            plot.draw(everywhere(judgement, for_picture), file)

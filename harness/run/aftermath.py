@@ -26,6 +26,8 @@ def outcome(now: Progress | None, ended_by: str, stuck: str, *, over: bool) -> t
     """Return the rollout's state and reason at the end of a run. `over`: it was once, whatever moves since."""
     if now is None:
         return "not_started", "no change was seen after it was made"
+    if now.deleted:
+        return "deleted", ""
     if now.changed:
         return "changed", now.changed
     if now.over or over:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from harness.clock import NS
+from harness import masking
 from harness.cluster import resources as k8s
 from harness.cluster.answers import ApiStatusError, ApiUnreachableError
 from harness.cluster.reduce import manifest, reduced
@@ -17,8 +17,6 @@ from harness.cluster.rollout import (
     Baseline,
     Progress,
     View,
-    an_autoscaler_s,
-    first_sign,
     leaving,
     own,
     pods_of,
@@ -27,11 +25,13 @@ from harness.cluster.rollout import (
 )
 from harness.cluster.stuck import why_stuck
 from harness.cluster.trigger import doomed_pod, patch_for, pull, remove_pod
+from harness.cluster.wanted import template_of, wanting
 from harness.errors import ClusterError
 from harness.model import NEVER, ClusterEvent, Mark, RolloutFacts
-from harness.recording.folder import append
 from harness.run.aftermath import outcome, shown, way_back, what_rolls
 from harness.run.command import run_to_its_end
+from harness.run.waiting import DOUBT_NS, LOST_AFTER_NS, Waiting
+from harness.scenario.trigger import FOREIGN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,9 +46,9 @@ if TYPE_CHECKING:
 
 BUDGET_PATIENCE_S = 60.0  # how long an eviction that a PodDisruptionBudget refuses is tried again
 BUDGET_EVERY_S = 5.0
-NOTHING_AFTER_NS = 15 * NS  # a command after which nothing moves for so long has changed nothing
-LOST_AFTER_NS = 60 * NS  # the same for a patch whose answer was lost: the API server may be away
-DOUBT_NS = 3 * NS  # an autoscaler's Event may come this long after what it did
+KEEPS_TEMPLATE = frozenset(
+    {"scale", "delete-pod", "evict-pod"}
+)  # triggers that leave the pods' template alone
 ENDING_S = 10.0  # what a command gets between SIGTERM and SIGKILL
 
 
@@ -75,11 +75,11 @@ class Change:
         self._means = means
         self._view = view or View()  # what the watch has told, of a run's later changes too
         self._first: Baseline | None = None  # as it was when the baseline began to be measured
-        self._expected: Baseline | None = None  # of a change that is not seen yet
+        self._changed_early = False  # the template was another one in between, before it was ours to change
+        self._made = False  # the change was made, or began to be waited for
+        self._waiting = Waiting(self._view)
         self._baseline: Baseline | None = None  # of the change that is under way
-        self._sign_ns = NEVER  # when something first moved that may be an autoscaler's doing
-        self._asked_ns = NEVER  # since when a change that was asked for is to be seen
-        self._patience_ns = NOTHING_AFTER_NS
+        self._strayed = ""  # how the template was changed once more, even if it was changed back since
         self._command_failed = ""
         self._way_back_said = False
         self.command_running = False
@@ -93,13 +93,17 @@ class Change:
     @property
     def ended_by(self) -> str:
         """Why this change alone is a reason to end the run ("" while it is none): a RunRecord.ended_by."""
+        if (
+            self.command_running
+        ):  # it is not cut off for what it does itself: it may be about to put things right
+            return ""
         if self._command_failed:
             return "command_failed"
-        if self.progress and self.progress.changed:
+        if self._view.deleted:
+            return "deleted"
+        if self._strayed:
             return "changed"
-        waited = self._means.clock.now_ns() - self._asked_ns
-        overdue = self._expected and self._asked_ns != NEVER and waited > self._patience_ns
-        return "nothing_changed" if overdue else ""
+        return "nothing_changed" if self._waiting.overdue(self._means.clock.now_ns()) else ""
 
     def again(self) -> Change:
         """Return the next change of the same workload, as this one leaves it."""
@@ -109,32 +113,39 @@ class Change:
         """Write down what the watch saw, and follow the rollout by it."""
         if not isinstance(item, ClusterEvent):
             self._means.directory.gap(item)
+            self._waiting.gap(item)
             return
         self._means.directory.event(item)
         self._view.apply(item)
-        self._expect_it(item.t_ns)
+        if self._first and not self._made:
+            self._changed_early |= template_of(self._view.workload) != self._first.template_before
+        begun_ns = self._waiting.see(item)
+        if begun_ns != NEVER:
+            self._has_begun(begun_ns)
         self._judge(item.t_ns)
 
     def tick(self) -> None:
         """Let time pass: what may have been an autoscaler's doing, and was not, is the change that was waited for."""
-        if self._sign_ns == NEVER or self._expected is None:
-            return
-        if an_autoscaler_s(self._view, self._expected):
+        now_ns, expected = self._means.clock.now_ns(), self._waiting.expected
+        if expected and self._waiting.an_autoscaler_did_it():
             size = self._view.workload.get("spec", {}).get("replicas")
             self._means.say(f"an autoscaler made it {size} replicas; the change is still waited for")
-            self._sign_ns, self._expected = NEVER, self._snapshot()
-        elif self._means.clock.now_ns() > self._sign_ns + DOUBT_NS:
-            self._has_begun(self._sign_ns)
-            self._judge(self._means.clock.now_ns())
+            self._waiting.go_on(replace(self._snapshot(), doomed=expected.doomed))
+        elif (begun_ns := self._waiting.doubtful(now_ns)) != NEVER:
+            self._has_begun(begun_ns)
+            self._judge(now_ns)
+        elif self._baseline and not self._baseline.template:
+            self._judge(now_ns)
 
     def look(self) -> None:
         """Remember the workload as it is when its baseline begins to be measured."""
         self._first = self._snapshot()
+        self._waiting.earliest_ns = self._means.clock.now_ns()
 
     async def make(self) -> str | None:
         """Make the change. Returns a reason to end the run, or None to go on."""
         means, trigger = self._means, self._means.subject.trigger
-        before = self._snapshot()
+        before, self._made = self._snapshot(), True
         means.log.update(
             rollout=RolloutFacts(
                 trigger.shown,
@@ -144,7 +155,7 @@ class Change:
                 replicas=int(before.replicas or len(before.old_pods)),
             )
         )
-        if self._first and self._first.template_before not in ({}, before.template_before):
+        if self._changed_early and self._first and self._first.template_before:
             reason = "the workload was changed by somebody else while the baseline was measured; begin the run before that"
             means.log.note(reason)
             means.log.update(rollout=replace(self._facts(), state="changed", reason=reason))
@@ -163,29 +174,22 @@ class Change:
     def _snapshot(self) -> Baseline:
         pods, now = pods_of(self._view), self._view.workload
         hashes = revisions(self._view, {pod.uid for pod in pods}, inside=True)
+        kind = self._means.subject.trigger.kind
         return Baseline(
             old_pods=pods,
             old_revision=hashes[0] if hashes else "",
-            template_before=now.get("spec", {}).get("template", {}),
-            template={},
+            template_before=template_of(now),
+            template=template_of(now) if kind in KEEPS_TEMPLATE else {},
+            foreign=kind in FOREIGN,
             generation=int(now.get("metadata", {}).get("generation") or 0),
             replicas=now.get("spec", {}).get("replicas"),
         )
 
-    def _expect_it(self, t_ns: int) -> None:
-        if self._expected is None:
-            return
-        sign = first_sign(self._view, self._expected)
-        if sign == "template":
-            self._has_begun(t_ns)
-        elif sign and self._sign_ns == NEVER:
-            self._sign_ns = t_ns
-
     def _has_begun(self, t_ns: int) -> None:
-        if self._expected is None:
+        if self._waiting.expected is None:
             return
         self._means.log.mark(Mark.TRIGGER, t_ns)  # no-op where our own command has marked it
-        self._baseline, self._expected = self._expected, None
+        self._baseline, self._waiting.expected = self._waiting.expected, None
         self._means.log.update(rollout=replace(self._facts(), old_pods=self._baseline.old_pods))
         names = ", ".join(p.name for p in self._baseline.old_pods)
         self._means.say(f"the change has begun; old pods: {names}")
@@ -268,7 +272,8 @@ class Change:
         if means.dry_run:
             raise error
         means.log.mark(Mark.TRIGGER, sent_ns)
-        self._expected, self._asked_ns, self._patience_ns = before, means.clock.now_ns(), LOST_AFTER_NS
+        self._waiting.expected, self._waiting.patience_ns = before, LOST_AFTER_NS
+        self._waiting.asked_ns = means.clock.now_ns()
 
     def _rehearsed(self) -> str:
         self._means.say("dry run: the server accepts the change; nothing was changed")
@@ -279,12 +284,12 @@ class Change:
         if means.dry_run:
             means.say(f"dry run: nothing was changed; what would follow: {trigger.shown}")
             return "dry_run"
-        self._expected = before
+        self._waiting.expected = before
         if trigger.kind == "command":
             means.log.mark(Mark.TRIGGER, means.clock.now_ns())
             self.command_running = True
             means.say(
-                f"running {trigger.words[0]}; its output goes to {means.directory.path / 'command.log'}"
+                f"running {masking.program(trigger.words)}; its output goes to {means.directory.path / 'command.log'}"
             )
         else:
             means.say("waiting for somebody else's change")
@@ -298,7 +303,7 @@ class Change:
         if not self.command_running:
             return
         try:
-            with append(self._means.directory.path / "command.log") as output:
+            with self._means.directory.command_log() as output:
                 failure = await run_to_its_end(self._means.subject.trigger.words, output, ENDING_S)
         except anyio.get_cancelled_exc_class():
             self._means.log.note(
@@ -307,14 +312,16 @@ class Change:
             raise
         finally:
             self.command_running = False
-        self._asked_ns = self._means.clock.now_ns()
+            self._means.directory.mask_command_log()
+        self._waiting.asked_ns = self._means.clock.now_ns()
         if failure:
             self._means.log.note(f"the command failed: {failure} (command.log)")
             self._command_failed = failure
 
     def _begin(self, baseline: Baseline) -> None:
         self._baseline = baseline
-        self._means.log.update(rollout=replace(self._facts(), state="progressing"))
+        new = baseline.template != baseline.template_before
+        self._means.log.update(rollout=replace(self._facts(), state="progressing", new_template=new))
         facts, trigger = self._means.subject.facts, self._means.subject.trigger
         done = "restarted" if trigger.kind == "restart" else f"{trigger.shown}:"
         self._means.say(
@@ -325,14 +332,30 @@ class Change:
     def _judge(self, t_ns: int) -> None:
         if self._baseline is None:
             return
-        now = progress(self._view, self._baseline, self._means.subject.facts.kind)
-        self.progress = now
+        baseline = self._led_to(self._baseline, t_ns)
+        now = progress(self._view, baseline, self._means.subject.facts.kind)
+        self._strayed = self._strayed or now.changed
+        self.progress = now = replace(now, changed=self._strayed)
         if now.status.done:
             self._means.log.mark(Mark.ROLLOUT_DONE, t_ns)
             if now.old_pods == 0 and now.enough:  # while one is too many, one has yet to go
                 self._means.log.mark(Mark.OLD_PODS_GONE, t_ns)
             if now.over:
                 self._means.log.mark(Mark.ENDPOINTS_SETTLED, t_ns)
+
+    def _led_to(self, baseline: Baseline, t_ns: int) -> Baseline:
+        """Find out which template the change leads to. A command may well scale first, and change the template later."""
+        asked_ns = self._waiting.asked_ns
+        just_ended = asked_ns != NEVER and t_ns <= asked_ns + DOUBT_NS
+        by_command = self._means.subject.trigger.kind == "command" and (self.command_running or just_ended)
+        found = wanting(baseline, self._view.workload, may_come=by_command)
+        if found is not baseline:
+            self._baseline = found
+            new = found.template != found.template_before
+            self._means.log.update(rollout=replace(self._facts(), new_template=new))
+            if new:  # whatever was over until now was not all of it
+                self._means.log.unmark(Mark.ROLLOUT_DONE, Mark.OLD_PODS_GONE, Mark.ENDPOINTS_SETTLED)
+        return found
 
     async def last_words(self, ended_by: str) -> None:
         """Say what became of the rollout, and keep the manifests as they are now."""

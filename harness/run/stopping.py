@@ -46,7 +46,7 @@ class Standing:
     clean_before: bool = True  # no hit failed between the warm-up and the trigger
     last_progress_ns: int = NEVER
     change_ended_by: str = (
-        ""  # the change itself is a reason to end: changed, command_failed, nothing_changed
+        ""  # the change itself is a reason to end: changed, deleted, command_failed, nothing_changed
     )
     command_running: bool = False  # the trigger's command has not ended yet
     service_down: bool = False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pydantic
 import yaml
 
+from harness import masking
 from harness.errors import UsageError
 from harness.scenario import yamltext
 from harness.scenario.schema import (
@@ -18,7 +19,6 @@ from harness.scenario.schema import (
     RolloutPart,
     Scenario,
     TargetPart,
-    redact_url,
 )
 from harness.scenario.trigger import parse
 
@@ -50,20 +50,26 @@ def parse_headers(lines: Sequence[str]) -> dict[str, str]:
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name.strip()):
-            raise UsageError(f"-H {name!r} is no header; write -H 'Name: value'")
+            # Without a colon all of it may be a value that lost its name.
+            shown = repr(name) if colon else "without a colon"
+            raise UsageError(f"-H {shown} is no header; write -H 'Name: value'")
         headers[name.strip()] = value.strip()
     return headers
 
 
 def redacted(scenario: Scenario) -> dict[str, Any]:
-    """Return the scenario as it may be written to disk: no header value, no body, no credential."""
+    """Return the scenario as it may be written to disk: no header value, no body, no credential, no value of a query."""
     whole = scenario.model_dump(mode="json")
     whole["target"]["headers"] = dict.fromkeys(whole["target"]["headers"], "***")
     if whole["target"]["body"] is not None:
         whole["target"]["body"] = "***"
     whole["rollout"]["trigger"] = parse(scenario.rollout.trigger).shown
     if whole["target"]["url"]:
-        whole["target"]["url"] = redact_url(whole["target"]["url"])
+        whole["target"]["url"] = masking.url(whole["target"]["url"])
+    whole["target"]["path"] = masking.url(whole["target"]["path"])
+    check = (whole["lab"] or {}).get("health_check")
+    if check:
+        check["path"] = masking.url(check["path"])
     return whole
 
 

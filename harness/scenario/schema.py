@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pydantic
 
+from harness import masking
 from harness.clock import NS
 from harness.scenario.objectives import condition
 from harness.scenario.trigger import parse
@@ -100,11 +101,6 @@ def kind_and_name(value: object) -> tuple[str, str]:
     return known, name
 
 
-def redact_url(url: str) -> str:
-    """Take credentials out of a URL; the query stays, as it is part of what was tested."""
-    return re.sub(r"(?<=://)[^/?#]*@", "", url)  # a password may hold an @: the last one ends it
-
-
 def signed_ns(value: object) -> int:
     """Read a duration that may have a minus sign before it. Raises ValueError."""
     text = str(value).strip()
@@ -174,15 +170,17 @@ class TargetPart(_Strict):
         try:
             parts = urlsplit(value)
             port = parts.port
-        except ValueError as error:
-            raise ValueError(f"{redact_url(value)!r} is no URL: {error}") from None
+        except ValueError:  # whose text may be a part of a password
+            raise ValueError(
+                f"{masking.broken_url(value)!r} is no URL: its host or port cannot be read"
+            ) from None
         if (
             parts.scheme not in {"http", "https"}
             or not parts.hostname
             or port == 0
             or re.search(r"\s", value)
         ):
-            raise ValueError(f"{redact_url(value)!r} is no http:// or https:// URL")
+            raise ValueError(f"{masking.broken_url(value)!r} is no http:// or https:// URL")
         return value
 
 

@@ -19,11 +19,12 @@ from math import gcd
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from harness import masking
 from harness.errors import UsageError
 from harness.model import Target
 from harness.scenario import yamltext
 from harness.scenario.reading import expand
-from harness.scenario.schema import METHODS, redact_url
+from harness.scenario.schema import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -88,7 +89,9 @@ def aimed(
     for each in listed:
         target = each.target
         if each.is_path and not origin:
-            raise UsageError(f"{each.place}: {target.url} is a path; give the URL that it is a path of")
+            raise UsageError(
+                f"{each.place}: {masking.url(target.url)} is a path; give the URL that it is a path of"
+            )
         own = {name.lower() for name, _ in target.headers}
         found.append(
             replace(
@@ -245,12 +248,12 @@ def _method(text: str, place: str) -> str:
 
 
 def _url(text: str, place: str) -> str:
-    shown = redact_url(text)
+    shown = masking.broken_url(text)
     try:
         parts = urlsplit(text)
         port = parts.port
-    except ValueError as error:
-        raise UsageError(f"{place}: {shown!r} is no URL: {error}") from None
+    except ValueError:  # whose text may be a part of a password
+        raise UsageError(f"{place}: {shown!r} is no URL: its host or port cannot be read") from None
     path = text.startswith("/") and not text.startswith("//")
     if re.search(r"\s", text) or (
         not path and (parts.scheme not in {"http", "https"} or not parts.hostname or port == 0)

@@ -143,10 +143,23 @@ def test_somebody_else_s_template_is_recognised() -> None:
     assert "somebody else" in progress(view_of(other, NEW, SERVING), BEFORE, "Deployment").changed
 
 
-def test_a_change_that_is_somebody_else_s_is_never_called_a_second_one() -> None:
-    observed = replace(BEFORE, template={})
-    other = deployment(generation=9, template={"spec": {"a": 2}}, **DONE)
-    assert progress(view_of(other, NEW, SERVING), observed, "Deployment").changed == ""
+@pytest.mark.parametrize("change", ["DELETED", "going", "made anew"])
+def test_a_deleted_workload_is_not_rolled_out_whatever_it_looked_like(change: str) -> None:
+    view = view_of(deployment(**DONE), NEW, SERVING)
+    assert progress(view, BEFORE, "Deployment").over
+    web = deployment(**DONE)
+    if change == "going":
+        web["metadata"]["deletionTimestamp"] = "2026-11-25T00:00:00Z"
+    if change == "made anew":
+        web["metadata"]["uid"] = "uid-another"
+    view.apply(event("Deployment", web, "DELETED" if change == "DELETED" else "MODIFIED"))
+    now = progress(view, BEFORE, "Deployment")
+    assert now.deleted
+    assert not now.over
+    assert now.status.message == "the workload was deleted"
+    view.apply(event("Deployment", deployment(**DONE)))
+    assert progress(view, BEFORE, "Deployment").deleted, "one that is made later is another one"
+    assert first_sign(view, BEFORE) == "deleted"
 
 
 KEPT = {"spec": {"a": 1}}

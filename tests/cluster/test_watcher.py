@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -203,6 +205,58 @@ def test_a_server_that_ends_every_watch_at_once_is_not_asked_in_a_tight_loop(tmp
 
         anyio.run(main)
         assert 2 <= len(server.asked) < 20
+
+
+def test_a_server_that_ends_every_watch_at_once_leaves_gaps_in_which_nobody_watched(tmp_path: Path) -> None:
+    with ScriptedApi([pods(10)], [window(lasting_s=0)]) as server:
+        items = seen(tmp_path, server, lambda i: any(gap.blind for gap in gaps(i)))
+        asked = len(server.asked)
+    *short, blind = gaps(items)
+    assert not blind.relisted
+    assert "ended the watch at once" in blind.reason
+    assert short, "what is seen after half a second without a watch may be older by as much"
+    assert all(gap.to_ns <= after.from_ns for gap, after in pairwise(gaps(items)))
+    assert asked < 15, "still no tight loop"
+
+
+def test_a_server_that_is_slow_to_open_a_watch_leaves_a_gap(tmp_path: Path) -> None:
+    def slow(r: Any) -> None:
+        time.sleep(2.3)
+        window(change("ADDED", pod("a", 11)))(r)
+
+    with ScriptedApi([pods(10)], [slow, window(lasting_s=60)]) as server:
+        items = seen(tmp_path, server, lambda i: bool(changes(i)))
+    (gap,) = gaps(items)
+    assert gap.blind
+    assert gap.to_ns <= next(i.t_ns for i in items if isinstance(i, ClusterEvent))
+
+
+def test_a_run_that_ends_while_nobody_watches_has_that_on_record(tmp_path: Path) -> None:
+    def hangs(_: Any) -> None:
+        time.sleep(60)
+
+    with ScriptedApi([pods(10)], [hangs]) as server:
+        left = after_leaving(tmp_path, server, 2.5)
+    assert [gap.blind for gap in gaps(left)] == [True]
+
+
+def test_a_quiet_watch_that_is_left_was_no_gap(tmp_path: Path) -> None:
+    with ScriptedApi([pods(10)], [window(lasting_s=60)]) as server:
+        left = after_leaving(tmp_path, server, 2.5)
+    assert gaps(left) == []
+
+
+def after_leaving(folder: Path, server: Any, after_s: float) -> list[ClusterEvent | WatchGap]:
+    """Watch for a while without reading, leave, and return all that was seen."""
+    items: list[ClusterEvent | WatchGap] = []
+
+    async def main() -> None:
+        api = Api.connect(server.kubeconfig(folder), None)
+        async with watching(api, [Watched(PODS, "Pod", "default")], Clock.start(), rest=items.append):
+            await anyio.sleep(after_s)
+
+    anyio.run(main)
+    return items
 
 
 def test_a_first_list_that_is_forbidden_is_an_error_and_not_an_empty_timeline(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from harness.model import (
     RunRecord,
     WatchGap,
 )
-from harness.recording.write import HIT_SCHEMA, OUTCOME_NAMES, ArrowStream, RunDirectory
+from harness.recording.write import HIT_SCHEMA, LATER, OUTCOME_NAMES, ArrowStream, RunDirectory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -482,7 +482,7 @@ def write_hits(path: Path, rows: list[dict[str, Any]], batch: int = 1000) -> Non
         some = rows[start : start + batch]
         arrays: list[pa.Array] = []
         for column in HIT_SCHEMA:
-            values = [row[column.name] for row in some]
+            values: list[Any] = [row.get(column.name, LATER.get(column.name)) for row in some]
             if column.name == "outcome":
                 codes = pa.array(np.array([OUTCOME_CODE[value] for value in values], dtype=np.uint8))
                 arrays.append(pa.DictionaryArray.from_arrays(codes, OUTCOME_NAMES))

@@ -30,6 +30,8 @@ from tests.judge.invented import TRIGGER, Invented, S, write_hits
 if TYPE_CHECKING:
     from pathlib import Path
 
+MS = S // 1000
+
 
 def clean(**rest: Any) -> Invented:
     return Invented.rolling(prestop=4, grace=20, **rest)
@@ -84,6 +86,11 @@ def test_the_same_rate_before_and_after_is_no_fault_of_the_rollout(tmp_path: Pat
         (clean(names_pods=False), {"path": PathProof(proven=False, how="a URL of another host")}, "path not proven: a URL of another"),
         (clean(), {"rollout": facts(state="stalled", reason="ProgressDeadlineExceeded")}, "it stalled (ProgressDeadlineExceeded)"),
         (clean(), {"rollout": facts(state="changed")}, "changed by somebody else"),
+        (clean(), {"rollout": facts(state="changed", trigger="observe")}, "changed again meanwhile"),
+        (clean(), {"rollout": facts(state="deleted"), "ended_by": "deleted"}, "the workload was deleted meanwhile"),
+        (clean(), {"rollout": facts(old_pods=())}, "no old pod was replaced"),
+        (clean(), {"rollout": facts(old_pods=(), trigger="observe", new_template=True)}, "no old pod was replaced"),
+        (clean(), {"rollout": facts(old_pods=(), trigger="command helm", new_template=True)}, "no old pod was replaced"),
         (clean(), {"rollout": facts(state="progressing")}, "still progressing"),
         (clean(), {"rollout": facts(state="not_started")}, "it was not started"),
         (clean(load_after=5.0), {}, "the load ended +5.0 s, the rollout"),
@@ -91,6 +98,8 @@ def test_the_same_rate_before_and_after_is_no_fault_of_the_rollout(tmp_path: Pat
         (clean(), {"marks": without(clean().run(), Mark.ENDPOINTS_SETTLED, Mark.SETTLED)}, "end of its endpoints' changes"),
         (clean(gaps=[WatchGap("Pod", 13 * S, 14 * S, "410 Gone", relisted=True)]), {}, "blind 1 time for Pod"),
         (clean(gaps=[WatchGap("EndpointSlice", 13 * S, 16 * S, "down", relisted=False)]), {}, "blind 1 time for EndpointSlice (longest 3 s)"),
+        (clean(gaps=[WatchGap("Deployment", 4 * S, 12 * S - MS, "down", relisted=False)]), {"rollout": facts(trigger="observe")}, "just before the change was seen, which may have begun in that time"),
+        (clean(gaps=[WatchGap("Deployment", 32 * S, 99 * S, "down", relisted=False)]), {}, "blind for Deployment when the load ended"),
         (clean(), {"workers_lost": (0,)}, "1 of 1 worker was lost (number 0); what it wrote"),
         (clean(), {"workers": 2}, "1 of 2 workers was lost (number 1); what it wrote"),
         (clean(), {"workers": 4, "workers_lost": (0,)}, "4 of 4 workers were lost (numbers 0, 1, 2, 3); what they wrote"),
@@ -134,10 +143,34 @@ def test_no_doubt_erases_a_lost_request_that_was_seen(tmp_path: Path, record: di
         WatchGap("Pod", 13 * S, 14 * S, "the window ended", relisted=False),  # resumed within 2 s
         WatchGap("Pod", 1 * S, 9 * S, "410", relisted=True),  # before the trigger
         WatchGap("Event", 13 * S, 30 * S, "down", relisted=True),  # hides no moment of a pod's life
+        WatchGap("Deployment", 4 * S, 12 * S - MS, "down", relisted=False),  # our own change began after it
+        WatchGap("Deployment", 28 * S, 31 * S, "down", relisted=False),  # caught up on before the end
+        WatchGap("Pod", 32 * S, 99 * S, "down", relisted=False),  # after all pods had come and gone
     ],
 )
 def test_gaps_that_hide_nothing_are_none(tmp_path: Path, gap: WatchGap) -> None:
     assert judged(tmp_path, clean(gaps=[gap])).grade is Grade.PASS
+
+
+@pytest.mark.parametrize(
+    "gap",
+    [
+        WatchGap("Deployment", 2 * S, 9 * S, "down", relisted=False),  # long before it
+        WatchGap(
+            "Deployment", 11 * S, 12 * S - MS, "down", relisted=False
+        ),  # short: the trigger is put before it
+    ],
+)
+def test_gaps_that_hide_nothing_of_an_observed_change_are_none(tmp_path: Path, gap: WatchGap) -> None:
+    observed = {"rollout": facts(trigger="observe", new_template=True)}
+    assert judged(tmp_path, clean(gaps=[gap], record=observed)).grade is Grade.PASS
+
+
+@pytest.mark.parametrize("trigger", ["scale 5", "observe", "command kubectl scale", "apply web.yaml"])
+def test_a_change_of_size_that_ends_no_pod_passes_all_the_same(tmp_path: Path, trigger: str) -> None:
+    assert (
+        judged(tmp_path, clean(record={"rollout": facts(old_pods=(), trigger=trigger)})).grade is Grade.PASS
+    )
 
 
 def test_pods_that_name_themselves_prove_the_path(tmp_path: Path) -> None:
@@ -249,6 +282,7 @@ def test_a_service_that_went_down_fails_even_before_the_trigger(tmp_path: Path) 
     [
         ("dry_run", "dry run: nothing was patched"),
         ("baseline_unsound", "nothing was patched"),
+        ("deleted", "the workload was deleted before the change"),
         ("interrupted", "it was interrupted"),
     ],
 )
@@ -330,12 +364,6 @@ def test_bounds_and_tests_are_those_of_the_textbook() -> None:
     assert chance.upper_share(0, 2_995) == pytest.approx(0.001, rel=0.001)
     assert [round(chance.clean_runs_bound(m), 2) for m in (1, 3, 5, 10, 59)] == [0.95, 0.63, 0.45, 0.26, 0.05]
     assert [round(chance.least_p(m, m), 3) for m in (1, 3, 4, 5)] == [1.0, 0.1, 0.029, 0.008]
-    assert chance.rate_p(5, 1, 0, 1) == pytest.approx(0.5**5)
-    assert chance.rate_p(3, 1, 2, 3) == pytest.approx(106 / 1024)  # 3 or more of 5 at odds of 1 in 4
-    assert chance.more(1, 10, 0, 10)
-    assert not chance.more(4, 10, 2, 10)
-    assert chance.more(30, 10, 2, 10)
-    assert not chance.more(0, 10, 0, 0)
 
 
 def _rewrite(path: Path, run: RunRecord) -> None:

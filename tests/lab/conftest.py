@@ -23,15 +23,15 @@ class Kubectl(Protocol):
 
 @pytest.fixture
 def kubectl(tmp_path: Path) -> Kubectl:
-    """`await kubectl(kubeconfig or URL, *args)` -> (exit code, output and errors); skips where there is none."""
+    """`await kubectl(kubeconfig, *args)` -> (exit code, output and errors); skips where there is none."""
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not installed")
 
     async def run(target: str, *args: str, within: float = 60) -> tuple[int, str]:
-        where = ["--server", target] if target.startswith("http") else ["--kubeconfig", target]
         process = await asyncio.create_subprocess_exec(
             "kubectl",
-            *where,
+            "--kubeconfig",
+            target,
             *args,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.lab.addresses import Addresses
-from harness.lab.containers import Program
 from harness.lab.controllers import controllers
 from harness.lab.kubelet import Kubelet, Pace
-from harness.lab.process import Lifeline
+from harness.lab.process import Lifeline, Program
 from harness.lab.recorder import Recorder
 from harness.lab.store import Object, Store
 
@@ -48,6 +47,9 @@ POD = textwrap.dedent("""
     print("at", *address, flush=True)
     ThreadingHTTPServer(address, Answer).serve_forever()
 """)
+
+TOKEN = "the-token-of-the-owner-of-a-lab"  # noqa: S105  of labs in tests
+OWNER = {"Authorization": f"Bearer {TOKEN}"}
 
 FAST = Pace(sandbox=0.02, relist=0.1, teardown=0.2, cleanup=0.05)
 
@@ -137,7 +139,8 @@ async def control_plane(kubelet_in: Path | None = None) -> AsyncIterator[Cluster
     loops = [loop.run() for loop in controllers(store, recorder, addresses.mapped)]
     if kubelet_in is not None:
         (kubelet_in / "testpod.py").write_text(POD)
-        program = Program("testpod", kubelet_in, lifeline)
+        takes = frozenset({"MINE", "TERM_IS", "FLAG", "CRASH"})
+        program = Program(kubelet_in, lifeline, file=kubelet_in / "testpod.py", takes=takes)
         cluster.kubelet = Kubelet(store, recorder, addresses, program, FAST)
         loops.append(cluster.kubelet.run())
     tasks = [asyncio.create_task(loop) for loop in loops]

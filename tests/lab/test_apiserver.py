@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -13,8 +14,9 @@ import httpx
 import kubernetes
 import pytest
 
+from harness.lab import kubeconfig
 from harness.lab.apiserver import ApiServer
-from tests.lab.plane import deployment, new_store, service
+from tests.lab.plane import OWNER, TOKEN, deployment, new_store, service
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -35,7 +37,7 @@ def run(scenario: Callable[[], Coroutine[None, None, None]]) -> None:
 async def served(logs: Path) -> AsyncIterator[tuple[Store, str]]:
     """An API server alone: its store and its URL."""
     store = new_store()
-    async with ApiServer(store, logs) as api:
+    async with ApiServer(store, logs, token=TOKEN) as api:
         yield store, api.url
 
 
@@ -53,7 +55,7 @@ async def first_lines(client: httpx.AsyncClient, url: str, count: int, **params:
 
 def test_a_created_deployment_gets_defaults_and_a_generation_that_counts_its_spec(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with served(tmp_path) as (_, url), httpx.AsyncClient(base_url=url) as client:
+        async with served(tmp_path) as (_, url), httpx.AsyncClient(base_url=url, headers=OWNER) as client:
             made = (await client.post(PATH, json=deployment())).json()
             spec = made["spec"]
             assert (spec["revisionHistoryLimit"], spec["progressDeadlineSeconds"]) == (10, 600)
@@ -77,7 +79,7 @@ def test_a_created_deployment_gets_defaults_and_a_generation_that_counts_its_spe
 
 def test_refusals_are_status_objects_with_kubernetes_codes_and_reasons(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with served(tmp_path) as (_, url), httpx.AsyncClient(base_url=url) as client:
+        async with served(tmp_path) as (_, url), httpx.AsyncClient(base_url=url, headers=OWNER) as client:
             await client.post(PATH, json=deployment())
 
             async def refused(code: int, reason: str, method: str, path: str, **kwargs: Any) -> Object:
@@ -134,7 +136,7 @@ def test_refusals_are_status_objects_with_kubernetes_codes_and_reasons(tmp_path:
 
 def test_a_dry_run_answers_as_if_and_changes_nothing(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with served(tmp_path) as (store, url), httpx.AsyncClient(base_url=url) as client:
+        async with served(tmp_path) as (store, url), httpx.AsyncClient(base_url=url, headers=OWNER) as client:
             assert (await client.post(PATH, json=deployment(), params={"dryRun": "All"})).status_code == 201
             assert store.list("Deployment") == []
             await client.post(PATH, json=deployment())
@@ -151,7 +153,7 @@ def test_a_dry_run_answers_as_if_and_changes_nothing(tmp_path: Path) -> None:
 
 def test_status_is_written_only_through_its_subresource(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with served(tmp_path) as (_, url), httpx.AsyncClient(base_url=url) as client:
+        async with served(tmp_path) as (_, url), httpx.AsyncClient(base_url=url, headers=OWNER) as client:
             made = (await client.post(PATH, json=deployment())).json()
             made["status"] = {"replicas": 9}
             assert (await client.put(f"{PATH}/web", json=made)).json()["status"] == {}
@@ -166,7 +168,7 @@ def test_status_is_written_only_through_its_subresource(tmp_path: Path) -> None:
 @pytest.mark.parametrize("true", ["true", "True", "1"])
 def test_a_watch_resumes_from_a_resource_version_and_follows_a_selection(tmp_path: Path, true: str) -> None:
     async def scenario() -> None:
-        async with served(tmp_path) as (store, url), httpx.AsyncClient(base_url=url) as client:
+        async with served(tmp_path) as (store, url), httpx.AsyncClient(base_url=url, headers=OWNER) as client:
             listed = (await client.get(PATH)).json()
             for name in ("a", "b"):
                 await client.post(PATH, json=deployment(name))
@@ -195,7 +197,7 @@ def test_a_watch_resumes_from_a_resource_version_and_follows_a_selection(tmp_pat
 
 def test_a_watch_window_ends_cleanly_with_a_bookmark_to_resume_from(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with served(tmp_path) as (store, url), httpx.AsyncClient(base_url=url) as client:
+        async with served(tmp_path) as (store, url), httpx.AsyncClient(base_url=url, headers=OWNER) as client:
             await client.post(PATH, json=deployment())
             query = {
                 "watch": "1",
@@ -214,7 +216,7 @@ def test_a_watch_window_ends_cleanly_with_a_bookmark_to_resume_from(tmp_path: Pa
 
 def test_a_watch_from_before_a_compaction_is_told_410(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with served(tmp_path) as (_, url), httpx.AsyncClient(base_url=url) as client:
+        async with served(tmp_path) as (_, url), httpx.AsyncClient(base_url=url, headers=OWNER) as client:
             await client.post(PATH, json=deployment())
             await client.post("/zdtest/compact")
             [event] = await first_lines(client, PATH, 1, resourceVersion="1")
@@ -229,7 +231,7 @@ def test_a_watch_from_before_a_compaction_is_told_410(tmp_path: Path) -> None:
 
 def test_every_answer_says_the_servers_time(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with served(tmp_path) as (_, url), httpx.AsyncClient(base_url=url) as client:
+        async with served(tmp_path) as (_, url), httpx.AsyncClient(base_url=url, headers=OWNER) as client:
             date = parsedate_to_datetime((await client.get("/version")).headers["Date"])
             assert abs((datetime.now(UTC) - date).total_seconds()) < 5
 
@@ -254,6 +256,8 @@ def test_a_pod_that_runs_is_deleted_in_two_steps_and_its_grace_can_only_shrink()
 def test_the_official_client_lists_patches_and_reads_discovery(tmp_path: Path) -> None:
     def work(url: str) -> None:
         config = kubernetes.client.Configuration(host=url)
+        config.api_key = {"authorization": TOKEN}
+        config.api_key_prefix = {"authorization": "Bearer"}
         with kubernetes.client.ApiClient(config) as client:
             # Its models are typed since 37 only, and dicts have always done.
             apps: Any = kubernetes.client.AppsV1Api(client)
@@ -290,11 +294,15 @@ def test_kubectl_applies_edits_and_deletes_without_knowing_the_difference(
     tmp_path: Path, write: Callable[..., str], kubectl: Kubectl
 ) -> None:
     async def scenario() -> None:
-        async with served(tmp_path) as (store, url):
+        owner, store = kubeconfig.issue(tmp_path, tmp_path), new_store()
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(owner.cert, owner.key)
+        async with ApiServer(store, tmp_path, token=owner.token, tls=tls) as api:
+            path = kubeconfig.write(tmp_path, api.url, owner, "default")
             file = write(deployment(), service())
 
             async def ok(*args: str) -> str:
-                code, output = await kubectl(url, *args)
+                code, output = await kubectl(path, *args)
                 assert code == 0, output
                 return output
 

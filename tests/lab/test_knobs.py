@@ -16,7 +16,7 @@ from harness.lab.apiserver import ApiServer
 from harness.lab.endpoints import EndpointsController, ready_addresses, slices_for
 from harness.lab.fields import from_json, to_json
 from harness.lab.store import Store
-from tests.lab.plane import control_plane, deployment, env, new_store, service
+from tests.lab.plane import OWNER, TOKEN, control_plane, deployment, env, new_store, service
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,8 +37,8 @@ def test_an_api_server_whose_clock_is_ahead_says_so_everywhere(tmp_path: Path) -
             return (datetime.now(UTC) + ahead).timestamp()
 
         async with (
-            ApiServer(store, tmp_path, wall=wall) as api,
-            httpx.AsyncClient(base_url=api.url) as client,
+            ApiServer(store, tmp_path, token=TOKEN, wall=wall) as api,
+            httpx.AsyncClient(base_url=api.url, headers=OWNER) as client,
         ):
             answer = await client.post(PATH, json=deployment())
             said = [
@@ -55,8 +55,8 @@ def test_a_dropped_watch_breaks_in_mid_stream_and_resumes(tmp_path: Path) -> Non
     async def scenario() -> None:
         store = new_store()
         async with (
-            ApiServer(store, tmp_path, drop_s=0.3) as api,
-            httpx.AsyncClient(base_url=api.url) as client,
+            ApiServer(store, tmp_path, token=TOKEN, drop_s=0.3) as api,
+            httpx.AsyncClient(base_url=api.url, headers=OWNER) as client,
         ):
             since = (await client.get(PATH)).json()["metadata"]["resourceVersion"]
             await client.post(PATH, json=deployment())
@@ -91,8 +91,8 @@ def test_an_old_kubernetes_takes_a_terminating_pod_out_of_its_slice(tmp_path: Pa
             await cluster.until(lambda: ready_addresses(slices()))
             old = EndpointsController(cluster.store, cluster.addresses.mapped, minor=20)
             async with (
-                ApiServer(cluster.store, tmp_path, minor=20) as api,
-                httpx.AsyncClient(base_url=api.url) as client,
+                ApiServer(cluster.store, tmp_path, token=TOKEN, minor=20) as api,
+                httpx.AsyncClient(base_url=api.url, headers=OWNER) as client,
             ):
                 path = "/apis/discovery.k8s.io/v1beta1/endpointslices"
                 [shown] = (await client.get(path)).json()["items"]

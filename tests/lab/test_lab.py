@@ -234,8 +234,10 @@ PARENT = textwrap.dedent("""
 def test_no_process_is_left_behind_when_it_ends_by(name: str, tmp_path: Path, write: Write) -> None:
     stubborn = {"env": env(STARTUP_DELAY=0, ON_TERM="ignore")}
     file = write(deployment(container=stubborn), service())
+    (tmp_path / "tmp").mkdir()
     with subprocess.Popen(
         [sys.executable, "-c", PARENT, file, str(tmp_path / "lab")],
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -245,6 +247,8 @@ def test_no_process_is_left_behind_when_it_ends_by(name: str, tmp_path: Path, wr
         pids = [lab, *descendants(lab)]
         assert len(pids) == 4  # the lab, its balancer, two pods
         assert not any(gone(pid) for pid in pids)
+        [private] = (tmp_path / "tmp").iterdir()
+        assert (private / "kubeconfig").is_file()
         if name == "SIGINT":
             os.killpg(parent.pid, signal.SIGINT)  # as a terminal does
         elif name.endswith("itself"):
@@ -257,6 +261,8 @@ def test_no_process_is_left_behind_when_it_ends_by(name: str, tmp_path: Path, wr
         left = [pid for pid in pids if not gone(pid)]
         parent.kill()  # before the assertion: leaving `with` waits for it
         assert left == []
+    # Its token and key are of no use any more, and gone all the same, unless both who could remove them were killed.
+    assert name.endswith("itself") or not private.exists()
 
 
 def test_a_lab_whose_pods_never_become_available_says_why(tmp_path: Path, write: Write) -> None:

@@ -8,11 +8,13 @@ import ssl
 import threading
 import time
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import anyio
 import httpx
+import yaml
 
 from harness.lab.lab import running
 from harness.model import LabPlan
@@ -20,7 +22,6 @@ from tests.lab.plane import deployment, env, service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from harness.model import LabEndpoint
 
@@ -64,14 +65,14 @@ class Clients:
 
 
 def restart(up: LabEndpoint, home: Path) -> None:
-    server = next(
-        line.split("server: ")[1]
-        for line in (home / "kubeconfig").read_text().splitlines()
-        if "server:" in line
-    )
+    config = yaml.safe_load(Path(up.kubeconfig).read_text())
+    server, token = config["clusters"][0]["cluster"]["server"], config["users"][0]["user"]["token"]
     patch: dict[str, Any] = {"spec": {"template": {"metadata": {"annotations": {"again": "1"}}}}}
     url = f"{server}/apis/apps/v1/namespaces/{up.namespace}/deployments/web"
-    headers = {"Content-Type": "application/strategic-merge-patch+json"}
+    headers = {
+        "Content-Type": "application/strategic-merge-patch+json",
+        "Authorization": f"Bearer {token}",
+    }
     trusted = ssl.create_default_context(cafile=home / "ca.pem")
     httpx.patch(url, content=json.dumps(patch), headers=headers, verify=trusted).raise_for_status()
 

@@ -1,0 +1,150 @@
+"""A change as it is followed by what the watch tells: a real record on disk, and events one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio
+import pytest
+
+from harness.clock import Clock
+from harness.model import NEVER, ClusterEvent, ClusterFacts, Mark, PathProof
+from harness.recording.write import RunDirectory
+from harness.run.change import Change, Means
+from harness.run.log import Log
+from harness.run.preflight import Subject
+from harness.scenario.trigger import parse
+from tests.judge.invented import Invented
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from harness.cluster.api import Api
+
+FACTS = ClusterFacts(
+    "https://10.0.0.1", "staging", "shop", "Deployment", "web", "uid-web", "v1.30.2", "admin"
+)
+DONE = {"replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}
+
+
+@dataclass
+class Followed:
+    """One change with its record."""
+
+    change: Change
+    log: Log
+    generation: int = 1
+
+    def template(self, version: str, *, replicas: int = 1, change: str = "MODIFIED") -> None:
+        """The watch tells of the workload with this template, rolled out."""
+        self.generation += 1
+        web = {
+            "metadata": {"name": "web", "uid": "uid-web", "generation": self.generation},
+            "spec": {"replicas": replicas, "template": {"spec": {"v": version}, "digest": version}},
+            "status": {"observedGeneration": self.generation, **dict.fromkeys(DONE, replicas)},
+        }
+        self.see("Deployment", web, change)
+
+    def pod(self, name: str, change: str = "MODIFIED") -> None:
+        ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+        self.see("Pod", {"metadata": {"name": name, "uid": f"uid-{name}"}, "status": ready}, change)
+
+    def see(self, kind: str, obj: dict[str, Any], change: str) -> None:
+        meta = obj["metadata"]
+        now_ns = self.change._means.clock.now_ns()
+        self.change.take(ClusterEvent(now_ns, change, kind, "shop", meta["name"], meta["uid"], obj))
+
+    def make(self) -> str | None:
+        return anyio.run(self.change.make)
+
+
+@pytest.fixture
+def follow(tmp_path: Path) -> Iterator[Any]:
+    with RunDirectory.create(tmp_path, "web", datetime.now(UTC)) as directory:
+
+        def begin(trigger: str) -> Followed:
+            log = Log(directory, replace(Invented().run(), marks=(), rollout=None))
+            subject = Subject(FACTS, {}, parse(trigger), (), (), (), PathProof(proven=True, how=""), ())
+            means = Means(
+                api=cast("Api", None),  # nothing is asked of it: the change is somebody else's
+                subject=subject, clock=Clock.start(), directory=directory, log=log, say=lambda _: None, base=tmp_path,
+                field_manager=None, dry_run=False, interrupted=lambda: False,
+            )  # fmt: skip
+            found = Followed(Change(means), log)
+            found.template("a", change="LISTED")
+            found.pod("web-a", "LISTED")
+            found.change.look()
+            return found
+
+        yield begin
+
+
+def test_a_template_that_came_and_went_while_the_baseline_was_measured_is_no_baseline(follow: Any) -> None:
+    web = follow("observe")
+    web.template("b")
+    web.template("a")
+    assert web.make() == "changed"
+    assert web.log.record.rollout.state == "changed"
+
+
+def test_a_quiet_baseline_is_one(follow: Any) -> None:
+    web = follow("observe")
+    web.template("a")
+    assert web.make() is None
+    assert web.change.ended_by == ""
+
+
+def test_a_second_change_is_remembered_even_if_it_is_undone_before_anybody_looks(follow: Any) -> None:
+    web = follow("observe")
+    web.make()
+    for version in "bcb":
+        web.template(version)
+    assert web.change.ended_by == "changed"
+    assert web.change.progress.changed == "the pod template was changed again"
+
+
+def test_one_change_seen_several_times_is_one(follow: Any) -> None:
+    web = follow("observe")
+    web.make()
+    for _ in range(3):
+        web.template("b")
+    web.template("b", replicas=3)
+    assert web.change.ended_by == ""
+    assert web.log.record.rollout.new_template
+
+
+def test_a_command_is_not_ended_for_a_second_change_or_a_deletion_of_its_own(follow: Any) -> None:
+    web = follow("command helm upgrade")
+    web.make()
+    web.template("b")
+    web.template("a")
+    assert web.change.ended_by == ""
+    web.change.command_running = False
+    assert web.change.ended_by == "changed"
+    web.template("a", change="DELETED")
+    assert web.change.ended_by == "deleted"
+
+
+def test_a_scaling_that_a_command_began_with_is_not_the_end_of_its_release(follow: Any) -> None:
+    web = follow("command ./release.sh")
+    web.make()
+    web.template("a", replicas=2)
+    web.change._has_begun(web.log.record.mark(Mark.TRIGGER))
+    web.pod("web-a2", "ADDED")
+    assert web.log.record.mark(Mark.ENDPOINTS_SETTLED) != NEVER
+    web.template("b", replicas=2)
+    assert web.log.record.mark(Mark.ENDPOINTS_SETTLED) == NEVER
+    for name in ("web-b", "web-b2"):
+        web.pod(name, "ADDED")
+    for name in ("web-a", "web-a2"):
+        web.pod(name, "DELETED")
+    assert web.log.record.mark(Mark.ENDPOINTS_SETTLED) != NEVER
+
+
+def test_a_workload_that_is_deleted_before_the_change_ends_the_run(follow: Any) -> None:
+    web = follow("observe")
+    web.template("a", change="DELETED")
+    assert web.change.ended_by == "deleted"

@@ -1,0 +1,319 @@
+"""Somebody else's rollouts, followed on the embedded lab: real runs of the command, and an API client that plays the pipeline."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from harness.clock import NS
+from harness.cluster.api import Api
+from harness.cluster.resources import WORKLOADS
+from harness.model import Mark
+from harness.recording.read import Recording
+from harness.scenario.resolve import shipped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from harness.model import RunRecord
+
+READY = {"httpGet": {"path": "/ready", "port": 8080}, "periodSeconds": 1}
+NEVER_READY = {"httpGet": {"path": "/ready", "port": 9}, "periodSeconds": 1}
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Somebody else, who changes web."""
+
+    api: Api
+    url: str
+    kubeconfig: str
+
+    def release(self, version: str, probe: dict[str, Any] | None = None) -> None:
+        container = {"name": "web", "readinessProbe": probe or READY}
+        template = {"metadata": {"annotations": {"version": version}}, "spec": {"containers": [container]}}
+        self._patch({"spec": {"template": template}})
+
+    def scale(self, replicas: int) -> None:
+        self._patch({"spec": {"replicas": replicas}})
+
+    def take_back(self) -> None:
+        container = {"name": "web", "readinessProbe": READY}
+        template = {"metadata": {"annotations": {"version": None}}, "spec": {"containers": [container]}}
+        self._patch({"spec": {"template": template}})
+
+    def delete(self) -> None:
+        words = ["kubectl", "--kubeconfig", self.kubeconfig, "delete", "deployment/web", "--wait=false"]
+        subprocess.run(words, check=True, capture_output=True, timeout=60)
+
+    def _patch(self, patch: dict[str, Any]) -> None:
+        self.api.patch("Deployment", "default", "web", patch, field_manager="pipeline")
+
+    def rolled_out(self) -> bool:
+        web = self.api.get(WORKLOADS["Deployment"], "default", "web")
+        spec, status = web["spec"], web["status"]
+        names = ("replicas", "updatedReplicas", "availableReplicas")
+        observed = status.get("observedGeneration") == web["metadata"]["generation"]
+        return observed and all(status.get(name) == spec["replicas"] for name in names)
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
+    """A lab of two small pods that come and go fast."""
+    base = shipped() / "seed/base/configmap.yaml"
+    app = list(yaml.safe_load_all((shipped() / "clean/prestop-sleep/app.yaml").read_text()))
+    spec = app[0]["spec"]["template"]["spec"]
+    app[0]["spec"]["replicas"] = 2
+    container = spec["containers"][0]
+    container["lifecycle"] = {"preStop": {"sleep": {"seconds": 1}}}
+    container["readinessProbe"] = READY
+    container["env"] = [
+        {"name": "STARTUP_DELAY", "value": "0.1"},
+        {"name": "WORK_MS", "value": "20"},
+        {"name": "ON_TERM", "value": "drain"},
+    ]
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    (folder / "app.yaml").write_text(yaml.safe_dump_all(app))
+    scenario = {
+        "name": "fast", "workload": "deployment/web", "manifests": [str(base), "app.yaml"],
+        "lab": {"profile": "alb", "lag": "200ms", "tls": False},
+    }  # fmt: skip
+    (folder / "zdtest.yaml").write_text(yaml.safe_dump(scenario))
+    words = [sys.executable, "-m", "harness", "lab", "up", str(folder)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        said = {}
+        assert process.stdout
+        for line in process.stdout:
+            if line.startswith("Ctrl-C"):
+                break
+            name, _, value = line.partition(":")
+            said[name] = value.strip()
+        kubeconfig = said["API server"].removeprefix("export KUBECONFIG=")
+        yield Pipeline(Api.connect(kubeconfig, None), said["balancer"].split()[0], kubeconfig)
+        process.terminate()
+
+
+@dataclass(frozen=True)
+class Seen:
+    code: int
+    summary: str
+    path: Path
+    record: RunRecord
+
+    @property
+    def state(self) -> str:
+        assert self.record.rollout
+        return self.record.rollout.state
+
+
+def seen(out: Path, pipeline: Pipeline, trigger: str, then: Callable[[], None], *words: str) -> Seen:
+    """A run with this trigger; `then` is done once it waits for the change."""
+    command = [
+        sys.executable, "-m", "harness", "run", pipeline.url, "-o", str(out), "--kubeconfig", pipeline.kubeconfig,
+        "--context", pipeline.api.context, "-n", "default", "--deployment", "web", "--trigger", trigger,
+        "-c", "4", "-d", "4s", "--trigger-after", "1s", "--settle", "3s", "--max-time", "90s", *words,
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        for line in process.stderr:
+            if line.startswith(("waiting for somebody", "running ", "delete-pod:")):
+                break
+        then()
+        summary, progress = process.communicate(timeout=120)
+    (path,) = out.glob("*")
+    assert "Traceback" not in progress
+    return Seen(process.returncode, summary, path, Recording.open(path).run)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_release_of_somebody_else_s_is_followed_to_its_end(pipeline: Pipeline, tmp_path: Path) -> None:
+    run = seen(tmp_path / "out", pipeline, "observe", lambda: pipeline.release("b"))
+    assert (run.code, run.state) == (0, "complete"), run.summary
+    assert run.record.rollout
+    assert len(run.record.rollout.old_pods) == 2
+
+
+def test_a_release_that_never_gets_ready_and_is_taken_back_is_no_rollout_that_passed(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    def forth_and_back() -> None:
+        pipeline.release("b", NEVER_READY)
+        time.sleep(2)
+        web = pipeline.api.get(WORKLOADS["Deployment"], "default", "web")
+        assert web["status"]["updatedReplicas"] == 1, "a pod of the new version is there"
+        pipeline.take_back()
+
+    run = seen(tmp_path / "out", pipeline, "observe", forth_and_back)
+    assert (run.code, run.state) == (3, "changed"), run.summary
+    assert "changed back to what it was" in run.summary
+
+
+def test_a_second_release_while_the_first_one_settles_does_not_end_as_settled(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    def twice() -> None:
+        pipeline.release("b")
+        until(pipeline.rolled_out)
+        time.sleep(2.5)  # its old pods are gone, and it settles
+        pipeline.release("c", NEVER_READY)
+
+    run = seen(tmp_path / "out", pipeline, "observe", twice, "--settle", "8s")
+    assert (run.code, run.state) == (3, "changed"), run.summary
+    assert run.record.ended_by == "changed"
+
+
+def test_a_release_while_a_deleted_pod_is_replaced_is_a_second_change(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    run = seen(tmp_path / "out", pipeline, "delete-pod", lambda: pipeline.release("b"))
+    assert (run.code, run.state) == (3, "changed"), run.summary
+    assert "changed by somebody else" in run.summary
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl on this machine")
+def test_a_workload_that_is_deleted_is_not_rolled_out(pipeline: Pipeline, tmp_path: Path) -> None:
+    run = seen(tmp_path / "out", pipeline, "observe", pipeline.delete)
+    assert run.code in {1, 3}, run.summary
+    assert (run.state, run.record.ended_by) == ("deleted", "deleted")
+    assert "the workload was deleted meanwhile" in run.summary
+
+
+class Way:
+    """A way to the API server that can be blocked: connections are cut, and new ones refused."""
+
+    def __init__(self, port: int) -> None:
+        self._to, self._blocked = port, False
+        self._open: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._threads: list[threading.Thread] = []
+        self._start(self._accept)
+
+    def block(self, *, blocked: bool) -> None:
+        self._blocked = blocked
+        while blocked and self._open:
+            with contextlib.suppress(OSError):
+                self._open.pop().shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self.block(blocked=True)
+        for thread in self._threads:
+            thread.join()
+
+    def _accept(self) -> None:
+        with self._listener, contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                if self._blocked:
+                    client.close()
+                    continue
+                server = socket.create_connection(("127.0.0.1", self._to))
+                self._open += [client, server]
+                self._start(_pass_on, client, server)
+
+    def _start(self, target: Callable[..., None], *args: socket.socket) -> None:
+        self._threads.append(threading.Thread(target=target, args=args, daemon=True))
+        self._threads[-1].start()
+
+
+def _pass_on(client: socket.socket, server: socket.socket) -> None:
+    other = {client: server, server: client}
+    with client, server, contextlib.suppress(OSError):
+        while True:
+            for end in select.select([client, server], [], [])[0]:
+                data = end.recv(65536)
+                if not data:
+                    return
+                other[end].sendall(data)
+
+
+def test_a_release_that_began_while_the_watch_was_blind_counts_from_there_and_does_not_pass(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    config = Path(pipeline.kubeconfig).read_text()
+    port = urlsplit(pipeline.api.server).port
+    assert port
+    way = Way(port)
+    by_that_way = tmp_path / "kubeconfig"
+    by_that_way.write_text(config.replace(f":{port}", f":{way.port}"))
+
+    def unseen() -> None:
+        way.block(blocked=True)
+        time.sleep(2)
+        pipeline.release("b")
+        time.sleep(2)
+        way.block(blocked=False)
+
+    try:
+        run = seen(tmp_path / "out", replace(pipeline, kubeconfig=str(by_that_way)), "observe", unseen)
+    finally:
+        way.close()
+    assert (run.code, run.state) == (3, "complete"), run.summary
+    assert "blind" in run.summary
+    gap = next(gap for gap in Recording.open(run.path).gaps() if gap.kind == "Deployment")
+    assert not gap.relisted
+    assert run.record.mark(Mark.TRIGGER) <= gap.to_ns - 4 * NS, "before the release, as far as anybody knows"
+
+
+def command(folder: Path, pipeline: Pipeline, *steps: str) -> str:
+    """A trigger that runs a tool of somebody else's: a small program that takes these steps and says when it is done."""
+    program = folder / "tool.py"
+    program.write_text(
+        f"""
+import sys, time
+sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
+from tests.test_observe import *
+pipeline = Pipeline(Api.connect({pipeline.kubeconfig!r}, None), "", "")
+{chr(10).join(steps)}
+print("done", flush=True)
+"""
+    )
+    return f"command {sys.executable} {program}"
+
+
+@pytest.mark.slow
+def test_a_command_that_takes_its_release_back_is_let_finish_and_does_not_pass(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    steps = ['pipeline.release("b", NEVER_READY)', "time.sleep(2)", "pipeline.take_back()", "time.sleep(1)"]
+    run = seen(tmp_path / "out", pipeline, command(tmp_path, pipeline, *steps), lambda: None)
+    assert (run.code, run.state) == (3, "changed"), run.summary
+    assert "changed back to what it was" in run.summary
+    assert (run.path / "command.log").read_text() == "done\n"
+
+
+@pytest.mark.slow
+def test_a_command_that_scales_first_and_releases_later_is_one_change(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    steps = [
+        "pipeline.scale(3)", "time.sleep(5)", "until(pipeline.rolled_out)",
+        'pipeline.release("b")', "time.sleep(1)", "until(pipeline.rolled_out)",
+    ]  # fmt: skip
+    run = seen(tmp_path / "out", pipeline, command(tmp_path, pipeline, *steps), lambda: None)
+    assert (run.code, run.state) == (0, "complete"), run.summary
+    assert run.record.rollout
+    assert run.record.rollout.new_template
+    assert len(run.record.rollout.old_pods) == 2
+    assert run.record.mark(Mark.OLD_PODS_GONE) - run.record.mark(Mark.TRIGGER) > 5 * NS
