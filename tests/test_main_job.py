@@ -252,7 +252,7 @@ def test_a_verdict_does_not_depend_on_where_it_is_printed(lost: Run) -> None:
             command("report", str(lost.path)), stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
     assert done.returncode == 1
-    assert done.stderr == "zdtest: cannot print the summary: No space left on device\n"
+    assert done.stderr == "zdtest: cannot print to standard output: No space left on device\n"
 
 
 def test_a_terminal_that_is_closed_ends_a_run_as_ctrl_c_does(tmp_path: Path) -> None:

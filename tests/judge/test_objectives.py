@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import UsageError
+from harness.escaping import for_markdown
 from harness.judge.headline import LOSSLESS
 from harness.judge.verdict import judge
 from harness.model import Grade
@@ -207,7 +208,7 @@ def test_the_summary_says_which_objective_replaces_the_default(tmp_path: Path, l
     said = f'failed <= 5 replaces "{LOSSLESS}"'
     assert found.grade is Grade.PASS
     assert said in " ".join(render(found, latencies=False).split())
-    assert said in markdown.render(found)
+    assert for_markdown(said) in markdown.render(found)
     plain = with_failures(tmp_path, objectives=["404 == 0"])
     assert "replaces" not in render(plain, latencies=False) + markdown.render(plain)
 
