@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.judge.headline import Finding
+from harness.judge.finding import ANSWERED, Finding
 from harness.judge.wording import lasting
 from harness.model import Grade, Mark, Phase
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from harness.judge.summary import Numbers, Part
     from harness.judge.timeline import Timeline
 
-ANSWERED = "good answers come in every phase"
 _NAMES = {
     Phase.BEFORE: "before the trigger",
     Phase.DURING: "during the rollout",

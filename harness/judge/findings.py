@@ -11,15 +11,8 @@ from typing import TYPE_CHECKING
 
 from harness.clock import NS
 from harness.judge import answers, coverage, objectives, pathproof, sending, unanswered, unasked
-from harness.judge.headline import (
-    ALIVE,
-    BASELINE,
-    ENDED,
-    Finding,
-    Verdict,
-    bound,
-    headline,
-)
+from harness.judge.finding import ALIVE, BASELINE, ENDED, KEEPS_UP, RECORDED, UP, Finding, Verdict
+from harness.judge.headline import bound, headline
 from harness.judge.loadhost import of_the_host
 from harness.judge.lost import lost_requests
 from harness.judge.replacing import replaced
@@ -128,9 +121,7 @@ def of_the_run(
 def _service(run: RunRecord) -> Finding | None:
     if run.ended_by != "service_down":
         return None
-    return Finding(
-        "the service stays up", "over half of all requests failed for 30 s; the load was stopped", Grade.FAIL
-    )
+    return Finding(UP, "over half of all requests failed for 30 s; the load was stopped", Grade.FAIL)
 
 
 def _baseline(run: RunRecord, numbers: Numbers) -> Finding:
@@ -168,7 +159,7 @@ def _record(
 
     A slot always has a request under way, or waits a second at most, so every worker's rows reach the end.
     """
-    objective = "every request is on record"
+    objective = RECORDED
     counted = Counter[int]()
     for sample in health:
         counted[sample.worker] += sample.completed
@@ -186,7 +177,7 @@ def _record(
 
 
 def _generator(timeline: Timeline, health: Iterable[HealthSample], numbers: Numbers) -> Finding | None:
-    objective = "the load generator keeps up (its own lag)"
+    objective = KEEPS_UP
     samples = [s for s in health if timeline.load.from_ns <= s.t_ns <= timeline.load.to_ns + NS]
     if not samples:
         if timeline.load.length_ns < 3 * NS or not numbers.requests:

@@ -1,12 +1,12 @@
-"""What a finding and a verdict are, and how the verdict is said in one line."""
+"""The verdict in one line, and what a clean run does not prove."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.judge import chance
+from harness.judge.finding import ALIVE, BASELINE, COVERED, ENDED, LOSSLESS, UNBROKEN
 from harness.judge.wording import count, lasting
 from harness.model import Grade, Phase
 from harness.scenario.objectives import replacing
@@ -14,17 +14,11 @@ from harness.scenario.objectives import replacing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.judge.finding import Finding
     from harness.judge.summary import Numbers, Part
     from harness.judge.timeline import Timeline
     from harness.model import RunRecord
 
-# Objectives, by name where another function speaks of them.
-COVERED = "the rollout is covered to its end"
-BASELINE = "the baseline is sound"
-ALIVE = "every worker lives to the end"
-ENDED = "the run ends by itself"
-LOSSLESS = "no request fails because of the rollout"
-UNBROKEN = "no request fails"
 # What withholds the PASS in the first place, by what ended the run.
 _LEADS = {
     "dry_run": COVERED,
@@ -36,27 +30,6 @@ _LEADS = {
     "changed": COVERED,
     "deleted": COVERED,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One objective, what was observed, and what that makes of it."""
-
-    objective: str
-    observed: str
-    grade: Grade
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The grade, why in one line, all findings, and what a clean run does not prove."""
-
-    grade: Grade
-    headline: str  # without the grade
-    findings: tuple[Finding, ...]
-    lost: int  # failed hits held against the rollout (or the run, without one)
-    of: int  # requests among which they are counted
-    bound: str
 
 
 def headline(

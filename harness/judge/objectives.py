@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.judge.headline import Finding
+from harness.judge.finding import Finding
 from harness.judge.wording import lasting, share
 from harness.model import Grade
 from harness.scenario.objectives import DURATIONS, LATENCIES, Condition, conditions, wanted

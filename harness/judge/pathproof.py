@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.clock import NS
-from harness.judge.headline import Finding
+from harness.judge.finding import PROVEN, Finding
 from harness.judge.wording import count, lasting, share
 from harness.model import Grade
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from harness.judge.traffic import PodTraffic
     from harness.model import RunRecord
 
-PROVEN = "the target is proven to lead to the workload"
 FEW = (
     0.1  # of the answers that name a pod, or of all: below this the names are no sign of where the load went
 )

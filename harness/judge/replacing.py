@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.judge.headline import Finding
+from harness.judge.finding import REPLACED, Finding
 from harness.judge.loadhost import own as own_fault
-from harness.judge.wording import REPLACED
 from harness.model import Grade
 from harness.scenario.objectives import replacing
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.judge import chance
-from harness.judge.headline import COVERED, LOSSLESS, Finding, Verdict, allowed
+from harness.judge.finding import COVERED, EVERY_ROLLOUT, LOSSLESS, Finding, Verdict
+from harness.judge.headline import allowed
 from harness.judge.measured import Capacity, Measured, Tail, of_pods
 from harness.judge.observed import lifelines
 from harness.judge.timeline import PhaseSpan, Span, Timeline
@@ -169,7 +170,7 @@ def decide_together(
 
 
 def _all_made(run: RunRecord, seen: int) -> Finding:
-    objective = "every rollout that was asked for is made"
+    objective = EVERY_ROLLOUT
     # The last one is still under way where a run ended early; whether it was covered is its own finding.
     grade = Grade.PASS if seen == run.rollouts else Grade.INCONCLUSIVE
     ended = (

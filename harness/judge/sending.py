@@ -17,7 +17,7 @@ import numpy as np
 
 from harness import masking
 from harness.clock import NS
-from harness.judge.headline import Finding
+from harness.judge.finding import HELD, WITHOUT_HOLE, Finding
 from harness.judge.hits import by_code, ranked
 from harness.judge.summary import Latency, measure
 from harness.judge.wording import at, count, lasting, share
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 LATE_NS = 50_000_000
 LATE_SHARE = 0.05
 HOLE_NS = NS  # a stall that leaves a hole in the load
-HELD = "the rate is held (sent within 50 ms of when it was due)"
-WITHOUT_HOLE = "the load has no hole"
 _TARGETS = 50
 _PEERS = 20
 _DROPPED = 1000 + OUTCOMES.index(Outcome.DROPPED)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.clock import NS
-from harness.judge.headline import Finding
+from harness.judge.finding import NONE_OUT, Finding
 from harness.judge.wording import count, lasting
 from harness.model import NEVER, Grade, Phase
 
@@ -85,7 +85,7 @@ def finding(
     """Judge them. A silence is the service's only where the generator itself was awake: see its own lag."""
     if out is None or not numbers.cut:
         return None
-    objective = "no request is still out at the end"
+    objective = NONE_OUT
     observed = f"{count(numbers.cut, 'request')} still out when the load was over (oldest {lasting(numbers.cut_oldest_ns)})"
     end_ns = timeline.load.to_ns
     awake = all(s.lag_p99_ns <= lag_limit_ns for s in health if end_ns - out.silent_ns < s.t_ns <= end_ns)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.judge.headline import Finding
+from harness.judge.finding import PAIRED, Finding
 from harness.judge.wording import count
 from harness.model import Grade
 
 if TYPE_CHECKING:
     from harness.judge.sending import Sending
-
-PAIRED = "every answer belongs to a request"
 
 
 def finding(sent: Sending | None) -> Finding | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.clock import NS
-from harness.judge.headline import Finding
+from harness.judge.finding import WHOLE, Finding
 from harness.judge.wording import count
 from harness.model import Grade
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from harness.judge.lifeline import Lifeline
     from harness.judge.timeline import Timeline
 
-WHOLE = "every good answer is known to be whole"
 _EARLY_NS = NS  # a container's end is told in whole seconds
 _LATE_NS = 2 * NS  # an answer's last bytes, through a balancer, after the pod that sent them
 

@@ -17,8 +17,8 @@ from harness.judge import objectives, rollouts, timeline as times, traffic, unti
 from harness.judge.advice import Advice, advise
 from harness.judge.answers import usual
 from harness.judge.causes import Cause, explain
+from harness.judge.finding import COVERED, Finding, Verdict
 from harness.judge.findings import decide, of_the_run
-from harness.judge.headline import COVERED, Finding, Verdict
 from harness.judge.headroom import CurvePoint, Headroom, headroom, shorter_pre_stops
 from harness.judge.hits import COLUMNS, Hits, classify
 from harness.judge.lint import LintFinding, lint, marked

@@ -5,7 +5,6 @@ from __future__ import annotations
 from harness.clock import NS
 
 # The objective of the finding that says which objectives replace the default; reports look for it.
-REPLACED = "this run's own objectives say how much may fail"
 
 
 def at(t_ns: int | None, zero_ns: int) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.escaping import everywhere, for_code, for_markdown
-from harness.judge.wording import REPLACED, at, count, lasting
+from harness.judge.finding import REPLACED
+from harness.judge.wording import at, count, lasting
 from harness.model import Grade
 from harness.report.measured import short
 

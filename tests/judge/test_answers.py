@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from harness.judge.answers import ANSWERED
+from harness.judge.finding import ANSWERED
 from harness.judge.unanswered import NOISE_NS, late
 from harness.judge.verdict import judge
 from harness.model import NEVER, Grade, Mark, MarkAt, Outcome

@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.escaping import for_markdown
-from harness.judge.headline import LOSSLESS
+from harness.judge.finding import LOSSLESS
 from harness.judge.verdict import judge
 from harness.model import Grade
 from harness.recording.read import Recording

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.judge import pathproof
-from harness.judge.pathproof import PROVEN
+from harness.judge.finding import PROVEN, Finding
 from harness.judge.verdict import judge
 from harness.model import BY_ANSWERS, Grade, PathProof
 from harness.recording.read import Recording
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.judge.headline import Finding
     from harness.judge.verdict import Judgement
 
 UNPROVEN = {"path": PathProof(proven=False, how="")}

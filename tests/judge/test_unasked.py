@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.judge.unasked import PAIRED
+from harness.judge.finding import PAIRED
 from harness.judge.verdict import judge
 from harness.model import Grade
 from harness.recording.read import Recording

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.judge.untilclose import WHOLE
+from harness.judge.finding import WHOLE, Finding
 from harness.judge.verdict import judge
 from harness.model import Grade
 from harness.recording.read import Recording
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.judge.headline import Finding
     from harness.judge.verdict import Judgement
 
 
