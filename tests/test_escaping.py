@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from harness import cli, escaping
-from harness.judge.compare import FieldChange, compare
-from harness.judge.verdict import Judgement, judge
+from harness.judge.verdict.compare import FieldChange, compare
+from harness.judge.verdict.judgement import Judgement, judge
 from harness.progress import LiveLine
 from harness.recording.read import Recording
 from harness.report import lint, markdown, patch, text, write_all

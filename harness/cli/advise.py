@@ -17,7 +17,7 @@ def advise(directory: Path) -> int:
 
     Each value is computed from what the run measured; the reasons stand above as comments. `{}` changes nothing.
     """
-    from harness.judge.verdict import judge  # noqa: PLC0415  brings pandas
+    from harness.judge.verdict.judgement import judge  # noqa: PLC0415  brings pandas
     from harness.recording.read import Recording  # noqa: PLC0415
     from harness.report.patch import render  # noqa: PLC0415
 

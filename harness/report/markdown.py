@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.escaping import everywhere, for_code, for_markdown
-from harness.judge.finding import REPLACED
+from harness.judge.findings.finding import REPLACED
 from harness.judge.wording import at, count, lasting
 from harness.model import Grade
 from harness.report.measured import short
 
 if TYPE_CHECKING:
-    from harness.judge.verdict import Judgement
+    from harness.judge.verdict.judgement import Judgement
 
 LINES = 15
 _CAUSES = 3

@@ -10,9 +10,9 @@ from harness.judge.wording import count, lasting
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.judge.advice import Advice
-    from harness.judge.headroom import CurvePoint, Headroom
-    from harness.judge.measured import Capacity, Measured, Spread
+    from harness.judge.advice.advice import Advice
+    from harness.judge.advice.headroom import CurvePoint, Headroom
+    from harness.judge.numbers.measured import Capacity, Measured, Spread
 
 WIDTH = 100
 

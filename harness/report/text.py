@@ -13,11 +13,11 @@ from harness.report import bombardier, lint, measured, sending
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.judge.causes import Cause
-    from harness.judge.compare import Comparison
-    from harness.judge.summary import Latency, Numbers, Part
-    from harness.judge.timeline import Timeline
-    from harness.judge.verdict import About, Judgement
+    from harness.judge.causes.causes import Cause
+    from harness.judge.numbers.summary import Latency, Numbers, Part
+    from harness.judge.timeline.timeline import Timeline
+    from harness.judge.verdict.compare import Comparison
+    from harness.judge.verdict.judgement import About, Judgement
 
 WIDTH = 100
 FOOTNOTE = (

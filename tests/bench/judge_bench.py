@@ -88,7 +88,7 @@ def write(root: Path, hits: int) -> Path:
 
 def judge(directory: Path) -> None:
     """Judge, and print seconds, peak MiB and the verdict."""
-    from harness.judge.verdict import judge as judged, to_json
+    from harness.judge.verdict.judgement import judge as judged, to_json
     from harness.recording.read import Recording
 
     begun = time.perf_counter()

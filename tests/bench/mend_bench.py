@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from harness.judge.verdict import judge
+from harness.judge.verdict.judgement import judge
 from harness.lab.patch import strategic
 from harness.model import Grade
 from harness.recording.read import Recording

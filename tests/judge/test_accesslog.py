@@ -13,9 +13,9 @@ import pytest
 
 from harness import cli
 from harness.errors import UsageError
-from harness.judge.accesslog import entries, upstreams_of
-from harness.judge.causes import EXACT
-from harness.judge.verdict import judge
+from harness.judge.causes.causes import EXACT
+from harness.judge.numbers.accesslog import entries, upstreams_of
+from harness.judge.verdict.judgement import judge
 from harness.recording import trace
 from harness.recording.read import Recording
 from harness.recording.upstreams import keep

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from harness.judge.finding import ANSWERED
-from harness.judge.unanswered import NOISE_NS, late
-from harness.judge.verdict import judge
+from harness.judge.findings.finding import ANSWERED
+from harness.judge.findings.unanswered import NOISE_NS, late
+from harness.judge.verdict.judgement import judge
 from harness.model import NEVER, Grade, Mark, MarkAt, Outcome
 from harness.recording.read import Recording
 from tests.judge.invented import TRIGGER, Invented, S, write_hits
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.judge.verdict import Judgement
+    from harness.judge.verdict.judgement import Judgement
 
 Rows = list[dict[str, Any]]
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from harness.judge import chance
-from harness.judge.background import Stretch, look
-from harness.judge.verdict import Judgement, judge
+from harness.judge.numbers.background import Stretch, look
+from harness.judge.verdict.judgement import Judgement, judge
 from harness.model import Grade, Outcome
 from harness.recording.read import Recording
 from tests.judge.invented import TRIGGER, Invented, S, write_hits

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.judge.causes import EXACT, ONE_OF, Cause
-from harness.judge.rules import RULES
-from harness.judge.verdict import Judgement, judge
+from harness.judge.causes.causes import EXACT, ONE_OF, Cause
+from harness.judge.causes.rules import RULES
+from harness.judge.verdict.judgement import Judgement, judge
 from harness.model import NEVER, Grade, Outcome
 from harness.recording.read import Recording
 from tests.judge.invented import TRIGGER, Invented, S, write_hits

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.judge import chance
-from harness.judge.compare import Comparison, compare, field_changes
-from harness.judge.verdict import judge
+from harness.judge.verdict.compare import Comparison, compare, field_changes
+from harness.judge.verdict.judgement import judge
 from harness.model import Mark
 from harness.recording.read import Recording
 from tests.judge.invented import Invented

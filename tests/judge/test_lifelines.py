@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.judge.clocks import server_offset_ns
-from harness.judge.lifeline import Lifeline, pod_spec
-from harness.judge.observed import lifelines
+from harness.judge.timeline.clocks import server_offset_ns
+from harness.judge.timeline.lifeline import Lifeline, pod_spec
+from harness.judge.timeline.observed import lifelines
 from tests.judge.invented import TRIGGER, FakePod, Invented, S
 
 if TYPE_CHECKING:

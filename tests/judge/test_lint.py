@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from harness.judge.lint import CONFIRMED, REFUTED, UNTESTED, LintFinding, assumptions, lint
-from harness.judge.lintrules import LINT
-from harness.judge.look import POD
-from harness.judge.verdict import judge
+from harness.judge.lint.lint import CONFIRMED, LINT, REFUTED, UNTESTED, LintFinding, assumptions, lint
+from harness.judge.lint.workload_view import POD
+from harness.judge.verdict.judgement import judge
 from harness.recording.read import Recording
 from tests.judge.invented import Invented
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.judge.draft import Case, Draft
-from harness.judge.lint import REFUTED
-from harness.judge.mendstart import startup
-from harness.judge.verdict import Judgement, judge
+from harness.judge.advice.draft import Case, Draft
+from harness.judge.advice.pod_start import startup
+from harness.judge.lint.lint import REFUTED
+from harness.judge.verdict.judgement import Judgement, judge
 from harness.model import ClusterFacts, Mark, MarkAt
 from harness.recording.read import Recording
 from tests.judge.invented import TRIGGER, Invented, S, write_hits
@@ -19,7 +19,7 @@ from tests.judge.invented import TRIGGER, Invented, S, write_hits
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.judge.headroom import Headroom
+    from harness.judge.advice.headroom import Headroom
 
 
 def judged(tmp_path: Path, invented: Invented) -> Judgement:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.judge.causes import EXACT, Cause
-from harness.judge.lintrules import LINT
-from harness.judge.rules import RULES
-from harness.judge.verdict import Judgement, judge
+from harness.judge.causes.causes import EXACT, Cause
+from harness.judge.causes.rules import RULES
+from harness.judge.lint.lint import LINT
+from harness.judge.verdict.judgement import Judgement, judge
 from harness.model import NEVER, Outcome
 from harness.recording.read import Recording
 from tests.judge.invented import TRIGGER, Invented, S, event, write_hits

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from harness.judge import timeline as times
-from harness.judge.hits import classify, masked
-from harness.judge.summary import Numbers, measure, summarise
+from harness.judge.numbers.hits import classify, masked
+from harness.judge.numbers.summary import Numbers, measure, summarise
+from harness.judge.timeline import timeline as times
 from harness.model import NEVER, Mark, MarkAt, Outcome, Phase, RunRecord
 from harness.recording.read import Recording
 from harness.recording.write import RunDirectory

@@ -8,8 +8,8 @@ import pytest
 
 from harness.errors import UsageError
 from harness.escaping import for_markdown
-from harness.judge.finding import LOSSLESS
-from harness.judge.verdict import judge
+from harness.judge.findings.finding import LOSSLESS
+from harness.judge.verdict.judgement import judge
 from harness.model import Grade
 from harness.recording.read import Recording
 from harness.report import markdown
@@ -21,7 +21,7 @@ from tests.judge.invented import TRIGGER, Invented, S, write_hits
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.judge.verdict import Judgement
+    from harness.judge.verdict.judgement import Judgement
 
 
 def judged(tmp_path: Path, invented: Invented, **scenario: list[str]) -> Judgement:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.judge import pathproof
-from harness.judge.finding import PROVEN, Finding
-from harness.judge.verdict import judge
+from harness.judge.findings import pathproof
+from harness.judge.findings.finding import PROVEN, Finding
+from harness.judge.verdict.judgement import judge
 from harness.model import BY_ANSWERS, Grade, PathProof
 from harness.recording.read import Recording
 from tests.judge.invented import TRIGGER, Invented, S, write_hits
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.judge.verdict import Judgement
+    from harness.judge.verdict.judgement import Judgement
 
 UNPROVEN = {"path": PathProof(proven=False, how="")}
 ROUTED = {

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.judge.verdict import Judgement, from_json, judge, to_json
+from harness.judge.verdict.judgement import Judgement, from_json, judge, to_json
 from harness.model import OF_A_ROLLOUT, ClusterEvent, Grade, HealthSample, Mark, MarkAt, Outcome, Round
 from harness.recording.read import Recording
 from harness.recording.rounds import parts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.judge.verdict import judge
+from harness.judge.verdict.judgement import judge
 from harness.model import ClusterEvent, Grade
 from harness.recording.read import Recording
 from harness.report.text import render

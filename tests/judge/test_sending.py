@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from harness.judge.verdict import Judgement, from_json, judge, to_json
+from harness.judge.verdict.judgement import Judgement, from_json, judge, to_json
 from harness.model import NEVER, Grade, HealthSample, Mark, MarkAt, Outcome, RunRecord
 from harness.recording.read import Recording
 from harness.recording.write import CONNECTION_SCHEMA, ArrowStream, RunDirectory

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.judge.departure import departures
-from harness.judge.hits import COLUMNS, classify
-from harness.judge.verdict import Judgement, judge
+from harness.judge.causes.left_balancer import departures
+from harness.judge.numbers.hits import COLUMNS, classify
+from harness.judge.verdict.judgement import Judgement, judge
 from harness.model import ClusterFacts, Outcome
 from harness.recording.read import Recording
 from tests.judge.invented import TRIGGER, FakePod, Invented, S, event, write_hits
@@ -17,7 +17,7 @@ from tests.judge.invented import TRIGGER, FakePod, Invented, S, event, write_hit
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.judge.causes import Cause
+    from harness.judge.causes.causes import Cause
     from harness.model import ClusterEvent
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.judge.finding import PAIRED
-from harness.judge.verdict import judge
+from harness.judge.findings.finding import PAIRED
+from harness.judge.verdict.judgement import judge
 from harness.model import Grade
 from harness.recording.read import Recording
 from tests.judge.invented import Invented

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.judge.finding import WHOLE, Finding
-from harness.judge.verdict import judge
+from harness.judge.findings.finding import WHOLE, Finding
+from harness.judge.verdict.judgement import judge
 from harness.model import Grade
 from harness.recording.read import Recording
 from tests.judge.invented import TRIGGER, Invented, S, write_hits
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.judge.verdict import Judgement
+    from harness.judge.verdict.judgement import Judgement
 
 
 def clean(**changes: Any) -> Invented:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.judge import chance, traffic
-from harness.judge.verdict import Judgement, from_json, judge, to_json
+from harness.judge import chance
+from harness.judge.numbers import traffic
+from harness.judge.verdict.judgement import Judgement, from_json, judge, to_json
 from harness.model import (
     NEVER,
     ClusterFacts,

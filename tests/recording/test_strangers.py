@@ -13,7 +13,7 @@ import pytest
 
 from harness import cli
 from harness.errors import RecordingError
-from harness.judge.verdict import from_json
+from harness.judge.verdict.judgement import from_json
 from harness.recording import folder
 from harness.recording.folder import write_text
 from harness.recording.read import Recording

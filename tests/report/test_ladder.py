@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.judge.verdict import judge
+from harness.judge.verdict.judgement import judge
 from harness.recording.read import Recording
 from harness.report.ladder import COLUMNS, Row, cells, row, table
 from tests.judge.invented import Invented

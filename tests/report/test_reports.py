@@ -15,8 +15,8 @@ import pytest
 
 from harness import cli
 from harness.errors import RecordingError
-from harness.judge.compare import compare, field_changes
-from harness.judge.verdict import Judgement, from_json, judge
+from harness.judge.verdict.compare import compare, field_changes
+from harness.judge.verdict.judgement import Judgement, from_json, judge
 from harness.model import MarkAt, WatchGap
 from harness.recording.read import Recording
 from harness.recording.write import write_json

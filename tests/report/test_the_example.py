@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.judge.verdict import from_json, judge
+from harness.judge.verdict.judgement import from_json, judge
 from harness.recording.read import Recording
 from harness.report.text import render
 

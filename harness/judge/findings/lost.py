@@ -1,0 +1,73 @@
+"""The finding on lost requests: what failed because of the rollout, what was subtracted as background, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.judge.findings.finding import LOSSLESS, UNBROKEN, Finding
+from harness.judge.numbers.hits import own_faults
+from harness.judge.wording import at, count, lasting
+from harness.model import Grade, Phase
+
+if TYPE_CHECKING:
+    from harness.judge.numbers.background import Background, FamilyBackground, Look
+    from harness.judge.numbers.summary import Numbers
+    from harness.judge.timeline.timeline import Timeline
+    from harness.model import RunRecord
+
+_SHOWN = 3  # families, and looks of one family, that the sentence names
+
+
+def lost_requests(
+    run: RunRecord, timeline: Timeline, numbers: Numbers, background: Background
+) -> tuple[int, Finding]:
+    """Return how many requests were lost to the rollout (or at all where there was none), and the finding on it."""
+    if not run.rollout_wanted:
+        failed = numbers.failed - own_faults(numbers.outcomes)
+        grade = Grade.FAIL if failed else Grade.PASS
+        return failed, Finding(UNBROKEN, f"{failed:,} of {numbers.requests:,} failed", grade)
+    if not timeline.triggered:
+        return 0, Finding(LOSSLESS, "the trigger was never reached", Grade.INCONCLUSIVE)
+    parts = [part for phase in (Phase.DURING, Phase.AFTER) if (part := numbers.part(phase))]
+    seen = sum(part.failed - own_faults(part.kinds) for part in parts)
+    if run.rollout and run.rollout.state == "not_started":
+        meanwhile = f"; {seen:,} failed meanwhile by themselves" if seen else ""
+        return 0, Finding(LOSSLESS, f"no rollout was made{meanwhile}", Grade.INCONCLUSIVE)
+    observed = f"{seen:,} of {sum(part.requests for part in parts):,} failed since the trigger"
+    dirty = [family for family in background.families if family.before]
+    if dirty:
+        shown = "; ".join(_sentence(family, background, timeline) for family in dirty[:_SHOWN])
+        observed = f"{observed}: {shown}{'; ...' if len(dirty) > _SHOWN else ''}"
+        clean = sum(family.seen for family in background.families if not family.before)
+        observed += f"; {clean:,} of kinds that never failed in the baseline" if clean else ""
+    sure = [family for family in background.families if family.sure]
+    if sure:
+        return sum(family.lost for family in sure), Finding(LOSSLESS, observed, Grade.FAIL)
+    if any(family.lost for family in background.families):
+        hint = "too little to tell; a longer baseline would (--trigger-after)"
+        return 0, Finding(LOSSLESS, f"{observed}: {hint}", Grade.INCONCLUSIVE)
+    return 0, Finding(LOSSLESS, observed, Grade.PASS)
+
+
+def _sentence(family: FamilyBackground, background: Background, timeline: Timeline) -> str:
+    """Say of one family what failed since and before, and what follows."""
+    before = (
+        f"{family.before:,} of {family.of_before:,} in the {lasting(background.baseline_ns)} of the baseline"
+    )
+    counted = f"{family.family}: {family.seen:,} since, {before}"
+    if not family.looks:
+        return f"{counted}, no more than chance: all subtracted"
+    looks = ", ".join(_look(look, timeline) for look in family.looks[:_SHOWN])
+    subtracted = family.seen - family.lost
+    return f"{counted}; {looks}" + (f"; {subtracted:,} subtracted as background" if subtracted else "")
+
+
+def _look(look: Look, timeline: Timeline) -> str:
+    expected = f"{look.expected:.1f}" if look.expected >= 0.05 else "less than 0.1"
+    chance = f"{expected} expected, p = {look.p:.1g}"
+    if look.what == "burst":
+        within = lasting(look.to_ns - look.from_ns)
+        return f"{count(look.seen)} within {within} at {at(look.from_ns, timeline.zero_ns)} ({chance})"
+    if look.what == "pods":
+        return f"{count(look.seen)} at pods that came or went ({chance})"
+    return f"{count(look.seen)} {look.what} the rollout ({chance})"
