@@ -13,7 +13,7 @@ from harness.model import ExitCode
 @root.command()
 @click.argument("directory", type=click.Path(path_type=Path), metavar="RUN")
 def advise(directory: Path) -> int:
-    """Print a patch that mends what RUN lost, as `kubectl patch --patch-file` takes it.
+    """Print a patch that fixes what RUN lost, as `kubectl patch --patch-file` takes it.
 
     Each value is computed from what the run measured; the reasons stand above as comments. `{}` changes nothing.
     """

@@ -18,7 +18,7 @@ _CAUSES = 3
 
 
 def render(judgement: Judgement) -> str:
-    """Return the message: the verdict first, then what was lost, why, and what mends it."""
+    """Return the message: the verdict first, then what was lost, why, and what fixes it."""
     code = everywhere(judgement.about, for_code)
     judgement = everywhere(judgement, for_markdown)  # all but what stands between backticks
     about, numbers, verdict = judgement.about, judgement.numbers, judgement.verdict
@@ -51,8 +51,8 @@ def render(judgement: Judgement) -> str:
         )
         lines.append(f"- {count(len(judgement.rollouts), 'rollout')}: {lost}")
     for cause in judgement.causes[:_CAUSES]:
-        mend = f"; mend: {cause.mend[0]}" if cause.mend else ""
-        lines.append(f"- {cause.hits:,} x {' or '.join(cause.ids)} ({cause.confidence}): {cause.name}{mend}")
+        fix = f"; fix: {cause.mend[0]}" if cause.mend else ""
+        lines.append(f"- {cause.hits:,} x {' or '.join(cause.ids)} ({cause.confidence}): {cause.name}{fix}")
     if len(judgement.causes) > _CAUSES:
         lines.append(f"- ... and {count(len(judgement.causes) - _CAUSES, 'more cause')}")
     advised = short(judgement.advice)

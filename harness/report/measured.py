@@ -89,7 +89,7 @@ def _spread(name: str, found: Spread | None) -> list[str]:
 
 
 def _capacity(found: Capacity) -> list[str]:
-    told = f"at the least {found.least_endpoints} of {count(found.replicas, 'pod')} in the endpoints, {found.least_serving} serving"
+    told = f"at worst {found.least_endpoints} of {count(found.replicas, 'pod')} in the endpoints, {found.least_serving} serving"
     if found.below_ns:
         told += f"; fewer than {found.replicas} served for {lasting(found.below_ns)}"
     if found.worst_share is not None:

@@ -203,7 +203,7 @@ def _why(causes: Sequence[Cause], timeline: Timeline, *, several: bool) -> list[
         for text in cause.evidence:
             lines += _wrapped(text, "    - ", "      ")
         for text in cause.mend:
-            lines += _wrapped(text, "    mend: ", "          ")
+            lines += _wrapped(text, "    fix: ", "         ")
         if cause.spread_by:
             lines += _wrapped(cause.spread_by, "    to tell them apart: ", "      ")
     return lines

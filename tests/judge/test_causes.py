@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.judge.causes.causes import EXACT, ONE_OF, Cause
-from harness.judge.causes.rules import RULES
+from harness.judge.causes.rules import RULES, VALUES
 from harness.judge.verdict.judgement import Judgement, judge
 from harness.model import NEVER, Grade, Outcome
 from harness.recording.read import Recording
@@ -45,9 +45,7 @@ def test_without_a_readiness_probe_pods_are_in_the_endpoints_before_they_listen(
     assert cause.hits == invented.truth["A1"]
     assert "no readinessProbe" in cause.evidence[0]
     assert invented.pods[3].name in " ".join(cause.evidence)
-    assert cause.mend == (
-        "spec.template.spec.containers[web].readinessProbe: an httpGet on the port that serves (8080)",
-    )
+    assert cause.mend == ("spec.template.spec.containers[web].readinessProbe: httpGet / on 8080",)
 
 
 def test_what_two_pods_may_both_have_caused_is_a_set_that_holds_the_truth(tmp_path: Path) -> None:
@@ -77,16 +75,16 @@ def test_without_a_pre_stop_the_app_stops_listening_before_traffic_stops(tmp_pat
     cause = causes["B1",]
     assert cause.hits >= invented.truth["B1"]
     assert "no preStop" in cause.evidence[0]
-    assert (
-        "preStop: sleep at least 4 s (the last such request came 1.0" in cause.mend[0]
-    )  # the lag of the simulation is 1 s
+    assert "preStop: sleep 30 s (measured: at least 1.0" in cause.mend[0], "the lag of the simulation is 1 s"
 
 
 def test_the_advised_pre_stop_is_one_that_would_have_lost_nothing(tmp_path: Path) -> None:
     for lag in (1.0, 4.0, 9.0):
         causes = by_ids(judged(tmp_path / f"{lag}", Invented.rolling(lag=lag, settle=2 * lag)))
-        advised = int(causes["B1",].mend[0].partition("sleep at least ")[2].split()[0])
-        assert lag < advised < lag + 5
+        advised = int(causes["B1",].mend[0].partition("preStop: sleep ")[2].split()[0])
+        assert advised == 30, "the default, for what no run without a preStop can measure"
+        least = float(causes["B1",].mend[0].partition("measured: at least ")[2].split()[0])
+        assert lag <= least < lag + 2
         assert (
             judged(
                 tmp_path / f"{lag}-mended",
@@ -107,8 +105,8 @@ def test_a_pre_stop_longer_than_the_grace_period_cuts_long_requests_off(tmp_path
     assert "exited" in cause.evidence[0]
     assert "with 137" in cause.evidence[0]
     assert "FailedPreStopHook" in cause.evidence[0]
-    assert cause.mend[0].startswith("spec.template.spec.terminationGracePeriodSeconds: at least ")
-    advised = int(cause.mend[0].partition("at least ")[2].split()[0])
+    assert cause.mend[0].startswith("spec.template.spec.terminationGracePeriodSeconds: ")
+    advised = int(cause.mend[0].partition(": ")[2].split()[0])
     mended = Invented.rolling(prestop=12, grace=advised, slow=14.0, concurrency=100, settle=16.0, drains=True)
     for pod in mended.pods:  # a draining app waits for all of its requests
         if pod.term is not None:
@@ -161,7 +159,7 @@ def test_a_dead_address_that_stays_silent_gives_504(tmp_path: Path) -> None:
 def test_recreate_is_named_and_not_its_symptoms(tmp_path: Path) -> None:
     causes = by_ids(judged(tmp_path, Invented.rolling(recreate=True, prestop=3, grace=20)))
     assert set(causes) == {("D3",)}
-    assert causes["D3",].mend == ("spec.strategy.type: RollingUpdate",)
+    assert causes["D3",].mend == ("spec.strategy: RollingUpdate, maxUnavailable 0, maxSurge 1",)
 
 
 def test_no_endpoint_at_all_is_named_when_the_strategy_is_a_rolling_one(tmp_path: Path) -> None:
@@ -210,7 +208,7 @@ def test_what_no_rule_fits_is_called_unexplained(tmp_path: Path) -> None:
 def test_the_table_is_whole() -> None:
     assert len({(rule.id, rule.name) for rule in RULES}) == len(RULES)
     for rule in RULES:
-        assert rule.mend.format(container="web", port=" (80)", prestop="5 s", grace="10")
+        assert rule.mend.format(container="web", **VALUES)
         assert rule.name[0].islower() or rule.name.startswith("SIGTERM")
 
 

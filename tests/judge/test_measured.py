@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.judge.advice.draft import Case, Draft
+from harness.judge.advice.draft import Basis, Draft
 from harness.judge.advice.pod_start import startup
 from harness.judge.lint.lint import REFUTED
 from harness.judge.verdict.judgement import Judgement, judge
@@ -145,13 +145,16 @@ def test_what_was_measured_is_advised_with_its_margin(tmp_path: Path) -> None:
     assert "the last request reached a pod" in hook.evidence
 
 
-def test_where_the_lag_is_only_bounded_the_floor_of_the_path_is_advised_and_to_measure_again(
+def test_where_the_lag_is_only_bounded_the_default_of_the_path_is_advised_and_to_measure_again(
     tmp_path: Path,
 ) -> None:
     found = judged(tmp_path, Invented.rolling(lag=3.0))
     assert spec(found)["containers"][0]["lifecycle"]["preStop"]["sleep"] == {"seconds": 30}
     assert found.advice is not None
-    assert any("measure again, then tighten" in line.reason for line in found.advice.lines)
+    assert any(
+        "until a run with a preStop measures it, use 30 s, the default for" in line.reason
+        for line in found.advice.lines
+    )
     assert spec(found)["terminationGracePeriodSeconds"] > 30
 
 
@@ -263,7 +266,7 @@ def test_causes_mends_and_the_patch_speak_of_the_container_that_the_service_lead
     assert not any(pod.spec.readiness_probe or pod.spec.pre_stop for pod in found.timeline.pods)
     mends = "\n".join(mend for cause in found.causes for mend in cause.mend)
     assert "spec.template.spec.containers[web].readinessProbe" in mends
-    assert "the port that serves (8080)" in mends
+    assert "httpGet / on 8080" in mends
     assert "istio-proxy" not in mends
     (container,) = spec(found)["containers"]
     assert container["name"] == "web"
@@ -308,12 +311,12 @@ def test_a_startup_probe_is_never_made_of_what_the_recording_hides(
     assert found.measured is not None
     workload = Invented.rolling().deployment()
     workload["spec"]["template"]["spec"]["containers"][0]["livenessProbe"] = check
-    case = Case(
+    basis = Basis(
         run=recording.run, timeline=found.timeline, numbers=found.numbers, measured=found.measured, ids=frozenset({"A4"}),
         beside=frozenset(), workload=workload, objects=(), failed=True,
     )  # fmt: skip
-    draft = Draft(case)
-    startup(case, draft)
+    draft = Draft(basis)
+    startup(basis, draft)
     patch = draft.whole()
     assert "***" not in str(patch)
     assert patch["spec"]["template"]["spec"]["containers"][0]["startupProbe"]["tcpSocket"] == {"port": 8080}

@@ -72,7 +72,7 @@ def test_the_summary_tells_what_failed_when_why_and_what_mends_it(tmp_path: Path
         "Seconds with failures",
         "Longest outage",
         "no readinessProbe",
-        "mend: spec.template.spec.containers[web].readinessProbe",
+        "fix: spec.template.spec.containers[web].readinessProbe",
         "old web-6d9f7c8b54-",
         "  FAIL  no request fails because of the rollout",
     ):

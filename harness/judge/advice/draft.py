@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from harness.model import RunRecord
 
 
+AS_IT_IS = "as it is"  # ends a decided value that changes nothing
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One setting that the patch changes, why, and what of the run says so."""
@@ -31,7 +34,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to change. `patch` is empty when there is nothing to; `warnings` are what it cannot mend, or what to check."""
+    """What to change. `patch` is empty when there is nothing to; `warnings` are what it cannot fix, or what to check."""
 
     kind: str
     namespace: str
@@ -43,7 +46,7 @@ class Advice:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class Basis:
     """All that the advice is computed from."""
 
     run: RunRecord
@@ -52,7 +55,7 @@ class Case:
     measured: Measured
     ids: frozenset[str]  # of the causes that count against the rollout
     beside: frozenset[str]  # what the failures that do not look like, by id
-    workload: Mapping[str, Any]  # its manifest, as it is now: after the trigger
+    workload: Mapping[str, Any]  # its manifest, as it is now: after the trigger; {} where there is none
     objects: Sequence[Mapping[str, Any]]
     failed: bool
 
@@ -75,6 +78,8 @@ class Case:
     @property
     def grace_s(self) -> int:
         """The grace period, in seconds."""
+        if not self.workload:
+            return max((pod.spec.grace_ns // NS for pod in self.timeline.pods if pod.old), default=30)
         grace = self.pod.get("terminationGracePeriodSeconds")
         return 30 if grace is None else int(grace)
 
@@ -93,13 +98,14 @@ class Case:
 class Draft:
     """A patch in the making."""
 
-    def __init__(self, case: Case) -> None:
-        self._container = str(case.container.get("name") or "")
+    def __init__(self, basis: Basis) -> None:
+        self._container = str(basis.container.get("name") or "")
         self._of_container: dict[str, Any] = {}
         self._of_pod: dict[str, Any] = {}
         self._of_workload: dict[str, Any] = {}
         self.lines: list[Line] = []
         self.warnings: list[str] = []
+        self.values: dict[str, str] = {}  # what causes and headroom cite, by the names of rules.VALUES
 
     def container(self, field_: str, value: dict[str, Any], told: str, reason: str, evidence: str) -> None:
         """Set a field of the container that serves."""

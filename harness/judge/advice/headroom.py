@@ -5,25 +5,28 @@ A clean run with a hundredth of a second to spare is a clean run by luck; one wi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.clock import NS
+from harness.judge.advice.draft import AS_IT_IS
 from harness.judge.timeline.ending import hook_could_not_run, killed_at_grace
 from harness.judge.wording import lasting
 from harness.model import NEVER, Mark
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from harness.judge.advice.advice import Decided
     from harness.judge.numbers.hits import Hits
     from harness.judge.numbers.measured import Measured
     from harness.judge.timeline.lifeline import Lifeline
     from harness.judge.timeline.timeline import Timeline
     from harness.model import RunRecord
 
+_VALUES = {"preStop": "prestop", "grace": "grace"}  # protections whose value the advice may decide
 POINTS = 12  # of the curve, at most
 
 
@@ -58,6 +61,17 @@ def headroom(run: RunRecord, timeline: Timeline, measured: Measured | None) -> t
         _keep_alive(run),
     ]
     return tuple(line for line in found if line is not None)
+
+
+def with_advised(lines: Iterable[Headroom], decided: Decided) -> tuple[Headroom, ...]:
+    """Put what is advised behind each protection that it changes."""
+    advised = {what: decided.values.get(name, AS_IT_IS) for what, name in _VALUES.items()}
+    return tuple(
+        line
+        if advised.get(line.what, AS_IT_IS).endswith(AS_IT_IS)
+        else replace(line, sentence=f"{line.sentence}; advised: {advised[line.what]}")
+        for line in lines
+    )
 
 
 def shorter_pre_stops(hits: Hits, timeline: Timeline, measured: Measured | None) -> tuple[CurvePoint, ...]:

@@ -2,7 +2,7 @@
 
 Used where a run could not measure it. ALB with ip targets: field reports of 25 s needed and 5 s not enough
 (aws-load-balancer-controller issue 1064). ingress-nginx: it syncs each second, with reports of over 3 s with many
-Ingresses (its issue 6079). These are floors to begin from, to be measured again and then tightened.
+Ingresses (its issue 6079). These are values to begin with: measure again, then tighten.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Floor:
+class PathDefault:
     """A preStop in whole seconds that the path is known to need, and which path that is."""
 
     path: str
     seconds: int
 
 
-ALB = Floor("an ALB with ip targets", 30)
-NGINX = Floor("nginx", 10)
-SERVICE = Floor("a Service's own proxying", 5)
+ALB = PathDefault("an ALB with ip targets", 30)
+NGINX = PathDefault("nginx", 10)
+SERVICE = PathDefault("a Service's own proxying", 5)
 IDLE_NS = (
     60 * NS
 )  # an ALB's idle timeout and ingress-nginx's upstream_keepalive_timeout, where nobody changed them
-UNKNOWN = Floor("a balancer that nothing is known of", 30)
+UNKNOWN = PathDefault("an unknown balancer", 30)
 
 
-def floor_of(run: RunRecord, objects: Sequence[Mapping[str, Any]]) -> Floor:
+def default_of(run: RunRecord, objects: Sequence[Mapping[str, Any]]) -> PathDefault:
     """Tell the path from the lab's profile, or from Ingresses and Services among the recorded manifests."""
     if run.cluster is not None and run.cluster.lab:
         profile = str((run.scenario.get("lab") or {}).get("profile", "alb"))
@@ -60,5 +60,5 @@ def _words(item: Mapping[str, Any]) -> str:
     if item.get("kind") not in {"Ingress", "Service", "TargetGroupBinding", ""}:
         return ""
     annotations = (item.get("metadata") or {}).get("annotations") or {}
-    told = [f"{key} {value}" for key, value in annotations.items()]
-    return " ".join([*told, str((item.get("spec") or {}).get("ingressClassName") or "")])
+    noted = [f"{key} {value}" for key, value in annotations.items()]
+    return " ".join([*noted, str((item.get("spec") or {}).get("ingressClassName") or "")])

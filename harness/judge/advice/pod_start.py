@@ -1,4 +1,4 @@
-"""What mends the start of a pod: a readinessProbe that asks for what requests need, a startupProbe that waits."""
+"""What fixes the start of a pod: a readinessProbe that asks for what requests need, a startupProbe that waits."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from harness.clock import NS
 from harness.judge.wording import count, lasting
 
 if TYPE_CHECKING:
-    from harness.judge.advice.draft import Case, Draft
+    from harness.judge.advice.draft import Basis, Draft
 
 START_FLOOR_S = 300  # what a startupProbe allows for, at the least
 REGISTRATION_TIMES = 2  # the longest time that was seen from Ready to the first good answer
 
 
-def readiness(case: Case, draft: Draft) -> None:
+def readiness(basis: Basis, draft: Draft) -> None:
     """A1, A2: a pod must not count as ready before it serves."""
-    probe = case.container.get("readinessProbe")
-    if probe and "A2" not in case.ids:
+    probe = basis.container.get("readinessProbe")
+    if probe and "A2" not in basis.ids:
         return
-    if not probe and not case.failed:
+    if not probe and not basis.failed:
         draft.warnings.append(
-            f"there is no readinessProbe{_where(case)}: this rollout lost nothing by it, but pods take requests as soon as their container runs"
+            f"there is no readinessProbe{_where(basis)}: this rollout lost nothing by it, but pods take requests as soon as their container runs"
         )
         return
-    listen = case.measured.listen
+    listen = basis.measured.listen
     listen_s = listen.max_ns / NS if listen else 0.0
-    check, how = _check(case, draft)
-    p99_s = case.measured.tail.p99_ns / NS if case.measured.tail else 0.0
+    check, how = _check(basis, draft)
+    p99_s = basis.measured.tail.p99_ns / NS if basis.measured.tail else 0.0
     fields = {
         **{kind: None for kind in ("httpGet", "tcpSocket", "exec", "grpc") if probe and probe.get(kind)},
         **check,
@@ -40,7 +40,7 @@ def readiness(case: Case, draft: Draft) -> None:
         "timeoutSeconds": min(max(math.ceil(2 * p99_s), 1), 10),
     }
     if probe:
-        bad = max((pod.bad_until_ns or 0 for pod in case.measured.pods), default=0)
+        bad = max((pod.bad_until_ns or 0 for pod in basis.measured.pods), default=0)
         told = (
             f"new pods gave bad answers up to {lasting(bad)} after their start, though they were ready"
             if bad
@@ -54,25 +54,26 @@ def readiness(case: Case, draft: Draft) -> None:
             else "no readiness was ever asked for"
         )
         reason = "a pod without a readinessProbe is sent requests before it listens"
+    draft.values["readiness"] = how
     draft.container("readinessProbe", fields, how, reason, told)
 
 
-def _where(case: Case) -> str:
+def _where(basis: Basis) -> str:
     """Name the container where there are others, which may have what this one lacks."""
-    several = len(case.pod.get("containers") or []) > 1
-    return f" in {case.container.get('name', '?')}" if several else ""
+    several = len(basis.pod.get("containers") or []) > 1
+    return f" in {basis.container.get('name', '?')}" if several else ""
 
 
-def _check(case: Case, draft: Draft) -> tuple[dict[str, Any], str]:
+def _check(basis: Basis, draft: Draft) -> tuple[dict[str, Any], str]:
     """Return what to probe: the path that the load asked for, where a kubelet can ask for it too."""
-    target = case.run.targets[0] if case.run.targets else {}
-    part = case.run.scenario.get("target") or {}
-    port = case.port
+    target = basis.run.targets[0] if basis.run.targets else {}
+    part = basis.run.scenario.get("target") or {}
+    port = basis.port
     if port is None:
         draft.warnings.append("no port is declared in the manifest: 8080 in the probe is a guess; correct it")
         port = 8080
     simple = str(target.get("method", "GET")).upper() == "GET" and not part.get("headers")
-    good = all(low >= 200 and high < 400 for low, high in case.run.expect)
+    good = all(low >= 200 and high < 400 for low, high in basis.run.expect)
     if simple and good:
         url = urlsplit(str(target.get("url") or "/"))
         path = url.path or "/"
@@ -90,19 +91,19 @@ def _check(case: Case, draft: Draft) -> tuple[dict[str, Any], str]:
     return {"tcpSocket": {"port": port}}, f"tcpSocket {port}"
 
 
-def startup(case: Case, draft: Draft) -> None:
+def startup(basis: Basis, draft: Draft) -> None:
     """A4: liveness must wait for the start."""
-    liveness = case.container.get("livenessProbe")
-    if "A4" not in case.ids or not liveness or case.container.get("startupProbe"):
+    liveness = basis.container.get("livenessProbe")
+    if "A4" not in basis.ids or not liveness or basis.container.get("startupProbe"):
         return
-    listen = case.measured.listen
+    listen = basis.measured.listen
     allowed = int(liveness.get("initialDelaySeconds", 0)) + int(liveness.get("failureThreshold", 3)) * int(
         liveness.get("periodSeconds", 10)
     )
     need_s = max(math.ceil(2 * listen.max_ns / NS) if listen else 0, 3 * allowed, START_FLOOR_S)
     fields = {kind: liveness[kind] for kind in ("httpGet", "tcpSocket", "exec", "grpc") if liveness.get(kind)}
     if masking.HIDDEN in str(fields):
-        port = (liveness.get("httpGet") or {}).get("port") or case.port
+        port = (liveness.get("httpGet") or {}).get("port") or basis.port
         draft.warnings.append(
             "the startupProbe is to ask what the livenessProbe asks, of which a recording keeps no values: "
             + ("it only opens a connection; correct it" if port else "write it yourself")
@@ -111,24 +112,26 @@ def startup(case: Case, draft: Draft) -> None:
             return
         fields = {"tcpSocket": {"port": port}}
     fields |= {"periodSeconds": 2, "failureThreshold": math.ceil(need_s / 2)}
+    draft.values["startup"] = f"up to {need_s} s to start"
     draft.container(
         "startupProbe",
         fields,
         f"up to {need_s} s to start",
         "the livenessProbe killed pods that were still starting; it waits for a startupProbe. How long a start takes could not be seen, for "
         "it was cut short: a probe that waits for long costs nothing, unless a start hangs",
-        f"it allows {allowed} s, and new pods were restarted {count(sum(pod.restarts for pod in case.timeline.pods if not pod.old), 'time')}",
+        f"it allows {allowed} s, and new pods were restarted {count(sum(pod.restarts for pod in basis.timeline.pods if not pod.old), 'time')}",
     )
 
 
-def registration(case: Case, draft: Draft) -> None:
+def registration(basis: Basis, draft: Draft) -> None:
     """A7: a rollout must not go faster than the balancer takes in new pods."""
-    serve = case.measured.serve
-    if "A7" not in case.ids or serve is None:
+    serve = basis.measured.serve
+    if "A7" not in basis.ids or serve is None:
         return
     seconds = math.ceil(REGISTRATION_TIMES * serve.max_ns / NS)
-    if int((case.workload.get("spec") or {}).get("minReadySeconds") or 0) >= seconds:
+    if int((basis.workload.get("spec") or {}).get("minReadySeconds") or 0) >= seconds:
         return
+    draft.values["min_ready"] = str(seconds)
     draft.workload(
         "minReadySeconds",
         seconds,

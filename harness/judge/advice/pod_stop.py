@@ -1,19 +1,21 @@
-"""What mends the end of a pod: a preStop as long as traffic still comes, a grace period as long as all of it takes."""
+"""What fixes the end of a pod: a preStop as long as traffic still comes, a grace period as long as all of it takes."""
 
 from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
-from harness.judge.advice.path_defaults import Floor, floor_of
+from harness.judge.advice.draft import AS_IT_IS
+from harness.judge.advice.path_defaults import PathDefault, default_of
 from harness.judge.wording import count, lasting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.judge.advice.draft import Case, Draft
+    from harness.judge.advice.draft import Basis, Draft
     from harness.judge.timeline.lifeline import Lifeline
 
 LAG_MARGIN_S = 2  # on top of the longest reach that was measured
@@ -23,96 +25,117 @@ NATIVE_SLEEP = (1, 30)  # preStop.sleep is there by default from this version on
 _SHELL_LESS = re.compile(r"distroless|scratch|chainguard|cgr\.dev|/static[:@-]|busyboxless", re.IGNORECASE)
 
 
-def stop(case: Case, draft: Draft) -> None:
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """How long preStop must last, how sure that is, and why."""
+
+    seconds: int
+    measured: str  # how long traffic was seen to come, in words
+    reason: str
+    evidence: str
+
+
+def stop(basis: Basis, draft: Draft) -> None:
     """Set preStop and the grace period, where they are too short."""
-    hook = _hook(case.container)
-    olds = [pod for pod in case.timeline.pods if pod.old]
-    hook_s = _hook_s(olds) if hook else 0
-    wanted = _wanted_hook(case, hook_s)
-    if wanted is not None and hook and hook_s is None:
+    hook = _hook(basis.container)
+    olds = [pod for pod in basis.timeline.pods if pod.old]
+    hook_s = _hook_s(olds) if hook or not basis.workload else 0
+    wanted = _wanted_sleep(basis, hook_s)
+    if wanted is None or wanted.seconds == hook_s:
+        if hook_s:
+            draft.values["prestop"] = f"sleep {hook_s} s, {AS_IT_IS}"
+    elif hook and hook_s is None:
         draft.warnings.append(
-            f"the preStop that is there ({next(iter(hook))}) is not a plain sleep and stays: make it last at least {wanted[0]} s"
+            f"the preStop that is there ({next(iter(hook))}) is not a plain sleep and stays: make it last at least {wanted.seconds} s"
         )
-        hook_s = wanted[0]
-    elif wanted is not None:
-        _put_hook(case, draft, hook, *wanted)
-        hook_s = wanted[0]
-    _put_grace(case, draft, hook_s or 0)
+        draft.values["prestop"] = f"make it last at least {wanted.seconds} s ({wanted.measured})"
+        hook_s = wanted.seconds
+    else:
+        _put_hook(basis, draft, hook, wanted)
+        draft.values["prestop"] = f"sleep {wanted.seconds} s ({wanted.measured})"
+        hook_s = wanted.seconds
+    _put_grace(basis, draft, hook_s or 0)
 
 
-def _wanted_hook(case: Case, hook_s: int | None) -> tuple[int, str, str] | None:
-    """Return how long preStop must last, why, and what says so; None when nothing need change."""
-    reach = case.measured.reach
-    struck = bool(case.ids & {"B1", "C1", "B6", "B7", "C6", "B2", "C3", "C9", "D1"})
-    struck |= "B9" in case.ids and case.grace_s == 0  # no hook runs then, whatever the manifest says
-    exposed = case.failed and hook_s == 0  # what the start lost may have hidden what the stop would
+def _wanted_sleep(basis: Basis, hook_s: int | None) -> Sleep | None:
+    """Decide how long preStop must last: never shorter than it is; None when nothing need change."""
+    reach = basis.measured.reach
+    struck = bool(basis.ids & {"B1", "C1", "B6", "B7", "C6", "B2", "C3", "C9", "D1"})
+    struck |= "B9" in basis.ids and basis.grace_s == 0  # no hook runs then, whatever the manifest says
+    exposed = basis.failed and hook_s == 0  # what the start lost may have hidden what the stop would
     left_ns = (hook_s or 0) * NS - reach.max_ns if reach else None
     tight = bool(hook_s and left_ns is not None and left_ns < TIGHT_NS)
     if not (struck or exposed or tight):
         return None
-    flight_s = 0 if case.drains or case.tail_s <= 1 else case.tail_s  # the margin covers a second
-    flight = (
-        ""
-        if case.drains or not flight_s
-        else f" + {flight_s} s for requests in flight (the app was not seen to drain)"
-    )
+    flight_s = 0 if basis.drains or basis.tail_s <= 1 else basis.tail_s  # the margin covers a second
+    flight = f" + {flight_s} s for requests in flight (the app was not seen to drain)" if flight_s else ""
     if reach is None or reach.at_least:
-        floor: Floor = floor_of(case.run, case.objects)
-        late_s = math.ceil(_last_failed_ns(case) / NS)
-        base_s = max(floor.seconds, late_s + LAG_MARGIN_S)
-        seen = f"at least {lasting(reach.max_ns)}" if reach else "unknown"
-        why = (
-            f"{floor.seconds} s is the floor known for {floor.path}"
-            if base_s == floor.seconds
-            else f"the last such failure began {late_s} s after a deletion, + {LAG_MARGIN_S} s margin"
-        )
-        return (
-            base_s + flight_s,
-            f"requests still come when a pod goes; for how long could not be measured, so {why}{flight}: measure again, then tighten",
-            f"from the deletion to the last request received: {seen} (the app stopped listening before traffic stopped)",
-        )
+        return _by_default(basis, hook_s or 0, flight_s, flight)
     reach_s = math.ceil(reach.max_ns / NS)
-    return (
-        reach_s + LAG_MARGIN_S + flight_s,
-        f"requests still come when a pod goes: the longest that was measured, rounded up to {reach_s} s, + {LAG_MARGIN_S} s margin{flight}",
+    measured = f"measured: {lasting(reach.max_ns)}"
+    return Sleep(
+        max(reach_s + LAG_MARGIN_S + flight_s, hook_s or 0),
+        measured,
+        f"requests still come when a pod goes; {measured}, rounded up to {reach_s} s, + {LAG_MARGIN_S} s margin{flight}",
         f"the last request reached a pod {lasting(reach.max_ns)} after its deletion ({count(reach.count, 'pod')})",
     )
 
 
-def _last_failed_ns(case: Case) -> int:
-    """Return how long after a deletion the last hit that fits it began, in a set or not; 0 without any."""
-    return max((pod.late_failure_ns or 0 for pod in case.measured.pods), default=0)
+def _by_default(basis: Basis, hook_s: int, flight_s: int, flight: str) -> Sleep:
+    """Decide it where the run could not measure for how long traffic came: by what is known of the path, and what was seen."""
+    default: PathDefault = default_of(basis.run, basis.objects)
+    reach = basis.measured.reach
+    late_ns = max((pod.late_failure_ns or 0 for pod in basis.measured.pods), default=0)
+    late_s = math.ceil(late_ns / NS)
+    seconds = max(default.seconds, late_s + LAG_MARGIN_S)
+    least = (pod.late_least_ns or 0 for pod in basis.measured.pods)
+    least_ns = max([*least, reach.max_ns if reach else 0])
+    measured = f"measured: at least {lasting(least_ns)}" if least_ns else "not measured"
+    why = (
+        f"the default for {default.path}"
+        if seconds == default.seconds
+        else f"as requests failed up to {late_s} s after a deletion, + {LAG_MARGIN_S} s margin"
+    )
+    return Sleep(
+        max(seconds + flight_s, hook_s),
+        measured,
+        f"requests still come when a pod goes; {measured}; until a run with a preStop measures it, use {seconds} s, {why}{flight}",
+        "the app stopped listening before traffic stopped",
+    )
 
 
-def _put_hook(
-    case: Case, draft: Draft, hook: Mapping[str, Any], seconds: int, reason: str, evidence: str
-) -> None:
-    version = server_version(case.run.cluster.version if case.run.cluster else "")
+def _put_hook(basis: Basis, draft: Draft, hook: Mapping[str, Any], wanted: Sleep) -> None:
+    seconds = wanted.seconds
+    version = server_version(basis.run.cluster.version if basis.run.cluster else "")
     if version >= NATIVE_SLEEP:
         action: dict[str, Any] = {"sleep": {"seconds": seconds}}
         told = f"sleep {seconds} s"
     else:
         action = {"exec": {"command": ["/bin/sh", "-c", f"sleep {seconds}"]}}
         told = f"exec sleep {seconds}"
-        image = str(case.container.get("image") or "")
-        if "B6" in case.ids or _SHELL_LESS.search(image):
+        image = str(basis.container.get("image") or "")
+        if "B6" in basis.ids or _SHELL_LESS.search(image):
             draft.warnings.append(
                 f"the image {image} seems to have no shell, and this server has no preStop.sleep (Kubernetes 1.30): this hook will fail; "
                 "put a `sleep` into the image, or let the app itself wait after SIGTERM"
             )
     gone = {kind: None for kind in hook if kind not in action}
-    draft.container("lifecycle", {"preStop": {**gone, **action}}, f"preStop {told}", reason, evidence)
+    draft.container(
+        "lifecycle", {"preStop": {**gone, **action}}, f"preStop {told}", wanted.reason, wanted.evidence
+    )
 
 
-def _put_grace(case: Case, draft: Draft, hook_s: int) -> None:
-    grace_s = case.grace_s
-    need_s = hook_s + case.tail_s + GRACE_MARGIN_S
-    cut = bool(case.ids & {"B4", "B5"})
+def _put_grace(basis: Basis, draft: Draft, hook_s: int) -> None:
+    grace_s = basis.grace_s
+    need_s = hook_s + basis.tail_s + GRACE_MARGIN_S
+    cut = bool(basis.ids & {"B4", "B5"})
     if grace_s >= need_s or (
-        not cut and hook_s == (_hook_s(case.timeline.pods) or 0) and not _near_grace(case, grace_s)
+        not cut and hook_s == (_hook_s(basis.timeline.pods) or 0) and not _near_grace(basis, grace_s)
     ):
+        draft.values["grace"] = f"{grace_s}, {AS_IT_IS}"
         return
-    tail = case.measured.tail
+    draft.values["grace"] = str(need_s)
+    tail = basis.measured.tail
     took = "no request was measured"
     if tail is not None:
         took = f"the longest request took {lasting(max(tail.max_ns, tail.cut_ns))}" + (
@@ -121,13 +144,13 @@ def _put_grace(case: Case, draft: Draft, hook_s: int) -> None:
     draft.pod(
         "terminationGracePeriodSeconds",
         need_s,
-        f"preStop {hook_s} s + the longest request {case.tail_s} s + {GRACE_MARGIN_S} s margin; the clock starts before preStop",
+        f"preStop {hook_s} s + the longest request {basis.tail_s} s + {GRACE_MARGIN_S} s margin; the clock starts before preStop",
         f"{took}; the grace period was {grace_s} s",
     )
 
 
-def _near_grace(case: Case, grace_s: int) -> bool:
-    slowest = case.measured.exit
+def _near_grace(basis: Basis, grace_s: int) -> bool:
+    slowest = basis.measured.exit
     return bool(slowest and slowest.max_ns > grace_s * NS - TIGHT_NS)
 
 

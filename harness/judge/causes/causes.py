@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.judge.causes.connections import pods_of_connections
-from harness.judge.causes.context import Scene
+from harness.judge.causes.context import FOREVER, Scene
 from harness.judge.causes.diagnosis import diagnosis_of, plain, plain_evidence
 from harness.judge.causes.left_balancer import departures
 from harness.judge.causes.matching import (
@@ -28,7 +28,6 @@ from harness.judge.causes.matching import (
     requests_of,
     tied_to_pods,
 )
-from harness.judge.causes.mending import numbers_of
 from harness.judge.causes.rules import AFTER_STOP, AT_EXIT, RULES
 from harness.judge.numbers.background import Background, background
 from harness.judge.numbers.measured import PodLosses
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from harness.judge.causes.rules import Rule
     from harness.judge.numbers.hits import Hits
     from harness.judge.numbers.summary import Numbers
     from harness.judge.timeline.surroundings import Surroundings
@@ -62,7 +62,7 @@ class PodShare:
 class Cause:
     """A named reason for a group of failed hits. `ids` has several members when they cannot be told apart.
 
-    `evidence` and `mend` are lines for people. `spread_by` says what would tell the members of a set apart.
+    `evidence` and `mend` are lines for people; `mend` is what fixes it, and names values only once `cited` put them in. `spread_by` says what would tell the members of a set apart.
     """
 
     ids: tuple[str, ...]
@@ -139,6 +139,7 @@ def _pod_losses(
 ) -> dict[str, PodLosses]:
     """Tell for each pod which failed hits fit its end, of those that were given such a cause."""
     losses: dict[str, PodLosses] = {}
+    late = _least_late(groups, lost, found, timeline)
     for number, pod in enumerate(timeline.pods):
         masks = []
         for rules in (AFTER_STOP, AT_EXIT, {"A2"}):
@@ -154,11 +155,34 @@ def _pod_losses(
             losses[pod.uid] = PodLosses(
                 after_stop=int(after.sum()),
                 last_begun_ns=int(lost.begun_ns[after].max()) if after.any() else None,
+                late_least_ns=late.get(number, 0),
                 cut=int(cut.sum()),
                 cut_ns=int((lost.done_ns - lost.begun_ns)[cut].max(initial=0)),
                 bad_until_ns=int(lost.done_ns[bad].max()) if bad.any() else None,
             )
     return losses
+
+
+def _least_late(
+    groups: Mapping[tuple[str, ...], NDArray[np.bool_]], lost: Hits, found: Match, timeline: Timeline
+) -> dict[int, int]:
+    """Return by pod the longest from its deletion to a request that came to a pod no longer listening, for certain.
+
+    Only requests with no other explanation count, and each with the latest deletion that fits it.
+    """
+    sure = np.zeros(len(lost), dtype=bool)
+    for ids, group in groups.items():
+        if set(ids) <= AFTER_STOP:
+            sure |= group
+    age = np.full(len(lost), FOREVER)
+    of = np.full(len(lost), -1)
+    for (row, number), fits in found.fits.items():
+        deleted_ns = timeline.pods[number].deleted_ns
+        if RULES[row].id in AFTER_STOP and deleted_ns is not None:
+            since = np.maximum(lost.begun_ns - deleted_ns, 0)
+            closer = fits & sure & (since < age)
+            age[closer], of[closer] = since[closer], number
+    return {int(number): int(age[of == number].max()) for number in np.unique(of[of >= 0])}
 
 
 def _cause(
@@ -190,12 +214,7 @@ def _cause(
         name = " or: ".join(dict.fromkeys(rule.name for _, rule in rules))
         known = bool((found.pod[mask] >= 0).all()) or ids == ("E1",)
         confidence = ONE_OF if len(ids) > 1 else EXACT if known else BY_TIME
-        mend = tuple(
-            dict.fromkeys(
-                f"{rule.mend.format(**numbers_of(row, shares, lost, found, mask, scene, numbers))}"
-                for row, rule in rules
-            )
-        )
+        mend = tuple(dict.fromkeys(_fix(rule, row, shares, scene) for row, rule in rules))
         evidence = _evidence(shares, scene)
     pods: dict[int, int] = {}
     for (_, number), n in shares.items():
@@ -217,6 +236,12 @@ def _cause(
         spread_by=_telling_apart(numbers) if confidence == ONE_OF else "",
         diagnosis=diagnosis_of(lost, mask) if ids == (NOT_THE_ROLLOUT,) else "",
     )
+
+
+def _fix(rule: Rule, row: int, shares: Mapping[tuple[int, int], int], scene: Scene) -> str:
+    """Return a rule's line with the names of this run. Values are left as {prestop} and so on: the advice decides them."""
+    names = [scene.timeline.pods[number].spec.container for of_row, number in shares if of_row == row]
+    return rule.mend.replace("{container}", names[-1] if names else "")
 
 
 def _telling_apart(numbers: Numbers) -> str:

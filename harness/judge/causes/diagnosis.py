@@ -39,7 +39,7 @@ def diagnosis_of(lost: Hits, mask: NDArray[np.bool_]) -> str:
 
 
 def plain(label: str) -> tuple[str, tuple[str, ...]]:
-    """Return the name and the mending lines of a label that is no cause."""
+    """Return the name and the fixes of a label that is no cause."""
     if label == NOT_THE_ROLLOUT:
         return "as frequent before the trigger: not the rollout", ()
     return "no rule fits: see timeline.png and the balancer's log for these seconds", ()

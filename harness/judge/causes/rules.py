@@ -1,5 +1,5 @@
 """The causes as one table. Each row: which failed hits it can explain, around which moments of which pods, what
-stands as evidence, and the manifest line that mends it.
+stands as evidence, and the manifest line that fixes it.
 
 A rule gives, for one pod (or for the whole rollout), a *window* (starts.py, stops.py, shortage.py): when the failed hit
 must have begun, ended, and how long it took.
@@ -78,12 +78,22 @@ NOBODY = frozenset({"502", "503", "connect_refused", "grpc_error"})
 AFTER_STOP = frozenset({"B1", "C1", "B6", "B7", "C3", "C6", "C19"})
 AT_EXIT = frozenset({"B2", "B3", "B4", "B5", "B9", "C4", "C9"})
 
+# Values that a rule's line may name, and what is said where nothing decides them.
+VALUES = {
+    "prestop": "a sleep for as long as traffic still comes",
+    "grace": "preStop, the longest request, and some to spare",
+    "readiness": "an httpGet on the port that serves",
+    "startup": "one that allows for the start",
+    "min_ready": "longer than it takes to register and check a target",
+    "strategy": "RollingUpdate, maxUnavailable 0, with a surge",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One row of the table. `window(pod, scene, lag_ns)` is None where the rule has nothing to do with a pod.
 
-    `mend` may hold {container}, {port}, {prestop} and {grace}: names and numbers of this very run.
+    `mend` may hold {container}, filled in here, and the names of VALUES, which the advice decides (advice/advice.py).
     `known_pod_only`: fits only hits whose pod is known.
     """
 
@@ -160,14 +170,14 @@ def _flap_story(pod: Lifeline, scene: Scene) -> str:
 _CONTAINER = "spec.template.spec.containers[{container}]"
 _GRACE = "spec.template.spec.terminationGracePeriodSeconds"
 
-_PRE_STOP = f"{_CONTAINER}.lifecycle.preStop: sleep at least {{prestop}}; {_GRACE}: at least {{grace}}"
-_LOST_TO_A_GRACE = f"{_GRACE}: at least {{grace}} (preStop, the longest request, and some to spare)"
+_PRE_STOP = f"{_CONTAINER}.lifecycle.preStop: {{prestop}}; {_GRACE}: {{grace}}"
+_LOST_TO_A_GRACE = f"{_GRACE}: {{grace}}"
 
 RULES: tuple[Rule, ...] = (
     Rule("E1", "own", "the load host ran out of ports or descriptors", OWN_FAULT, shortage.never, _no_story,
          "raise `ulimit -n`, or net.ipv4.ip_local_port_range on the load host; the manifest has no part in it"),
     Rule("D3", "whole", "strategy Recreate ends all old pods first", REFUSAL | SILENCE, shortage.recreate, _stop_story,
-         "spec.strategy.type: RollingUpdate"),
+         "spec.strategy: {strategy}"),
     Rule("D7", "whole", "no endpoint was left, and nobody had deleted a pod: readiness flaps", NOBODY, shortage.flapped, _flap_story,
          f"{_CONTAINER}.readinessProbe: a timeoutSeconds and a failureThreshold that load does not break"),
     Rule("D6", "whole", "no endpoint was left: the new pod waits for what the old one holds", NOBODY, shortage.nowhere_to_run, _start_story,
@@ -177,24 +187,24 @@ RULES: tuple[Rule, ...] = (
     Rule("D1", "whole", "the only endpoint went before the next one came", NOBODY, shortage.only_endpoint, _stop_story,
          f"at least 2 replicas; until then {_PRE_STOP}"),
     Rule("D9", "whole", "no endpoint was left", NOBODY, shortage.no_endpoint, _stop_story,
-         "spec.strategy.rollingUpdate.maxUnavailable: 0 (and at least 2 replicas)"),
+         "at least 2 replicas, and spec.strategy: {strategy}"),
     Rule("D7", "whole", "readiness had flapped, and the balancer had not heard of the next endpoint", _UNAVAILABLE, shortage.flapped_unheard,
          _flap_story, f"{_CONTAINER}.readinessProbe: a timeoutSeconds and a failureThreshold that load does not break", unknown_pod_only=True),
     Rule("D1", "whole", "the only endpoint had gone, and the balancer had not heard of the next one", _UNAVAILABLE, shortage.only_unheard,
          _stop_story, f"at least 2 replicas; until then {_PRE_STOP}", unknown_pod_only=True),
     Rule("D9", "whole", "no endpoint had been left, and the balancer had not heard of the next one", _UNAVAILABLE, shortage.nobody_unheard,
-         _stop_story, "spec.strategy.rollingUpdate.maxUnavailable: 0 (and at least 2 replicas)", unknown_pod_only=True),
+         _stop_story, "at least 2 replicas, and spec.strategy: {strategy}", unknown_pod_only=True),
     Rule("A7", "whole", "the balancer had no healthy target, though the cluster had endpoints", _UNAVAILABLE, starts.not_registered,
-         _start_story, "a readiness gate of the balancer, or spec.minReadySeconds longer than it takes to register and check a target",
+         _start_story, "a readiness gate of the balancer, or spec.minReadySeconds: {min_ready}",
          unknown_pod_only=True),
     Rule("C19", "start", "the Service publishes pods that are not ready", REFUSAL | SILENCE, starts.published_early, _start_story,
          "Service spec.publishNotReadyAddresses: false"),
     Rule("A4", "start", "liveness kills it while it starts", REFUSAL | CUT_OFF, starts.killed_starting, _restart_story,
-         f"{_CONTAINER}.startupProbe: one that allows for the start"),
+         f"{_CONTAINER}.startupProbe: {{startup}}"),
     Rule("A8", "start", "the new version crashes", REFUSAL | CUT_OFF, starts.crashed, _restart_story,
          "no line of the rollout: the new version itself; maxUnavailable 0 keeps the old one serving meanwhile"),
     Rule("A1", "start", "in the endpoints before it listens: no readinessProbe", REFUSAL | SILENCE, starts.not_listening,
-         _start_story, f"{_CONTAINER}.readinessProbe: an httpGet on the port that serves{{port}}"),
+         _start_story, f"{_CONTAINER}.readinessProbe: {{readiness}}"),
     Rule("A2", "start", "ready, yet answers with errors: the probe passes too early", None, starts.bad_answers, _start_story,
          f"{_CONTAINER}.readinessProbe: a path that fails until everything a request needs is there", known_pod_only=True),
     Rule("A2", "start", "ready, yet does not answer: the probe passes too early", SILENCE, starts.no_answers, _start_story,
@@ -206,7 +216,7 @@ RULES: tuple[Rule, ...] = (
     Rule("C9", "stop", "not sent again: the balancer asks the next pod, but not with a method that may not be sent twice", CUT_OFF,
          stops.not_retried, _stop_story, _PRE_STOP, unsafe_only=True),
     Rule("B9", "stop", "killed at once: grace 0, out of memory, or evicted", REFUSAL | CUT_OFF, stops.killed_at_once, _stop_story,
-         f"{_GRACE}: at least {{grace}}, where it is 0; else no line of the rollout"),
+         f"{_GRACE}: {{grace}}, where it is 0; else no line of the rollout"),
     Rule("C19", "stop", "the Service publishes pods that are ending", REFUSAL, stops.published_late, _stop_story,
          "Service spec.publishNotReadyAddresses: false"),
     Rule("C3", "stop", "kept-alive connections stay with the pod that ends", REFUSAL | CUT_OFF, stops.pinned, _stop_story,
@@ -220,9 +230,9 @@ RULES: tuple[Rule, ...] = (
     Rule("B3", "stop", "SIGTERM has no effect, or requests outlast the grace period: cut off by SIGKILL", CUT_OFF, stops.grace_used_up, _stop_story,
          _LOST_TO_A_GRACE, also="B4"),
     Rule("B2", "stop", "exits with requests in flight: does not drain", CUT_OFF, stops.not_drained, _stop_story,
-         f"graceful shutdown in the app; until then {_CONTAINER}.lifecycle.preStop: sleep {{prestop}}"),
+         f"graceful shutdown in the app; until then {_CONTAINER}.lifecycle.preStop: {{prestop}}"),
     Rule("B6", "stop", "preStop could not run: same as none", REFUSAL, stops.hook_missing, _stop_story,
-         f"{_CONTAINER}.lifecycle.preStop.sleep.seconds: {{prestop}} (needs no shell; Kubernetes 1.30 or later)"),
+         f"{_CONTAINER}.lifecycle.preStop: {{prestop}}; preStop.sleep needs no shell (Kubernetes 1.30 or later)"),
     Rule("B7", "stop", "preStop returned early: same as none", REFUSAL, stops.hook_short, _stop_story, _PRE_STOP),
     Rule("B1", "stop", "no preStop: stopped listening before traffic stopped", REFUSAL, stops.no_hook, _stop_story, _PRE_STOP),
     Rule("C1", "stop", "traffic came for longer than preStop lasted", REFUSAL, stops.hook_outlasted, _stop_story, _PRE_STOP),
@@ -230,5 +240,5 @@ RULES: tuple[Rule, ...] = (
          _stop_story, "the target group's deregistration delay: longer than the longest request"),
     Rule("C6", "stop", "requests sent to a dead pod's address", SILENCE, stops.dead_address, _stop_story, _PRE_STOP),
     Rule("D2", "capacity", "fewer pods than the load needs", SILENCE, shortage.short_of_pods, _stop_story,
-         "spec.strategy.rollingUpdate.maxUnavailable: 0, with a surge"),
+         "spec.strategy: {strategy}"),
 )  # fmt: skip

@@ -65,7 +65,7 @@ def assumptions(objects: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """Say in a line for each workload without a Service whether it was taken to serve requests, and why."""
     known = [dict(item) for item in objects]
     given = ", ".join(str((item.get("metadata") or {}).get("name", "?")) for item in services(known))
-    told = []
+    lines = []
     for item in known:
         if item.get("kind") not in KINDS:
             continue
@@ -80,8 +80,8 @@ def assumptions(objects: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
             said = f"no Service was given, and container {name} declares no port for requests: {_UNCHECKED}"
         else:
             said = f"none of the Services given ({given}) selects its pods: {_UNCHECKED}"
-        told.append(f"{_name(item)}: {said}")
-    return tuple(told)
+        lines.append(f"{_name(item)}: {said}")
+    return tuple(lines)
 
 
 def _name(item: Object) -> str:
@@ -122,23 +122,39 @@ def around(workload: Object, objects: Sequence[Object]) -> Look:
 
 
 def marked(
-    findings: Iterable[LintFinding], causes: Sequence[Cause], grade: Grade, *, covered: bool
+    findings: Iterable[LintFinding],
+    causes: Sequence[Cause],
+    grade: Grade,
+    *,
+    covered: bool,
+    advised: Mapping[str, str],
 ) -> tuple[LintFinding, ...]:
     """Mark each finding by what a run showed.
 
     Confirmed: what it leads to was among the causes. Refuted: the rollout was covered to its end and judged, would have
     shown it, and did not. Untested: all else. One run refutes for this load and this rollout only.
+
+    `advised` is what the run's advice sets, by path: a confirmed finding cites it.
     """
     ids = {name for cause in causes if cause.the_rollouts for name in cause.ids}
-    told = covered and grade is not Grade.INCONCLUSIVE
-    return tuple(replace(found, status=_status(found.rule, ids, told=told)) for found in findings)
+    judged = covered and grade is not Grade.INCONCLUSIVE
+    return tuple(
+        _citing(replace(found, status=_status(found.rule, ids, judged=judged)), advised) for found in findings
+    )
 
 
-def _status(rule_id: str, ids: Collection[str], *, told: bool) -> str:
+def _citing(found: LintFinding, advised: Mapping[str, str]) -> LintFinding:
+    values = [value for path, value in advised.items() if f"{found.path}.".startswith(f"{path}.")]
+    if found.status != CONFIRMED or not values:
+        return found
+    return replace(found, message=f"{found.message}; advised: {values[0]}")
+
+
+def _status(rule_id: str, ids: Collection[str], *, judged: bool) -> str:
     rule = next(rule for rule in LINT if rule.id == rule_id)
     if rule.causes & set(ids):
         return CONFIRMED
-    return REFUTED if told and rule.shown else UNTESTED
+    return REFUTED if judged and rule.shown else UNTESTED
 
 
 def _selects(selector: Mapping[str, str] | None, labels: Mapping[str, str]) -> bool:

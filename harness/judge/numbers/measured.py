@@ -43,6 +43,9 @@ class PodLosses:
 
     after_stop: int = 0  # sent to it when it no longer listened
     last_begun_ns: int | None = None  # the latest of those
+    late_least_ns: int = (
+        0  # the longest from its deletion to a request that nothing else explains and no later deletion fits
+    )
     cut: int = 0  # in flight when it ended
     cut_ns: int = 0  # how long the longest of those had taken
     bad_until_ns: int | None = None  # the end of its last bad answer as a new pod
@@ -72,7 +75,12 @@ class PodMeasured:
     bad_until_ns: int | None = (
         None  # from the container's start to the last bad answer that named it, if it gave any
     )
-    late_failure_ns: int | None = None  # from the deletion to the last failed hit that fits its end
+    late_failure_ns: int | None = (
+        None  # from the deletion to the last failed hit that fits its end: a bound from above
+    )
+    late_least_ns: int | None = (
+        None  # ... that must have been sent to it, or to a pod deleted before it: a bound from below
+    )
     failed_at_exit: int = 0  # in flight when the process ended; by time where answers do not name their pod
 
 
@@ -224,6 +232,7 @@ def _pod(pod: Lifeline, traffic: _Traffic | None, losses: PodLosses | None, trig
         drains=drains,
         bad_until_ns=_after(pod.started_ns, losses.bad_until_ns if losses else None),
         late_failure_ns=_after(pod.deleted_ns, losses.last_begun_ns if losses else None),
+        late_least_ns=losses.late_least_ns or None if losses else None,
         failed_at_exit=losses.cut if losses else 0,
     )
 

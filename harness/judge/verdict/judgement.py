@@ -13,8 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 from harness import masking
 from harness.clock import Clock
 from harness.errors import RecordingError
-from harness.judge.advice.advice import Advice, advise
-from harness.judge.advice.headroom import CurvePoint, Headroom, headroom, shorter_pre_stops
+from harness.judge.advice.advice import Advice, advise, cited
+from harness.judge.advice.headroom import CurvePoint, Headroom, headroom, shorter_pre_stops, with_advised
 from harness.judge.causes.causes import Cause, explain
 from harness.judge.findings import objectives, untilclose
 from harness.judge.findings.answers import usual
@@ -109,11 +109,19 @@ def judge(recording: Recording) -> Judgement:
     """
     cut = parts(recording)
     if len(cut) == 1:
-        return _judge(recording, whole=True)
+        return _judge(recording, whole=True)[0]
     return _together(recording, tuple(_judge(part, whole=False) for part in cut))
 
 
-def _judge(recording: Recording, *, whole: bool) -> Judgement:
+@dataclass(frozen=True, slots=True)
+class _Uncited:
+    """What cites advised values, before they are put in: a run of several rollouts has values of its own."""
+
+    causes: tuple[Cause, ...]
+    headroom: tuple[Headroom, ...]
+
+
+def _judge(recording: Recording, *, whole: bool) -> tuple[Judgement, _Uncited]:
     run = recording.run
     events = recording.events()
     upstreams = recording.upstreams()
@@ -141,27 +149,37 @@ def _judge(recording: Recording, *, whole: bool) -> Judgement:
         sent=sent,
         doubts=(untilclose.finding(hits, timeline),),
     )
-    return Judgement(
+    decided = advise(
+        run, timeline, numbers, measured, explained.causes, recording.manifests("after") or objects
+    )
+    uncited = _Uncited(explained.causes, headroom(run, timeline, measured))
+    judgement = Judgement(
         format=FORMAT,
         verdict=verdict,
         about=_about(recording, timeline),
         numbers=numbers,
-        causes=explained.causes,
+        causes=cited(explained.causes, decided),
         timeline=timeline,
         notes=(*run.notes, *traffic.notes(hits)),
         measured=measured,
-        headroom=headroom(run, timeline, measured),
+        headroom=with_advised(uncited.headroom, decided),
         curve=shorter_pre_stops(hits, timeline, measured),
-        advice=advise(
-            run, timeline, numbers, measured, explained.causes, recording.manifests("after") or objects
+        advice=decided.advice,
+        lint=marked(
+            lint(objects),
+            explained.causes,
+            verdict.grade,
+            covered=_covered(verdict),
+            advised=decided.by_path(),
         ),
-        lint=marked(lint(objects), explained.causes, verdict.grade, covered=_covered(verdict)),
         sending=sent,
     )
+    return judgement, uncited
 
 
-def _together(recording: Recording, each: tuple[Judgement, ...]) -> Judgement:
+def _together(recording: Recording, judged: tuple[tuple[Judgement, _Uncited], ...]) -> Judgement:
     """Judge a run of several rollouts by the judgements of each."""
+    each = tuple(one for one, _ in judged)
     run = recording.run
     hits = classify(recording.hits(COLUMNS), run)
     objects = recording.manifests("before")
@@ -171,7 +189,7 @@ def _together(recording: Recording, each: tuple[Judgement, ...]) -> Judgement:
     numbers = summarise(hits, run, timeline)
     measured = rollouts.measured_of(one.measured for one in each)
     sent = sending(recording, hits, timeline)
-    causes = rollouts.causes_of([one.causes for one in each])
+    causes = rollouts.causes_of([uncited.causes for _, uncited in judged])
     verdicts = [one.verdict for one in each]
     own = (
         *objectives.findings(run, numbers, measured, sum(verdict.lost for verdict in verdicts)),
@@ -179,6 +197,7 @@ def _together(recording: Recording, each: tuple[Judgement, ...]) -> Judgement:
     )
     verdict = rollouts.decide_together(run, numbers, verdicts, own)
     about = _about(recording, timeline)
+    decided = advise(run, timeline, numbers, measured, causes, recording.manifests("after") or objects)
     return Judgement(
         format=FORMAT,
         verdict=verdict,
@@ -190,15 +209,19 @@ def _together(recording: Recording, each: tuple[Judgement, ...]) -> Judgement:
             settled_ns=None,
         ),
         numbers=numbers,
-        causes=causes,
+        causes=cited(causes, decided),
         timeline=timeline,
         notes=(*run.notes, *traffic.notes(hits)),
         measured=measured,
-        headroom=rollouts.closest(one.headroom for one in each),
+        headroom=with_advised(rollouts.closest(uncited.headroom for _, uncited in judged), decided),
         curve=shorter_pre_stops(hits, timeline, measured),
-        advice=advise(run, timeline, numbers, measured, causes, recording.manifests("after") or objects),
+        advice=decided.advice,
         lint=marked(
-            lint(objects), causes, verdict.grade, covered=all(_covered(verdict) for verdict in verdicts)
+            lint(objects),
+            causes,
+            verdict.grade,
+            covered=all(_covered(verdict) for verdict in verdicts),
+            advised=decided.by_path(),
         ),
         rollouts=each,
         sending=sent,
