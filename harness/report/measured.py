@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.judge.advice.advice import Advice
-    from harness.judge.advice.headroom import CurvePoint, Headroom
+    from harness.judge.advice.margins import CurvePoint, Margin
     from harness.judge.numbers.measured import Capacity, Measured, Spread
 
 WIDTH = 100
@@ -41,7 +41,7 @@ def numbers(measured: Measured | None) -> list[str]:
     return lines if len(lines) > 1 else []
 
 
-def headroom(found: Sequence[Headroom], curve: Sequence[CurvePoint]) -> list[str]:
+def headroom(found: Sequence[Margin], curve: Sequence[CurvePoint]) -> list[str]:
     """Return a line per protection, and what shorter preStops would have lost."""
     if not found:
         return []

@@ -14,7 +14,7 @@ from harness.recording.read import Recording
 from harness.report import markdown
 from harness.report.patch import render as patch_text
 from harness.report.text import render
-from tests.judge.invented import Invented
+from tests.judge.synthetic import SyntheticRun
 
 ROOT = Path(__file__).parents[2]
 NAMED = {
@@ -34,8 +34,8 @@ def named(judgement: Judgement) -> dict[str, set[str]]:
     return {field: values for field, values in found.items() if values}
 
 
-def judged(folder: Path, invented: Invented) -> Judgement:
-    return judge(Recording.open(invented.write(folder)))
+def judged(folder: Path, synthetic: SyntheticRun) -> Judgement:
+    return judge(Recording.open(synthetic.write(folder)))
 
 
 RUNS: dict[str, dict[str, Any]] = {
@@ -57,13 +57,13 @@ RUNS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("how", RUNS)
 def test_a_report_names_one_value_for_one_field(tmp_path: Path, how: str) -> None:
-    found = judged(tmp_path, Invented.rolling(**RUNS[how]))
+    found = judged(tmp_path, SyntheticRun.rolling(**RUNS[how]))
     assert {field: values for field, values in named(found).items() if len(values) > 1} == {}
 
 
 @pytest.mark.parametrize("how", RUNS)
 def test_the_patch_sets_what_the_causes_name(tmp_path: Path, how: str) -> None:
-    found = judged(tmp_path, Invented.rolling(**RUNS[how]))
+    found = judged(tmp_path, SyntheticRun.rolling(**RUNS[how]))
     values = named(found)
     pod = yaml.safe_load(patch_text(found)).get("spec", {}).get("template", {}).get("spec", {})
     for container in pod.get("containers", ()):
@@ -80,7 +80,7 @@ def test_the_example_names_one_value_for_one_field() -> None:
 
 
 def test_two_values_for_one_field_would_be_seen(tmp_path: Path) -> None:
-    found = judged(tmp_path, Invented.rolling())
+    found = judged(tmp_path, SyntheticRun.rolling())
     assert named(found)["preStop"] == {"30"}
     assert named(found)["grace"]
 
@@ -88,7 +88,7 @@ def test_two_values_for_one_field_would_be_seen(tmp_path: Path) -> None:
 def test_a_time_that_could_not_be_measured_is_said_to_be_a_bound_with_the_default_beside_it(
     tmp_path: Path,
 ) -> None:
-    advice = judged(tmp_path, Invented.rolling(lag=3.0)).advice
+    advice = judged(tmp_path, SyntheticRun.rolling(lag=3.0)).advice
     assert advice is not None
     (reason,) = [line.reason for line in advice.lines if line.path.endswith("lifecycle")]
     assert re.search(

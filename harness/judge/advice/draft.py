@@ -107,21 +107,23 @@ class Draft:
         self.warnings: list[str] = []
         self.values: dict[str, str] = {}  # what causes and headroom cite, by the names of rules.VALUES
 
-    def container(self, field_: str, value: dict[str, Any], told: str, reason: str, evidence: str) -> None:
+    def container(
+        self, field_: str, value: dict[str, Any], value_in_words: str, reason: str, evidence: str
+    ) -> None:
         """Set a field of the container that serves."""
         self._of_container[field_] = value
         path = f"spec.template.spec.containers[{self._container}].{field_}"
-        self.lines.append(Line(path, told, reason, evidence))
+        self.lines.append(Line(path, value_in_words, reason, evidence))
 
     def pod(self, field_: str, value: Any, reason: str, evidence: str) -> None:
         """Set a field of the pod's spec."""
         self._of_pod[field_] = value
         self.lines.append(Line(f"spec.template.spec.{field_}", str(value), reason, evidence))
 
-    def workload(self, field_: str, value: Any, told: str, reason: str, evidence: str) -> None:
+    def workload(self, field_: str, value: Any, value_in_words: str, reason: str, evidence: str) -> None:
         """Set a field of the workload's spec."""
         self._of_workload[field_] = value
-        self.lines.append(Line(f"spec.{field_}", told, reason, evidence))
+        self.lines.append(Line(f"spec.{field_}", value_in_words, reason, evidence))
 
     def whole(self) -> dict[str, Any]:
         """Return the patch; {} when nothing is to be changed."""

@@ -41,21 +41,21 @@ def readiness(basis: Basis, draft: Draft) -> None:
     }
     if probe:
         bad = max((pod.bad_until_ns or 0 for pod in basis.measured.pods), default=0)
-        told = (
+        evidence = (
             f"new pods gave bad answers up to {lasting(bad)} after their start, though they were ready"
             if bad
             else "new pods gave bad answers though they were ready"
         )
         reason = "the probe must ask for what requests need, so that it fails while they would"
     else:
-        told = (
+        evidence = (
             f"pods took up to {lasting(listen.max_ns)} from their start to their first good answer"
             if listen
             else "no readiness was ever asked for"
         )
         reason = "a pod without a readinessProbe is sent requests before it listens"
     draft.values["readiness"] = how
-    draft.container("readinessProbe", fields, how, reason, told)
+    draft.container("readinessProbe", fields, how, reason, evidence)
 
 
 def _where(basis: Basis) -> str:

@@ -109,10 +109,10 @@ def _put_hook(basis: Basis, draft: Draft, hook: Mapping[str, Any], wanted: Sleep
     version = server_version(basis.run.cluster.version if basis.run.cluster else "")
     if version >= NATIVE_SLEEP:
         action: dict[str, Any] = {"sleep": {"seconds": seconds}}
-        told = f"sleep {seconds} s"
+        in_words = f"sleep {seconds} s"
     else:
         action = {"exec": {"command": ["/bin/sh", "-c", f"sleep {seconds}"]}}
-        told = f"exec sleep {seconds}"
+        in_words = f"exec sleep {seconds}"
         image = str(basis.container.get("image") or "")
         if "B6" in basis.ids or _SHELL_LESS.search(image):
             draft.warnings.append(
@@ -121,7 +121,7 @@ def _put_hook(basis: Basis, draft: Draft, hook: Mapping[str, Any], wanted: Sleep
             )
     gone = {kind: None for kind in hook if kind not in action}
     draft.container(
-        "lifecycle", {"preStop": {**gone, **action}}, f"preStop {told}", wanted.reason, wanted.evidence
+        "lifecycle", {"preStop": {**gone, **action}}, f"preStop {in_words}", wanted.reason, wanted.evidence
     )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.judge.causes.connections import pods_of_connections
-from harness.judge.causes.context import FOREVER, Scene
+from harness.judge.causes.context import FOREVER, Context
 from harness.judge.causes.diagnosis import diagnosis_of, plain, plain_evidence
 from harness.judge.causes.left_balancer import departures
 from harness.judge.causes.matching import (
@@ -101,7 +101,7 @@ def explain(
     hits: Hits,
     timeline: Timeline,
     numbers: Numbers,
-    around: Surroundings,
+    surroundings: Surroundings,
     upstreams: Mapping[tuple[int, int], str] | None = None,
 ) -> Explained:
     """Explain every failed hit that ended after the trigger.
@@ -114,21 +114,21 @@ def explain(
     if not len(lost):
         return Explained()
     pinned = pods_of_connections(hits, lost)
-    scene = Scene(
+    context = Context(
         timeline=replace(timeline, pods=assumed(timeline.pods)),
         traffic={pod.pod: pod for pod in numbers.pods},
-        around=around,
+        surroundings=surroundings,
         departed=departures(hits, timeline, numbers) if pinned is None else {},
         episode_end=episodes(lost.done_ns),
     )
-    found = match(lost, scene, pinned, logged(lost, upstreams or {}))
+    found = match(lost, context, pinned, logged(lost, upstreams or {}))
     tied = tied_to_pods(found)
     beside = background(hits, lost, timeline, tied, requests_of(hits, found, tied, timeline))
     labels = label(lost, found, beside.is_background)
     groups: dict[tuple[str, ...], NDArray[np.bool_]] = {}
     for ids in dict.fromkeys(labels):
         groups[ids] = np.fromiter((label == ids for label in labels), dtype=bool, count=len(lost))
-    causes = [_cause(ids, mask, lost, found, scene, numbers) for ids, mask in groups.items()]
+    causes = [_cause(ids, mask, lost, found, context, numbers) for ids, mask in groups.items()]
     ranked = tuple(sorted(causes, key=lambda cause: (-cause.hits, cause.ids)))
     pod_losses = _pod_losses(groups, lost, found, timeline)
     return Explained(ranked, pod_losses, beside, lost.done_ns, lost.kind, tuple(labels))
@@ -190,7 +190,7 @@ def _cause(
     mask: NDArray[np.bool_],
     lost: Hits,
     found: Match,
-    scene: Scene,
+    context: Context,
     numbers: Numbers,
 ) -> Cause:
     used = {row for row, _ in found.fits}
@@ -204,7 +204,7 @@ def _cause(
         for key, fits in found.fits.items()
         if RULES[key[0]].id in ids and (n := int((fits & mask).sum()))
     }
-    zero = scene.timeline.zero_ns
+    zero = context.timeline.zero_ns
     done = lost.done_ns[mask]
     if ids in {(NOT_THE_ROLLOUT,), (UNEXPLAINED,)}:
         name, mend = plain(ids[0])
@@ -214,8 +214,8 @@ def _cause(
         name = " or: ".join(dict.fromkeys(rule.name for _, rule in rules))
         known = bool((found.pod[mask] >= 0).all()) or ids == ("E1",)
         confidence = ONE_OF if len(ids) > 1 else EXACT if known else BY_TIME
-        mend = tuple(dict.fromkeys(_fix(rule, row, shares, scene) for row, rule in rules))
-        evidence = _evidence(shares, scene)
+        mend = tuple(dict.fromkeys(_fix(rule, row, shares, context) for row, rule in rules))
+        evidence = _evidence(shares, context)
     pods: dict[int, int] = {}
     for (_, number), n in shares.items():
         pods[number] = max(pods.get(number, 0), n)
@@ -228,7 +228,7 @@ def _cause(
         first_ns=int(done.min()),
         last_ns=int(done.max()),
         pods=tuple(
-            PodShare(scene.timeline.pods[number].name, scene.timeline.pods[number].old, n)
+            PodShare(context.timeline.pods[number].name, context.timeline.pods[number].old, n)
             for number, n in sorted(pods.items())
         ),
         evidence=tuple(evidence) or (f"from {at(int(done.min()), zero)} to {at(int(done.max()), zero)}",),
@@ -238,9 +238,9 @@ def _cause(
     )
 
 
-def _fix(rule: Rule, row: int, shares: Mapping[tuple[int, int], int], scene: Scene) -> str:
+def _fix(rule: Rule, row: int, shares: Mapping[tuple[int, int], int], context: Context) -> str:
     """Return a rule's line with the names of this run. Values are left as {prestop} and so on: the advice decides them."""
-    names = [scene.timeline.pods[number].spec.container for of_row, number in shares if of_row == row]
+    names = [context.timeline.pods[number].spec.container for of_row, number in shares if of_row == row]
     return rule.mend.replace("{container}", names[-1] if names else "")
 
 
@@ -251,17 +251,17 @@ def _telling_apart(numbers: Numbers) -> str:
     return "let answers name their pod (a header such as X-Pod), or bring the balancer's access log: zdtest report RUN --access-log FILE"
 
 
-def _evidence(shares: Mapping[tuple[int, int], int], scene: Scene) -> list[str]:
+def _evidence(shares: Mapping[tuple[int, int], int], context: Context) -> list[str]:
     """Return a line per pod, those with most hits first."""
-    told: list[str] = []
+    lines: list[str] = []
     ranking = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
     for (row, number), n in ranking[:_SHOWN_PODS]:
-        pod = scene.timeline.pods[number]
-        story = RULES[row].evidence(pod, scene)
+        pod = context.timeline.pods[number]
+        story = RULES[row].evidence(pod, context)
         if story:
-            told.append(
+            lines.append(
                 f"{pod.name} ({'old' if pod.old else 'new'}): {story}; {count(n)} failed in its window"
             )
     if len(ranking) > _SHOWN_PODS:
-        told.append(f"... and {count(len(ranking) - _SHOWN_PODS, 'more pod')} in the same way")
-    return told
+        lines.append(f"... and {count(len(ranking) - _SHOWN_PODS, 'more pod')} in the same way")
+    return lines

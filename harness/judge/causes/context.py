@@ -26,12 +26,12 @@ COLD = 3 * NS  # a pod that answers first so long after it came into the endpoin
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Context:
     """All that rules look at besides a pod."""
 
     timeline: Timeline
     traffic: Mapping[str, PodTraffic]  # by pod name; empty when no answer named its pod
-    around: Surroundings
+    surroundings: Surroundings
     departed: Mapping[str, int]  # by uid: from when on a pod that still listened was no target any more
     episode_end: Callable[
         [int], int

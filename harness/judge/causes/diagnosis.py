@@ -52,13 +52,13 @@ def plain_evidence(label: str, lost: Hits, mask: NDArray[np.bool_], numbers: Num
     if label != NOT_THE_ROLLOUT or baseline is None:
         return []
     window = lasting(baseline.to_ns - baseline.from_ns)
-    told = [
+    frequencies = [
         f"{kind}: {count(n)} since the trigger, {count(baseline.kinds.get(kind, 0))} in the {window} before it"
         for kind, n in kinds.items()
     ]
     diagnosis = diagnosis_of(lost, mask)
     backend = _backend(lost, mask)
-    return [*told, *([_DIAGNOSES[diagnosis]] if diagnosis else []), *([backend] if backend else [])]
+    return [*frequencies, *([_DIAGNOSES[diagnosis]] if diagnosis else []), *([backend] if backend else [])]
 
 
 def _backend(lost: Hits, mask: NDArray[np.bool_]) -> str:

@@ -25,7 +25,7 @@ LATE_NS = 200_000_000  # a request so long after SIGTERM that is answered: the a
 
 def departures(hits: Hits, timeline: Timeline, numbers: Numbers) -> dict[str, int]:
     """Return by uid from when on a pod was no target any more; pods of which that is not known are left out."""
-    told: dict[str, int] = {}
+    since_ns: dict[str, int] = {}
     traffic = {pod.pod: pod for pod in numbers.pods}
     begun = None
     for pod in timeline.pods:
@@ -50,5 +50,5 @@ def departures(hits: Hits, timeline: Timeline, numbers: Numbers) -> dict[str, in
         first = int(np.searchsorted(begun, last, side="right"))
         enough = first + SURE * max(targets, 1)
         if enough < len(begun) and begun[enough] < until:
-            told[pod.uid] = int(begun[enough])
-    return told
+            since_ns[pod.uid] = int(begun[enough])
+    return since_ns

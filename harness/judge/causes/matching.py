@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.clock import NS
-from harness.judge.causes.context import LAGS, Scene, Window
+from harness.judge.causes.context import LAGS, Context, Window
 from harness.judge.causes.rules import CUT_OFF, RULES
 from harness.judge.numbers.hits import IDEMPOTENT, OWN_FAULT, kind_name
 from harness.judge.timeline.clocks import SLACK
@@ -42,7 +42,7 @@ class Match:
 
 def match(
     lost: Hits,
-    scene: Scene,
+    context: Context,
     pinned: NDArray[np.object_] | None = None,
     upstream: NDArray[np.object_] | None = None,
 ) -> Match:
@@ -53,12 +53,12 @@ def match(
     """
     took = lost.done_ns - lost.begun_ns
     kinds = {int(code): kind_name(int(code)) for code in np.unique(lost.kind)}
-    known = _known_pods(lost, scene.timeline.pods, pinned)
+    known = _known_pods(lost, context.timeline.pods, pinned)
     if upstream is not None:
-        by_address = {pod.address: number for number, pod in enumerate(scene.timeline.pods) if pod.address}
-        told = np.array([by_address.get(str(address), -1) for address in upstream], dtype=np.int64)
-        known = np.where(told >= 0, told, known)
-    may = [_may(rule, lost, kinds, scene, pinned) for rule in RULES]
+        by_address = {pod.address: number for number, pod in enumerate(context.timeline.pods) if pod.address}
+        by_log = np.array([by_address.get(str(address), -1) for address in upstream], dtype=np.int64)
+        known = np.where(by_log >= 0, by_log, known)
+    may = [_may(rule, lost, kinds, context, pinned) for rule in RULES]
     fits: dict[tuple[int, int], NDArray[np.bool_]] = {}
     open_ = np.ones(len(lost), dtype=bool)
     for lag_ns in LAGS:
@@ -67,8 +67,8 @@ def match(
             of_rule = open_ & may[row]
             if not of_rule.any():
                 continue
-            for number, pod in enumerate(scene.timeline.pods):
-                window = rule.window(pod, scene, lag_ns)
+            for number, pod in enumerate(context.timeline.pods):
+                window = rule.window(pod, context, lag_ns)
                 if window is None:
                     continue
                 mask = of_rule & _of_pod(rule, known, number)
@@ -108,13 +108,13 @@ def one_cause_per_burst(fits: Fits, lost: Hits, kinds: Mapping[int, str]) -> Fit
 
 
 def _may(
-    rule: Rule, lost: Hits, kinds: Mapping[int, str], scene: Scene, pinned: NDArray[np.object_] | None
+    rule: Rule, lost: Hits, kinds: Mapping[int, str], context: Context, pinned: NDArray[np.object_] | None
 ) -> NDArray[np.bool_]:
     """Say which hits a rule may explain at all, whenever they failed."""
     codes = [code for code, kind in kinds.items() if rule.kinds is None or kind in rule.kinds]
     mask: NDArray[np.bool_] = np.isin(lost.kind, codes)
     if rule.unsafe_only:
-        mask &= _unsafe(lost, scene.around.methods)
+        mask &= _unsafe(lost, context.surroundings.methods)
     if rule.pinned_only:
         mask &= (lost.frame["conn_hits"].to_numpy() > 0) & (pinned is not None)
     return mask
@@ -247,6 +247,6 @@ def _known_pods(
             lookup.get(word.rpartition(":")[0].strip("[]") if column == "peer" else word, -1)
             for word in words
         ]
-        told = np.array([*numbers, -1], dtype=np.int64)[coded.codes.to_numpy()]
-        known = np.where(told >= 0, told, known)
+        by_answer = np.array([*numbers, -1], dtype=np.int64)[coded.codes.to_numpy()]
+        known = np.where(by_answer >= 0, by_answer, known)
     return known

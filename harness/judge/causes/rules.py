@@ -20,7 +20,7 @@ from harness.judge.wording import at, count, lasting
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.judge.causes.context import Scene, Window
+    from harness.judge.causes.context import Context, Window
     from harness.judge.timeline.lifeline import Lifeline
 
 # Somebody said no, at once.
@@ -91,7 +91,7 @@ VALUES = {
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row of the table. `window(pod, scene, lag_ns)` is None where the rule has nothing to do with a pod.
+    """One row of the table. `window(pod, context, lag_ns)` is None where the rule has nothing to do with a pod.
 
     `mend` may hold {container}, filled in here, and the names of VALUES, which the advice decides (advice/advice.py).
     `known_pod_only`: fits only hits whose pod is known.
@@ -101,8 +101,8 @@ class Rule:
     side: str  # own | whole | start | stop | capacity
     name: str
     kinds: frozenset[str] | None  # None: any
-    window: Callable[[Lifeline, Scene, int], Window | None]
-    evidence: Callable[[Lifeline, Scene], str]
+    window: Callable[[Lifeline, Context, int], Window | None]
+    evidence: Callable[[Lifeline, Context], str]
     mend: str
     known_pod_only: bool = False
     pinned_only: bool = False  # fits only hits on a connection that had carried others, and leads to one pod
@@ -114,12 +114,12 @@ class Rule:
 # --- evidence -----------------------------------------------------------------------------------------------
 
 
-def _start_story(pod: Lifeline, scene: Scene) -> str:
-    zero = scene.timeline.zero_ns
-    listening = scene.listening_ns(pod)
+def _start_story(pod: Lifeline, context: Context) -> str:
+    zero = context.timeline.zero_ns
+    listening = context.listening_ns(pod)
     heard = f"first good answer {at(listening, zero)}" if listening is not None else "no answer names it"
     probe = "with a readinessProbe" if pod.spec.readiness_probe else "no readinessProbe"
-    least = scene.around.min_ready_s
+    least = context.surroundings.min_ready_s
     # A3
     delay = (
         f"; minReadySeconds {least} delays when it counts as available, not when requests come"
@@ -127,12 +127,12 @@ def _start_story(pod: Lifeline, scene: Scene) -> str:
         else ""
     )
     unplaced = pod.noted("FailedScheduling")
-    told = f", FailedScheduling: {unplaced.message[:80]}" if unplaced else ""
-    return f"started {at(pod.started_ns, zero)}, in endpoints {at(pod.in_endpoints_ns, zero)}, {heard}, {probe}{told}{delay}"
+    scheduling = f", FailedScheduling: {unplaced.message[:80]}" if unplaced else ""
+    return f"started {at(pod.started_ns, zero)}, in endpoints {at(pod.in_endpoints_ns, zero)}, {heard}, {probe}{scheduling}{delay}"
 
 
-def _stop_story(pod: Lifeline, scene: Scene) -> str:
-    zero = scene.timeline.zero_ns
+def _stop_story(pod: Lifeline, context: Context) -> str:
+    zero = context.timeline.zero_ns
     hook = f"preStop {pod.spec.pre_stop}" if pod.spec.pre_stop else "no preStop"
     failed = ", FailedPreStopHook" if pod.noted("FailedPreStopHook") else ""
     code = f" with {pod.exit_code}" if pod.exit_code is not None else ""
@@ -147,20 +147,20 @@ def _stop_story(pod: Lifeline, scene: Scene) -> str:
     return f"deleted {at(pod.deleted_ns, zero)}, {left}{ended}, {hook}{failed}, grace {lasting(pod.spec.grace_ns)}"
 
 
-def _no_story(pod: Lifeline, scene: Scene) -> str:
-    del pod, scene
+def _no_story(pod: Lifeline, context: Context) -> str:
+    del pod, context
     return ""
 
 
-def _restart_story(pod: Lifeline, scene: Scene) -> str:
-    zero = scene.timeline.zero_ns
+def _restart_story(pod: Lifeline, context: Context) -> str:
+    zero = context.timeline.zero_ns
     unhealthy = pod.noted("Unhealthy")
     why = f", Unhealthy: {unhealthy.message[:60]}" if unhealthy else ""
     return f"started {at(pod.started_ns, zero)}, restarted {count(pod.restarts, 'time')}{why}"
 
 
-def _flap_story(pod: Lifeline, scene: Scene) -> str:
-    zero = scene.timeline.zero_ns
+def _flap_story(pod: Lifeline, context: Context) -> str:
+    zero = context.timeline.zero_ns
     left = ", ".join(at(stop, zero) for _, stop in pod.endpoints if stop is not None)
     return f"left the endpoints {left}" + (
         "" if pod.deleted_ns is None else f", deleted {at(pod.deleted_ns, zero)}"

@@ -107,15 +107,15 @@ def watch(run: RunRecord, timeline: Timeline) -> Finding:
         kinds = ", ".join(sorted({gap.kind for gap in within}))
         longest = max(gap.to_ns - gap.from_ns for gap in within)
         early = all(gap.to_ns <= during.from_ns for gap in within)
-        told = f"blind {count(len(within), 'time')} for {kinds} (longest {lasting(longest)})"
+        how = f"blind {count(len(within), 'time')} for {kinds} (longest {lasting(longest)})"
         if early:
-            told += " just before the change was seen, which may have begun in that time"
-        return Finding(objective, told, Grade.INCONCLUSIVE)
+            how += " just before the change was seen, which may have begun in that time"
+        return Finding(objective, how, Grade.INCONCLUSIVE)
     end_ns = timeline.load.to_ns
     kind = run.cluster.kind if run.cluster else ""
     if any(gap.kind == kind and gap.from_ns < end_ns <= gap.to_ns for gap in blind):
-        told = f"blind for {kind} when the load ended: one more change would not have been seen"
-        return Finding(objective, told, Grade.INCONCLUSIVE)
+        how = f"blind for {kind} when the load ended: one more change would not have been seen"
+        return Finding(objective, how, Grade.INCONCLUSIVE)
     if not timeline.pods and run.cluster is not None:
         return Finding(objective, "no pod of the workload was seen", Grade.INCONCLUSIVE)
     return Finding(objective, f"{count(len(timeline.pods), 'pod')} seen, no gap", Grade.PASS)

@@ -146,13 +146,13 @@ def _spare(numbers: Numbers) -> Finding | None:
     kinds = {kind.kind: kind.count for kind in numbers.kinds if kind.kind in OWN_FAULT}
     if not kinds:
         return None
-    told = ", ".join(f"{kind}: {n:,}" for kind, n in kinds.items())
+    by_kind = ", ".join(f"{kind}: {n:,}" for kind, n in kinds.items())
     mend = (
         "raise `ulimit -n`" if Outcome.NO_DESCRIPTOR.value in kinds else "widen net.ipv4.ip_local_port_range"
     )
     return Finding(
         SPARE,
-        f"{count(sum(kinds.values()), 'request')} could not be sent ({told}): {mend}",
+        f"{count(sum(kinds.values()), 'request')} could not be sent ({by_kind}): {mend}",
         Grade.INCONCLUSIVE,
     )
 
@@ -187,9 +187,9 @@ def _held(loop: OpenLoop) -> Finding:
             f"for {lasting(loop.dropped_after_ns)} and more: raise -c, or lower --rate"
         )
         return Finding(HELD, observed, Grade.INCONCLUSIVE)
-    told = f"{loop.late:,} of {loop.due:,} sent later ({share(loop.late, loop.due)})"
+    late = f"{loop.late:,} of {loop.due:,} sent later ({share(loop.late, loop.due)})"
     if loop.late:
-        told += f", the worst {lasting(loop.late_max_ns)}"
+        late += f", the worst {lasting(loop.late_max_ns)}"
     if loop.late > LATE_SHARE * loop.due:
-        return Finding(HELD, f"{told}: raise -c, or lower --rate", Grade.INCONCLUSIVE)
-    return Finding(HELD, told if loop.late else f"all {loop.due:,}", Grade.PASS)
+        return Finding(HELD, f"{late}: raise -c, or lower --rate", Grade.INCONCLUSIVE)
+    return Finding(HELD, late if loop.late else f"all {loop.due:,}", Grade.PASS)

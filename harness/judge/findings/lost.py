@@ -10,12 +10,12 @@ from harness.judge.wording import at, count, lasting
 from harness.model import Grade, Phase
 
 if TYPE_CHECKING:
-    from harness.judge.numbers.background import Background, FamilyBackground, Look
+    from harness.judge.numbers.background import Background, Excess, FamilyBackground
     from harness.judge.numbers.summary import Numbers
     from harness.judge.timeline.timeline import Timeline
     from harness.model import RunRecord
 
-_SHOWN = 3  # families, and looks of one family, that the sentence names
+_SHOWN = 3  # families, and excesses of one family, that the sentence names
 
 
 def lost_requests(
@@ -55,19 +55,19 @@ def _sentence(family: FamilyBackground, background: Background, timeline: Timeli
         f"{family.before:,} of {family.of_before:,} in the {lasting(background.baseline_ns)} of the baseline"
     )
     counted = f"{family.family}: {family.seen:,} since, {before}"
-    if not family.looks:
+    if not family.excesses:
         return f"{counted}, no more than chance: all subtracted"
-    looks = ", ".join(_look(look, timeline) for look in family.looks[:_SHOWN])
+    excesses = ", ".join(_excess(excess, timeline) for excess in family.excesses[:_SHOWN])
     subtracted = family.seen - family.lost
-    return f"{counted}; {looks}" + (f"; {subtracted:,} subtracted as background" if subtracted else "")
+    return f"{counted}; {excesses}" + (f"; {subtracted:,} subtracted as background" if subtracted else "")
 
 
-def _look(look: Look, timeline: Timeline) -> str:
-    expected = f"{look.expected:.1f}" if look.expected >= 0.05 else "less than 0.1"
-    chance = f"{expected} expected, p = {look.p:.1g}"
-    if look.what == "burst":
-        within = lasting(look.to_ns - look.from_ns)
-        return f"{count(look.seen)} within {within} at {at(look.from_ns, timeline.zero_ns)} ({chance})"
-    if look.what == "pods":
-        return f"{count(look.seen)} at pods that came or went ({chance})"
-    return f"{count(look.seen)} {look.what} the rollout ({chance})"
+def _excess(excess: Excess, timeline: Timeline) -> str:
+    expected = f"{excess.expected:.1f}" if excess.expected >= 0.05 else "less than 0.1"
+    chance = f"{expected} expected, p = {excess.p:.1g}"
+    if excess.what == "burst":
+        within = lasting(excess.to_ns - excess.from_ns)
+        return f"{count(excess.seen)} within {within} at {at(excess.from_ns, timeline.zero_ns)} ({chance})"
+    if excess.what == "pods":
+        return f"{count(excess.seen)} at pods that came or went ({chance})"
+    return f"{count(excess.seen)} {excess.what} the rollout ({chance})"

@@ -34,12 +34,15 @@ def replaced(
     texts = ", ".join(dict.fromkeys(text for texts in own.values() for text in texts))
     left = {"during", "after"} - set(own) if run.rollout_wanted else set()
     where = f" in {next(iter(own))} only" if left else ""
-    told = Finding(REPLACED, f'{texts} replaces "{default.objective}"{where}', Grade.PASS)
+    replacement = Finding(REPLACED, f'{texts} replaces "{default.objective}"{where}', Grade.PASS)
     if not left:
-        return (replace(default, grade=Grade.PASS, observed=f"{default.observed}; replaced by {texts}"), told)
+        return (
+            replace(default, grade=Grade.PASS, observed=f"{default.observed}; replaced by {texts}"),
+            replacement,
+        )
     unbounded = replace(numbers, parts=tuple(part for part in numbers.parts if part.name not in own))
     grade = judge(unbounded).grade if default.grade is Grade.FAIL else default.grade
     failed = sum(part.failed - own_faults(part.kinds) for part in unbounded.parts if part.name in left)
     (phase,) = left
     observed = f"{default.observed}; {failed:,} of them in {phase}, which no objective of this run bounds"
-    return (replace(default, grade=grade, observed=observed), told)
+    return (replace(default, grade=grade, observed=observed), replacement)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from harness.judge.lint.paths import OF_PATHS
 from harness.judge.lint.pods import OF_PODS
 from harness.judge.lint.rollouts import OF_ROLLOUTS
-from harness.judge.lint.workload_view import Look
+from harness.judge.lint.workload_view import WorkloadView
 from harness.judge.timeline.surroundings import backends, services
 from harness.model import Grade
 
@@ -52,11 +52,11 @@ def lint(objects: Iterable[Mapping[str, Any]]) -> tuple[LintFinding, ...]:
     for item in known:
         if item.get("kind") not in KINDS:
             continue
-        look, name = around(item, known), _name(item)
+        view, name = workload_view(item, known), _name(item)
         for rule in LINT:
             found += [
                 LintFinding(rule.id, rule.severity, name, path, message, rule.reason, rule.source)
-                for path, message in rule.check(look)
+                for path, message in rule.check(view)
             ]
     return tuple(sorted(found, key=lambda f: SEVERITIES.index(f.severity)))
 
@@ -69,14 +69,14 @@ def assumptions(objects: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     for item in known:
         if item.get("kind") not in KINDS:
             continue
-        look = around(item, known)
-        if look.services:
+        view = workload_view(item, known)
+        if view.services:
             continue
-        name = look.serving.get("name", "?")
-        if look.takes_requests:
-            port = look.ports[0].get("containerPort")
+        name = view.serving.get("name", "?")
+        if view.takes_requests:
+            port = view.ports[0].get("containerPort")
             said = f"no Service was given: it is assumed to serve requests, for container {name} declares port {port}"
-        elif look.alone:
+        elif view.alone:
             said = f"no Service was given, and container {name} declares no port for requests: {_UNCHECKED}"
         else:
             said = f"none of the Services given ({given}) selects its pods: {_UNCHECKED}"
@@ -88,7 +88,7 @@ def _name(item: Object) -> str:
     return f"{item['kind']}/{(item.get('metadata') or {}).get('name', '?')}"
 
 
-def around(workload: Object, objects: Sequence[Object]) -> Look:
+def workload_view(workload: Object, objects: Sequence[Object]) -> WorkloadView:
     """Find what concerns a workload's pods: Services that select them, Ingresses to those, budgets, autoscalers."""
     meta = workload.get("metadata") or {}
     template = (workload.get("spec") or {}).get("template") or {}
@@ -101,7 +101,7 @@ def around(workload: Object, objects: Sequence[Object]) -> Look:
     ]
     chosen = tuple(s for s in services(near) if _selects((s.get("spec") or {}).get("selector"), labels))
     names = {s["metadata"].get("name") for s in chosen}
-    return Look(
+    return WorkloadView(
         workload=workload,
         services=chosen,
         alone=not services(objects),

@@ -16,14 +16,14 @@ from harness.judge.lint.workload_view import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.judge.lint.workload_view import Look
+    from harness.judge.lint.workload_view import WorkloadView
 
 
-def _service_port(look: Look) -> Iterator[tuple[str, str]]:
-    beside = [c for c in look.pod.get("initContainers") or [] if c.get("restartPolicy") == "Always"]
-    declared = [p for c in [*look.containers, *beside] for p in c.get("ports") or []]
+def _service_port(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    beside = [c for c in view.pod.get("initContainers") or [] if c.get("restartPolicy") == "Always"]
+    declared = [p for c in [*view.containers, *beside] for p in c.get("ports") or []]
     known = {p.get("containerPort") for p in declared} | {p.get("name") for p in declared}
-    for service in look.services:
+    for service in view.services:
         for port in (service.get("spec") or {}).get("ports") or []:
             target = port.get("targetPort", port.get("port"))
             if declared and target not in known:
@@ -33,8 +33,8 @@ def _service_port(look: Look) -> Iterator[tuple[str, str]]:
                 )
 
 
-def _gates(look: Look) -> Iterator[tuple[str, str]]:
-    for ingress in look.ingresses:
+def _gates(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    for ingress in view.ingresses:
         notes = (ingress.get("metadata") or {}).get("annotations") or {}
         alb = (ingress.get("spec") or {}).get("ingressClassName") == "alb" or notes.get(
             "kubernetes.io/ingress.class"
@@ -42,7 +42,7 @@ def _gates(look: Look) -> Iterator[tuple[str, str]]:
         if (
             alb
             and notes.get("alb.ingress.kubernetes.io/target-type") == "ip"
-            and not look.pod.get("readinessGates")
+            and not view.pod.get("readinessGates")
         ):
             yield (
                 f"{POD}.readinessGates",
@@ -50,22 +50,22 @@ def _gates(look: Look) -> Iterator[tuple[str, str]]:
             )
 
 
-def _deregistration(look: Look) -> Iterator[tuple[str, str]]:
-    for ingress in look.ingresses:
+def _deregistration(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    for ingress in view.ingresses:
         notes = (ingress.get("metadata") or {}).get("annotations") or {}
-        told = re.search(
+        delay = re.search(
             r"deregistration_delay\.timeout_seconds=(\d+)",
             str(notes.get("alb.ingress.kubernetes.io/target-group-attributes", "")),
         )
-        if told and int(told[1]) < 10:
+        if delay and int(delay[1]) < 10:
             yield (
                 f"Ingress {ingress['metadata'].get('name')} deregistration_delay",
-                f"{told[1]} s: requests that take longer are cut when their target is drained",
+                f"{delay[1]} s: requests that take longer are cut when their target is drained",
             )
 
 
-def _local_policy(look: Look) -> Iterator[tuple[str, str]]:
-    for service in look.services:
+def _local_policy(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    for service in view.services:
         spec, name = service.get("spec") or {}, service["metadata"].get("name")
         if spec.get("externalTrafficPolicy") == "Local":
             yield (
@@ -79,8 +79,8 @@ def _local_policy(look: Look) -> Iterator[tuple[str, str]]:
             )
 
 
-def _affinity(look: Look) -> Iterator[tuple[str, str]]:
-    for service in look.services:
+def _affinity(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    for service in view.services:
         if (service.get("spec") or {}).get("sessionAffinity") == "ClientIP":
             yield (
                 f"Service {service['metadata'].get('name')} spec.sessionAffinity",
@@ -88,8 +88,8 @@ def _affinity(look: Look) -> Iterator[tuple[str, str]]:
             )
 
 
-def _not_ready(look: Look) -> Iterator[tuple[str, str]]:
-    for service in look.services:
+def _not_ready(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    for service in view.services:
         if (service.get("spec") or {}).get("publishNotReadyAddresses"):
             yield (
                 f"Service {service['metadata'].get('name')} spec.publishNotReadyAddresses",
@@ -97,16 +97,16 @@ def _not_ready(look: Look) -> Iterator[tuple[str, str]]:
             )
 
 
-def _grace_balancer(look: Look) -> Iterator[tuple[str, str]]:
-    if look.ingresses and look.grace_s > 60:
+def _grace_balancer(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    if view.ingresses and view.grace_s > 60:
         yield (
             f"{POD}.terminationGracePeriodSeconds",
-            f"{look.grace_s} is longer than the 60 s after which an ALB gives an idle request up; no documentation asks for less, a run can tell",
+            f"{view.grace_s} is longer than the 60 s after which an ALB gives an idle request up; no documentation asks for less, a run can tell",
         )
 
 
-def _no_retry(look: Look) -> Iterator[tuple[str, str]]:
-    for ingress in look.ingresses:
+def _no_retry(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    for ingress in view.ingresses:
         notes = (ingress.get("metadata") or {}).get("annotations") or {}
         if str(notes.get("nginx.ingress.kubernetes.io/service-upstream")).lower() == "true":
             yield (
@@ -115,21 +115,21 @@ def _no_retry(look: Look) -> Iterator[tuple[str, str]]:
             )
 
 
-def _scaler(look: Look) -> Iterator[tuple[str, str]]:
-    for scaler in look.scalers:
+def _scaler(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    for scaler in view.scalers:
         yield (
             f"HorizontalPodAutoscaler {scaler['metadata'].get('name')}",
             "may scale down during a rollout: pods then end that the rollout did not end",
         )
 
 
-def _budget(look: Look) -> Iterator[tuple[str, str]]:
-    for budget in look.budgets:
+def _budget(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    for budget in view.budgets:
         spec = budget.get("spec") or {}
         name = f"PodDisruptionBudget {budget['metadata'].get('name')}"
         least, most = spec.get("minAvailable"), spec.get("maxUnavailable")
-        blocks = (least is not None and rounded(least, look.replicas, up=True) >= look.replicas) or (
-            most is not None and rounded(most, look.replicas, up=True) == 0
+        blocks = (least is not None and rounded(least, view.replicas, up=True) >= view.replicas) or (
+            most is not None and rounded(most, view.replicas, up=True) == 0
         )
         if blocks:
             yield name, "allows no pod to be evicted: it blocks every drain of a node"

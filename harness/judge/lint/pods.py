@@ -22,28 +22,28 @@ from harness.judge.lint.workload_view import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.judge.lint.workload_view import Look, Object
+    from harness.judge.lint.workload_view import Object, WorkloadView
 
 SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh", "ksh"})
 SHELL_LESS = re.compile(r"distroless|(^|/)scratch|chainguard|cgr\.dev|/static[:@-]", re.IGNORECASE)
 PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
 
 
-def _readiness_missing(look: Look) -> Iterator[tuple[str, str]]:
-    if not look.takes_requests or look.serving.get("readinessProbe"):
+def _readiness_missing(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    if not view.takes_requests or view.serving.get("readinessProbe"):
         return
     # A pod is ready when all that are probed are, which says nothing of the one that is not.
-    others = [str(c.get("name", "?")) for c in look.containers if c.get("readinessProbe")]
+    others = [str(c.get("name", "?")) for c in view.containers if c.get("readinessProbe")]
     yield (
-        in_container(look.serving, "readinessProbe"),
+        in_container(view.serving, "readinessProbe"),
         f"there is none: pods take requests as soon as {' and '.join(others)} can, whether this container listens or not"
         if others
         else "there is none: pods take requests as soon as their container runs",
     )
 
 
-def _readiness_is_liveness(look: Look) -> Iterator[tuple[str, str]]:
-    for container in look.containers:
+def _readiness_is_liveness(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    for container in view.containers:
         ready, live = container.get("readinessProbe"), container.get("livenessProbe")
         if not (ready and live) or masking.HIDDEN in str(handler(ready)):  # what is hidden may differ
             continue
@@ -54,8 +54,8 @@ def _readiness_is_liveness(look: Look) -> Iterator[tuple[str, str]]:
             )
 
 
-def _probe_port(look: Look) -> Iterator[tuple[str, str]]:
-    for container in look.containers:
+def _probe_port(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    for container in view.containers:
         known = {p.get("name") for p in container.get("ports") or []}
         for name in PROBES:
             port = _probed(container, name)
@@ -66,14 +66,14 @@ def _probe_port(look: Look) -> Iterator[tuple[str, str]]:
                 )
 
 
-def _probe_undeclared(look: Look) -> Iterator[tuple[str, str]]:
+def _probe_undeclared(view: WorkloadView) -> Iterator[tuple[str, str]]:
     # Declaring a port is voluntary, and sidecars are seldom declared in full: only a guess, and only where requests go.
-    known = [port.get("containerPort") for port in look.serving.get("ports") or []]
+    known = [port.get("containerPort") for port in view.serving.get("ports") or []]
     for name in PROBES:
-        port = _probed(look.serving, name)
+        port = _probed(view.serving, name)
         if known and port is not None and not isinstance(port, str) and port not in known:
             yield (
-                in_container(look.serving, name),
+                in_container(view.serving, name),
                 f"probes port {port}, which is not among the ports that the container declares ({', '.join(map(str, known))})",
             )
 
@@ -85,36 +85,36 @@ def _probed(container: Object, probe: str) -> int | str | None:
     return port
 
 
-def _hook_outlasts(look: Look) -> Iterator[tuple[str, str]]:
-    for container in look.containers:
+def _hook_outlasts(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    for container in view.containers:
         hook_s = hook_length_s(container)
-        if hook_s and hook_s >= look.grace_s:
+        if hook_s and hook_s >= view.grace_s:
             yield (
                 in_container(container, "lifecycle.preStop"),
-                f"sleeps {hook_s:g} s, and the grace period of {look.grace_s} s began before it: SIGKILL comes first",
+                f"sleeps {hook_s:g} s, and the grace period of {view.grace_s} s began before it: SIGKILL comes first",
             )
 
 
-def _grace_left(look: Look) -> Iterator[tuple[str, str]]:
-    for container in look.containers:
+def _grace_left(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    for container in view.containers:
         hook_s = hook_length_s(container)
-        if hook_s and 0 < look.grace_s - hook_s < 5:
+        if hook_s and 0 < view.grace_s - hook_s < 5:
             yield (
                 f"{POD}.terminationGracePeriodSeconds",
-                f"{look.grace_s} leaves {look.grace_s - hook_s:g} s after a preStop of {hook_s:g} s: requests that take longer are cut",
+                f"{view.grace_s} leaves {view.grace_s - hook_s:g} s after a preStop of {hook_s:g} s: requests that take longer are cut",
             )
 
 
-def _hook_missing(look: Look) -> Iterator[tuple[str, str]]:
-    if look.takes_requests and not hook_of(look.serving):
+def _hook_missing(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    if view.takes_requests and not hook_of(view.serving):
         yield (
-            in_container(look.serving, "lifecycle.preStop"),
+            in_container(view.serving, "lifecycle.preStop"),
             "there is none: SIGTERM comes while balancers still send requests",
         )
 
 
-def _hook_shell(look: Look) -> Iterator[tuple[str, str]]:
-    for container in look.containers:
+def _hook_shell(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    for container in view.containers:
         command = (hook_of(container).get("exec") or {}).get("command") or []
         image = str(container.get("image") or "")
         if command and SHELL_LESS.search(image):
@@ -124,8 +124,8 @@ def _hook_shell(look: Look) -> Iterator[tuple[str, str]]:
             )
 
 
-def _hook_unknown(look: Look) -> Iterator[tuple[str, str]]:
-    for container in look.containers:
+def _hook_unknown(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    for container in view.containers:
         if hook_of(container) and hook_length_s(container) is None:
             yield (
                 in_container(container, "lifecycle.preStop"),
@@ -133,8 +133,8 @@ def _hook_unknown(look: Look) -> Iterator[tuple[str, str]]:
             )
 
 
-def _shell(look: Look) -> Iterator[tuple[str, str]]:
-    for container in look.containers:
+def _shell(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    for container in view.containers:
         words = [str(word) for word in [*(container.get("command") or []), *(container.get("args") or [])]]
         if len(words) >= 3 and words[0].rpartition("/")[2] in SHELLS and words[1] in {"-c", "-ec", "-lc"}:
             last = re.split(r"[;&|\n]+", words[2].strip().rstrip(";"))[-1].strip()
@@ -145,8 +145,8 @@ def _shell(look: Look) -> Iterator[tuple[str, str]]:
                 )
 
 
-def _liveness(look: Look) -> Iterator[tuple[str, str]]:
-    for container in look.containers:
+def _liveness(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    for container in view.containers:
         live = container.get("livenessProbe")
         if live and not container.get("startupProbe"):
             allowed = int(live.get("initialDelaySeconds") or 0) + int(
@@ -159,13 +159,13 @@ def _liveness(look: Look) -> Iterator[tuple[str, str]]:
                 )
 
 
-def _grace_zero(look: Look) -> Iterator[tuple[str, str]]:
-    if look.grace_s == 0:
+def _grace_zero(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    if view.grace_s == 0:
         yield f"{POD}.terminationGracePeriodSeconds", "0: pods are killed at once, and no hook runs"
 
 
-def _host_port(look: Look) -> Iterator[tuple[str, str]]:
-    for container in look.containers:
+def _host_port(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    for container in view.containers:
         if any(port.get("hostPort") for port in container.get("ports") or []):
             yield (
                 in_container(container, "ports.hostPort"),

@@ -14,11 +14,11 @@ from harness.judge.lint.workload_view import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.judge.lint.workload_view import Look
+    from harness.judge.lint.workload_view import WorkloadView
 
 
-def _min_ready(look: Look) -> Iterator[tuple[str, str]]:
-    seconds = int(look.spec.get("minReadySeconds") or 0)
+def _min_ready(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    seconds = int(view.spec.get("minReadySeconds") or 0)
     if seconds:
         yield (
             "spec.minReadySeconds",
@@ -26,38 +26,38 @@ def _min_ready(look: Look) -> Iterator[tuple[str, str]]:
         )
 
 
-def _few_replicas(look: Look) -> Iterator[tuple[str, str]]:
-    if look.workload.get("kind") != "Deployment" or look.strategy.get("type") == "Recreate":
+def _few_replicas(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    if view.workload.get("kind") != "Deployment" or view.strategy.get("type") == "Recreate":
         return
-    value = look.rolling.get("maxUnavailable", "25%")
-    lost = rounded(value, look.replicas, up=False)
-    if lost and lost * 3 >= look.replicas:
+    value = view.rolling.get("maxUnavailable", "25%")
+    lost = rounded(value, view.replicas, up=False)
+    if lost and lost * 3 >= view.replicas:
         yield (
             "spec.strategy.rollingUpdate.maxUnavailable",
-            f"{value} lets {lost} of {look.replicas} pods go before a new one serves",
+            f"{value} lets {lost} of {view.replicas} pods go before a new one serves",
         )
 
 
-def _single(look: Look) -> Iterator[tuple[str, str]]:
-    if look.workload.get("kind") != "DaemonSet" and look.replicas == 1 and not look.scalers:
+def _single(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    if view.workload.get("kind") != "DaemonSet" and view.replicas == 1 and not view.scalers:
         yield (
             "spec.replicas",
             "1: the only endpoint is exchanged, and there is nothing to fall back on meanwhile",
         )
 
 
-def _recreate(look: Look) -> Iterator[tuple[str, str]]:
-    if look.strategy.get("type") == "Recreate":
+def _recreate(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    if view.strategy.get("type") == "Recreate":
         yield "spec.strategy.type", "Recreate ends all old pods before a new one is made"
 
 
-def _on_delete(look: Look) -> Iterator[tuple[str, str]]:
-    if look.strategy.get("type") == "OnDelete":
+def _on_delete(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    if view.strategy.get("type") == "OnDelete":
         yield "spec.updateStrategy.type", "OnDelete: a rollout waits until somebody deletes pods"
 
 
-def _deadline(look: Look) -> Iterator[tuple[str, str]]:
-    deadline, least = look.spec.get("progressDeadlineSeconds"), int(look.spec.get("minReadySeconds") or 0)
+def _deadline(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    deadline, least = view.spec.get("progressDeadlineSeconds"), int(view.spec.get("minReadySeconds") or 0)
     if deadline is not None and int(deadline) <= least:
         yield (
             "spec.progressDeadlineSeconds",

@@ -25,7 +25,7 @@ LBC = "kubernetes-sigs.github.io/aws-load-balancer-controller"
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class WorkloadView:
     """One workload as it stands in a manifest, with the objects that concern its pods."""
 
     workload: Object
@@ -105,14 +105,14 @@ class LintRule:
     reason: str
     source: str
     causes: frozenset[str]
-    check: Callable[[Look], Iterator[tuple[str, str]]]
+    check: Callable[[WorkloadView], Iterator[tuple[str, str]]]
     shown: bool = True
 
 
 def rule(
     id_: str,
     severity: str,
-    check: Callable[[Look], Iterator[tuple[str, str]]],
+    check: Callable[[WorkloadView], Iterator[tuple[str, str]]],
     causes: str,
     reason: str,
     source: str,

@@ -8,7 +8,7 @@ not fail in the baseline has no background: all of it is beyond. One that did is
     burst    more failures came together, within 0.1, 1 or 5 s, than ever before
     pods     more of the requests to pods that came or went failed, as far as the pod of a failed request is known
 
-What happens by itself often comes in bursts. So each look asks twice: were failures spread evenly, and do they come in
+What happens by itself often comes in bursts. So each test asks twice: were failures spread evenly, and do they come in
 bursts as the baseline's do? What is beyond both FAILs. What is beyond the first only, and unlike what the baseline has shown, is
 suspect: the baseline is too short to tell, and the PASS is withheld. How often either happens to a clean rollout is simulated in
 tests/judge/test_background.py.
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from harness.judge.numbers.summary import Part
     from harness.judge.timeline.timeline import Span, Timeline
 
-# The chance that a look FAILs a clean rollout; together 1 %, shared by the families that failed in the baseline.
+# The chance that a test FAILs a clean rollout; together 1 %, shared by the families that failed in the baseline.
 LEVELS = {"during": 0.004, "after": 0.0015, "burst": 0.0025, "pods": 0.002}
 SUSPECT = 0.1  # what is this likely, if failures come in bursts, is background
 UNLIKE = 4  # a burst of so many times the largest before is not taken for background
@@ -58,7 +58,7 @@ FAMILY_OF = {outcome.value: family for family, members in _FAMILIES.items() for 
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Excess:
     """One way in which one family went beyond its baseline. `sure` tells a FAIL from a suspicion."""
 
     family: str
@@ -80,13 +80,13 @@ class FamilyBackground:
     of_before: int  # of so many requests
     seen: int
     lost: int  # beyond the baseline, or suspect; `seen` less the background otherwise
-    looks: tuple[Look, ...] = ()
+    excesses: tuple[Excess, ...] = ()
     by_phase: Mapping[str, int] = field(default_factory=dict)  # `seen`, in *during* and in *after*
 
     @property
     def sure(self) -> bool:
         """Whether something is beyond the baseline for certain."""
-        return bool(self.lost) and (not self.before or any(look.sure for look in self.looks))
+        return bool(self.lost) and (not self.before or any(excess.sure for excess in self.excesses))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,35 +156,39 @@ def background(
             for what, span, n in zip(("during", "after"), spans[1:], requests[1:], strict=True)
             if span
         }
-        looks = look(family, base, since, share=1 / dirty)
+        excesses = excesses_of(family, base, since, share=1 / dirty)
         pods = mask & known
-        looks += _of_pods(family, base, lost.done_ns[pods], requests_of_pods, 1 / dirty)
-        beyond = mask & _beyond(lost.done_ns, looks, pods)
+        excesses += _of_pods(family, base, lost.done_ns[pods], requests_of_pods, 1 / dirty)
+        beyond = mask & _beyond(lost.done_ns, excesses, pods)
         is_background |= mask & ~beyond
-        counted = _counted(looks, beyond, pods)
-        found.append(FamilyBackground(family, len(base), requests[0], seen, counted, tuple(looks), by_phase))
+        counted = _counted(excesses, beyond, pods)
+        found.append(
+            FamilyBackground(family, len(base), requests[0], seen, counted, tuple(excesses), by_phase)
+        )
     ranked = tuple(sorted(found, key=lambda one: (-one.seen, one.family)))
     return Background(ranked, spans[0].length_ns if spans[0] else 0, is_background)
 
 
 def _within(family: FamilyBackground, spans: Mapping[str, tuple[int, int]]) -> FamilyBackground:
     seen = sum(family.by_phase.get(phase, 0) for phase in spans)
-    looks = tuple(
+    excesses = tuple(
         one
-        for one in family.looks
+        for one in family.excesses
         if one.what in spans
         or (one.what in {"burst", "pods"} and any(a <= one.from_ns < b for a, b in spans.values()))
     )
-    lost = min(family.lost, seen) if looks or not family.before else 0
-    return replace(family, seen=seen, lost=lost, looks=looks)
+    lost = min(family.lost, seen) if excesses or not family.before else 0
+    return replace(family, seen=seen, lost=lost, excesses=excesses)
 
 
-def look(family: str, before: Stretch, since: Mapping[str, Stretch], share: float = 1.0) -> list[Look]:
-    """Look at one family that failed in the baseline: *during* and *after* by themselves, and for bursts.
+def excesses_of(
+    family: str, before: Stretch, since: Mapping[str, Stretch], share: float = 1.0
+) -> list[Excess]:
+    """Test one family that failed in the baseline: *during* and *after* by themselves, and for bursts.
 
     `share` is what this family gets of the levels.
     """
-    looks: list[Look] = []
+    excesses: list[Excess] = []
     every = (before, *since.values())
     spread = chance.dispersion(((part.failed_ns, part.from_ns, part.to_ns) for part in every), BLOCK_NS)
     for what, part in since.items():
@@ -192,8 +196,8 @@ def look(family: str, before: Stretch, since: Mapping[str, Stretch], share: floa
         level = LEVELS[what] * share
         if even < level and bursty < SUSPECT:
             expected = len(before) * part.requests / before.requests
-            looks.append(
-                Look(
+            excesses.append(
+                Excess(
                     family,
                     what,
                     len(part),
@@ -204,7 +208,7 @@ def look(family: str, before: Stretch, since: Mapping[str, Stretch], share: floa
                     part.to_ns,
                 )
             )
-    return looks + _bursts(family, before, tuple(since.values()), LEVELS["burst"] * share)
+    return excesses + _bursts(family, before, tuple(since.values()), LEVELS["burst"] * share)
 
 
 def _rates(before: Stretch, part: Stretch, spread: float) -> tuple[float, float]:
@@ -218,15 +222,15 @@ def _rates(before: Stretch, part: Stretch, spread: float) -> tuple[float, float]
     return even, max(scaled, chance.share_p(times[0], part.requests, times[1], before.requests))
 
 
-def _bursts(family: str, before: Stretch, since: Sequence[Stretch], level: float) -> list[Look]:
-    """Find the windows that hold more failures than the baseline explains, one look for each."""
+def _bursts(family: str, before: Stretch, since: Sequence[Stretch], level: float) -> list[Excess]:
+    """Find the windows that hold more failures than the baseline explains, one excess for each."""
     points = np.sort(np.concatenate([part.failed_ns for part in since])) if since else _NONE
     if not len(points):
         return []
     total = len(points) + len(before)
     whole_ns = sum(part.to_ns - part.from_ns for part in (before, *since))
     level /= len(WINDOWS_NS)
-    found: list[Look] = []
+    found: list[Excess] = []
     for window_ns in WINDOWS_NS:
         usual = _sizes(before.failed_ns, window_ns)
         starts = _starts(points, window_ns)
@@ -237,7 +241,7 @@ def _bursts(family: str, before: Stretch, since: Sequence[Stretch], level: float
             bursty = chance.larger_burst_p(size, usual, len(starts))
             if even < level and (bursty < SUSPECT or size >= UNLIKE * max(usual)):
                 found += [
-                    Look(
+                    Excess(
                         family,
                         "burst",
                         size,
@@ -254,7 +258,7 @@ def _bursts(family: str, before: Stretch, since: Sequence[Stretch], level: float
 
 def _of_pods(
     family: str, before: Stretch, failed_ns: NDArray[np.int64], requests: int, share: float
-) -> list[Look]:
+) -> list[Excess]:
     """Compare the requests of pods that came or went with the baseline's."""
     seen = len(failed_ns)
     if not seen:
@@ -265,34 +269,38 @@ def _of_pods(
         return []
     expected = len(before) * requests / before.requests
     sure = p < LEVELS["pods"] * share
-    return [Look(family, "pods", seen, expected, p, sure, int(failed_ns.min()), int(failed_ns.max()))]
+    return [Excess(family, "pods", seen, expected, p, sure, int(failed_ns.min()), int(failed_ns.max()))]
 
 
-def _beyond(done_ns: NDArray[np.int64], looks: Iterable[Look], pods: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _beyond(
+    done_ns: NDArray[np.int64], excesses: Iterable[Excess], pods: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
     mask = np.zeros(len(done_ns), dtype=bool)
-    for one in looks:
+    for one in excesses:
         mask |= pods if one.what == "pods" else (done_ns >= one.from_ns) & (done_ns <= one.to_ns)
     return mask
 
 
-def _distinct(bursts: Iterable[Look]) -> list[Look]:
+def _distinct(bursts: Iterable[Excess]) -> list[Excess]:
     """Of bursts that overlap keep the one with most failures; of those the shortest."""
-    kept: list[Look] = []
-    for one in sorted(bursts, key=lambda look: (-look.seen, look.to_ns - look.from_ns, look.from_ns)):
+    kept: list[Excess] = []
+    for one in sorted(
+        bursts, key=lambda excess: (-excess.seen, excess.to_ns - excess.from_ns, excess.from_ns)
+    ):
         if not any(other.from_ns <= one.to_ns and one.from_ns <= other.to_ns for other in kept):
             kept.append(one)
     return kept
 
 
-def _counted(looks: Sequence[Look], beyond: NDArray[np.bool_], pods: NDArray[np.bool_]) -> int:
+def _counted(excesses: Sequence[Excess], beyond: NDArray[np.bool_], pods: NDArray[np.bool_]) -> int:
     """Return how many failures are held against the rollout: what is beyond, less what was to be expected there.
 
     What a cause ties to a pod is never subtracted.
     """
-    if not looks:
+    if not excesses:
         return 0
-    phases = [one.expected for one in looks if one.what in {"during", "after"}]
-    bursts = [one.expected for one in looks if one.what == "burst"]
+    phases = [one.expected for one in excesses if one.what in {"during", "after"}]
+    bursts = [one.expected for one in excesses if one.what == "burst"]
     expected = sum(phases or bursts)
     return max(1, int((beyond & pods).sum()), round(int(beyond.sum()) - expected))
 

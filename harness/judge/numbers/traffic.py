@@ -91,8 +91,8 @@ def notes(hits: Hits) -> tuple[str, ...]:
     names = sum(bool(name) for name in hits.frame["pod"].cat.categories)
     if names < POD_NAMES:
         return ()
-    told = (
+    note = (
         f"the header that names the pod had {names:,} values and more, of which each worker keeps {POD_NAMES:,}: "
         "if they are no pods' names, say with --pod-header which header has those"
     )
-    return (told,)
+    return (note,)

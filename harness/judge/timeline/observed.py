@@ -161,8 +161,8 @@ class Pod:
         listed = event.change == "LISTED" or event.missed
 
         def mapped(stamp: object, away_ns: int) -> int | None:
-            told = server_ns(stamp)
-            return None if told is None else min(told - away_ns, event.t_ns)
+            stamp_ns = server_ns(stamp)
+            return None if stamp_ns is None else min(stamp_ns - away_ns, event.t_ns)
 
         def local(stamp: object) -> int | None:
             return mapped(stamp, of_node.get(self.node, offset_ns))
@@ -178,20 +178,22 @@ class Pod:
         if self.spec is None and spec:
             self.spec = pod_spec(spec, self._services)
         if self.created_ns is None:
-            told = mapped(meta.get("creationTimestamp"), offset_ns)
-            self.created_ns = told if listed and told is not None else event.t_ns
+            stamp_ns = mapped(meta.get("creationTimestamp"), offset_ns)
+            self.created_ns = stamp_ns if listed and stamp_ns is not None else event.t_ns
         if self.deleted_ns is None and meta.get("deletionTimestamp"):
-            told = server_ns(meta["deletionTimestamp"])  # lies in the future: not to be clipped to now
+            stamp_ns = server_ns(meta["deletionTimestamp"])  # lies in the future: not to be clipped to now
             grace_ns = int(meta.get("deletionGracePeriodSeconds") or 0) * NS
             # Mapped seconds lie at most 1 s too early: where we heard of it later than that, we heard of it late.
-            latest = event.t_ns if told is None else told - offset_ns - grace_ns + (0 if listed else NS)
+            latest = (
+                event.t_ns if stamp_ns is None else stamp_ns - offset_ns - grace_ns + (0 if listed else NS)
+            )
             self.deleted_ns = min(latest, event.t_ns)
         ready: dict[str, Any] = next(
             (c for c in status.get("conditions") or [] if c.get("type") == "Ready"), {}
         )
         if self.ready_ns is None and ready.get("status") == "True":
-            told = local(ready.get("lastTransitionTime"))
-            self.ready_ns = told if listed and told is not None else event.t_ns
+            stamp_ns = local(ready.get("lastTransitionTime"))
+            self.ready_ns = stamp_ns if listed and stamp_ns is not None else event.t_ns
         self._containers(status.get("containerStatuses") or [], event.t_ns, local)
         if event.change == "DELETED":
             self.gone_ns = event.t_ns
@@ -207,10 +209,10 @@ class Pod:
         every = [c.get("state") or {} for c in containers]
         states = [c.get("state") or {} for c in containers if c.get("name") == serving] or every
         if self.started_ns is None:
-            told = [mapped(s["running"].get("startedAt")) for s in states if s.get("running") is not None]
-            told += [mapped(s["terminated"].get("startedAt")) for s in states if s.get("terminated")]
-            if told:
-                first = min((t for t in told if t is not None), default=t_ns)
+            stamp_ns = [mapped(s["running"].get("startedAt")) for s in states if s.get("running") is not None]
+            stamp_ns += [mapped(s["terminated"].get("startedAt")) for s in states if s.get("terminated")]
+            if stamp_ns:
+                first = min((t for t in stamp_ns if t is not None), default=t_ns)
                 self.started_ns = first if self.created_ns is None else max(first, min(self.created_ns, t_ns))
         exited_ns = self._ended(states, t_ns, mapped)
         if exited_ns is not None:
@@ -235,8 +237,12 @@ class Pod:
 
     def note(self, event: ClusterEvent, offset_ns: int) -> None:
         """Take in an Event about the pod; the first of each reason counts."""
-        told = server_ns(event.object.get("firstTimestamp"))
-        t_ns = event.t_ns if told is None or event.change == "ADDED" else min(told - offset_ns, event.t_ns)
+        stamp_ns = server_ns(event.object.get("firstTimestamp"))
+        t_ns = (
+            event.t_ns
+            if stamp_ns is None or event.change == "ADDED"
+            else min(stamp_ns - offset_ns, event.t_ns)
+        )
         reason = str(event.object.get("reason") or "")
         if all(note.reason != reason for note in self.notes):
             self.notes.append(PodNote(t_ns, reason, str(event.object.get("message") or "")))

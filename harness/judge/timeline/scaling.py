@@ -34,7 +34,7 @@ def scalings(run: RunRecord, events: Sequence[ClusterEvent]) -> tuple[Scaling, .
     """Read them off the events, in time order."""
     if run.cluster is None:
         return ()
-    told = [
+    writes = [
         (event.t_ns, int(match[1]), str(about.get("name") or ""))
         for event in events
         if event.kind == "Event" and event.object.get("reason") == "SuccessfulRescale"
@@ -51,7 +51,7 @@ def scalings(run: RunRecord, events: Sequence[ClusterEvent]) -> tuple[Scaling, .
         if now is None:  # a DaemonSet has none
             continue
         if size is not None and now != size:
-            names = [n for t_ns, new, n in told if new == now and abs(t_ns - event.t_ns) < _NEAR_NS]
+            names = [n for t_ns, new, n in writes if new == now and abs(t_ns - event.t_ns) < _NEAR_NS]
             by = f"HorizontalPodAutoscaler {names[0]}".strip() if names else ""
             found.append(Scaling(event.t_ns, size, now, by))
         size = now

@@ -200,9 +200,9 @@ def _sentence(before: Judgement, after: Judgement) -> str:
             f"4 rollouts each could (p = {chance.least_p(4, 4):.2f}), 5 or 6 are better.{unseen}"
         )
     p = chance.shares_p(bad_a, a, bad_b, b)
-    told = "more than chance" if p < chance.DIFFERENT else "cannot be told from chance"
+    difference = "more than chance" if p < chance.DIFFERENT else "cannot be told from chance"
     return (
-        f"{bad_a} of {count(a, 'rollout')} lost requests against {bad_b} of {b}: {told} "
+        f"{bad_a} of {count(a, 'rollout')} lost requests against {bad_b} of {b}: {difference} "
         f"(p = {p:.2g}, Fisher's exact test; the unit is the rollout, not the request).{unseen}"
     )
 

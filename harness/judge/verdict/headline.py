@@ -48,9 +48,11 @@ def headline(
             if part.name != Phase.WARMUP:
                 counted.update(part.kinds)
         kinds = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
-        told = ", ".join(f"{kind}: {n:,}" for kind, n in kinds[:3]) + (", ..." if len(kinds) > 3 else "")
+        most_frequent = ", ".join(f"{kind}: {n:,}" for kind, n in kinds[:3]) + (
+            ", ..." if len(kinds) > 3 else ""
+        )
         about = "about " if lost != sum(counted.values()) else ""
-        return f"{about}{lost:,} of {total} requests failed{because} ({told})"
+        return f"{about}{lost:,} of {total} requests failed{because} ({most_frequent})"
     if grade is not Grade.PASS:
         faults = [finding for finding in findings if finding.grade is grade]
         lead = _LEADS.get(run.ended_by, "?")

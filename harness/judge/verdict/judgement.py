@@ -14,7 +14,7 @@ from harness import masking
 from harness.clock import Clock
 from harness.errors import RecordingError
 from harness.judge.advice.advice import Advice, advise, cited
-from harness.judge.advice.headroom import CurvePoint, Headroom, headroom, shorter_pre_stops, with_advised
+from harness.judge.advice.margins import CurvePoint, Margin, margins, shorter_pre_stops, with_advised
 from harness.judge.causes.causes import Cause, explain
 from harness.judge.findings import objectives, untilclose
 from harness.judge.findings.answers import usual
@@ -83,7 +83,7 @@ class Judgement:
     timeline: Timeline
     notes: tuple[str, ...]
     measured: Measured | None = None
-    headroom: tuple[Headroom, ...] = ()
+    headroom: tuple[Margin, ...] = ()
     curve: tuple[CurvePoint, ...] = ()  # what shorter preStops would have lost
     advice: Advice | None = None
     lint: tuple[LintFinding, ...] = ()
@@ -118,7 +118,7 @@ class _Uncited:
     """What cites advised values, before they are put in: a run of several rollouts has values of its own."""
 
     causes: tuple[Cause, ...]
-    headroom: tuple[Headroom, ...]
+    headroom: tuple[Margin, ...]
 
 
 def _judge(recording: Recording, *, whole: bool) -> tuple[Judgement, _Uncited]:
@@ -152,7 +152,7 @@ def _judge(recording: Recording, *, whole: bool) -> tuple[Judgement, _Uncited]:
     decided = advise(
         run, timeline, numbers, measured, explained.causes, recording.manifests("after") or objects
     )
-    uncited = _Uncited(explained.causes, headroom(run, timeline, measured))
+    uncited = _Uncited(explained.causes, margins(run, timeline, measured))
     judgement = Judgement(
         format=FORMAT,
         verdict=verdict,

@@ -24,7 +24,7 @@ from harness.recording.rounds import every_mark
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from harness.judge.advice.headroom import Headroom
+    from harness.judge.advice.margins import Margin
     from harness.judge.causes.causes import Cause, PodShare
     from harness.judge.numbers.summary import Numbers
     from harness.model import ClusterEvent, RunRecord, WatchGap
@@ -97,9 +97,9 @@ def measured_of(parts: Iterable[Measured | None]) -> Measured | None:
     return of_pods(pods, tail=tail, outage_ns=max(part.outage_ns for part in known), capacity=capacity)
 
 
-def closest(parts: Iterable[Sequence[Headroom]]) -> tuple[Headroom, ...]:
+def closest(parts: Iterable[Sequence[Margin]]) -> tuple[Margin, ...]:
     """Return of each protection the rollout that left the least of it."""
-    found: dict[str, Headroom] = {}
+    found: dict[str, Margin] = {}
     for part in parts:
         for line in part:
             known = found.get(line.what)
@@ -108,7 +108,7 @@ def closest(parts: Iterable[Sequence[Headroom]]) -> tuple[Headroom, ...]:
     return tuple(found.values())
 
 
-def _left(line: Headroom) -> int:
+def _left(line: Margin) -> int:
     return 1 << 62 if line.used_ns is None or line.of_ns is None else line.of_ns - line.used_ns
 
 
@@ -125,11 +125,11 @@ def causes_of(parts: Sequence[Sequence[Cause]]) -> tuple[Cause, ...]:
         for _, cause in group:
             kinds.update(cause.kinds)
         where = ", ".join(str(n) for n, _ in group)
-        told = f"in {'rollout' if len(group) == 1 else 'rollouts'} {where} of {len(parts)}"
+        where_seen = f"in {'rollout' if len(group) == 1 else 'rollouts'} {where} of {len(parts)}"
         if len(group) > 1:
-            told += f"; most in {number}, of which the rest of this speaks"
+            where_seen += f"; most in {number}, of which the rest of this speaks"
         if number > 1:
-            told += ", in times from that one's own trigger"
+            where_seen += ", in times from that one's own trigger"
         found.append(
             replace(
                 worst,
@@ -138,7 +138,7 @@ def causes_of(parts: Sequence[Sequence[Cause]]) -> tuple[Cause, ...]:
                 first_ns=min(cause.first_ns for _, cause in group),
                 last_ns=max(cause.last_ns for _, cause in group),
                 pods=_shares(share for _, cause in group for share in cause.pods),
-                evidence=(told, *worst.evidence),
+                evidence=(where_seen, *worst.evidence),
             )
         )
     return tuple(sorted(found, key=lambda cause: (-cause.hits, cause.ids)))
@@ -186,14 +186,14 @@ def _pooled(verdicts: Sequence[Verdict]) -> list[Finding]:
         for finding in verdict.findings:
             by_objective.setdefault(finding.objective, []).append((number, finding))
     found = []
-    for objective, told in by_objective.items():
-        grades = {finding.grade for _, finding in told}
+    for objective, seen in by_objective.items():
+        grades = {finding.grade for _, finding in seen}
         grade = next(g for g in (Grade.FAIL, Grade.INCONCLUSIVE, Grade.PASS) if g in grades)
-        at = [(number, finding) for number, finding in told if finding.grade is grade]
-        if grade is Grade.PASS and len({finding.observed for _, finding in told}) == 1:
-            observed = told[0][1].observed
-            if len(told) > 1:
-                observed += f" (each of {len(told)} rollouts)"
+        at = [(number, finding) for number, finding in seen if finding.grade is grade]
+        if grade is Grade.PASS and len({finding.observed for _, finding in seen}) == 1:
+            observed = seen[0][1].observed
+            if len(seen) > 1:
+                observed += f" (each of {len(seen)} rollouts)"
         else:
             observed = "; ".join(f"rollout {number}: {finding.observed}" for number, finding in at[:_SHOWN])
             if len(at) > _SHOWN:

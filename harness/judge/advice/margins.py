@@ -31,7 +31,7 @@ POINTS = 12  # of the curve, at most
 
 
 @dataclass(frozen=True, slots=True)
-class Headroom:
+class Margin:
     """One protection. `used_ns` of `of_ns` were needed, by `pod`, which came closest; None where it cannot be told."""
 
     what: str  # preStop | grace | readiness | keep-alive
@@ -49,7 +49,7 @@ class CurvePoint:
     lost: int
 
 
-def headroom(run: RunRecord, timeline: Timeline, measured: Measured | None) -> tuple[Headroom, ...]:
+def margins(run: RunRecord, timeline: Timeline, measured: Measured | None) -> tuple[Margin, ...]:
     """Say of each protection how much of it the rollout used."""
     if measured is None or not timeline.triggered:
         return ()
@@ -63,7 +63,7 @@ def headroom(run: RunRecord, timeline: Timeline, measured: Measured | None) -> t
     return tuple(line for line in found if line is not None)
 
 
-def with_advised(lines: Iterable[Headroom], decided: Decided) -> tuple[Headroom, ...]:
+def with_advised(lines: Iterable[Margin], decided: Decided) -> tuple[Margin, ...]:
     """Put what is advised behind each protection that it changes."""
     advised = {what: decided.values.get(name, AS_IT_IS) for what, name in _VALUES.items()}
     return tuple(
@@ -106,7 +106,7 @@ def shorter_pre_stops(hits: Hits, timeline: Timeline, measured: Measured | None)
     return tuple(points[:POINTS])
 
 
-def _pre_stop(going: Sequence[Lifeline], measured: Measured) -> Headroom | None:
+def _pre_stop(going: Sequence[Lifeline], measured: Measured) -> Margin | None:
     by_name = {pod.pod: pod for pod in measured.pods}
     held = [
         (pod.spec.pre_stop_ns - row.reach_ns, pod, row)
@@ -124,10 +124,10 @@ def _pre_stop(going: Sequence[Lifeline], measured: Measured) -> Headroom | None:
         sentence = f"the last request came {lasting(-left)} after a preStop of {hook}: the app itself went on listening"
     else:
         sentence = f"the last request reached a terminating pod {lasting(row.reach_ns or 0)} into a preStop of {hook}: {lasting(left)} to spare"
-    return Headroom("preStop", sentence, pod.name, row.reach_ns, pod.spec.pre_stop_ns)
+    return Margin("preStop", sentence, pod.name, row.reach_ns, pod.spec.pre_stop_ns)
 
 
-def _grace(going: Sequence[Lifeline]) -> Headroom | None:
+def _grace(going: Sequence[Lifeline]) -> Margin | None:
     ended = [
         (pod.spec.grace_ns - (ended_ns - pod.deleted_ns), pod)
         for pod in going
@@ -145,17 +145,17 @@ def _grace(going: Sequence[Lifeline]) -> Headroom | None:
         sentence = f"the slowest pod ended within a second of its grace period of {grace}: nothing to spare"
     else:
         sentence = f"the slowest pod ended {lasting(used)} after its deletion, of a grace period of {grace}: {lasting(left)} to spare (to the second)"
-    return Headroom("grace", sentence, pod.name, used, pod.spec.grace_ns)
+    return Margin("grace", sentence, pod.name, used, pod.spec.grace_ns)
 
 
-def _readiness(timeline: Timeline, measured: Measured) -> Headroom | None:
+def _readiness(timeline: Timeline, measured: Measured) -> Margin | None:
     probed = {pod.name: pod for pod in timeline.pods if not pod.old and pod.spec.readiness_probe}
     rows = [row for row in measured.pods if row.pod in probed and row.serve_ns is not None]
     if not rows:
         return None
     row = min(rows, key=lambda found: (found.serve_ns or 0, found.pod))
     took = lasting(row.listen_ns) if row.listen_ns is not None else "?"
-    return Headroom(
+    return Margin(
         "readiness",
         f"new pods were ready {took} after their start, and answered first {lasting(row.serve_ns or 0)} or more after that",
         row.pod,
@@ -164,15 +164,15 @@ def _readiness(timeline: Timeline, measured: Measured) -> Headroom | None:
     )
 
 
-def _keep_alive(run: RunRecord) -> Headroom:
+def _keep_alive(run: RunRecord) -> Margin:
     began, ended = run.mark(Mark.LULL), run.mark(Mark.TRIGGER)
     if NEVER not in {began, ended} and ended > began:
-        return Headroom(
+        return Margin(
             "keep-alive",
             f"idle connections were tried in a lull of {lasting(ended - began)} before the trigger; an app that closes them sooner than the "
             "balancer shows as idle_close_race or fast 502 there",
         )
-    return Headroom(
+    return Margin(
         "keep-alive",
         "untested: under a steady load no connection lies idle, so a keep-alive shorter than the balancer's would not show (load.lull tries it)",
     )

@@ -83,7 +83,7 @@ _SIMULATED: dict[str, Simulated] = {}
 
 
 @dataclass
-class Invented:
+class SyntheticRun:
     """What to invent. Change fields, then write."""
 
     pods: list[FakePod] = field(default_factory=list)
@@ -126,7 +126,7 @@ class Invented:
         deaf: bool = False,
         recreate: bool = False,
         **rest: Any,
-    ) -> Invented:
+    ) -> SyntheticRun:
         """A rolling update, one pod at a time (or Recreate), as the real controllers order it."""
         found: list[FakePod] = []
         olds = [FakePod(f"web-{HASHES[True]}-{_word(i)}", old=True) for i in range(replicas)]
