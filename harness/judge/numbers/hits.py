@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.clock import NS
-from harness.model import NEVER, OUTCOMES, Outcome
+from harness.model import NEVER, OUTCOME_CODE, OUTCOMES, Outcome, is_failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,7 +51,8 @@ TIMEOUTS = frozenset(
 )
 # What the test did to itself: this host had no port or no descriptor left. Nobody's fault but ours.
 OWN_FAULT = frozenset({Outcome.NO_LOCAL_PORT.value, Outcome.NO_DESCRIPTOR.value})
-_OUTCOME_KINDS = 1000  # kind codes below are statuses, from here on outcomes
+_OUTCOME_KINDS = 1000  # kind codes below are statuses, from here on outcomes: the one place that knows
+_FAILED = np.array([is_failed(outcome, expected=False) for outcome in OUTCOMES])
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +98,17 @@ class Hits:
 def classify(frame: pd.DataFrame, run: RunRecord) -> Hits:
     """Tell good from failed hits. `frame` has COLUMNS and worker, as Recording.hits gives them."""
     outcome = frame["outcome"].cat
-    index = {name: code for code, name in enumerate(OUTCOMES)}
-    of_category = np.array([index[Outcome(name)] for name in outcome.categories] or [0], dtype=np.int16)
+    of_category = np.array(
+        [OUTCOME_CODE[Outcome(name)] for name in outcome.categories] or [0], dtype=np.int16
+    )
     outcomes = of_category[outcome.codes.to_numpy()]
     raw_status = frame["status"].to_numpy().astype(np.int32)
-    whole = outcomes == index[Outcome.RESPONSE]
+    whole = outcomes == OUTCOME_CODE[Outcome.RESPONSE]
     expected = np.zeros(_OUTCOME_KINDS * 66, dtype=bool)  # by status, the whole range of its column
     for low, high in run.expect:
         expected[low : high + 1] = True
     good = whole & expected[raw_status]
-    cut = outcomes == index[Outcome.CUT_AT_DEADLINE]
+    cut = outcomes == OUTCOME_CODE[Outcome.CUT_AT_DEADLINE]
     return Hits(
         frame=frame,
         begun_ns=frame["due_ns"].to_numpy(),
@@ -114,7 +116,7 @@ def classify(frame: pd.DataFrame, run: RunRecord) -> Hits:
         status=np.where(whole, raw_status, 0).astype(np.int32),
         kind=np.where(whole, np.minimum(raw_status, _OUTCOME_KINDS - 1), _OUTCOME_KINDS + outcomes),
         good=good,
-        failed=~good & ~cut & (outcomes != index[Outcome.DROPPED]),
+        failed=_FAILED[outcomes] & ~good,
         cut=cut,
     )
 
@@ -133,7 +135,7 @@ def masked(hits: Hits, run: RunRecord) -> NDArray[np.bool_]:
     """
     frame = hits.frame
     again = [str(target.get("method", "GET")).upper() in IDEMPOTENT for target in run.targets] or [False]
-    timeouts = [_OUTCOME_KINDS + code for code, outcome in enumerate(OUTCOMES) if outcome in TIMEOUTS]
+    timeouts = [kind_code(outcome) for outcome in TIMEOUTS]
     candidate: NDArray[np.bool_] = (
         hits.failed
         & (hits.kind >= _OUTCOME_KINDS)
@@ -171,6 +173,11 @@ def by_code(codes: NDArray[np.integer], mask: NDArray[np.bool_]) -> Iterator[tup
     starts = np.flatnonzero(np.diff(ranked_, prepend=ranked_[0] - 1))
     for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
         yield int(ranked_[start]), rows[order[start:stop]]
+
+
+def kind_code(name: str) -> int:
+    """Return the code of a kind by its name: a status, or an outcome."""
+    return int(name) if name.isdigit() else _OUTCOME_KINDS + OUTCOME_CODE[Outcome(name)]
 
 
 def kind_name(code: int) -> str:

@@ -17,9 +17,9 @@ import numpy as np
 
 from harness import masking
 from harness.clock import NS
-from harness.judge.numbers.hits import by_code, ranked
+from harness.judge.numbers.hits import by_code, kind_code, ranked
 from harness.judge.numbers.summary import Latency, measure
-from harness.model import NEVER, OUTCOMES, STALL_NS, Outcome
+from harness.model import NEVER, STALL_NS, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,7 +37,6 @@ LATE_SHARE = 0.05
 HOLE_NS = NS  # a stall that leaves a hole in the load
 _TARGETS = 50
 _PEERS = 20
-_DROPPED = 1000 + OUTCOMES.index(Outcome.DROPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +140,7 @@ def _open_loop(
         return None
     sent: NDArray[np.int64] = hits.frame["sent_ns"].to_numpy()
     waited = np.where(inside & (sent != NEVER), _taken_up(hits, connections) - hits.begun_ns, 0)
-    good, dropped = hits.good & inside, (hits.kind == _DROPPED) & inside
+    good, dropped = hits.good & inside, (hits.kind == kind_code(Outcome.DROPPED)) & inside
     return OpenLoop(
         rate=run.rate,
         ramp_ns=run.ramp_ns,

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.clock import NS
-from harness.judge.numbers.hits import Hits, kind_name, masked, ranked, started_ns, tally
+from harness.judge.numbers.hits import Hits, kind_code, kind_name, masked, ranked, started_ns, tally
 from harness.judge.numbers.traffic import PodTraffic, Reach, WorkerRows, by_pod, by_target, by_worker
-from harness.model import OUTCOMES, Outcome, Phase
+from harness.model import Outcome, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -281,7 +281,7 @@ def _rates(completed: int, elapsed_ns: int, whole_seconds: list[int]) -> Rates:
 def _kinds(hits: Hits, took: NDArray[np.int64], failed: NDArray[np.bool_]) -> tuple[KindNumbers, ...]:
     found = []
     for name, count in hits.counts(failed).items():
-        mask = failed & (hits.kind == _code(name))
+        mask = failed & (hits.kind == kind_code(name))
         latency = measure(took[mask])
         if latency is not None:
             done = hits.done_ns[mask]
@@ -292,10 +292,6 @@ def _kinds(hits: Hits, took: NDArray[np.int64], failed: NDArray[np.bool_]) -> tu
 def _outcomes(hits: Hits, failed: NDArray[np.bool_]) -> dict[str, int]:
     counts = hits.counts(failed & (hits.status == 0))
     return {name: n for name, n in counts.items() if name != Outcome.RESPONSE}
-
-
-def _code(name: str) -> int:
-    return int(name) if name.isdigit() else 1000 + OUTCOMES.index(Outcome(name))
 
 
 def _inside(second: int, timeline: Timeline, span: Span) -> bool:
