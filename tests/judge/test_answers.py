@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from harness.judge.findings.finding import ANSWERED
-from harness.judge.findings.unanswered import NOISE_NS, late
+from harness.judge.numbers.usual import NOISE_NS, late
 from harness.judge.verdict.judgement import judge
 from harness.model import NEVER, Grade, Mark, MarkAt, Outcome
 from harness.recording.read import Recording

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.judge.findings import pathproof
+from harness.judge.findings.case import Case
 from harness.judge.findings.finding import PROVEN, Finding
 from harness.judge.verdict.judgement import judge
 from harness.model import BY_ANSWERS, Grade, PathProof
@@ -106,10 +107,11 @@ def test_a_process_outlives_a_pod_that_was_removed_by_force(tmp_path: Path) -> N
         (replace(forced, exited_ns=forced.gone_ns), Grade.INCONCLUSIVE),
     ):
         pods = tuple(life if pod.uid == old.uid else pod for pod in found.timeline.pods)
-        told = pathproof.finding(
-            synthetic.run(), replace(found.timeline, pods=pods), replace(found.numbers, pods=traffic)
-        )
-        assert told.grade is grade, told
+        numbers = replace(found.numbers, pods=traffic)
+        case = Case(run=synthetic.run(), timeline=replace(found.timeline, pods=pods), numbers=numbers)
+        path = pathproof.finding(case)
+        assert path is not None
+        assert path.grade is grade, path
 
 
 def test_no_answer_of_a_new_pod_means_a_cache_or_that_none_was_asked(tmp_path: Path) -> None:
@@ -132,10 +134,11 @@ def test_new_pods_that_bear_the_old_ones_names_are_met_by_those(tmp_path: Path) 
     again = {new.name: old.name for new, old in zip(news, olds, strict=True)}
     pods = tuple(replace(pod, name=again.get(pod.name, pod.name)) for pod in found.timeline.pods)
     traffic = tuple(replace(pod, pod=again[pod.pod]) for pod in found.numbers.pods if pod.pod in again)
-    told = pathproof.finding(
-        synthetic.run(), replace(found.timeline, pods=pods), replace(found.numbers, pods=traffic)
-    )
-    assert told.grade is Grade.PASS, told
+    numbers = replace(found.numbers, pods=traffic)
+    case = Case(run=synthetic.run(), timeline=replace(found.timeline, pods=pods), numbers=numbers)
+    path = pathproof.finding(case)
+    assert path is not None
+    assert path.grade is Grade.PASS, path
 
 
 @pytest.mark.parametrize("record", [UNPROVEN, ONE_NAME])

@@ -6,21 +6,16 @@ would excuse everything. So a PASS needs good answers before, during and after t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from harness.judge.findings.finding import ANSWERED, Finding
 from harness.judge.wording import lasting
-from harness.model import Grade, Mark, Phase
+from harness.model import Grade, Phase
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from harness.judge.numbers.hits import Hits
-    from harness.judge.numbers.summary import Numbers, Part
-    from harness.judge.timeline.timeline import Timeline
+    from harness.judge.findings.case import Case
+    from harness.judge.numbers.summary import Part
+    from harness.judge.numbers.usual import Usual
 
 _NAMES = {
     Phase.BEFORE: "before the trigger",
@@ -29,42 +24,20 @@ _NAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Usual:
-    """How long good requests take, and how long it is from one to the next, by those that ended before the trigger."""
-
-    slowest_ns: int = 0
-    wait_ns: int = 0  # the longest time without the end of one
-
-
-def usual(hits: Hits, timeline: Timeline) -> Usual:
-    """Measure it. The warm-up's are slow by themselves; those that end after the trigger may be slow because of it."""
-    begun, done = hits.begun_ns, hits.done_ns
-    from_ns = timeline.judged.from_ns
-    end_ns = timeline.zero_ns if timeline.triggered else timeline.load.to_ns
-    # In a lull nothing is sent: it is no wait for an answer.
-    lulls = [m.t_ns for m in timeline.marks if m.mark is Mark.LULL and from_ns < m.t_ns < end_ns]
-    end_ns = min([*lulls, end_ns])
-    good: NDArray[np.bool_] = hits.good & (begun >= from_ns) & (done < end_ns)
-    if not good.any():
-        return Usual()
-    edges = np.concatenate(([from_ns], np.sort(done[good]), [end_ns]))
-    return Usual(slowest_ns=int((done[good] - begun[good]).max()), wait_ns=int(np.diff(edges).max()))
-
-
-def finding(numbers: Numbers, known: Usual, *, rollout: bool) -> Finding | None:
+def finding(case: Case) -> Finding | None:
     """Withhold the PASS where a phase has no good answer; None where each has some.
 
     A phase of *during* or *after* in which nothing ended at all, and which is shorter than what it may take until
     something does, shows nothing: its requests are answered later.
     """
+    numbers, rollout = case.numbers, case.run.rollout_wanted
     if not numbers.requests:
         return Finding(ANSWERED, "not one request ended after the warm-up", Grade.INCONCLUSIVE)
     parts = [(phase, part) for phase in _NAMES if (part := numbers.part(phase)) is not None]
     bare = [
         f"no good answer {_NAMES[phase] if rollout else 'in the whole run'} ({_instead(part)})"
         for phase, part in parts
-        if not _good(part) and not (phase is not Phase.BEFORE and _too_short(part, known))
+        if not _good(part) and not (phase is not Phase.BEFORE and _too_short(part, case.usual))
     ]
     return Finding(ANSWERED, "; ".join(bare), Grade.INCONCLUSIVE) if bare else None
 

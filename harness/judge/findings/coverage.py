@@ -10,6 +10,7 @@ from harness.judge.wording import at, count, lasting
 from harness.model import NEVER, Grade, Mark, Phase
 
 if TYPE_CHECKING:
+    from harness.judge.findings.case import Case
     from harness.judge.timeline.lifeline import Lifeline
     from harness.judge.timeline.timeline import Timeline
     from harness.model import RolloutFacts, RunRecord
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
 CATCH_UP_NS = 2 * NS  # what is seen so soon after a gap in the watch may have happened in it
 
 
-def rollout(run: RunRecord, timeline: Timeline) -> Finding:
+def rollout(case: Case) -> Finding | None:
     """Judge whether there was a whole rollout, and all of it under load."""
+    run, timeline = case.run, case.timeline
+    if not run.rollout_wanted:
+        return None
     fault = _state_fault(run, timeline) or _sight_fault(run, timeline) or _load_fault(run, timeline)
     if fault:
         return Finding(COVERED, fault, Grade.INCONCLUSIVE)
@@ -91,8 +95,11 @@ def _moved(pod: Lifeline, trigger_ns: int) -> bool:
     return any(t_ns is not None and t_ns >= trigger_ns - NS for t_ns in (pod.created_ns, pod.deleted_ns))
 
 
-def watch(run: RunRecord, timeline: Timeline) -> Finding:
+def watch(case: Case) -> Finding | None:
     """Judge whether the watch saw the rollout from its beginning to its end."""
+    run, timeline = case.run, case.timeline
+    if not run.rollout_wanted:
+        return None
     objective = WATCHED
     during = timeline.phase(Phase.DURING)
     if during is None:

@@ -23,41 +23,17 @@ from harness.judge.wording import at, count, lasting, share
 from harness.model import NEVER, Grade, Mark, Outcome, Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from harness.judge.numbers.sending import OpenLoop, Sending
-    from harness.judge.numbers.summary import Numbers
-    from harness.judge.timeline.timeline import Timeline
-    from harness.model import HealthSample, RunRecord
+    from harness.judge.findings.case import Case
 
 LAG_LIMIT_NS = 50_000_000
 LAG_SHARE = 0.05
 TAIL_NS = 5 * NS
 
 
-def of_the_run(
-    run: RunRecord,
-    timeline: Timeline,
-    numbers: Numbers,
-    health: Sequence[HealthSample],
-    workers: Sequence[int],
-    sent: Sending | None = None,
-) -> tuple[Finding, ...]:
-    """Judge what is one thing for the whole run: the generator, the record, the end."""
-    findings = (
-        _workers(run, workers),
-        _paired(sent),
-        _spare(numbers),
-        _record(run, timeline, numbers, health),
-        _generator(timeline, health, numbers),
-        *_sending(sent, run, timeline),
-        _end(run),
-    )
-    return tuple(finding for finding in findings if finding is not None)
-
-
-def _workers(run: RunRecord, workers: Sequence[int]) -> Finding:
-    gone = set(run.workers_lost) | (set(range(run.workers)) - set(workers))
+def workers(case: Case) -> Finding:
+    """Judge whether every worker lived to the end."""
+    run = case.run
+    gone = set(run.workers_lost) | (set(range(run.workers)) - set(case.workers))
     if run.ended_by != "worker_lost" and not gone:
         return Finding(ALIVE, f"{count(run.workers, 'worker')}", Grade.PASS)
     one = len(gone) <= 1
@@ -72,13 +48,12 @@ def _workers(run: RunRecord, workers: Sequence[int]) -> Finding:
     return Finding(ALIVE, observed, Grade.INCONCLUSIVE)
 
 
-def _record(
-    run: RunRecord, timeline: Timeline, numbers: Numbers, health: Iterable[HealthSample]
-) -> Finding | None:
+def record(case: Case) -> Finding:
     """Check the rows against the workers' own counts, and against the end of the load: a file may be cut off.
 
     A slot always has a request under way, or waits a second at most, so every worker's rows reach the end.
     """
+    run, timeline, numbers, health = case.run, case.timeline, case.numbers, case.health
     objective = RECORDED
     counted = Counter[int]()
     for sample in health:
@@ -96,7 +71,9 @@ def _record(
     return Finding(objective, f"{sum(found.hits for found in numbers.workers):,} rows", Grade.PASS)
 
 
-def _generator(timeline: Timeline, health: Iterable[HealthSample], numbers: Numbers) -> Finding | None:
+def generator(case: Case) -> Finding | None:
+    """Judge whether the generator kept up, by its own lag."""
+    timeline, health, numbers = case.timeline, case.health, case.numbers
     objective = KEEPS_UP
     samples = [s for s in health if timeline.load.from_ns <= s.t_ns <= timeline.load.to_ns + NS]
     if not samples:
@@ -113,7 +90,9 @@ def _generator(timeline: Timeline, health: Iterable[HealthSample], numbers: Numb
     return Finding(objective, f"worst second's p99 {worst}", Grade.PASS)
 
 
-def _end(run: RunRecord) -> Finding:
+def end(case: Case) -> Finding:
+    """Judge how the run ended."""
+    run = case.run
     objective = ENDED
     if run.ended_by == "crash":
         early = "it ended early: zdtest crashed, or its disk took no more"
@@ -127,8 +106,9 @@ def _end(run: RunRecord) -> Finding:
     return Finding(objective, run.ended_by.replace("_", " "), Grade.PASS)
 
 
-def _paired(sent: Sending | None) -> Finding | None:
+def paired(case: Case) -> Finding | None:
     """Withhold the PASS where a connection brought an answer to no request; None where none did."""
+    sent = case.sending
     if sent is None or sent.connections is None:
         return None
     ends = sent.connections.ends.get("us unasked", 0)
@@ -141,46 +121,49 @@ def _paired(sent: Sending | None) -> Finding | None:
     return Finding(PAIRED, observed, Grade.INCONCLUSIVE)
 
 
-def _spare(numbers: Numbers) -> Finding | None:
+def spare(case: Case) -> Finding | None:
     """Withhold the PASS where the host could not send; None where it always could."""
+    numbers = case.numbers
     kinds = {kind.kind: kind.count for kind in numbers.kinds if kind.kind in OWN_FAULT}
     if not kinds:
         return None
     by_kind = ", ".join(f"{kind}: {n:,}" for kind, n in kinds.items())
-    mend = (
+    fix = (
         "raise `ulimit -n`" if Outcome.NO_DESCRIPTOR.value in kinds else "widen net.ipv4.ip_local_port_range"
     )
     return Finding(
         SPARE,
-        f"{count(sum(kinds.values()), 'request')} could not be sent ({by_kind}): {mend}",
+        f"{count(sum(kinds.values()), 'request')} could not be sent ({by_kind}): {fix}",
         Grade.INCONCLUSIVE,
     )
 
 
-def _sending(sent: Sending | None, run: RunRecord, timeline: Timeline) -> tuple[Finding, ...]:
-    """Judge the load itself: whether the rate was held, and whether there was load all the time."""
-    if sent is None:
-        return ()
-    found = []
-    if sent.open_loop is not None:
-        found.append(_held(sent.open_loop))
+def hole(case: Case) -> Finding | None:
+    """Withhold the PASS where the generator stood still, so that there was no load."""
+    if case.sending is None:
+        return None
+    run, timeline = case.run, case.timeline
     span = timeline.phase(Phase.DURING) if run.rollout_wanted else timeline.load
     holes = [
         stall
-        for stall in sent.stalls
+        for stall in case.sending.stalls
         if stall.lag_max_ns > HOLE_NS and span and stall.to_ns > span.from_ns and stall.from_ns < span.to_ns
     ]
-    if holes:
-        worst = max(holes, key=lambda stall: stall.lag_max_ns)
-        observed = (
-            f"the generator itself stood still {count(len(holes), 'time')}, for {lasting(worst.lag_max_ns)} at "
-            f"{at(worst.from_ns, timeline.zero_ns)}: nothing was sent meanwhile, and nothing that failed then was seen"
-        )
-        found.append(Finding(WITHOUT_HOLE, observed, Grade.INCONCLUSIVE))
-    return tuple(found)
+    if not holes:
+        return None
+    worst = max(holes, key=lambda stall: stall.lag_max_ns)
+    observed = (
+        f"the generator itself stood still {count(len(holes), 'time')}, for {lasting(worst.lag_max_ns)} at "
+        f"{at(worst.from_ns, timeline.zero_ns)}: nothing was sent meanwhile, and nothing that failed then was seen"
+    )
+    return Finding(WITHOUT_HOLE, observed, Grade.INCONCLUSIVE)
 
 
-def _held(loop: OpenLoop) -> Finding:
+def held(case: Case) -> Finding | None:
+    """Judge whether the rate that was asked for was held."""
+    loop = case.sending.open_loop if case.sending else None
+    if loop is None:
+        return None
     if loop.dropped:
         observed = (
             f"{loop.dropped:,} of {loop.due:,} requests that were due were never sent, as every connection was taken "

@@ -10,18 +10,16 @@ from harness.judge.wording import at, count, lasting
 from harness.model import Grade, Phase
 
 if TYPE_CHECKING:
+    from harness.judge.findings.case import Case
     from harness.judge.numbers.background import Background, Excess, FamilyBackground
-    from harness.judge.numbers.summary import Numbers
     from harness.judge.timeline.timeline import Timeline
-    from harness.model import RunRecord
 
 _SHOWN = 3  # families, and excesses of one family, that the sentence names
 
 
-def lost_requests(
-    run: RunRecord, timeline: Timeline, numbers: Numbers, background: Background
-) -> tuple[int, Finding]:
+def lost_requests(case: Case) -> tuple[int, Finding]:
     """Return how many requests were lost to the rollout (or at all where there was none), and the finding on it."""
+    run, timeline, numbers, background = case.run, case.timeline, case.numbers, case.background
     if not run.rollout_wanted:
         failed = numbers.failed - own_faults(numbers.outcomes)
         grade = Grade.FAIL if failed else Grade.PASS

@@ -10,13 +10,14 @@ from harness.model import Grade
 from harness.scenario.objectives import DURATIONS, LATENCIES, Condition, conditions, wanted
 
 if TYPE_CHECKING:
+    from harness.judge.findings.case import Case
     from harness.judge.numbers.measured import Measured
     from harness.judge.numbers.summary import Latency, Numbers
-    from harness.model import RunRecord
 
 
-def findings(run: RunRecord, numbers: Numbers, measured: Measured | None, lost: int) -> tuple[Finding, ...]:
+def findings(case: Case, lost: int) -> tuple[Finding, ...]:
     """Judge each condition. What was not measured withholds a PASS."""
+    run, numbers, measured = case.run, case.numbers, case.measured
     found = []
     for condition, must in conditions(run.scenario):
         objective = wanted(condition, must=must)

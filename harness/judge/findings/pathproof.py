@@ -15,6 +15,7 @@ from harness.judge.wording import count, lasting, share
 from harness.model import Grade
 
 if TYPE_CHECKING:
+    from harness.judge.findings.case import Case
     from harness.judge.numbers.summary import Numbers
     from harness.judge.numbers.traffic import PodTraffic
     from harness.judge.timeline.lifeline import Lifeline
@@ -31,8 +32,11 @@ _FORCED_NS = NS  # an object that is gone so soon after its deletion was removed
 _LINGERS_NS = 2 * NS  # and that process may answer for so long
 
 
-def finding(run: RunRecord, timeline: Timeline, numbers: Numbers) -> Finding:
+def finding(case: Case) -> Finding | None:
     """Say how the path is proven, or what withholds the PASS."""
+    run, timeline, numbers = case.run, case.timeline, case.numbers
+    if not run.rollout_wanted:
+        return None
     ours = {pod.name for pod in timeline.pods}
     named = [pod for pod in numbers.pods if pod.pod in ours]
     asserted = bool(run.path and "--path-proven" in run.path.how)

@@ -10,39 +10,56 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.judge.findings.finding import REPLACED, Finding
+from harness.judge.findings.lost import lost_requests
 from harness.judge.numbers.hits import own_faults
 from harness.model import Grade
 from harness.scenario.objectives import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping, Sequence
 
-    from harness.judge.numbers.summary import Numbers
-    from harness.model import RunRecord
+    from harness.judge.findings.case import Case
 
 
-def replaced(
-    run: RunRecord, numbers: Numbers, default: Finding, judge: Callable[[Numbers], Finding]
-) -> tuple[Finding, ...]:
-    """Return the default's finding as the run's own objectives leave it, and one that says which of them replace it.
-
-    `judge` is the default: it judges the phases that it is given.
-    """
-    own = replacing(run.scenario, rollout=run.rollout_wanted)
-    if not own or default.grade is Grade.INCONCLUSIVE:
-        return (default,)
-    texts = ", ".join(dict.fromkeys(text for texts in own.values() for text in texts))
-    left = {"during", "after"} - set(own) if run.rollout_wanted else set()
-    where = f" in {next(iter(own))} only" if left else ""
-    replacement = Finding(REPLACED, f'{texts} replaces "{default.objective}"{where}', Grade.PASS)
+def default(case: Case) -> Finding:
+    """Return the finding on lost requests, as the run's own objectives leave it."""
+    finding = lost_requests(case)[1]
+    own = _own(case)
+    if not own or finding.grade is Grade.INCONCLUSIVE:
+        return finding
+    left = _left(case, own)
     if not left:
-        return (
-            replace(default, grade=Grade.PASS, observed=f"{default.observed}; replaced by {texts}"),
-            replacement,
-        )
-    unbounded = replace(numbers, parts=tuple(part for part in numbers.parts if part.name not in own))
-    grade = judge(unbounded).grade if default.grade is Grade.FAIL else default.grade
-    failed = sum(part.failed - own_faults(part.kinds) for part in unbounded.parts if part.name in left)
+        return replace(finding, grade=Grade.PASS, observed=f"{finding.observed}; replaced by {_texts(own)}")
+    numbers = replace(case.numbers, parts=tuple(p for p in case.numbers.parts if p.name not in own))
+    grade: Grade = finding.grade
+    if grade is Grade.FAIL:
+        unbounded = replace(case, numbers=numbers, background=case.background.within(numbers.parts))
+        grade = lost_requests(unbounded)[1].grade
+    failed = sum(part.failed - own_faults(part.kinds) for part in numbers.parts if part.name in left)
     (phase,) = left
-    observed = f"{default.observed}; {failed:,} of them in {phase}, which no objective of this run bounds"
-    return (replace(default, grade=grade, observed=observed), replacement)
+    observed = f"{finding.observed}; {failed:,} of them in {phase}, which no objective of this run bounds"
+    return replace(finding, grade=grade, observed=observed)
+
+
+def replacement(case: Case) -> Finding | None:
+    """Say which of the run's own objectives replace the default; None where none does."""
+    finding = lost_requests(case)[1]
+    own = _own(case)
+    if not own or finding.grade is Grade.INCONCLUSIVE:
+        return None
+    where = f" in {next(iter(own))} only" if _left(case, own) else ""
+    return Finding(REPLACED, f'{_texts(own)} replaces "{finding.objective}"{where}', Grade.PASS)
+
+
+def _own(case: Case) -> Mapping[str, Sequence[str]]:
+    """Return the objectives that bound the failed requests of all kinds, by phase."""
+    return replacing(case.run.scenario, rollout=case.run.rollout_wanted)
+
+
+def _texts(own: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join(dict.fromkeys(text for texts in own.values() for text in texts))
+
+
+def _left(case: Case, own: Mapping[str, Sequence[str]]) -> set[str]:
+    """Return the phases of the rollout that none of them bounds."""
+    return {"during", "after"} - set(own) if case.run.rollout_wanted else set()

@@ -9,19 +9,21 @@ from harness.judge.wording import share
 from harness.model import Grade, Phase
 
 if TYPE_CHECKING:
-    from harness.judge.numbers.summary import Numbers
-    from harness.model import RunRecord
+    from harness.judge.findings.case import Case
 
 
-def finding(run: RunRecord) -> Finding | None:
+def finding(case: Case) -> Finding | None:
     """Fail where the run had to stop the load, as the service was gone."""
-    if run.ended_by != "service_down":
+    if case.run.ended_by != "service_down":
         return None
     return Finding(UP, "over half of all requests failed for 30 s; the load was stopped", Grade.FAIL)
 
 
-def baseline(run: RunRecord, numbers: Numbers) -> Finding:
+def baseline(case: Case) -> Finding | None:
     """Withhold the PASS where more failed before the trigger than is allowed."""
+    run, numbers = case.run, case.numbers
+    if not run.rollout_wanted:
+        return None
     objective = f"{BASELINE} (at most {100 * run.max_baseline_failures:g} % fail before the trigger)"
     part = numbers.part(Phase.BEFORE)
     if part is None or not part.requests:

@@ -19,16 +19,19 @@ from harness.model import Grade
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from harness.judge.findings.case import Case
     from harness.judge.numbers.hits import Hits
     from harness.judge.timeline.lifeline import Lifeline
-    from harness.judge.timeline.timeline import Timeline
 
 _EARLY_NS = NS  # a container's end is told in whole seconds
 _LATE_NS = 2 * NS  # an answer's last bytes, through a balancer, after the pod that sent them
 
 
-def finding(hits: Hits, timeline: Timeline) -> Finding | None:
+def finding(case: Case) -> Finding | None:
     """Withhold the PASS where an answer may have been cut off and counts as good; None where none ends this way."""
+    hits, timeline = case.hits, case.timeline
+    if hits is None:
+        return None
     ours = hits.good & hits.frame["until_close"].to_numpy()
     ours &= (hits.done_ns >= timeline.zero_ns) & timeline.triggered
     rows = np.flatnonzero(ours)

@@ -16,22 +16,21 @@ from harness.errors import RecordingError
 from harness.judge.advice.advice import Advice, advise, cited
 from harness.judge.advice.margins import CurvePoint, Margin, margins, shorter_pre_stops, with_advised
 from harness.judge.causes.causes import Cause, explain
-from harness.judge.findings import objectives, untilclose
-from harness.judge.findings.answers import usual
+from harness.judge.findings import objectives
+from harness.judge.findings.case import Case
 from harness.judge.findings.finding import COVERED, Finding
-from harness.judge.findings.load import of_the_run
-from harness.judge.findings.unanswered import unanswered
 from harness.judge.lint.lint import LintFinding, lint, marked
 from harness.judge.numbers import traffic
 from harness.judge.numbers.hits import COLUMNS, Hits, classify
 from harness.judge.numbers.measured import Measured, measure_rollout
 from harness.judge.numbers.sending import Sending, sending
 from harness.judge.numbers.summary import Numbers, summarise
+from harness.judge.numbers.usual import unanswered, usual
 from harness.judge.timeline import timeline as times
 from harness.judge.timeline.surroundings import services, surroundings
 from harness.judge.timeline.timeline import Timeline  # noqa: TC001  pydantic reads verdict.json by it
 from harness.judge.verdict import rollouts
-from harness.judge.verdict.verdict import Verdict, decide
+from harness.judge.verdict.verdict import Verdict, decide, of_the_run
 from harness.judge.wording import lasting
 from harness.model import NEVER, Grade, Mark
 from harness.recording.rounds import parts
@@ -135,20 +134,20 @@ def _judge(recording: Recording, *, whole: bool) -> tuple[Judgement, _Uncited]:
         hits, timeline, numbers, explained.pod_losses, run.rollout.replicas if run.rollout else 0
     )
     known = usual(hits, timeline)
-    verdict = decide(
+    case = Case(
         run=run,
         timeline=timeline,
         numbers=numbers,
+        hits=hits,
         health=recording.health(),
         workers=recording.workers(),
         measured=measured,
-        out=unanswered(hits, timeline, known.slowest_ns, run.concurrency),
         background=explained.background,
         usual=known,
-        whole=whole,
-        sent=sent,
-        doubts=(untilclose.finding(hits, timeline),),
+        unanswered=unanswered(hits, timeline, known.slowest_ns, run.concurrency),
+        sending=sent,
     )
+    verdict = decide(case, whole=whole)
     decided = advise(
         run, timeline, numbers, measured, explained.causes, recording.manifests("after") or objects
     )
@@ -191,10 +190,17 @@ def _together(recording: Recording, judged: tuple[tuple[Judgement, _Uncited], ..
     sent = sending(recording, hits, timeline)
     causes = rollouts.causes_of([uncited.causes for _, uncited in judged])
     verdicts = [one.verdict for one in each]
-    own = (
-        *objectives.findings(run, numbers, measured, sum(verdict.lost for verdict in verdicts)),
-        *of_the_run(run, timeline, numbers, recording.health(), recording.workers(), sent),
+    case = Case(
+        run=run,
+        timeline=timeline,
+        numbers=numbers,
+        health=recording.health(),
+        workers=recording.workers(),
+        measured=measured,
+        sending=sent,
     )
+    lost = sum(verdict.lost for verdict in verdicts)
+    own = (*objectives.findings(case, lost), *of_the_run(case))
     verdict = rollouts.decide_together(run, numbers, verdicts, own)
     about = _about(recording, timeline)
     decided = advise(run, timeline, numbers, measured, causes, recording.manifests("after") or objects)

@@ -6,28 +6,25 @@ request that was seen. A run without a rollout is judged whole: any failed hit a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from harness.judge.findings import answers, coverage, objectives, pathproof, service, unanswered
-from harness.judge.findings.finding import Finding  # noqa: TC001  pydantic reads verdict.json by it
-from harness.judge.findings.load import LAG_LIMIT_NS, of_the_run
+from harness.judge.findings import (
+    answers,
+    coverage,
+    load,
+    objectives,
+    pathproof,
+    replacing,
+    service,
+    unanswered,
+    untilclose,
+)
+from harness.judge.findings.case import Case
+from harness.judge.findings.finding import Finding
 from harness.judge.findings.lost import lost_requests
-from harness.judge.findings.replacing import replaced
 from harness.judge.verdict.headline import bound, headline
 from harness.model import Grade
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from harness.judge.findings.answers import Usual
-    from harness.judge.findings.unanswered import Unanswered
-    from harness.judge.numbers.background import Background
-    from harness.judge.numbers.measured import Measured
-    from harness.judge.numbers.sending import Sending
-    from harness.judge.numbers.summary import Numbers
-    from harness.judge.timeline.timeline import Timeline
-    from harness.model import HealthSample, RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,67 +39,62 @@ class Verdict:
     bound: str
 
 
-def decide(
-    *,
-    run: RunRecord,
-    timeline: Timeline,
-    numbers: Numbers,
-    health: Sequence[HealthSample],
-    workers: Sequence[int],
-    out: Unanswered | None,
-    background: Background,
-    usual: Usual,
-    measured: Measured | None = None,
-    whole: bool = True,
-    sent: Sending | None = None,
-    doubts: Sequence[Finding | None] = (),
-) -> Verdict:
-    """Grade a run, by its own objectives where it has any. `out` are the hits that were still out at the end.
+Objective = Callable[[Case], Finding | None]
 
-    `usual` is what good answers take before the trigger.
-    `doubts` are findings about the answers themselves, made where the hits are at hand.
+OF_EACH: tuple[Objective, ...] = (
+    service.finding,
+    answers.finding,
+    service.baseline,
+    pathproof.finding,
+    coverage.rollout,
+    coverage.watch,
+    unanswered.finding,
+    untilclose.finding,
+)
+# What is one thing for the whole run, however many rollouts it made: the generator, the record, the end.
+OF_THE_RUN: tuple[Objective, ...] = (
+    load.workers,
+    load.paired,
+    load.spare,
+    load.record,
+    load.generator,
+    load.held,
+    load.hole,
+    load.end,
+)
+
+
+def of_the_run(case: Case) -> tuple[Finding, ...]:
+    """Judge what is asked of the run as a whole."""
+    return _findings(case, OF_THE_RUN)
+
+
+def decide(case: Case, *, whole: bool = True) -> Verdict:
+    """Grade a run, by its own objectives where it has any.
 
     With `whole` False it is one rollout of several, and what is asked of the run as a whole is left to `of_the_run`.
     """
-    lost, against = lost_requests(run, timeline, numbers, background)
-    default = replaced(
-        run,
-        numbers,
-        against,
-        lambda left: lost_requests(run, timeline, left, background.within(left.parts))[1],
+    lost, _ = lost_requests(case)
+    findings = (
+        *_findings(case, (replacing.default, replacing.replacement)),
+        *(objectives.findings(case, lost) if whole else ()),
+        *_findings(case, OF_EACH),
+        *(of_the_run(case) if whole else ()),
     )
-    own = objectives.findings(run, numbers, measured, lost) if whole else ()
-    findings = [
-        *default,
-        *own,
-        service.finding(run),
-        answers.finding(numbers, usual, rollout=run.rollout_wanted),
-    ]
-    if run.rollout_wanted:
-        findings += [
-            service.baseline(run, numbers),
-            pathproof.finding(run, timeline, numbers),
-            coverage.rollout(run, timeline),
-            coverage.watch(run, timeline),
-        ]
-    findings.append(
-        unanswered.finding(
-            out, numbers, timeline, health, rollout=run.rollout_wanted, lag_limit_ns=LAG_LIMIT_NS
-        )
-    )
-    findings += doubts
-    if whole:
-        findings += of_the_run(run, timeline, numbers, health, workers, sent)
-    kept = tuple(finding for finding in findings if finding is not None)
-    grades = {finding.grade for finding in kept}
+    grades = {finding.grade for finding in findings}
     grade = next(g for g in (Grade.FAIL, Grade.INCONCLUSIVE, Grade.PASS) if g in grades)
+    run, timeline, numbers = case.run, case.timeline, case.numbers
     return Verdict(
         grade=grade,
-        headline=headline(grade, kept, lost, run, numbers, timeline),
-        findings=kept,
+        headline=headline(grade, findings, lost, run, numbers, timeline),
+        findings=findings,
         lost=lost,
         of=numbers.requests,
         bound=bound(run, timeline, numbers)
         if not lost and grade is not Grade.FAIL and numbers.requests
         else "",
     )
+
+
+def _findings(case: Case, asked: Sequence[Objective]) -> tuple[Finding, ...]:
+    return tuple(finding for objective in asked if (finding := objective(case)) is not None)
