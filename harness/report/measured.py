@@ -10,7 +10,7 @@ from harness.judge.wording import count, lasting
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.judge.advice.advice import Advice
+    from harness.judge.advice.draft import Advice
     from harness.judge.advice.margins import CurvePoint, Margin
     from harness.judge.numbers.measured import Capacity, Measured, Spread
 

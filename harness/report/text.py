@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from harness.judge.causes.causes import Cause
     from harness.judge.numbers.summary import Latency, Numbers, Part
     from harness.judge.timeline.timeline import Timeline
+    from harness.judge.verdict.about import About
     from harness.judge.verdict.compare import Comparison
-    from harness.judge.verdict.judgement import About, Judgement
+    from harness.judge.verdict.judgement import Judgement
 
 WIDTH = 100
 FOOTNOTE = (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
 from harness.judge.advice import pod_start, pod_stop
-from harness.judge.advice.draft import Advice, Basis, Draft, Line
+from harness.judge.advice.draft import Advice, Basis, Draft
 from harness.judge.advice.path_defaults import idle_ns_of
 from harness.judge.causes.rules import VALUES
 from harness.judge.wording import count, lasting
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from harness.judge.numbers.summary import Numbers
     from harness.judge.timeline.timeline import Timeline
     from harness.model import RunRecord
-
-__all__ = ["Advice", "Decided", "Line", "advise", "cited"]
 
 KEEP_ALIVE_MARGIN_S = 5  # on top of the balancer's idle timeout
 

@@ -17,7 +17,8 @@ from harness.judge.wording import count, lasting
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from harness.judge.verdict.judgement import About, Judgement
+    from harness.judge.verdict.about import About
+    from harness.judge.verdict.judgement import Judgement
 
 _ABSENT = "(absent)"
 # What the API server writes, not the user; and what every restart changes.

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from harness import masking
-from harness.clock import Clock
 from harness.errors import RecordingError
-from harness.judge.advice.advice import Advice, advise, cited
+from harness.judge.advice.advice import advise, cited
+from harness.judge.advice.draft import Advice  # noqa: TC001  pydantic reads verdict.json by it
 from harness.judge.advice.margins import CurvePoint, Margin, margins, shorter_pre_stops, with_advised
 from harness.judge.causes.causes import Cause, explain
 from harness.judge.findings import objectives
 from harness.judge.findings.case import Case
-from harness.judge.findings.finding import COVERED, Finding
+from harness.judge.findings.finding import COVERED
 from harness.judge.lint.lint import LintFinding, lint, marked
 from harness.judge.numbers import traffic
 from harness.judge.numbers.hits import COLUMNS, Hits, classify
@@ -30,44 +29,15 @@ from harness.judge.timeline import timeline as times
 from harness.judge.timeline.surroundings import services, surroundings
 from harness.judge.timeline.timeline import Timeline  # noqa: TC001  pydantic reads verdict.json by it
 from harness.judge.verdict import rollouts
+from harness.judge.verdict.about import About, about
 from harness.judge.verdict.verdict import Verdict, decide, of_the_run
-from harness.judge.wording import lasting
-from harness.model import NEVER, Grade, Mark
+from harness.model import NEVER, Grade
 from harness.recording.rounds import parts
 
 if TYPE_CHECKING:
-    from harness.model import RunRecord
     from harness.recording.read import Recording
 
 FORMAT = 1  # of verdict.json
-
-__all__ = ["FORMAT", "About", "Finding", "Grade", "Judgement", "Verdict", "from_json", "judge", "to_json"]
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What the run was, for the head of every report. Empty strings where there is nothing to say."""
-
-    name: str
-    folder: str
-    began: str  # wall time, UTC, ISO 8601
-    version: str
-    command: tuple[str, ...]
-    source: str
-    targets: tuple[str, ...]  # "GET https://…"
-    model: str  # which loop ran
-    workload: str  # "Deployment shop/web"
-    cluster: str  # "context lab, server https://…"
-    trigger: str
-    rollout_state: str
-    rollout_reason: str
-    replicas: int
-    status_done_ns: int | None  # from the trigger to what `kubectl rollout status` calls success
-    old_gone_ns: int | None  # … to the last old pod gone
-    settled_ns: int | None  # … to the end of *during*
-    stalled_over_ns: int
-    state: str
-    ended_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +125,7 @@ def _judge(recording: Recording, *, whole: bool) -> tuple[Judgement, _Uncited]:
     judgement = Judgement(
         format=FORMAT,
         verdict=verdict,
-        about=_about(recording, timeline),
+        about=about(recording, timeline),
         numbers=numbers,
         causes=cited(explained.causes, decided),
         timeline=timeline,
@@ -202,13 +172,13 @@ def _together(recording: Recording, judged: tuple[tuple[Judgement, _Uncited], ..
     lost = sum(verdict.lost for verdict in verdicts)
     own = (*objectives.findings(case, lost), *of_the_run(case))
     verdict = rollouts.decide_together(run, numbers, verdicts, own)
-    about = _about(recording, timeline)
+    one = about(recording, timeline)
     decided = advise(run, timeline, numbers, measured, causes, recording.manifests("after") or objects)
     return Judgement(
         format=FORMAT,
         verdict=verdict,
         about=dataclasses.replace(
-            about,
+            one,
             trigger=f"{each[0].about.trigger}, {len(each)} times",
             status_done_ns=None,
             old_gone_ns=None,
@@ -261,54 +231,3 @@ def _adapter() -> TypeAdapter[Judgement]:
 
 def _last_ns(hits: Hits) -> int:
     return int(hits.done_ns.max()) if len(hits) else NEVER
-
-
-def _about(recording: Recording, timeline: Timeline) -> About:
-    run = recording.run
-    cluster, rollout = run.cluster, run.rollout
-
-    def since(mark: Mark) -> int | None:
-        t_ns = run.mark(mark)
-        return None if t_ns == NEVER or not timeline.triggered else t_ns - timeline.zero_ns
-
-    old, endpoints = since(Mark.OLD_PODS_GONE), since(Mark.ENDPOINTS_SETTLED)
-    return About(
-        name=run.name,
-        folder=recording.path.name,
-        began=f"{Clock(run.monotonic_ns, run.wall_ns).wall(0):%Y-%m-%d %H:%M:%S} UTC",
-        version=run.versions.get("zdtest", ""),
-        command=run.command,
-        source=run.source,
-        targets=tuple(
-            f"{target.get('method', 'GET')} {masking.url(str(target.get('url', '?')))}"
-            for target in run.targets
-        ),
-        model=_model(run),
-        workload=f"{cluster.kind} {cluster.namespace}/{cluster.name}" if cluster else "",
-        cluster=_cluster(run),
-        trigger=rollout.trigger if rollout else "",
-        rollout_state=rollout.state if rollout else "",
-        rollout_reason=rollout.reason if rollout else "",
-        replicas=rollout.replicas if rollout else 0,
-        status_done_ns=since(Mark.ROLLOUT_DONE),
-        old_gone_ns=old,
-        settled_ns=None if old is None or endpoints is None else max(old, endpoints),
-        stalled_over_ns=run.stalled_ns,
-        state=run.state,
-        ended_by=run.ended_by,
-    )
-
-
-def _model(run: RunRecord) -> str:
-    slots = f"{run.concurrency} slot{'' if run.concurrency == 1 else 's'}"
-    loop = "closed loop" if run.rate is None else f"open loop at {run.rate:g} requests/s"
-    loop += f" after a ramp of {lasting(run.ramp_ns)}" if run.ramp_ns else ""
-    workers = f"{run.workers} worker{'' if run.workers == 1 else 's'}"
-    return f"{loop}, {slots}, 1 request in flight each, {workers}{', HTTP/2' if run.http2 else ''}"
-
-
-def _cluster(run: RunRecord) -> str:
-    if run.cluster is None:
-        return ""
-    where = f"context {run.cluster.context}" if run.cluster.context else "in-cluster"
-    return f"{where}, {run.cluster.server}" + (" (the embedded lab)" if run.cluster.lab else "")
