@@ -259,15 +259,15 @@ SERVICE: dict[str, Any] = {
 }
 
 
-def test_causes_mends_and_the_patch_speak_of_the_container_that_the_service_leads_to(tmp_path: Path) -> None:
+def test_causes_fixes_and_the_patch_speak_of_the_container_that_the_service_leads_to(tmp_path: Path) -> None:
     synthetic = SyntheticRun.rolling(probe=False, beside=(PROXY,), services=(SERVICE,))
     found = judged(tmp_path, synthetic)
     assert {pod.spec.container for pod in found.timeline.pods} == {"web"}
     assert not any(pod.spec.readiness_probe or pod.spec.pre_stop for pod in found.timeline.pods)
-    mends = "\n".join(mend for cause in found.causes for mend in cause.mend)
-    assert "spec.template.spec.containers[web].readinessProbe" in mends
-    assert "httpGet / on 8080" in mends
-    assert "istio-proxy" not in mends
+    fixes = "\n".join(fix for cause in found.causes for fix in cause.mend)
+    assert "spec.template.spec.containers[web].readinessProbe" in fixes
+    assert "httpGet / on 8080" in fixes
+    assert "istio-proxy" not in fixes
     (container,) = spec(found)["containers"]
     assert container["name"] == "web"
     assert container["readinessProbe"]["httpGet"]["port"] == 8080

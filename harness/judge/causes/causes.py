@@ -207,14 +207,14 @@ def _cause(
     zero = context.timeline.zero_ns
     done = lost.done_ns[mask]
     if ids in {(NOT_THE_ROLLOUT,), (UNEXPLAINED,)}:
-        name, mend = plain(ids[0])
+        name, fixes = plain(ids[0])
         confidence = BY_TIME
         evidence = plain_evidence(ids[0], lost, mask, numbers)
     else:
         name = " or: ".join(dict.fromkeys(rule.name for _, rule in rules))
         known = bool((found.pod[mask] >= 0).all()) or ids == ("E1",)
         confidence = ONE_OF if len(ids) > 1 else EXACT if known else BY_TIME
-        mend = tuple(dict.fromkeys(_fix(rule, row, shares, context) for row, rule in rules))
+        fixes = tuple(dict.fromkeys(_fix(rule, row, shares, context) for row, rule in rules))
         evidence = _evidence(shares, context)
     pods: dict[int, int] = {}
     for (_, number), n in shares.items():
@@ -232,7 +232,7 @@ def _cause(
             for number, n in sorted(pods.items())
         ),
         evidence=tuple(evidence) or (f"from {at(int(done.min()), zero)} to {at(int(done.max()), zero)}",),
-        mend=mend,
+        mend=fixes,
         spread_by=_telling_apart(numbers) if confidence == ONE_OF else "",
         diagnosis=diagnosis_of(lost, mask) if ids == (NOT_THE_ROLLOUT,) else "",
     )
@@ -241,7 +241,7 @@ def _cause(
 def _fix(rule: Rule, row: int, shares: Mapping[tuple[int, int], int], context: Context) -> str:
     """Return a rule's line with the names of this run. Values are left as {prestop} and so on: the advice decides them."""
     names = [context.timeline.pods[number].spec.container for of_row, number in shares if of_row == row]
-    return rule.mend.replace("{container}", names[-1] if names else "")
+    return rule.fix.replace("{container}", names[-1] if names else "")
 
 
 def _telling_apart(numbers: Numbers) -> str:

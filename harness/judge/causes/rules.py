@@ -5,7 +5,7 @@ A rule gives, for one pod (or for the whole rollout), a *window* (starts.py, sto
 must have begun, ended, and how long it took.
 
 Sides: of the rules of one side the first in the table that fits a hit wins (it is the more specific one);
-rules of different sides that fit the same hit are a set that cannot be told apart. What is of the whole comes before all.
+rules of different sides that fit the same hit are a set that cannot be told apart. Rules about the whole rollout win.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ VALUES = {
 class Rule:
     """One row of the table. `window(pod, context, lag_ns)` is None where the rule has nothing to do with a pod.
 
-    `mend` may hold {container}, filled in here, and the names of VALUES, which the advice decides (advice/advice.py).
+    `fix` may hold {container}, filled in here, and the names of VALUES, which the advice decides (advice/advice.py).
     `known_pod_only`: fits only hits whose pod is known.
     """
 
@@ -103,7 +103,7 @@ class Rule:
     kinds: frozenset[str] | None  # None: any
     window: Callable[[Lifeline, Context, int], Window | None]
     evidence: Callable[[Lifeline, Context], str]
-    mend: str
+    fix: str
     known_pod_only: bool = False
     pinned_only: bool = False  # fits only hits on a connection that had carried others, and leads to one pod
     unknown_pod_only: bool = False  # fits only answers that came from no pod
