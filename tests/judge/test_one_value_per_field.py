@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from harness.judge.advice.advice import advise, cited
+from harness.judge.causes.rules import RULES
 from harness.judge.verdict.judgement import Judgement, judge
 from harness.recording.read import Recording
 from harness.report import markdown
@@ -95,3 +98,19 @@ def test_a_time_that_could_not_be_measured_is_said_to_be_a_bound_with_the_defaul
         r"measured: at least [\d.]+ s; until a run with a preStop measures it, use 30 s, the default for an unknown balancer",
         reason,
     )
+
+
+@pytest.mark.parametrize("own", ["D5", "D6"])
+def test_a_rollout_without_room_is_not_advised_a_surge_and_none_at_once(tmp_path: Path, own: str) -> None:
+    found = judged(tmp_path, SyntheticRun.rolling())
+    manifest = SyntheticRun.rolling().deployment()
+    manifest["spec"].pop("strategy", None)
+    causes = [
+        replace(found.causes[0], ids=(rule.id,), mend=(rule.fix,)) for rule in RULES if rule.id in {own, "D9"}
+    ]
+    run = SyntheticRun.rolling().run()
+    decided = advise(run, found.timeline, found.numbers, found.measured, causes, [manifest])
+    assert decided.values["strategy"] == "RollingUpdate, maxUnavailable 0, maxSurge 1"
+    assert "maxSurge: 0" not in str(cited(causes, decided))
+    alone = advise(run, found.timeline, found.numbers, found.measured, causes[:1], [manifest])
+    assert "maxSurge: 0" in str(cited(causes[:1], alone))

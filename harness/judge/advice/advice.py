@@ -124,6 +124,7 @@ def _strategy(basis: Basis, draft: Draft) -> None:
         return
     capacity = basis.measured.capacity
     draft.values["strategy"] = strategy_value = "RollingUpdate, maxUnavailable 0, maxSurge 1"
+    draft.values["or_no_surge"] = ""
     draft.workload(
         "strategy",
         {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},

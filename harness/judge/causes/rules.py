@@ -86,6 +86,7 @@ VALUES = {
     "startup": "one that allows for the start",
     "min_ready": "longer than it takes to register and check a target",
     "strategy": "RollingUpdate, maxUnavailable 0, with a surge",
+    "or_no_surge": "; or spec.strategy.rollingUpdate.maxSurge: 0 with more replicas",  # where no surge is advised
 }
 
 
@@ -181,9 +182,9 @@ RULES: tuple[Rule, ...] = (
     Rule("D7", "whole", "no endpoint was left, and nobody had deleted a pod: readiness flaps", NOBODY, shortage.flapped, _flap_story,
          f"{_CONTAINER}.readinessProbe: a timeoutSeconds and a failureThreshold that load does not break"),
     Rule("D6", "whole", "no endpoint was left: the new pod waits for what the old one holds", NOBODY, shortage.nowhere_to_run, _start_story,
-         "no hostPort, no volume of one node, no strict anti-affinity; or spec.strategy.rollingUpdate.maxSurge: 0 with more replicas"),
+         "no hostPort, no volume of one node, no strict anti-affinity{or_no_surge}"),
     Rule("D5", "whole", "no endpoint was left: the new pod finds no room beside those that are ending", NOBODY, shortage.no_room, _start_story,
-         "room for replicas + maxSurge + the pods that are still ending; or spec.strategy.rollingUpdate.maxSurge: 0 with more replicas"),
+         "room for replicas + maxSurge + the pods that are still ending{or_no_surge}"),
     Rule("D1", "whole", "the only endpoint went before the next one came", NOBODY, shortage.only_endpoint, _stop_story,
          f"at least 2 replicas; until then {_PRE_STOP}"),
     Rule("D9", "whole", "no endpoint was left", NOBODY, shortage.no_endpoint, _stop_story,
