@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.judge.findings import finding, load, unanswered
 from harness.judge.findings.finding import OBJECTIVES
-from harness.judge.numbers import background
+from harness.judge.numbers import background, sending
 from harness.model import Grade, WatchGap
 from harness.scenario.schema import Scenario
 
@@ -92,7 +92,7 @@ def test_the_numbers_on_the_page_are_those_of_the_code() -> None:
     short, middle, long = (length / 1e9 for length in background.WINDOWS_NS)
     assert f"bursts of {short:g}, {middle:g} and {long:g} s" in PAGE
     assert (
-        f"its lag was over {load.LAG_LIMIT_NS / 1e6:.0f} ms (p99) in over {load.LAG_SHARE:.0%}".replace(
+        f"its lag was over {sending.LAG_LIMIT_NS / 1e6:.0f} ms (p99) in over {load.LAG_SHARE:.0%}".replace(
             "%", " %"
         )
         in PAGE

@@ -18,14 +18,13 @@ from harness.judge.findings.finding import (
     Finding,
 )
 from harness.judge.numbers.hits import OWN_FAULT
-from harness.judge.numbers.sending import HOLE_NS, LATE_SHARE
+from harness.judge.numbers.sending import HOLE_NS, LAG_LIMIT_NS, LATE_SHARE
 from harness.judge.wording import at, count, lasting, share
 from harness.model import NEVER, Grade, Mark, Outcome, Phase
 
 if TYPE_CHECKING:
     from harness.judge.findings.case import Case
 
-LAG_LIMIT_NS = 50_000_000
 LAG_SHARE = 0.05
 TAIL_NS = 5 * NS
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.clock import NS
 from harness.judge.findings.finding import NONE_OUT, Finding
-from harness.judge.findings.load import LAG_LIMIT_NS
+from harness.judge.numbers.sending import LAG_LIMIT_NS
 from harness.judge.wording import count, lasting
 from harness.model import NEVER, Grade, Phase
 

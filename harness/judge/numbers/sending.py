@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 LATE_NS = 50_000_000
 LATE_SHARE = 0.05
+LAG_LIMIT_NS = 50_000_000  # a generator whose p99 lag is over this is saturated
 HOLE_NS = NS  # a stall that leaves a hole in the load
 _TARGETS = 50
 _PEERS = 20
