@@ -44,9 +44,9 @@ def stop(basis: Basis, draft: Draft) -> None:
     if wanted is None or wanted.seconds == hook_s:
         if hook_s:
             draft.values["prestop"] = f"sleep {hook_s} s, {AS_IT_IS}"
-    elif hook and hook_s is None:
+    elif hook_s is None:
         draft.warnings.append(
-            f"the preStop that is there ({next(iter(hook))}) is not a plain sleep and stays: make it last at least {wanted.seconds} s"
+            f"the preStop that is there ({next(iter(hook), 'unknown')}) is not a plain sleep and stays: make it last at least {wanted.seconds} s"
         )
         draft.values["prestop"] = f"make it last at least {wanted.seconds} s ({wanted.measured})"
         hook_s = wanted.seconds
