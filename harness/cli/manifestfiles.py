@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
-from harness.lab import schema
+from harness.lab.fields import schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
 from harness.lab import isolated
-from harness.lab.endpoints import ready_addresses, slices_for
-from harness.lab.journal import LOSSES
+from harness.lab.controllers.endpoints import ready_addresses, slices_for
+from harness.lab.kubelet.journal import LOSSES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from harness.lab.store import Store
+    from harness.lab.objects.store import Store
     from harness.model import LabPlan
 
 _KNOBS = (

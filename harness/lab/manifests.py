@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from harness.errors import UsageError
-from harness.lab import defaults, validation
-from harness.lab.resources import BY_KIND
+from harness.lab.objects import defaults, validation
+from harness.lab.objects.resources import BY_KIND
 from harness.lab.unmodelled import unmodelled
 
 if TYPE_CHECKING:

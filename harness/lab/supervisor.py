@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
 from harness.lab import kubeconfig, manifests, truth
-from harness.lab.actions import http_get
-from harness.lab.addresses import Addresses
-from harness.lab.apiserver import ApiServer
-from harness.lab.conditions import condition
-from harness.lab.controllers import controllers
+from harness.lab.apiserver.server import ApiServer
+from harness.lab.checks import http_get
+from harness.lab.controllers.conditions import condition
+from harness.lab.controllers.loops import controllers
 from harness.lab.feed import Balancer, balancer
-from harness.lab.journal import Journal
-from harness.lab.kubelet import Kubelet, Pace
-from harness.lab.process import Lifeline, Program
-from harness.lab.recorder import NODE, Recorder
-from harness.lab.resources import version
-from harness.lab.stamps import timestamp
-from harness.lab.store import Object, Store
+from harness.lab.kubelet.addresses import Addresses
+from harness.lab.kubelet.journal import Journal
+from harness.lab.kubelet.kubelet import Kubelet, Pace
+from harness.lab.kubelet.process import Lifeline, Program
+from harness.lab.objects.recorder import NODE, Recorder
+from harness.lab.objects.resources import version
+from harness.lab.objects.store import Object, Store
+from harness.lab.objects.timestamps import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,9 +13,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from harness.lab.group import TAIL
-from harness.lab.journal import LATER, LOSSES, NS, TRUTH, Journal, Life, Run
-from harness.lab.profiles import CLIENT_LEFT, ERROR_STATUS, NO_TARGET, Loss
+from harness.lab.balancer.group import TAIL
+from harness.lab.balancer.profiles import CLIENT_LEFT, ERROR_STATUS, NO_TARGET, Loss
+from harness.lab.kubelet.journal import LATER, LOSSES, NS, TRUTH, Journal, Life, Run
 
 if TYPE_CHECKING:
     from pathlib import Path

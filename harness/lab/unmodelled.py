@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.lab.actions import only_sleeps, sleep_of
+from harness.lab.kubelet.actions import only_sleeps, sleep_of
 
 Object = dict[str, Any]
 

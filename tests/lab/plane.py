@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.lab.addresses import Addresses
-from harness.lab.controllers import controllers
-from harness.lab.kubelet import Kubelet, Pace
-from harness.lab.process import Lifeline, Program
-from harness.lab.recorder import Recorder
-from harness.lab.store import Object, Store
+from harness.lab.controllers.loops import controllers
+from harness.lab.kubelet.addresses import Addresses
+from harness.lab.kubelet.kubelet import Kubelet, Pace
+from harness.lab.kubelet.process import Lifeline, Program
+from harness.lab.objects.recorder import Recorder
+from harness.lab.objects.store import Object, Store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

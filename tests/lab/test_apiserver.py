@@ -15,14 +15,14 @@ import kubernetes
 import pytest
 
 from harness.lab import kubeconfig
-from harness.lab.apiserver import ApiServer
+from harness.lab.apiserver.server import ApiServer
 from tests.lab.plane import OWNER, TOKEN, deployment, new_store, service
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
     from pathlib import Path
 
-    from harness.lab.store import Object, Store
+    from harness.lab.objects.store import Object, Store
     from tests.lab.conftest import Kubectl
 
 PATH = "/apis/apps/v1/namespaces/default/deployments"

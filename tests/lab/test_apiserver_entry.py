@@ -14,7 +14,7 @@ import kubernetes
 import pytest
 import yaml
 
-from harness.lab.apiserver import ApiServer
+from harness.lab.apiserver.server import ApiServer
 from harness.lab.lab import running
 from harness.model import LabPlan
 from tests.lab.plane import OWNER, TOKEN, deployment, descendants, env, new_store, service

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.lab.patch import json_patch, merge, strategic
-from harness.lab.status import StatusError
+from harness.lab.apiserver.patch import json_patch, merge, strategic
+from harness.lab.objects.status import StatusError
 
 POD: dict[str, Any] = {
     "containers": [

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.lab import selection
-from harness.lab.status import StatusError
+from harness.lab.objects import selection
+from harness.lab.objects.status import StatusError
 
 ITEM: dict[str, Any] = {
     "metadata": {"name": "a", "namespace": "n", "labels": {"app": "web", "tier": "x"}},

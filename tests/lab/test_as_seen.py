@@ -12,7 +12,7 @@ from tests.lab.plane import control_plane, deployment
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.lab.store import Object
+    from harness.lab.objects.store import Object
 
 
 def test_a_container_killed_by_its_probe_starts_again_at_once_the_first_two_times(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from harness.lab.changes import Change, Subscription
+from harness.lab.objects.changes import Change, Subscription
 
 
 def test_a_change_that_comes_just_after_the_wait_was_over_is_not_passed_over() -> None:

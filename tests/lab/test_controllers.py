@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.lab.conditions import condition
-from harness.lab.deployments import template_hash
-from harness.lab.endpoints import slices_for
-from harness.lab.replicasets import available_in, doomed_first
-from harness.lab.stamps import timestamp
+from harness.lab.controllers.conditions import condition
+from harness.lab.controllers.deployments import template_hash
+from harness.lab.controllers.endpoints import slices_for
+from harness.lab.controllers.replicasets import available_in, doomed_first
+from harness.lab.objects.timestamps import timestamp
 from tests.lab.plane import Cluster, control_plane, deployment, service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from harness.lab.store import Object
+    from harness.lab.objects.store import Object
 
 UNREADY = {"type": "Ready", "status": "False"}
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from harness.lab import rollouts
+from harness.lab.controllers import rollouts
 
 
 def deployment(

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.lab import app
-from harness.lab.addresses import Addresses
-from harness.lab.controllers import controllers
-from harness.lab.environment import APP_VARIABLES
-from harness.lab.kubelet import Kubelet
+from harness.lab.controllers.loops import controllers
+from harness.lab.kubelet.addresses import Addresses
+from harness.lab.kubelet.environment import APP_VARIABLES
+from harness.lab.kubelet.kubelet import Kubelet
+from harness.lab.kubelet.process import Lifeline, Program
 from harness.lab.lab import running
-from harness.lab.process import Lifeline, Program
-from harness.lab.recorder import Recorder
+from harness.lab.objects.recorder import Recorder
 from harness.model import LabPlan
 from tests.lab.plane import FAST, Cluster, deployment, descendants, env, new_store, service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.lab.store import Object
+    from harness.lab.objects.store import Object
 
     Write = Callable[..., str]
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from harness.lab.linux import Silence
-from harness.lab.podstatus import pod_condition
+from harness.lab.kubelet.linux import Silence
+from harness.lab.objects.podstatus import pod_condition
 from tests.lab.plane import Cluster, control_plane, env, gone, service
 
 if TYPE_CHECKING:
-    from harness.lab.process import Process
-    from harness.lab.store import Object
+    from harness.lab.kubelet.process import Process
+    from harness.lab.objects.store import Object
 
 HTTP = {"httpGet": {"port": 8080, "path": "/status/200"}}
 

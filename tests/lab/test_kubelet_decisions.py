@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.lab.actions import only_sleeps, port_of, sleep_of
-from harness.lab.environment import MissingError, environment
-from harness.lab.podstatus import ContainerState, phase
-from harness.lab.probes import Streak
-from harness.lab.restarts import BackOff
+from harness.lab.kubelet.actions import only_sleeps, port_of, sleep_of
+from harness.lab.kubelet.environment import MissingError, environment
+from harness.lab.kubelet.probes import Streak
+from harness.lab.kubelet.restarts import BackOff
+from harness.lab.objects.podstatus import ContainerState, phase
 
 if TYPE_CHECKING:
-    from harness.lab.store import Object
+    from harness.lab.objects.store import Object
 
 
 def test_a_verdict_takes_as_many_results_in_a_row_as_its_threshold() -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.lab.store import Object
+    from harness.lab.objects.store import Object
     from harness.model import LabEndpoint
     from tests.lab.conftest import Kubectl
 

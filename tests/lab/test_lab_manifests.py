@@ -15,7 +15,7 @@ from tests.lab.plane import deployment, service
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.lab.store import Object
+    from harness.lab.objects.store import Object
 
     Write = Callable[..., str]
 

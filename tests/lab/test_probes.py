@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.lab.probes import Prober
+from harness.lab.kubelet.probes import Prober
 
 
 def attempt(container: dict[str, Any]) -> tuple[bool, str]:

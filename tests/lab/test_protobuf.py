@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.lab.protobuf import UnknownMessageError, read
+from harness.lab.apiserver.protobuf import UnknownMessageError, read
 
 
 def field(number: int, value: bytes | str | int) -> bytes:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.lab.journal import LATER, LOSSES, NS, TRUTH, Journal, Life, Run
-from harness.lab.profiles import ERROR_STATUS
+from harness.lab.balancer.profiles import ERROR_STATUS
+from harness.lab.kubelet.journal import LATER, LOSSES, NS, TRUTH, Journal, Life, Run
 from harness.lab.truth import OTHER, answer, write
 from harness.model import LabPlan
 

@@ -7,8 +7,8 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from harness.lab.group import TAIL, Endpoint, Group, Rules
-from harness.lab.losses import Losses
+from harness.lab.balancer.group import TAIL, Endpoint, Group, Rules
+from harness.lab.balancer.losses import Losses
 from tests.lab.dataplane.sockets import read_head
 
 if TYPE_CHECKING:

@@ -1,0 +1,155 @@
+"""The balancer itself: its configuration, its listener, and what all its connections share."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.lab.balancer.front import Front
+from harness.lab.balancer.group import Group, Rules
+from harness.lab.balancer.heads import Heads
+from harness.lab.balancer.losses import Losses
+from harness.lab.balancer.profiles import PROFILES
+from harness.lab.balancer.splice import Splice
+
+if TYPE_CHECKING:
+    import asyncio
+
+NS = 1_000_000_000
+BACKLOG = 8192
+ACCEPTS = 64  # in a row before others get their turn
+_STATUSES = (400, 408, 502, 503, 504)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The first line that the parent writes."""
+
+    profile: str = "alb"
+    tls: bool = False
+    cert_file: str = ""
+    key_file: str = ""
+    listen: str = "127.0.0.1"
+    port: int = 0
+    connect_timeout_ns: int = 10 * NS
+    idle_timeout_ns: int = 60 * NS
+    lag_ns: int = 0
+    lag_tail_ns: int = 0
+    seed: int = 0
+    registration_ns: int = 0
+    deregistration_ns: int = 0
+    check_every_ns: int = 0
+    check_timeout_ns: int = 5 * NS
+    check_path: str = "/"
+    healthy: int = 5
+    unhealthy: int = 2
+    tries: int = 1
+    retry_posts: bool = False
+    losses_file: str = ""
+
+    def rules(self) -> Rules:
+        """Return what the target group goes by."""
+        return Rules(
+            connect_s=self.connect_timeout_ns / NS,
+            idle_s=self.idle_timeout_ns / NS,
+            lag_s=self.lag_ns / NS,
+            lag_tail_s=self.lag_tail_ns / NS,
+            seed=self.seed,
+            registration_s=self.registration_ns / NS,
+            deregistration_s=self.deregistration_ns / NS,
+            check_every_s=self.check_every_ns / NS,
+            check_timeout_s=self.check_timeout_ns / NS,
+            check_path=self.check_path,
+            healthy=self.healthy,
+            unhealthy=self.unhealthy,
+        )
+
+
+class Balancer:
+    """Targets, and the clients whose requests go to them in turn."""
+
+    def __init__(self, config: Config, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.config = config
+        self.losses = Losses(config.losses_file, loop)
+        self.group = Group(config.rules(), loop, self.losses, self._arranged)
+        self.tries = config.tries
+        self.plain = config.profile == "service"
+        self.profile = PROFILES["alb" if self.plain else config.profile]
+        self.heads = Heads(self.profile, loop)
+        idle_ns = self.profile.client_idle_ns
+        self.client_idle_s = (config.idle_timeout_ns if idle_ns is None else idle_ns) / NS
+        self.pages = {status: self.profile.page(status) for status in _STATUSES}
+        self._context: ssl.SSLContext | None = None
+        self._listener: socket.socket | None = None
+        self._port = config.port
+        self._suffix = b"X-Forwarded-Proto: %b\r\n\r\n" % (b"https" if config.tls else b"http")
+
+    # Clients
+
+    def listen(self) -> int:
+        """Accept clients from now on; return the port. OSError and ssl.SSLError: the configuration is no good."""
+        config = self.config
+        if config.tls:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._context.load_cert_chain(config.cert_file, config.key_file)
+            self._context.set_alpn_protocols(["http/1.1"])
+        self._open()
+        self._arranged()
+        return self._port
+
+    def _open(self) -> None:
+        family = socket.AF_INET6 if ":" in self.config.listen else socket.AF_INET
+        self._listener = listener = socket.create_server(
+            (self.config.listen, self._port), family=family, backlog=BACKLOG
+        )
+        listener.setblocking(False)
+        self.loop.add_reader(listener, self._accept, listener)
+        self._port = int(listener.getsockname()[1])
+
+    def _arranged(self) -> None:
+        """Refuse connections to a Service without endpoints (kube-proxy's REJECT rule); what speaks HTTP says 503."""
+        if not self.plain:
+            return
+        if self._listener and not self.group.turns:
+            self.loop.remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
+        elif self.group.turns and not self._listener:
+            self._open()
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(ACCEPTS):
+            try:
+                sock, peer = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in {errno.EMFILE, errno.ENFILE}:  # the listener stays readable: do not spin
+                    self.loop.remove_reader(listener)
+                    self.loop.call_later(0.1, self._accept_again, listener)
+                return
+            self._welcome(sock, str(peer[0]))
+
+    def _accept_again(self, listener: socket.socket) -> None:
+        if listener is self._listener:
+            self.loop.add_reader(listener, self._accept, listener)
+
+    def _welcome(self, sock: socket.socket, peer: str) -> None:
+        sock.setblocking(False)
+        if self.plain:
+            with contextlib.suppress(OSError):  # it has gone already
+                Splice(self, sock)
+            return
+        if self._context:
+            try:  # the handshake happens when it is first read from
+                sock = self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+            except OSError:  # it has gone already
+                sock.close()
+                return
+        with contextlib.suppress(OSError):  # as above
+            Front(self, sock, b"X-Forwarded-For: %b\r\n%b" % (peer.encode(), self._suffix))

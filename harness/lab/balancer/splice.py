@@ -1,0 +1,164 @@
+"""The profile `service`: what kube-proxy makes of a Service. No HTTP: each client connection is spliced to one pod.
+
+A connection stays with the pod it began on until one of the two ends it, however long the pod has been out of the
+endpoints (conntrack keeps established flows). A pod that refuses, resets or closes does so to the client.
+Where this differs from the real thing: there the client's own SYN meets the pod, here our listener has taken it first,
+so a pod that refuses shows as a reset right after the connect, and one that is silent as a connection on which
+nothing comes. A Service without endpoints does refuse: the listener is closed for as long as there are none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+from harness.lab.balancer.profiles import CUT, Loss, Stage, connect_loss
+from harness.lab.balancer.stream import HIGH_WATER, Stream
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from harness.lab.balancer.balancer import Balancer
+    from harness.lab.balancer.upstream import Target
+
+_RESET = struct.pack("ii", 1, 0)
+_ENOUGH = 2048  # of a request's head is remembered
+
+
+class Splice:
+    """One client connection and the one to its pod; an Exchange as losses.py wants it."""
+
+    def __init__(self, balancer: Balancer, sock: socket.socket) -> None:
+        self._balancer = balancer
+        self.loop = balancer.loop
+        self.begun = self.active = self.loop.time()
+        self.rested = 0.0
+        self.uses = 0
+        self._asked = False  # bytes went to the pod after the last that came back: a request may be in flight
+        self._answering = False
+        self._head = b""
+        self._client_sock = sock
+        self._client: Stream | None = None
+        self._pod: Stream | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        target = balancer.group.pick()
+        if target is None:  # the listener is about to be closed
+            self._reset(sock)
+            return
+        self.target: Target = target
+        self._connect()
+
+    def _connect(self) -> None:
+        target = self.target
+        try:
+            self._pod_sock = sock = socket.socket(
+                socket.AF_INET6 if ":" in target.address else socket.AF_INET
+            )
+        except OSError as error:
+            self._refused(error.errno or errno.EMFILE)
+            return
+        sock.setblocking(False)
+        code = sock.connect_ex((target.address, target.port))
+        if code in {0, errno.EINPROGRESS}:
+            self._timer = self.loop.call_later(target.connect_s, self._refused, errno.ETIMEDOUT)
+            self.loop.add_writer(sock, self._connected)
+        else:
+            self._refused(code)
+
+    def _refused(self, code: int) -> None:
+        self._balancer.losses.lost(self._peek(), CUT, connect_loss(code), Stage.CONNECTING, self)
+        self._end_connecting()
+        self._reset(self._client_sock)
+
+    def _peek(self) -> bytes:
+        """Return what the client has sent already."""
+        try:
+            return self._client_sock.recv(_ENOUGH, socket.MSG_PEEK)
+        except OSError:
+            return b""
+
+    def _end_connecting(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+        if hasattr(self, "_pod_sock"):
+            self.loop.remove_writer(self._pod_sock)
+            if self._pod is None:
+                self._pod_sock.close()
+
+    def _connected(self) -> None:
+        code = self._pod_sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self._refused(code)
+            return
+        if self._timer:
+            self._timer.cancel()
+        self.loop.remove_writer(self._pod_sock)
+        self._client = Stream(self.loop, self._client_sock, _Side(self, to_pod=True))
+        self._pod = Stream(self.loop, self._pod_sock, _Side(self, to_pod=False))
+
+    @staticmethod
+    def _reset(sock: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        sock.close()
+
+    def carry(self, data: bytes, *, to_pod: bool) -> bool:
+        """Pass bytes on."""
+        client, pod = self._client, self._pod
+        assert client is not None  # noqa: S101  for mypy: streams come both at once
+        assert pod is not None  # noqa: S101
+        if to_pod and not self._asked:
+            now = self.loop.time()
+            self.rested, self.begun = now - self.active, now
+            self.uses += 1
+            self._head = data[:_ENOUGH]
+        self.active = self.loop.time()
+        self._asked, self._answering = to_pod, not to_pod
+        here, there = (client, pod) if to_pod else (pod, client)
+        there.write(data)
+        if there.queued > HIGH_WATER:
+            here.pause()
+        return False
+
+    def room(self, *, to_pod: bool) -> None:
+        """Read on: the other side has taken what was queued for it."""
+        other = self._pod if to_pod else self._client
+        if other:
+            other.resume()
+
+    def over(self, error: OSError | None, *, by_client: bool) -> None:
+        """End both sides as one of them ended: an end for an end, a reset for a reset."""
+        if self._asked and not by_client:
+            loss = Loss.RESET if error else Loss.EOF
+            self._balancer.losses.lost(self._head, CUT, loss, Stage.WAITING, self)
+        other = self._pod if by_client else self._client
+        if other is None:
+            return
+        if error:
+            other.abort()
+        else:
+            other.finish()
+
+
+class _Side:
+    """One side of a splice, as its stream sees it."""
+
+    __slots__ = ("_splice", "_to_pod")
+
+    def __init__(self, splice: Splice, *, to_pod: bool) -> None:
+        self._splice, self._to_pod = splice, to_pod
+
+    def received(self, data: bytes) -> bool:
+        """See stream.Owner."""
+        return self._splice.carry(data, to_pod=self._to_pod)
+
+    def lost(self, error: OSError | None) -> None:
+        """See stream.Owner."""
+        self._splice.over(error, by_client=self._to_pod)
+
+    def drained(self) -> None:
+        """See stream.Owner."""
+        self._splice.room(to_pod=self._to_pod)

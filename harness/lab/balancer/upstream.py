@@ -1,0 +1,297 @@
+"""The balancer's connections to its targets: one exchange at a time on each, the idle ones in a pool per target.
+
+A pool gives back the connection used last (as nginx' keepalive does). A pooled connection whose end has been seen is gone
+from it. One that the target closes just as we send on it is lost with the request: a 502, the keep-alive race of
+every real balancer.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import TYPE_CHECKING
+
+from harness.lab.balancer.profiles import Loss, Stage, connect_loss
+from harness.lab.balancer.stream import HIGH_WATER, Stream
+from harness.lab.balancer.wire import HEAD_LIMIT, Body, EndlessBody, Framing, Malformed, body_of
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from harness.lab.balancer.front import Front
+
+_IN_TIME_S = 0.001  # timers of uvloop are exact to a millisecond
+
+
+class Target:
+    """An endpoint as the balancer has it, and the idle connections to it."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        address: str,
+        port: int,
+        pod: str,
+        connect_s: float,
+        idle_s: float,
+    ) -> None:
+        self.loop = loop
+        self.address = address
+        self.port = port
+        self.pod = pod
+        self.connect_s = connect_s
+        self.idle_s = idle_s
+        self.live = True  # still among the endpoints
+        self.idle: list[Upstream] = []
+        self.open: set[Upstream] = set()  # these and those with a request on them
+
+    def send(self, front: Front, head: bytes) -> Upstream:
+        """Start an exchange on the pooled connection used last, or on a new one. `head` may have body bytes behind it."""
+        upstream = self.idle.pop() if self.idle else Upstream(self)
+        upstream.start(front, head)
+        return upstream
+
+    def remove(self) -> None:
+        """Take it out: exchanges under way go on, idle connections are dropped."""
+        self.live = False
+        for upstream in self.idle:
+            upstream.stream_close()
+        self.idle.clear()
+
+    def expire(self) -> None:
+        """Give up what it still has to answer: its deregistration delay is over."""
+        for upstream in tuple(self.open):
+            upstream.fail(Loss.DEREGISTERED)
+
+
+class Upstream:
+    """One connection to a target."""
+
+    __slots__ = (
+        "_body",
+        "_held",
+        "_pending",
+        "_sock",
+        "_stream",
+        "_timer",
+        "active",
+        "begun",
+        "front",
+        "loop",
+        "rested",
+        "reusable",
+        "target",
+        "uses",
+    )
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.loop = target.loop
+        self.front: Front | None = None  # whose request is on it
+        self.active = 0.0  # when a byte last passed, on the loop's clock
+        self.begun = 0.0  # when its present request was sent
+        self.rested = 0.0  # how long it had been idle then
+        self.uses = 0  # requests so far
+        self.reusable = False
+        self._body: Body | None = None  # of the answer, once its head has been passed on
+        self._held = b""  # the beginning of a head
+        self._pending: list[bytes] = []  # to send once connected
+        self._stream: Stream | None = None
+        self._sock: socket.socket | None = None  # None as well: there was no descriptor left
+        self._timer: asyncio.TimerHandle
+        self._connect()
+
+    # The way there
+
+    def start(self, front: Front, head: bytes) -> None:
+        """Send a request, or its beginning."""
+        now = self.loop.time()
+        self.rested, self.begun = now - self.active, now
+        self.uses += 1
+        self.front = front
+        self._body = None
+        self.send(head)
+
+    def send(self, data: bytes) -> None:
+        """Send more of the request's body."""
+        self.active = self.loop.time()
+        if self._stream:
+            self._stream.write(data)
+        else:
+            self._pending.append(data)
+
+    @property
+    def congested(self) -> bool:
+        """Whether the client should send no more for now."""
+        return self._stream.queued > HIGH_WATER if self._stream else len(self._pending) > 1
+
+    def drained(self) -> None:
+        """See stream.Owner."""
+        if self.front:
+            self.front.resume_upload()
+
+    def pause(self) -> None:
+        """Read no more of the answer for now: the client is slow."""
+        if self._stream:
+            self._stream.pause()
+
+    def resume(self) -> None:
+        """Read on."""
+        self.active = self.loop.time()
+        if self._stream:
+            self._stream.resume()
+
+    def stream_close(self) -> None:
+        """End the connection, and with it whatever is on it."""
+        self.front = None
+        self._timer.cancel()
+        self.target.open.discard(self)
+        if self._stream:
+            self._stream.close()
+        elif self._sock:
+            self.loop.remove_writer(self._sock)
+            self._sock.close()
+
+    def _connect(self) -> None:
+        target = self.target
+        self._timer = self.loop.call_later(target.connect_s, self.fail, Loss.CONNECT_TIMEOUT)
+        try:
+            self._sock = sock = socket.socket(socket.AF_INET6 if ":" in target.address else socket.AF_INET)
+        except (
+            OSError
+        ) as error:  # EMFILE, ENFILE, ENOBUFS: the failure is ours, and told from the loop like any other
+            self.loop.call_soon(self._refused, error.errno or errno.EMFILE)
+            return
+        target.open.add(self)
+        sock.setblocking(False)
+        code = sock.connect_ex((target.address, target.port))
+        if code in {0, errno.EINPROGRESS}:
+            self.loop.add_writer(sock, self._connected, sock)
+        else:
+            self.loop.call_soon(self._refused, code)
+
+    def _refused(self, code: int) -> None:
+        if self.front is not None:  # else given up in the meantime
+            self.fail(connect_loss(code))
+
+    def _connected(self, sock: socket.socket) -> None:
+        if self.front is None:  # as above
+            return
+        self.loop.remove_writer(sock)
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self._refused(code)
+            return
+        self._timer.cancel()
+        self.active = self.loop.time()
+        self._timer = self.loop.call_later(self.target.idle_s, self._check_idle)
+        self._stream = Stream(self.loop, sock, self)
+        for data in self._pending:
+            self._stream.write(data)
+        self._pending.clear()
+        if not self._stream.queued:
+            self.drained()
+
+    def _check_idle(self) -> None:
+        """Look whether nothing passed for the idle time. One timer for the life of the connection, so that a request costs none."""
+        if self._stream and self._stream.paused:  # we hold it back ourselves
+            self.active = self.loop.time()
+        left = self.active + self.target.idle_s - self.loop.time()
+        if left > _IN_TIME_S:
+            self._timer = self.loop.call_later(left, self._check_idle)
+        elif self.front:
+            self.fail(Loss.IDLE_TIMEOUT)
+        else:
+            self.target.idle.remove(self)
+            self.stream_close()
+
+    # The way back
+
+    def received(self, data: bytes) -> bool:
+        """See stream.Owner."""
+        if self.front is None:  # it speaks though it was not asked
+            self._leave_pool()
+            return False
+        self.active = self.loop.time()
+        try:
+            return self._pass(data) if self._body else self._head(data)
+        except Malformed:
+            self.fail(Loss.MALFORMED)
+            return False
+
+    def lost(self, error: OSError | None) -> None:
+        """See stream.Owner."""
+        front = self.front
+        if front is None:
+            self._leave_pool()
+        elif isinstance(self._body, EndlessBody) and error is None:
+            self.stream_close()
+            front.end_answer()
+        else:
+            self.fail(Loss.EOF if error is None else Loss.RESET)
+
+    def _head(self, data: bytes) -> bool:
+        front = self.front
+        assert front is not None  # noqa: S101  for mypy: received() has looked
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            if len(data) > HEAD_LIMIT:
+                raise Malformed("endless head")
+            self._held = data
+            return True
+        response = front.read_head(data[: end + 2])
+        rest = data[end + 4 :]
+        if response.status < 200:
+            if response.status == 101:  # we pass no Upgrade on
+                raise Malformed("switched protocols though it was not asked to")
+            front.interim(response)
+            return self._head(rest) if rest else True
+        if len(rest) == response.known_length:  # nearly all
+            self._done(front, response.keep)
+            front.answer(response, rest, done=True)
+            return False
+        self.reusable = response.keep
+        body = body_of(response.framing, response.length, keep=front.wants_payload)
+        used = body.take(rest)
+        self._body = body  # only now: what is no body at all still gets a 502
+        part = body.payload() if front.wants_payload and response.framing is Framing.CHUNKED else rest[:used]
+        if body.done:
+            self._done(front, response.keep and used == len(rest))
+        front.answer(response, part, done=body.done)
+        return not body.done
+
+    def _pass(self, data: bytes) -> bool:
+        front, body = self.front, self._body
+        assert front is not None  # noqa: S101  for mypy: received() has looked
+        assert body is not None  # noqa: S101
+        used = body.take(data)
+        part = body.payload() if front.wants_payload and not isinstance(body, EndlessBody) else data[:used]
+        if body.done:
+            self._done(front, self.reusable and used == len(data))
+        front.more(part, done=body.done)
+        return not body.done
+
+    def _done(self, front: Front, keep: bool) -> None:  # noqa: FBT001  of _head and _pass
+        """Let go of a finished exchange, before the client hears the end of it: its next request may come at once."""
+        self.front = None
+        self._body = None
+        if keep and self.target.live and front.sent_all:
+            self.target.idle.append(self)
+        else:
+            self.stream_close()
+
+    def fail(self, loss: Loss) -> None:
+        """Give up the request that is on it, and the connection."""
+        stage = Stage.CONNECTING if not self._stream else Stage.ANSWERING if self._body else Stage.WAITING
+        front = self.front
+        self.stream_close()
+        if front:
+            front.fail(stage, loss, self)
+
+    def _leave_pool(self) -> None:
+        if self in self.target.idle:
+            self.target.idle.remove(self)
+        self.stream_close()

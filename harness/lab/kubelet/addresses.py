@@ -1,0 +1,125 @@
+"""Which address a pod gets, which port it really listens on, and what its address does after its death."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+from typing import TYPE_CHECKING
+
+from harness.lab.kubelet import linux
+
+if TYPE_CHECKING:
+    from harness.lab.objects.store import Object
+
+SILENT_S = 60.0  # how long a dead pod's address swallows SYNs: longer than any balancer asks for
+_KUBELET_PORT = 10250
+
+
+class Addresses:
+    """Hands out addresses 127.a.b.2 to 127.a.b.254, one per pod; 127.a.b.1 is the node and marks the block as taken.
+
+    Where only 127.0.0.1 exists (not Linux), every pod has that and a free port, which its endpoint carries.
+    """
+
+    def __init__(self) -> None:
+        self._node: socket.socket | None = None
+        self._prefix = ""
+        for _ in range(50):
+            prefix = f"127.{random.randint(16, 250)}.{random.randint(1, 250)}"  # noqa: S311  no secret
+            self._node = linux.claim(f"{prefix}.1", _KUBELET_PORT)
+            if self._node is not None:
+                self._prefix = prefix
+                break
+        self._next = 2
+        self._taken: set[str] = set()
+        self._ports: dict[str, dict[int, int]] = {}  # pod uid -> the port it wants -> the port it has
+        self._at: dict[str, str] = {}  # pod uid -> its address
+        self._closed: dict[
+            str, dict[int, socket.socket]
+        ] = {}  # pod uid -> what stands for a port that is another's
+        self._silent: set[linux.Silence] = set()
+
+    @property
+    def node(self) -> str:
+        """The node's own address."""
+        return f"{self._prefix}.1" if self._prefix else "127.0.0.1"
+
+    def allocate(self) -> str:
+        """Return an address for a new pod."""
+        if not self._prefix:
+            return "127.0.0.1"
+        for _ in range(253):
+            last, self._next = self._next, self._next + 1 if self._next < 254 else 2
+            address = f"{self._prefix}.{last}"
+            if address not in self._taken:
+                self._taken.add(address)
+                return address
+        raise RuntimeError(f"all 253 pod addresses of {self._prefix}.0/24 are in use")
+
+    def bind(self, uid: str, address: str, wanted: int) -> int:
+        """Return the port on which a process shall listen: the wanted one where that can be bound, else a free one.
+
+        0 wants any port.
+        """
+        port = wanted
+        if wanted == 0 or address == "127.0.0.1" or not linux.may_bind(address, wanted):
+            with socket.socket() as free:
+                free.bind((address, 0))
+                port = free.getsockname()[1]
+        self._at[uid] = address
+        self._ports.setdefault(uid, {})[wanted or port] = port
+        return port
+
+    def mapped(self, pod: Object, port: int) -> int:
+        """Return where a pod's port is really reached: one that nothing of the pod listens on refuses.
+
+        Such a port stays as it is, unless something of this machine listens on it at all addresses: nobody reaches that by
+        the address of a pod.
+        """
+        uid = pod["metadata"]["uid"]
+        if uid not in self._ports:
+            return port
+        if port in self._ports[uid]:
+            return self._ports[uid][port]
+        closed = self._closed.setdefault(uid, {})
+        if port not in closed:
+            if linux.may_bind(self._at[uid], port):
+                return port
+            closed[port] = socket.socket()
+            closed[port].bind((self._at[uid], 0))  # bound and not listened on, it refuses
+        return int(closed[port].getsockname()[1])
+
+    def silence(self, uid: str, address: str) -> None:
+        """Let a dead pod's ports fall silent, and free its address when nobody can want it any more."""
+        silences: list[linux.Silence] = []
+        self._forget(uid)
+        for port in self._ports.pop(uid, {}).values():
+            try:
+                silences.append(linux.Silence(address, port))
+            except OSError:
+                continue  # taken by somebody else meanwhile (127.0.0.1 only), so it is not ours to silence
+        self._silent.update(silences)
+
+        def free() -> None:
+            for silence in silences:
+                silence.close()
+                self._silent.discard(silence)
+            self._taken.discard(address)
+
+        asyncio.get_running_loop().call_later(SILENT_S, free)
+
+    def _forget(self, uid: str) -> None:
+        self._at.pop(uid, None)
+        for held in self._closed.pop(uid, {}).values():
+            held.close()
+
+    def close(self) -> None:
+        """Give everything back."""
+        for uid in list(self._closed):
+            self._forget(uid)
+        for silence in self._silent:
+            silence.close()
+        self._silent.clear()
+        if self._node is not None:
+            self._node.close()
