@@ -9,7 +9,8 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.lab.balancer.front import Front
+from harness.lab.balancer.client import ClientConnection
+from harness.lab.balancer.context import Context
 from harness.lab.balancer.group import Group, Rules
 from harness.lab.balancer.heads import Heads
 from harness.lab.balancer.losses import Losses
@@ -73,18 +74,25 @@ class Balancer:
     """Targets, and the clients whose requests go to them in turn."""
 
     def __init__(self, config: Config, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.config = config
         self.losses = Losses(config.losses_file, loop)
         self.group = Group(config.rules(), loop, self.losses, self._arranged)
-        self.tries = config.tries
-        self.plain = config.profile == "service"
-        self.profile = PROFILES["alb" if self.plain else config.profile]
-        self.heads = Heads(self.profile, loop)
-        idle_ns = self.profile.client_idle_ns
-        self.client_idle_s = (config.idle_timeout_ns if idle_ns is None else idle_ns) / NS
-        self.pages = {status: self.profile.page(status) for status in _STATUSES}
-        self._context: ssl.SSLContext | None = None
+        self._config = config
+        self._loop = loop
+        self._plain = config.profile == "service"
+        profile = PROFILES["alb" if self._plain else config.profile]
+        idle_ns = config.idle_timeout_ns if profile.client_idle_ns is None else profile.client_idle_ns
+        self._context = Context(
+            loop=loop,
+            profile=profile,
+            heads=Heads(profile, loop),
+            losses=self.losses,
+            group=self.group,
+            pages={status: profile.page(status) for status in _STATUSES},
+            client_idle_s=idle_ns / NS,
+            tries=config.tries,
+            retry_posts=config.retry_posts,
+        )
+        self._tls: ssl.SSLContext | None = None
         self._listener: socket.socket | None = None
         self._port = config.port
         self._suffix = b"X-Forwarded-Proto: %b\r\n\r\n" % (b"https" if config.tls else b"http")
@@ -93,30 +101,30 @@ class Balancer:
 
     def listen(self) -> int:
         """Accept clients from now on; return the port. OSError and ssl.SSLError: the configuration is no good."""
-        config = self.config
+        config = self._config
         if config.tls:
-            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._context.load_cert_chain(config.cert_file, config.key_file)
-            self._context.set_alpn_protocols(["http/1.1"])
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(config.cert_file, config.key_file)
+            self._tls.set_alpn_protocols(["http/1.1"])
         self._open()
         self._arranged()
         return self._port
 
     def _open(self) -> None:
-        family = socket.AF_INET6 if ":" in self.config.listen else socket.AF_INET
+        family = socket.AF_INET6 if ":" in self._config.listen else socket.AF_INET
         self._listener = listener = socket.create_server(
-            (self.config.listen, self._port), family=family, backlog=BACKLOG
+            (self._config.listen, self._port), family=family, backlog=BACKLOG
         )
         listener.setblocking(False)
-        self.loop.add_reader(listener, self._accept, listener)
+        self._loop.add_reader(listener, self._accept, listener)
         self._port = int(listener.getsockname()[1])
 
     def _arranged(self) -> None:
         """Refuse connections to a Service without endpoints (kube-proxy's REJECT rule); what speaks HTTP says 503."""
-        if not self.plain:
+        if not self._plain:
             return
         if self._listener and not self.group.turns:
-            self.loop.remove_reader(self._listener)
+            self._loop.remove_reader(self._listener)
             self._listener.close()
             self._listener = None
         elif self.group.turns and not self._listener:
@@ -130,26 +138,28 @@ class Balancer:
                 return
             except OSError as error:
                 if error.errno in {errno.EMFILE, errno.ENFILE}:  # the listener stays readable: do not spin
-                    self.loop.remove_reader(listener)
-                    self.loop.call_later(0.1, self._accept_again, listener)
+                    self._loop.remove_reader(listener)
+                    self._loop.call_later(0.1, self._accept_again, listener)
                 return
             self._welcome(sock, str(peer[0]))
 
     def _accept_again(self, listener: socket.socket) -> None:
         if listener is self._listener:
-            self.loop.add_reader(listener, self._accept, listener)
+            self._loop.add_reader(listener, self._accept, listener)
 
     def _welcome(self, sock: socket.socket, peer: str) -> None:
         sock.setblocking(False)
-        if self.plain:
+        if self._plain:
             with contextlib.suppress(OSError):  # it has gone already
-                Splice(self, sock)
+                Splice(self._context, sock)
             return
-        if self._context:
+        if self._tls:
             try:  # the handshake happens when it is first read from
-                sock = self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+                sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
             except OSError:  # it has gone already
                 sock.close()
                 return
         with contextlib.suppress(OSError):  # as above
-            Front(self, sock, b"X-Forwarded-For: %b\r\n%b" % (peer.encode(), self._suffix))
+            ClientConnection(
+                self._context, sock, b"X-Forwarded-For: %b\r\n%b" % (peer.encode(), self._suffix)
+            )

@@ -1,6 +1,6 @@
 """The balancer's target group: who gets the next request, and what has to happen before a pod is given any.
 
-With an ALB's rules (user guide, "Target groups" and "Health checks"): a new target is *initial* until it is registered
+With an ALB's rules (user guide, "UpstreamTarget groups" and "Health checks"): a new target is *initial* until it is registered
 and has passed one health check; after `unhealthy` failed checks in a row it gets no more, until `healthy` good ones;
 when none is healthy, the unhealthy ones get all ("fails open"); a deregistered target gets nothing new, and what it still
 has after the deregistration delay is answered with 502. Without health checks a target is healthy once it is registered.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.lab.balancer.profiles import pick
-from harness.lab.balancer.upstream import Target
+from harness.lab.balancer.upstream import UpstreamTarget
 from harness.lab.checks import http_get
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Endpoint:
 class Member:
     """A registered target, and what its health checks say."""
 
-    def __init__(self, group: Group, target: Target, *, settled: bool = False) -> None:
+    def __init__(self, group: Group, target: UpstreamTarget, *, settled: bool = False) -> None:
         self.target = target
         self.state = "healthy" if settled else "initial"  # healthy | unhealthy
         self._group = group
@@ -121,7 +121,7 @@ class Group:
         self._losses = losses
         self._arranged = arranged  # called when others take turns than before
         self._members: dict[Endpoint, Member] = {}
-        self.turns: list[Target] = []
+        self.turns: list[UpstreamTarget] = []
         self._turn = 0
         self._last_due = 0.0
         self._random = random.Random(rules.seed)  # noqa: S311  no secret: the same seed draws the same lags
@@ -150,7 +150,9 @@ class Group:
             self._members.pop(gone).end()
         for new in endpoints:
             if new not in self._members:
-                target = Target(self.loop, new.address, new.port, new.pod, rules.connect_s, rules.idle_s)
+                target = UpstreamTarget(
+                    self.loop, new.address, new.port, new.pod, rules.connect_s, rules.idle_s
+                )
                 self._members[new] = Member(self, target, settled=settled)
         self.arrange()
 
@@ -164,14 +166,14 @@ class Group:
         self.turns = turns
         self._arranged()
 
-    def pick(self) -> Target | None:
+    def pick(self) -> UpstreamTarget | None:
         """Return whose turn it is, or None when there is nobody."""
         if not self.turns:
             return None
         index, self._turn = pick(self._turn, len(self.turns))
         return self.turns[index]
 
-    def another(self, tried: Collection[Target]) -> Target | None:
+    def another(self, tried: Collection[UpstreamTarget]) -> UpstreamTarget | None:
         """Return whose turn it is of those that were not tried, or None."""
         for _ in self.turns:
             target = self.pick()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterable
 
-    from harness.lab.balancer.upstream import Target
+    from harness.lab.balancer.upstream import UpstreamTarget
 
 NS = 1_000_000_000
 WRITE_S = 0.25  # a line is on disk this long after what it tells of, at the latest
@@ -28,7 +28,7 @@ _REQUEST_ID = re.compile(rb"\r\nx-request-id:[ \t]*([^\r\n]*)", re.IGNORECASE)
 class Exchange(Protocol):
     """What is written down of the connection that a request was on. Seconds, on the loop's clock."""
 
-    target: Target
+    target: UpstreamTarget
     begun: float  # when the request was sent
     rested: float  # how long the connection had been idle then
     uses: int  # requests on it, this one included

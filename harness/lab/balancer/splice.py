@@ -15,14 +15,14 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
+from harness.lab.balancer.bytestream import HIGH_WATER, ByteStream
 from harness.lab.balancer.profiles import CUT, Loss, Stage, connect_loss
-from harness.lab.balancer.stream import HIGH_WATER, Stream
 
 if TYPE_CHECKING:
     import asyncio
 
-    from harness.lab.balancer.balancer import Balancer
-    from harness.lab.balancer.upstream import Target
+    from harness.lab.balancer.context import Context
+    from harness.lab.balancer.upstream import UpstreamTarget
 
 _RESET = struct.pack("ii", 1, 0)
 _ENOUGH = 2048  # of a request's head is remembered
@@ -31,9 +31,9 @@ _ENOUGH = 2048  # of a request's head is remembered
 class Splice:
     """One client connection and the one to its pod; an Exchange as losses.py wants it."""
 
-    def __init__(self, balancer: Balancer, sock: socket.socket) -> None:
-        self._balancer = balancer
-        self.loop = balancer.loop
+    def __init__(self, context: Context, sock: socket.socket) -> None:
+        self._context = context
+        self.loop = context.loop
         self.begun = self.active = self.loop.time()
         self.rested = 0.0
         self.uses = 0
@@ -41,14 +41,14 @@ class Splice:
         self._answering = False
         self._head = b""
         self._client_sock = sock
-        self._client: Stream | None = None
-        self._pod: Stream | None = None
+        self._client: ByteStream | None = None
+        self._pod: ByteStream | None = None
         self._timer: asyncio.TimerHandle | None = None
-        target = balancer.group.pick()
+        target = context.group.pick()
         if target is None:  # the listener is about to be closed
             self._reset(sock)
             return
-        self.target: Target = target
+        self.target: UpstreamTarget = target
         self._connect()
 
     def _connect(self) -> None:
@@ -69,7 +69,7 @@ class Splice:
             self._refused(code)
 
     def _refused(self, code: int) -> None:
-        self._balancer.losses.lost(self._peek(), CUT, connect_loss(code), Stage.CONNECTING, self)
+        self._context.losses.lost(self._peek(), CUT, connect_loss(code), Stage.CONNECTING, self)
         self._end_connecting()
         self._reset(self._client_sock)
 
@@ -96,8 +96,8 @@ class Splice:
         if self._timer:
             self._timer.cancel()
         self.loop.remove_writer(self._pod_sock)
-        self._client = Stream(self.loop, self._client_sock, _Side(self, to_pod=True))
-        self._pod = Stream(self.loop, self._pod_sock, _Side(self, to_pod=False))
+        self._client = ByteStream(self.loop, self._client_sock, _Side(self, to_pod=True))
+        self._pod = ByteStream(self.loop, self._pod_sock, _Side(self, to_pod=False))
 
     @staticmethod
     def _reset(sock: socket.socket) -> None:
@@ -133,7 +133,7 @@ class Splice:
         """End both sides as one of them ended: an end for an end, a reset for a reset."""
         if self._asked and not by_client:
             loss = Loss.RESET if error else Loss.EOF
-            self._balancer.losses.lost(self._head, CUT, loss, Stage.WAITING, self)
+            self._context.losses.lost(self._head, CUT, loss, Stage.WAITING, self)
         other = self._pod if by_client else self._client
         if other is None:
             return
@@ -152,13 +152,13 @@ class _Side:
         self._splice, self._to_pod = splice, to_pod
 
     def received(self, data: bytes) -> bool:
-        """See stream.Owner."""
+        """See bytestream.Owner."""
         return self._splice.carry(data, to_pod=self._to_pod)
 
     def lost(self, error: OSError | None) -> None:
-        """See stream.Owner."""
+        """See bytestream.Owner."""
         self._splice.over(error, by_client=self._to_pod)
 
     def drained(self) -> None:
-        """See stream.Owner."""
+        """See bytestream.Owner."""
         self._splice.room(to_pod=self._to_pod)

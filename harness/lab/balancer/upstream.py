@@ -9,21 +9,48 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from harness.lab.balancer.bytestream import HIGH_WATER, ByteStream
 from harness.lab.balancer.profiles import Loss, Stage, connect_loss
-from harness.lab.balancer.stream import HIGH_WATER, Stream
-from harness.lab.balancer.wire import HEAD_LIMIT, Body, EndlessBody, Framing, Malformed, body_of
+from harness.lab.balancer.wire import HEAD_LIMIT, Body, EndlessBody, Framing, Malformed, ResponseHead, body_of
 
 if TYPE_CHECKING:
     import asyncio
 
-    from harness.lab.balancer.front import Front
 
 _IN_TIME_S = 0.001  # timers of uvloop are exact to a millisecond
 
 
-class Target:
+class Requester(Protocol):
+    """Who sent the request that is on an upstream connection, and gets its answer."""
+
+    sent_all: bool  # the whole request has been sent
+    wants_payload: bool  # the answer's body goes on without chunk framing
+
+    def resume_upload(self) -> None:
+        """Send on: the target takes more."""
+
+    def read_head(self, head: bytes) -> ResponseHead:
+        """Parse the head of the answer. Raises Malformed."""
+
+    def interim(self, response: ResponseHead) -> None:
+        """Take a 1xx answer."""
+
+    def answer(self, response: ResponseHead, part: bytes, *, done: bool) -> None:
+        """Take the head of the answer, and as much of its body as came with it."""
+
+    def more(self, part: bytes, *, done: bool) -> None:
+        """Take more of the answer's body."""
+
+    def end_answer(self) -> None:
+        """Take note that the answer's body ended with the connection."""
+
+    def fail(self, stage: Stage, loss: Loss, upstream: Upstream) -> None:
+        """Take note that there will be no answer, or no more of it."""
+
+
+class UpstreamTarget:
     """An endpoint as the balancer has it, and the idle connections to it."""
 
     def __init__(
@@ -45,10 +72,10 @@ class Target:
         self.idle: list[Upstream] = []
         self.open: set[Upstream] = set()  # these and those with a request on them
 
-    def send(self, front: Front, head: bytes) -> Upstream:
+    def send(self, requester: Requester, head: bytes) -> Upstream:
         """Start an exchange on the pooled connection used last, or on a new one. `head` may have body bytes behind it."""
         upstream = self.idle.pop() if self.idle else Upstream(self)
-        upstream.start(front, head)
+        upstream.start(requester, head)
         return upstream
 
     def remove(self) -> None:
@@ -76,18 +103,18 @@ class Upstream:
         "_timer",
         "active",
         "begun",
-        "front",
         "loop",
+        "requester",
         "rested",
         "reusable",
         "target",
         "uses",
     )
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: UpstreamTarget) -> None:
         self.target = target
         self.loop = target.loop
-        self.front: Front | None = None  # whose request is on it
+        self.requester: Requester | None = None  # whose request is on it
         self.active = 0.0  # when a byte last passed, on the loop's clock
         self.begun = 0.0  # when its present request was sent
         self.rested = 0.0  # how long it had been idle then
@@ -96,19 +123,19 @@ class Upstream:
         self._body: Body | None = None  # of the answer, once its head has been passed on
         self._held = b""  # the beginning of a head
         self._pending: list[bytes] = []  # to send once connected
-        self._stream: Stream | None = None
+        self._stream: ByteStream | None = None
         self._sock: socket.socket | None = None  # None as well: there was no descriptor left
         self._timer: asyncio.TimerHandle
         self._connect()
 
     # The way there
 
-    def start(self, front: Front, head: bytes) -> None:
+    def start(self, requester: Requester, head: bytes) -> None:
         """Send a request, or its beginning."""
         now = self.loop.time()
         self.rested, self.begun = now - self.active, now
         self.uses += 1
-        self.front = front
+        self.requester = requester
         self._body = None
         self.send(head)
 
@@ -126,9 +153,9 @@ class Upstream:
         return self._stream.queued > HIGH_WATER if self._stream else len(self._pending) > 1
 
     def drained(self) -> None:
-        """See stream.Owner."""
-        if self.front:
-            self.front.resume_upload()
+        """See bytestream.Owner."""
+        if self.requester:
+            self.requester.resume_upload()
 
     def pause(self) -> None:
         """Read no more of the answer for now: the client is slow."""
@@ -143,7 +170,7 @@ class Upstream:
 
     def stream_close(self) -> None:
         """End the connection, and with it whatever is on it."""
-        self.front = None
+        self.requester = None
         self._timer.cancel()
         self.target.open.discard(self)
         if self._stream:
@@ -171,11 +198,11 @@ class Upstream:
             self.loop.call_soon(self._refused, code)
 
     def _refused(self, code: int) -> None:
-        if self.front is not None:  # else given up in the meantime
+        if self.requester is not None:  # else given up in the meantime
             self.fail(connect_loss(code))
 
     def _connected(self, sock: socket.socket) -> None:
-        if self.front is None:  # as above
+        if self.requester is None:  # as above
             return
         self.loop.remove_writer(sock)
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -185,7 +212,7 @@ class Upstream:
         self._timer.cancel()
         self.active = self.loop.time()
         self._timer = self.loop.call_later(self.target.idle_s, self._check_idle)
-        self._stream = Stream(self.loop, sock, self)
+        self._stream = ByteStream(self.loop, sock, self)
         for data in self._pending:
             self._stream.write(data)
         self._pending.clear()
@@ -199,7 +226,7 @@ class Upstream:
         left = self.active + self.target.idle_s - self.loop.time()
         if left > _IN_TIME_S:
             self._timer = self.loop.call_later(left, self._check_idle)
-        elif self.front:
+        elif self.requester:
             self.fail(Loss.IDLE_TIMEOUT)
         else:
             self.target.idle.remove(self)
@@ -208,8 +235,8 @@ class Upstream:
     # The way back
 
     def received(self, data: bytes) -> bool:
-        """See stream.Owner."""
-        if self.front is None:  # it speaks though it was not asked
+        """See bytestream.Owner."""
+        if self.requester is None:  # it speaks though it was not asked
             self._leave_pool()
             return False
         self.active = self.loop.time()
@@ -220,19 +247,19 @@ class Upstream:
             return False
 
     def lost(self, error: OSError | None) -> None:
-        """See stream.Owner."""
-        front = self.front
-        if front is None:
+        """See bytestream.Owner."""
+        requester = self.requester
+        if requester is None:
             self._leave_pool()
         elif isinstance(self._body, EndlessBody) and error is None:
             self.stream_close()
-            front.end_answer()
+            requester.end_answer()
         else:
             self.fail(Loss.EOF if error is None else Loss.RESET)
 
     def _head(self, data: bytes) -> bool:
-        front = self.front
-        assert front is not None  # noqa: S101  for mypy: received() has looked
+        requester = self.requester
+        assert requester is not None  # noqa: S101  for mypy: received() has looked
         if self._held:
             data = self._held + data
             self._held = b""
@@ -242,43 +269,47 @@ class Upstream:
                 raise Malformed("endless head")
             self._held = data
             return True
-        response = front.read_head(data[: end + 2])
+        response = requester.read_head(data[: end + 2])
         rest = data[end + 4 :]
         if response.status < 200:
             if response.status == 101:  # we pass no Upgrade on
                 raise Malformed("switched protocols though it was not asked to")
-            front.interim(response)
+            requester.interim(response)
             return self._head(rest) if rest else True
         if len(rest) == response.known_length:  # nearly all
-            self._done(front, response.keep)
-            front.answer(response, rest, done=True)
+            self._done(requester, response.keep)
+            requester.answer(response, rest, done=True)
             return False
         self.reusable = response.keep
-        body = body_of(response.framing, response.length, keep=front.wants_payload)
+        body = body_of(response.framing, response.length, keep=requester.wants_payload)
         used = body.take(rest)
         self._body = body  # only now: what is no body at all still gets a 502
-        part = body.payload() if front.wants_payload and response.framing is Framing.CHUNKED else rest[:used]
+        part = (
+            body.payload() if requester.wants_payload and response.framing is Framing.CHUNKED else rest[:used]
+        )
         if body.done:
-            self._done(front, response.keep and used == len(rest))
-        front.answer(response, part, done=body.done)
+            self._done(requester, response.keep and used == len(rest))
+        requester.answer(response, part, done=body.done)
         return not body.done
 
     def _pass(self, data: bytes) -> bool:
-        front, body = self.front, self._body
-        assert front is not None  # noqa: S101  for mypy: received() has looked
+        requester, body = self.requester, self._body
+        assert requester is not None  # noqa: S101  for mypy: received() has looked
         assert body is not None  # noqa: S101
         used = body.take(data)
-        part = body.payload() if front.wants_payload and not isinstance(body, EndlessBody) else data[:used]
+        part = (
+            body.payload() if requester.wants_payload and not isinstance(body, EndlessBody) else data[:used]
+        )
         if body.done:
-            self._done(front, self.reusable and used == len(data))
-        front.more(part, done=body.done)
+            self._done(requester, self.reusable and used == len(data))
+        requester.more(part, done=body.done)
         return not body.done
 
-    def _done(self, front: Front, keep: bool) -> None:  # noqa: FBT001  of _head and _pass
+    def _done(self, requester: Requester, keep: bool) -> None:  # noqa: FBT001  of _head and _pass
         """Let go of a finished exchange, before the client hears the end of it: its next request may come at once."""
-        self.front = None
+        self.requester = None
         self._body = None
-        if keep and self.target.live and front.sent_all:
+        if keep and self.target.live and requester.sent_all:
             self.target.idle.append(self)
         else:
             self.stream_close()
@@ -286,10 +317,10 @@ class Upstream:
     def fail(self, loss: Loss) -> None:
         """Give up the request that is on it, and the connection."""
         stage = Stage.CONNECTING if not self._stream else Stage.ANSWERING if self._body else Stage.WAITING
-        front = self.front
+        requester = self.requester
         self.stream_close()
-        if front:
-            front.fail(stage, loss, self)
+        if requester:
+            requester.fail(stage, loss, self)
 
     def _leave_pool(self) -> None:
         if self in self.target.idle:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.lab.balancer.bytestream import HIGH_WATER, ByteStream
 from harness.lab.balancer.profiles import (
     CLIENT_LEFT,
     CUT,
@@ -14,7 +15,6 @@ from harness.lab.balancer.profiles import (
     classify,
     may_retry,
 )
-from harness.lab.balancer.stream import HIGH_WATER, Stream
 from harness.lab.balancer.wire import (
     HEAD_LIMIT,
     Body,
@@ -32,27 +32,43 @@ if TYPE_CHECKING:
     import asyncio
     import socket
 
-    from harness.lab.balancer.balancer import Balancer
-    from harness.lab.balancer.upstream import Target, Upstream
+    from harness.lab.balancer.context import Context
+    from harness.lab.balancer.upstream import Upstream, UpstreamTarget
 
 _IN_TIME_S = 0.001  # timers of uvloop are exact to a millisecond
 
 
-class Front:
+class ClientConnection:
     """One client connection."""
 
     __slots__ = (
-        "_active", "_answered", "_balancer", "_begun", "_body", "_chunk", "_head", "_held", "_keep", "_request", "_stream",
-        "_suffix", "_timer", "_tried", "_tries", "_upstream", "sent_all", "wants_payload",
+        "_active",
+        "_answered",
+        "_begun",
+        "_body",
+        "_chunk",
+        "_context",
+        "_head",
+        "_held",
+        "_keep",
+        "_request",
+        "_stream",
+        "_suffix",
+        "_timer",
+        "_tried",
+        "_tries",
+        "_upstream",
+        "sent_all",
+        "wants_payload",
     )  # fmt: skip
 
-    def __init__(self, balancer: Balancer, sock: socket.socket, suffix: bytes) -> None:
-        self._balancer = balancer
+    def __init__(self, context: Context, sock: socket.socket, suffix: bytes) -> None:
+        self._context = context
         self._suffix = suffix  # the fields added to each request, and the empty line
         self._request: RequestHead | None = None  # being answered
         self._head = b""  # as sent to the target, with what came of a body with it
         self._tries = 0  # to how many more targets it may go
-        self._tried: tuple[Target, ...] = ()  # those that failed it
+        self._tried: tuple[UpstreamTarget, ...] = ()  # those that failed it
         self._body: Body | None = None  # of the request, while it is still coming
         self._upstream: Upstream | None = None
         self._answered = False  # though the request's body is still coming
@@ -62,14 +78,14 @@ class Front:
         self._held = b""  # bytes for later: the beginning of a head, or requests sent ahead
         self.sent_all = True  # the whole request has come
         self.wants_payload = False  # the client cannot read chunks
-        self._active = balancer.loop.time()
-        self._stream = Stream(balancer.loop, sock, self)
-        self._timer: asyncio.TimerHandle = balancer.loop.call_later(balancer.client_idle_s, self._check_idle)
+        self._active = context.loop.time()
+        self._stream = ByteStream(context.loop, sock, self)
+        self._timer: asyncio.TimerHandle = context.loop.call_later(context.client_idle_s, self._check_idle)
 
     # From the client
 
     def received(self, data: bytes) -> bool:
-        """See stream.Owner."""
+        """See bytestream.Owner."""
         try:
             if self._request is None:
                 return self._start(self._held + data if self._held else data)
@@ -84,16 +100,16 @@ class Front:
         return False
 
     def lost(self, error: OSError | None) -> None:  # noqa: ARG002  gone is gone
-        """See stream.Owner: the client went away, so its request is given up (nginx logs it as 499, an ALB as 460)."""
+        """See bytestream.Owner: the client went away, so its request is given up (nginx logs it as 499, an ALB as 460)."""
         self._timer.cancel()
         if self._upstream and self._request:
-            left = self._balancer.profile.client_left
-            self._balancer.losses.lost(self._head, left, CLIENT_LEFT, None, self._upstream)
+            left = self._context.profile.client_left
+            self._context.losses.lost(self._head, left, CLIENT_LEFT, None, self._upstream)
         self._give_up()
 
     def drained(self) -> None:
-        """See stream.Owner."""
-        self._active = self._balancer.loop.time()
+        """See bytestream.Owner."""
+        self._active = self._context.loop.time()
         if self._upstream:
             self._upstream.resume()
 
@@ -105,24 +121,24 @@ class Front:
             self._held = data
             return True
         self._held = b""  # what is malformed is not read twice
-        request, forward = self._balancer.heads.read_request(data[: end + 2])
+        request, forward = self._context.heads.read_request(data[: end + 2])
         self._held = data[end + 4 :]
         self._request = request
         self._keep = request.keep
         self._begun = self._answered = self._chunk = False
         self._tried = ()
         self.wants_payload = request.http10
-        balancer = self._balancer
-        numbered = request.traced or not balancer.heads.traces
-        head = forward + (b"" if numbered else balancer.heads.trace()) + self._suffix
+        context = self._context
+        numbered = request.traced or not context.heads.traces
+        head = forward + (b"" if numbered else context.heads.trace()) + self._suffix
         if request.frame:
             head += self._first_of_body(*request.frame)
         self._head = head
         # nginx would have kept a longer body to send it again
-        self._tries = balancer.tries if self._body is None else 1
-        target = balancer.group.pick()
+        self._tries = context.tries if self._body is None else 1
+        target = context.group.pick()
         if target is None:
-            balancer.losses.lost(head, 503, NO_TARGET)
+            context.losses.lost(head, 503, NO_TARGET)
             self._say(503)
         else:
             self._upstream = target.send(self, head)
@@ -139,7 +155,7 @@ class Front:
     def _upload(self, data: bytes) -> bool:
         body = self._body
         assert body is not None  # noqa: S101  for mypy: received() has looked
-        self._active = self._balancer.loop.time()
+        self._active = self._context.loop.time()
         used = body.take(data)
         if body.done:
             self._body, self.sent_all, self._held = None, True, data[used:]
@@ -163,8 +179,8 @@ class Front:
         request = self._request
         assert request is not None  # noqa: S101  for mypy: a target only speaks to who asked
         if not request.bare:
-            return self._balancer.heads.read_response(head)
-        return parse_response(head, bare=True, drop=self._balancer.profile.drop)
+            return self._context.heads.read_response(head)
+        return parse_response(head, bare=True, drop=self._context.profile.drop)
 
     def interim(self, response: ResponseHead) -> None:
         """Pass on a 1xx, but not to who cannot know it."""
@@ -174,11 +190,11 @@ class Front:
     def answer(self, response: ResponseHead, part: bytes, *, done: bool) -> None:
         """Pass on the head of an answer and as much of its body as came with it."""
         if response.status >= 500:
-            losses, status = self._balancer.losses, response.status
+            losses, status = self._context.losses, response.status
             losses.lost(self._head, status, ERROR_STATUS, Stage.WAITING, self._upstream)
         if done and not self.wants_payload:  # nearly all
             self._stream.write(
-                response.forward + self._balancer.heads.tail(keep=self._keep, dated=response.dated) + part
+                response.forward + self._context.heads.tail(keep=self._keep, dated=response.dated) + part
             )
             self._complete()
             return
@@ -191,7 +207,7 @@ class Front:
         elif self.wants_payload and response.framing in {Framing.CHUNKED, Framing.CLOSE}:
             forward = without(forward, b"transfer-encoding")
             self._keep = False
-        self._stream.write(forward + self._balancer.heads.tail(keep=self._keep, dated=response.dated) + part)
+        self._stream.write(forward + self._context.heads.tail(keep=self._keep, dated=response.dated) + part)
         self._after_write(done=done)
 
     def more(self, part: bytes, *, done: bool) -> None:
@@ -210,11 +226,11 @@ class Front:
         self._upstream = None
         status = classify(stage, loss)
         self._tries -= 1
-        posts = self._balancer.config.retry_posts
+        posts = self._context.retry_posts
         again = self._tries > 0 and may_retry(self._head, stage, loss, posts=posts)
         self._tried = (*self._tried, upstream.target)
-        target = self._balancer.group.another(self._tried) if again else None
-        self._balancer.losses.lost(self._head, status, loss, stage, upstream, saved=target is not None)
+        target = self._context.group.another(self._tried) if again else None
+        self._context.losses.lost(self._head, status, loss, stage, upstream, saved=target is not None)
         if target is not None:
             self._upstream = target.send(self, self._head)
         elif status != CUT:
@@ -223,10 +239,10 @@ class Front:
             self._cut()
 
     def _say(self, status: int) -> None:
-        head, body = self._balancer.pages[status]
+        head, body = self._context.pages[status]
         bare = self._request is not None and self._request.bare
         self._begun = True
-        self._stream.write(head + self._balancer.heads.own_tail(keep=self._keep) + (b"" if bare else body))
+        self._stream.write(head + self._context.heads.own_tail(keep=self._keep) + (b"" if bare else body))
         self._complete()
 
     def _refuse(self, status: int) -> None:
@@ -269,9 +285,9 @@ class Front:
         self._request = None
         self._begun = False
         self.sent_all = True
-        self._active = self._balancer.loop.time()
+        self._active = self._context.loop.time()
         if self._held:  # from the loop, so that a thousand requests sent ahead are no recursion
-            self._balancer.loop.call_soon(self._read_held)
+            self._context.loop.call_soon(self._read_held)
         self._stream.resume()
 
     def _read_held(self) -> None:
@@ -286,10 +302,10 @@ class Front:
         if (
             self._upstream and self._body is None and not self._stream.queued
         ):  # waits for the target, whose side has a timer
-            self._active = self._balancer.loop.time()
-        left = self._active + self._balancer.client_idle_s - self._balancer.loop.time()
+            self._active = self._context.loop.time()
+        left = self._active + self._context.client_idle_s - self._context.loop.time()
         if left > _IN_TIME_S:
-            self._timer = self._balancer.loop.call_later(left, self._check_idle)
+            self._timer = self._context.loop.call_later(left, self._check_idle)
         elif self._stream.queued:  # it does not read
             self._end()
             self._stream.abort()

@@ -43,7 +43,7 @@ class Owner(Protocol):
         """Learn that nothing is queued any more."""
 
 
-class Stream:
+class ByteStream:
     """A connected socket and what waits to be sent on it."""
 
     __slots__ = (
