@@ -38,7 +38,7 @@ _KNOBS = (
 
 
 @dataclass(slots=True)
-class Balancer:
+class BalancerProcess:
     """A balancer that listens. `ended` is done when its process is.
 
     Until `up`, while the lab is still being made, what it is told is as if it had been so for long: nobody waits for lag
@@ -69,7 +69,7 @@ class Balancer:
 
 
 @asynccontextmanager
-async def balancer(plan: LabPlan, cert_file: str, key_file: str, log: Path) -> AsyncIterator[Balancer]:
+async def balancer(plan: LabPlan, cert_file: str, key_file: str, log: Path) -> AsyncIterator[BalancerProcess]:
     """Run a balancer. Raises HarnessError when it does not come up; it ends when its standard input does."""
     config = {
         "profile": plan.profile,
@@ -102,7 +102,7 @@ async def balancer(plan: LabPlan, cert_file: str, key_file: str, log: Path) -> A
             port = int(json.loads(line)["port"])
         except (ValueError, KeyError, TypeError) as error:
             raise HarnessError(f"the lab's balancer did not start: see {log}") from error
-        yield Balancer(port, process, asyncio.create_task(process.stdout.read()))
+        yield BalancerProcess(port, process, asyncio.create_task(process.stdout.read()))
     finally:
         process.stdin.close()
         try:

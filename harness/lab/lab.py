@@ -1,6 +1,6 @@
 """A lab for the length of an `async with`: one child process that starts all the others, and ends them.
 
-The child's standard input is its lifeline: when it closes, be it by our leaving, by Ctrl-C or by a kill -9 of
+The child's standard input ties it to us: when it closes, be it by our leaving, by Ctrl-C or by a kill -9 of
 this process, the lab ends with everything it started.
 """
 

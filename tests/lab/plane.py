@@ -15,7 +15,7 @@ import pytest
 from harness.lab.controllers.loops import controllers
 from harness.lab.kubelet.addresses import Addresses
 from harness.lab.kubelet.kubelet import Kubelet, Pace
-from harness.lab.kubelet.process import Lifeline, Program
+from harness.lab.kubelet.process import ParentPipe, Program
 from harness.lab.objects.recorder import Recorder
 from harness.lab.objects.store import Object, Store
 
@@ -134,13 +134,13 @@ async def control_plane(kubelet_in: Path | None = None) -> AsyncIterator[Cluster
     """Controllers over a store; with a folder, a kubelet too, whose pods run POD."""
     store = new_store()
     recorder = Recorder(store)
-    addresses, lifeline = Addresses(), Lifeline()
+    addresses, parent_pipe = Addresses(), ParentPipe()
     cluster = Cluster(store, recorder, addresses)
     loops = [loop.run() for loop in controllers(store, recorder, addresses.mapped)]
     if kubelet_in is not None:
         (kubelet_in / "testpod.py").write_text(POD)
         takes = frozenset({"MINE", "TERM_IS", "FLAG", "CRASH"})
-        program = Program(kubelet_in, lifeline, file=kubelet_in / "testpod.py", takes=takes)
+        program = Program(kubelet_in, parent_pipe, file=kubelet_in / "testpod.py", takes=takes)
         cluster.kubelet = Kubelet(store, recorder, addresses, program, FAST)
         loops.append(cluster.kubelet.run())
     tasks = [asyncio.create_task(loop) for loop in loops]
@@ -152,7 +152,7 @@ async def control_plane(kubelet_in: Path | None = None) -> AsyncIterator[Cluster
     finally:
         if cluster.kubelet is not None:
             await cluster.kubelet.end()
-        lifeline.close()
+        parent_pipe.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from harness.lab.kubelet.linux import Silence
+from harness.lab.kubelet.linux import BlackholeAddress
 from harness.lab.objects.podstatus import pod_condition
 from tests.lab.plane import Cluster, control_plane, env, gone, service
 
@@ -357,7 +357,7 @@ def test_silence_ends_when_it_is_closed() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    silence = Silence("127.0.0.1", port)
+    silence = BlackholeAddress("127.0.0.1", port)
     with socket.socket() as client:
         client.settimeout(0.3)
         with pytest.raises(TimeoutError):

@@ -137,15 +137,15 @@ class Access:
     def allowed(self, user: User, asked: Asked) -> tuple[bool, str]:
         """Tell whether a user may do something, and by what; when not, which role was named and is missing."""
         if "system:masters" in user.groups:
-            told = (
+            reason = (
                 'ClusterRoleBinding "cluster-admin" of ClusterRole "cluster-admin" to Group "system:masters"'
             )
-            return True, f"RBAC: allowed by {told}"
+            return True, f"RBAC: allowed by {reason}"
         if asked.verb == "create" and asked.resource in _OWN:
-            told = (
+            reason = (
                 f'ClusterRoleBinding "system:basic-user" of ClusterRole "system:basic-user" to Group "{_ALL}"'
             )
-            return True, f"RBAC: allowed by {told}"
+            return True, f"RBAC: allowed by {reason}"
         missing: dict[str, None] = {}
         for binding, subject in self._bindings(user, asked.namespace):
             ref, metadata = binding["roleRef"], binding["metadata"]

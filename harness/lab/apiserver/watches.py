@@ -15,9 +15,9 @@ from harness.lab.objects.status import StatusError, bad_request
 
 if TYPE_CHECKING:
     from harness.lab.apiserver.httpserver import Reply, Request
-    from harness.lab.objects.changes import Change, Subscription
     from harness.lab.objects.resources import Resource
     from harness.lab.objects.store import Object, Store
+    from harness.lab.objects.watchevents import Subscription, WatchEvent
 
 _TRUE = {"1", "t", "true"}
 BOOKMARK_S = 10.0  # a real server sends one about each minute, and one shortly before the window ends
@@ -77,7 +77,7 @@ class View:
             "items": members,
         }
 
-    def event(self, change: Change) -> Object | None:
+    def event(self, change: WatchEvent) -> Object | None:
         """Return the watch event that a change is to this view, or None: an object may enter or leave a selection."""
         now = self.takes(change.item) and change.type != "DELETED"
         before = self.takes(change.previous)

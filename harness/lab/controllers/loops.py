@@ -13,11 +13,11 @@ from harness.lab.controllers.endpoints import EndpointsController, Mapped
 from harness.lab.controllers.namespaces import Namespaces
 from harness.lab.controllers.replicasets import ReplicaSets
 from harness.lab.controllers.statefulsets import StatefulSets
-from harness.lab.objects.changes import Change
 from harness.lab.objects.evictions import covered
 from harness.lab.objects.recorder import NODE, Recorder
 from harness.lab.objects.resources import MINOR
 from harness.lab.objects.timestamps import timestamp
+from harness.lab.objects.watchevents import WatchEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +73,7 @@ class Controller:
         self,
         store: Store,
         kinds: set[str],
-        concerns: Callable[[Change], list[Key]],
+        concerns: Callable[[WatchEvent], list[Key]],
         sync: Callable[[Key], float | None],
         lag_s: float,
     ) -> None:
@@ -91,7 +91,7 @@ class Controller:
         with self._store.subscribe(frozenset(self._kinds)) as changes:
             for kind in sorted(self._kinds):
                 for item in self._store.list(kind):
-                    for key in self._concerns(Change(0, "ADDED", kind, item, None)):
+                    for key in self._concerns(WatchEvent(0, "ADDED", kind, item, None)):
                         queue.add(key, self._lag_s)
 
             async def feed() -> None:
@@ -113,7 +113,7 @@ class Controller:
 def controllers(store: Store, recorder: Recorder, mapped: Mapped, minor: int = MINOR) -> list[Controller]:
     """Return all control loops of the lab, not yet running. `minor` is the Kubernetes version to be."""
 
-    def endpoints(change: Change) -> list[Key]:
+    def endpoints(change: WatchEvent) -> list[Key]:
         if change.kind == "Service":
             return [_key(change.item)]
         labels = [
@@ -123,7 +123,7 @@ def controllers(store: Store, recorder: Recorder, mapped: Mapped, minor: int = M
         services = [s for s in store.list("Service", namespace) if s["spec"].get("selector")]
         return [_key(s) for s in services if any(s["spec"]["selector"].items() <= have for have in labels)]
 
-    def deployments(change: Change) -> list[Key]:
+    def deployments(change: WatchEvent) -> list[Key]:
         if change.kind == "Deployment":
             return [_key(change.item)]
         if change.kind == "Pod":  # only Recreate waits for pods
@@ -134,7 +134,7 @@ def controllers(store: Store, recorder: Recorder, mapped: Mapped, minor: int = M
             )
         return _owners(change.item, "Deployment")
 
-    def budgets(change: Change) -> list[Key]:
+    def budgets(change: WatchEvent) -> list[Key]:
         if change.kind == "PodDisruptionBudget":
             return [_key(change.item)]
         if change.kind != "Pod":
@@ -142,7 +142,7 @@ def controllers(store: Store, recorder: Recorder, mapped: Mapped, minor: int = M
         all_of_them = store.list("PodDisruptionBudget", _key(change.item)[0])
         return [_key(budget) for budget in all_of_them if covered(budget, [change.item])]
 
-    def owners(kind: str) -> Callable[[Change], list[Key]]:
+    def owners(kind: str) -> Callable[[WatchEvent], list[Key]]:
         return lambda change: [_key(change.item)] if change.kind == kind else _owners(change.item, kind)
 
     return [

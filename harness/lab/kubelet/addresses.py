@@ -38,7 +38,7 @@ class Addresses:
         self._closed: dict[
             str, dict[int, socket.socket]
         ] = {}  # pod uid -> what stands for a port that is another's
-        self._silent: set[linux.Silence] = set()
+        self._silent: set[linux.BlackholeAddress] = set()
 
     @property
     def node(self) -> str:
@@ -92,11 +92,11 @@ class Addresses:
 
     def silence(self, uid: str, address: str) -> None:
         """Let a dead pod's ports fall silent, and free its address when nobody can want it any more."""
-        silences: list[linux.Silence] = []
+        silences: list[linux.BlackholeAddress] = []
         self._forget(uid)
         for port in self._ports.pop(uid, {}).values():
             try:
-                silences.append(linux.Silence(address, port))
+                silences.append(linux.BlackholeAddress(address, port))
             except OSError:
                 continue  # taken by somebody else meanwhile (127.0.0.1 only), so it is not ours to silence
         self._silent.update(silences)

@@ -207,7 +207,7 @@ class Kubelet:
         del self._workers[uid]
 
     async def run(self) -> None:
-        """Work until cancelled. Processes are not ended by that: the lifeline does it."""
+        """Work until cancelled. Processes are not ended by that: closing the parent pipe does it."""
         WRITER.set(Writer("kubelet"))
         with self.store.subscribe(frozenset({"Pod"})) as changes:
             async with asyncio.TaskGroup() as tasks:

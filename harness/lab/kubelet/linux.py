@@ -29,7 +29,7 @@ def claim(address: str, port: int) -> socket.socket | None:
     return holder
 
 
-class Silence:
+class BlackholeAddress:
     """An address that answers nothing: a SYN to it is dropped, as one to a pod whose network is gone.
 
     A listener whose queue is full drops further SYNs (tcp_abort_on_overflow=0, the default). One connection

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 APP = Path(__file__).parents[1] / "app.py"
 
 
-class Lifeline:
+class ParentPipe:
     """A pipe that every pod has as its standard input. It ends when the lab does, however the lab ends."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Program:
     """
 
     logs: Path
-    lifeline: Lifeline
+    parent_pipe: ParentPipe
     journal: Journal | None = None
     file: Path = APP
     takes: frozenset[str] = APP_VARIABLES
@@ -72,7 +72,7 @@ class Process:
         with log.open("ab") as output:
             inner = await asyncio.create_subprocess_exec(
                 *isolated.lone_file(program.file),
-                stdin=program.lifeline.reader,
+                stdin=program.parent_pipe.reader,
                 stdout=output,
                 stderr=asyncio.subprocess.STDOUT,
                 env={**isolated.variables(), **taken, **place, "LAB_LIFELINE": "1"},

@@ -18,17 +18,18 @@ from typing import TYPE_CHECKING, Any
 from harness.lab.fields import ownership
 from harness.lab.fields.ownership import Writer
 from harness.lab.objects import defaults, validation
-from harness.lab.objects.changes import Change, Subscription
-from harness.lab.objects.generations import desired, kept_metadata
 from harness.lab.objects.resources import BY_KIND, Resource
 from harness.lab.objects.status import already_exists, bad_request, conflict, expired, invalid, not_found
 from harness.lab.objects.timestamps import parse_timestamp, timestamp
+from harness.lab.objects.watchevents import Subscription, WatchEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 Object = dict[str, Any]
 
+_NEVER_WRITTEN = ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation")
+_KEPT = ("uid", "creationTimestamp", "resourceVersion", *_NEVER_WRITTEN)
 HISTORY = 20_000  # changes kept before the oldest are compacted away
 
 CONTROLLERS = Writer("kube-controller-manager")
@@ -42,13 +43,11 @@ class Store:
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
         self._objects: dict[str, dict[tuple[str, str], Object]] = {kind: {} for kind in BY_KIND}
-        self._history: deque[Change] = deque()
+        self._history: deque[WatchEvent] = deque()
         self._subscriptions: list[Subscription] = []
         self.rv = 1
         self.compacted_rv = 0  # a watch from before this one is refused
-        self.subresources = (
-            True  # whether managed fields name the subresource that was written (not before 1.22)
-        )
+        self.subresources = True  # managed fields name the subresource that was written (since 1.22)
 
     # -- reading
 
@@ -127,13 +126,7 @@ class Store:
         if self.find(kind, metadata.get("namespace", ""), name) is not None:
             raise already_exists(*_plural(kind), name)
         metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": timestamp(self._now())}
-        for key in (
-            "resourceVersion",
-            "deletionTimestamp",
-            "deletionGracePeriodSeconds",
-            "selfLink",
-            "generation",
-        ):
+        for key in ("resourceVersion", *_NEVER_WRITTEN):
             metadata.pop(key, None)
         if resource.generation:
             metadata["generation"] = 1
@@ -170,10 +163,10 @@ class Store:
                 new.pop("status", None)
                 if "status" in old:
                     new["status"] = old["status"]
-            new["metadata"] = kept_metadata(new["metadata"], was)
+            new["metadata"] = _kept_metadata(new["metadata"], was)
             defaults.fill(new)
             _validate(resource, new, old)
-            if resource.generation and desired(new) != desired(old):
+            if resource.generation and _counted(new) != _counted(old):
                 new["metadata"]["generation"] = was.get("generation", 1) + 1
         self._manage(new, old, part)
         if new == old or dry_run:
@@ -257,7 +250,7 @@ class Store:
             del self._objects[kind][key]
         else:
             self._objects[kind][key] = item
-        record = Change(self.rv, change, kind, item, previous)
+        record = WatchEvent(self.rv, change, kind, item, previous)
         self._history.append(record)
         if len(self._history) > HISTORY:
             self.compacted_rv = self._history.popleft().rv
@@ -276,6 +269,20 @@ def _validate(resource: Resource, item: Object, old: Object | None) -> None:
         ) from error
     if causes:
         raise invalid(resource.kind, resource.group, item["metadata"].get("name", ""), causes)
+
+
+def _kept_metadata(new: Object, old: Object) -> Object:
+    """Return the metadata of a write, with the fields that only the server sets as they were."""
+    kept = {key: value for key, value in new.items() if key not in _NEVER_WRITTEN}
+    return kept | {key: old[key] for key in _KEPT if key in old and key != "selfLink"}
+
+
+def _counted(item: Object) -> Object:
+    """Return the part of an object that counts for its generation; a Deployment's annotations count too."""
+    counted = {key: value for key, value in item.items() if key not in {"metadata", "status"}}
+    if item["kind"] == "Deployment":
+        counted["annotations"] = item["metadata"].get("annotations") or {}
+    return counted
 
 
 def _plural(kind: str) -> tuple[str, str]:

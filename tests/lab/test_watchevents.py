@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 
-from harness.lab.objects.changes import Change, Subscription
+from harness.lab.objects.watchevents import Subscription, WatchEvent
 
 
 def test_a_change_that_comes_just_after_the_wait_was_over_is_not_passed_over() -> None:
-    change = Change(rv=1, type="ADDED", kind="Pod", item={}, previous=None)
+    change = WatchEvent(rv=1, type="ADDED", kind="Pod", item={}, previous=None)
 
-    async def late() -> Change | None:
+    async def late() -> WatchEvent | None:
         subscription = Subscription(frozenset({"Pod"}))
         waiting = asyncio.create_task(subscription.next(0.05))
         await asyncio.sleep(0)

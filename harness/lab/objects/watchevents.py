@@ -11,7 +11,7 @@ Object = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class WatchEvent:
     """One write. `previous` is what stood there before; None for an object that is new."""
 
     rv: int
@@ -26,15 +26,15 @@ class Subscription:
 
     def __init__(self, kinds: frozenset[str]) -> None:
         self.kinds = kinds
-        self._changes: deque[Change] = deque()
+        self._changes: deque[WatchEvent] = deque()
         self._wake = asyncio.Event()
 
-    def push(self, change: Change) -> None:
+    def push(self, change: WatchEvent) -> None:
         """Hand over one change. Called by the store."""
         self._changes.append(change)
         self._wake.set()
 
-    async def next(self, timeout: float | None = None) -> Change | None:  # noqa: ASYNC109  a watch window, not a failure
+    async def next(self, timeout: float | None = None) -> WatchEvent | None:  # noqa: ASYNC109  a watch window, not a failure
         """Return the next change, or None when `timeout` seconds brought none."""
         while not self._changes:
             self._wake.clear()
