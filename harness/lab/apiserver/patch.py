@@ -1,31 +1,20 @@
-"""The three kinds of patch: merge (RFC 7396), strategic merge, JSON patch (RFC 6902). Pure: new objects come back."""
+"""The three kinds of patch: JSON merge patch (RFC 7396), strategic merge patch, JSON patch (RFC 6902).
+
+Pure: each returns a new object and leaves the old one as it was.
+"""
 
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from harness.lab.fields import schema
 from harness.lab.objects.status import StatusError, bad_request
 
-# Lists that strategic merge joins by a key; all other lists are replaced. Kubernetes has these as patchMergeKey.
-_MERGE_KEYS: dict[str, tuple[str, ...]] = {
-    "containers": ("name",),
-    "initContainers": ("name",),
-    "ephemeralContainers": ("name",),
-    "env": ("name",),
-    "ports": ("containerPort", "port"),  # of a container; of a Service
-    "volumes": ("name",),
-    "volumeMounts": ("mountPath",),
-    "volumeDevices": ("devicePath",),
-    "conditions": ("type",),
-    "imagePullSecrets": ("name",),
-    "hostAliases": ("ip",),
-    "ownerReferences": ("uid",),
-    "topologySpreadConstraints": ("topologyKey",),
-    "resourceClaims": ("name",),
-    "secrets": ("name",),
-}
-_MERGED_SETS = {"finalizers"}  # lists of plain values that are joined
+if TYPE_CHECKING:
+    from harness.lab.fields.schema import Node
+
+Object = dict[str, Any]
 
 
 def merge(target: Any, patch: Any) -> Any:
@@ -41,8 +30,17 @@ def merge(target: Any, patch: Any) -> Any:
     return result
 
 
-def strategic(target: Any, patch: dict[str, Any]) -> dict[str, Any]:
-    """Apply a strategic merge patch: as merge, but lists with a known key merge by it; `$`-directives are obeyed."""
+def strategic(target: Object, patch: Object) -> Object:
+    """Apply a strategic merge patch to a whole object.
+
+    As `merge`, but a list whose field has the patch strategy `merge` is merged by its key, and `$` directives are obeyed.
+    Raises StatusError 400, and 500 when an item lacks its key, as a real server does.
+    """
+    return _object(target, patch, schema.root(target.get("apiVersion", ""), target.get("kind", "")))
+
+
+def _object(target: Any, patch: Object, node: Node) -> Object:
+    """Patch one object, whose fields `node` describes."""
     target = target if isinstance(target, dict) else {}
     directive = patch.get("$patch")
     if directive == "replace":
@@ -54,62 +52,55 @@ def strategic(target: Any, patch: dict[str, Any]) -> dict[str, Any]:
     result = {k: v for k, v in target.items() if k in patch.get("$retainKeys", target)}
     for key, value in patch.items():
         if not key.startswith("$"):
-            _set(result, key, value, patch.get(f"$setElementOrder/{key}"))
+            order = patch.get(f"$setElementOrder/{key}")
+            _field(result, key, value, schema.field(node, key), order)
     for key, value in patch.items():
         instruction, _, name = key.partition("/")
         if instruction == "$deleteFromPrimitiveList":
             result[name] = [item for item in result.get(name) or [] if item not in value]
         elif instruction == "$setElementOrder" and name not in patch and name in result:
-            result[name] = _ordered(name, result[name], value)
+            result[name] = _ordered(result[name], value, schema.merge_key(schema.field(node, name)))
     return result
 
 
-def _set(result: dict[str, Any], key: str, value: Any, order: list[Any] | None) -> None:
-    """Apply one field of a strategic merge patch."""
+def _field(result: Object, key: str, value: Any, node: Node, order: list[Any] | None) -> None:
+    """Patch one field of an object, in place."""
     if value is None:
         result.pop(key, None)
     elif isinstance(value, dict):
-        result[key] = strategic(result.get(key), value)
+        result[key] = _object(result.get(key), value, node)
     elif isinstance(value, list):
-        result[key] = _list(key, result.get(key) or [], value, order)
+        result[key] = _list(result.get(key) or [], value, node, order)
     else:
         result[key] = value
 
 
-def _list(name: str, have: list[Any], patch: list[Any], order: list[Any] | None) -> list[Any]:
-    if name in _MERGED_SETS:
-        return [*have, *(item for item in patch if item not in have)]
-    merge_key = _merge_key(name, [*have, *patch])
-    if merge_key is None:
+def _list(have: list[Any], patch: list[Any], node: Node, order: list[Any] | None) -> list[Any]:
+    """Patch one list: merged when the schema says so, replaced otherwise."""
+    if not schema.merges(node):
         return copy.deepcopy(patch)
+    key = schema.merge_key(node)
+    if key is None:  # of plain values
+        return [*have, *(item for item in patch if item not in have)]
     if any(item.get("$patch") == "replace" for item in patch):
         return [copy.deepcopy(item) for item in patch if item.get("$patch") != "replace"]
     result = list(have)
     for item in patch:
-        at = next((n for n, old in enumerate(result) if old.get(merge_key) == item.get(merge_key)), None)
+        if key not in item:
+            raise StatusError(500, "", f"map: {item} does not contain declared merge key: {key}")
+        at = next((n for n, old in enumerate(result) if old.get(key) == item[key]), None)
         if item.get("$patch") == "delete":
             if at is not None:
                 del result[at]
         elif at is None:
-            result.append(strategic({}, item))
+            result.append(_object({}, item, schema.items(node)))
         else:
-            result[at] = strategic(result[at], item)
-    return _ordered(name, result, order) if order else result
+            result[at] = _object(result[at], item, schema.items(node))
+    return _ordered(result, order, key) if order else result
 
 
-def _merge_key(name: str, items: list[Any]) -> str | None:
-    """Return the key that joins the items of the list called `name`, or None for a list that is replaced whole."""
-    if not all(isinstance(item, dict) for item in items):
-        return None
-    for key in _MERGE_KEYS.get(name, ()):
-        if all(key in item or "$patch" in item for item in items):
-            return key
-    return None
-
-
-def _ordered(name: str, items: list[Any], order: list[Any]) -> list[Any]:
+def _ordered(items: list[Any], order: list[Any], key: str | None) -> list[Any]:
     """Put the items that `order` names into its order, the others after them as they stood."""
-    key = _merge_key(name, items)
     if key is None:
         return items
     rank = {str(entry.get(key)): n for n, entry in enumerate(order) if isinstance(entry, dict)}

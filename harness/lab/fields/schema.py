@@ -103,6 +103,16 @@ def list_keys(node: Node) -> tuple[str, ...]:
     return ()
 
 
+def merges(node: Node) -> bool:
+    """Tell whether a strategic merge patch merges this list; it replaces all others."""
+    return "merge" in node.get("x-kubernetes-patch-strategy", "").split(",")
+
+
+def merge_key(node: Node) -> str | None:
+    """Return the field by which a strategic merge patch matches a list's items; None for a list of plain values."""
+    return node.get("x-kubernetes-patch-merge-key")
+
+
 def item_key(item: Any, keys: tuple[str, ...]) -> str | None:
     """Return what tells this item from others, as managed fields write it; None when it lacks a key."""
     if not isinstance(item, dict):
