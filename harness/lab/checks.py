@@ -15,9 +15,9 @@ AGENT = "kube-probe/1.33"
 
 
 async def http_get(url: str, address: str, port: int, action: Object, timeout_s: float) -> tuple[bool, str]:
-    """Do one httpGet on a connection of its own; return whether it was good (200 to 399), and what it was.
+    """Do one HTTP GET on a connection of its own; return whether it succeeded (200 to 399), and the error if not.
 
-    `url` is what is said about it. Certificates are not checked, as kubelets do not.
+    `url` appears in errors only. As a kubelet does, it does not verify certificates.
     """
     context = None
     if action.get("scheme", "HTTP").upper() == "HTTPS":
@@ -30,7 +30,7 @@ async def http_get(url: str, address: str, port: int, action: Object, timeout_s:
         f"GET {path if path.startswith('/') else '/' + path} HTTP/1.1",
         *(f"{k}: {v}" for k, v in headers.items()),
     ]
-    if any(map(_CONTROL.search, lines)):  # it would be a second request
+    if any(map(_CONTROL.search, lines)):  # it could smuggle in a second request
         return False, f"Get {url!r}: invalid control character in its path or headers"
     try:
         async with asyncio.timeout(timeout_s):
@@ -56,7 +56,7 @@ async def http_get(url: str, address: str, port: int, action: Object, timeout_s:
 
 
 async def tcp_connect(address: str, port: int, timeout_s: float) -> tuple[bool, str]:
-    """Open a connection and close it; return whether it opened, and why not."""
+    """Open a connection and close it; return whether that worked, and the error if not."""
     try:
         async with asyncio.timeout(timeout_s):
             _, writer = await asyncio.open_connection(address, port)
@@ -71,7 +71,7 @@ async def tcp_connect(address: str, port: int, timeout_s: float) -> tuple[bool, 
 
 
 def _said(error: Exception, address: str, port: int) -> str:
-    """Say a network error in the kubelet's words."""
+    """Word a network error as a kubelet does."""
     if isinstance(error, ConnectionRefusedError):
         return f"dial tcp {address}:{port}: connect: connection refused"
     if isinstance(error, ConnectionResetError):

@@ -1,4 +1,4 @@
-"""The balancer's process, started and told at once of every change of its Service's ready endpoints."""
+"""Starts the balancer's process, and sends it every change of its Service's ready endpoints."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _KNOBS = (
 
 @dataclass(slots=True)
 class BalancerProcess:
-    """A balancer that listens. `ended` is done when its process is.
+    """A running balancer. `ended` is done when its process has ended.
 
-    Until `up`, while the lab is still being made, what it is told is as if it had been so for long: nobody waits for lag
-    and registration before the first request.
+    Until `up` is set, while the lab starts, endpoints are sent as settled: the first request does not wait for lag and
+    registration.
     """
 
     port: int
@@ -51,7 +51,7 @@ class BalancerProcess:
     up: bool = False
 
     def send(self, endpoints: list[dict[str, Any]]) -> None:
-        """Tell it where it may send from now on; its own lag comes on top."""
+        """Send the current endpoints; the balancer adds its own lag."""
         if self.process.stdin is not None and not self.process.stdin.is_closing():
             message = {"endpoints": endpoints, "settled": not self.up}
             self.process.stdin.write(json.dumps(message).encode() + b"\n")
@@ -70,7 +70,7 @@ class BalancerProcess:
 
 @asynccontextmanager
 async def balancer(plan: LabPlan, cert_file: str, key_file: str, log: Path) -> AsyncIterator[BalancerProcess]:
-    """Run a balancer. Raises HarnessError when it does not come up; it ends when its standard input does."""
+    """Run a balancer. Raises HarnessError if it does not start. It ends when its standard input does."""
     config = {
         "profile": plan.profile,
         "tls": plan.tls,

@@ -1,4 +1,4 @@
-"""Plain Kubernetes manifests from files: read, checked, and refused in one line when the lab cannot run them."""
+"""Reads and checks Kubernetes manifests from files; an error is one line."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _ORDER = (
 
 @dataclass(frozen=True, slots=True)
 class Manifests:
-    """What a lab is to run. `service` is the one that the balancer stands for, `namespace` its."""
+    """What a lab runs. The balancer serves `service` in `namespace`."""
 
     items: tuple[Object, ...]
     service: str
@@ -57,14 +57,14 @@ def load(files: tuple[str, ...]) -> Manifests:
         f"{item['kind']} ({item['apiVersion']}) at {place}" for place, item in found if not _known(item)
     ]
     if unknown:
-        raise UsageError(f"the lab cannot run {', '.join(unknown)}; it knows {', '.join(_ORDER)}")
+        raise UsageError(f"the lab cannot run {', '.join(unknown)}; it supports {', '.join(_ORDER)}")
     seen: dict[tuple[str, str, str], str] = {}
     for place, item in found:
         _check(place, item)
         metadata = item["metadata"]
         key = (item["kind"], metadata.get("namespace", "default"), metadata["name"])
         if key in seen:
-            raise UsageError(f"{place}: {item['kind']} {metadata['name']} is there already, at {seen[key]}")
+            raise UsageError(f"{place}: {item['kind']} {metadata['name']} is defined already, at {seen[key]}")
         seen[key] = place
     items = [item for _, item in found]
     where = ", ".join(files) or "no file"
@@ -76,7 +76,7 @@ def load(files: tuple[str, ...]) -> Manifests:
 
 
 def _documents(path: Path) -> Iterator[tuple[str, Object]]:
-    """Yield (file:line, object) for each document of a file, members of a List one by one."""
+    """Yield (file:line, object) for each document of a file, and for each member of a List."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -109,7 +109,7 @@ def _documents(path: Path) -> Iterator[tuple[str, Object]]:
 
 def _object(place: str, item: Any) -> Object:
     if not isinstance(item, dict):
-        raise UsageError(f"{place}: a manifest is a mapping, not {type(item).__name__}")
+        raise UsageError(f"{place}: a manifest must be a mapping, not {type(item).__name__}")
     for field in ("apiVersion", "kind"):
         if not isinstance(item.get(field), str):
             raise UsageError(f"{place}: {field} is missing")
@@ -137,7 +137,7 @@ def _check(place: str, item: Object) -> None:
 
 
 def _front(items: list[Object], where: str) -> Object:
-    """Return the Service for which the balancer stands: one that selects a workload's pods, an Ingress' own first."""
+    """Return the Service that the balancer serves: one that selects a workload's pods, preferably one that an Ingress names."""
     deployments = [item for item in items if item["kind"] in {"Deployment", "StatefulSet", "DaemonSet"}]
     if not deployments:
         raise UsageError(

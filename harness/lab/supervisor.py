@@ -1,4 +1,4 @@
-"""Starts the parts of a lab, waits until they work, and ends them all."""
+"""Starts the parts of a lab, waits until they work, and stops them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _log = logging.getLogger("lab")
 async def supervise(
     plan: LabPlan, directory: Path, private: Path, answer: Callable[[dict[str, object]], None]
 ) -> None:
-    """Run a lab until standard input ends or SIGTERM arrives. Raises HarnessError when it does not come up.
+    """Run a lab until standard input ends or SIGTERM arrives. Raises HarnessError if it does not come up.
 
     `directory` is kept as part of a recording; secrets go into `private`.
     """
@@ -117,7 +117,7 @@ async def _until(
     if stop in done:
         return
     if front.ended in done:
-        raise HarnessError("the lab's balancer ended by itself: see balancer.log in the lab's folder")
+        raise HarnessError("the lab's balancer exited unexpectedly: see balancer.log in the lab's folder")
     for part in done:
         part.result()  # raises what failed in it
 

@@ -293,7 +293,7 @@ def test_a_lab_that_ends_by_itself_is_noticed_and_its_notes_are_kept(tmp_path: P
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.2)
 
-    with pytest.raises(HarnessError, match="the lab ended by itself"):
+    with pytest.raises(HarnessError, match="the lab exited unexpectedly"):
         asyncio.run(scenario())
     notes = json.loads((tmp_path / "lab" / "lab.json").read_text())["notes"]
     assert notes == [

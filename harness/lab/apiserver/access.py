@@ -1,8 +1,9 @@
-"""Who asks, and whether they may: tokens of ServiceAccounts, Roles and their bindings, in Kubernetes' own words.
+"""Authentication and authorization: tokens of ServiceAccounts, Roles and bindings, with Kubernetes' own messages.
 
-Each request needs a token. That of the lab's kubeconfig is its owner's, who may do everything. Any other (`kubectl create
-token NAME`, or POST serviceaccounts/NAME/token) makes its bearer that ServiceAccount, which may do what a Role or ClusterRole bound to it says, and read what a server says about itself.
-`--as` (the Impersonate headers) works too. Not there: the roles that a real cluster comes with (view, edit, admin).
+Each request needs a token. The token in the lab's kubeconfig belongs to the lab's owner, who may do everything. Any other
+token (`kubectl create token NAME`, or POST serviceaccounts/NAME/token) identifies a ServiceAccount. It may do what the Roles
+and ClusterRoles bound to it allow, and read the discovery documents. `--as` (the Impersonate headers) works too. The built-in
+roles of a real cluster (view, edit, admin) do not exist.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _ALL = "system:authenticated"
 _OWN = {
     "selfsubjectaccessreviews",
     "selfsubjectreviews",
-}  # what the built-in role system:basic-user lets everybody ask
+}  # the built-in role system:basic-user lets everybody create these
 _VERBS = {
     "GET": "get",
     "HEAD": "get",
@@ -48,7 +49,7 @@ _KINDS = {"Role": "role", "ClusterRole": "clusterrole"}
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who asks."""
+    """Who sent a request."""
 
     name: str
     groups: tuple[str, ...] = (_ALL,)
@@ -59,7 +60,7 @@ OWNER = User("zdtest-lab", ("system:masters", _ALL))
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What somebody wants to do. `name` is "" for all of a kind, `namespace` for all namespaces or none."""
+    """What a request wants to do. `name` is "" for all objects of a kind, `namespace` is "" for all namespaces or none."""
 
     verb: str
     group: str
@@ -76,15 +77,15 @@ class Asked:
 
 
 class Access:
-    """Decides by the Roles and bindings in a store. `token` is the owner's, `wall` the lab's clock, in seconds."""
+    """Decides by the Roles and bindings in a store. `token` is the owner's; `wall` is the lab's clock, in seconds."""
 
     def __init__(self, store: Store, token: str, wall: Callable[[], float] = time.time) -> None:
         self._store, self._owner, self._wall = store, _digest(token), wall
-        # By the digest of a token, so that no time tells how much of a guess was right: namespace, name, uid; until when.
+        # Keyed by a token's digest, so that timing does not reveal a partly right guess: namespace, name, uid, expiry.
         self._tokens: dict[bytes, tuple[str, str, str, float]] = {}
 
     def token(self, account: Object, asked: Object) -> Object:
-        """Answer a TokenRequest: make a token of a ServiceAccount."""
+        """Answer a TokenRequest: issue a token for a ServiceAccount."""
         spec, metadata = asked.get("spec") or {}, account["metadata"]
         seconds = int(spec.get("expirationSeconds") or 3600)
         token, until = secrets.token_urlsafe(48), self._wall() + seconds
@@ -103,7 +104,7 @@ class Access:
         }
 
     def user(self, headers: Mapping[str, str]) -> User:
-        """Say who sent a request, by its headers (names in lower case). Raises StatusError 401 or 403."""
+        """Return who sent a request, from its headers (names in lower case). Raises StatusError 401 or 403."""
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             raise _unauthorized()
@@ -129,13 +130,13 @@ class Access:
         return account_user(space, name)
 
     def check(self, user: User, asked: Asked) -> None:
-        """Raise StatusError 403, unless a user may do what they ask for."""
+        """Raise StatusError 403 unless a user may do what they ask for."""
         allowed, why = self.allowed(user, asked)
         if not allowed:
             raise forbidden(user, asked, why)
 
     def allowed(self, user: User, asked: Asked) -> tuple[bool, str]:
-        """Tell whether a user may do something, and by what; when not, which role was named and is missing."""
+        """Tell whether a user may do something, and why; if not, name a role that a binding refers to and that does not exist."""
         if "system:masters" in user.groups:
             reason = (
                 'ClusterRoleBinding "cluster-admin" of ClusterRole "cluster-admin" to Group "system:masters"'
@@ -174,15 +175,15 @@ class Access:
                     break
 
     def review(self, kind: str, user: User, item: Object) -> Object:
-        """Return the status that answers a review of somebody's rights, or of who one is."""
+        """Return the status of an access review, or of a review of who the user is."""
         if kind == "SelfSubjectReview":
             return {"userInfo": {"username": user.name, "groups": list(user.groups)}}
         spec = item.get("spec") or {}
         if kind == "SubjectAccessReview":
-            # As on a real server, the review names the groups: being a ServiceAccount brings none here.
+            # As on a real server, only the groups named in the review count: a ServiceAccount's own are not added.
             user = User(str(spec.get("user") or ""), tuple(spec.get("groups") or ()))
         attributes = spec.get("resourceAttributes")
-        # What is no resource is what a server says about itself: all may read that.
+        # Paths that are no resource are discovery documents: everybody may read them.
         allowed, why = self.allowed(user, Asked.of(attributes)) if attributes else (True, "")
         return {"allowed": allowed, **({"reason": why} if why else {})}
 
@@ -196,7 +197,7 @@ def _unauthorized() -> StatusError:
 
 
 def asked_of(request: Request, resource: Resource, namespace: str | None, rest: list[str]) -> Asked:
-    """Say what a request wants to do; `rest` is its path from the resource on."""
+    """Return what a request wants to do; `rest` is its path from the resource on."""
     name, sub = rest[1] if len(rest) > 1 else "", "/".join(rest[2:])
     if resource.kind == "Namespace":  # one is in itself
         namespace = name
@@ -209,13 +210,13 @@ def asked_of(request: Request, resource: Resource, namespace: str | None, rest: 
 
 
 def account_user(namespace: str, name: str) -> User:
-    """Return the user that a ServiceAccount is."""
+    """Return the user of a ServiceAccount."""
     groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", _ALL)
     return User(f"{_ACCOUNT}{namespace}:{name}", groups)
 
 
 def is_subject(subject: Object, user: User, namespace: str) -> str:
-    """Say, as Kubernetes does, which subject of a binding a user is; "" when they are not this one."""
+    """Describe, as Kubernetes does, the subject of a binding that a user matches; "" when they do not match."""
     kind, name = subject.get("kind"), str(subject.get("name"))
     if kind == "ServiceAccount":
         space = subject.get("namespace") or namespace
@@ -226,7 +227,7 @@ def is_subject(subject: Object, user: User, namespace: str) -> str:
 
 
 def covers(rule: Object, asked: Asked) -> bool:
-    """Tell whether a rule of a role is about what is asked."""
+    """Tell whether a rule of a role covers a request."""
     whole = f"{asked.resource}/{asked.sub}" if asked.sub else asked.resource
     resources = {whole, "*", *((f"*/{asked.sub}",) if asked.sub else ())}
     names = rule.get("resourceNames") or ()
@@ -239,7 +240,7 @@ def covers(rule: Object, asked: Asked) -> bool:
 
 
 def forbidden(user: User, asked: Asked, why: str = "") -> StatusError:
-    """403, as Kubernetes words it."""
+    """Return a 403 with Kubernetes' message."""
     resource = f"{asked.resource}/{asked.sub}" if asked.sub else asked.resource
     where = f'in the namespace "{asked.namespace}"' if asked.namespace else "at the cluster scope"
     dotted = f"{asked.resource}.{asked.group}" if asked.group else asked.resource

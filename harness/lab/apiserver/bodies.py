@@ -1,4 +1,4 @@
-"""What comes in the body of an API request, and what goes out: objects, patches, scales, reviews."""
+"""Request and response bodies: objects, patches, scales, reviews."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _MERGE = "application/merge-patch+json"
 _STRATEGIC = "application/strategic-merge-patch+json"
 _JSON = "application/json-patch+json"
 APPLY = "application/apply-patch+yaml"
-_MOST_WRONG = 5  # of the fields that do not exist, so many are named
+_MOST_WRONG = 5  # how many unknown fields an error names
 
 
 def read_object(request: Request) -> Object:
-    """Parse a body that must be an object: JSON, YAML, or what is known of Kubernetes' protobuf."""
+    """Parse a body that must be an object: JSON, YAML, or the part of Kubernetes' protobuf that protobuf.py knows."""
     kind = media_type(request)
     try:
         if "protobuf" in kind:
@@ -44,7 +44,7 @@ def read_object(request: Request) -> Object:
 
 
 def typed(item: Object, resource: Resource, namespace: str | None) -> Object:
-    """Check that a body is of the kind that its path says, and give it the path's namespace."""
+    """Check that a body has the kind its path expects, and give it the path's namespace."""
     item = {"apiVersion": resource.api_version, "kind": resource.kind, **item}
     if (item["apiVersion"], item["kind"]) != (resource.api_version, resource.kind):
         raise bad_request(
@@ -61,7 +61,7 @@ def typed(item: Object, resource: Resource, namespace: str | None) -> Object:
 
 
 def patched(old: Object, request: Request) -> Object:
-    """Apply the patch in a body, of the kind that its content type says. Raises StatusError 400, 415 or 422."""
+    """Apply the patch in a body; its content type says which kind of patch. Raises StatusError 400, 415 or 422."""
     kind = media_type(request)
     if kind not in {_MERGE, _STRATEGIC, _JSON}:
         raise unsupported_media_type(kind, [_JSON, _MERGE, _STRATEGIC, APPLY])
@@ -71,10 +71,10 @@ def patched(old: Object, request: Request) -> Object:
         raise bad_request(f"error decoding patch: {error}") from error
     if kind == _JSON:
         if not isinstance(value, list) or not all(isinstance(operation, dict) for operation in value):
-            raise bad_request("a JSON patch is a list of operations")
+            raise bad_request("a JSON patch must be a list of operations")
         return patch.json_patch(old, value)
     if not isinstance(value, dict):
-        raise bad_request("a merge patch is an object")
+        raise bad_request("a merge patch must be an object")
     try:
         new: Object = patch.merge(old, value) if kind == _MERGE else patch.strategic(old, value)
     except (AttributeError, TypeError) as error:
@@ -83,7 +83,7 @@ def patched(old: Object, request: Request) -> Object:
 
 
 def fitted(item: Object, request: Request, resource: Resource) -> Object:
-    """Return an object without the fields that its kind does not have, as a server drops them.
+    """Return an object without unknown fields, as a real server drops them.
 
     Raises StatusError 400 on a value of the wrong type, and with `fieldValidation=Strict` on an unknown field.
     """
@@ -103,7 +103,7 @@ def fitted(item: Object, request: Request, resource: Resource) -> Object:
 
 
 def dry_run(request: Request) -> bool:
-    """Tell whether a request is to change nothing."""
+    """Tell whether a request is a dry run."""
     value = request.query.get("dryRun", "")
     if value not in {"", "All"}:
         raise invalid_options("dryRun", f'Unsupported value: "{value}": supported values: "All"')
@@ -127,7 +127,7 @@ def scale_of(item: Object) -> Object:
 
 
 def scaled(old: Object, scale: Object) -> Object:
-    """Put a Scale's replicas into the workload it is of."""
+    """Return a workload with a Scale's replicas."""
     replicas = (scale.get("spec") or {}).get("replicas", 0)
     given = (scale.get("metadata") or {}).get("resourceVersion") or old["metadata"]["resourceVersion"]
     return {
@@ -146,7 +146,7 @@ def reviewed(request: Request, resource: Resource, answer: Callable[[Object], Ob
 
 
 def outward(item: Object, resource: Resource) -> Object:
-    """Return a stored object as `resource`'s version has it."""
+    """Convert a stored object to the API version of `resource`."""
     if item.get("apiVersion") == resource.api_version or item.get("kind") != resource.kind:
         return item
     item = {**item, "apiVersion": resource.api_version}
@@ -156,7 +156,7 @@ def outward(item: Object, resource: Resource) -> Object:
 
 
 def _old_endpoint(endpoint: Object) -> Object:
-    """discovery.k8s.io/v1beta1 as 1.20 fills it in: the node in the topology, no condition but ready."""
+    """Convert to discovery.k8s.io/v1beta1 as 1.20 fills it in: the node in the topology, `ready` as the only condition."""
     kept = {key: value for key, value in endpoint.items() if key not in {"nodeName", "conditions"}}
     conditions = {"ready": endpoint["conditions"].get("ready")}
     return {
@@ -167,5 +167,5 @@ def _old_endpoint(endpoint: Object) -> Object:
 
 
 def inward(item: Object, resource: Resource) -> Object:
-    """Return an object that came in `resource`'s version as it is stored."""
+    """Convert an object from the API version of `resource` to the stored one."""
     return {**item, "apiVersion": BY_KIND[resource.kind].api_version} if resource.kind in BY_KIND else item

@@ -1,7 +1,7 @@
-"""Pure: which requests are not even looked at, whoever sends them: those that a web page can make a browser send.
+"""Pure: refuses requests that a web page could make a browser send, whatever their token.
 
-A page of somebody else's knows no token, but where a name of theirs leads to 127.0.0.1 (DNS rebinding) it would be at home
-here. So a request has to name this server by its own address, carries no Origin, and its body is of a kind that no form sends.
+A foreign page knows no token, but with a name that resolves to 127.0.0.1 (DNS rebinding) it would be same-origin. So a
+request must name this server by its own address, must have no Origin header, and its body must have a type that no form sends.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PATCHES = (
     "application/strategic-merge-patch+json",
     "application/apply-patch+yaml",
 )
-_OPEN = frozenset({"healthz", "livez", "readyz"})  # as on a real server; they say "ok" and no more
+_OPEN = frozenset({"healthz", "livez", "readyz"})  # as on a real server; they answer "ok" and nothing else
 
 
 def media_type(request: Request) -> str:
@@ -29,14 +29,16 @@ def media_type(request: Request) -> str:
 
 
 def check(request: Request, port: int) -> None:
-    """Refuse what comes from a web page. Raises StatusError 403 or 415. `port` is the server's own."""
+    """Refuse a request from a web page. Raises StatusError 403 or 415. `port` is the server's own."""
     host = request.headers.get("host", "").lower()
     if host not in {f"127.0.0.1:{port}", f"localhost:{port}"}:
-        raise StatusError(403, "Forbidden", f"this server is 127.0.0.1:{port}, and no other Host")
+        raise StatusError(403, "Forbidden", f"the Host header must be 127.0.0.1:{port}")
     if "origin" in request.headers:
-        raise StatusError(403, "Forbidden", "requests from web pages (with an Origin) are refused")
+        raise StatusError(
+            403, "Forbidden", "requests with an Origin header, as web pages send them, are refused"
+        )
     kind = media_type(request)
-    # None at all is JSON, as for a real server; browsers name the page beside it, in Origin.
+    # No content type means JSON, as on a real server. A browser that sends none sends an Origin.
     if request.body and kind and kind not in {*_OBJECTS, *_PATCHES}:
         raise unsupported_media_type(kind, [*(_PATCHES if request.method == "PATCH" else _OBJECTS)])
 

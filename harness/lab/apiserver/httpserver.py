@@ -1,4 +1,4 @@
-"""HTTP/1.1 on asyncio streams, as much of it as API clients use: keep-alive, bodies, chunked streams."""
+"""A small HTTP/1.1 server on asyncio streams, with what API clients use: keep-alive, bodies, chunked streams."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import ssl
 
 MAX_HEAD = 64 * 1024
-# What decides who asks, what for, and where a request ends: two of a kind would be read differently by two readers.
+# Headers that may occur only once: parsers differ in which of two values they use.
 _ONCE = ("host", "authorization", "origin", "content-type", "content-length", "transfer-encoding")
 MAX_BODY = 8 * 1024 * 1024
 
 
 class BadRequestError(Exception):
-    """What came is no HTTP we understand: the connection is closed after a 400."""
+    """The request is not valid HTTP: the connection is closed after a 400."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Request:
 
 
 class Reply:
-    """The way back to the client: one `send`, or `begin` and any number of `chunk`."""
+    """The response: one `send`, or one `begin` and any number of `chunk`."""
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wall: Callable[[], float]
@@ -69,13 +69,13 @@ class Reply:
         await self.send(code, json.dumps(value, separators=(",", ":")).encode() + b"\n")
 
     async def begin(self, content_type: str = "application/json") -> None:
-        """Begin a stream that `chunk` goes on with. The server ends it when the route returns."""
+        """Begin a chunked response. The server ends it when the route returns."""
         self.streaming = True
         self._writer.write(self._head(200, {"Content-Type": content_type, "Transfer-Encoding": "chunked"}))
         await self._writer.drain()
 
     async def chunk(self, data: bytes) -> None:
-        """Write one chunk and hand it to the network."""
+        """Send one chunk."""
         self._writer.write(b"%x\r\n%b\r\n" % (len(data), data))
         await self._writer.drain()
 
@@ -88,7 +88,7 @@ Route = Callable[[Request, Reply], Awaitable[None]]
 
 
 class HttpServer:
-    """Listens on loopback and hands each request to one route."""
+    """Listens on loopback and passes each request to one route."""
 
     def __init__(self, route: Route, wall: Callable[[], float], tls: ssl.SSLContext | None = None) -> None:
         self._route, self._wall, self._tls = route, wall, tls
@@ -122,7 +122,7 @@ class HttpServer:
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
             pass  # the client left, or never spoke HTTP
         except asyncio.CancelledError:
-            writer.transport.abort()  # only drop_clients cancels: the cut is what it wants
+            writer.transport.abort()  # only drop_clients cancels, to cut the connection
         finally:
             self._clients.discard(task)
             writer.close()
@@ -155,13 +155,13 @@ async def _read(head: bytes, reader: asyncio.StreamReader, writer: asyncio.Strea
     except ValueError as error:
         raise BadRequestError("malformed request line") from error
     if not version.startswith("HTTP/1."):
-        raise BadRequestError("only HTTP/1.x is spoken here")
+        raise BadRequestError("only HTTP/1.x is supported")
     fields = [
         (name.strip().lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)
     ]
     headers = dict(fields)
     if twice := next((n for n in _ONCE if [name for name, _ in fields].count(n) > 1), None):
-        raise BadRequestError(f"{twice} comes twice")
+        raise BadRequestError(f"duplicate header {twice}")
     if headers.get("expect", "").lower() == "100-continue":
         writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     split = urlsplit(target)

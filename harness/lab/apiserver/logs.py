@@ -1,7 +1,7 @@
-"""A container's output, as GET .../pods/NAME/log gives it: whole, its last lines, or as it comes.
+"""A container's output for GET .../pods/NAME/log: all of it, its last lines, or followed as it grows.
 
-The output of all runs of a container is one file, without times: what asks for those (`previous`, `sinceSeconds`,
-`sinceTime`, `timestamps`) is refused, not answered with something else.
+The output of all runs of a container is one file without timestamps, so `previous`, `sinceSeconds`, `sinceTime` and
+`timestamps` are refused.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ async def serve(store: Store, logs: Path, pod: Object, request: Request, reply: 
     name = container_of(pod, request.query.get("container", ""))
     for key in _UNKEPT:
         if request.query.get(key, "false") != "false":
-            raise bad_request(f"{key}: the lab keeps one output for all runs of a container, without times")
+            raise bad_request(
+                f"{key} is not supported: the lab keeps the output of all runs of a container in one file, without timestamps"
+            )
     tail, limit = _number(request, "tailLines"), _number(request, "limitBytes")
     if _run(pod, name) is None:
         raise bad_request(
@@ -51,13 +53,13 @@ async def serve(store: Store, logs: Path, pod: Object, request: Request, reply: 
             return
         if not over:
             await asyncio.sleep(_LOOK_S)
-        fresh = _read(path, at)  # after the end once more: what was said last
+        fresh = _read(path, at)  # once more after the end, for the last lines
         at += len(fresh)
         shown = fresh[:left]
 
 
 def _over(store: Store, pod: Object, name: str) -> bool:
-    """Tell whether the run of a container that was there when `pod` was read has ended."""
+    """Tell whether the run of a container that `pod` shows has ended."""
     now = store.find("Pod", pod["metadata"]["namespace"], pod["metadata"]["name"])
     return (
         now is None
@@ -68,7 +70,7 @@ def _over(store: Store, pod: Object, name: str) -> bool:
 
 
 def container_of(pod: Object, asked: str) -> str:
-    """Return the container that a request means. Raises StatusError 400 when it names none of several, or none that is."""
+    """Return the container that a request means. Raises StatusError 400 if it names an unknown one, or none of several."""
     names = [container["name"] for container in pod["spec"]["containers"]]
     where = pod["metadata"]["name"]
     if asked and asked not in names:
@@ -81,7 +83,7 @@ def container_of(pod: Object, asked: str) -> str:
 
 
 def last_lines(data: bytes, count: int | None) -> bytes:
-    """Return the last lines of an output, all of it for None."""
+    """Return the last `count` lines of an output; all of it for None."""
     if count is None:
         return data
     lines = data.splitlines(keepends=True)
@@ -89,7 +91,7 @@ def last_lines(data: bytes, count: int | None) -> bytes:
 
 
 def _run(pod: Object, name: str) -> int | None:
-    """Return which run of a container this is, None before the first."""
+    """Return the number of a container's current run; None before the first."""
     status = _status(pod, name)
     if status.get("state", {}).keys() & {"running", "terminated"} or status.get("restartCount"):
         return int(status["restartCount"])

@@ -1,4 +1,4 @@
-"""OpenAPI documents: what `kubectl apply` and `kubectl explain` read before they send anything."""
+"""OpenAPI documents, which `kubectl apply` and `kubectl explain` read first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _QUERY = ("dryRun", "fieldManager", "fieldValidation", "force")
 
 
 def document_v2(catalog: Catalog) -> dict[str, Any]:
-    """Answer GET /openapi/v2: all definitions; the paths are for the third version."""
+    """Answer GET /openapi/v2: all definitions, no paths."""
     return {
         "swagger": "2.0",
         "info": {"title": "Kubernetes", "version": version(catalog.minor)["gitVersion"]},
@@ -25,9 +25,9 @@ def document_v2(catalog: Catalog) -> dict[str, Any]:
 
 
 def index_v3(catalog: Catalog) -> dict[str, Any]:
-    """Answer GET /openapi/v3: where the documents are.
+    """Answer GET /openapi/v3: the list of documents.
 
-    A real 1.20 has none, and kubectl falls back to the second version, which it takes in protobuf only.
+    A real 1.20 has none; kubectl would fall back to v2, which it accepts only as protobuf.
     """
     names = {resource.api_version: _folder(resource) for resource in catalog.resources}
     return {"paths": {folder: {"serverRelativeURL": f"/openapi/v3/{folder}"} for folder in names.values()}}

@@ -18,7 +18,7 @@ Object = dict[str, Any]
 
 
 def merge(target: Any, patch: Any) -> Any:
-    """Apply a JSON merge patch: null deletes, objects merge, all else replaces."""
+    """Apply a JSON merge patch: null deletes, objects merge, everything else replaces."""
     if not isinstance(patch, dict):
         return copy.deepcopy(patch)
     result = dict(target) if isinstance(target, dict) else {}
@@ -100,7 +100,7 @@ def _list(have: list[Any], patch: list[Any], node: Node, order: list[Any] | None
 
 
 def _ordered(items: list[Any], order: list[Any], key: str | None) -> list[Any]:
-    """Put the items that `order` names into its order, the others after them as they stood."""
+    """Sort the items that `order` names into its order; the others follow as they were."""
     if key is None:
         return items
     rank = {str(entry.get(key)): n for n, entry in enumerate(order) if isinstance(entry, dict)}
@@ -108,7 +108,7 @@ def _ordered(items: list[Any], order: list[Any], key: str | None) -> list[Any]:
 
 
 def json_patch(target: dict[str, Any], operations: list[dict[str, Any]]) -> dict[str, Any]:
-    """Apply an RFC 6902 patch. Raises StatusError 422 when a path is absent or a test fails."""
+    """Apply an RFC 6902 patch. Raises StatusError 422 if a path does not exist or a test fails."""
     result: Any = copy.deepcopy(target)
     for operation in operations:
         verb, path = operation.get("op"), _pointer(operation.get("path", ""))
@@ -130,7 +130,7 @@ def json_patch(target: dict[str, Any], operations: list[dict[str, Any]]) -> dict
         else:
             raise bad_request(f"Unexpected kind: {verb}")
     if not isinstance(result, dict):
-        raise bad_request("the patch left no object")
+        raise bad_request("the result of the patch is not an object")
     return result
 
 
@@ -142,7 +142,7 @@ def _refused(message: str) -> StatusError:
 
 def _pointer(text: str) -> list[str]:
     if text and not text.startswith("/"):
-        raise bad_request(f"a JSON pointer begins with /: {text}")
+        raise bad_request(f"a JSON pointer must begin with /: {text}")
     return [step.replace("~1", "/").replace("~0", "~") for step in text.split("/")[1:]]
 
 

@@ -1,7 +1,7 @@
-r"""Reads what kubectl's `create` commands, `auth can-i` and `drain` send: Kubernetes' protobuf, which they do not do without.
+r"""Reads Kubernetes' protobuf, the only encoding that kubectl's `create` commands, `auth can-i` and `drain` send.
 
-The envelope is "k8s\0" and a runtime.Unknown (1 the type, 2 the object). The numbers are those of the generated.proto
-files in k8s.io/api and k8s.io/apimachinery. Only what those commands fill in is known here; a field beyond that is refused.
+The envelope is "k8s\0" and a runtime.Unknown (1 the type, 2 the object). Field numbers come from the
+generated.proto files in k8s.io/api and k8s.io/apimachinery. Only fields that those commands set are known; others are refused.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ _MESSAGES = {
 
 
 class UnknownMessageError(ValueError):
-    """A message, or a field of one, that is not known here."""
+    """A message or field that this module does not know."""
 
 
 def read(data: bytes) -> Object:
-    """Return an object as JSON would have it. Raises UnknownMessageError; ValueError on what is no protobuf."""
+    """Decode an object. Raises UnknownMessageError, and ValueError for invalid protobuf."""
     if not data.startswith(_MAGIC):
-        raise ValueError("no Kubernetes protobuf")
+        raise ValueError("not Kubernetes protobuf")
     whole = _message(data[len(_MAGIC) :], "Unknown")
     kind = whole.get("type", {}).get("kind", "")
     if kind not in _MESSAGES:
@@ -85,7 +85,7 @@ def _message(data: bytes, name: str) -> Object:
         key, at = _number(data, at)
         value, at = _value(data, at, key & 7)
         field, kind = _MESSAGES[name].get(key >> 3, ("", ""))
-        if not value and kind in {"", "s", "i"}:  # written though it is not set
+        if not value and kind in {"", "s", "i"}:  # the zero value, which is the same as not set
             continue
         if not kind:
             raise UnknownMessageError(f"{name}, field {key >> 3}")
@@ -97,7 +97,7 @@ def _message(data: bytes, name: str) -> Object:
             found.setdefault(field, {}).update([_entry(value, kind[:-1])])
         else:
             found[field] = _json(value, kind)
-    if name == "IntOrString":  # kept as what it stands for by who holds it
+    if name == "IntOrString":  # unwrapped by _json
         return {"": found.get("str", "") if found.get("type") else found.get("int", 0)}
     return found
 
@@ -105,7 +105,7 @@ def _message(data: bytes, name: str) -> Object:
 def _json(value: int | bytes, kind: str) -> Any:
     if isinstance(value, int):
         if kind not in {"i", "n", "b"}:
-            raise ValueError("a number where there should be none")
+            raise ValueError("unexpected number")
         signed = value - (1 << 64) if value >> 63 else value
         return bool(value) if kind == "b" else signed
     if kind == "s":
@@ -134,7 +134,7 @@ def _value(data: bytes, at: int, wire: int) -> tuple[int | bytes, int]:
         raise ValueError(f"wire type {wire}")
     length, at = _number(data, at)
     if at + length > len(data):
-        raise ValueError("a field longer than its message")
+        raise ValueError("field longer than its message")
     return data[at : at + length], at + length
 
 
@@ -142,7 +142,7 @@ def _number(data: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         if at >= len(data) or shift > 63:
-            raise ValueError("a number without an end")
+            raise ValueError("unterminated number")
         value |= (data[at] & 127) << shift
         shift, at = shift + 7, at + 1
         if not data[at - 1] & 128:

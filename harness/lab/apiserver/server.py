@@ -1,6 +1,6 @@
-"""The lab's API server: from a path and a verb to the store, in Kubernetes' own words.
+"""The lab's API server: routes each request by path and verb, and answers as Kubernetes does.
 
-Speaks enough for the official client and kubectl, to those who have a token (access.py), and to no web page (gate.py).
+It serves the official client and kubectl. Every request needs a token (access.py), and web pages are refused (gate.py).
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _log = logging.getLogger("lab.apiserver")
 
 
 class ApiServer:
-    """Serves a store on a free port of 127.0.0.1. `logs` is the folder of the pods' output, `token` its owner's.
+    """Serves a store on a free port of 127.0.0.1. `logs` is the folder with the pods' output, `token` the owner's token.
 
-    `minor` is the Kubernetes version to be, 1.20 or 1.33; `wall` the clock behind the Date header, in seconds.
-    A watch is cut off in mid-stream after `drop_s` seconds, unless that is 0. With `tls` it is HTTPS: kubectl sends no
-    token over anything else.
+    `minor` is the Kubernetes version to serve, 1.20 or 1.33; `wall` is the clock for the Date header, in seconds.
+    A watch is cut off in mid-stream after `drop_s` seconds, unless that is 0. `tls` makes it HTTPS: kubectl sends no
+    token over plain HTTP.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ApiServer:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The server's URL."""
         return f"{self._scheme}://{self._address}"
 
     @property
@@ -85,7 +85,7 @@ class ApiServer:
         except StatusError as error:
             await reply.json(error.code, error.body)
         except (OSError, EOFError):
-            raise  # the connection's own trouble
+            raise  # the connection failed: nobody to answer
         except Exception:
             _log.exception("%s %s", request.method, request.path)
             if reply.started:
@@ -106,7 +106,7 @@ class ApiServer:
             case ["apis", group, version, first, *rest]:
                 await self._resource(request, reply, user, group, version, [first, *rest])
             case ["zdtest", "compact"] if request.method == "POST":
-                # What etcd's own client does to a real one.
+                # With a real cluster one does this with etcdctl.
                 if user != OWNER:
                     raise StatusError(403, "Forbidden", "only the lab's owner may compact its history")
                 self._store.compact()

@@ -1,4 +1,4 @@
-"""What `kubectl get` prints: the server's own columns for the kinds the lab runs (meta.k8s.io/v1 Table)."""
+"""Tables for `kubectl get`: the server-side columns of each kind (meta.k8s.io/v1 Table)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _DAEMON = (
 
 
 def table(kind: str, items: list[Object], rv: str, include: str, *, header: bool = True) -> Object:
-    """Return a Table of some objects of one kind. `include` is the query's includeObject (None, Metadata, Object)."""
+    """Return a Table of objects of one kind. `include` is the query's includeObject (None, Metadata, Object)."""
     names = _COLUMNS.get(kind, ("Age",))
     columns = [{"name": "Name", "type": "string", "format": "name", "description": "", "priority": 0}]
     columns += [

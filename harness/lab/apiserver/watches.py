@@ -1,4 +1,4 @@
-"""List and watch: selectors, resourceVersion, bookmarks, window end, 410."""
+"""List and watch: selectors, resourceVersion, limits, bookmarks, timeouts, 410."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from harness.lab.objects.watchevents import Subscription, WatchEvent
 
 _TRUE = {"1", "t", "true"}
-BOOKMARK_S = 10.0  # a real server sends one about each minute, and one shortly before the window ends
+BOOKMARK_S = 10.0  # a real server sends one about every minute, and one shortly before the watch times out
 
 
 class View:
-    """What one list or watch asks for: which objects, and in which shape."""
+    """What one list or watch asks for: which objects, in which API version and format."""
 
     def __init__(self, request: Request, resource: Resource, namespace: str | None) -> None:
         query = request.query
@@ -43,7 +43,7 @@ class View:
         self._header = True
 
     def takes(self, item: Object | None) -> bool:
-        """Tell whether an object is among those asked for."""
+        """Tell whether the request selects an object."""
         if item is None or (
             self.namespace is not None and item["metadata"].get("namespace") != self.namespace
         ):
@@ -51,7 +51,7 @@ class View:
         return self._labels(item) and self._fields(item)
 
     def shape(self, item: Object, rv: str) -> Object:
-        """Return an object as a watch sends it: itself, or a Table of one row (columns only the first time)."""
+        """Return an object as a watch sends it: as it is, or as a Table of one row (with columns only the first time)."""
         item = outward(item, self.resource)
         if not self.as_table:
             return item
@@ -60,7 +60,7 @@ class View:
         return shaped
 
     def listing(self, items: list[Object], rv: str, rest: Object | None = None) -> Object:
-        """Return what a list answers; `rest` says how it goes on where it is not whole."""
+        """Return a list; `rest` holds the metadata for its next part, if there is one."""
         metadata = {"resourceVersion": rv, **(rest or {})}
         items = [outward(item, self.resource) for item in items]
         if self.as_table:
@@ -78,7 +78,7 @@ class View:
         }
 
     def event(self, change: WatchEvent) -> Object | None:
-        """Return the watch event that a change is to this view, or None: an object may enter or leave a selection."""
+        """Return the event that a watcher with this view gets, or None: a change may move an object into or out of the selection."""
         now = self.takes(change.item) and change.type != "DELETED"
         before = self.takes(change.previous)
         if not (now or before):
@@ -88,7 +88,7 @@ class View:
 
 
 def _rv(text: str) -> int | None:
-    """Return a resourceVersion to resume from; None for "" and "0", which ask for what there is, first."""
+    """Return the resourceVersion to resume from; None for "" and "0", which ask for the existing objects first."""
     if text in {"", "0"}:
         return None
     if not text.isdigit():
@@ -104,9 +104,9 @@ def _number(query: dict[str, str], name: str) -> int:
 
 
 async def serve(store: Store, view: View, reply: Reply, drop_s: float = 0) -> None:
-    """Answer a list, or a watch until its window ends or its client leaves. Raises StatusError before it has answered.
+    """Answer a list, or a watch until it times out or its client leaves. Raises StatusError only before it has answered.
 
-    After `drop_s` seconds, where that is not 0, a watch ends in mid-stream: ConnectionResetError.
+    If `drop_s` is not 0, the watch is cut off after so many seconds with a ConnectionResetError.
     """
     if not view.watch:
         await reply.json(200, _listed(store, view))
@@ -119,13 +119,13 @@ async def serve(store: Store, view: View, reply: Reply, drop_s: float = 0) -> No
                 async with asyncio.timeout(drop_s or None):
                     await _stream(store, view, reply, changes, first=first)
             except TimeoutError:
-                raise ConnectionResetError("this watch was to be dropped") from None
+                raise ConnectionResetError("watch dropped on purpose (drop_watches)") from None
     except StatusError as error:
         await reply.chunk(_line({"type": "ERROR", "object": error.body}))
 
 
 def _listed(store: Store, view: View) -> Object:
-    """Answer a list; where a limit is set, a part of it, and a token that names the version and the last key."""
+    """Answer a list; with a limit, one part of it and a continue token that names the version and the last key."""
     rv, after = view.go_on or (store.rv, None)
     all_of_them = store.list_at(view.resource.kind, rv) if view.go_on else store.list(view.resource.kind)
     items = [item for item in all_of_them if view.takes(item) and (after is None or _key(item) > after)]
@@ -161,14 +161,14 @@ async def _stream(store: Store, view: View, reply: Reply, changes: Subscription,
         await reply.chunk(events)
     marked = loop.time()
     while (left := end - loop.time()) > 0 and not reply.left():
-        # Short turns, so that a client that left is noticed though nothing happens.
+        # Short waits, so that a client that left is noticed even if nothing changes.
         change = await changes.next(min(left, 1.0))
         if change is None:
             if view.bookmarks and loop.time() - marked > BOOKMARK_S:
                 marked = loop.time()
-                seen = store.rv  # nothing of this kind is waiting, so all up to here has been seen
+                seen = store.rv  # nothing is queued, so the client has seen everything up to here
                 await reply.chunk(_line(_bookmark(view, seen, {})))
-        elif change.rv > seen:  # else it was in the list that went first
+        elif change.rv > seen:  # else it was in the initial list
             seen = change.rv
             if event := view.event(change):
                 await reply.chunk(_line(event))
@@ -177,7 +177,7 @@ async def _stream(store: Store, view: View, reply: Reply, changes: Subscription,
 
 
 def _initial(store: Store, view: View) -> bytes:
-    """Return what there is now, as ADDED events."""
+    """Return the existing objects as ADDED events."""
     items = [item for item in store.list(view.resource.kind, view.namespace) if view.takes(item)]
     shapes = [view.shape(item, item["metadata"]["resourceVersion"]) for item in items]
     lines = [_line({"type": "ADDED", "object": shape}) for shape in shapes]

@@ -1,4 +1,4 @@
-"""What a request writes: create, replace, patch, apply, delete, evict. Raises StatusError in Kubernetes' own words."""
+"""Write requests: create, replace, patch, apply, delete, evict. Errors are StatusErrors with Kubernetes' own messages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SHOWN_WHEN_DELETED = {"Pod", "Namespace"}
 
 
 def writer(request: Request) -> Writer:
-    """Say who writes by a request: the fieldManager it names, else its client's name."""
+    """Return who writes: the fieldManager that the request names, else its client's name."""
     agent = request.headers.get("user-agent", "unknown").partition("/")[0]
     manager = request.query.get("fieldManager") or agent or "unknown"
     return Writer(manager[:128], "Apply" if media_type(request) == APPLY else "Update")
@@ -47,7 +47,7 @@ class Writes:
         self._store = store
 
     def create(self, request: Request, resource: Resource, namespace: str | None) -> Object:
-        """Make a new object."""
+        """Create an object."""
         item = fitted(typed(read_object(request), resource, namespace), request, resource)
         return self._store.create(inward(item, resource), dry_run=dry_run(request))
 
@@ -76,7 +76,7 @@ class Writes:
         old = self._store.get(resource.kind, space, name)
         new = patched(scale_of(old) if part == "scale" else outward(old, resource), request)
         metadata, was = new["metadata"], old["metadata"]
-        # Only a patch that names a resourceVersion is held to it.
+        # Only a patch that sets a resourceVersion requires it to match.
         if metadata.get("resourceVersion") != was["resourceVersion"]:
             raise conflict(resource.plural, resource.group, name)
         if metadata.get("uid") != was["uid"]:
@@ -113,7 +113,7 @@ class Writes:
         return 200, self._store.update(new, part=kept, dry_run=dry_run(request))
 
     def delete(self, request: Request, item: Object, options: Any = None) -> Object:
-        """Delete an object; return what a client is told: the object, or a Status that names it."""
+        """Delete an object; return the response: the object, or a Status that names it."""
         options = options or (read_object(request) if request.body and options is None else {})
         resource, have = BY_KIND[item["kind"]], item["metadata"]
         wanted = options.get("preconditions") or {}
@@ -141,7 +141,7 @@ class Writes:
         }
 
     def evict(self, request: Request, pod: Object) -> Object:
-        """Delete a pod if every budget that covers it allows."""
+        """Delete a pod if every PodDisruptionBudget that covers it allows it."""
         body = read_object(request)
         options = body.get("deleteOptions") or {}
         dry = dry_run(request) or options.get("dryRun") == ["All"]

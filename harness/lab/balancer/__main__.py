@@ -1,20 +1,22 @@
-"""The lab's L7 balancer, in a process of its own: `python -m harness.lab.balancer`.
+"""The lab's load balancer, a process of its own: `python -m harness.lab.balancer`.
 
-It speaks to its parent in lines of JSON. First on standard input, once:
+It talks to its parent in lines of JSON. The first line on standard input is the configuration (balancer.Config):
 
     {"profile": "alb"|"nginx"|"service", "tls": bool, "cert_file": path, "key_file": path, "listen": address, "port": 0 = any,
-     "connect_timeout_ns": n, "idle_timeout_ns": n, "lag_ns": n, ...}   (all: Config)
+     "connect_timeout_ns": n, "idle_timeout_ns": n, "lag_ns": n, ...}
 
-It answers {"port": n} on standard output once it listens. Then, on standard input, at every change:
+Once it listens, it writes {"port": n} to standard output. After that each line on standard input is a set of endpoints:
 
     {"endpoints": [{"address": "127.0.0.1", "port": 8080, "pod": "web-1"}, ...], "settled": false}
 
-`settled` ones are targets as if they had long been. Any other change is applied `lag_ns` (and what is drawn on top) after it came, in order: the propagation lag between control plane and
-data plane. The end of standard input ends the process at once, with everything that is in flight.
+`settled` endpoints become healthy targets at once. Any other change is applied, in order, `lag_ns` plus a random part after
+it arrived: the propagation lag between control plane and data plane. When standard input ends, the process exits at once
+and cuts whatever is in flight.
 
-In front HTTP/1.1 or HTTPS with keep-alive; behind, a pool of kept-alive connections per target; round robin. What it
-answers when a target fails, and where that comes from: profiles.py. When a pod becomes a target, and ceases to be one: group.py.
-With the profile `service` it passes bytes on and knows nothing of HTTP: splice.py. What it lost it writes down: losses.py.
+Clients speak HTTP/1.1 or HTTPS with keep-alive (client.py); targets take turns, each with a pool of idle connections
+(upstream.py). profiles.py decides what is answered when a target fails, group.py when a pod becomes a target and when it
+ceases to be one. The profile `service` passes bytes on and knows nothing of HTTP (splice.py). Lost requests are logged by
+losses.py.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class Parent:
-    """The lines that come on standard input."""
+    """Reads the parent's lines from standard input."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -91,7 +93,7 @@ def main() -> None:
 
 
 def _crash(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """End with the traceback: a mistake of ours must not pass for a target's."""
+    """Exit with a traceback: a bug here must not look like a failed target."""
     loop.default_exception_handler(context)
     os._exit(70)
 

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 NS = 1_000_000_000
 BACKLOG = 8192
-ACCEPTS = 64  # in a row before others get their turn
+ACCEPTS = 64  # accepted in a row before other events are served
 _STATUSES = (400, 408, 502, 503, 504)
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The first line that the parent writes."""
+    """The configuration: the first line on standard input."""
 
     profile: str = "alb"
     tls: bool = False
@@ -53,7 +53,7 @@ class Config:
     losses_file: str = ""
 
     def rules(self) -> Rules:
-        """Return what the target group goes by."""
+        """Return the rules of the target group."""
         return Rules(
             connect_s=self.connect_timeout_ns / NS,
             idle_s=self.idle_timeout_ns / NS,
@@ -71,7 +71,7 @@ class Config:
 
 
 class Balancer:
-    """Targets, and the clients whose requests go to them in turn."""
+    """Accepts clients and passes their requests to the targets."""
 
     def __init__(self, config: Config, loop: asyncio.AbstractEventLoop) -> None:
         self.losses = Losses(config.losses_file, loop)
@@ -100,7 +100,7 @@ class Balancer:
     # Clients
 
     def listen(self) -> int:
-        """Accept clients from now on; return the port. OSError and ssl.SSLError: the configuration is no good."""
+        """Start accepting clients; return the port. Raises OSError (ssl.SSLError is one) for a bad configuration."""
         config = self._config
         if config.tls:
             self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -120,7 +120,7 @@ class Balancer:
         self._port = int(listener.getsockname()[1])
 
     def _arranged(self) -> None:
-        """Refuse connections to a Service without endpoints (kube-proxy's REJECT rule); what speaks HTTP says 503."""
+        """Refuse connections to a Service without endpoints (kube-proxy's REJECT rule); the HTTP profiles answer 503 instead."""
         if not self._plain:
             return
         if self._listener and not self.group.turns:
@@ -137,7 +137,10 @@ class Balancer:
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno in {errno.EMFILE, errno.ENFILE}:  # the listener stays readable: do not spin
+                if error.errno in {
+                    errno.EMFILE,
+                    errno.ENFILE,
+                }:  # the listener stays readable: wait, do not spin
                     self._loop.remove_reader(listener)
                     self._loop.call_later(0.1, self._accept_again, listener)
                 return
@@ -150,13 +153,13 @@ class Balancer:
     def _welcome(self, sock: socket.socket, peer: str) -> None:
         sock.setblocking(False)
         if self._plain:
-            with contextlib.suppress(OSError):  # it has gone already
+            with contextlib.suppress(OSError):  # the client has left already
                 Splice(self._context, sock)
             return
         if self._tls:
-            try:  # the handshake happens when it is first read from
+            try:  # the handshake happens on the first read
                 sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-            except OSError:  # it has gone already
+            except OSError:  # the client has left already
                 sock.close()
                 return
         with contextlib.suppress(OSError):  # as above

@@ -1,11 +1,11 @@
-"""One non-blocking connection on uvloop, plain or TLS: reads as bytes come, writes at once what the kernel takes.
+"""One non-blocking connection on uvloop, plain or TLS: passes bytes on as they arrive, and writes what the kernel accepts.
 
-Why not a transport: uvloop's TLS costs about three times what an SSLSocket driven by add_reader does, and one class
-for both sides of the balancer is less to get wrong.
+Why not an asyncio transport: uvloop's TLS costs about three times as much as an SSLSocket driven by add_reader, and
+one class serves both sides of the balancer.
 
-Two things to know. libuv stops watching a descriptor after it has reported an error once (POLLERR comes with every reset),
-so data that arrived just before a reset must be read on until the reset itself is seen: `received` says whether it is still
-in the middle of something. And a failed write says nothing about what can still be read, so it only causes a read.
+Two pitfalls. libuv stops watching a descriptor after it has reported an error (every reset raises POLLERR), so data that
+arrived just before a reset must be read until the reset itself is seen: `received` returns whether more of the message is to
+come. And after a failed write there may still be data to read, so a failed write only triggers a read.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import asyncio
 
-HIGH_WATER = 128 * 1024  # bytes queued for one side at which the other side is no longer read
-READ_SIZE = 64 * 1024  # at least a TLS record (16 KiB), so that none is left waiting inside OpenSSL
-ROUNDS = 16  # reads in a row before others get their turn
-LINGER_S = 2.0  # for a client to read our last answer before an unread byte of its own would reset it
-FLUSH_S = 30.0  # for it to take what is queued
+HIGH_WATER = 128 * 1024  # bytes queued for one side, above which reading from the other side stops
+READ_SIZE = 64 * 1024  # at least a TLS record (16 KiB), so that no data stays inside OpenSSL
+ROUNDS = 16  # reads in a row before other events are served
+LINGER_S = 2.0  # time for a client to read the last answer, before its own unread bytes cause a reset
+FLUSH_S = 30.0  # time for it to read what is queued
 
 _BLOCKED = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() sends a reset
 
 
 class Owner(Protocol):
-    """Who reads a stream."""
+    """The reader of a stream."""
 
     def received(self, data: bytes) -> bool:
-        """Take bytes. Tell whether more of the same message is still to come."""
+        """Take bytes; return whether more of the same message is to come."""
 
     def lost(self, error: OSError | None) -> None:
-        """Learn that the other side ended the connection (None) or broke it. The stream is closed already."""
+        """Handle the end (None) or the reset of the connection. The stream is closed already."""
 
     def drained(self) -> None:
-        """Learn that nothing is queued any more."""
+        """Handle an empty queue: more can be written."""
 
 
 class ByteStream:
-    """A connected socket and what waits to be sent on it."""
+    """A connected socket and the bytes queued for it."""
 
     __slots__ = (
         "_broken",
@@ -69,7 +69,7 @@ class ByteStream:
         self._recv = sock.recv
         self._send = sock.send
         self._queue: deque[memoryview] = deque()
-        self._writing = False  # waiting for the kernel to take more
+        self._writing = False  # waiting until the kernel accepts more
         self._broken: OSError | None = None
         self._ending: asyncio.TimerHandle | None = None
         self._clean = True
@@ -80,7 +80,7 @@ class ByteStream:
         loop.add_reader(sock, self._readable)
 
     def write(self, data: bytes) -> None:
-        """Send, or queue what the kernel does not take. After the connection broke: nothing."""
+        """Send; queue what the kernel does not accept. Does nothing on a broken connection."""
         if self._broken or self.closed:
             return
         if self._queue:
@@ -97,24 +97,24 @@ class ByteStream:
         if sent != len(data):
             self._queue.append(memoryview(data)[sent:])
             self.queued = len(data) - sent
-            self._flush()  # TLS takes a record at a time
+            self._flush()  # TLS sends one record at a time
 
     def pause(self) -> None:
-        """Read no more for now."""
+        """Stop reading for now."""
         if not self.paused and not self.closed:
             self.paused = True
             self.loop.remove_reader(self.sock)
 
     def resume(self) -> None:
-        """Read on."""
+        """Continue reading."""
         if self.paused and not self.closed:
             self.paused = False
             self.loop.add_reader(self.sock, self._readable)
 
     def finish(self, *, clean: bool = True) -> None:
-        """Send what is queued, then end the connection. The owner hears no more of it.
+        """Send what is queued, then close. The owner gets no further calls.
 
-        Not `clean`: TLS is not ended properly, as with a peer that was cut off.
+        Not `clean`: without a TLS close_notify, so that the peer sees a truncated stream.
         """
         if self.closed or self._ending:
             return
@@ -125,7 +125,7 @@ class ByteStream:
             self._shut()
 
     def close(self) -> None:
-        """End the connection now."""
+        """Close the connection now."""
         if self.closed:
             return
         self.closed = True
@@ -138,7 +138,7 @@ class ByteStream:
         self.queued = 0
 
     def abort(self) -> None:
-        """End the connection now, and let the other side see that it was broken off."""
+        """Close now with a reset, so that the other side sees a broken connection."""
         if not self.closed:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self.close()
@@ -173,7 +173,7 @@ class ByteStream:
         self._broken = error
         self._queue.clear()
         self.queued = 0
-        self.loop.call_soon(self._readable)  # what can still be read comes first, then the error
+        self.loop.call_soon(self._readable)  # read what there still is, then report the error
 
     def _flush(self) -> None:
         while self._queue:
@@ -206,11 +206,13 @@ class ByteStream:
             self.loop.remove_writer(self.sock)
 
     def _shut(self) -> None:
-        """Send our end, and go on reading for a moment: bytes that nobody reads would turn the end into a reset."""
+        """Send our FIN, and keep reading for a moment: unread bytes would turn the close into a reset."""
         if self._ending:
             self._ending.cancel()
         self._ending = self.loop.call_later(LINGER_S, self.close)
-        with contextlib.suppress(OSError):  # an SSLError is one; unwrap() would wait for the other side's end
+        with contextlib.suppress(
+            OSError
+        ):  # includes SSLError: unwrap() would wait for the peer's close_notify
             if self._clean and isinstance(self.sock, ssl.SSLSocket):
                 self.sock.unwrap()
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""The balancer's connections from clients: one request after the other, each passed to one target and never to a second."""
+"""Client connections: one request after the other, each passed to a target; a profile with retries may try another one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from harness.lab.balancer.context import Context
     from harness.lab.balancer.upstream import Upstream, UpstreamTarget
 
-_IN_TIME_S = 0.001  # timers of uvloop are exact to a millisecond
+_IN_TIME_S = 0.001  # uvloop's timers are accurate to a millisecond
 
 
 class ClientConnection:
@@ -65,19 +65,19 @@ class ClientConnection:
     def __init__(self, context: Context, sock: socket.socket, suffix: bytes) -> None:
         self._context = context
         self._suffix = suffix  # the fields added to each request, and the empty line
-        self._request: RequestHead | None = None  # being answered
-        self._head = b""  # as sent to the target, with what came of a body with it
-        self._tries = 0  # to how many more targets it may go
-        self._tried: tuple[UpstreamTarget, ...] = ()  # those that failed it
-        self._body: Body | None = None  # of the request, while it is still coming
+        self._request: RequestHead | None = None  # the one being answered
+        self._head = b""  # as sent to the target, with the part of the body that arrived with it
+        self._tries = 0  # how many targets it may still go to
+        self._tried: tuple[UpstreamTarget, ...] = ()  # targets that failed this request
+        self._body: Body | None = None  # of the request, while it is still arriving
         self._upstream: Upstream | None = None
-        self._answered = False  # though the request's body is still coming
-        self._begun = False  # some of the answer was passed on
-        self._keep = True  # the connection goes on after this answer
+        self._answered = False  # answered although the request's body is still arriving
+        self._begun = False  # part of the answer was passed on
+        self._keep = True  # the connection stays open after this answer
         self._chunk = False  # the answer's body is passed on in chunks
-        self._held = b""  # bytes for later: the beginning of a head, or requests sent ahead
-        self.sent_all = True  # the whole request has come
-        self.wants_payload = False  # the client cannot read chunks
+        self._held = b""  # unparsed bytes: an incomplete head, or pipelined requests
+        self.sent_all = True  # the whole request has arrived
+        self.wants_payload = False  # the client (HTTP/1.0) cannot read chunks
         self._active = context.loop.time()
         self._stream = ByteStream(context.loop, sock, self)
         self._timer: asyncio.TimerHandle = context.loop.call_later(context.client_idle_s, self._check_idle)
@@ -99,8 +99,8 @@ class ClientConnection:
             self._stream.pause()
         return False
 
-    def lost(self, error: OSError | None) -> None:  # noqa: ARG002  gone is gone
-        """See bytestream.Owner: the client went away, so its request is given up (nginx logs it as 499, an ALB as 460)."""
+    def lost(self, error: OSError | None) -> None:  # noqa: ARG002  the reason makes no difference
+        """See bytestream.Owner: the client left, so its request is abandoned (nginx logs it as 499, an ALB as 460)."""
         self._timer.cancel()
         if self._upstream and self._request:
             left = self._context.profile.client_left
@@ -120,7 +120,7 @@ class ClientConnection:
                 raise Malformed("endless head")
             self._held = data
             return True
-        self._held = b""  # what is malformed is not read twice
+        self._held = b""  # so that a malformed head is not parsed again
         request, forward = self._context.heads.read_request(data[: end + 2])
         self._held = data[end + 4 :]
         self._request = request
@@ -134,7 +134,7 @@ class ClientConnection:
         if request.frame:
             head += self._first_of_body(*request.frame)
         self._head = head
-        # nginx would have kept a longer body to send it again
+        # nginx would buffer the whole body and could send it again
         self._tries = context.tries if self._body is None else 1
         target = context.group.pick()
         if target is None:
@@ -168,31 +168,31 @@ class ClientConnection:
         return not body.done
 
     def resume_upload(self) -> None:
-        """Read on: the target takes more."""
+        """Continue reading: the target can take more."""
         if len(self._held) <= HIGH_WATER:
             self._stream.resume()
 
     # To the client
 
     def read_head(self, head: bytes) -> ResponseHead:
-        """Read a target's head, as this client needs it."""
+        """Parse a target's head for this client."""
         request = self._request
-        assert request is not None  # noqa: S101  for mypy: a target only speaks to who asked
+        assert request is not None  # noqa: S101  for mypy: there is no answer without a request
         if not request.bare:
             return self._context.heads.read_response(head)
         return parse_response(head, bare=True, drop=self._context.profile.drop)
 
     def interim(self, response: ResponseHead) -> None:
-        """Pass on a 1xx, but not to who cannot know it."""
+        """Pass on a 1xx, except to an HTTP/1.0 client, which does not know it."""
         if not self.wants_payload:
             self._stream.write(response.forward + b"\r\n")
 
     def answer(self, response: ResponseHead, part: bytes, *, done: bool) -> None:
-        """Pass on the head of an answer and as much of its body as came with it."""
+        """Pass on the head of an answer and the part of its body that came with it."""
         if response.status >= 500:
             losses, status = self._context.losses, response.status
             losses.lost(self._head, status, ERROR_STATUS, Stage.WAITING, self._upstream)
-        if done and not self.wants_payload:  # nearly all
+        if done and not self.wants_payload:  # the usual case
             self._stream.write(
                 response.forward + self._context.heads.tail(keep=self._keep, dated=response.dated) + part
             )
@@ -216,13 +216,13 @@ class ClientConnection:
         self._after_write(done=done)
 
     def end_answer(self) -> None:
-        """End a body that ended with the target's connection."""
+        """End a body whose end was the end of the target's connection."""
         if self._chunk:
             self._stream.write(b"0\r\n\r\n")
         self._complete()
 
     def fail(self, stage: Stage, loss: Loss, upstream: Upstream) -> None:
-        """Try the next target where that is allowed; else tell the client: an answer of our own, or one cut off."""
+        """Try the next target if that is allowed; else answer with an error of our own, or cut the answer off."""
         self._upstream = None
         status = classify(stage, loss)
         self._tries -= 1
@@ -246,7 +246,7 @@ class ClientConnection:
         self._complete()
 
     def _refuse(self, status: int) -> None:
-        """Answer for the client's own fault, and end the connection."""
+        """Answer a faulty request, and close the connection."""
         self._give_up()
         if self._begun and self._request:
             self._cut()
@@ -256,7 +256,7 @@ class ClientConnection:
         self._say(status)
 
     def _cut(self) -> None:
-        """End the connection in the middle of an answer. A client that takes the end for the end must see it broken off."""
+        """Close in the middle of an answer. If the body ends with the connection, only a reset shows that it is incomplete."""
         self._end()
         if self.wants_payload:
             self._stream.abort()
@@ -270,7 +270,7 @@ class ClientConnection:
             self._upstream.pause()
 
     def _complete(self) -> None:
-        """Go on after an answer: the next request may be read once the body of this one is out of the way."""
+        """Continue after an answer: the next request is read once this one's body has been."""
         self._upstream = None
         if not self._keep:
             self._end()
@@ -286,7 +286,7 @@ class ClientConnection:
         self._begun = False
         self.sent_all = True
         self._active = self._context.loop.time()
-        if self._held:  # from the loop, so that a thousand requests sent ahead are no recursion
+        if self._held:  # through the loop, so that many pipelined requests do not recurse
             self._context.loop.call_soon(self._read_held)
         self._stream.resume()
 
@@ -298,18 +298,18 @@ class ClientConnection:
     # The end
 
     def _check_idle(self) -> None:
-        """Look whether the client did nothing for the idle time. One timer for the life of the connection."""
+        """Check whether the client was idle for too long. One timer serves the whole connection."""
         if (
             self._upstream and self._body is None and not self._stream.queued
-        ):  # waits for the target, whose side has a timer
+        ):  # waiting for the target, which has its own timer
             self._active = self._context.loop.time()
         left = self._active + self._context.client_idle_s - self._context.loop.time()
         if left > _IN_TIME_S:
             self._timer = self._context.loop.call_later(left, self._check_idle)
-        elif self._stream.queued:  # it does not read
+        elif self._stream.queued:  # the client does not read
             self._end()
             self._stream.abort()
-        elif self._request or self._held:  # it does not send
+        elif self._request or self._held:  # the client does not send the rest
             self._refuse(408)
         else:
             self._end()

@@ -1,9 +1,10 @@
-"""The balancer's target group: who gets the next request, and what has to happen before a pod is given any.
+"""The balancer's target group: which target gets the next request, and when a pod becomes a target.
 
-With an ALB's rules (user guide, "UpstreamTarget groups" and "Health checks"): a new target is *initial* until it is registered
-and has passed one health check; after `unhealthy` failed checks in a row it gets no more, until `healthy` good ones;
-when none is healthy, the unhealthy ones get all ("fails open"); a deregistered target gets nothing new, and what it still
-has after the deregistration delay is answered with 502. Without health checks a target is healthy once it is registered.
+The rules are an ALB's (user guide, "Target groups" and "Health checks"). A new target is *initial* until it is registered and
+has passed one health check. After `unhealthy` failed checks in a row it gets no requests until `healthy` checks in a row have
+passed. If no target is healthy, the unhealthy ones get all requests ("fails open"). A deregistered target gets no new
+requests; those still open after the deregistration delay are answered with 502. Without health checks a target is healthy as
+soon as it is registered.
 """
 
 from __future__ import annotations
@@ -23,20 +24,20 @@ if TYPE_CHECKING:
     from harness.lab.balancer.losses import Losses
 
 NS = 1_000_000_000
-TAIL = 8  # a drawn lag is at most so many times its mean
+TAIL = 8  # a random lag is at most this many times its mean
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How long things take, in seconds; 0 for what does not happen."""
+    """How long things take, in seconds; 0 for what is switched off."""
 
     connect_s: float = 10.0
     idle_s: float = 60.0
     lag_s: float = 0.0
-    lag_tail_s: float = 0.0  # mean of what is drawn on top of each change's lag (exponential)
+    lag_tail_s: float = 0.0  # mean of the random part of each change's lag (exponential)
     seed: int = 0
     registration_s: float = 0.0
-    deregistration_s: float = 0.0  # 0: a target may take as long as it likes
+    deregistration_s: float = 0.0  # 0: no limit
     check_every_s: float = 0.0
     check_timeout_s: float = 5.0
     check_path: str = "/"
@@ -46,7 +47,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a pod can be reached."""
+    """The address and port of a pod."""
 
     address: str
     port: int
@@ -54,11 +55,11 @@ class Endpoint:
 
 
 class Member:
-    """A registered target, and what its health checks say."""
+    """A target and its health."""
 
     def __init__(self, group: Group, target: UpstreamTarget, *, settled: bool = False) -> None:
         self.target = target
-        self.state = "healthy" if settled else "initial"  # healthy | unhealthy
+        self.state = "healthy" if settled else "initial"  # healthy | unhealthy | initial
         self._group = group
         self._run = 0  # checks in a row that contradict the state
         self._task: asyncio.Task[None] | None = None
@@ -98,7 +99,7 @@ class Member:
         self._group.arrange()
 
     def end(self) -> None:
-        """Deregister it."""
+        """Deregister the target."""
         if self._timer:
             self._timer.cancel()
         self.target.remove()
@@ -107,7 +108,7 @@ class Member:
 
 
 class Group:
-    """Targets, and whose turn it is."""
+    """The targets, and the rotation among them."""
 
     def __init__(
         self,
@@ -119,7 +120,7 @@ class Group:
         self.rules = rules
         self.loop = loop
         self._losses = losses
-        self._arranged = arranged  # called when others take turns than before
+        self._arranged = arranged  # called when the targets in rotation may have changed
         self._members: dict[Endpoint, Member] = {}
         self.turns: list[UpstreamTarget] = []
         self._turn = 0
@@ -127,9 +128,9 @@ class Group:
         self._random = random.Random(rules.seed)  # noqa: S311  no secret: the same seed draws the same lags
 
     def change(self, endpoints: tuple[Endpoint, ...], *, settled: bool = False) -> None:
-        """Take the endpoints of now, to be applied when the lag is over. A change never overtakes the one before.
+        """Take the current endpoints, to be applied after the lag. A change never overtakes an earlier one.
 
-        `settled`: they are the targets at once, as if they had long been.
+        `settled`: they become healthy targets at once.
         """
         if settled:
             self.apply(endpoints, settled=True)
@@ -144,7 +145,7 @@ class Group:
         self.loop.call_at(self._last_due, self.apply, endpoints)
 
     def apply(self, endpoints: tuple[Endpoint, ...], *, settled: bool = False) -> None:
-        """Let these be the targets from now on, and no others."""
+        """Make these the targets."""
         rules = self.rules
         for gone in self._members.keys() - set(endpoints):
             self._members.pop(gone).end()
@@ -157,7 +158,7 @@ class Group:
         self.arrange()
 
     def arrange(self) -> None:
-        """Work out who takes turns."""
+        """Recompute which targets are in rotation."""
         members = self._members.values()
         healthy = [member.target for member in members if member.state == "healthy"]
         turns = healthy or [member.target for member in members if member.state == "unhealthy"]
@@ -167,14 +168,14 @@ class Group:
         self._arranged()
 
     def pick(self) -> UpstreamTarget | None:
-        """Return whose turn it is, or None when there is nobody."""
+        """Return the next target in rotation, or None if there is none."""
         if not self.turns:
             return None
         index, self._turn = pick(self._turn, len(self.turns))
         return self.turns[index]
 
     def another(self, tried: Collection[UpstreamTarget]) -> UpstreamTarget | None:
-        """Return whose turn it is of those that were not tried, or None."""
+        """Return the next target in rotation that was not tried, or None."""
         for _ in self.turns:
             target = self.pick()
             if target not in tried:

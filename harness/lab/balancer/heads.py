@@ -1,4 +1,4 @@
-"""What the balancer knows of heads: those that it has read before, and how its own and passed-on ones end."""
+"""Caches of parsed heads, and the last lines of every head that the balancer sends."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from harness.lab.balancer.profiles import Profile
 
-HEADS_KEPT = 512  # heads that were read before: a pod sends the same one again and again
-_NUMBERS = (b"\r\nX-Request-ID: ", b"\r\nX-Amzn-Trace-Id: ")  # fields of which each request has another value
+HEADS_KEPT = 512  # cached heads: a pod sends the same one again and again
+_NUMBERS = (b"\r\nX-Request-ID: ", b"\r\nX-Amzn-Trace-Id: ")  # fields with a new value in each request
 
 
 class Heads:
-    """Of one balancer. Heads are remembered, for they are read thousands of times a second and are few."""
+    """The heads of one balancer, cached: thousands arrive each second, and few of them differ."""
 
     def __init__(self, profile: Profile, loop: asyncio.AbstractEventLoop) -> None:
         self._profile, self._loop = profile, loop
@@ -35,7 +35,7 @@ class Heads:
         self._date()
 
     def read_response(self, head: bytes) -> ResponseHead:
-        """Read the head of an answer to anything but HEAD."""
+        """Parse the head of a response to any request but HEAD."""
         known = self._responses.get(head)
         if known is None:
             known = parse_response(head, drop=self._profile.drop)
@@ -45,32 +45,32 @@ class Heads:
         return known
 
     def read_request(self, head: bytes) -> tuple[RequestHead, bytes]:
-        """Read the head of a request; return it, and its bytes as they go on. Raises Malformed.
+        """Parse the head of a request; return it, and the bytes to forward. Raises Malformed.
 
-        A client sends the same head again and again, but for the values by which it numbers its requests.
+        A client sends the same head again and again, except for the ids of its requests.
         """
         length = len(head)
         known = self._requests.get(length)
         if known is not None and known[1](head):
             return known[0], head
         request = parse_request(head)
-        if request.forward is head:  # else it goes on otherwise than it came, and is read each time
-            # One that differs in more is no pattern: heads of its length are read each time from then on.
+        if request.forward is head:  # else it has to be rewritten, so it is parsed each time
+            # If two heads of one length differ in more than ids, heads of that length are parsed each time from then on.
             new = length not in self._requests and len(self._requests) < HEADS_KEPT
             self._requests[length] = (request, _like(head)) if new else None
         return request, request.forward
 
     def tail(self, *, keep: bool, dated: bool) -> bytes:
-        """Return what a target's head still wants: Date unless it has one, Server where it was taken out, Connection, the end."""
+        """Return the last lines of a forwarded head: Date unless it has one, Server if it was removed, Connection, the empty line."""
         return self._tails[keep, dated]
 
     def trace(self) -> bytes:
-        """Return the field by which an ALB numbers a request that has no number yet (user guide, "Request tracing")."""
+        """Return the X-Amzn-Trace-Id field that an ALB adds to a request without one (user guide, "Request tracing")."""
         self._traced += 1
         return b"X-Amzn-Trace-Id: Root=1-%08x-%b%08x\r\n" % (int(time.time()), self._trace, self._traced)
 
     def own_tail(self, *, keep: bool) -> bytes:
-        """Return the end of a head of our own."""
+        """Return the last lines of a head of our own."""
         return self._own_tails[keep]
 
     def _date(self) -> None:
@@ -85,7 +85,7 @@ class Heads:
 
 
 def _like(head: bytes) -> Callable[[bytes], object]:
-    """Return what tells whether another head is this one, but for the values of its numbers."""
+    """Return a function that tells whether another head is the same except for its ids."""
     spans = []
     for name in _NUMBERS:
         at = head.find(name)

@@ -1,7 +1,7 @@
-"""What the balancer writes down of each request that it, or a target, failed: one line of JSON each, in losses.jsonl.
+"""The log of lost requests: losses.jsonl, one line of JSON for each request that failed.
 
-The lab joins these lines with the lives of its pods into truth.jsonl (truth.py). Moments are CLOCK_MONOTONIC in
-nanoseconds, which all processes of one host share, with the wall clock beside it.
+The lab joins these lines with the lives of its pods into truth.jsonl (truth.py). Times are CLOCK_MONOTONIC in
+nanoseconds, which all processes of a host share; the wall clock stands beside it.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from harness.lab.balancer.upstream import UpstreamTarget
 
 NS = 1_000_000_000
-WRITE_S = 0.25  # a line is on disk this long after what it tells of, at the latest
+WRITE_S = 0.25  # a line is on disk at most this long after its event
 _REQUEST_ID = re.compile(rb"\r\nx-request-id:[ \t]*([^\r\n]*)", re.IGNORECASE)
 
 
 class Exchange(Protocol):
-    """What is written down of the connection that a request was on. Seconds, on the loop's clock."""
+    """What is logged about the connection that a request was on. Seconds, on the loop's clock."""
 
     target: UpstreamTarget
     begun: float  # when the request was sent
-    rested: float  # how long the connection had been idle then
+    rested: float  # how long the connection had been idle before that
     uses: int  # requests on it, this one included
 
 
 class Losses:
-    """The file. Without one, nothing is written."""
+    """Writes the log; without a file name, nothing."""
 
     def __init__(self, file: str, loop: asyncio.AbstractEventLoop) -> None:
         self._path = Path(file) if file else None
@@ -52,7 +52,7 @@ class Losses:
         *,
         saved: bool = False,
     ) -> None:
-        """Write down a request that got this status (0: its answer was cut off), and why. `saved`: it was sent once more."""
+        """Log a request that got this status (0: its answer was cut off), and why. `saved`: it was sent to another target."""
         if self._path is None:
             return
         request_id = _REQUEST_ID.search(head)
@@ -71,12 +71,12 @@ class Losses:
                 "began_ns": round(upstream.begun * NS),
                 "uses": upstream.uses,  # 1: the first request on its connection
                 "rested_ns": round(upstream.rested * NS) if upstream.uses > 1 else 0,
-                "listed": upstream.target.live,  # among the targets when it was lost
+                "listed": upstream.target.live,  # still a target at that moment
             }
         self._add(line)
 
     def endpoints(self, pods: Iterable[str]) -> None:
-        """Write down where requests go from now on."""
+        """Log which pods get requests from now on."""
         self._add({"what": "endpoints", "pods": list(pods)})
 
     def _add(self, line: dict[str, Any]) -> None:
@@ -87,7 +87,7 @@ class Losses:
         self._lines.append({"t_ns": time.monotonic_ns(), "wall_ns": time.time_ns(), **line})
 
     def flush(self) -> None:
-        """Put on disk what is not there yet."""
+        """Write what is buffered to disk."""
         lines, self._lines = self._lines, []
         if lines and self._path is not None:
             with self._path.open("a", encoding="utf-8") as file:

@@ -1,10 +1,10 @@
-"""The profile `service`: what kube-proxy makes of a Service. No HTTP: each client connection is spliced to one pod.
+"""The profile `service`, which imitates kube-proxy: no HTTP, each client connection is spliced to one pod.
 
-A connection stays with the pod it began on until one of the two ends it, however long the pod has been out of the
-endpoints (conntrack keeps established flows). A pod that refuses, resets or closes does so to the client.
-Where this differs from the real thing: there the client's own SYN meets the pod, here our listener has taken it first,
-so a pod that refuses shows as a reset right after the connect, and one that is silent as a connection on which
-nothing comes. A Service without endpoints does refuse: the listener is closed for as long as there are none.
+A connection stays with its pod until one side closes it, even after the pod has left the endpoints (conntrack keeps
+established flows). If a pod refuses, resets or closes, the client sees that.
+One difference from the real thing: there the client's SYN reaches the pod, here our listener has accepted it. So a pod that
+refuses shows as a reset right after the connect, and a silent one as a connection on which nothing arrives. A Service
+without endpoints does refuse: the listener is closed while there are none.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from harness.lab.balancer.upstream import UpstreamTarget
 
 _RESET = struct.pack("ii", 1, 0)
-_ENOUGH = 2048  # of a request's head is remembered
+_ENOUGH = 2048  # bytes of a request that are kept, for its head
 
 
 class Splice:
-    """One client connection and the one to its pod; an Exchange as losses.py wants it."""
+    """A client connection and the connection to its pod. It is a losses.Exchange."""
 
     def __init__(self, context: Context, sock: socket.socket) -> None:
         self._context = context
@@ -37,7 +37,7 @@ class Splice:
         self.begun = self.active = self.loop.time()
         self.rested = 0.0
         self.uses = 0
-        self._asked = False  # bytes went to the pod after the last that came back: a request may be in flight
+        self._asked = False  # the last bytes went to the pod: a request may be in flight
         self._answering = False
         self._head = b""
         self._client_sock = sock
@@ -74,7 +74,7 @@ class Splice:
         self._reset(self._client_sock)
 
     def _peek(self) -> bytes:
-        """Return what the client has sent already."""
+        """Return what the client has sent so far."""
         try:
             return self._client_sock.recv(_ENOUGH, socket.MSG_PEEK)
         except OSError:
@@ -108,7 +108,7 @@ class Splice:
     def carry(self, data: bytes, *, to_pod: bool) -> bool:
         """Pass bytes on."""
         client, pod = self._client, self._pod
-        assert client is not None  # noqa: S101  for mypy: streams come both at once
+        assert client is not None  # noqa: S101  for mypy: both streams are created together
         assert pod is not None  # noqa: S101
         if to_pod and not self._asked:
             now = self.loop.time()
@@ -124,13 +124,13 @@ class Splice:
         return False
 
     def room(self, *, to_pod: bool) -> None:
-        """Read on: the other side has taken what was queued for it."""
+        """Continue reading: the other side has taken what was queued for it."""
         other = self._pod if to_pod else self._client
         if other:
             other.resume()
 
     def over(self, error: OSError | None, *, by_client: bool) -> None:
-        """End both sides as one of them ended: an end for an end, a reset for a reset."""
+        """Close the other side as this one was closed: a FIN for a FIN, a reset for a reset."""
         if self._asked and not by_client:
             loss = Loss.RESET if error else Loss.EOF
             self._context.losses.lost(self._head, CUT, loss, Stage.WAITING, self)
@@ -144,7 +144,7 @@ class Splice:
 
 
 class _Side:
-    """One side of a splice, as its stream sees it."""
+    """The owner of one of a splice's two streams."""
 
     __slots__ = ("_splice", "_to_pod")
 

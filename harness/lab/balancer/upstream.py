@@ -1,8 +1,8 @@
-"""The balancer's connections to its targets: one exchange at a time on each, the idle ones in a pool per target.
+"""Connections to targets: one exchange at a time on each, and a pool of idle ones per target.
 
-A pool gives back the connection used last (as nginx' keepalive does). A pooled connection whose end has been seen is gone
-from it. One that the target closes just as we send on it is lost with the request: a 502, the keep-alive race of
-every real balancer.
+A pool returns the connection used last, as nginx's keepalive does. A connection that the target has closed leaves the
+pool. If the target closes it just as a request is sent, the request is lost: a 502, the keep-alive race of every real
+balancer.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     import asyncio
 
 
-_IN_TIME_S = 0.001  # timers of uvloop are exact to a millisecond
+_IN_TIME_S = 0.001  # uvloop's timers are accurate to a millisecond
 
 
 class Requester(Protocol):
-    """Who sent the request that is on an upstream connection, and gets its answer."""
+    """The sender of a request on an upstream connection, which gets the answer."""
 
-    sent_all: bool  # the whole request has been sent
-    wants_payload: bool  # the answer's body goes on without chunk framing
+    sent_all: bool  # the whole request has arrived
+    wants_payload: bool  # the body is wanted without chunk framing
 
     def resume_upload(self) -> None:
-        """Send on: the target takes more."""
+        """Continue the upload: the target can take more."""
 
     def read_head(self, head: bytes) -> ResponseHead:
         """Parse the head of the answer. Raises Malformed."""
@@ -38,20 +38,20 @@ class Requester(Protocol):
         """Take a 1xx answer."""
 
     def answer(self, response: ResponseHead, part: bytes, *, done: bool) -> None:
-        """Take the head of the answer, and as much of its body as came with it."""
+        """Take the head of the answer and the part of its body that came with it."""
 
     def more(self, part: bytes, *, done: bool) -> None:
         """Take more of the answer's body."""
 
     def end_answer(self) -> None:
-        """Take note that the answer's body ended with the connection."""
+        """End the answer: its body ended with the connection."""
 
     def fail(self, stage: Stage, loss: Loss, upstream: Upstream) -> None:
-        """Take note that there will be no answer, or no more of it."""
+        """Handle a failed exchange: there will be no answer, or no more of it."""
 
 
 class UpstreamTarget:
-    """An endpoint as the balancer has it, and the idle connections to it."""
+    """An endpoint and the connections to it."""
 
     def __init__(
         self,
@@ -70,23 +70,23 @@ class UpstreamTarget:
         self.idle_s = idle_s
         self.live = True  # still among the endpoints
         self.idle: list[Upstream] = []
-        self.open: set[Upstream] = set()  # these and those with a request on them
+        self.open: set[Upstream] = set()  # idle ones, and those with a request on them
 
     def send(self, requester: Requester, head: bytes) -> Upstream:
-        """Start an exchange on the pooled connection used last, or on a new one. `head` may have body bytes behind it."""
+        """Start an exchange on an idle connection, or on a new one. Part of the body may follow in `head`."""
         upstream = self.idle.pop() if self.idle else Upstream(self)
         upstream.start(requester, head)
         return upstream
 
     def remove(self) -> None:
-        """Take it out: exchanges under way go on, idle connections are dropped."""
+        """Remove the target: running exchanges continue, idle connections are closed."""
         self.live = False
         for upstream in self.idle:
             upstream.stream_close()
         self.idle.clear()
 
     def expire(self) -> None:
-        """Give up what it still has to answer: its deregistration delay is over."""
+        """Fail the exchanges that still run: the deregistration delay is over."""
         for upstream in tuple(self.open):
             upstream.fail(Loss.DEREGISTERED)
 
@@ -115,23 +115,23 @@ class Upstream:
         self.target = target
         self.loop = target.loop
         self.requester: Requester | None = None  # whose request is on it
-        self.active = 0.0  # when a byte last passed, on the loop's clock
-        self.begun = 0.0  # when its present request was sent
-        self.rested = 0.0  # how long it had been idle then
-        self.uses = 0  # requests so far
+        self.active = 0.0  # when the last byte passed, on the loop's clock
+        self.begun = 0.0  # when the current request was sent
+        self.rested = 0.0  # how long it had been idle before that
+        self.uses = 0  # requests sent so far
         self.reusable = False
         self._body: Body | None = None  # of the answer, once its head has been passed on
-        self._held = b""  # the beginning of a head
+        self._held = b""  # an incomplete head
         self._pending: list[bytes] = []  # to send once connected
         self._stream: ByteStream | None = None
-        self._sock: socket.socket | None = None  # None as well: there was no descriptor left
+        self._sock: socket.socket | None = None  # also None if there was no descriptor left
         self._timer: asyncio.TimerHandle
         self._connect()
 
-    # The way there
+    # The request
 
     def start(self, requester: Requester, head: bytes) -> None:
-        """Send a request, or its beginning."""
+        """Send a request or its first part."""
         now = self.loop.time()
         self.rested, self.begun = now - self.active, now
         self.uses += 1
@@ -158,18 +158,18 @@ class Upstream:
             self.requester.resume_upload()
 
     def pause(self) -> None:
-        """Read no more of the answer for now: the client is slow."""
+        """Stop reading the answer for now: the client is slow."""
         if self._stream:
             self._stream.pause()
 
     def resume(self) -> None:
-        """Read on."""
+        """Continue reading."""
         self.active = self.loop.time()
         if self._stream:
             self._stream.resume()
 
     def stream_close(self) -> None:
-        """End the connection, and with it whatever is on it."""
+        """Close the connection, and abandon the exchange on it."""
         self.requester = None
         self._timer.cancel()
         self.target.open.discard(self)
@@ -186,7 +186,7 @@ class Upstream:
             self._sock = sock = socket.socket(socket.AF_INET6 if ":" in target.address else socket.AF_INET)
         except (
             OSError
-        ) as error:  # EMFILE, ENFILE, ENOBUFS: the failure is ours, and told from the loop like any other
+        ) as error:  # EMFILE, ENFILE, ENOBUFS: our failure, reported through the loop like any other
             self.loop.call_soon(self._refused, error.errno or errno.EMFILE)
             return
         target.open.add(self)
@@ -198,7 +198,7 @@ class Upstream:
             self.loop.call_soon(self._refused, code)
 
     def _refused(self, code: int) -> None:
-        if self.requester is not None:  # else given up in the meantime
+        if self.requester is not None:  # else abandoned in the meantime
             self.fail(connect_loss(code))
 
     def _connected(self, sock: socket.socket) -> None:
@@ -220,8 +220,8 @@ class Upstream:
             self.drained()
 
     def _check_idle(self) -> None:
-        """Look whether nothing passed for the idle time. One timer for the life of the connection, so that a request costs none."""
-        if self._stream and self._stream.paused:  # we hold it back ourselves
+        """Check whether nothing passed for the idle time. One timer serves the whole connection, so that a request needs none."""
+        if self._stream and self._stream.paused:  # we paused it ourselves
             self.active = self.loop.time()
         left = self.active + self.target.idle_s - self.loop.time()
         if left > _IN_TIME_S:
@@ -232,11 +232,11 @@ class Upstream:
             self.target.idle.remove(self)
             self.stream_close()
 
-    # The way back
+    # The answer
 
     def received(self, data: bytes) -> bool:
         """See bytestream.Owner."""
-        if self.requester is None:  # it speaks though it was not asked
+        if self.requester is None:  # unsolicited bytes, or the end of an idle connection
             self._leave_pool()
             return False
         self.active = self.loop.time()
@@ -272,18 +272,20 @@ class Upstream:
         response = requester.read_head(data[: end + 2])
         rest = data[end + 4 :]
         if response.status < 200:
-            if response.status == 101:  # we pass no Upgrade on
-                raise Malformed("switched protocols though it was not asked to")
+            if response.status == 101:  # Upgrade is never forwarded
+                raise Malformed("101 without an Upgrade")
             requester.interim(response)
             return self._head(rest) if rest else True
-        if len(rest) == response.known_length:  # nearly all
+        if len(rest) == response.known_length:  # the usual case
             self._done(requester, response.keep)
             requester.answer(response, rest, done=True)
             return False
         self.reusable = response.keep
         body = body_of(response.framing, response.length, keep=requester.wants_payload)
         used = body.take(rest)
-        self._body = body  # only now: what is no body at all still gets a 502
+        self._body = (
+            body  # set only now: if the body is malformed from the start, the client still gets a 502
+        )
         part = (
             body.payload() if requester.wants_payload and response.framing is Framing.CHUNKED else rest[:used]
         )
@@ -305,8 +307,8 @@ class Upstream:
         requester.more(part, done=body.done)
         return not body.done
 
-    def _done(self, requester: Requester, keep: bool) -> None:  # noqa: FBT001  of _head and _pass
-        """Let go of a finished exchange, before the client hears the end of it: its next request may come at once."""
+    def _done(self, requester: Requester, keep: bool) -> None:  # noqa: FBT001  internal, on the hot path
+        """Release the connection before the client gets the last bytes: its next request may come at once."""
         self.requester = None
         self._body = None
         if keep and self.target.live and requester.sent_all:
@@ -315,7 +317,7 @@ class Upstream:
             self.stream_close()
 
     def fail(self, loss: Loss) -> None:
-        """Give up the request that is on it, and the connection."""
+        """Close the connection and report the loss of the request on it."""
         stage = Stage.CONNECTING if not self._stream else Stage.ANSWERING if self._body else Stage.WAITING
         requester = self.requester
         self.stream_close()

@@ -1,7 +1,7 @@
-"""Pure: HTTP/1 heads and bodies as bytes, for a proxy that forwards both nearly untouched.
+"""Pure: HTTP/1 heads and bodies as bytes, for a proxy that forwards both nearly unchanged.
 
-A head is parsed once, its hop-by-hop fields (RFC 9110 section 7.6.1) are taken out, and what is left is sent on
-byte for byte. Bodies are only measured: where do they end? Everything here raises Malformed for what is no HTTP/1.
+A head is parsed once, its hop-by-hop fields (RFC 9110 section 7.6.1) are removed, and the rest is forwarded byte for
+byte. Bodies are only scanned for their end. Everything here raises Malformed for invalid HTTP/1.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 HEAD_LIMIT = 64 * 1024  # an ALB's limit for a whole head; nginx has 32k by default
 HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade"})
 
-_NOT_PLAIN = re.compile(  # of a head in lower case: a field to take out, a body, or a folded line
+_NOT_PLAIN = re.compile(  # in a head in lower case: a field to remove, a body, or a folded line
     rb"\r\n(?:connection|keep-alive|proxy-connection|te|upgrade|content-length|transfer-encoding)[ \t]*:|\r\n[ \t]"
 )
 _TRACE = b"\r\nx-amzn-trace-id:"
@@ -23,12 +23,12 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [^\r\n]*)?")
 _CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;[^\r\n]*)?")
 
 
-class Malformed(ValueError):  # noqa: N818  reads as what it says: raise Malformed
-    """These bytes are no HTTP/1 message."""
+class Malformed(ValueError):  # noqa: N818  reads well as `raise Malformed`
+    """The bytes are not a valid HTTP/1 message."""
 
 
 class Framing(Enum):
-    """How the end of a body is told."""
+    """How the end of a body is marked."""
 
     NONE = "none"
     LENGTH = "length"
@@ -37,37 +37,37 @@ class Framing(Enum):
 
 
 class RequestHead(NamedTuple):
-    """A client's request: `forward` is the head as it goes on, each line with its end, without the empty line."""
+    """A client's request. `forward` is the head to send on: each line with its CRLF, without the empty line."""
 
     forward: bytes
     bare: bool  # HEAD: its answer has no body
     http10: bool
-    keep: bool  # the client wants to go on with this connection
+    keep: bool  # the client keeps the connection open
     frame: tuple[Framing, int] | None  # of its body
     traced: bool = False  # it has an X-Amzn-Trace-Id
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseHead:
-    """A target's response: `forward` as for a request, but without a Connection field, which the client's side adds."""
+    """A target's response. `forward` as for a request, without a Connection field, which the client's side adds."""
 
     forward: bytes
     status: int
-    keep: bool  # the target will go on with its connection
+    keep: bool  # the target keeps the connection open
     framing: Framing
     length: int
     dated: bool  # `forward` has a Date
-    known_length: int  # of the body, -1 when only its end will tell
+    known_length: int  # length of the body; -1 if it is not known in advance
 
 
 def parse_request(head: bytes) -> RequestHead:
-    """Read a request head: all up to and with the line end before the empty line."""
+    """Parse a request head: everything before the empty line, the last CRLF included."""
     line, _, _ = head.partition(b"\r\n")
     if not _REQUEST_LINE.fullmatch(line):
         raise Malformed("not a request line")
     bare = line.startswith(b"HEAD ")
     lower = head.lower()
-    if line.endswith(b"1") and not _NOT_PLAIN.search(lower):  # nearly all: nothing to take out, no body
+    if line.endswith(b"1") and not _NOT_PLAIN.search(lower):  # the usual case: nothing to remove, no body
         if b"\r\nhost:" not in lower:
             raise Malformed("no Host")
         return RequestHead(head, bare=bare, http10=False, keep=True, frame=None, traced=_TRACE in lower)
@@ -75,8 +75,8 @@ def parse_request(head: bytes) -> RequestHead:
     tokens = _connection(fields)
     http10 = line.endswith(b"0")
     framing, length = _framing(fields)
-    if framing is Framing.CLOSE:  # no request ends with its connection
-        raise Malformed("a transfer coding that is not chunked")
+    if framing is Framing.CLOSE:  # a request cannot end with its connection
+        raise Malformed("the last transfer coding is not chunked")
     kept = [raw for name, _, raw in fields if name not in HOP and name not in tokens]
     if not http10 and not any(name == b"host" for name, _, _ in fields):
         raise Malformed("no Host")
@@ -93,7 +93,7 @@ def parse_request(head: bytes) -> RequestHead:
 
 
 def parse_response(head: bytes, *, bare: bool = False, drop: frozenset[bytes] = frozenset()) -> ResponseHead:
-    """Read a response head. `bare`: it answers HEAD. `drop`: names of further fields to take out, in lower case."""
+    """Parse a response head. `bare`: it answers HEAD. `drop`: names of further fields to remove, in lower case."""
     line, _, _ = head.partition(b"\r\n")
     match = _STATUS_LINE.fullmatch(line)
     if not match:
@@ -123,13 +123,13 @@ def parse_response(head: bytes, *, bare: bool = False, drop: frozenset[bytes] = 
 
 
 def without(forward: bytes, name: bytes) -> bytes:
-    """Take one field (its name in lower case) out of a head that is about to be sent."""
+    """Remove one field (its name in lower case) from a head that is about to be sent."""
     line, *fields = forward.split(b"\r\n")
     return b"\r\n".join([line, *(field for field in fields if not field.lower().startswith(name + b":"))])
 
 
 def chunk(data: bytes) -> bytes:
-    """Wrap bytes as one chunk. Nothing for nothing: an empty chunk would end the body."""
+    """Wrap bytes as one chunk; no bytes make no chunk, since an empty chunk would end the body."""
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
@@ -153,14 +153,14 @@ def _connection(fields: list[tuple[bytes, bytes, bytes]]) -> frozenset[bytes]:
         for name, value, _ in fields
         if name == b"connection"
         for token in value.lower().split(b",")
-    ) - {b"content-length", b"transfer-encoding", b"host"}  # no message may have its frame taken away
+    ) - {b"content-length", b"transfer-encoding", b"host"}  # the framing fields must stay
 
 
 def _framing(fields: list[tuple[bytes, bytes, bytes]]) -> tuple[Framing, int]:
     codings = [value.lower() for name, value, _ in fields if name == b"transfer-encoding"]
     lengths = {value for name, value, _ in fields if name == b"content-length"}
     if codings:
-        if lengths:  # two ends for one body: the two sides of a proxy would disagree
+        if lengths:  # request smuggling: the two sides of a proxy would disagree about the body's end
             raise Malformed("both Content-Length and Transfer-Encoding")
         return (Framing.CHUNKED if codings[-1].endswith(b"chunked") else Framing.CLOSE), 0
     if not lengths:
@@ -172,7 +172,7 @@ def _framing(fields: list[tuple[bytes, bytes, bytes]]) -> tuple[Framing, int]:
 
 
 class Body:
-    """Finds where a body ends, bytes passing by."""
+    """Finds the end of a body as its bytes pass."""
 
     __slots__ = ("done",)
     done: bool
@@ -182,12 +182,12 @@ class Body:
         raise NotImplementedError
 
     def payload(self) -> bytes:
-        """Return what the last `take` found, without chunk frames. Only a ChunkedBody asked to keep it has any."""
+        """Return the payload of the last `take`, without chunk framing. Only a ChunkedBody with `keep` has any."""
         return b""
 
 
 class LengthBody(Body):
-    """A body of so many bytes; none at all, too."""
+    """A body of a known length, which may be 0."""
 
     __slots__ = ("_left",)
 
@@ -225,8 +225,8 @@ class ChunkedBody(Body):
         self.done = False
         self._keep = keep
         self._pieces: list[bytes] = []
-        self._left = 0  # of the chunk at hand
-        self._line = b""  # a line of which the end has not come
+        self._left = 0  # of the current chunk
+        self._line = b""  # an incomplete line
         self._state = "size"  # or gap (the line end after a chunk), or trailer
 
     def take(self, data: bytes) -> int:
@@ -258,7 +258,7 @@ class ChunkedBody(Body):
     def _read_line(self, line: bytes) -> None:
         if self._state == "gap":
             if line:
-                raise Malformed("a chunk longer than it said")
+                raise Malformed("a chunk longer than its size")
             self._state = "size"
         elif self._state == "trailer":
             self.done = not line
@@ -271,7 +271,7 @@ class ChunkedBody(Body):
 
 
 def body_of(framing: Framing, length: int, *, keep: bool = False) -> Body:
-    """Return what finds the end of a body framed like this. `keep`: the payload of chunks is wanted."""
+    """Return the Body for a framing. `keep`: the payload of chunks is wanted."""
     if framing is Framing.CHUNKED:
         return ChunkedBody(keep=keep)
     return EndlessBody() if framing is Framing.CLOSE else LengthBody(length)

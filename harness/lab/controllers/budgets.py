@@ -11,12 +11,12 @@ from harness.lab.objects.podstatus import pod_ready
 if TYPE_CHECKING:
     from harness.lab.objects.store import Object, Store
 
-# Kinds that own pods and say how many there should be.
+# Kinds that own pods and have a number of replicas.
 _SIZED = ("ReplicaSet", "StatefulSet")
 
 
 def counted(budget: Object, pods: list[Object], expected: int) -> Object:
-    """Return the counters of a budget's status. Pods being deleted, or evicted a moment ago, are not healthy."""
+    """Return the counters of a budget's status. Pods that are being deleted or were just evicted do not count as healthy."""
     evicted: dict[str, str] = (budget.get("status") or {}).get("disruptedPods") or {}
     names = {pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]}
     evicted = {name: when for name, when in evicted.items() if name in names}
@@ -44,7 +44,7 @@ def counted(budget: Object, pods: list[Object], expected: int) -> Object:
 
 
 class Budgets:
-    """Keeps the counters of each PodDisruptionBudget true."""
+    """Keeps the status of each PodDisruptionBudget up to date."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -17,7 +17,7 @@ def condition(status: Object, kind: str) -> Object | None:
 
 
 def with_condition(status: Object, kind: str, truth: str, reason: str, message: str, now: datetime) -> Object:
-    """Return a status with a condition set. The same truth and reason change nothing; the same truth keeps its time."""
+    """Return a status with a condition set. Nothing changes if status and reason are the same; lastTransitionTime moves only with the status."""
     old = condition(status, kind)
     if old and (old["status"], old["reason"]) == (truth, reason):
         return status
@@ -34,9 +34,9 @@ def with_condition(status: Object, kind: str, truth: str, reason: str, message: 
 
 
 def counted(deployment: Object, sets: list[Object], new: Object | None, now: datetime) -> Object:
-    """Return the status with counters and Available as they are now; Progressing is carried over.
+    """Return the status with current counters and condition Available; Progressing is carried over.
 
-    Counters that are 0 are left out, as Kubernetes leaves them out. `replicas` does not count pods being deleted.
+    Counters that are 0 are omitted, as in Kubernetes. `replicas` does not count pods that are being deleted.
     """
     old_status = deployment.get("status") or {}
     total = sum(rs["status"].get("replicas", 0) for rs in sets)
@@ -62,14 +62,14 @@ def counted(deployment: Object, sets: list[Object], new: Object | None, now: dat
 
 
 def complete(deployment: Object, status: Object) -> bool:
-    """Tell whether every wanted pod is new and available, and nothing else is left."""
+    """Tell whether all pods are new and available, and no old ones are left."""
     replicas = deployment["spec"]["replicas"]
     counts = {status.get(key, 0) for key in ("updatedReplicas", "replicas", "availableReplicas")}
     return counts == {replicas}
 
 
 def progressed(old: Object, new: Object) -> bool:
-    """Tell whether a status is further on than another."""
+    """Tell whether a rollout has progressed from one status to the next."""
     for key in ("updatedReplicas", "readyReplicas", "availableReplicas"):
         if new.get(key, 0) > old.get(key, 0):
             return True
@@ -81,7 +81,7 @@ def _left(status: Object) -> int:
 
 
 def with_progress(deployment: Object, status: Object, new: Object | None, now: datetime) -> Object:
-    """Return the status with Progressing as a rollout has it: under way, complete, or past its deadline."""
+    """Return the status with condition Progressing: progressing, complete, or past its deadline."""
     name = new["metadata"]["name"] if new else ""
     old_status = deployment.get("status") or {}
     current = condition(status, "Progressing")
@@ -96,7 +96,7 @@ def with_progress(deployment: Object, status: Object, new: Object | None, now: d
         text = f'ReplicaSet "{name}" has successfully progressed.'
         return with_condition(status, "Progressing", "True", "NewReplicaSetAvailable", text, now)
     if progressed(old_status, status):
-        # Taken out first: progress renews lastUpdateTime, from which the deadline counts.
+        # Removed first: progress renews lastUpdateTime, from which the deadline counts.
         kept = current["lastTransitionTime"] if current and current["status"] == "True" else timestamp(now)
         others = [c for c in status.get("conditions") or () if c["type"] != "Progressing"]
         text = f'ReplicaSet "{name}" is progressing.'
@@ -112,7 +112,7 @@ def with_progress(deployment: Object, status: Object, new: Object | None, now: d
 
 
 def overdue_in(deployment: Object, status: Object, now: datetime) -> float | None:
-    """Return the seconds until the progress deadline passes, 0 when it has; None when it does not run."""
+    """Return the seconds until the progress deadline, 0 if it has passed, None if there is none."""
     current = condition(status, "Progressing")
     if current is None or current["reason"] == "NewReplicaSetAvailable":
         return None

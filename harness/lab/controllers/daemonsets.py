@@ -25,13 +25,13 @@ def surges(workload: Object) -> bool:
 
 
 class DaemonSets:
-    """Brings each DaemonSet one step nearer to its spec per `sync`."""
+    """Brings each DaemonSet one step closer to its spec per `sync`."""
 
     def __init__(self, store: Store, recorder: Recorder) -> None:
         self._store, self._recorder = store, recorder
 
     def sync(self, key: tuple[str, str]) -> float | None:
-        """Take one step; return the seconds after which to look again, or None."""
+        """Take one step; return the seconds until the next sync, or None."""
         workload = self._store.find("DaemonSet", *key)
         if workload is None:
             return None

@@ -28,15 +28,15 @@ _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 
 def template_hash(template: Object) -> str:
-    """Return a short name for a pod template: the same template, the same name."""
-    value = 2166136261  # FNV-1a, 32 bits, written in letters that make no words
+    """Return a short hash of a pod template."""
+    value = 2166136261  # FNV-1a, 32 bits, written in letters that form no words
     for byte in json.dumps(template, sort_keys=True).encode():
         value = ((value ^ byte) * 16777619) & 0xFFFFFFFF
     return "".join(_LETTERS[ord(digit) % len(_LETTERS)] for digit in str(value))
 
 
 def owner(item: Object) -> Object:
-    """Return the ownerReference that makes `item` the controller of something."""
+    """Return an ownerReference that makes `item` the controller of another object."""
     return {
         "apiVersion": item["apiVersion"],
         "kind": item["kind"],
@@ -55,20 +55,20 @@ def owned_by(item: Object, uid: str) -> bool:
 
 
 def plain_template(template: Object) -> Object:
-    """Return a template without the hash that the controller adds to it: what two ReplicaSets are compared by."""
+    """Return a template without the hash label that the controller adds, for comparison."""
     metadata = template.get("metadata") or {}
     labels = {key: value for key, value in (metadata.get("labels") or {}).items() if key != HASH}
     return {**template, "metadata": {**metadata, "labels": labels}}
 
 
 class Deployments:
-    """Brings each Deployment one step nearer to its spec per `sync`."""
+    """Brings each Deployment one step closer to its spec per `sync`."""
 
     def __init__(self, store: Store, recorder: Recorder) -> None:
         self._store, self._recorder = store, recorder
 
     def sync(self, key: tuple[str, str]) -> float | None:
-        """Take one step; return the seconds after which to look again, or None."""
+        """Take one step; return the seconds until the next sync, or None."""
         deployment = self._store.find("Deployment", *key)
         if deployment is None:
             return None
@@ -86,7 +86,7 @@ class Deployments:
         return self._recreate(deployment, olds, new)
 
     def _resize(self, deployment: Object, olds: list[Object], new: Object | None) -> float | None:
-        """Follow a change of spec.replicas, and nothing else."""
+        """Scale the ReplicaSets, without rolling out."""
         if new is not None:
             new = self._annotate(deployment, new, olds)
         for name, replicas in rollouts.scaled(deployment, olds, new).items():
@@ -121,7 +121,7 @@ class Deployments:
             for p in pods
             if any(owned_by(p, uid) for uid in uids) and p["status"]["phase"] not in {"Succeeded", "Failed"}
         ]
-        if busy or left:  # nothing new before the last old pod is gone: that is what Recreate means
+        if busy or left:  # Recreate: no new pod before the last old one is gone
             return self._report(deployment, new) if not left else self._report(deployment, new) or 0.2
         new = self._annotate(deployment, new, olds) if new else self._create(deployment, olds)
         if new["spec"]["replicas"] != deployment["spec"]["replicas"]:
@@ -169,7 +169,7 @@ class Deployments:
         return made
 
     def _annotate(self, deployment: Object, new: Object, olds: list[Object]) -> Object:
-        """Keep the newest ReplicaSet's revision and minReadySeconds in step with its Deployment."""
+        """Update the newest ReplicaSet's revision and minReadySeconds from its Deployment."""
         metadata = {**new["metadata"], "annotations": self._annotations(deployment, new, olds)}
         spec = {**new["spec"], "minReadySeconds": deployment["spec"].get("minReadySeconds", 0)}
         if not spec["minReadySeconds"]:
@@ -206,7 +206,7 @@ class Deployments:
             **(fresh["metadata"].get("annotations") or {}),
             REVISION: new["metadata"]["annotations"][REVISION],
         }
-        # With the status, as kube-controller-manager does it: there it does not count as a change of the object.
+        # Written with the status, as kube-controller-manager does: so it does not count for the generation.
         self._store.update(
             {**fresh, "metadata": {**fresh["metadata"], "annotations": annotations}}, part="status"
         )
@@ -221,7 +221,7 @@ class Deployments:
         self._scaled_event(deployment, name, have, replicas)
 
     def _note_size(self, deployment: Object, name: str) -> None:
-        """Write down for which size of the Deployment this ReplicaSet was last sized: a change of it is seen by this."""
+        """Note on a ReplicaSet the Deployment's size, by which the next sync sees that it changed."""
         rs = self._store.get("ReplicaSet", deployment["metadata"]["namespace"], name)
         replicas = deployment["spec"]["replicas"]
         sizes = {

@@ -1,4 +1,4 @@
-"""From a Service and the pods it selects to Endpoints and EndpointSlices. Decisions pure, one class that writes."""
+"""Computes Endpoints and EndpointSlices of a Service from its pods. Pure functions, and one class that writes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from harness.lab.objects.store import Object, Store
 _MANAGED = "endpointslice.kubernetes.io/managed-by"
 _SERVICE = "kubernetes.io/service-name"
 
-# Where a pod's port is really reached: (pod, port) -> port. The same number unless it could not be bound.
+# The port on which a pod's port is really served: (pod, port) -> port. It differs if the port could not be bound.
 Mapped = Callable[[Object, int], int]
 
 
 def selected_pods(service: Object, pods: list[Object]) -> list[Object]:
-    """Return the pods of a Service that have an address and have not ended. No selector selects none."""
+    """Return the pods of a Service that have an address and have not ended. A Service without a selector has none."""
     wanted = (service["spec"].get("selector") or {}).items()
     return [
         pod
@@ -34,7 +34,7 @@ def selected_pods(service: Object, pods: list[Object]) -> list[Object]:
 
 
 def ports_of(service: Object, pod: Object, mapped: Mapped) -> list[Object]:
-    """Return a Service's ports as this pod serves them; a named port that the pod does not have is left out."""
+    """Return a Service's ports as this pod serves them, without named ports that the pod does not have."""
     found = []
     for port in service["spec"].get("ports") or ():
         number = _target(port, pod)
@@ -60,7 +60,7 @@ def _target(port: Object, pod: Object) -> int | None:
 
 
 def endpoint_of(service: Object, pod: Object) -> Object:
-    """Return one pod's entry in a slice. ready = serving and not terminating, unless not-ready ones are published."""
+    """Return one pod's entry in a slice. It is ready if serving and not terminating, or if publishNotReadyAddresses is set."""
     serving, terminating = pod_ready(pod), "deletionTimestamp" in pod["metadata"]
     published = bool(service["spec"].get("publishNotReadyAddresses"))
     return {
@@ -85,7 +85,7 @@ def _reference(pod: Object) -> Object:
 
 
 def slices_of(service: Object, pods: list[Object], mapped: Mapped) -> list[Object]:
-    """Return the EndpointSlices of a Service, one for each set of ports; one without endpoints when there is no pod."""
+    """Return the EndpointSlices of a Service, one for each set of ports; without pods, one empty slice."""
     by_ports: dict[str, tuple[list[Object], list[Object]]] = {}
     for pod in selected_pods(service, pods):
         ports = ports_of(service, pod, mapped)
@@ -105,7 +105,7 @@ def slices_of(service: Object, pods: list[Object], mapped: Mapped) -> list[Objec
                 "ownerReferences": [owner(service)],
             },
             "addressType": "IPv4",
-            # A Go slice without members is null on the wire.
+            # An empty Go slice is null in JSON.
             "endpoints": sorted(endpoints, key=lambda entry: str(entry["targetRef"]["name"])) or None,
             "ports": ports or None,
         }
@@ -114,7 +114,7 @@ def slices_of(service: Object, pods: list[Object], mapped: Mapped) -> list[Objec
 
 
 def endpoints_of(service: Object, pods: list[Object], mapped: Mapped) -> Object:
-    """Return the Endpoints of a Service. Pods being deleted are not in it, unless not-ready ones are published."""
+    """Return the Endpoints of a Service. Terminating pods are left out, unless publishNotReadyAddresses is set."""
     published = bool(service["spec"].get("publishNotReadyAddresses"))
     groups: dict[str, Object] = defaultdict(lambda: {"addresses": [], "notReadyAddresses": [], "ports": []})
     for pod in selected_pods(service, pods):
@@ -144,7 +144,7 @@ def endpoints_of(service: Object, pods: list[Object], mapped: Mapped) -> Object:
 
 
 def ready_addresses(slices: list[Object]) -> list[dict[str, Any]]:
-    """Return where a load balancer may send: address, port and pod of every ready endpoint, first port only."""
+    """Return what a load balancer may send to: address, port and pod of every ready endpoint, first port only."""
     return [
         {
             "address": endpoint["addresses"][0],
@@ -159,23 +159,23 @@ def ready_addresses(slices: list[Object]) -> list[dict[str, Any]]:
 
 
 class EndpointsController:
-    """Keeps the Endpoints and EndpointSlices of each Service in step with its pods."""
+    """Keeps the Endpoints and EndpointSlices of each Service up to date."""
 
     def __init__(self, store: Store, mapped: Mapped, minor: int = MINOR) -> None:
         self._store, self._mapped, self._minor = store, mapped, minor
 
     def sync(self, key: tuple[str, str]) -> float | None:
-        """Make one Service's endpoints right."""
+        """Update one Service's endpoints."""
         service = self._store.find("Service", *key)
         if service is None:
             if (left := self._store.find("Endpoints", *key)) is not None:
                 self._store.delete(left)
             return None
         if not service["spec"].get("selector"):
-            return None  # its owner writes its endpoints by hand
+            return None  # its endpoints are written by hand
         pods = self._store.list("Pod", key[0])
         if self._minor < 22 and not service["spec"].get("publishNotReadyAddresses"):
-            # Before the terminating condition a pod being deleted was taken out at once.
+            # Before the condition `terminating` existed, a pod left the endpoints as soon as it was deleted.
             pods = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
         self._put(endpoints_of(service, pods, self._mapped))
         wanted = {item["metadata"]["name"]: item for item in slices_of(service, pods, self._mapped)}
@@ -195,7 +195,7 @@ class EndpointsController:
 
 
 def slices_for(store: Store, namespace: str, service: str) -> list[Object]:
-    """Return the slices of one Service that are stored now."""
+    """Return the stored slices of one Service."""
     return [
         item
         for item in store.list("EndpointSlice", namespace)

@@ -1,4 +1,4 @@
-"""What kube-controller-manager and the scheduler do: work queues that call the controllers when objects change."""
+"""The control loops of kube-controller-manager and the scheduler: work queues that call a controller when objects change."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ if TYPE_CHECKING:
 
 Key = tuple[str, str]  # namespace, name
 
-# How long after a change each controller acts; a real one is behind its watch by about as much.
+# How long after a change each controller acts: about as long as a real one takes.
 CONTROLLER_LAG_S = 0.005
 SCHEDULER_LAG_S = 0.01
-# A Deployment is looked at when its ReplicaSets have acted: else a pod would be made before the one that it
-# replaces is deleted, one more than maxSurge allows for a moment.
+# Longer than its ReplicaSets take: else a pod could be created before the one that it replaces is deleted,
+# for a moment one more than maxSurge allows.
 DEPLOYMENT_LAG_S = 0.02
 ENDPOINTS_LAG_S = 0.03
 
 
 class WorkQueue:
-    """Keys to look at, each at most once, each not before its time."""
+    """Keys to sync, each at most once and not before its due time."""
 
     def __init__(self) -> None:
         self._due: dict[Key, float] = {}
         self._wake = asyncio.Event()
 
     def add(self, key: Key, after_s: float) -> None:
-        """Ask for a look at `key` in `after_s` seconds, or earlier if that was asked for before."""
+        """Sync `key` in `after_s` seconds, or earlier if it is due earlier."""
         due = asyncio.get_running_loop().time() + after_s
         if due < self._due.get(key, float("inf")):
             self._due[key] = due
             self._wake.set()
 
     async def take(self) -> Key:
-        """Return the next key that is due, when it is."""
+        """Wait for the next key that is due, and return it."""
         loop = asyncio.get_running_loop()
         while True:
             self._wake.clear()
@@ -67,7 +67,7 @@ class WorkQueue:
 
 
 class Controller:
-    """One control loop: which keys a change concerns, and what to do about a key."""
+    """One control loop: which keys a change concerns, and how to sync a key."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Controller:
         )
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Run until cancelled."""
         queue = WorkQueue()
         with self._store.subscribe(frozenset(self._kinds)) as changes:
             for kind in sorted(self._kinds):
@@ -111,7 +111,7 @@ class Controller:
 
 
 def controllers(store: Store, recorder: Recorder, mapped: Mapped, minor: int = MINOR) -> list[Controller]:
-    """Return all control loops of the lab, not yet running. `minor` is the Kubernetes version to be."""
+    """Return all control loops, not yet running. `minor` is the Kubernetes version to imitate."""
 
     def endpoints(change: WatchEvent) -> list[Key]:
         if change.kind == "Service":

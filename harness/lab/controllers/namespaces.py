@@ -1,4 +1,4 @@
-"""Namespaces: each gets its ServiceAccount; one that is being deleted is emptied first."""
+"""Namespaces: each gets a ServiceAccount `default`; one that is being deleted is emptied first."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _AGAIN_S = 0.2
 
 
 class Namespaces:
-    """Looks after each namespace."""
+    """The namespace controller."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def sync(self, key: tuple[str, str]) -> float | None:
-        """Make one namespace right; return the seconds after which to look again, or None."""
+        """Sync one namespace; return the seconds until the next sync, or None."""
         space = self._store.find("Namespace", *key)
         if space is None:
             return None
@@ -34,7 +34,7 @@ class Namespaces:
                     }
                 )
             return None
-        # Owners first: they would make again what is deleted below them.
+        # Owners first: they would recreate what they own.
         kinds = ("Deployment", "StatefulSet", "DaemonSet", *(k for k, r in BY_KIND.items() if r.namespaced))
         for kind in kinds:
             for item in self._store.list(kind, name):
@@ -43,6 +43,6 @@ class Namespaces:
                 ):
                     self._store.delete(item)
         if any(self._store.list(kind, name) for kind in kinds):
-            return _AGAIN_S  # a pod takes its grace period
+            return _AGAIN_S  # pods take their grace period
         self._store.delete(space, grace_s=0)
         return None

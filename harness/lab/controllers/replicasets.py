@@ -1,4 +1,4 @@
-"""The ReplicaSet controller: makes and deletes pods until there are as many as asked for."""
+"""The ReplicaSet controller: creates and deletes pods until their number is right."""
 
 from __future__ import annotations
 
@@ -18,17 +18,16 @@ _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
 
 
 def active(pod: Object) -> bool:
-    """Tell whether a pod counts: neither finished nor being deleted."""
+    """Tell whether a pod is active: neither finished nor being deleted."""
     return (
         pod["status"]["phase"] not in {"Succeeded", "Failed"} and "deletionTimestamp" not in pod["metadata"]
     )
 
 
 def doomed_first(pod: Object) -> tuple[Any, ...]:
-    """Sort key: who goes first when there are too many pods.
+    """Sort key: which pods are deleted first.
 
-    Unassigned, not running, not ready; then the cheapest to delete, the latest to become ready, the one with
-    the most restarts, the newest.
+    Unassigned, not running and not ready ones first; then by deletion cost, latest ready, most restarts, newest.
     """
     metadata, status = pod["metadata"], pod["status"]
     ready = pod_condition(pod, "Ready")
@@ -51,7 +50,7 @@ def doomed_first(pod: Object) -> tuple[Any, ...]:
 
 
 def available_in(pod: Object, min_ready_s: int, now: datetime) -> float | None:
-    """Return the seconds until a pod counts as available (0: it does); None while it is not ready."""
+    """Return the seconds until a pod is available (0: it is); None while it is not ready."""
     ready = pod_condition(pod, "Ready")
     if ready is None or ready["status"] != "True":
         return None
@@ -62,13 +61,13 @@ def available_in(pod: Object, min_ready_s: int, now: datetime) -> float | None:
 
 
 class ReplicaSets:
-    """Brings each ReplicaSet to its size, and its status to the truth."""
+    """Brings each ReplicaSet to its size, and updates its status."""
 
     def __init__(self, store: Store, recorder: Recorder) -> None:
         self._store, self._recorder = store, recorder
 
     def sync(self, key: tuple[str, str]) -> float | None:
-        """Make one ReplicaSet right; return the seconds after which to look again, or None."""
+        """Sync one ReplicaSet; return the seconds until the next sync, or None."""
         rs = self._store.find("ReplicaSet", *key)
         if rs is None:
             return None

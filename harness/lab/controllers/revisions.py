@@ -1,4 +1,4 @@
-"""ControllerRevisions: how StatefulSets and DaemonSets remember the templates that they had."""
+"""ControllerRevisions: the history of a StatefulSet's or DaemonSet's templates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LABEL = "controller-revision-hash"
 
 
 def current(store: Store, workload: Object) -> Object:
-    """Return the revision of a workload's template as it is now; it is made where there is none, and renumbered."""
+    """Return the revision of a workload's current template; create it, or give an old one the newest number, if needed."""
     metadata, template = workload["metadata"], workload["spec"]["template"]
     data = {"spec": {"template": {**template, "$patch": "replace"}}}
     known = history(store, workload)
@@ -22,7 +22,7 @@ def current(store: Store, workload: Object) -> Object:
     if same is not None:
         if same["revision"] == newest:
             return same
-        return store.update({**same, "revision": newest + 1})  # an old template is back
+        return store.update({**same, "revision": newest + 1})  # a rollback
     digest = template_hash(template)
     labels = {**(template["metadata"].get("labels") or {}), LABEL: digest}
     return store.create(
@@ -49,26 +49,26 @@ def history(store: Store, workload: Object) -> list[Object]:
 
 
 def template_of(revision: Object) -> Object:
-    """Return the template that a revision remembers."""
+    """Return the template of a revision."""
     template = revision["data"]["spec"]["template"]
     return {key: value for key, value in template.items() if key != "$patch"}
 
 
 def label_of(revision: Object) -> str:
-    """Return what the pods of a StatefulSet's revision are labelled with: its name."""
+    """Return the label value of the pods of a StatefulSet's revision: its name."""
     name: str = revision["metadata"]["name"]
     return name
 
 
 def prune(store: Store, workload: Object, used: set[str]) -> None:
-    """Delete the oldest revisions beyond revisionHistoryLimit that no pod has. `used` are names."""
+    """Delete the oldest unused revisions beyond revisionHistoryLimit. `used` are names."""
     spare = [item for item in history(store, workload)[:-1] if item["metadata"]["name"] not in used]
     for item in spare[: max(0, len(spare) - workload["spec"]["revisionHistoryLimit"])]:
         store.delete(item)
 
 
 def pod_of(workload: Object, revision: Object, metadata: Object, label: str) -> Object:
-    """Return a pod of a revision, to be created. `metadata` names it."""
+    """Return a new pod of a revision. `metadata` holds its name."""
     template = template_of(revision)
     have = template.get("metadata") or {}
     notes = {"annotations": have["annotations"]} if have.get("annotations") else {}

@@ -1,7 +1,7 @@
-"""How many pods each ReplicaSet of a Deployment should have now: the arithmetic of kube-controller-manager.
+"""How many pods each ReplicaSet of a Deployment should have now: kube-controller-manager's arithmetic.
 
 Pure. Rounding and order follow pkg/controller/deployment (rolling.go, sync.go, util/deployment_util.go).
-A ReplicaSet's `spec.replicas` is what was asked for, its status what is there.
+A ReplicaSet's `spec.replicas` is the wanted number of pods, its status the actual one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def share(value: int | str, whole: int, *, up: bool) -> int:
 
 
 def fences(deployment: Object) -> tuple[int, int]:
-    """Return (maxSurge, maxUnavailable) in pods. Surge rounds up, unavailable down; were both 0, one may be unavailable."""
+    """Return (maxSurge, maxUnavailable) in pods. Surge rounds up, unavailable down; if both are 0, one may be unavailable."""
     spec = deployment["spec"]
     replicas = spec["replicas"]
     if not rolling(deployment) or replicas == 0:
@@ -43,12 +43,12 @@ def rolling(deployment: Object) -> bool:
 
 
 def asked(sets: list[Object]) -> int:
-    """Sum what was asked for."""
+    """Return the sum of spec.replicas."""
     return sum(rs["spec"]["replicas"] for rs in sets)
 
 
 def available(rs: Object) -> int:
-    """Return a ReplicaSet's available pods."""
+    """Return the number of a ReplicaSet's available pods."""
     return int(rs["status"].get("availableReplicas", 0))
 
 
@@ -69,7 +69,7 @@ def new_replicas(deployment: Object, sets: list[Object], new: Object | None) -> 
 def old_replicas(deployment: Object, olds: list[Object], new: Object) -> dict[str, int]:
     """Return which old ReplicaSets to shrink now, and to how many pods (rolling update).
 
-    First what is broken anyway, then as many healthy pods as there are above the least that must be available.
+    Unhealthy pods first, then as many healthy ones as may be unavailable.
     """
     if asked(olds) == 0:
         return {}
@@ -99,10 +99,10 @@ def old_replicas(deployment: Object, olds: list[Object], new: Object) -> dict[st
 
 
 def scaled(deployment: Object, olds: list[Object], new: Object | None) -> dict[str, int]:
-    """Return what to ask of each ReplicaSet after spec.replicas itself changed, or while the rollout is paused.
+    """Return the size of each ReplicaSet after spec.replicas changed, or while the rollout is paused.
 
-    One active set takes it all; a finished rollout empties the old ones; one that is under way shares the
-    change in proportion to size, what is left over going to the largest.
+    A single active set gets all pods; a finished rollout empties the old sets; during a rollout the sets share the
+    change in proportion to their sizes, and the largest gets the rest.
     """
     replicas = deployment["spec"]["replicas"]
     sets = [*olds, *([new] if new else [])]
@@ -150,5 +150,5 @@ def _part(deployment: Object, rs: Object, add: int, added: int) -> int:
     if not before:
         return 0
     size = rs["spec"]["replicas"] * (replicas + fences(deployment)[0]) / before
-    fraction: int = math.floor(size + 0.5) - rs["spec"]["replicas"]  # half away from zero, as Go rounds
+    fraction: int = math.floor(size + 0.5) - rs["spec"]["replicas"]  # half away from zero, as Go does
     return min(fraction, left) if add > 0 else max(fraction, left)

@@ -1,4 +1,4 @@
-"""The StatefulSet controller: pods with numbers, made upwards and replaced downwards, one at a time."""
+"""The StatefulSet controller: numbered pods, created in ascending and replaced in descending order, one at a time."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def ordinal(pod: Object) -> int:
 
 
 def partition(workload: Object) -> int:
-    """Return the number below which pods keep the old template."""
+    """Return the partition: pods below this number keep the old template."""
     rolling = workload["spec"]["updateStrategy"].get("rollingUpdate") or {}
     return int(rolling.get("partition") or 0)
 
 
 def next_to_delete(workload: Object, pods: list[Object], update: str) -> Object | None:
-    """Return the pod that a rolling update takes away now: the highest old one, when all above it are ready."""
+    """Return the pod that a rolling update replaces next: the highest old one, if all above it are ready."""
     if workload["spec"]["updateStrategy"]["type"] != "RollingUpdate":
         return None
     for pod in sorted(pods, key=ordinal, reverse=True):
@@ -39,18 +39,18 @@ def next_to_delete(workload: Object, pods: list[Object], update: str) -> Object 
         if pod["metadata"]["labels"][revisions.LABEL] != update:
             return pod
         if not pod_ready(pod):
-            return None  # the new one first
+            return None  # wait for the new one
     return None
 
 
 class StatefulSets:
-    """Brings each StatefulSet one step nearer to its spec per `sync`."""
+    """Brings each StatefulSet one step closer to its spec per `sync`."""
 
     def __init__(self, store: Store, recorder: Recorder) -> None:
         self._store, self._recorder = store, recorder
 
     def sync(self, key: tuple[str, str]) -> float | None:
-        """Take one step; return the seconds after which to look again, or None."""
+        """Take one step; return the seconds until the next sync, or None."""
         workload = self._store.find("StatefulSet", *key)
         if workload is None:
             return None
@@ -77,7 +77,7 @@ class StatefulSets:
             ):
                 self._delete(workload, pod)
             elif not parallel and ("deletionTimestamp" in pod["metadata"] or not pod_ready(pod)):
-                return  # one after the other: nothing else happens before this one is ready
+                return  # OrderedReady: wait until this one is ready
             else:
                 continue
             if not parallel:
@@ -94,7 +94,7 @@ class StatefulSets:
             self._delete(workload, doomed)
 
     def _revision_for(self, workload: Object, number: int, newest: Object) -> Object:
-        """Return the revision of a pod to be made: below the partition the one of before."""
+        """Return the revision for a new pod: below the partition, the previous one."""
         known = {item["metadata"]["name"]: item for item in revisions.history(self._store, workload)}
         before = known.get((workload.get("status") or {}).get("currentRevision", ""))
         return before if before is not None and number < partition(workload) else newest

@@ -1,1 +1,1 @@
-"""What fields the kinds of Kubernetes have, how lists of them merge, and which manager owns which field."""
+"""The fields of Kubernetes' kinds: the schema, how lists merge, and which manager owns which field."""

@@ -1,7 +1,7 @@
-"""Fields of objects as sets of paths: which there are, which differ, how they are merged and taken away. Pure.
+"""Fields of objects as sets of paths: compare, merge and remove them. Pure.
 
-A path is a tuple of Kubernetes' own path elements: `f:name` for a field, `k:{"name":"web"}` for an item of a list
-with keys, `v:"x"` for an item of a set. Rules: structured-merge-diff.
+A path is a tuple of Kubernetes' path elements: `f:name` for a field, `k:{"name":"web"}` for an item of a keyed list,
+`v:"x"` for an item of a set. The rules are those of structured-merge-diff.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SERVERS_OWN = {
 
 
 def bare(item: Object) -> Object:
-    """Return what of an object can be owned."""
+    """Return the part of an object that managers can own."""
     kept = {key: value for key, value in item.items() if key not in {"apiVersion", "kind"}}
     metadata = item.get("metadata") or {}
     kept["metadata"] = {key: value for key, value in metadata.items() if key not in SERVERS_OWN}
@@ -43,7 +43,7 @@ def bare(item: Object) -> Object:
 
 
 def fields_of(value: Any, node: Node, at: Path = ()) -> Fields:
-    """Return all fields that a value has."""
+    """Return all fields of a value."""
     parts = parts_of(value, node)
     if parts is None:
         return {at} if at else set()
@@ -57,7 +57,7 @@ def fields_of(value: Any, node: Node, at: Path = ()) -> Fields:
 
 
 def parts_of(value: Any, node: Node) -> dict[str, tuple[Any, Node]] | None:
-    """Split a value into what can be owned apart; None for what is owned as one."""
+    """Split a value into parts that can be owned separately; None if it is atomic."""
     if isinstance(value, dict) and value and not schema.atomic(node):
         return {f"f:{key}": (inner, schema.field(node, key)) for key, inner in value.items()}
     if isinstance(value, list) and value:
@@ -72,7 +72,7 @@ def parts_of(value: Any, node: Node) -> dict[str, tuple[Any, Node]] | None:
 
 
 def difference(old: Any, new: Any, node: Node, at: Path = ()) -> tuple[Fields, Fields]:
-    """Return which fields a write changed or added, and which it took away (each standing for all below it)."""
+    """Return the fields that a write changed or added, and those it removed (each stands for everything below it)."""
     if old == new:
         return set(), set()
     before, after = parts_of(old, node), parts_of(new, node)
@@ -98,7 +98,7 @@ def difference(old: Any, new: Any, node: Node, at: Path = ()) -> tuple[Fields, F
 
 
 def under(path: Path, roots: Fields) -> bool:
-    """Tell whether a path is one of `roots`, or below one."""
+    """Tell whether a path is in `roots`, or below one of them."""
     return any(path[: n + 1] in roots for n in range(len(path)))
 
 
@@ -130,7 +130,7 @@ def from_json(tree: Object, at: Path = ()) -> Fields:
 
 
 def merged(live: Any, config: Any, node: Node) -> Any:
-    """Lay an applied configuration over what is there."""
+    """Merge an applied configuration into a live value."""
     if isinstance(config, dict) and isinstance(live, dict) and not schema.atomic(node):
         result = dict(live)
         for key, value in config.items():
@@ -151,7 +151,7 @@ def merged(live: Any, config: Any, node: Node) -> Any:
 
 
 def without(value: Any, gone: Fields, kept: Fields, node: Node, at: Path = ()) -> Any:
-    """Take fields away that nobody wants any more; an item of which somebody keeps a part stays. None: all of it."""
+    """Remove the fields in `gone`, but keep an item of which `kept` has a part. None means that nothing is left."""
     if at in gone and not any(path[: len(at)] == at for path in kept):
         return None
     if not any(path[: len(at)] == at for path in gone):
@@ -169,7 +169,7 @@ def without(value: Any, gone: Fields, kept: Fields, node: Node, at: Path = ()) -
 
 
 def shown(path: Path) -> str:
-    """Write a path as messages do: `.spec.containers[name="web"].image`."""
+    """Format a path for messages: `.spec.containers[name="web"].image`."""
     text = ""
     for step in path:
         kind, _, rest = step.partition(":")

@@ -1,4 +1,4 @@
-"""Who manages which field: what server-side apply merges, refuses and removes. Pure."""
+"""Field ownership: what server-side apply merges, refuses and removes. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Who writes, and how."""
+    """A field manager, and how it writes."""
 
     manager: str
     operation: str = "Update"  # Update | Apply
@@ -35,7 +35,7 @@ class Writer:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """One field that another manager has another value for."""
+    """A field that another manager owns with a different value."""
 
     manager: str
     api_version: str
@@ -45,7 +45,7 @@ class Conflict:
 
 
 def conflicts(managed: list[Object], writer: Writer, wanted: Fields) -> list[Conflict]:
-    """Return which of the fields that a writer wants to change belong to others."""
+    """Return a conflict for each field that a writer wants to change and that others own."""
     return [
         Conflict(entry["manager"], entry["apiVersion"], path, entry["operation"], entry.get("time", ""))
         for entry in managed
@@ -63,12 +63,12 @@ def _is(entry: Object, writer: Writer) -> bool:
 
 
 def owned(managed: list[Object], writer: Writer) -> Fields:
-    """Return what a writer manages now."""
+    """Return the fields that a writer owns."""
     return {path for entry in managed if _is(entry, writer) for path in from_json(entry["fieldsV1"])}
 
 
 def owned_by_others(managed: list[Object], writer: Writer) -> Fields:
-    """Return what all others manage."""
+    """Return the fields that others own."""
     return {path for entry in managed if not _is(entry, writer) for path in from_json(entry["fieldsV1"])}
 
 
@@ -81,7 +81,7 @@ def taken(
     gone: Fields,
     now: str,
 ) -> list[Object]:
-    """Return the managed fields after a write: the writer has `mine`, others lose `lost`, all lose what is gone."""
+    """Return the managed fields after a write: the writer owns `mine`, others lose `lost`, all lose what no longer exists."""
     result: list[Object] = []
     seen = False
     for entry in managed:
@@ -115,7 +115,7 @@ def taken(
 
 
 def updated(old: Object | None, new: Object, writer: Writer, now: str) -> list[Object]:
-    """Return the managed fields after a plain write of `new` over `old`: who changes a field, has it."""
+    """Return the managed fields after a plain write of `new` over `old`: the writer owns the fields it changed."""
     version, kind = new["apiVersion"], new["kind"]
     node = schema.root(version, kind)
     managed: list[Object] = (old or {}).get("metadata", {}).get("managedFields") or []
@@ -127,7 +127,7 @@ def updated(old: Object | None, new: Object, writer: Writer, now: str) -> list[O
 
 
 class ConflictError(Exception):
-    """An apply that wants what others have. `found` are the fields."""
+    """An apply conflicts with the fields of others, `found`."""
 
     def __init__(self, found: list[Conflict]) -> None:
         super().__init__("conflict")
@@ -135,7 +135,7 @@ class ConflictError(Exception):
 
 
 def applied(live: Object | None, config: Object, writer: Writer, now: str, *, force: bool) -> Object:
-    """Return an object after somebody applied a configuration to it. Raises ConflictError unless `force`."""
+    """Apply a configuration to an object. Raises ConflictError unless `force`."""
     version, node = config["apiVersion"], schema.root(config["apiVersion"], config["kind"])
     wanted = fields_of(bare(config), node)
     if live is None:

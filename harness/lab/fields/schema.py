@@ -1,6 +1,6 @@
-"""Kubernetes' own description of its kinds: what fields there are, and how lists merge.
+"""Kubernetes' OpenAPI schema of its kinds: which fields they have, and how lists merge.
 
-The file is made by `python -m tests.contract.make_schema` from Kubernetes' OpenAPI document and its Python client.
+`python -m tests.contract.make_schema` generates schema.json from Kubernetes' OpenAPI document and its Python client.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any
 Node = dict[str, Any]
 
 _REF = "#/definitions/"
-ANY: Node = {}  # what nothing is known of: all is allowed, lists are whole
-_DEFAULT_KEYS = {"protocol": "TCP"}  # parts of a list's key that a manifest may leave out
+ANY: Node = {}  # for unknown kinds: every field is allowed, lists are atomic
+_DEFAULT_KEYS = {"protocol": "TCP"}  # defaults for parts of a list's key that a manifest may leave out
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 _LABEL_SELECTOR = "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"
 
 
 @cache
 def definitions() -> dict[str, Node]:
-    """Return all definitions, by Kubernetes' own names."""
+    """Return all definitions by name."""
     loaded: dict[str, Node] = json.loads(Path(__file__).with_name("schema.json").read_text(encoding="utf-8"))
     return loaded
 
@@ -42,13 +42,13 @@ def root_name(api_version: str, kind: str) -> str | None:
 
 
 def root(api_version: str, kind: str) -> Node:
-    """Return the description of a kind; `ANY` of one that is not known."""
+    """Return the schema of a kind; `ANY` for an unknown one."""
     name = root_name(api_version, kind)
     return definitions()[name] if name else ANY
 
 
 def resolved(node: Node) -> Node:
-    """Follow a reference, keeping what stands beside it."""
+    """Follow a reference, and keep the keys beside it."""
     ref = node.get("$ref")
     if ref is None:
         return node
@@ -58,7 +58,7 @@ def resolved(node: Node) -> Node:
 
 
 def field(node: Node, name: str) -> Node:
-    """Return the description of one field of an object, or of a value of a map."""
+    """Return the schema of an object's field, or of a map's values."""
     node = resolved(node)
     found = node.get("properties", {}).get(name)
     if found is None:
@@ -69,23 +69,23 @@ def field(node: Node, name: str) -> Node:
 
 
 def items(node: Node) -> Node:
-    """Return the description of a list's items."""
+    """Return the schema of a list's items."""
     found: Node = resolved(node).get("items", ANY)
     return found
 
 
 def atomic(node: Node) -> bool:
-    """Tell whether an object is owned and replaced as one (a label selector is)."""
+    """Tell whether an object is atomic, as a label selector is: owned and replaced as a whole."""
     return node.get("x-kubernetes-map-type") == "atomic" or node.get("$ref") == _REF + _LABEL_SELECTOR
 
 
 def is_map(node: Node) -> bool:
-    """Tell whether an object's keys are data (labels), not fields."""
+    """Tell whether an object is a map (as labels are): its keys are data, not fields."""
     return isinstance(resolved(node).get("additionalProperties"), dict)
 
 
 def is_set(node: Node) -> bool:
-    """Tell whether a list holds plain values that are owned one by one."""
+    """Tell whether a list is a set of plain values, each owned separately."""
     kind, strategy = node.get("x-kubernetes-list-type"), node.get("x-kubernetes-patch-strategy", "")
     return kind == "set" or (
         kind is None and "merge" in strategy and "x-kubernetes-patch-merge-key" not in node
@@ -93,7 +93,7 @@ def is_set(node: Node) -> bool:
 
 
 def list_keys(node: Node) -> tuple[str, ...]:
-    """Return the fields by which a list's items are told apart; none for a list that is owned as one."""
+    """Return the key fields of a list's items; none for an atomic list."""
     kind = node.get("x-kubernetes-list-type")
     if kind == "map":
         return tuple(node["x-kubernetes-list-map-keys"])
@@ -114,7 +114,7 @@ def merge_key(node: Node) -> str | None:
 
 
 def item_key(item: Any, keys: tuple[str, ...]) -> str | None:
-    """Return what tells this item from others, as managed fields write it; None when it lacks a key."""
+    """Return the key of a list's item as in managed fields; None if a key field is missing."""
     if not isinstance(item, dict):
         return None
     found = {key: item.get(key, _DEFAULT_KEYS.get(key)) for key in sorted(keys)}
@@ -124,7 +124,7 @@ def item_key(item: Any, keys: tuple[str, ...]) -> str | None:
 
 
 def unknown_fields(value: Any, node: Node, at: str = "") -> list[str]:
-    """Return the paths of all fields of a manifest that Kubernetes has no such field for."""
+    """Return the paths of a manifest's unknown fields."""
     node = resolved(node)
     if isinstance(value, list):
         return [
@@ -143,7 +143,7 @@ def unknown_fields(value: Any, node: Node, at: str = "") -> list[str]:
 
 
 def pruned(value: Any, node: Node) -> Any:
-    """Return a value without the fields that Kubernetes does not have."""
+    """Return a value without unknown fields."""
     node = resolved(node)
     if isinstance(value, list):
         return [pruned(item, items(node)) for item in value]
@@ -155,7 +155,7 @@ def pruned(value: Any, node: Node) -> Any:
 
 
 def wrong_types(value: Any, node: Node, at: str = "") -> list[str]:
-    """Return one line for each value of a type that its field does not have."""
+    """Return one line for each value of a wrong type."""
     quantity = node.get("$ref") == _REF + _QUANTITY  # may be written as a number
     node = resolved(node)
     kind = node.get("type")
@@ -174,7 +174,7 @@ def wrong_types(value: Any, node: Node, at: str = "") -> list[str]:
             bad
             for n, item in enumerate(value)
             for bad in (
-                [f"{at}[{n}]: null is no {wanted}"]
+                [f"{at}[{n}]: null is not of type {wanted}"]
                 if item is None and wanted
                 else wrong_types(item, inside, f"{at}[{n}]")
             )
@@ -188,4 +188,4 @@ def wrong_types(value: Any, node: Node, at: str = "") -> list[str]:
         "number": whole or isinstance(value, float),
         "boolean": isinstance(value, bool),
     }
-    return [] if fits.get(kind, False) else [f"{at}: {json.dumps(value, default=str)} is no {kind}"]
+    return [] if fits.get(kind, False) else [f"{at}: {json.dumps(value, default=str)} is not of type {kind}"]

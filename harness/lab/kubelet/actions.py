@@ -1,4 +1,4 @@
-"""What probes and hooks do: an HTTP request, a TCP connect, a sleep. Commands are never run."""
+"""What hooks do: an HTTP request or a sleep. Commands are never run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NO_SHELL = ("distroless", "chainguard", "scratch")
 
 
 def sleep_of(action: Object) -> float | None:
-    """Return for how many seconds a hook sleeps first: `sleep.seconds`, or a command that begins with `sleep N`."""
+    """Return how many seconds a hook sleeps first: `sleep.seconds`, or a command that begins with `sleep N`."""
     if "sleep" in action:
         return float((action["sleep"] or {}).get("seconds", 0))
     found = _SLEEP.match(_command(action))
@@ -45,7 +45,7 @@ def _command(action: Object) -> str:
 
 
 def has_shell(image: str) -> bool:
-    """Tell whether an image has /bin/sh and sleep, as far as its name says. Without them no `exec` hook of that kind runs."""
+    """Guess from its name whether an image has /bin/sh and sleep, without which such an `exec` hook fails."""
     return not any(word in image for word in _NO_SHELL)
 
 
@@ -64,9 +64,9 @@ def port_of(container: Object, port: int | str) -> int:
 async def pre_stop(
     action: Object, container: Object, where: Callable[[int], tuple[str, int]], *, shell: bool
 ) -> bool:
-    """Run a preStop hook to its end; tell whether it succeeded. What is not modelled (listed at the start) ends at once.
+    """Run a preStop hook; return whether it succeeded. What is not modelled (unmodelled.py) ends at once.
 
-    `where` says where a port of the pod is really reached; without a `shell` in its image no command runs.
+    `where` maps a port of the pod to its real address. Without a `shell` in the image, a command fails.
     """
     if "exec" in action and not shell:
         return False

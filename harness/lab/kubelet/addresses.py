@@ -1,4 +1,4 @@
-"""Which address a pod gets, which port it really listens on, and what its address does after its death."""
+"""Addresses of pods: which address and port each one gets, and how its address behaves after it is gone."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from harness.lab.kubelet import linux
 if TYPE_CHECKING:
     from harness.lab.objects.store import Object
 
-SILENT_S = 60.0  # how long a dead pod's address swallows SYNs: longer than any balancer asks for
+SILENT_S = 60.0  # how long a dead pod's address drops SYNs: longer than any balancer tries it
 _KUBELET_PORT = 10250
 
 
 class Addresses:
-    """Hands out addresses 127.a.b.2 to 127.a.b.254, one per pod; 127.a.b.1 is the node and marks the block as taken.
+    """Allocates 127.a.b.2 to 127.a.b.254, one per pod; 127.a.b.1 is the node, and a listener there reserves the block.
 
-    Where only 127.0.0.1 exists (not Linux), every pod has that and a free port, which its endpoint carries.
+    Where only 127.0.0.1 exists (not Linux), every pod gets that and a free port, which its endpoint shows.
     """
 
     def __init__(self) -> None:
@@ -33,12 +33,12 @@ class Addresses:
                 break
         self._next = 2
         self._taken: set[str] = set()
-        self._ports: dict[str, dict[int, int]] = {}  # pod uid -> the port it wants -> the port it has
+        self._ports: dict[str, dict[int, int]] = {}  # pod uid -> wanted port -> actual port
         self._at: dict[str, str] = {}  # pod uid -> its address
         self._closed: dict[
             str, dict[int, socket.socket]
-        ] = {}  # pod uid -> what stands for a port that is another's
-        self._silent: set[linux.BlackholeAddress] = set()
+        ] = {}  # pod uid -> port -> a bound socket that refuses in its place
+        self._blackholes: set[linux.BlackholeAddress] = set()
 
     @property
     def node(self) -> str:
@@ -58,9 +58,9 @@ class Addresses:
         raise RuntimeError(f"all 253 pod addresses of {self._prefix}.0/24 are in use")
 
     def bind(self, uid: str, address: str, wanted: int) -> int:
-        """Return the port on which a process shall listen: the wanted one where that can be bound, else a free one.
+        """Return the port for a process to listen on: the wanted one if it can be bound, else a free one.
 
-        0 wants any port.
+        0 asks for any port.
         """
         port = wanted
         if wanted == 0 or address == "127.0.0.1" or not linux.may_bind(address, wanted):
@@ -72,10 +72,10 @@ class Addresses:
         return port
 
     def mapped(self, pod: Object, port: int) -> int:
-        """Return where a pod's port is really reached: one that nothing of the pod listens on refuses.
+        """Return the port to connect to for a pod's port. A port on which nothing of the pod listens refuses.
 
-        Such a port stays as it is, unless something of this machine listens on it at all addresses: nobody reaches that by
-        the address of a pod.
+        Such a port is replaced if another process of this machine listens on it at all addresses: that one must not be
+        reachable through a pod.
         """
         uid = pod["metadata"]["uid"]
         if uid not in self._ports:
@@ -87,24 +87,24 @@ class Addresses:
             if linux.may_bind(self._at[uid], port):
                 return port
             closed[port] = socket.socket()
-            closed[port].bind((self._at[uid], 0))  # bound and not listened on, it refuses
+            closed[port].bind((self._at[uid], 0))  # bound but not listening, so it refuses
         return int(closed[port].getsockname()[1])
 
-    def silence(self, uid: str, address: str) -> None:
-        """Let a dead pod's ports fall silent, and free its address when nobody can want it any more."""
-        silences: list[linux.BlackholeAddress] = []
+    def blackhole(self, uid: str, address: str) -> None:
+        """Make a dead pod's ports drop SYNs, and free its address after a while."""
+        blackholes: list[linux.BlackholeAddress] = []
         self._forget(uid)
         for port in self._ports.pop(uid, {}).values():
             try:
-                silences.append(linux.BlackholeAddress(address, port))
+                blackholes.append(linux.BlackholeAddress(address, port))
             except OSError:
-                continue  # taken by somebody else meanwhile (127.0.0.1 only), so it is not ours to silence
-        self._silent.update(silences)
+                continue  # in use by another process by now (only with 127.0.0.1): leave it
+        self._blackholes.update(blackholes)
 
         def free() -> None:
-            for silence in silences:
-                silence.close()
-                self._silent.discard(silence)
+            for blackhole in blackholes:
+                blackhole.close()
+                self._blackholes.discard(blackhole)
             self._taken.discard(address)
 
         asyncio.get_running_loop().call_later(SILENT_S, free)
@@ -115,11 +115,11 @@ class Addresses:
             held.close()
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release everything."""
         for uid in list(self._closed):
             self._forget(uid)
-        for silence in self._silent:
-            silence.close()
-        self._silent.clear()
+        for blackhole in self._blackholes:
+            blackhole.close()
+        self._blackholes.clear()
         if self._node is not None:
             self._node.close()

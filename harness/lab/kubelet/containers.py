@@ -1,4 +1,4 @@
-"""One container of one pod: started, probed, stopped, started again, as a kubelet does it."""
+"""One container of a pod: start, probes, stop and restart, as a kubelet does it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Object = dict[str, Any]
 
 
 class Host(Protocol):
-    """What a container needs of the pod it is in."""
+    """What a container needs from its pod."""
 
     pod: Object
     ip: str
@@ -34,23 +34,23 @@ class Host(Protocol):
         """Return a container's variables. Raises MissingError."""
 
     def place(self, spec: Object) -> dict[str, str]:
-        """Return the variables by which a container's program learns its place."""
+        """Return the variables with the program's name, address and port."""
 
     def where(self, port: int) -> tuple[str, int]:
-        """Return the address and port at which one of the pod's ports is really reached."""
+        """Return the real address and port of one of the pod's ports."""
 
     def event(self, kind: str, reason: str, message: str, *, container: str) -> None:
         """Record an event about a container."""
 
     def changed(self) -> None:
-        """Learn that a container's state has changed."""
+        """Report the changed state of a container."""
 
     async def relisted(self) -> None:
-        """Wait until the kubelet looks at its containers."""
+        """Wait until the kubelet next looks at its containers."""
 
 
 class Container:
-    """Runs one container until told to stop."""
+    """Runs one container until it is stopped."""
 
     def __init__(self, spec: Object, host: Host, program: Program, log: Path) -> None:
         self.spec, self._host, self._program, self._log = spec, host, program, log
@@ -58,33 +58,33 @@ class Container:
         self._process: Process | None = None
         self._running: Object = {}
         self._back_off = BackOff()
-        self._failed_probe = False  # whether a probe is why the process ends
-        self._ended_before: float | None = None  # when the process before this one ended
-        self._stopping = asyncio.Event()  # no start from here on
+        self._failed_probe = False  # the process was killed because of a failed probe
+        self._ended_before: float | None = None  # when the previous process ended
+        self._stopping = asyncio.Event()  # set: no more starts
         self._lock = asyncio.Lock()  # held while a process is being started
         self._kill: asyncio.Task[None] | None = None
         self._grace: Grace | None = None
-        self._seen = False  # whether the kubelet knows that the process runs
+        self._seen = False  # the kubelet has noticed that the process runs
         self._probers = [self._prober(kind) for kind in KINDS if isinstance(spec.get(kind), dict)]
 
     # -- life
 
     async def run(self) -> None:
-        """Start it, and start it again whenever it ends, until `stop`."""
+        """Start the container, and restart it whenever it ends, until `stop`."""
         while not self._stopping.is_set():
             if not await self._start():
                 await self._pause(1.0)
                 continue
             process = self._process
-            assert process is not None  # noqa: S101  _start said so
-            await self._host.relisted()  # a kubelet learns of its containers by looking, once a second
+            assert process is not None  # noqa: S101  set by _start
+            await self._host.relisted()  # a kubelet polls its containers once a second
             if process.code is None:
                 self._seen_running()
                 await process.exited
                 if not self._stopping.is_set() and not self._failed_probe:
                     await self._host.relisted()
             if self._stopping.is_set():
-                return  # the pod reports the end, when its sandbox is gone
+                return  # the pod reports the end, once its sandbox is gone
             if not await self._restart(process):
                 return
 
@@ -107,7 +107,7 @@ class Container:
             except (
                 OSError,
                 ValueError,
-            ) as error:  # a value with a zero byte in it, or too long for any process
+            ) as error:  # a value with a null byte, or too long for the kernel
                 return self._failed("RunContainerError", error)
             self.state.container_id = f"zdtest://{uuid.uuid4().hex}{uuid.uuid4().hex}"
             self._running = {"running": {"startedAt": timestamp(datetime.now(UTC))}}
@@ -115,7 +115,7 @@ class Container:
         return True
 
     def _failed(self, reason: str, error: Exception) -> bool:
-        """Say why it did not start."""
+        """Record why it did not start."""
         self._event("Warning", "Failed", f"Error: {error}")
         self.state.state = {"waiting": {"reason": reason, "message": str(error)}}
         self._host.changed()
@@ -132,7 +132,7 @@ class Container:
         self._host.changed()
 
     def seen_ended(self) -> None:
-        """Take the end of the process into the state."""
+        """Record the end of the process in the state."""
         process = self._process
         self._seen = self.state.ready = self.state.started = False
         if process is None or process.code is None:
@@ -151,7 +151,7 @@ class Container:
         }
 
     async def _restart(self, process: Process) -> bool:
-        """Report an end, wait as long as the back-off wants; tell whether it shall start again."""
+        """Report an end, and wait for the back-off; return whether to restart."""
         loop = asyncio.get_running_loop()
         policy = self._host.pod["spec"]["restartPolicy"]
         ends = policy == "Never" or (policy == "OnFailure" and process.code == 0)
@@ -160,8 +160,8 @@ class Container:
         if self._failed_probe and not ends:
             self._failed_probe = False
             if before is None or self._back_off.wait_s(before, loop.time()) == 0:
-                # Killed and started in one breath, by what was known before: nobody sees the gap, and the
-                # pod stays ready unless a readinessProbe says otherwise.
+                # Killed and restarted in one sync: nobody sees the gap, and the pod stays ready unless a
+                # readinessProbe says otherwise.
                 self._seen, self.state.last = False, self._terminated(process)
                 self.state.restarts += 1
                 if before is not None:
@@ -192,7 +192,7 @@ class Container:
     # -- probes
 
     def probing(self) -> list[Callable[[], Any]]:
-        """Return the probes' loops, to be run beside `run`."""
+        """Return the probes' loops, which run beside `run`."""
         return [prober.run for prober in self._probers]
 
     def _prober(self, kind: str) -> Prober:
@@ -206,7 +206,7 @@ class Container:
         )
 
     def _due(self, kind: str) -> bool:
-        """Tell whether a probe shall run now. Readiness goes on to the end; the others stop when the end begins."""
+        """Tell whether a probe should run now. Readiness probes run until the process ends; the others only until it is being stopped."""
         if not self._seen or self._process is None or self._process.code is not None:
             return False
         if kind != "readinessProbe" and (self._stopping.is_set() or self._kill is not None):
@@ -231,7 +231,7 @@ class Container:
         self._host.changed()
 
     def _fail(self, kind: str) -> None:
-        """Kill the container, as a failed liveness or startup probe demands; `run` starts it again."""
+        """Kill the container after a failed liveness or startup probe; `run` restarts it."""
         own = self.spec[kind].get("terminationGracePeriodSeconds")
         grace_s = self._host.pod["spec"]["terminationGracePeriodSeconds"] if own is None else own
         self._failed_probe = True
@@ -241,17 +241,17 @@ class Container:
     # -- the end
 
     def kill(self) -> asyncio.Task[int] | None:
-        """Send SIGKILL, whatever else goes on; return what is done when the process has ended."""
+        """Send SIGKILL now; return a task that is done when the process has ended."""
         if self._process is None:
             return None
         self._process.kill()
         return self._process.exited
 
     async def stop(self, grace: Grace, message: str) -> None:
-        """End it for good within a grace period; return when its process is gone."""
+        """Stop it for good within a grace period; return when its process is gone."""
         self._stopping.set()
         async with self._lock:
-            pass  # a start under way is over now
+            pass  # wait for a start in progress
         if self._kill is not None and self._grace is not None:
             self._grace.end_by(grace.end)
         else:
@@ -274,7 +274,7 @@ class Container:
         self._kill = asyncio.create_task(kill(self._process))
 
     async def _terminate(self, process: Process, grace: Grace) -> None:
-        """Run preStop, SIGTERM, SIGKILL. The hook's time is taken off the grace period; 2 s are left in any case."""
+        """Run preStop, SIGTERM, SIGKILL. The hook's time counts against the grace period, but SIGTERM gets at least 2 s."""
         loop = asyncio.get_running_loop()
         action = (self.spec.get("lifecycle") or {}).get("preStop")
         hook = (
@@ -288,12 +288,12 @@ class Container:
                 process.kill()
             await process.exited
         finally:
-            if hook is not None and not hook.done():  # it ran inside the container, so it died with it
+            if hook is not None and not hook.done():  # the hook ran inside the container, so it ended with it
                 hook.cancel()
                 self._event("Warning", "FailedPreStopHook", "PreStopHook failed")
 
     async def _hook(self, action: Object) -> None:
-        """Run a preStop hook to its end."""
+        """Run a preStop hook."""
         if not await pre_stop(action, self.spec, self._host.where, shell=has_shell(self.state.image)):
             self._event("Warning", "FailedPreStopHook", "PreStopHook failed")
 

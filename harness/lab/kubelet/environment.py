@@ -1,4 +1,4 @@
-"""A container's environment, as a kubelet puts it together: env, envFrom, references, $(NAME)."""
+"""A container's environment, as a kubelet builds it: env, envFrom, references, $(NAME)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
-# What the sample app reads (app.py), beside its place, which the kubelet gives it. A container's process gets these and no
-# others of its environment: any other could run code, as LD_PRELOAD does, and nothing of a manifest is ever run.
+# What the sample app (app.py) reads, besides the name, address and port from the kubelet. A process gets only these of its
+# container's environment: others could run code, as LD_PRELOAD does, and a manifest must never run code here.
 APP_VARIABLES = frozenset(
     {
         "CLOSE_LATE",
@@ -37,7 +37,7 @@ _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
 
 
 class MissingError(Exception):
-    """A ConfigMap, Secret or key that a container needs is not there. The text is the kubelet's."""
+    """A ConfigMap, Secret or key that a container needs does not exist. The message is the kubelet's."""
 
 
 def environment(

@@ -1,6 +1,6 @@
-"""What the lab itself knows of its pods' lives: moments that no API object holds, to the nanosecond, for truth.jsonl.
+"""The lives of the lab's pods in nanoseconds, which no API object holds: the basis of truth.jsonl.
 
-All moments are CLOCK_MONOTONIC. The journal only listens: to the store, and to the processes as they start and end.
+All times are CLOCK_MONOTONIC. The journal only observes: the store, and processes as they start and end.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from harness.serving import selects, serving
 if TYPE_CHECKING:
     from harness.lab.objects.store import Object, Store
 
-LOSSES = "losses.jsonl"  # what the balancer writes (losses.py)
+LOSSES = "losses.jsonl"  # written by the balancer (losses.py)
 TRUTH = "truth.jsonl"
 NS = 1_000_000_000
-LATER = 1 << 62  # a moment that did not come
+LATER = 1 << 62  # a time that has not come
 
 
 @dataclass(slots=True)
@@ -35,27 +35,27 @@ class Run:
 
 @dataclass(slots=True)
 class Life:
-    """One pod, as far as the cause of a lost request can hang on it."""
+    """What the cause of a lost request may depend on, for one pod."""
 
     name: str
     revision: str = ""
-    ready: list[tuple[int, bool]] = field(default_factory=list)  # each change
+    ready: list[tuple[int, bool]] = field(default_factory=list)  # (since when, ready or not), each change
     deleted_ns: int = LATER
     grace_ns: int = 0
     hook: str = ""  # "" | sleep | httpGet | exec | tcpSocket
-    hook_ns: int = 0  # of a sleep
+    hook_ns: int = 0  # how long the hook sleeps
     hook_failed_ns: int = LATER
-    unhealthy_ns: int = LATER  # first killed by its liveness or startup probe
+    unhealthy_ns: int = LATER  # when a liveness or startup probe first killed it
     env: dict[str, str] = field(default_factory=dict)  # of the sample app, as the manifest has it
     runs: list[Run] = field(default_factory=list)
 
     def ready_at(self, t_ns: int) -> bool:
-        """Tell whether it was Ready then."""
+        """Tell whether it was Ready at a time."""
         before = [ready for since, ready in self.ready if since <= t_ns]
         return bool(before and before[-1])
 
     def seconds(self, name: str) -> float:
-        """Return a number of the sample app's environment; 0 where it has none."""
+        """Return a number from the sample app's environment; 0 if not set."""
         try:
             return float(self.env.get(name) or 0)
         except ValueError:
@@ -69,9 +69,9 @@ class Journal:
         self.lives: dict[str, Life] = {}
         self.strategy = ""
         self.replicas = 1
-        self.published = False  # not-ready addresses too
-        self.services: dict[str, Object] = {}  # by name: they tell which container serves
-        self.up_ns = LATER  # what was lost before the lab was handed over is nobody's loss
+        self.published = False  # publishNotReadyAddresses is set
+        self.services: dict[str, Object] = {}  # by name: they decide which container serves
+        self.up_ns = LATER  # losses before the lab was up are not counted
 
     def life(self, pod: str) -> Life:
         """Return a pod's life."""
@@ -80,7 +80,7 @@ class Journal:
     # -- from processes
 
     def started(self, pod: str) -> Run:
-        """Begin a process."""
+        """Record the start of a process."""
         run = Run(time.monotonic_ns())
         self.life(pod).runs.append(run)
         return run
@@ -88,7 +88,7 @@ class Journal:
     # -- from the store
 
     async def follow(self, store: Store) -> None:
-        """Listen to the store until cancelled."""
+        """Follow the store until cancelled."""
         with store.subscribe(frozenset({"Pod", "Event", "Deployment", "Service"})) as changes:
             while True:
                 change = await changes.next()
@@ -96,7 +96,7 @@ class Journal:
                     self.see(change.item, time.monotonic_ns())
 
     def see(self, item: Object, t_ns: int) -> None:
-        """Take in one object as it is now."""
+        """Record one object's current state."""
         if item["kind"] == "Pod":
             self._pod(item, t_ns)
         elif item["kind"] == "Event":

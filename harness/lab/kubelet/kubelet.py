@@ -1,7 +1,7 @@
-"""The kubelet: takes every pod bound to the node through its life, with real processes.
+"""The kubelet: runs every pod bound to the node, with real processes.
 
-Order and timing of an end are those of pkg/kubelet: Killing, preStop, SIGTERM, SIGKILL; then the sandbox and its
-network go; then the pod reports its exit codes; then its object is deleted.
+A pod ends as in pkg/kubelet, in order and timing: Killing, preStop, SIGTERM, SIGKILL; then its sandbox and network are
+removed; then its exit codes are reported; then its object is deleted.
 """
 
 from __future__ import annotations
@@ -29,43 +29,47 @@ if TYPE_CHECKING:
 
 
 _PORT = re.compile(r"[0-9]{1,5}")
-OLD_STATUS_LOOP = 22  # before this minor version an ended pod waited for it (measured on 1.20)
+OLD_STATUS_LOOP = 22  # before this minor version an ended pod waited for the status loop (measured on 1.20)
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long a node takes for what it does, in seconds: about what a real one takes."""
+    """How long a node's steps take, in seconds: about as long as on a real one."""
 
-    sandbox: float = 0.25  # to make a pod's network and cgroup
-    relist: float = 1.0  # the kubelet looks at its containers once in so long
-    teardown: float = 0.7  # from the last exit until the pod's network is gone: till then its address refuses
+    sandbox: float = 0.25  # create a pod's network and cgroup
+    relist: float = 1.0  # interval at which the kubelet looks at its containers
+    teardown: float = (
+        0.7  # from the last exit until the pod's network is gone; until then its address refuses
+    )
     cleanup: float = 0.3  # from there until the object is deleted
-    sync: float = 0.0  # ... or until the next turn of its status loop, which it takes once in so long
+    sync: float = (
+        0.0  # ... and then until the next turn of the status loop, which has this interval; 0: no waiting
+    )
 
     @classmethod
     def of(cls, minor: int) -> Pace:
-        """Return the pace of a Kubernetes version: an old kubelet deletes only when its status loop comes by."""
+        """Return the pace of a Kubernetes version: an old kubelet deletes pods only in its status loop."""
         return cls(cleanup=1.5, sync=10.0) if minor < OLD_STATUS_LOOP else cls()
 
 
 class PodWorker:
-    """One pod, from its binding to its deletion."""
+    """Runs one pod, from its binding to its deletion."""
 
     def __init__(self, pod: Object, kubelet: Kubelet) -> None:
         self.pod, self._kubelet = pod, kubelet
         self.ip = ""
         self.uid: str = pod["metadata"]["uid"]
-        self._visible = False  # whether the address has been reported
+        self._visible = False  # the address may be reported
         self._grace: Grace | None = None
         self._deleted = asyncio.Event()
-        self._ports: dict[str, int] = {}  # container name -> where it listens
+        self._ports: dict[str, int] = {}  # container name -> the port it listens on
         self._containers: list[Container] = []
         for spec in pod["spec"]["containers"]:
             log = kubelet.program.logs / log_name(pod, spec["name"])
             self._containers.append(Container(spec, self, kubelet.program, log))
 
     def observe(self, pod: Object, *, gone: bool) -> None:
-        """Learn what the API server says of the pod. `gone`: its object was removed under us."""
+        """Take the pod's current object. `gone`: it was deleted by force."""
         self.pod = pod
         metadata = pod["metadata"]
         if gone or "deletionTimestamp" in metadata:
@@ -97,7 +101,7 @@ class PodWorker:
             for probe in probes:
                 probe.cancel()
         await asyncio.sleep(self._kubelet.pace.teardown)
-        self._kubelet.addresses.silence(self.uid, self.ip)
+        self._kubelet.addresses.blackhole(self.uid, self.ip)
         for container in self._containers:
             container.seen_ended()
         self.changed()
@@ -110,7 +114,7 @@ class PodWorker:
             self._kubelet.store.delete(current, grace_s=0)
 
     def kill(self) -> list[asyncio.Task[int]]:
-        """Send SIGKILL to its containers; return what is done when they have ended."""
+        """Send SIGKILL to its containers; return tasks that are done when they have ended."""
         return [exited for container in self._containers if (exited := container.kill()) is not None]
 
     async def _until_deleted(self, seconds: float) -> None:
@@ -121,9 +125,9 @@ class PodWorker:
             return
 
     def _bind(self, spec: Object) -> None:
-        """Choose where this container listens: the PORT of its environment, its containerPort, or the app's 8080.
+        """Choose this container's port: PORT from its environment, else its containerPort, else the app's 8080.
 
-        A sidecar that says nothing of a port gets any: it must not take that of the container that serves.
+        A sidecar without a port gets a free one: it must not take the serving container's port.
         """
         own = [str(entry.get("value", "")) for entry in spec.get("env") or () if entry.get("name") == "PORT"]
         declared = [int(port["containerPort"]) for port in spec.get("ports") or ()]
@@ -131,7 +135,7 @@ class PodWorker:
         wanted = int(own[-1]) if own and _PORT.fullmatch(own[-1]) else (declared or [usual])[0]
         self._ports[spec["name"]] = self._kubelet.addresses.bind(self.uid, self.ip, wanted)
 
-    # -- what its containers ask of it
+    # -- containers.Host
 
     def environment(self, spec: Object) -> dict[str, str]:
         """Return a container's variables."""
@@ -145,12 +149,12 @@ class PodWorker:
         )
 
     def place(self, spec: Object) -> dict[str, str]:
-        """Return the variables by which a container's program learns its place."""
+        """Return the variables with the program's name, address and port."""
         name, port = self.pod["metadata"]["name"], self._ports[spec["name"]]
         return {"HOSTNAME": name, "BIND_ADDRESS": self.ip, "BIND_PORT": str(port)}
 
     def where(self, port: int) -> tuple[str, int]:
-        """Return where a port of this pod is really reached."""
+        """Return the real address and port of one of this pod's ports."""
         return self.ip, self._kubelet.addresses.mapped(self.pod, port)
 
     def event(self, kind: str, reason: str, message: str, *, container: str) -> None:
@@ -159,7 +163,7 @@ class PodWorker:
         self._kubelet.recorder.record(self.pod, kind, reason, message, "kubelet", field=field)
 
     async def relisted(self) -> None:
-        """Wait until the kubelet looks at its containers again, or has to because the pod is being deleted."""
+        """Wait until the kubelet looks at its containers again, or until the pod is being deleted."""
         every, now = self._kubelet.pace.relist, asyncio.get_running_loop().time()
         await self._until_deleted(every - (now - self._kubelet.phase) % every)
         self._visible = True
@@ -177,7 +181,7 @@ class PodWorker:
     def _report(self, *, final: bool) -> None:
         current = self._current()
         if current is None:
-            return  # removed by force: nobody is left to tell
+            return  # deleted by force: nothing to report to
         states = [container.state for container in self._containers]
         ip = self.ip if self._visible else ""
         status = status_of(
@@ -198,7 +202,7 @@ class Kubelet:
         self._workers: dict[str, PodWorker] = {}
 
     async def end(self) -> None:
-        """Send SIGKILL to every container at once, and see them ended."""
+        """Send SIGKILL to every container, and wait until they have ended."""
         exits = [exited for worker in self._workers.values() for exited in worker.kill()]
         if exits:
             await asyncio.wait(exits, timeout=3)
@@ -207,7 +211,7 @@ class Kubelet:
         del self._workers[uid]
 
     async def run(self) -> None:
-        """Work until cancelled. Processes are not ended by that: closing the parent pipe does it."""
+        """Run until cancelled. That ends no process; closing the parent pipe does."""
         WRITER.set(Writer("kubelet"))
         with self.store.subscribe(frozenset({"Pod"})) as changes:
             async with asyncio.TaskGroup() as tasks:

@@ -1,4 +1,4 @@
-"""All that is particular to Linux: that the whole of 127.0.0.0/8 is this host, and how a full backlog falls silent."""
+"""What depends on Linux: all of 127.0.0.0/8 is this host, and a full backlog drops SYNs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 
 
 def may_bind(address: str, port: int) -> bool:
-    """Tell whether a listener could be bound there now. Elsewhere only 127.0.0.1 of 127.0.0.0/8 can be."""
+    """Tell whether a listener could bind there now. On other systems only 127.0.0.1 of 127.0.0.0/8 works."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -18,7 +18,7 @@ def may_bind(address: str, port: int) -> bool:
 
 
 def claim(address: str, port: int) -> socket.socket | None:
-    """Listen there and keep it: nobody else can while the socket is open. None when somebody does already."""
+    """Listen there, so that nobody else can while the socket is open; None if somebody already does."""
     holder = socket.socket()
     try:
         holder.bind((address, port))
@@ -30,14 +30,14 @@ def claim(address: str, port: int) -> socket.socket | None:
 
 
 class BlackholeAddress:
-    """An address that answers nothing: a SYN to it is dropped, as one to a pod whose network is gone.
+    """An address that drops every SYN, as that of a pod whose network is gone.
 
-    A listener whose queue is full drops further SYNs (tcp_abort_on_overflow=0, the default). One connection
-    that nobody accepts fills a backlog of 0.
+    A listener whose queue is full drops further SYNs (tcp_abort_on_overflow=0, the default). With a backlog of 0, one
+    connection that is not accepted fills it.
     """
 
     def __init__(self, address: str, port: int) -> None:
-        """Begin; raises OSError while somebody else listens there."""
+        """Start dropping SYNs. Raises OSError if another process listens there."""
         self._listener = socket.socket()
         self._filler = socket.socket()
         try:
@@ -52,6 +52,6 @@ class BlackholeAddress:
             raise
 
     def close(self) -> None:
-        """Give the address back: from now on it refuses."""
+        """Release the address: from now on it refuses."""
         self._filler.close()
         self._listener.close()

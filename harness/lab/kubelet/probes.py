@@ -19,7 +19,7 @@ KINDS = {"startupProbe": "Startup", "livenessProbe": "Liveness", "readinessProbe
 
 @dataclass(slots=True)
 class Streak:
-    """Counts equal results in a row; a verdict comes when there are enough of them."""
+    """Counts equal results in a row; enough of them make a verdict."""
 
     success_threshold: int
     failure_threshold: int
@@ -27,7 +27,7 @@ class Streak:
     run: int = 0
 
     def take(self, good: bool) -> bool | None:  # noqa: FBT001  it is the value
-        """Take one result; return the verdict that holds from now on, or None when there are too few."""
+        """Add one result; return the new verdict, or None if there are too few equal ones."""
         self.run = self.run + 1 if good == self.last else 1
         self.last = good
         return good if self.run >= (self.success_threshold if good else self.failure_threshold) else None
@@ -36,8 +36,8 @@ class Streak:
 class Prober:
     """One probe of one container, for the pod's whole life.
 
-    `due` says whether the probe should run now (a container that runs, its initial delay over, its startup
-    probe passed); `verdict` is told what holds; `failed` is told of every single failure, for an Event.
+    `due` returns whether the probe should run now (the container runs, its initial delay is over, its startup probe has
+    passed). `verdict` is called with each verdict, `failed` with every single failure, for an Event.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class Prober:
         return Streak(self._probe["successThreshold"], self._probe["failureThreshold"])
 
     def restart(self) -> None:
-        """Begin to count anew: the container was started again."""
+        """Start counting anew: the container was restarted."""
         self._streak = self._fresh()
 
     def trigger(self) -> None:
-        """Probe at once instead of at the next tick. A kubelet does so for readiness when the pod changes and is not ready."""
+        """Probe now instead of at the next tick, as a kubelet does for readiness when a pod changes and is not ready."""
         self._now.set()
 
     async def run(self) -> None:
@@ -90,7 +90,7 @@ class Prober:
         streak = self._streak
         good, output = await self._attempt()
         if streak is not self._streak:
-            return  # the container was started again meanwhile: this result is of the one before
+            return  # the container was restarted meanwhile: this result belongs to the previous one
         if not good:
             self._failed(f"{KINDS[self.kind]} probe failed: {output}")
         verdict = streak.take(good)
@@ -125,7 +125,7 @@ class Prober:
         return await tcp_connect(address, port, timeout_s)
 
     async def _listens(self, action: Object, timeout_s: float) -> tuple[bool, str]:
-        """Pass once the port is open: what exec and grpc probes ask for is not modelled, and listed as such."""
+        """Pass if the port is open: exec and grpc probes are not modelled (unmodelled.py)."""
         declared = self._container.get("ports") or ()
         port = action.get("port") or next((each["containerPort"] for each in declared), None)
         return await self._tcp({"port": port}, timeout_s) if port else (True, "")

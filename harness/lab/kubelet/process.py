@@ -1,4 +1,4 @@
-"""One container's process: started with an environment and nothing else, and seen to its end."""
+"""One container's process, with an environment of its own."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ APP = Path(__file__).parents[1] / "app.py"
 
 
 class ParentPipe:
-    """A pipe that every pod has as its standard input. It ends when the lab does, however the lab ends."""
+    """A pipe that is every pod's standard input. It closes when the lab ends, however the lab ends, and the pods exit."""
 
     def __init__(self) -> None:
-        self.reader, self._writer = os.pipe()  # neither is inherited by other children
+        self.reader, self._writer = os.pipe()  # not inherited by other children
 
     def close(self) -> None:
-        """End all that hang on it."""
+        """End all processes that read from it."""
         for end in (self.reader, self._writer):
             with contextlib.suppress(OSError):
                 os.close(end)
@@ -37,10 +37,9 @@ class ParentPipe:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What every container runs, whatever its image and command: one Python file, its output into a folder.
+    """What every container runs, whatever its image and command: one Python file, with its output in a folder.
 
-    Of a container's environment it gets the variables that it takes and no others: a manifest is somebody else's, and
-    must not run anything here.
+    It gets only the variables in `takes` of a container's environment: a stranger's manifest must not run anything here.
     """
 
     logs: Path
@@ -64,9 +63,9 @@ class Process:
 
     @classmethod
     async def start(cls, program: Program, env: dict[str, str], place: dict[str, str], log: Path) -> Self:
-        """Run a program with what it takes of a container's environment, and its place in the lab.
+        """Run a program with the variables that it takes from `env`, and with its `place`: name, address and port.
 
-        Its output is appended to `log`. Raises OSError, and ValueError for what no process can be given.
+        Its output is appended to `log`. Raises OSError, and ValueError for a variable that no process can have.
         """
         taken = {name: value for name, value in env.items() if name in program.takes}
         with log.open("ab") as output:
@@ -84,7 +83,7 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its process id, and its session's."""
+        """The process id, which is also its session id."""
         return self._inner.pid
 
     async def _wait(self) -> int:
@@ -95,7 +94,7 @@ class Process:
         return self.code
 
     def terminate(self) -> None:
-        """Send SIGTERM to process 1, as a runtime does; its children learn nothing of it."""
+        """Send SIGTERM to process 1 only, as a container runtime does."""
         if self.code is None:
             self._run.term_ns = min(self._run.term_ns, time.monotonic_ns())
             with contextlib.suppress(ProcessLookupError):

@@ -1,1 +1,1 @@
-"""What the API server stores and serves: the store itself, defaults, validation, statuses and what can be read from a Pod."""
+"""API objects and their store: kinds, defaults, validation, selectors, errors, Events and the status of Pods."""

@@ -1,4 +1,4 @@
-"""Fills in what a manifest leaves out, as the API server of Kubernetes does. Changes its argument."""
+"""Default values, as the API server of Kubernetes fills them in. The functions change their argument."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "fail
 
 
 def fill(item: dict[str, Any]) -> None:
-    """Fill in the defaults of one object, by its kind. Kinds without defaults stay as they are."""
+    """Fill in the defaults of one object. Kinds without defaults stay as they are."""
     kind = item.get("kind")
     if kind == "Deployment":
         _deployment(item.setdefault("spec", {}))
@@ -42,7 +42,7 @@ def _binding(item: dict[str, Any]) -> None:
 
 
 def initial_status(item: dict[str, Any], taken: set[str]) -> None:
-    """Give a new object its first status, whatever came with it; a Service also an address that is not `taken`."""
+    """Set a new object's first status, whatever the client sent; a Service also gets an address that is not `taken`."""
     kind = item["kind"]
     if kind == "Pod":
         item["status"] = {"phase": "Pending", "qosClass": "BestEffort"}

@@ -15,7 +15,7 @@ _ENDED = {"Succeeded", "Failed"}
 
 
 def covered(budget: Object, pods: list[Object]) -> list[Object]:
-    """Return the pods that a budget is about."""
+    """Return the pods that a budget covers."""
     selector = budget["spec"].get("selector")
     return [
         pod
@@ -25,7 +25,7 @@ def covered(budget: Object, pods: list[Object]) -> list[Object]:
 
 
 def take(store: Store, pod: Object, *, dry: bool) -> None:
-    """Take one eviction from the budget of a pod. Raises StatusError 429 when there is none left, 500 with two budgets."""
+    """Take one eviction from a pod's budget. Raises StatusError 429 if none is left, 500 if two budgets cover the pod."""
     if pod["status"]["phase"] in {*_ENDED, "Pending"} or "deletionTimestamp" in pod["metadata"]:
         return
     namespace = pod["metadata"]["namespace"]

@@ -15,7 +15,7 @@ Object = dict[str, Any]
 
 @dataclass(slots=True)
 class ContainerState:
-    """What a kubelet knows of one container. Times are metav1.Time texts."""
+    """The state of one container. Times are metav1.Time strings."""
 
     name: str
     image: str
@@ -28,7 +28,7 @@ class ContainerState:
 
     @property
     def running(self) -> bool:
-        """Whether its process lives, as far as was seen."""
+        """Whether its process runs, as far as the kubelet has seen."""
         return "running" in self.state
 
     def reported(self) -> Object:
@@ -60,13 +60,13 @@ def pod_ready(pod: Object) -> bool:
 
 
 def log_name(pod: Object, container: str) -> str:
-    """Name the file that holds a container's output: the pod's name, and the container's where it is not the first."""
+    """Return the name of a container's log file: the pod's name, and the container's unless it is the first."""
     first = pod["spec"]["containers"][0]["name"] == container
     return f"{pod['metadata']['name']}.log" if first else f"{pod['metadata']['name']}.{container}.log"
 
 
 def phase(states: list[ContainerState], restart_policy: str, *, deleted: bool) -> str:
-    """Return the phase that the containers' states make."""
+    """Return the phase that follows from the containers' states."""
     if any("waiting" in state.state and not state.last for state in states):
         return "Pending"
     ended = [state.state["terminated"] for state in states if "terminated" in state.state]
@@ -80,7 +80,7 @@ def phase(states: list[ContainerState], restart_policy: str, *, deleted: bool) -
 def status_of(
     pod: Object, states: list[ContainerState], now: datetime, *, ip: str, host_ip: str, final: bool = False
 ) -> Object:
-    """Return the whole status. `final`: every container has ended and none will start again.
+    """Return a pod's status. `final`: every container has ended for good.
 
     A condition's lastTransitionTime moves only when its status does.
     """

@@ -1,4 +1,4 @@
-"""Writes core/v1 Events, folded into a count as the recorders of Kubernetes fold them."""
+"""Writes core/v1 Events; a repeated one raises a count, as in Kubernetes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NODE = "zdtest-lab"
 
 
 class Recorder:
-    """Puts Events into the store. `now` may be shifted against the host's clock."""
+    """Puts Events into the store. `now` may differ from the host's clock."""
 
     def __init__(self, store: Store, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._store, self._now = store, now
@@ -24,7 +24,7 @@ class Recorder:
     def record(
         self, about: Object, kind: str, reason: str, message: str, component: str, *, field: str = ""
     ) -> None:
-        """Record an event about an object. The same again raises the count of the one that is there."""
+        """Record an event about an object. The same event again raises the count."""
         space, uid = about["metadata"].get("namespace", "default"), about["metadata"]["uid"]
         key = (uid, kind, reason, message, component, field)
         now = timestamp(self._now())
@@ -46,7 +46,7 @@ class Recorder:
         self._names[key] = self._store.create(event)["metadata"]["name"]
 
     def scheduled(self, pod: Object) -> None:
-        """Record what the scheduler says, in the form of its newer recorder: an eventTime in microseconds, no count."""
+        """Record a Scheduled event in the format of the newer recorder: an eventTime in microseconds, no count."""
         name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
         event = self._event(pod, "Normal", "Scheduled", f"Successfully assigned {name} to {NODE}", "")
         event |= {

@@ -1,11 +1,11 @@
-"""Which kinds the lab's API server knows, and the discovery documents that say so."""
+"""The kinds that the lab's API server serves, and their discovery documents."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-MINOR = 33  # the version the lab is, unless it is told to play an older one
+MINOR = 33  # the default Kubernetes version
 OLD = 20
 
 _VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
@@ -13,7 +13,7 @@ _VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "updat
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One kind as the API names it. `group` is "" for the core group."""
+    """One kind and its names in the API. `group` is "" for the core group."""
 
     group: str
     version: str
@@ -30,12 +30,12 @@ class Resource:
 
     @property
     def api_version(self) -> str:
-        """As `apiVersion` has it."""
+        """The value of `apiVersion`."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
     def singular(self) -> str:
-        """As kubectl lets one type it."""
+        """The singular name for kubectl."""
         return self.kind.lower()
 
 
@@ -111,7 +111,7 @@ RESOURCES: tuple[Resource, ...] = (
     ),
 )
 
-# Kinds of which nothing is stored: a review is answered and forgotten.
+# Kinds that are answered but never stored.
 REVIEWS: tuple[Resource, ...] = (
     Resource(
         "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False
@@ -122,7 +122,7 @@ REVIEWS: tuple[Resource, ...] = (
     ),
 )
 
-# What is stored is of the newest version; older ones are other shapes of it.
+# Objects are stored in the newest version of their API, and converted for older ones.
 BY_KIND: dict[str, Resource] = {resource.kind: resource for resource in reversed(RESOURCES)}
 
 
@@ -142,18 +142,18 @@ def version(minor: int) -> dict[str, str]:
 
 
 class Catalog:
-    """What a server of one minor version serves, and the discovery documents that say so."""
+    """The kinds that one minor version serves, and their discovery documents."""
 
     def __init__(self, minor: int = MINOR) -> None:
         self.minor = minor
         served = [r for r in (*RESOURCES, *REVIEWS) if r.since <= minor <= r.until]
-        # Both versions of a group at once are a thing of 1.21 to 1.24, and of no use here.
+        # Only 1.21 to 1.24 serve two versions of a group, which nothing here needs.
         newest = {(r.group, r.plural): r for r in reversed(served)}
         self.resources = [r for r in served if newest[r.group, r.plural] is r]
         self.by_path = {(r.group, r.version, r.plural): r for r in self.resources}
 
     def groups(self) -> dict[str, list[str]]:
-        """Return the versions of each named group, the core group left out."""
+        """Return the versions of each group but the core group."""
         found: dict[str, list[str]] = {}
         for resource in self.resources:
             if resource.group and resource.version not in found.setdefault(resource.group, []):
@@ -161,7 +161,7 @@ class Catalog:
         return found
 
     def document(self, steps: list[str], server: str) -> dict[str, Any]:
-        """Answer a discovery path, given by its steps; KeyError when there is no such document."""
+        """Return a discovery document by the steps of its path. Raises KeyError if there is none."""
         match steps:
             case ["version"]:
                 return version(self.minor)

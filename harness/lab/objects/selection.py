@@ -1,4 +1,4 @@
-"""Label and field selectors: text to a predicate over objects."""
+"""Label and field selectors: parsed from text into predicates over objects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SET = re.compile(r"^(?P<key>[^\s!=(),]+)\s+(?P<op>in|notin)\s*\((?P<values>[^)]
 _EQUAL = re.compile(r"^(?P<key>[^\s!=(),]+)\s*(?P<op>==|!=|=)\s*(?P<value>[^\s!=(),]*)$")
 _EXISTS = re.compile(r"^(?P<no>!?)\s*(?P<key>[^\s!=(),]+)$")
 
-# What a real server lets one select by, beyond metadata.name and metadata.namespace.
+# Fields that a real server supports besides metadata.name and metadata.namespace.
 _FIELDS: dict[str, tuple[str, ...]] = {
     "Pod": ("spec.nodeName", "spec.restartPolicy", "spec.serviceAccountName", "status.phase", "status.podIP"),
     "Event": (
@@ -37,7 +37,7 @@ _FIELDS: dict[str, tuple[str, ...]] = {
 
 
 def labels(text: str) -> Predicate:
-    """Parse `a=b,c!=d,e in (f,g),!h`; an empty text takes everything. Raises StatusError 400."""
+    """Parse `a=b,c!=d,e in (f,g),!h`; an empty text selects everything. Raises StatusError 400."""
     tests = [_label_test(part.strip()) for part in re.split(r",(?![^(]*\))", text) if part.strip()]
 
     def matches(item: dict[str, Any]) -> bool:
@@ -65,7 +65,7 @@ def _label_test(part: str) -> Callable[[dict[str, str]], bool]:
 
 
 def fields(text: str, kind: str) -> Predicate:
-    """Parse `metadata.name=x,status.phase!=Running`. Raises StatusError 400 on a field this kind cannot be selected by."""
+    """Parse `metadata.name=x,status.phase!=Running`. Raises StatusError 400 for a field that this kind does not support."""
     tests: list[tuple[list[str], str, bool]] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
         found = _EQUAL.match(part)
@@ -79,7 +79,7 @@ def fields(text: str, kind: str) -> Predicate:
 
 
 def name_in(text: str) -> str:
-    """Return the one name that a field selector lets through, or ""."""
+    """Return the name that a field selector requires, or ""."""
     found = [_EQUAL.match(part.strip()) for part in text.split(",")]
     names = [f["value"] for f in found if f and f["key"] == "metadata.name" and f["op"] != "!="]
     return names[0] if len(names) == 1 else ""

@@ -1,4 +1,4 @@
-"""Kubernetes' own errors: what the API server answers with anything but 2xx."""
+"""Kubernetes' error responses: a Status object for everything but 2xx."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class StatusError(Exception):
-    """A refusal, in the words and codes of a real API server. `body` is the Status object."""
+    """An error response with a real API server's code and message. `body` is the Status object."""
 
     def __init__(self, code: int, reason: str, message: str, **details: Any) -> None:
         super().__init__(message)
@@ -42,7 +42,7 @@ def not_found(plural: str, group: str, name: str) -> StatusError:
 
 
 def no_such_path() -> StatusError:
-    """404 for a path that no kind has."""
+    """404 for an unknown path."""
     return StatusError(404, "NotFound", "the server could not find the requested resource")
 
 
@@ -53,7 +53,7 @@ def already_exists(plural: str, group: str, name: str) -> StatusError:
 
 
 def conflict(plural: str, group: str, name: str, why: str = "") -> StatusError:
-    """409 for a change that was based on an older object, or on another one."""
+    """409 for a write based on an outdated object, or on another one of the same name."""
     why = why or "the object has been modified; please apply your changes to the latest version and try again"
     message = f'Operation cannot be fulfilled on {_named(plural, group)} "{name}": {why}'
     return StatusError(409, "Conflict", message, name=name, group=group, kind=plural)
@@ -77,12 +77,12 @@ def invalid(kind: str, group: str, name: str, causes: list[tuple[str, str]]) -> 
 
 
 def invalid_options(field: str, what: str) -> StatusError:
-    """422 for what a query asks, not for an object."""
+    """422 for query parameters."""
     return invalid("PatchOptions", "meta.k8s.io", "", [(field, what)])
 
 
 def apply_conflict(found: list[Conflict]) -> StatusError:
-    """409 for an apply that wants fields that others manage."""
+    """409 for an apply to fields that others manage."""
     causes: list[dict[str, str]] = []
     by_manager: dict[str, list[str]] = {}
     for conflict in found:
@@ -131,6 +131,6 @@ def method_not_allowed() -> StatusError:
 
 
 def unsupported_media_type(got: str, known: list[str]) -> StatusError:
-    """415: a patch of a kind that is not known."""
+    """415: an unknown media type."""
     message = f"the body of the request was in an unknown format ({got}) - accepted media types include: {', '.join(known)}"
     return StatusError(415, "UnsupportedMediaType", message)

@@ -1,7 +1,7 @@
 """The lab's etcd: objects by kind, one resourceVersion counter, and a history that watches replay.
 
-Stored objects are never changed in place: a write puts a new dict where the old one was, so whoever holds
-an object holds it as it was. Everything runs on one event loop; no method awaits.
+Stored objects are never changed in place: a write replaces the dict, so a reader's object stays as it was. Everything
+runs on one event loop; no method awaits.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ Object = dict[str, Any]
 
 _NEVER_WRITTEN = ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation")
 _KEPT = ("uid", "creationTimestamp", "resourceVersion", *_NEVER_WRITTEN)
-HISTORY = 20_000  # changes kept before the oldest are compacted away
+HISTORY = 20_000  # how many changes are kept
 
 CONTROLLERS = Writer("kube-controller-manager")
-# Who is writing: each control loop and each request runs in a context of its own.
+# Who is writing; each control loop and each request has its own context.
 WRITER: ContextVar[Writer] = ContextVar("WRITER", default=CONTROLLERS)
 
 
@@ -46,7 +46,7 @@ class Store:
         self._history: deque[WatchEvent] = deque()
         self._subscriptions: list[Subscription] = []
         self.rv = 1
-        self.compacted_rv = 0  # a watch from before this one is refused
+        self.compacted_rv = 0  # a watch from an earlier one is refused
         self.subresources = True  # managed fields name the subresource that was written (since 1.22)
 
     # -- reading
@@ -63,12 +63,12 @@ class Store:
         return self._objects[kind].get((namespace if BY_KIND[kind].namespaced else "", name))
 
     def list(self, kind: str, namespace: str | None = None) -> list[Object]:
-        """Return all objects of a kind by namespace and name, or those of one namespace."""
+        """Return all objects of a kind, or those of one namespace, sorted by namespace and name."""
         items = sorted(self._objects[kind].items())
         return [item for (space, _), item in items if namespace is None or space == namespace]
 
     def list_at(self, kind: str, rv: int) -> Sequence[Object]:
-        """Return all objects of a kind as they were at a resourceVersion. Raises StatusError 410 when that is compacted."""
+        """Return all objects of a kind as of a resourceVersion. Raises StatusError 410 if that is compacted."""
         if rv < self.compacted_rv:
             raise expired(rv, self.compacted_rv)
         then = dict(self._objects[kind])
@@ -88,7 +88,7 @@ class Store:
 
     @contextmanager
     def subscribe(self, kinds: frozenset[str], since: int | None = None) -> Iterator[Subscription]:
-        """Follow kinds from a resourceVersion (None: from now). Raises StatusError 410 when that is compacted."""
+        """Follow kinds from a resourceVersion (None: from now on). Raises StatusError 410 if that is compacted."""
         subscription = Subscription(kinds)
         if since is not None:
             if since < self.compacted_rv:
@@ -103,14 +103,14 @@ class Store:
             self._subscriptions.remove(subscription)
 
     def compact(self) -> None:
-        """Forget the history: a watch that resumes from before this moment gets 410."""
+        """Drop the history: a watch that resumes from before now gets 410."""
         self._history.clear()
         self.compacted_rv = self.rv
 
     # -- writing
 
     def create(self, item: Object, *, dry_run: bool = False) -> Object:
-        """Store a new object, defaults filled in. Raises StatusError 409 or 422."""
+        """Store a new object with defaults filled in. Raises StatusError 409 or 422."""
         item = copy.deepcopy(item)
         kind = item["kind"]
         resource = BY_KIND[kind]
@@ -137,9 +137,9 @@ class Store:
         return item if dry_run else self._commit("ADDED", kind, item, None)
 
     def update(self, item: Object, *, part: str = "", dry_run: bool = False) -> Object:
-        """Replace an object; `part="status"` takes its status only, all other writes leave the status alone.
+        """Replace an object; with `part="status"` only its status, else everything but its status.
 
-        A resourceVersion in the metadata must be the stored one. A write that changes nothing is none.
+        A resourceVersion in the metadata must match. A write that changes nothing is ignored.
         Raises StatusError 404, 409 or 422.
         """
         kind, metadata = item["kind"], item["metadata"]
@@ -153,7 +153,11 @@ class Store:
             raise conflict(*_plural(kind), was["name"], why)
         if part == "status":
             new = {**old, "status": copy.deepcopy(item.get("status") or {})}
-            if kind in {"Deployment", "StatefulSet", "DaemonSet"}:  # these let annotations through, uncounted
+            if kind in {
+                "Deployment",
+                "StatefulSet",
+                "DaemonSet",
+            }:  # for these, annotations are written too, but do not count for the generation
                 notes = {"annotations": dict(metadata["annotations"])} if metadata.get("annotations") else {}
                 new["metadata"] = {k: v for k, v in was.items() if k != "annotations"} | notes
                 new["metadata"]["managedFields"] = metadata.get("managedFields")
@@ -176,10 +180,10 @@ class Store:
     def delete(
         self, item: Object, *, grace_s: int | None = None, orphan: bool = False, dry_run: bool = False
     ) -> Object:
-        """Delete an object; a pod that runs somewhere is only marked, with its grace period, until its kubelet is done.
+        """Delete an object; a running pod is only marked, with its grace period, until its kubelet is done.
 
-        A second delete of a marked pod may shorten what is left, never lengthen it.
-        What it owned goes with it, unless `orphan`. Returns the object as it is then.
+        A second delete of a marked pod may shorten the grace period, never lengthen it.
+        What the object owns is deleted too, unless `orphan`. Returns the object's last state.
         """
         kind, metadata = item["kind"], item["metadata"]
         old = self.get(kind, metadata.get("namespace", ""), metadata["name"])
@@ -193,7 +197,7 @@ class Store:
                 marked = old["metadata"].get("deletionGracePeriodSeconds")
                 if marked is not None and marked <= grace_s:
                     return old
-                # The deadline counts from the first request, whose moment the mark itself holds.
+                # The grace period counts from the first request, whose time follows from the mark.
                 begun = self._now()
                 if marked is not None:
                     begun = parse_timestamp(old["metadata"]["deletionTimestamp"]) - timedelta(seconds=marked)
@@ -206,7 +210,7 @@ class Store:
                     },
                 }
                 return new if dry_run else self._commit("MODIFIED", kind, new, old)
-        if kind == "Namespace" and grace_s != 0:  # its controller empties it, and then deletes it for good
+        if kind == "Namespace" and grace_s != 0:  # its controller empties it first, then deletes it for good
             if "deletionTimestamp" in old["metadata"]:
                 return old
             marked_at = {**old["metadata"], "deletionTimestamp": timestamp(self._now())}
@@ -231,7 +235,7 @@ class Store:
                     self.delete(item)
 
     def _manage(self, new: Object, old: Object | None, part: str) -> None:
-        """Write down who manages which field from now on. An apply has done so already."""
+        """Update the managed fields. An apply has done so already."""
         writer = WRITER.get()
         if writer.operation == "Update":
             part = part if self.subresources else ""
@@ -263,7 +267,7 @@ class Store:
 def _validate(resource: Resource, item: Object, old: Object | None) -> None:
     try:
         causes = validation.check(item, old)
-    except (AttributeError, TypeError, KeyError) as error:  # a list where an object belongs, and the like
+    except (AttributeError, TypeError, KeyError) as error:  # for example, a list instead of an object
         raise bad_request(
             f"{resource.kind} in version {resource.version} cannot be handled: {error}"
         ) from error
@@ -290,5 +294,5 @@ def _plural(kind: str) -> tuple[str, str]:
 
 
 def suffix(length: int = 5) -> str:
-    """Return a random ending for a name, of Kubernetes' own letters (no vowels, nothing that looks like another)."""
+    """Return a random suffix for a name, from Kubernetes' alphabet (no vowels, no letters that look alike)."""
     return "".join(secrets.choice("bcdfghjklmnpqrstvwxz2456789") for _ in range(length))

@@ -1,4 +1,4 @@
-"""Kubernetes' times as text."""
+"""Kubernetes' timestamps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 
 def timestamp(when: datetime | None = None) -> str:
-    """Write a moment as metav1.Time: UTC, whole seconds (cut, not rounded)."""
+    """Format a time as metav1.Time: UTC, truncated to whole seconds."""
     return (when or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -1,4 +1,4 @@
-"""What the API server refuses with 422: pure checks from an object to a list of (field, what is wrong)."""
+"""Validation, for which the API server answers 422: pure functions from an object to a list of (field, error)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NAME_RULE = (
 
 
 def check(item: dict[str, Any], old: dict[str, Any] | None = None) -> Causes:
-    """Check an object that is about to be stored; `old` is what it replaces, if anything."""
+    """Check an object before it is stored; `old` is the object that it replaces, if any."""
     name = item.get("metadata", {}).get("name", "")
     causes: Causes = (
         [] if _NAME.fullmatch(name) else [("metadata.name", f'Invalid value: "{name}": {_NAME_RULE}')]
@@ -158,7 +158,7 @@ def _container(container: dict[str, Any], at: str) -> Causes:
         (f"{at}.{key}", "Required value") for key in ("name", "image") if not container.get(key)
     ]
     name = container.get("name")
-    if name and not (isinstance(name, str) and _LABEL.fullmatch(name)):  # it names a file of the lab's
+    if name and not (isinstance(name, str) and _LABEL.fullmatch(name)):  # it becomes part of a file name
         causes.append((f"{at}.name", f'Invalid value: "{name}": {_LABEL_RULE}'))
     for m, port in enumerate(container.get("ports") or ()):
         if not _is_port(port.get("containerPort")):

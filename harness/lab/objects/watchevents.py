@@ -1,4 +1,4 @@
-"""One write to the store, and the queue in which a watcher gets them."""
+"""Writes to the store as events, and a watcher's queue of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class WatchEvent:
-    """One write. `previous` is what stood there before; None for an object that is new."""
+    """One write. `previous` is the object before it; None for a new object."""
 
     rv: int
     type: str  # ADDED | MODIFIED | DELETED
@@ -22,7 +22,7 @@ class WatchEvent:
 
 
 class Subscription:
-    """The changes of some kinds, in order, from one resourceVersion on."""
+    """The events of some kinds, in order."""
 
     def __init__(self, kinds: frozenset[str]) -> None:
         self.kinds = kinds
@@ -30,18 +30,18 @@ class Subscription:
         self._wake = asyncio.Event()
 
     def push(self, change: WatchEvent) -> None:
-        """Hand over one change. Called by the store."""
+        """Add one event. Called by the store."""
         self._changes.append(change)
         self._wake.set()
 
-    async def next(self, timeout: float | None = None) -> WatchEvent | None:  # noqa: ASYNC109  a watch window, not a failure
-        """Return the next change, or None when `timeout` seconds brought none."""
+    async def next(self, timeout: float | None = None) -> WatchEvent | None:  # noqa: ASYNC109  the end of a watch, not a failure
+        """Return the next event, or None if there is none for `timeout` seconds."""
         while not self._changes:
             self._wake.clear()
             try:
                 async with asyncio.timeout(timeout):
                     await self._wake.wait()
             except TimeoutError:
-                if not self._changes:  # one may have come between the deadline and here
+                if not self._changes:  # one may have arrived after the deadline
                     return None
         return self._changes.popleft()
