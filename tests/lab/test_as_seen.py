@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.plane import control_plane, deployment
+from tests.lab.control_plane import control_plane, deployment
 
 if TYPE_CHECKING:
     from pathlib import Path

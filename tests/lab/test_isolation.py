@@ -20,7 +20,7 @@ from harness.lab.kubelet.process import ParentPipe, Program
 from harness.lab.lab import running
 from harness.lab.objects.recorder import Recorder
 from harness.model import LabPlan
-from tests.lab.plane import FAST, Cluster, deployment, descendants, env, new_store, service
+from tests.lab.control_plane import FAST, Cluster, deployment, descendants, env, new_store, service
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from harness.lab.controllers.endpoints import EndpointsController, ready_address
 from harness.lab.fields import schema
 from harness.lab.fields.fieldsets import from_json, to_json
 from harness.lab.objects.store import Store
-from tests.lab.plane import OWNER, TOKEN, control_plane, deployment, env, new_store, service
+from tests.lab.control_plane import OWNER, TOKEN, control_plane, deployment, env, new_store, service
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,7 +22,7 @@ import pytest
 from harness.errors import HarnessError, UsageError
 from harness.lab.lab import running
 from harness.model import LabPlan
-from tests.lab.plane import deployment, descendants, env, gone, service
+from tests.lab.control_plane import deployment, descendants, env, gone, service
 
 if TYPE_CHECKING:
     from collections.abc import Callable

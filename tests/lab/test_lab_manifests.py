@@ -10,7 +10,7 @@ import yaml
 
 from harness.errors import UsageError
 from harness.lab import manifests
-from tests.lab.plane import deployment, service
+from tests.lab.control_plane import deployment, service
 
 if TYPE_CHECKING:
     from collections.abc import Callable

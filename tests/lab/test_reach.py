@@ -13,7 +13,7 @@ from harness.lab import manifests
 from harness.lab.checks import http_get
 from harness.lab.controllers.endpoints import ready_addresses, slices_for
 from harness.lab.kubelet.actions import port_of
-from tests.lab.plane import control_plane, deployment, env, service
+from tests.lab.control_plane import control_plane, deployment, env, service
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ import yaml
 
 from harness.lab.lab import running
 from harness.model import LabPlan
-from tests.lab.plane import deployment, env, service
+from tests.lab.control_plane import deployment, env, service
 
 if TYPE_CHECKING:
     from collections.abc import Callable

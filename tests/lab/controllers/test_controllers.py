@@ -13,7 +13,7 @@ from harness.lab.controllers.deployments import template_hash
 from harness.lab.controllers.endpoints import slices_for
 from harness.lab.controllers.replicasets import available_in, doomed_first
 from harness.lab.objects.timestamps import timestamp
-from tests.lab.plane import Cluster, control_plane, deployment, service
+from tests.lab.control_plane import Cluster, control_plane, deployment, service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -1,4 +1,4 @@
-"""The official client as a door to any API server: one call, whatever answers."""
+"""The official client, for any API server: one call, whatever it answers."""
 
 from __future__ import annotations
 

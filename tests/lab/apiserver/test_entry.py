@@ -17,7 +17,7 @@ import yaml
 from harness.lab.apiserver.server import ApiServer
 from harness.lab.lab import running
 from harness.model import LabPlan
-from tests.lab.plane import OWNER, TOKEN, deployment, descendants, env, new_store, service
+from tests.lab.control_plane import OWNER, TOKEN, deployment, descendants, env, new_store, service
 
 if TYPE_CHECKING:
     from collections.abc import Callable

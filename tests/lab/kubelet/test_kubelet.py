@@ -15,7 +15,7 @@ import pytest
 
 from harness.lab.kubelet.linux import BlackholeAddress
 from harness.lab.objects.podstatus import pod_condition
-from tests.lab.plane import Cluster, control_plane, env, gone, service
+from tests.lab.control_plane import Cluster, control_plane, env, gone, service
 
 if TYPE_CHECKING:
     from harness.lab.kubelet.process import Process

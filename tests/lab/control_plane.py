@@ -1,4 +1,4 @@
-"""A lab's control plane in this process, builders of manifests, and eyes for other processes."""
+"""The lab's control plane in this process, builders of manifests, and helpers that look at processes."""
 
 from __future__ import annotations
 

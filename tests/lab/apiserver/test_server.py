@@ -16,7 +16,7 @@ import pytest
 
 from harness.lab import kubeconfig
 from harness.lab.apiserver.server import ApiServer
-from tests.lab.plane import OWNER, TOKEN, deployment, new_store, service
+from tests.lab.control_plane import OWNER, TOKEN, deployment, new_store, service
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
