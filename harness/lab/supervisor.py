@@ -76,16 +76,16 @@ async def supervise(
         ) as api:
             path = kubeconfig.write(private, api.url, owner, loaded.namespace)
             _populate(store, loaded.items, addresses.node, plan.minor)
-            async with balancer(plan, owner.cert, owner.key, directory / "balancer.log") as front:
-                parts.add(asyncio.create_task(front.follow(store, loaded.namespace, loaded.service)))
-                started = asyncio.create_task(_started(store, plan, front.port))
+            async with balancer(plan, owner.cert, owner.key, directory / "balancer.log") as proxy:
+                parts.add(asyncio.create_task(proxy.follow(store, loaded.namespace, loaded.service)))
+                started = asyncio.create_task(_started(store, plan, proxy.port))
                 parts.add(started)
-                await _until(started, stop, front, parts)
+                await _until(started, stop, proxy, parts)
                 if started.done():
                     parts.discard(started)
-                    front.up = True
+                    proxy.up = True
                     ready = {
-                        "url": f"{'https' if plan.tls else 'http'}://127.0.0.1:{front.port}/",
+                        "url": f"{'https' if plan.tls else 'http'}://127.0.0.1:{proxy.port}/",
                         "ca_file": owner.ca if plan.tls else None,
                         "kubeconfig": path,
                         "context": kubeconfig.CONTEXT,
@@ -97,7 +97,7 @@ async def supervise(
                     journal.up_ns = time.monotonic_ns()
                     answer({"ready": ready})
                     _log.info("up: %s", ready["url"])
-                    await _until(stop, stop, front, parts)
+                    await _until(stop, stop, proxy, parts)
     finally:
         await kubelet.end()
         parent_pipe.close()
@@ -110,13 +110,13 @@ async def supervise(
 
 
 async def _until(
-    wanted: asyncio.Task[Any], stop: asyncio.Task[None], front: BalancerProcess, parts: set[asyncio.Task[Any]]
+    wanted: asyncio.Task[Any], stop: asyncio.Task[None], proxy: BalancerProcess, parts: set[asyncio.Task[Any]]
 ) -> None:
     """Wait until `wanted` or `stop` is done. Raises when a part of the lab fails first."""
-    done, _ = await asyncio.wait({wanted, stop, front.ended, *parts}, return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait({wanted, stop, proxy.ended, *parts}, return_when=asyncio.FIRST_COMPLETED)
     if stop in done:
         return
-    if front.ended in done:
+    if proxy.ended in done:
         raise HarnessError("the lab's balancer exited unexpectedly: see balancer.log in the lab's folder")
     for part in done:
         part.result()  # raises what failed in it

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.lab.balancer.group import TAIL
 from harness.lab.balancer.profiles import CLIENT_LEFT, ERROR_STATUS, NO_TARGET, Loss
-from harness.lab.kubelet.journal import LATER, LOSSES, NS, TRUTH, Journal, Life, Run
+from harness.lab.kubelet.journal import LATER, LOSSES, NS, TRUTH, Journal, PodLife, ProcessRun
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ def answer(lost: Line, journal: Journal, plan: LabPlan) -> Line:
     return {key: lost[key] for key in first} | {"cause": cause, "root": root} | rest
 
 
-def _root(lost: Line, life: Life | None, journal: Journal, plan: LabPlan) -> str:
+def _root(lost: Line, life: PodLife | None, journal: Journal, plan: LabPlan) -> str:
     loss, t_ns = lost["loss"], lost["t_ns"]
     if loss in _PLAIN:
         return _PLAIN[loss]
@@ -76,7 +76,7 @@ def _root(lost: Line, life: Life | None, journal: Journal, plan: LabPlan) -> str
     return _refused(life, t_ns, journal) if loss == Loss.REFUSED.value else _broken(lost, life, journal)
 
 
-def _slow(life: Life, lost: Line, journal: Journal) -> str:
+def _slow(life: PodLife, lost: Line, journal: Journal) -> str:
     """Return why no answer came in time: too few pods with too few workers, or just a slow request."""
     short = any(
         sum(other.ready_at(t_ns) and other.deleted_ns > t_ns for other in journal.lives.values())
@@ -114,16 +114,16 @@ def _nobody(t_ns: int, journal: Journal, plan: LabPlan) -> str:
     return "D1" if journal.replicas == 1 else "D9"
 
 
-def _run(life: Life, t_ns: int) -> Run:
+def _run(life: PodLife, t_ns: int) -> ProcessRun:
     """Return the process that ran at a time, or the last one before it."""
     return max((run for run in life.runs if run.started_ns <= t_ns), key=_begun, default=life.runs[0])
 
 
-def _begun(run: Run) -> int:
+def _begun(run: ProcessRun) -> int:
     return run.started_ns
 
 
-def _warming(life: Life, t_ns: int) -> bool:
+def _warming(life: PodLife, t_ns: int) -> bool:
     startup_s = life.seconds("STARTUP_DELAY") if "STARTUP_DELAY" in life.env else 2.0
     run = _run(life, t_ns)
     # It listened at the latest when it was first ready: Python may take long to start.
@@ -132,7 +132,7 @@ def _warming(life: Life, t_ns: int) -> bool:
     return bool(life.seconds("WARMUP")) and t_ns <= up_ns + NS
 
 
-def _refused(life: Life, t_ns: int, journal: Journal) -> str:
+def _refused(life: PodLife, t_ns: int, journal: Journal) -> str:
     run = _run(life, t_ns)
     if life.deleted_ns <= t_ns and min(run.term_ns, run.ended_ns) <= t_ns:
         return _stopping(life, run)
@@ -141,7 +141,7 @@ def _refused(life: Life, t_ns: int, journal: Journal) -> str:
     return "A1"  # it runs but does not listen yet
 
 
-def _broken(lost: Line, life: Life, journal: Journal) -> str:
+def _broken(lost: Line, life: PodLife, journal: Journal) -> str:
     """Return why an open connection ended in the middle of an exchange."""
     t_ns, began_ns = lost["t_ns"], lost["began_ns"]
     run = _run(life, t_ns)
@@ -159,7 +159,7 @@ def _broken(lost: Line, life: Life, journal: Journal) -> str:
     return "C2" if lost["uses"] > 1 and life.seconds("KEEPALIVE") else OTHER
 
 
-def _killed(life: Life, run: Run) -> str:
+def _killed(life: PodLife, run: ProcessRun) -> str:
     if not life.grace_ns:
         return "B9"
     if life.hook_ns >= life.grace_ns or life.hook_failed_ns <= run.ended_ns + NEAR_NS:
@@ -167,7 +167,7 @@ def _killed(life: Life, run: Run) -> str:
     return "B3" if life.env.get("ON_TERM") == "ignore" else "B4"
 
 
-def _stopping(life: Life, run: Run) -> str:
+def _stopping(life: PodLife, run: ProcessRun) -> str:
     """Return why a stopping pod no longer took requests while some still arrived."""
     if not life.grace_ns:
         return "B9"
@@ -181,7 +181,7 @@ def _stopping(life: Life, run: Run) -> str:
     return "B7" if quick else "C1"
 
 
-def _crash(life: Life, t_ns: int, journal: Journal) -> str:
+def _crash(life: PodLife, t_ns: int, journal: Journal) -> str:
     """Return why the process of a pod that was not deleted ended."""
     if life.unhealthy_ns <= t_ns + NEAR_NS:
         return "A4"
@@ -190,5 +190,5 @@ def _crash(life: Life, t_ns: int, journal: Journal) -> str:
     return "A8" if len(revisions) > 1 and life.revision != first else "B9"
 
 
-def _first_start(life: Life) -> int:
+def _first_start(life: PodLife) -> int:
     return min((run.started_ns for run in life.runs), default=LATER)

@@ -95,21 +95,9 @@ class Upstream:
     """One connection to a target."""
 
     __slots__ = (
-        "_body",
-        "_held",
-        "_pending",
-        "_sock",
-        "_stream",
-        "_timer",
-        "active",
-        "begun",
-        "loop",
-        "requester",
-        "rested",
-        "reusable",
-        "target",
-        "uses",
-    )
+        "_body", "_held", "_pending", "_sock", "_stream", "_timer", "active", "begun", "loop", "requester", "rested",
+        "reusable", "target", "uses",
+    )  # fmt: skip
 
     def __init__(self, target: UpstreamTarget) -> None:
         self.target = target

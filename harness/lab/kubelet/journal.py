@@ -23,7 +23,7 @@ LATER = 1 << 62  # a time that has not come
 
 
 @dataclass(slots=True)
-class Run:
+class ProcessRun:
     """One process of a pod, from its start to its end."""
 
     started_ns: int
@@ -34,7 +34,7 @@ class Run:
 
 
 @dataclass(slots=True)
-class Life:
+class PodLife:
     """What the cause of a lost request may depend on, for one pod."""
 
     name: str
@@ -47,7 +47,7 @@ class Life:
     hook_failed_ns: int = LATER
     unhealthy_ns: int = LATER  # when a liveness or startup probe first killed it
     env: dict[str, str] = field(default_factory=dict)  # of the sample app, as the manifest has it
-    runs: list[Run] = field(default_factory=list)
+    runs: list[ProcessRun] = field(default_factory=list)
 
     def ready_at(self, t_ns: int) -> bool:
         """Tell whether it was Ready at a time."""
@@ -66,22 +66,22 @@ class Journal:
     """The lives of all pods, by name."""
 
     def __init__(self) -> None:
-        self.lives: dict[str, Life] = {}
+        self.lives: dict[str, PodLife] = {}
         self.strategy = ""
         self.replicas = 1
         self.published = False  # publishNotReadyAddresses is set
         self.services: dict[str, Object] = {}  # by name: they decide which container serves
         self.up_ns = LATER  # losses before the lab was up are not counted
 
-    def life(self, pod: str) -> Life:
+    def life(self, pod: str) -> PodLife:
         """Return a pod's life."""
-        return self.lives.setdefault(pod, Life(pod))
+        return self.lives.setdefault(pod, PodLife(pod))
 
     # -- from processes
 
-    def started(self, pod: str) -> Run:
+    def started(self, pod: str) -> ProcessRun:
         """Record the start of a process."""
-        run = Run(time.monotonic_ns())
+        run = ProcessRun(time.monotonic_ns())
         self.life(pod).runs.append(run)
         return run
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from harness.lab import isolated
 from harness.lab.kubelet.environment import APP_VARIABLES
-from harness.lab.kubelet.journal import Run
+from harness.lab.kubelet.journal import ProcessRun
 
 if TYPE_CHECKING:
     from harness.lab.kubelet.journal import Journal
@@ -52,9 +52,9 @@ class Program:
 class Process:
     """A running container. `code` is its exit code as a runtime reports it (128 + n for a signal), None while it runs."""
 
-    def __init__(self, inner: asyncio.subprocess.Process, run: Run | None = None) -> None:
+    def __init__(self, inner: asyncio.subprocess.Process, run: ProcessRun | None = None) -> None:
         self._inner = inner
-        self._run = run or Run(time.monotonic_ns())  # the journal's
+        self._run = run or ProcessRun(time.monotonic_ns())  # the journal's
         self.code: int | None = None
         self.begun_at = asyncio.get_running_loop().time()
         self.ended = datetime.min.replace(tzinfo=UTC)  # set with the code
