@@ -93,7 +93,7 @@ async def balancer(plan: LabPlan, cert_file: str, key_file: str, log: Path) -> A
             cwd=log.parent,
             start_new_session=True,
         )
-    assert process.stdin is not None  # noqa: S101  both were asked for
+    assert process.stdin is not None  # noqa: S101  both are pipes
     assert process.stdout is not None  # noqa: S101
     try:
         process.stdin.write(json.dumps(config).encode() + b"\n")

@@ -67,7 +67,7 @@ async def running(plan: LabPlan, directory: Path) -> AsyncIterator[LabEndpoint]:
 
 async def _started(process: Process, plan: LabPlan, directory: Path) -> dict[str, Any]:
     """Send the plan, and wait for the one line of the answer."""
-    assert process.stdin is not None  # noqa: S101  both were asked for
+    assert process.stdin is not None  # noqa: S101  both are pipes
     assert process.stdout is not None  # noqa: S101
     line = b""
     try:

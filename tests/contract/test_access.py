@@ -1,4 +1,4 @@
-"""What a ServiceAccount may do: what a Role that is bound to it says, and nothing else."""
+"""A ServiceAccount may do what the Roles bound to it allow, and nothing else."""
 
 from __future__ import annotations
 

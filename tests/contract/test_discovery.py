@@ -1,4 +1,4 @@
-"""What a server says about itself."""
+"""Discovery documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""kubectl, an independent client, takes either server for a Kubernetes."""
+"""kubectl, an independent client, works with either server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pod's containers wrote, as a server hands it out."""
+"""The logs of a pod's containers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What controllers and the kubelet make of workloads, as far as the API shows it."""
+"""What controllers and the kubelet do with workloads, as the API shows it."""
 
 from __future__ import annotations
 

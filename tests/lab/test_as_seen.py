@@ -1,4 +1,4 @@
-"""What a comparison with a real Kubernetes has taught the lab (docs/fidelity.md)."""
+"""Details that a comparison with a real Kubernetes showed (docs/fidelity.md)."""
 
 from __future__ import annotations
 

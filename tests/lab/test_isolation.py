@@ -1,4 +1,4 @@
-"""What a manifest, or the environment and folder that zdtest was started in, can put into the lab's processes: nothing."""
+"""Neither a manifest nor zdtest's environment and working directory can put code into the lab's processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API server's faults, and the older Kubernetes that it can be."""
+"""The API server's faults, and the older Kubernetes version that it can imitate."""
 
 from __future__ import annotations
 

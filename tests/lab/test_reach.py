@@ -1,4 +1,4 @@
-"""What a manifest can reach on this machine by its probes, hooks and Services: its own pods, and nothing else."""
+"""Probes, hooks and Services of a manifest reach its own pods and nothing else on this machine."""
 
 from __future__ import annotations
 

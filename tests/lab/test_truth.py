@@ -1,4 +1,4 @@
-"""From what the balancer lost and how the pods lived to the true cause."""
+"""The true cause of a loss, from the balancer's log and the lives of the pods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rollout on a lab, its losses seen by clients, and what the lab says of them afterwards."""
+"""A rollout on a lab: the losses that clients see are the ones in truth.jsonl."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Somebody's own manifests, made into what the lab can run."""
+"""A user's manifests, turned into ones that the lab can run."""
 
 from __future__ import annotations
 

@@ -199,7 +199,7 @@ def _unauthorized() -> StatusError:
 def asked_of(request: Request, resource: Resource, namespace: str | None, rest: list[str]) -> Asked:
     """Return what a request wants to do; `rest` is its path from the resource on."""
     name, sub = rest[1] if len(rest) > 1 else "", "/".join(rest[2:])
-    if resource.kind == "Namespace":  # one is in itself
+    if resource.kind == "Namespace":  # as RBAC has it: a Namespace lies in the namespace of its name
         namespace = name
     verb = _VERBS.get(request.method, request.method.lower())
     if not name and verb in {"get", "delete"}:

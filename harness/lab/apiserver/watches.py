@@ -106,7 +106,7 @@ def _number(query: dict[str, str], name: str) -> int:
 async def serve(store: Store, view: View, reply: Reply, drop_s: float = 0) -> None:
     """Answer a list, or a watch until it times out or its client leaves. Raises StatusError only before it has answered.
 
-    If `drop_s` is not 0, the watch is cut off after so many seconds with a ConnectionResetError.
+    If `drop_s` is not 0, the watch is cut off after that many seconds with a ConnectionResetError.
     """
     if not view.watch:
         await reply.json(200, _listed(store, view))

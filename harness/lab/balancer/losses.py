@@ -1,7 +1,7 @@
 """The log of lost requests: losses.jsonl, one line of JSON for each request that failed.
 
 The lab joins these lines with the lives of its pods into truth.jsonl (truth.py). Times are CLOCK_MONOTONIC in
-nanoseconds, which all processes of a host share; the wall clock stands beside it.
+nanoseconds, which all processes of a host share; the wall clock is logged as well.
 """
 
 from __future__ import annotations

@@ -224,7 +224,7 @@ class Upstream:
 
     def received(self, data: bytes) -> bool:
         """See bytestream.Owner."""
-        if self.requester is None:  # unsolicited bytes, or the end of an idle connection
+        if self.requester is None:  # unsolicited bytes
             self._leave_pool()
             return False
         self.active = self.loop.time()

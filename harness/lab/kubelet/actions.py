@@ -1,4 +1,4 @@
-"""What hooks do: an HTTP request or a sleep. Commands are never run."""
+"""Hooks and ports: what a preStop hook does, and which port a probe or hook means. Commands are never run."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def claim(address: str, port: int) -> socket.socket | None:
 
 
 class BlackholeAddress:
-    """An address that drops every SYN, as that of a pod whose network is gone.
+    """An address that drops every SYN, like that of a pod whose network is gone.
 
     A listener whose queue is full drops further SYNs (tcp_abort_on_overflow=0, the default). With a backlog of 0, one
     connection that is not accepted fills it.

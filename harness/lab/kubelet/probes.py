@@ -26,7 +26,7 @@ class Streak:
     last: bool | None = None
     run: int = 0
 
-    def take(self, good: bool) -> bool | None:  # noqa: FBT001  it is the value
+    def take(self, good: bool) -> bool | None:  # noqa: FBT001  the value itself
         """Add one result; return the new verdict, or None if there are too few equal ones."""
         self.run = self.run + 1 if good == self.last else 1
         self.last = good

@@ -13,7 +13,7 @@ LEAST_GRACE_S = 2.0  # the least time between SIGTERM and SIGKILL, whatever the 
 
 
 def turns(wait_s: float) -> float:
-    """Return when a pod's worker really restarts it: it checks only every 10 to 15 s."""
+    """Return the seconds until a pod's worker really restarts a container: it checks only every 10 to 15 s."""
     total = 0.0
     while total < wait_s:
         total += random.uniform(TURN_S, 1.5 * TURN_S)  # noqa: S311  the jitter of pkg/kubelet/pod_workers.go

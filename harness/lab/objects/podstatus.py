@@ -117,7 +117,7 @@ def status_of(
 def _condition(
     old: Object,
     kind: str,
-    truth: bool,  # noqa: FBT001  it is the value
+    truth: bool,  # noqa: FBT001  the value itself
     now: datetime,
     reason: str = "",
     message: str = "",

@@ -1,4 +1,4 @@
-"""Who gets into the lab's API server: the bearer of its token, and no web page that happens to know the port."""
+"""Who may use the lab's API server: the bearer of its token, and no web page that guesses the port."""
 
 from __future__ import annotations
 

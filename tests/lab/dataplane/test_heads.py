@@ -1,4 +1,4 @@
-"""Heads that the balancer has read before are not read again, and yet each goes on as it came."""
+"""Heads that the balancer has cached are not parsed again, and still pass through unchanged."""
 
 from __future__ import annotations
 

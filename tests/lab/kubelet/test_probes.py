@@ -1,4 +1,4 @@
-"""Probes that the lab cannot run: they look whether the port is open."""
+"""Probes that the lab cannot run: they check whether the port is open."""
 
 from __future__ import annotations
 
