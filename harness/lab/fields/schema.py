@@ -174,7 +174,7 @@ def wrong_types(value: Any, node: Node, at: str = "") -> list[str]:
             bad
             for n, item in enumerate(value)
             for bad in (
-                [f"{at}[{n}]: null is not of type {wanted}"]
+                [f"{at}[{n}]: null is no {wanted}"]
                 if item is None and wanted
                 else wrong_types(item, inside, f"{at}[{n}]")
             )
@@ -188,4 +188,4 @@ def wrong_types(value: Any, node: Node, at: str = "") -> list[str]:
         "number": whole or isinstance(value, float),
         "boolean": isinstance(value, bool),
     }
-    return [] if fits.get(kind, False) else [f"{at}: {json.dumps(value, default=str)} is not of type {kind}"]
+    return [] if fits.get(kind, False) else [f"{at}: {json.dumps(value, default=str)} is no {kind}"]
