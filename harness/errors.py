@@ -2,6 +2,7 @@
 
 import errno
 
+_LONGEST = 200  # of another's words that are shown
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
@@ -33,3 +34,13 @@ def unwrap(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
+
+
+def in_one_line(error: BaseException) -> str:
+    """Say what an error says, in one line of bounded length."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    words = " ".join(str(error).split())
+    if isinstance(error, HarnessError) and words:
+        return words
+    return f"{type(error).__name__}: {words[:_LONGEST]}" if words else type(error).__name__

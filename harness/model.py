@@ -81,7 +81,7 @@ OF_A_ROLLOUT = frozenset(
 class Outcome(StrEnum):
     """Every way a hit can end: the stage, then the kind. No port, no address, no message text.
 
-    RESPONSE is a whole response whatever its status; all others are failed hits, save CUT_AT_DEADLINE, which
+    RESPONSE is a whole response whatever its HTTP status; all others are failed hits, save CUT_AT_DEADLINE, which
     is neither, and DROPPED, which was never sent. The position in this list is the code a worker stores, so new members go to the end.
     """
 
@@ -115,6 +115,7 @@ class Outcome(StrEnum):
     H2_REFUSED_STREAM = "h2_refused_stream"
     H2_RESET_BEFORE_RESPONSE = "h2_reset_before_response"  # RST_STREAM, the connection lives on
     H2_RESET_MID_RESPONSE = "h2_reset_mid_response"
+    GRPC_ERROR = "grpc_error"  # a whole response of an expected status, which gRPC's own status calls failed
 
 
 OUTCOMES: tuple[Outcome, ...] = tuple(Outcome)
@@ -294,12 +295,20 @@ class ClusterFacts:
         return shlex.join([*words, "-n", self.namespace])
 
 
+BY_ANSWERS = "answers name the workload's pods in a header"  # how such a proof begins
+
+
 @dataclass(frozen=True, slots=True)
 class PathProof:
     """Whether the URL is known to reach the workload, and how that is known."""
 
     proven: bool
     how: str
+
+    @property
+    def by_answers(self) -> bool:
+        """Whether it rests on names in a few answers before the load: then those of the load have to bear it out."""
+        return self.how.startswith(BY_ANSWERS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from harness.clock import NS
+from harness.escaping import for_line
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -42,6 +43,7 @@ class LiveLine:
 
     def say(self, line: str) -> None:
         """Print one line, above the live one where there is one. Who no longer reads does not end a run."""
+        line = for_line(line)
         with suppress(OSError):
             if self._live:
                 self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -69,7 +71,7 @@ class LiveLine:
             console = Console(file=self._stream)
             self._live = Live(console=console, refresh_per_second=5, transient=True)
             self._live.start()
-        self._live.update(Text(line, no_wrap=True, overflow="ellipsis"))
+        self._live.update(Text(for_line(line), no_wrap=True, overflow="ellipsis"))
 
     def _rate(self, now: Snapshot) -> float:
         self._rates.append((now.elapsed_ns, now.counts.completed))

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import signal
+    import subprocess
+    from collections.abc import Callable
 
 
 def descendants(pid: int) -> set[tuple[int, str]]:
@@ -40,3 +48,38 @@ def ended_within(processes: set[tuple[int, str]], seconds: float) -> bool:
     while alive(processes) and time.monotonic() < until:
         time.sleep(0.05)
     return not alive(processes)
+
+
+def signalled_until_it_ends(
+    process: subprocess.Popen[str], *numbers: signal.Signals, every_s: float = 0.01, patience_s: float = 60
+) -> tuple[str, str]:
+    """Send these signals in turn until the process has ended; return what it printed. No moment is left out."""
+    printed: list[tuple[str, str]] = []
+    reader = threading.Thread(target=lambda: printed.append(process.communicate()))
+    reader.start()
+    until = time.monotonic() + patience_s
+    for number in itertools.cycle(numbers):
+        process.send_signal(number)
+        reader.join(every_s)
+        if not reader.is_alive():
+            break
+        if time.monotonic() > until:
+            process.kill()
+    reader.join()
+    return printed[0]
+
+
+def caught(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return False
+
+
+def come_true(condition: Callable[[], bool], seconds: float = 30) -> bool:
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.001)
+    return condition()

@@ -19,7 +19,7 @@ from harness import cli
 from harness.model import NEVER, Mark
 from harness.recording.read import Recording
 from harness.scenario.resolve import shipped
-from tests.processes import descendants, ended_within
+from tests.processes import descendants, ended_within, signalled_until_it_ends
 
 FAST = ["-c", "20", "-d", "12s", "--trigger-after", "3s", "--settle", "3s"]
 
@@ -218,10 +218,7 @@ def test_however_often_it_is_told_to_end_no_request_is_lost_by_the_ending(tmp_pa
     process = started(tmp_path, "restarted", scenario="clean/prestop")
     time.sleep(1)
     below = descendants(process.pid)
-    for _ in range(4):
-        process.send_signal(signal.SIGTERM)
-        time.sleep(0.1)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = signalled_until_it_ends(process, signal.SIGTERM)
     assert process.returncode == 130, stderr
     recording = Recording.open(next(iter(tmp_path.glob("*"))))
     hits = recording.hits()
@@ -255,7 +252,7 @@ def test_a_verdict_does_not_depend_on_where_it_is_printed(lost: Run) -> None:
             command("report", str(lost.path)), stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
     assert done.returncode == 1
-    assert done.stderr == "zdtest: cannot print the summary: No space left on device\n"
+    assert done.stderr == "zdtest: cannot print to standard output: No space left on device\n"
 
 
 def test_a_terminal_that_is_closed_ends_a_run_as_ctrl_c_does(tmp_path: Path) -> None:
@@ -285,7 +282,7 @@ def test_ctrl_c_while_the_report_is_made_says_where_the_recording_is(
         raise KeyboardInterrupt
 
     module = sys.modules["harness.cli.run"]
-    monkeypatch.setattr(module, "carry_out", lambda _: tmp_path / "the-run")
+    monkeypatch.setattr(module, "carry_out", lambda *_: tmp_path / "the-run")
     monkeypatch.setattr(module, "report_on", interrupted)
     monkeypatch.setattr("sys.argv", ["zdtest", "run", "--no-rollout", "http://127.0.0.1:1/"])
     assert cli.main() == 130

@@ -1,15 +1,16 @@
-"""The front door: parse, call, print, exit code. The only signal handler, and the only exit."""
+"""The front door: parse, call, print, exit code."""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
 import click
 
 from harness.cli import advise, lab, ladder, lint, rbac, reports, run, scenarios, try_
-from harness.cli.root import complain, crashed, root
+from harness.cli.root import complain, crashed, root, warn
 from harness.errors import RecordingError, UsageError
 from harness.model import ExitCode
 
@@ -22,10 +23,12 @@ def main() -> int:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except OSError:  # Python would try once more at its end, and give an exit code of its own
+        except (OSError, KeyboardInterrupt) as fault:
+            # Python would try once more at its end, and give an exit code of its own, or wait for a reader for ever.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
+            code = ExitCode.INTERRUPTED if isinstance(fault, KeyboardInterrupt) else code
     return code
 
 
@@ -34,11 +37,15 @@ def _answer() -> int:
         return int(root.main(standalone_mode=False) or 0)
     except click.exceptions.Exit as done:
         return done.exit_code
-    except (click.Abort, BrokenPipeError):
+    except (click.Abort, BrokenPipeError) as left:
+        if isinstance(left, click.Abort):
+            warn("zdtest: interrupted")
         return ExitCode.INTERRUPTED
     except (UsageError, RecordingError) as error:
         return complain(str(error))
     except click.ClickException as error:
-        return complain(" ".join(error.format_message().split()) + "; see --help")
+        # What is left over may be the end of a header that was not quoted.
+        said = re.sub(r"(unexpected extra arguments?) \(.*\)", r"\1", error.format_message(), flags=re.DOTALL)
+        return complain(" ".join(said.split()) + "; see --help")
     except Exception as error:  # noqa: BLE001  a traceback shown to a user is a bug of its own
         return crashed(error, Path.cwd())

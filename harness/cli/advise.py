@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.root import root
+from harness.cli.root import root, show
 from harness.model import ExitCode
 
 
@@ -21,5 +21,5 @@ def advise(directory: Path) -> int:
     from harness.recording.read import Recording  # noqa: PLC0415
     from harness.report.patch import render  # noqa: PLC0415
 
-    click.echo(render(judge(Recording.open(directory))))
+    show(render(judge(Recording.open(directory))))
     return ExitCode.PASS

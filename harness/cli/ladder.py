@@ -9,9 +9,10 @@ import click
 
 from harness.cli.options import output_option
 from harness.cli.reports import exit_code, leave_reports
-from harness.cli.root import EPILOG, guarded, root, warn
+from harness.cli.root import EPILOG, guarded, root, show, warn
 from harness.cli.run import carry_out
 from harness.errors import UsageError
+from harness.interrupts import PROGRAM
 from harness.model import ExitCode
 
 if TYPE_CHECKING:
@@ -47,9 +48,6 @@ def ladder(directory: str | None, *, repeat: int, output: Path, exit_zero: bool,
             if isinstance(judged, int):
                 _show(rows, cells, table)
                 return judged
-            if judged.ended_by == "interrupted":
-                _show(rows, cells, table)
-                return ExitCode.INTERRUPTED
             rows[step.name].append(row(judged))
             if step is steps[-1]:
                 codes.append(exit_code(judged, exit_zero=exit_zero))
@@ -60,7 +58,7 @@ def ladder(directory: str | None, *, repeat: int, output: Path, exit_zero: bool,
 def _show(rows: dict[str, Any], cells: Any, table: Any) -> None:
     done = [cells(name, runs) for name, runs in rows.items() if runs]
     if done:
-        click.echo(table(done))
+        show(table(done))
 
 
 def _worst(codes: list[int]) -> int:
@@ -90,7 +88,8 @@ def _run(step: Entry, flags: dict[str, Any], output: Path) -> Judgement | int:
     resolved = resolve(
         Request(flags=dict(flags), file=step.path, output=output, interactive=False), Path.cwd()
     )
-    path = guarded(lambda: carry_out(resolved), output)
+    with PROGRAM.heard() as asked:
+        path = guarded(lambda: carry_out(resolved, asked), output)
     if isinstance(path, int):
         return path
     judgement = judge(Recording.open(path))
@@ -98,4 +97,4 @@ def _run(step: Entry, flags: dict[str, Any], output: Path) -> Judgement | int:
     if missing:
         warn(f"zdtest: {missing}")
     warn(f"    {judgement.grade.value}: {path}")
-    return judgement
+    return ExitCode.INTERRUPTED if asked.count else judgement

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from harness.cli.root import root
+from harness.cli.root import root, show
 from harness.errors import ClusterError, UsageError
 from harness.model import ExitCode
 
@@ -48,7 +48,7 @@ def lint(what: tuple[str, ...], namespace: str | None, context: str | None, kube
     if not any(item.get("kind") in KINDS for item in objects):
         raise UsageError(f"{' '.join(what)}: no {', '.join(KINDS[:-1])} or {KINDS[-1]} is in there")
     findings = check(objects)
-    click.echo(lines(findings, [*notes, *assumptions(objects)]))
+    show(lines(findings, [*notes, *assumptions(objects)]))
     return ExitCode.FAIL if any(found.severity == "error" for found in findings) else ExitCode.PASS
 
 

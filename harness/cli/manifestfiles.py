@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from harness.errors import UsageError
 from harness.lab.fields import schema
+from harness.scenario import yamltext
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,6 +43,13 @@ _SCALER: schema.Node = {  # Kubernetes' own description, as the lab has it, lack
 _SHARES = ("maxUnavailable", "maxSurge", "minAvailable")
 _SHARE = re.compile(r"\d+%?")
 _LONGEST = 60  # of a value that is shown
+# Where a value may be a secret, and what of a value that is an object says that there may be one in it.
+_PRIVATE = re.compile(
+    r"\.(?:env|args|httpHeaders)\b|command\[|annotations|volumeAttributes|options|[Dd]ata\b"
+)
+_WITHIN = re.compile(
+    r"\"(?:value|env|args|command|annotations|httpHeaders|\w*[Dd]ata)\"|\s(?!\"|[\d\[{]|null|true|false)"
+)
 
 
 def from_files(path: Path) -> list[Object]:
@@ -48,18 +58,18 @@ def from_files(path: Path) -> list[Object]:
     Raises UsageError, one line with file, object and field, when one cannot be understood.
     """
     files = (
-        sorted(p for p in path.rglob("*") if p.suffix in {".yaml", ".yml", ".json"})
+        sorted(p for p in path.rglob("*") if p.suffix in {".yaml", ".yml", ".json"} and yamltext.is_file(p))
         if path.is_dir()
         else [path]
     )
     found = []
     for file in files:
         try:
-            text = file.read_text(encoding="utf-8")
+            text = yamltext.read_text(file)
         except OSError as error:
             raise UsageError(f"cannot read {file}: {error.strerror}") from None
         except ValueError as error:
-            raise UsageError(f"{file}: malformed YAML: {error}") from None
+            raise UsageError(f"{file} cannot be read: {error}") from None
         found += from_text(text, str(file))
     return found
 
@@ -107,20 +117,11 @@ def _described(kind: str) -> schema.Node:
 
 
 def _objects(text: str, name: str) -> Iterator[Object]:
-    import yaml  # noqa: PLC0415
-
-    class Loader(yaml.SafeLoader):
-        """As Kubernetes reads YAML: a date is text."""
-
-        yaml_implicit_resolvers = {  # noqa: RUF012  as its parent has it
-            letter: [(tag, shape) for tag, shape in known if tag != "tag:yaml.org,2002:timestamp"]
-            for letter, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
-        }
-
     try:
-        documents = list(yaml.load_all(text, Loader))
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise UsageError(f"{name}: malformed YAML: {' '.join(str(error).split())}") from None
+        documents = list(yamltext.load_all(text))
+    except yaml.YAMLError as error:
+        line, problem = yamltext.problem(error)
+        raise UsageError(f"{name}{f':{line}' if line else ''}: malformed YAML: {problem}") from None
     for document in documents:
         items = [document]
         if isinstance(document, dict) and str(document.get("kind", "")).endswith("List"):
@@ -136,10 +137,10 @@ def _name(item: Object) -> str:
 
 
 def _shown(line: str) -> str:
-    """Shorten a value; one of the environment is nobody's business."""
+    """Shorten a value; one that may be a secret is nobody's business."""
     path, _, said = line.partition(": ")
     value, _, wanted = said.rpartition(" is no ")
-    if ".env[" in path:
+    if _PRIVATE.search(path) or _WITHIN.search(value):
         value = "it"
     elif len(value) > _LONGEST:
         value = f"{value[:_LONGEST]}..."

@@ -166,7 +166,8 @@ def scenario_options(command: _Decorator) -> _Decorator:
             multiple=True,
             metavar="CONDITION",
             help="FAIL when this is true: 'failed>0', 'p99>250ms', 'p99{during}>1s', 'outage>100ms', 'bad_seconds>1', … "
-            "May be given several times.  [requests failed because of the rollout]",
+            "May be given several times. It adds to the default, requests failed because of the rollout; "
+            "a bound on 'failed', 'failed_share' or 'lost' replaces it.",
         ),
         click.option(
             "--path-proven",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from harness.cli.root import root
+from harness.cli.root import root, show
 from harness.errors import UsageError
 from harness.model import ExitCode
 
@@ -30,5 +30,5 @@ def rbac(*, workload: str, namespace: str, trigger: str, endpoints: bool) -> int
     except ValueError as error:
         raise UsageError(str(error)) from None
     slices = "endpoints" if endpoints else "endpointslices"
-    click.echo(as_yaml(role(namespace, kind, name, wanted, slices)), nl=False)
+    show(as_yaml(role(namespace, kind, name, wanted, slices)), nl=False)
     return ExitCode.PASS

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.root import EPILOG, root, warn
-from harness.errors import RecordingError
+from harness.cli.root import EPILOG, root, show, warn
+from harness.errors import RecordingError, in_one_line
 from harness.model import ExitCode
 
 if TYPE_CHECKING:
@@ -21,22 +21,27 @@ FORMATS = ("text", "json", "bombardier-json")
 def report_on(path: Path, *, latencies: bool, form: str = "text") -> Judgement:
     """Judge a recording, leave its reports beside it, print the summary in one of FORMATS.
 
-    The verdict does not depend on a disk that takes no more: what could not be written is said on standard error.
+    The verdict does not depend on any report: what could not be written or printed is said on standard error.
     """
     from harness.judge.verdict import judge, to_json  # noqa: PLC0415
     from harness.recording.read import Recording  # noqa: PLC0415
-    from harness.report import bombardier_json  # noqa: PLC0415
-    from harness.report.text import render  # noqa: PLC0415
+    from harness.report import bombardier_json, text  # noqa: PLC0415
 
     recording = Recording.open(path)
     judgement = judge(recording)
     missing = leave_reports(judgement, path)
-    if form == "json":
-        _print(to_json(judgement), nl=False)
-    elif form == "bombardier-json":
-        _print(bombardier_json.render(judgement, recording, latencies=latencies))
-    else:
-        _print(render(judgement, latencies=latencies))
+    made = {
+        "json": lambda: to_json(judgement).removesuffix("\n"),
+        "bombardier-json": lambda: bombardier_json.render(judgement, recording, latencies=latencies),
+        "text": lambda: text.render(judgement, latencies=latencies),
+    }
+    try:
+        summary = made[form]()
+    except Exception as error:  # noqa: BLE001  the verdict is worth more than its report
+        warn(f"zdtest: cannot print the summary: {in_one_line(error)}")
+        summary = text.headline(judgement) if form == "text" else ""
+    if summary:
+        show(summary)
     if missing:
         warn(f"zdtest: {missing}")
     return judgement
@@ -51,15 +56,6 @@ def leave_reports(judgement: Judgement, path: Path) -> str:
     except RecordingError as error:
         return str(error)
     return ""
-
-
-def _print(text: str, *, nl: bool = True) -> None:
-    try:
-        click.echo(text, nl=nl)
-    except BrokenPipeError:
-        raise
-    except OSError as error:  # standard output is a file on a full disk, or a terminal that has gone
-        warn(f"zdtest: cannot print the summary: {error.strerror}")
 
 
 def exit_code(judgement: Judgement, *, exit_zero: bool) -> int:
@@ -100,7 +96,7 @@ def compare(before: Path, after: Path) -> int:
     from harness.report.text import render_comparison  # noqa: PLC0415
 
     first, second = Recording.open(before), Recording.open(after)
-    click.echo(
+    show(
         render_comparison(
             compared(judge(first), judge(second), first.manifests("before"), second.manifests("before"))
         )

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness import __version__
+from harness import __version__, masking
 from harness.errors import HarnessError, unwrap
+from harness.escaping import for_line, for_terminal
 from harness.model import ExitCode
+from harness.recording.folder import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,12 +38,25 @@ class LeftAtOnce(click.Abort):
 def warn(line: str) -> None:
     """Print one line on standard error; where that cannot be written either, the exit code has to do."""
     with contextlib.suppress(OSError):
-        click.echo(line, err=True)
+        click.echo(for_line(line), err=True)
+
+
+def show(text: str, *, nl: bool = True) -> None:
+    """Print text on standard output, as a terminal may show it, whatever becomes of it: all that is printed goes this way."""
+    text = for_terminal(text)
+    try:
+        click.echo(text, nl=nl)
+    except BrokenPipeError:
+        raise
+    except UnicodeEncodeError as error:  # a letter that this terminal has no code for
+        click.echo(text.encode(error.encoding, "backslashreplace").decode(error.encoding), nl=nl)
+    except OSError as error:  # standard output is a file on a full disk, or a terminal that has gone
+        warn(f"zdtest: cannot print to standard output: {error.strerror}")
 
 
 def complain(line: str) -> int:
-    """Print one line about bad input, and return the exit code for it."""
-    warn(f"zdtest: {line}")
+    """Print one line about bad input, without what looks like a secret in it, and return the exit code for it."""
+    warn(f"zdtest: {masking.prose(line)}")
     return ExitCode.USAGE
 
 
@@ -64,10 +79,11 @@ def guarded(work: Callable[[], Path], output: Path) -> Path | int:
 def crashed(error: BaseException, folder: Path) -> int:
     """Say in one line that this is a fault of ours, and leave the traceback in a file."""
     cause, crash = unwrap(error), folder / "crash.txt"
+    text = masking.prose("".join(traceback.format_exception(error)))
     where = f"please report {crash}"
     try:
-        crash.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        write_text(crash, text)
     except OSError as refused:
         where = f"and crash.txt cannot be written there ({refused.strerror})"
-    warn(f"zdtest: crashed: {type(cause).__name__}: {cause}; this is our fault, {where}")
+    warn(f"zdtest: crashed: {type(cause).__name__}: {masking.prose(str(cause))}; this is our fault, {where}")
     return ExitCode.CRASH

@@ -11,9 +11,11 @@ import click
 from harness.cli.options import flags_of, output_option, scenario_options
 from harness.cli.reports import FORMATS, exit_code, report_on
 from harness.cli.root import EPILOG, LeftAtOnce, guarded, root, warn
+from harness.interrupts import PROGRAM
 from harness.model import ExitCode
 
 if TYPE_CHECKING:
+    from harness.interrupts import Asked
     from harness.scenario.resolve import Request, Resolved
 
 
@@ -67,22 +69,24 @@ def run(url: str | None, **options: Any) -> int:
         interactive=sys.stdin is not None and sys.stdin.isatty(),
     )
     resolved = resolve(request, Path.cwd())
-    path = guarded(lambda: carry_out(resolved), resolved.output)
-    if isinstance(path, int):
-        return path
-    _prune(resolved)  # first, for it may make the room that the reports need
+    path: Path | int | None = None
     try:
+        with PROGRAM.heard() as asked:
+            path = guarded(lambda: carry_out(resolved, asked), resolved.output)
+        if isinstance(path, int):
+            return path
+        _prune(resolved)  # first, for it may make the room that the reports need
         judgement = report_on(path, latencies=options["latencies"], form=options["form"])
     except KeyboardInterrupt:
-        warn(f"zdtest: interrupted before the report was made: zdtest report {path}")
+        if isinstance(path, Path):
+            warn(f"zdtest: interrupted before the report was made: zdtest report {path}")
         return ExitCode.INTERRUPTED
-    return exit_code(judgement, exit_zero=options["exit_zero"])
+    # It may have been asked to end when its load had ended already: that is an interruption all the same.
+    return ExitCode.INTERRUPTED if asked.count else exit_code(judgement, exit_zero=options["exit_zero"])
 
 
-def carry_out(resolved: Resolved) -> Path:
+def carry_out(resolved: Resolved, asked: Asked) -> Path:
     """Run the event loop; the first Ctrl-C ends the load, a second one ends everything, and more change nothing."""
-    import signal  # noqa: PLC0415
-
     import anyio  # noqa: PLC0415
     import anyio.to_thread  # noqa: PLC0415
 
@@ -90,24 +94,15 @@ def carry_out(resolved: Resolved) -> Path:
     from harness.progress import LiveLine  # noqa: PLC0415
 
     line = LiveLine()
-    asked = 0
     kept: list[Path] = []  # where the recording is, of a run that was left in the middle
     workers = min(resolved.scenario.load.workers, resolved.scenario.load.concurrency)
 
     async def listen(scope: anyio.CancelScope) -> None:
-        nonlocal asked
-        # A terminal that closes says SIGHUP; who was started by nohup is to go on.
-        hangs_up = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
-        ends = (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hangs_up else ()))
-        with anyio.open_signal_receiver(*ends) as signals:
-            async for _ in signals:
-                asked += 1
-                if asked > 1 or not line.shown:
-                    scope.cancel()  # of the work alone: this goes on listening until the load, then the lab have ended
-                else:
-                    line.say(
-                        "interrupted: ending the load; what was recorded is kept (again to leave at once)"
-                    )
+        async for count in asked.each():
+            if count > 1 or not line.shown:
+                scope.cancel()  # of the work alone: this goes on listening until the load, then the lab have ended
+            else:
+                line.say("interrupted: ending the load; what was recorded is kept (again to leave at once)")
 
     async def whole() -> Path | None:
         path = None
@@ -121,7 +116,7 @@ def carry_out(resolved: Resolved) -> Path:
                     follower = conductor.Follower(
                         say=line.say,
                         show=line.show,
-                        interrupted=lambda: asked > 0,
+                        interrupted=lambda: asked.count > 0,
                         command=sys.argv,
                         kept=kept.append,
                     )

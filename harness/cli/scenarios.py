@@ -6,7 +6,7 @@ import json
 
 import click
 
-from harness.cli.root import root
+from harness.cli.root import root, show
 from harness.model import ExitCode
 
 _WIDTH = 100
@@ -36,7 +36,7 @@ def scenarios(word: str | None, *, as_json: bool) -> int:
             {"name": e.name, "label": e.label, "text": e.text, "path": str(e.path), "needs": e.needs}
             for e in found
         ]
-        click.echo(json.dumps(rows, indent=1))
+        show(json.dumps(rows, indent=1))
         return ExitCode.PASS
     name = max((len(entry.name) for entry in found), default=0)
     label = max((len(entry.label) for entry in found), default=0)
@@ -45,7 +45,7 @@ def scenarios(word: str | None, *, as_json: bool) -> int:
         head = f"{entry.name:{name}}  {entry.label:{label}}  "
         text = entry.first_sentence + (f" On a real cluster: wants {entry.needs}." if entry.needs else "")
         lines = textwrap.wrap(text, max(_WIDTH - len(indent), 40)) or [""]
-        click.echo("\n".join(f"{head if n == 0 else indent}{line}" for n, line in enumerate(lines)))
+        show("\n".join(f"{head if n == 0 else indent}{line}" for n, line in enumerate(lines)))
     if not found:
-        click.echo("none")
+        show("none")
     return ExitCode.PASS

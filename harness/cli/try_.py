@@ -15,6 +15,8 @@ from harness.cli.reports import exit_code, report_on
 from harness.cli.root import EPILOG, guarded
 from harness.cli.run import carry_out
 from harness.errors import UsageError
+from harness.interrupts import PROGRAM
+from harness.model import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,11 +63,12 @@ def try_(files: tuple[str, ...], **options: Any) -> int:
 
     with tempfile.TemporaryDirectory(prefix="zdtest-try-") as home:
         resolved = _prepare(files, options, Path(home))
-        path = guarded(lambda: carry_out(resolved), options["output"])
+        with PROGRAM.heard() as asked:
+            path = guarded(lambda: carry_out(resolved, asked), options["output"])
         if isinstance(path, int):
             return path
     judgement = report_on(path, latencies=False)
-    return exit_code(judgement, exit_zero=options["exit_zero"])
+    return ExitCode.INTERRUPTED if asked.count else exit_code(judgement, exit_zero=options["exit_zero"])
 
 
 def _prepare(files: Sequence[str], options: dict[str, Any], home: Path) -> Resolved:
@@ -140,5 +143,11 @@ def _environment(options: dict[str, Any]) -> dict[str, str]:
 
 def _objects(file: str) -> list[Any]:
     from harness.cli.manifestfiles import from_files, from_text  # noqa: PLC0415  keeps `--help` light
+    from harness.scenario.yamltext import decoded, read_stream  # noqa: PLC0415  the same
 
-    return from_text(sys.stdin.read(), "standard input") if file == "-" else from_files(Path(file))
+    if file != "-":
+        return from_files(Path(file))
+    try:
+        return from_text(decoded(read_stream(sys.stdin.buffer)), "standard input")
+    except ValueError as error:
+        raise UsageError(f"standard input cannot be read: {error}") from None

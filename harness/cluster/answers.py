@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import urllib3
 
+from harness import masking
 from harness.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def status_error(code: int | None, body: Any, headers: Any) -> ApiStatusError:
     return ApiStatusError(
         int(code or 0),
         str(status.get("reason") or ""),
-        " ".join(str(status.get("message") or "").split()),
+        masking.prose(" ".join(str(status.get("message") or "").split())),
         float(wait) if wait.isdigit() else 0.0,
     )
 
@@ -79,4 +80,4 @@ def brief(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if ": " in text and text.startswith(("<", "HTTPSConnection", "HTTPConnection")):
         text = text.split(": ", 1)[1]
-    return text[:200] or type(error).__name__
+    return masking.prose(text)[:200] or type(error).__name__

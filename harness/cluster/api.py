@@ -19,6 +19,7 @@ import yaml
 from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
 
+from harness import masking
 from harness.cluster.answers import ApiStatusError, ApiUnreachableError, Stream, brief, status_error
 from harness.cluster.credentials import (
     in_cluster,
@@ -70,7 +71,7 @@ class Api:
         self._custom: Any = client.CustomObjectsApi(self._client)
         self._core: Any = client.CoreV1Api(self._client)
         self._apps: Any = client.AppsV1Api(self._client)
-        self.server: str = configuration.host
+        self.server: str = masking.url(configuration.host)  # it may hold a user and a password
         self.context = context
         self.namespace = namespace
         self.user = user
@@ -318,7 +319,7 @@ def _load_of_the_pod(configuration: Any) -> None:
     try:
         config.load_incluster_config(client_configuration=configuration)
     except ConfigException as error:
-        raise UsageError(f"in-cluster credentials cannot be read: {error}") from None
+        raise UsageError(f"in-cluster credentials cannot be read: {masking.prose(str(error))}") from None
 
 
 def _load_of_a_file(file: str, context: str, configuration: Any) -> None:
@@ -329,7 +330,9 @@ def _load_of_a_file(file: str, context: str, configuration: Any) -> None:
         raise UsageError(f"the context {context!r} of {file} cannot be used: {brief(error)}") from None
     if complaints:
         # The package only logs that a credential plugin failed, and would go on as nobody.
-        raise UsageError(f"the credentials of context {context!r} cannot be had: {complaints[0]}")
+        raise UsageError(
+            f"the credentials of context {context!r} cannot be had: {masking.prose(complaints[0])}"
+        )
 
 
 _RAW: dict[str, Any] = {"_preload_content": False, "_request_timeout": (CONNECT_S, READ_S)}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from harness.errors import UsageError
+from harness.scenario import yamltext
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +62,7 @@ def proxy_url_of(files: str, cluster: str) -> str | None:
     """
     for file in files.split(os.pathsep):
         try:
-            found = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+            found = yamltext.load(yamltext.read_text(Path(file)))
             entries = (found or {}).get("clusters") or ()
             named = [entry["cluster"] for entry in entries if entry["name"] == cluster]
             if named:

@@ -39,7 +39,10 @@ def proxy_for(server: str, given: str | None, environ: Mapping[str, str]) -> Pro
     split = urlsplit(server)
     name = "HTTPS_PROXY" if split.scheme == "https" else "HTTP_PROXY"
     wanted = _value(environ, name)
-    port = split.port or (443 if split.scheme == "https" else 80)
+    try:
+        port = split.port or (443 if split.scheme == "https" else 80)
+    except ValueError:  # no port that there is: whoever connects says so
+        return None
     if not wanted or goes_straight(split.hostname or "", port, _value(environ, "NO_PROXY")):
         return None
     return _read(wanted, name)

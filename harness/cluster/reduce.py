@@ -1,7 +1,8 @@
 """Kubernetes objects -> the fields that may be, and need to be, written down.
 
-Pure. Keeps Kubernetes' own shape, so that a reader of events.jsonl needs no other manual. Environment values,
-header values of probes and `last-applied-configuration` never pass.
+Pure. Keeps Kubernetes' own shape, so that a reader of events.jsonl needs no other manual. Environment values, header
+values and queries of probes, what follows a program's name in commands, attributes of volumes, the last words of a
+container and annotations that are not known to be harmless never pass.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import json
 import secrets
 from typing import Any
 
+from harness import masking
+from harness.cluster.notes import container_status, event_message, known_annotations
+
 Object = dict[str, Any]
 
 _SALT = secrets.token_bytes(32)
 
-_DROPPED_ANNOTATIONS = ("kubectl.kubernetes.io/last-applied-configuration",)
 _METADATA = (
     "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
     "deletionGracePeriodSeconds", "labels", "annotations", "ownerReferences", "finalizers",
@@ -43,9 +46,11 @@ def manifest(obj: Object) -> Object:
     metadata = {
         k: v for k, v in _metadata(obj).items() if k in {"name", "namespace", "labels", "annotations"}
     }
-    spec = dict(obj.get("spec") or {})
+    spec = _without_urls_secrets(dict(obj.get("spec") or {}))
     if "template" in spec:
         spec["template"] = _template(spec["template"])
+    if spec.get("volumeClaimTemplates"):
+        spec["volumeClaimTemplates"] = [_claim(claim) for claim in spec["volumeClaimTemplates"]]
     return {
         "apiVersion": obj.get("apiVersion", ""),
         "kind": obj.get("kind", ""),
@@ -58,30 +63,33 @@ def _metadata(obj: Object) -> Object:
     metadata = obj.get("metadata") or {}
     kept = {k: metadata[k] for k in _METADATA if metadata.get(k) not in (None, {}, [])}
     if "annotations" in kept:
-        kept["annotations"] = {k: v for k, v in kept["annotations"].items() if k not in _DROPPED_ANNOTATIONS}
+        kept["annotations"] = known_annotations(kept["annotations"])
     return kept
 
 
 def _pod(obj: Object) -> Object:
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
-    return {
-        "metadata": _metadata(obj),
-        "spec": _pod_spec(spec),
-        "status": {
-            k: status[k]
-            for k in (
-                "phase",
-                "reason",
-                "message",
-                "podIP",
-                "startTime",
-                "conditions",
-                "containerStatuses",
-                "initContainerStatuses",
-            )
-            if status.get(k) is not None
-        },
-    }
+    kept = {k: status[k] for k in ("phase", "reason", "podIP", "startTime") if status.get(k) is not None}
+    if status.get("message"):
+        kept["message"] = masking.prose(str(status["message"]))
+    if status.get("conditions") is not None:
+        kept["conditions"] = _conditions(status["conditions"])
+    for field in ("containerStatuses", "initContainerStatuses"):
+        if status.get(field) is not None:
+            kept[field] = [container_status(one) for one in status[field]]
+    return {"metadata": _metadata(obj), "spec": _pod_spec(spec), "status": kept}
+
+
+def _conditions(conditions: list[Object]) -> list[Object]:
+    return [{**c, "message": masking.prose(str(c["message"]))} if c.get("message") else c for c in conditions]
+
+
+def _status(obj: Object) -> Object:
+    """Return a controller's status: numbers, and conditions, which may quote what an admission webhook said."""
+    status = dict(obj.get("status") or {})
+    if status.get("conditions"):
+        status["conditions"] = _conditions(status["conditions"])
+    return status
 
 
 def _pod_spec(spec: Object) -> Object:
@@ -106,11 +114,10 @@ def _container(container: Object, *, names_only: bool) -> Object:
     kept = {k: v for k, v in container.items() if k in _CONTAINER} if names_only else dict(container)
     for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
         if kept.get(probe):
-            kept[probe] = _without_header_values(kept[probe])
+            kept[probe] = _action(kept[probe])
     if kept.get("lifecycle"):
-        kept["lifecycle"] = {
-            hook: _without_header_values(action) for hook, action in kept["lifecycle"].items()
-        }
+        kept["lifecycle"] = {hook: _action(action) for hook, action in kept["lifecycle"].items()}
+    kept |= _command(kept)
     if kept.get("env"):
         kept["env"] = [
             {"name": e.get("name"), **({"value": "***"} if "value" in e else {"valueFrom": "***"})}
@@ -119,18 +126,68 @@ def _container(container: Object, *, names_only: bool) -> Object:
     return kept
 
 
-def _without_header_values(action: Any) -> Any:
-    if not isinstance(action, dict) or not (action.get("httpGet") or {}).get("httpHeaders"):
+def _command(container: Object) -> Object:
+    """Return command and args without the values in them. Together they are one command: `sh -c` may await its script."""
+    command, args = container.get("command"), container.get("args")
+    if not command:
+        return {"args": masking.arguments(args)} if args else {}
+    words = masking.command([*command, *(args or ())])
+    return {"command": words[: len(command)], **({"args": words[len(command) :]} if args else {})}
+
+
+def _action(action: Any) -> Any:
+    """Return a probe or a hook without header values, values of a query, and its command's arguments."""
+    if not isinstance(action, dict):
         return action
-    headers = [{"name": h.get("name"), "value": "***"} for h in action["httpGet"]["httpHeaders"]]
-    return {**action, "httpGet": {**action["httpGet"], "httpHeaders": headers}}
+    kept = dict(action)
+    if kept.get("httpGet"):
+        get = kept["httpGet"] = dict(kept["httpGet"])
+        if get.get("path"):
+            get["path"] = masking.url(str(get["path"]))
+        if get.get("httpHeaders"):
+            get["httpHeaders"] = [
+                {"name": h.get("name"), "value": masking.HIDDEN} for h in get["httpHeaders"]
+            ]
+    if (kept.get("exec") or {}).get("command"):
+        kept["exec"] = {**kept["exec"], "command": masking.command(kept["exec"]["command"])}
+    return kept
+
+
+def _volume(volume: Object) -> Object:
+    """Return a volume without what it tells its driver: only its owner knows what of that is secret."""
+    kept = dict(volume)
+    for kind, field in (("csi", "volumeAttributes"), ("flexVolume", "options")):
+        if (kept.get(kind) or {}).get(field):
+            kept[kind] = {**kept[kind], field: dict.fromkeys(kept[kind][field], masking.HIDDEN)}
+    if (kept.get("ephemeral") or {}).get("volumeClaimTemplate"):
+        kept["ephemeral"] = {
+            **kept["ephemeral"],
+            "volumeClaimTemplate": _claim(kept["ephemeral"]["volumeClaimTemplate"]),
+        }
+    return kept
+
+
+def _claim(claim: Object) -> Object:
+    metadata = _metadata(claim)
+    return {**claim, **({"metadata": metadata} if metadata else {})}
+
+
+def _without_urls_secrets(value: Any) -> Any:
+    """Return the same with no credentials and no values of a query in any URL, however deep."""
+    if isinstance(value, dict):
+        return {key: _without_urls_secrets(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_urls_secrets(inner) for inner in value]
+    return masking.urls(value) if isinstance(value, str) else value
 
 
 def _template(template: Object) -> Object:
-    spec = dict(template.get("spec") or {})
+    spec = _without_urls_secrets(dict(template.get("spec") or {}))
     for field in ("containers", "initContainers"):
         if spec.get(field):
             spec[field] = [_container(c, names_only=False) for c in spec[field]]
+    if spec.get("volumes"):
+        spec["volumes"] = [_volume(v) for v in spec["volumes"]]
     return {"metadata": _metadata({"metadata": template.get("metadata") or {}}), "spec": spec}
 
 
@@ -143,8 +200,14 @@ def _workload(obj: Object) -> Object:
     }  # fmt: skip
     template = (obj.get("spec") or {}).get("template")
     if template:
-        spec["template"] = {**_template(template), "digest": _digest(template.get("spec"))}
-    return {"metadata": _metadata(obj), "spec": spec, "status": obj.get("status") or {}}
+        marks = (template.get("metadata") or {}).get("annotations")
+        # What is hidden in it is part of it all the same: another checksum in an annotation is another template.
+        spec["template"] = {
+            **_template(template),
+            "digest": _digest(template.get("spec")),
+            "annotations_digest": _digest(marks or {}),
+        }
+    return {"metadata": _metadata(obj), "spec": spec, "status": _status(obj)}
 
 
 def _digest(value: object) -> str:
@@ -158,7 +221,7 @@ def _replicaset(obj: Object) -> Object:
     return {
         "metadata": _metadata(obj),
         "spec": {"replicas": spec.get("replicas")},
-        "status": obj.get("status") or {},
+        "status": _status(obj),
     }
 
 
@@ -178,6 +241,8 @@ def _event(obj: Object) -> Object:
         )
         if obj.get(k) is not None
     }
+    if kept.get("message"):
+        kept["message"] = event_message(str(obj.get("reason") or ""), str(kept["message"]))
     about = obj.get("involvedObject") or {}
     kept["involvedObject"] = {k: about.get(k) for k in ("kind", "name", "uid", "fieldPath") if about.get(k)}
     kept["source"] = (obj.get("source") or {}).get("component", "")

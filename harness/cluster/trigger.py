@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from harness.errors import UsageError
+from harness.scenario import yamltext
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -73,19 +74,14 @@ def manifest_from(path: Path, workload: Object) -> Object:
     """Find the workload's own document in a YAML file. Other documents are not applied. Raises UsageError."""
     kind, name = workload["kind"], workload["metadata"]["name"]
     try:
-        documents = [
-            doc for doc in yaml.safe_load_all(path.read_text(encoding="utf-8")) if isinstance(doc, dict)
-        ]
+        documents = [doc for doc in yamltext.load_all(yamltext.read_text(path)) if isinstance(doc, dict)]
     except OSError as error:
         raise UsageError(f"cannot read the manifest {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is no UTF-8 text; a manifest is YAML") from None
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}; a manifest is YAML") from None
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f":{mark.line + 1}" if mark else ""
-        raise UsageError(
-            f"{path}{where}: malformed YAML: {getattr(error, 'problem', None) or 'cannot be read'}"
-        ) from None
+        line, problem = yamltext.problem(error)
+        raise UsageError(f"{path}{f':{line}' if line else ''}: malformed YAML: {problem}") from None
     for document in documents:
         if document.get("kind") == kind and _name(document) == name:
             return document

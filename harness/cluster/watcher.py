@@ -15,6 +15,7 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
+from harness import masking
 from harness.cluster.answers import ApiStatusError, ApiUnreachableError, Stream
 from harness.cluster.reduce import reduced
 from harness.model import ClusterEvent, WatchGap
@@ -172,7 +173,9 @@ class Watcher:
             raise ApiUnreachableError("the watch sent a line that is no event") from None
         if kind == "ERROR":
             raise ApiStatusError(
-                int(obj.get("code") or 500), str(obj.get("reason") or ""), str(obj.get("message") or "")
+                int(obj.get("code") or 500),
+                str(obj.get("reason") or ""),
+                masking.prose(str(obj.get("message") or "")),
             )
         self._version = obj["metadata"]["resourceVersion"]
         if kind == "BOOKMARK":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import zlib
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from harness.recording.read import Recording
     from harness.recording.upstreams import Upstreams
 
+_LONGEST_LINE = 1 << 20
 _ADDRESS = re.compile(r"(?<![\d.])((?:\d{1,3}\.){3}\d{1,3}):\d+|\[([0-9a-fA-F:]+)\]:\d+")
 
 
@@ -74,11 +76,17 @@ def entries(
 
 def _lines(log: Path) -> Iterator[str]:
     try:
-        if log.suffix == ".gz":
-            with gzip.open(log, "rt", encoding="utf-8", errors="replace") as file:
-                yield from file
-        else:
-            with log.open(encoding="utf-8", errors="replace") as file:
-                yield from file
-    except OSError as error:
-        raise UsageError(f"cannot read the access log {log}: {error.strerror or error}") from None
+        with log.open("rb") as raw, gzip.open(raw) if log.suffix == ".gz" else raw as file:
+            while line := file.readline(_LONGEST_LINE):
+                if len(line) == _LONGEST_LINE:
+                    raise UsageError(
+                        f"{log} is no access log: a line of it is over {_LONGEST_LINE:,} bytes long"
+                    )
+                yield line.decode(errors="replace")
+    except EOFError:
+        raise UsageError(
+            f"the access log {log} is cut off: the end of it is missing; bring the whole file, or unpack what there is of it"
+        ) from None
+    except (OSError, zlib.error) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise UsageError(f"cannot read the access log {log}: {why}") from None

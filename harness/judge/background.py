@@ -16,7 +16,7 @@ tests/judge/test_background.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.judge.hits import Hits
+    from harness.judge.summary import Part
     from harness.judge.timeline import Span, Timeline
 
 # The chance that a look FAILs a clean rollout; together 1 %, shared by the families that failed in the baseline.
@@ -81,6 +82,7 @@ class FamilyBackground:
     seen: int
     lost: int  # beyond the baseline, or suspect; `seen` less the background otherwise
     looks: tuple[Look, ...] = ()
+    by_phase: Mapping[str, int] = field(default_factory=dict)  # `seen`, in *during* and in *after*
 
     @property
     def sure(self) -> bool:
@@ -95,6 +97,11 @@ class Background:
     families: tuple[FamilyBackground, ...] = ()
     baseline_ns: int = 0
     is_background: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+
+    def within(self, parts: Iterable[Part]) -> Background:
+        """Return what is left of it in some phases. A burst or a pod's failures are of the phase in which they begin."""
+        spans = {part.name: (part.from_ns, part.to_ns) for part in parts if part.name in {"during", "after"}}
+        return replace(self, families=tuple(_within(family, spans) for family in self.families))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +141,13 @@ def background(
     found: list[FamilyBackground] = []
     for family, mask in families.items():
         seen = int(mask.sum())
+        by_phase = {
+            phase: int((mask & _ended(lost, span)).sum())
+            for phase, span in zip(("during", "after"), spans[1:], strict=True)
+            if span
+        }
         if of_baseline is None or spans[0] is None or family not in before:
-            found.append(FamilyBackground(family, 0, requests[0], seen, seen))
+            found.append(FamilyBackground(family, 0, requests[0], seen, seen, by_phase=by_phase))
             continue
         base = Stretch(
             spans[0].from_ns, spans[0].to_ns, requests[0], np.sort(of_baseline.done_ns[before[family]])
@@ -151,9 +163,21 @@ def background(
         beyond = mask & _beyond(lost.done_ns, looks, pods)
         is_background |= mask & ~beyond
         counted = _counted(looks, beyond, pods)
-        found.append(FamilyBackground(family, len(base), requests[0], seen, counted, tuple(looks)))
+        found.append(FamilyBackground(family, len(base), requests[0], seen, counted, tuple(looks), by_phase))
     ranked = tuple(sorted(found, key=lambda one: (-one.seen, one.family)))
     return Background(ranked, spans[0].length_ns if spans[0] else 0, is_background)
+
+
+def _within(family: FamilyBackground, spans: Mapping[str, tuple[int, int]]) -> FamilyBackground:
+    seen = sum(family.by_phase.get(phase, 0) for phase in spans)
+    looks = tuple(
+        one
+        for one in family.looks
+        if one.what in spans
+        or (one.what in {"burst", "pods"} and any(a <= one.from_ns < b for a, b in spans.values()))
+    )
+    lost = min(family.lost, seen) if looks or not family.before else 0
+    return replace(family, seen=seen, lost=lost, looks=looks)
 
 
 def look(family: str, before: Stretch, since: Mapping[str, Stretch], share: float = 1.0) -> list[Look]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
+from harness import masking
 from harness.judge import chance
 from harness.judge.wording import count, lasting
 
@@ -85,8 +86,17 @@ def field_changes(
         for path in sorted(left.keys() | right.keys()):
             was, now = left.get(path, _ABSENT), right.get(path, _ABSENT)
             if was != now:
-                changes.append(FieldChange(f"{key} {path}", was, now))
+                changes += _change(f"{key} {path}", was, now)
     return tuple(changes)
+
+
+def _change(path: str, was: str, now: str) -> list[FieldChange]:
+    """Return a difference. An older recording may hold what a newer one hides: that is none, and not to be shown."""
+    if _ABSENT not in {was, now} and (masking.HIDDEN in was) != (masking.HIDDEN in now):
+        if masking.HIDDEN in {was, now}:
+            return []
+        was, now = (side if masking.HIDDEN in side else masking.HIDDEN for side in (was, now))
+    return [FieldChange(path, was, now)]
 
 
 def _rows(before: Judgement, after: Judgement) -> Iterator[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.clock import NS
-from harness.judge.headline import COVERED, Finding
+from harness.judge.finding import COVERED, WATCHED, Finding
 from harness.judge.wording import at, count, lasting
 from harness.model import NEVER, Grade, Mark, Phase
 
@@ -93,7 +93,7 @@ def _moved(pod: Lifeline, trigger_ns: int) -> bool:
 
 def watch(run: RunRecord, timeline: Timeline) -> Finding:
     """Judge whether the watch saw the rollout from its beginning to its end."""
-    objective = "the watch saw all of the rollout"
+    objective = WATCHED
     during = timeline.phase(Phase.DURING)
     if during is None:
         return Finding(objective, "there was none to see", Grade.PASS)

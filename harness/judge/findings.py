@@ -10,24 +10,19 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from harness.clock import NS
-from harness.judge import coverage, objectives, sending, unanswered
-from harness.judge.headline import (
-    ALIVE,
-    BASELINE,
-    ENDED,
-    Finding,
-    Verdict,
-    bound,
-    headline,
-)
+from harness.judge import answers, coverage, objectives, pathproof, sending, unanswered, unasked
+from harness.judge.finding import ALIVE, BASELINE, ENDED, KEEPS_UP, RECORDED, UP, Finding, Verdict
+from harness.judge.headline import bound, headline
 from harness.judge.loadhost import of_the_host
 from harness.judge.lost import lost_requests
+from harness.judge.replacing import replaced
 from harness.judge.wording import at, count, lasting, share
 from harness.model import NEVER, Grade, Mark, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from harness.judge.answers import Usual
     from harness.judge.background import Background
     from harness.judge.measured import Measured
     from harness.judge.sending import Sending
@@ -39,7 +34,6 @@ if TYPE_CHECKING:
 LAG_LIMIT_NS = 50_000_000
 LAG_SHARE = 0.05
 TAIL_NS = 5 * NS
-FEW = 0.1  # of the answers that name their pod: below this the workload took hardly any of the load
 
 
 def decide(
@@ -51,24 +45,32 @@ def decide(
     workers: Sequence[int],
     out: Unanswered | None,
     background: Background,
+    usual: Usual,
     measured: Measured | None = None,
     whole: bool = True,
     sent: Sending | None = None,
+    doubts: Sequence[Finding | None] = (),
 ) -> Verdict:
     """Grade a run, by its own objectives where it has any. `out` are the hits that were still out at the end.
+
+    `usual` is what good answers take before the trigger.
+    `doubts` are findings about the answers themselves, made where the hits are at hand.
 
     With `whole` False it is one rollout of several, and what is asked of the run as a whole is left to `of_the_run`.
     """
     lost, against = lost_requests(run, timeline, numbers, background)
-    if against.grade is Grade.FAIL and any(c.of_failures for c, _ in objectives.conditions(run)):
-        # The run says itself how much may be lost.
-        against = Finding(against.objective, f"{against.observed}; not an objective of this run", Grade.PASS)
+    default = replaced(
+        run,
+        numbers,
+        against,
+        lambda left: lost_requests(run, timeline, left, background.within(left.parts))[1],
+    )
     own = objectives.findings(run, numbers, measured, lost) if whole else ()
-    findings = [against, *own, _service(run), _hits(numbers)]
+    findings = [*default, *own, _service(run), answers.finding(numbers, usual, rollout=run.rollout_wanted)]
     if run.rollout_wanted:
         findings += [
             _baseline(run, numbers),
-            _path(run, timeline, numbers),
+            pathproof.finding(run, timeline, numbers),
             coverage.rollout(run, timeline),
             coverage.watch(run, timeline),
         ]
@@ -77,6 +79,7 @@ def decide(
             out, numbers, timeline, health, rollout=run.rollout_wanted, lag_limit_ns=LAG_LIMIT_NS
         )
     )
+    findings += doubts
     if whole:
         findings += of_the_run(run, timeline, numbers, health, workers, sent)
     kept = tuple(finding for finding in findings if finding is not None)
@@ -105,6 +108,7 @@ def of_the_run(
     """Judge what is one thing for the whole run: the generator, the record, the end."""
     findings = (
         _workers(run, workers),
+        unasked.finding(sent),
         of_the_host(numbers),
         _record(run, timeline, numbers, health),
         _generator(timeline, health, numbers),
@@ -117,20 +121,7 @@ def of_the_run(
 def _service(run: RunRecord) -> Finding | None:
     if run.ended_by != "service_down":
         return None
-    return Finding(
-        "the service stays up", "over half of all requests failed for 30 s; the load was stopped", Grade.FAIL
-    )
-
-
-def _hits(numbers: Numbers) -> Finding | None:
-    during = numbers.part(Phase.DURING)
-    if numbers.requests and during is not None and not during.requests:
-        return Finding(
-            "requests were answered", "not one request ended during the rollout", Grade.INCONCLUSIVE
-        )
-    if numbers.requests:
-        return None
-    return Finding("requests were answered", "not one request ended after the warm-up", Grade.INCONCLUSIVE)
+    return Finding(UP, "over half of all requests failed for 30 s; the load was stopped", Grade.FAIL)
 
 
 def _baseline(run: RunRecord, numbers: Numbers) -> Finding:
@@ -143,23 +134,6 @@ def _baseline(run: RunRecord, numbers: Numbers) -> Finding:
     if not sound and run.ended_by == "baseline_unsound":
         observed += "; nothing was patched"
     return Finding(objective, observed, Grade.PASS if sound else Grade.INCONCLUSIVE)
-
-
-def _path(run: RunRecord, timeline: Timeline, numbers: Numbers) -> Finding:
-    objective = "the target is proven to lead to the workload"
-    ours = {pod.name for pod in timeline.pods}
-    named = sum(pod.hits for pod in numbers.pods if pod.pod in ours)
-    pods = sum(pod.pod in ours for pod in numbers.pods)
-    asserted = bool(run.path and "--path-proven" in run.path.how)
-    if named < FEW * numbers.named and not asserted:
-        observed = f"path not proven: only {named:,} of {numbers.named:,} answers that name their pod named one of it: most of the load went elsewhere"
-        return Finding(objective, observed, Grade.INCONCLUSIVE)
-    if named:
-        return Finding(objective, f"{named:,} answers named {count(pods, 'pod')} of it", Grade.PASS)
-    if run.path and run.path.proven:
-        return Finding(objective, run.path.how, Grade.PASS)
-    how = run.path.how if run.path and run.path.how else "no answer named a pod of it"
-    return Finding(objective, f"path not proven: {how} (--path-proven asserts it)", Grade.INCONCLUSIVE)
 
 
 def _workers(run: RunRecord, workers: Sequence[int]) -> Finding:
@@ -185,7 +159,7 @@ def _record(
 
     A slot always has a request under way, or waits a second at most, so every worker's rows reach the end.
     """
-    objective = "every request is on record"
+    objective = RECORDED
     counted = Counter[int]()
     for sample in health:
         counted[sample.worker] += sample.completed
@@ -203,7 +177,7 @@ def _record(
 
 
 def _generator(timeline: Timeline, health: Iterable[HealthSample], numbers: Numbers) -> Finding | None:
-    objective = "the load generator keeps up (its own lag)"
+    objective = KEEPS_UP
     samples = [s for s in health if timeline.load.from_ns <= s.t_ns <= timeline.load.to_ns + NS]
     if not samples:
         if timeline.load.length_ns < 3 * NS or not numbers.requests:

@@ -1,29 +1,24 @@
-"""What a finding and a verdict are, and how the verdict is said in one line."""
+"""The verdict in one line, and what a clean run does not prove."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.judge import chance
+from harness.judge.finding import ALIVE, BASELINE, COVERED, ENDED, LOSSLESS, UNBROKEN
 from harness.judge.wording import count, lasting
 from harness.model import Grade, Phase
+from harness.scenario.objectives import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.judge.finding import Finding
     from harness.judge.summary import Numbers, Part
     from harness.judge.timeline import Timeline
     from harness.model import RunRecord
 
-# Objectives, by name where another function speaks of them.
-COVERED = "the rollout is covered to its end"
-BASELINE = "the baseline is sound"
-ALIVE = "every worker lives to the end"
-ENDED = "the run ends by itself"
-LOSSLESS = "no request fails because of the rollout"
-UNBROKEN = "no request fails"
 # What withholds the PASS in the first place, by what ended the run.
 _LEADS = {
     "dry_run": COVERED,
@@ -35,27 +30,6 @@ _LEADS = {
     "changed": COVERED,
     "deleted": COVERED,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One objective, what was observed, and what that makes of it."""
-
-    objective: str
-    observed: str
-    grade: Grade
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The grade, why in one line, all findings, and what a clean run does not prove."""
-
-    grade: Grade
-    headline: str  # without the grade
-    findings: tuple[Finding, ...]
-    lost: int  # failed hits held against the rollout (or the run, without one)
-    of: int  # requests among which they are counted
-    bound: str
 
 
 def headline(
@@ -91,7 +65,7 @@ def headline(
         )
         return f"{first.observed}{more}{seen}"
     if lost:
-        return f"{lost:,} of {total} requests failed{because}, which the run's own objectives allow"
+        return f"{lost:,} of {total} requests failed{because}, {allowed(run)}"
     if not run.rollout_wanted:
         return f"none of {total} requests failed"
     since = sum(part.failed for part in numbers.parts if part.name in {Phase.DURING, Phase.AFTER})
@@ -99,6 +73,13 @@ def headline(
     during = timeline.phase(Phase.DURING)
     took = f" in {lasting(during.length_ns)}" if during else ""
     return f"none of {total} requests failed{because} ({count(len(run.rollout.old_pods) if run.rollout else 0, 'pod')} replaced{took}{rest})"
+
+
+def allowed(run: RunRecord) -> str:
+    """Say which objectives of the run let a loss pass."""
+    own = replacing(run.scenario, rollout=run.rollout_wanted)
+    texts = ", ".join(dict.fromkeys(text for texts in own.values() for text in texts))
+    return f"which the run's own objectives allow ({texts})"
 
 
 def bound(run: RunRecord, timeline: Timeline, numbers: Numbers) -> str:

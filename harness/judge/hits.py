@@ -37,6 +37,7 @@ COLUMNS = (
     "target",
     "peer",
     "pod",
+    "until_close",
 )
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 TIMEOUTS = frozenset(

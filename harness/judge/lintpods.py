@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from harness import masking
 from harness.judge.look import (
     HOOKS,
     LIFECYCLE,
@@ -44,7 +45,9 @@ def _readiness_missing(look: Look) -> Iterator[tuple[str, str]]:
 def _readiness_is_liveness(look: Look) -> Iterator[tuple[str, str]]:
     for container in look.containers:
         ready, live = container.get("readinessProbe"), container.get("livenessProbe")
-        if ready and live and handler(ready) == handler(live):
+        if not (ready and live) or masking.HIDDEN in str(handler(ready)):  # what is hidden may differ
+            continue
+        if handler(ready) == handler(live):
             yield (
                 in_container(container, "readinessProbe"),
                 "asks the same as the livenessProbe: what should only take a pod out of traffic also restarts it",
@@ -138,7 +141,7 @@ def _shell(look: Look) -> Iterator[tuple[str, str]]:
             if not last.startswith("exec "):
                 yield (
                     in_container(container, "command"),
-                    f"a shell is process 1 and does not pass SIGTERM on: write `exec {last[:40]}`",
+                    f"a shell is process 1 and does not pass SIGTERM on: write `exec {masking.script(last)[:40]}`",
                 )
 
 

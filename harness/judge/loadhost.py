@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.judge.headline import Finding
+from harness.judge.finding import SPARE, Finding
 from harness.judge.wording import count
 from harness.model import Grade, Outcome
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from harness.judge.summary import Numbers
 
 OWN_FAULT = frozenset({Outcome.NO_LOCAL_PORT.value, Outcome.NO_DESCRIPTOR.value})
-SPARE = "the load host has ports and descriptors to spare"
 
 
 def own(kinds: Mapping[str, int]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.judge.headline import LOSSLESS, UNBROKEN, Finding
+from harness.judge.finding import LOSSLESS, UNBROKEN, Finding
 from harness.judge.loadhost import own
 from harness.judge.wording import at, count, lasting
 from harness.model import Grade, Phase

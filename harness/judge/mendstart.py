@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from harness import masking
 from harness.clock import NS
 from harness.judge.wording import count, lasting
 
@@ -74,10 +75,14 @@ def _check(case: Case, draft: Draft) -> tuple[dict[str, Any], str]:
     good = all(low >= 200 and high < 400 for low, high in case.run.expect)
     if simple and good:
         url = urlsplit(str(target.get("url") or "/"))
-        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        draft.warnings.append(
-            f"the probe asks for {path}, as the load did; a path of its own that needs the same dependencies is better"
-        )
+        path = url.path or "/"
+        asked = f"the probe asks for {path}, as the load did"
+        if masking.HIDDEN in url.query:
+            asked += f" but without its query (?{url.query}), whose values a recording does not keep"
+        elif url.query:
+            path += f"?{url.query}"
+            asked = f"the probe asks for {path}, as the load did"
+        draft.warnings.append(f"{asked}; a path of its own that needs the same dependencies is better")
         return {"httpGet": {"path": path, "port": port}}, f"httpGet {path} on {port}"
     draft.warnings.append(
         "the probe only opens a connection, for a kubelet cannot send what the load sent; a path that tells readiness is better"
@@ -96,6 +101,15 @@ def startup(case: Case, draft: Draft) -> None:
     )
     need_s = max(math.ceil(2 * listen.max_ns / NS) if listen else 0, 3 * allowed, START_FLOOR_S)
     fields = {kind: liveness[kind] for kind in ("httpGet", "tcpSocket", "exec", "grpc") if liveness.get(kind)}
+    if masking.HIDDEN in str(fields):
+        port = (liveness.get("httpGet") or {}).get("port") or case.port
+        draft.warnings.append(
+            "the startupProbe is to ask what the livenessProbe asks, of which a recording keeps no values: "
+            + ("it only opens a connection; correct it" if port else "write it yourself")
+        )
+        if not port:
+            return
+        fields = {"tcpSocket": {"port": port}}
     fields |= {"periodSeconds": 2, "failureThreshold": math.ceil(need_s / 2)}
     draft.container(
         "startupProbe",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.judge.headline import Finding
+from harness.judge.finding import Finding
 from harness.judge.wording import lasting, share
 from harness.model import Grade
-from harness.scenario.objectives import DURATIONS, LATENCIES, Condition, parse
+from harness.scenario.objectives import DURATIONS, LATENCIES, Condition, conditions, wanted
 
 if TYPE_CHECKING:
     from harness.judge.measured import Measured
@@ -15,18 +15,11 @@ if TYPE_CHECKING:
     from harness.model import RunRecord
 
 
-def conditions(run: RunRecord) -> tuple[tuple[Condition, bool], ...]:
-    """Return the run's conditions, each with whether it must hold (`objectives`) or must not (`fail_on`)."""
-    told = [(text, True) for text in run.scenario.get("objectives") or ()]
-    told += [(text, False) for text in run.scenario.get("fail_on") or ()]
-    return tuple((parse(text), must) for text, must in told)
-
-
 def findings(run: RunRecord, numbers: Numbers, measured: Measured | None, lost: int) -> tuple[Finding, ...]:
     """Judge each condition. What was not measured withholds a PASS."""
     found = []
-    for condition, must in conditions(run):
-        objective = condition.text if must else f"not {condition.text}"
+    for condition, must in conditions(run.scenario):
+        objective = wanted(condition, must=must)
         value = _measure(condition, numbers, measured, lost)
         if value is None:
             found.append(Finding(objective, f"{_name(condition)} was not measured", Grade.INCONCLUSIVE))

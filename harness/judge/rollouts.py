@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.judge import chance
-from harness.judge.headline import COVERED, LOSSLESS, Finding, Verdict
+from harness.judge.finding import COVERED, EVERY_ROLLOUT, LOSSLESS, Finding, Verdict
+from harness.judge.headline import allowed
 from harness.judge.measured import Capacity, Measured, Tail, of_pods
 from harness.judge.observed import lifelines
 from harness.judge.timeline import PhaseSpan, Span, Timeline
@@ -169,7 +170,7 @@ def decide_together(
 
 
 def _all_made(run: RunRecord, seen: int) -> Finding:
-    objective = "every rollout that was asked for is made"
+    objective = EVERY_ROLLOUT
     # The last one is still under way where a run ended early; whether it was covered is its own finding.
     grade = Grade.PASS if seen == run.rollouts else Grade.INCONCLUSIVE
     ended = (
@@ -224,7 +225,7 @@ def _headline(
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         return f"{faults[0].observed}{more}; {numbers.failed:,} of {requests} requests failed"
     if lost:
-        return f"{lost:,} of {requests} requests failed because of {len(bad)} of {total} rollouts, which the run's own objectives allow"
+        return f"{lost:,} of {requests} requests failed because of {len(bad)} of {total} rollouts, {allowed(run)}"
     facts = [part.rollout for part in run.earlier] + ([run.rollout] if run.rollout else [])
     pods = sum(len(one.old_pods) for one in facts)
     return f"none of {requests} requests failed because of {total} rollouts ({count(pods, 'pod')} replaced)"

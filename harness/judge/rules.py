@@ -39,6 +39,7 @@ REFUSAL = frozenset(
         "h2_goaway",
         "h2_refused_stream",
         "h2_reset_before_response",
+        "grpc_error",  # what a balancer that speaks gRPC says in place of a 502, 503 or 504
     ]
 )
 # Nobody said anything.
@@ -51,6 +52,7 @@ SILENCE = frozenset(
         "tls_timeout",
         "write_timeout",
         "read_timeout_headers",
+        "grpc_error",
     ]
 )
 # It had begun.
@@ -66,10 +68,12 @@ CUT_OFF = frozenset(
         "h2_goaway",
         "h2_reset_before_response",
         "h2_reset_mid_response",
+        "grpc_error",
     ]
 )
 # There was nobody to send it to.
-NOBODY = frozenset({"502", "503", "connect_refused"})
+_UNAVAILABLE = frozenset({"503", "grpc_error"})
+NOBODY = frozenset({"502", "503", "connect_refused", "grpc_error"})
 # Causes, by id, of what was sent to a pod that no longer listened, and of what was in flight when one ended.
 AFTER_STOP = frozenset({"B1", "C1", "B6", "B7", "C3", "C6", "C19"})
 AT_EXIT = frozenset({"B2", "B3", "B4", "B5", "B9", "C4", "C9"})
@@ -174,13 +178,13 @@ RULES: tuple[Rule, ...] = (
          f"at least 2 replicas; until then {_PRE_STOP}"),
     Rule("D9", "whole", "no endpoint was left", NOBODY, shortage.no_endpoint, _stop_story,
          "spec.strategy.rollingUpdate.maxUnavailable: 0 (and at least 2 replicas)"),
-    Rule("D7", "whole", "readiness had flapped, and the balancer had not heard of the next endpoint", frozenset({"503"}), shortage.flapped_unheard,
+    Rule("D7", "whole", "readiness had flapped, and the balancer had not heard of the next endpoint", _UNAVAILABLE, shortage.flapped_unheard,
          _flap_story, f"{_CONTAINER}.readinessProbe: a timeoutSeconds and a failureThreshold that load does not break", unknown_pod_only=True),
-    Rule("D1", "whole", "the only endpoint had gone, and the balancer had not heard of the next one", frozenset({"503"}), shortage.only_unheard,
+    Rule("D1", "whole", "the only endpoint had gone, and the balancer had not heard of the next one", _UNAVAILABLE, shortage.only_unheard,
          _stop_story, f"at least 2 replicas; until then {_PRE_STOP}", unknown_pod_only=True),
-    Rule("D9", "whole", "no endpoint had been left, and the balancer had not heard of the next one", frozenset({"503"}), shortage.nobody_unheard,
+    Rule("D9", "whole", "no endpoint had been left, and the balancer had not heard of the next one", _UNAVAILABLE, shortage.nobody_unheard,
          _stop_story, "spec.strategy.rollingUpdate.maxUnavailable: 0 (and at least 2 replicas)", unknown_pod_only=True),
-    Rule("A7", "whole", "the balancer had no healthy target, though the cluster had endpoints", frozenset({"503"}), starts.not_registered,
+    Rule("A7", "whole", "the balancer had no healthy target, though the cluster had endpoints", _UNAVAILABLE, starts.not_registered,
          _start_story, "a readiness gate of the balancer, or spec.minReadySeconds longer than it takes to register and check a target",
          unknown_pod_only=True),
     Rule("C19", "start", "the Service publishes pods that are not ready", REFUSAL | SILENCE, starts.published_early, _start_story,

@@ -9,13 +9,15 @@ Stall: a second of a worker in which something that was ready waited over 50 ms 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness import masking
 from harness.clock import NS
-from harness.judge.headline import Finding
+from harness.judge.finding import HELD, WITHOUT_HOLE, Finding
 from harness.judge.hits import by_code, ranked
 from harness.judge.summary import Latency, measure
 from harness.judge.wording import at, count, lasting, share
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
 LATE_NS = 50_000_000
 LATE_SHARE = 0.05
 HOLE_NS = NS  # a stall that leaves a hole in the load
-HELD = "the rate is held (sent within 50 ms of when it was due)"
-WITHOUT_HOLE = "the load has no hole"
 _TARGETS = 50
 _PEERS = 20
 _DROPPED = 1000 + OUTCOMES.index(Outcome.DROPPED)
@@ -185,6 +185,8 @@ def _targets(hits: Hits, run: RunRecord, inside: NDArray[np.bool_]) -> list[Targ
     failed = dict(by_code(column, hits.failed & inside))
     nothing = np.zeros(0, dtype=np.int64)
     found = []
+    names = [f"{t.get('method', 'GET')} {masking.url(str(t.get('url', '?')))}" for t in run.targets]
+    counted = Counter(names)
     for index, target in enumerate(run.targets):
         mine, lost = good.get(index, nothing), failed.get(index, nothing)
         kinds: dict[str, int] = {}
@@ -194,7 +196,8 @@ def _targets(hits: Hits, run: RunRecord, inside: NDArray[np.bool_]) -> list[Targ
             kinds = hits.counts(mask)
         found.append(
             TargetNumbers(
-                name=f"{target.get('method', 'GET')} {target.get('url', '?')}",
+                # Without the values of their queries several may look alike.
+                name=names[index] + (f" (target {index + 1})" if counted[names[index]] > 1 else ""),
                 weight=int(target.get("weight", 1)),
                 requests=len(mine) + len(lost),
                 failed=len(lost),

@@ -19,7 +19,7 @@ import numpy as np
 
 from harness.clock import NS
 from harness.judge.hits import Hits, kind_name, masked, ranked, started_ns, tally
-from harness.judge.traffic import PodTraffic, WorkerRows, by_pod, by_worker
+from harness.judge.traffic import PodTraffic, Reach, WorkerRows, by_pod, by_target, by_worker
 from harness.model import OUTCOMES, Outcome, Phase
 
 if TYPE_CHECKING:
@@ -130,6 +130,7 @@ class Numbers:
     workers: tuple[WorkerRows, ...]
     seconds: tuple[SecondRow, ...]
     baseline: Part | None = None  # all of *before* but a lull
+    reach: tuple[Reach, ...] = ()  # by target, of all good answers
 
     def part(self, phase: Phase) -> Part | None:
         """Return the numbers of one phase, or None when the run had none of it."""
@@ -189,6 +190,7 @@ def summarise(hits: Hits, run: RunRecord, timeline: Timeline) -> Numbers:
         pods=pods,
         workers=by_worker(hits),
         seconds=seconds,
+        reach=by_target(hits, frozenset(pod.name for pod in timeline.pods)),
     )
 
 

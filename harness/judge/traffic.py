@@ -23,6 +23,16 @@ class PodTraffic:
     first_good_ns: int | None
     last_good_ns: int | None  # end of the last good response
     last_good_begun_ns: int | None
+    good: int = 0  # of these hits
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How many good answers one target gave, and how many of them named a pod of the workload."""
+
+    target: int
+    good: int
+    named: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +61,20 @@ def by_pod(hits: Hits) -> tuple[int, tuple[PodTraffic, ...]]:
                     first_good_ns=int(done.min()) if done is not None else None,
                     last_good_ns=int(done.max()) if done is not None else None,
                     last_good_begun_ns=int(hits.begun_ns[rows].max()) if rows is not None else None,
+                    good=len(rows) if rows is not None else 0,
                 )
             )
     return sum(pod.hits for pod in found), tuple(sorted(found, key=lambda pod: pod.pod))
+
+
+def by_target(hits: Hits, pods: frozenset[str]) -> tuple[Reach, ...]:
+    """Return how far each target that gave good answers led to these pods."""
+    column = hits.frame["pod"].cat
+    ours = [code for code, name in enumerate(column.categories) if name in pods]
+    named = np.isin(column.codes.to_numpy(), ours)
+    target = hits.frame["target"].to_numpy()
+    by_us = dict(tally(target[hits.good & named]))
+    return tuple(Reach(code, n, by_us.get(code, 0)) for code, n in tally(target[hits.good]))
 
 
 def by_worker(hits: Hits) -> tuple[WorkerRows, ...]:

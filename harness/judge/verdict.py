@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
+from harness import masking
 from harness.clock import Clock
 from harness.errors import RecordingError
-from harness.judge import objectives, rollouts, timeline as times, traffic
+from harness.judge import objectives, rollouts, timeline as times, traffic, untilclose
 from harness.judge.advice import Advice, advise
+from harness.judge.answers import usual
 from harness.judge.causes import Cause, explain
+from harness.judge.finding import COVERED, Finding, Verdict
 from harness.judge.findings import decide, of_the_run
-from harness.judge.headline import COVERED, Finding, Verdict
 from harness.judge.headroom import CurvePoint, Headroom, headroom, shorter_pre_stops
 from harness.judge.hits import COLUMNS, Hits, classify
 from harness.judge.lint import LintFinding, lint, marked
@@ -120,6 +122,7 @@ def _judge(recording: Recording, *, whole: bool) -> Judgement:
     measured = measure_rollout(
         hits, timeline, numbers, explained.struck, run.rollout.replicas if run.rollout else 0
     )
+    known = usual(hits, timeline)
     verdict = decide(
         run=run,
         timeline=timeline,
@@ -127,10 +130,12 @@ def _judge(recording: Recording, *, whole: bool) -> Judgement:
         health=recording.health(),
         workers=recording.workers(),
         measured=measured,
-        out=unanswered(hits, timeline),
+        out=unanswered(hits, timeline, known.slowest_ns, run.concurrency),
         background=explained.background,
+        usual=known,
         whole=whole,
         sent=sent,
+        doubts=(untilclose.finding(hits, timeline),),
     )
     return Judgement(
         format=FORMAT,
@@ -241,7 +246,10 @@ def _about(recording: Recording, timeline: Timeline) -> About:
         version=run.versions.get("zdtest", ""),
         command=run.command,
         source=run.source,
-        targets=tuple(f"{target.get('method', 'GET')} {target.get('url', '?')}" for target in run.targets),
+        targets=tuple(
+            f"{target.get('method', 'GET')} {masking.url(str(target.get('url', '?')))}"
+            for target in run.targets
+        ),
         model=_model(run),
         workload=f"{cluster.kind} {cluster.namespace}/{cluster.name}" if cluster else "",
         cluster=_cluster(run),

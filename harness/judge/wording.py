@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from harness.clock import NS
 
+# The objective of the finding that says which objectives replace the default; reports look for it.
+
 
 def at(t_ns: int | None, zero_ns: int) -> str:
     """Return a moment relative to the zero of the timeline: "+1.2 s", "-0.4 s"; "?" for an unknown one."""

@@ -13,6 +13,7 @@ from harness.errors import UsageError
 from harness.lab.objects import defaults, validation
 from harness.lab.objects.resources import BY_KIND
 from harness.lab.unmodelled import unmodelled
+from harness.scenario import yamltext
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,12 +79,15 @@ def load(files: tuple[str, ...]) -> Manifests:
 def _documents(path: Path) -> Iterator[tuple[str, Object]]:
     """Yield (file:line, object) for each document of a file, and for each member of a List."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = yamltext.read_text(path)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such manifest") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read: {error}") from error
-    loader = yaml.SafeLoader(text)
+    try:
+        loader = yamltext.Loader(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: malformed YAML: {yamltext.problem(error)[1]}") from error
     try:
         while loader.check_node():
             node = loader.get_node()
@@ -98,11 +102,9 @@ def _documents(path: Path) -> Iterator[tuple[str, Object]]:
             ):
                 if item is not None:
                     yield place, _object(place, item)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UsageError(f"{path}:{line}: malformed YAML: {error.problem}") from error
     except yaml.YAMLError as error:
-        raise UsageError(f"{path}: malformed YAML: {' '.join(str(error).split())}") from error
+        line, problem = yamltext.problem(error)
+        raise UsageError(f"{path}:{line or 1}: malformed YAML: {problem}") from error
     finally:
         loader.dispose()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from harness.load import failures
 from harness.load.rows import ConnectionRow, ConnectionRows, HitRows, Opening
 from harness.model import NEVER, Outcome
 
@@ -66,7 +67,11 @@ class Connecting:
             slot.failed_connects = 0
             slot.origin = origin
             self._adopt(slot, dialled)
-            self._wire.fire(slot)
+            ending = self._wire.look(slot)
+            if ending is None:
+                self._wire.fire(slot)
+            else:
+                self._out_of_turn(slot, ending)
             return
         now = self._wire.now()
         conn = self._unopened(slot, dialled, now)
@@ -74,6 +79,19 @@ class Connecting:
         self.number(slot, NEVER if dialled.connect_ns == NEVER else conn, dialled.peer)
         self._slots.note(dialled.outcome, dialled.text)
         self._slots.unreached(slot, dialled.outcome, now)
+
+    def _out_of_turn(self, slot: Slot, ending: Ending) -> None:
+        """Give up a hit whose new connection spoke, or ended, before anything was sent on it."""
+        now = self._wire.now()
+        spoke = ending.by == failures.US
+        reset = ending.how == failures.RESET
+        ended = Outcome.RESET_BEFORE_RESPONSE if reset else Outcome.EOF_BEFORE_RESPONSE
+        outcome = Outcome.PROTOCOL_ERROR if spoke else ended
+        self.number(slot, slot.conn, slot.opening.peer)
+        self.close(slot, ending, now)
+        self._slots.note(outcome, "bytes before the request" if spoke else "end before the request")
+        self._slots.row(slot, outcome, now)
+        self._slots.over(slot, now, failed=True)
 
     async def _probe(
         self, slot: Slot, origin: Origin, address: Address, outcome: Outcome, done_ns: int

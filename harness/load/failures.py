@@ -14,10 +14,19 @@ from harness.model import Outcome
 # What a closed connection's row says.
 US, PEER, NETWORK = "us", "peer", "network"
 FIN, RESET, TIMEOUT, REFUSED, ERROR, END = "fin", "reset", "timeout", "refused", "error", "end"
+UNASKED = "unasked"  # by us, as it brought an answer to no request
 LIMIT = "limit"  # by us, as it had carried enough hits or was old enough
 
 # The race of a keep-alive connection: closed by the peer while our request was on its way.
 RACE_NS = 5_000_000
+RACES = frozenset(
+    {
+        Outcome.RESET_BEFORE_RESPONSE,
+        Outcome.EOF_BEFORE_RESPONSE,
+        Outcome.WRITE_RESET,
+        Outcome.WRITE_BROKEN_PIPE,
+    }
+)
 
 FAILED_TO_OPEN = frozenset(
     {

@@ -226,7 +226,7 @@ async def running(
     check(plan)
     recruits = recruits or Recruits([])
     for folder in ("hits", "connections"):
-        (directory / folder).mkdir(exist_ok=True)
+        (directory / folder).mkdir(mode=0o700, exist_ok=True)
     try:
         async with anyio.create_task_group() as tasks:
             load = Load()

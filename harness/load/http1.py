@@ -11,12 +11,14 @@ A request is never sent twice: `fire` is called once for each hit, and a hit tha
 
 from __future__ import annotations
 
+from fcntl import ioctl
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP
+from termios import FIONREAD
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
-from harness.load import failures
-from harness.load.failures import ERROR, FIN, PEER, US, Ending
+from harness.load import atrest, failures, grpc
+from harness.load.failures import ERROR, FIN, US, Ending
 from harness.load.response import Reading, reading
 from harness.load.rows import ROW, HitRows
 from harness.load.slot import READING, SENDING, WAITING, Slot
@@ -153,6 +155,11 @@ class Wire(Sockets):
         if event & EPOLLOUT and slot.state == SENDING and slot.unsent is not None:
             self._write(slot, slot.unsent)
 
+    def look(self, slot: Slot) -> Ending | None:
+        """Look whether a connection that has rested brought anything: after the next request it would be an answer."""
+        ioctl(slot.fd, FIONREAD, self._waiting)
+        return atrest.listen(slot) if self._waiting[0] else None
+
     # --- reading ------------------------------------------------------------------------------------------
 
     def _unwritten(self, slot: Slot, error: OSError, rest: memoryview) -> None:
@@ -171,8 +178,8 @@ class Wire(Sockets):
     def _take(self, slot: Slot, data: bytes, now: int, *, closing: bool) -> None:
         """Take in bytes of a response; `data` is empty at the end of the stream."""
         if slot.state not in {SENDING, WAITING, READING}:
-            # Idle: an orderly end is none of our business, bytes that nobody asked for are a fault.
-            self._life.close(slot, Ending(US, ERROR) if data else Ending(PEER, FIN), now)
+            if ending := atrest.listen(slot, data):
+                self._life.close(slot, ending, now)
             return
         if slot.first == NEVER and data:
             slot.first = now
@@ -226,8 +233,14 @@ class Wire(Sockets):
         `whole` are the response's bytes where they came at once: answers worth remembering.
         """
         shot = slot.shot
-        kind = self._rows.kind(response.status, Outcome.RESPONSE, response.pod, shot.index)
+        kind = self._rows.kind(
+            response.status, Outcome.RESPONSE, response.pod, shot.index, until_close=response.until_close
+        )
         failed = self._rows.failed(kind)
+        if not failed and (wrong := grpc.fault(response.content_type, response.grpc_status)):
+            self._life.note(Outcome.GRPC_ERROR, wrong)
+            failed = True
+            kind = self._rows.kind(response.status, Outcome.GRPC_ERROR, response.pod, shot.index)
         self.row(slot, kind, now)
         slot.hits += 1
         if ending is not None:
@@ -244,10 +257,10 @@ class Wire(Sockets):
         next answer could not be told from them.
         """
         if response.extra:
-            return Ending(US, ERROR)
+            return atrest.behind(response.another)
         if slot.unsent is not None or not response.keep_alive:
             return Ending(US, FIN)
-        return _stream_end(slot) if closing or unread(slot) else None
+        return atrest.listen(slot) if closing or unread(slot) else None
 
     def _broken(self, slot: Slot, error: OSError | None, now: int) -> None:
         """Deal with the end of a connection; None is an orderly one."""
@@ -283,14 +296,3 @@ def _nothing() -> None:
 def _remember(shot: Shot, whole: bytes, kind: int) -> None:
     if 0 < len(whole) <= _KNOWN_SIZE and len(shot.known) < _KNOWN:
         shot.known[whole] = kind
-
-
-def _stream_end(slot: Slot) -> Ending | None:
-    """Tell how a connection that looks closed has ended; None when it is still good."""
-    try:
-        data = slot.recv(1)
-    except BLOCKED:
-        return None
-    except OSError as error:
-        return failures.closed(failures.unmask(error, slot.sock))
-    return Ending(US, ERROR) if data else Ending(PEER, FIN)

@@ -17,9 +17,10 @@ from h2.errors import ErrorCodes
 from h2.events import StreamReset
 from h2.exceptions import InvalidBodyLengthError, ProtocolError
 
-from harness.load import failures
+from harness.load import failures, grpc
 from harness.load.connecting import raise_in_loop
 from harness.load.failures import ERROR, FIN, PEER, US, Ending
+from harness.load.h2connection import Connection
 from harness.load.h2stream import GoneAwayError, OversizedError, PeerEndedError, Stream, UnsentError
 from harness.load.slot import IDLE, READING, WAITING, Slot
 from harness.load.sockets import Sockets
@@ -55,7 +56,12 @@ class OneConnection(httpx.AsyncBaseTransport):
     def __init__(self, stream: Stream, origin: Origin) -> None:
         scheme = b"https" if origin.tls else b"http"
         self._origin = httpcore.Origin(scheme, origin.host.encode(), origin.port)
-        self._connection = httpcore.AsyncHTTP2Connection(origin=self._origin, stream=stream)
+        self._connection = Connection(self._origin, stream)
+
+    @property
+    def trailers(self) -> Mapping[bytes, bytes]:
+        """What came behind the body of the newest answer."""
+        return self._connection.trailers
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request, once."""
@@ -93,8 +99,9 @@ class Session:
 
     def __init__(self, sock: Any, slot: Slot, origin: Origin) -> None:
         self.stream = Stream(sock, slot)
+        self.way = OneConnection(self.stream, origin)
         self.client = httpx.AsyncClient(
-            transport=OneConnection(self.stream, origin),
+            transport=self.way,
             timeout=None,  # noqa: S113  the sweep keeps time
             trust_env=False,
             follow_redirects=False,
@@ -173,6 +180,10 @@ class Http2Wire(Sockets):
             return
         now = self.now()
         kind = self._rows.kind(answer.status_code, Outcome.RESPONSE, pod, shot.index)
+        wrong = grpc.fault_of(answer.headers, session.way.trailers)
+        if wrong and not self._rows.failed(kind):
+            self._life.note(Outcome.GRPC_ERROR, wrong)
+            kind = self._rows.kind(answer.status_code, Outcome.GRPC_ERROR, pod, shot.index)
         self.row(slot, kind, now)
         self._go_on(slot, session, now, failed=self._rows.failed(kind))
 

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import httptools
 
+from harness.load import heads
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_HEAD = 1024 * 1024  # bytes until the head must have ended; interim responses count in
 POD_HEADERS = {b"x-pod": 0, b"x-pod-name": 1, b"x-served-by": 2}  # the first of these names the pod
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_OF_GRPC = frozenset({b"content-type", b"grpc-status"})
 _BODILESS = frozenset({204, 304})
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _LENGTHS = re.compile(rb"\ncontent-length:([^\r\n]*)", re.IGNORECASE)
@@ -33,7 +36,7 @@ class Reading:
 
     __slots__ = (
         "_close",
-        "_coded",
+        "_codings",
         "_doubt",
         "_framed",
         "_head_request",
@@ -45,12 +48,16 @@ class Reading:
         "_pod_rank",
         "_seen",
         "_spoilt",
+        "another",
+        "content_type",
         "done",
         "extra",
         "fault",
+        "grpc_status",
         "keep_alive",
         "pod",
         "status",
+        "until_close",
     )
 
     def __init__(self, pod_headers: Mapping[bytes, int] = POD_HEADERS, *, head_request: bool = False) -> None:
@@ -78,13 +85,18 @@ class Reading:
         self.keep_alive = False
         self.done = False
         self.extra = False
+        self.another = 0  # the status of another response that those bytes begin
+        self.until_close = False  # whole as far as anybody can tell: only the stream's end ended it
         self.fault = ""
 
     def _forget_headers(self) -> None:
-        self._framed = self._coded = self._spoilt = False
+        self._framed = self._spoilt = False
+        self._codings: list[bytes] = []
         self._close = self._keep = False
         self._pod_rank = len(self._pod_headers)
         self.pod = ""
+        self.content_type = ""
+        self.grpc_status: str | None = None
 
     def again(self, *, head_request: bool) -> bool:
         """Make ready for the next response on the same connection; False when a new reading is wanted."""
@@ -139,6 +151,7 @@ class Reading:
                 self._parser = self._fresh()
                 self._start()
                 self._seen = seen
+                self._pieces = [told]  # whatever else is wrong with it is so still
                 self._parse(whole)
         if self._doubt:
             self._breach(self._doubt)
@@ -152,7 +165,7 @@ class Reading:
     def ended(self) -> bool:
         """Tell whether the response is whole now that the stream has ended in an orderly way."""
         if self._head_seen and not self.done and not self._framed and not self.fault:
-            self.done = True
+            self.done = self.until_close = True
         return self.done
 
     def on_message_begin(self) -> None:
@@ -160,22 +173,35 @@ class Reading:
         if self.done:
             self.extra = True
 
+    def on_status(self, _reason: bytes) -> None:
+        """Note a second response in the same bytes; garbage begins a message too, and never comes to this."""
+        if self.done:
+            self.another = self._parser.get_status_code()
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header, or one trailer."""
         name = name.lower()
         if self._head_seen:
             self._spoilt = self._spoilt or name == b"connection"
+            if b"\0" in value:
+                self._breach("a control character in a trailer")
+            if name == b"grpc-status":
+                self.grpc_status = value.decode("latin-1")
             return
         if name == b"connection":
             tokens = value.lower()
             self._close = self._close or b"close" in tokens
             self._keep = self._keep or b"keep-alive" in tokens
         elif name in _FRAMING:
-            # A coding outdoes a length. Any other than chunked leaves the end of the stream as the body's only end.
-            if name != b"content-length":
-                self._coded, self._framed = True, value.lower().rstrip().endswith(b"chunked")
-            elif not self._coded:
+            if name == b"content-length":
                 self._framed = True
+            else:
+                self._codings.append(value)
+        elif name in _OF_GRPC:
+            if name == b"content-type":
+                self.content_type = value.decode("latin-1")
+            else:
+                self.grpc_status = value.decode("latin-1")
         elif self._pod_headers.get(name, self._pod_rank) < self._pod_rank:
             self._pod_rank = self._pod_headers[name]
             self.pod = value.decode("latin-1")[:253]  # no name in Kubernetes is longer
@@ -190,14 +216,26 @@ class Reading:
             return
         self.status = status
         self._head_seen = True
+        if wrong := heads.breach(b"".join(self._pieces)):
+            self._breach(wrong)
+        if self._codings:
+            self._judge_codings()
         self._framed = self._framed or self._head_request or status in _BODILESS
         self._pieces = []
         self.keep_alive = self._keeps_alive()  # asked later, the parser would count in what trailers say
-        self.done = self._head_request  # the parser itself ends 204 and 304
+        self.done = self._head_request and not self.fault  # the parser itself ends 204 and 304
+
+    def _judge_codings(self) -> None:
+        """Find the body's end: a coding outdoes a length, and any but chunked leaves it to the end of the stream."""
+        wrong, self._framed = heads.codings(b",".join(self._codings))
+        if not wrong and self._parser.get_http_version() != "1.1":
+            wrong = "a transfer coding in HTTP/1.0"
+        if wrong:
+            self._breach(wrong)
 
     def on_message_complete(self) -> None:
         """Take the end of a response: an interim one, which says nothing yet, or the final one."""
-        if self._head_seen and not self.done:
+        if self._head_seen and not self.done and not self.fault:
             self.done = True
 
     def _keeps_alive(self) -> bool:

@@ -82,24 +82,26 @@ class HitRows:
         self.totals = Totals()
         self.cycles = CycleMedian()
         self.cycles_open = True  # the baseline is still being measured
-        self._codes: dict[tuple[int, Outcome, str, int], int] = {}
-        self._kinds: list[tuple[int, int, int, int, bool]] = []  # status, outcome, pod, target, failed
-        self._table = np.zeros((0, 5), np.int64)
+        self._codes: dict[tuple[int, Outcome, str, int, bool], int] = {}
+        self._kinds: list[tuple[int, int, int, int, bool, bool]] = []
+        self._table = np.zeros((0, 6), np.int64)  # status, outcome, pod, target, failed, until_close
         self._pods = _Names()
         self._peers = _Names()
 
-    def kind(self, status: int, outcome: Outcome, pod: str, target: int) -> int:
+    def kind(self, status: int, outcome: Outcome, pod: str, target: int, *, until_close: bool = False) -> int:
         """Return the number for what came back."""
-        key = (status, outcome, pod, target)
+        key = (status, outcome, pod, target, until_close)
         code = self._codes.get(key)
         if code is None:
             if pod and not self._pods.takes(pod, POD_NAMES):  # else each hit would be a kind of its own
-                return self.kind(status, outcome, "", target)
+                return self.kind(status, outcome, "", target, until_close=until_close)
             code = self._codes[key] = len(self._kinds)
             failed = (
                 not self._plan.expected(status) if outcome is Outcome.RESPONSE else outcome not in _NEITHER
             )
-            self._kinds.append((status, OUTCOME_CODE[outcome], self._pods.code(pod), target, failed))
+            self._kinds.append(
+                (status, OUTCOME_CODE[outcome], self._pods.code(pod), target, failed, until_close)
+            )
         return code
 
     def failed(self, kind: int) -> bool:
@@ -169,6 +171,7 @@ class HitRows:
                 _column(kinds[:, 3], np.uint16),
                 self._peers.column(ident >> 48),
                 self._pods.column(kinds[:, 2]),
+                _column(kinds[:, 5], np.bool_),
             ]
         )
         self.offset = self._counted = 0

@@ -30,6 +30,7 @@ _TICK_NS = 250_000_000  # counts go up
 _TICKS_A_FLUSH = 4
 _LULL_RATE = 1.0  # hits a second of all workers
 _LOOK_NS = 5_000_000  # how often a drain looks whether it is over
+_LISTEN_NS = 50_000_000
 _SWEEP_NS = (5_000_000, 250_000_000)  # at least and at most between two sweeps for hits whose time is over
 
 
@@ -142,6 +143,7 @@ class Shift:
         # No event marks the last hit's end: asking 200 times a second for a few seconds is cheaper than one per hit.
         while self._slots.in_flight and self._slots.now() < deadline_ns:  # noqa: ASYNC110
             await asyncio.sleep(_LOOK_NS / 1e9)
+        await asyncio.sleep(_LISTEN_NS / 1e9)  # an answer that nobody asked for may come behind the last one
 
     async def _keep_up(self, at_ns: int) -> None:
         """Count, flush and sweep, each when it is due; at no other time is the event loop wanted."""

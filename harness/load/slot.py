@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 # The states of a slot.
 IDLE, DIALLING, SENDING, WAITING, READING, PROBING, ENDED = range(7)
+# In which of them a hit can time out, and what that is called.
+TIMED_OUT = {
+    SENDING: (Outcome.WRITE_TIMEOUT, "timed out writing"),
+    WAITING: (Outcome.READ_TIMEOUT_HEADERS, "timed out before the response"),
+    READING: (Outcome.READ_TIMEOUT_BODY, "timed out in the response"),
+}
 
 
 @dataclass(slots=True, eq=False)

@@ -10,10 +10,11 @@ from harness.load import failures
 from harness.load.arrivals import Arrivals
 from harness.load.connecting import Connecting
 from harness.load.failures import END, FIN, LIMIT, PEER, TIMEOUT, US, Ending
-from harness.load.http1 import Wire
 from harness.load.limits import Limits
+from harness.load.listening import Listening
 from harness.load.pacer import turns
-from harness.load.slot import DIALLING, ENDED, IDLE, PROBING, READING, SENDING, WAITING, Slot
+from harness.load.slot import DIALLING, ENDED, IDLE, PROBING, READING, SENDING, TIMED_OUT, WAITING, Slot
+from harness.load.wires import wire_of
 from harness.model import NEVER, LoadPlan, Outcome
 
 if TYPE_CHECKING:
@@ -25,20 +26,7 @@ if TYPE_CHECKING:
     from harness.load.targets import Shot
 
 _IN_FLIGHT = frozenset({DIALLING, SENDING, WAITING, READING, PROBING})
-_TIMED_OUT = {
-    SENDING: (Outcome.WRITE_TIMEOUT, "timed out writing"),
-    WAITING: (Outcome.READ_TIMEOUT_HEADERS, "timed out before the response"),
-    READING: (Outcome.READ_TIMEOUT_BODY, "timed out in the response"),
-}
 _TIMER_NS = 1_000_000
-_RACES = frozenset(
-    {
-        Outcome.RESET_BEFORE_RESPONSE,
-        Outcome.EOF_BEFORE_RESPONSE,
-        Outcome.WRITE_RESET,
-        Outcome.WRITE_BROKEN_PIPE,
-    }
-)
 
 
 class Slots:
@@ -53,10 +41,11 @@ class Slots:
         self._pacer = pacer
         self._rows = rows
         self._anchor = anchor_ns
-        self._wire = _wire_of(plan)(self, rows, anchor_ns, plan)
+        self._wire = wire_of(plan)(self, rows, anchor_ns, plan)
         self._wire.marked = any(shot.places for shot in shots)
         self._limits = Limits(plan, indices[0] if indices else 0)
         self._wire.detour = self._limits.any
+        self._listening = Listening(0 if plan.http2 else len(indices))
         asyncio.get_running_loop().add_reader(self._wire.fileno(), self._wire.ready)
         self._connecting = Connecting(
             self, self._wire, dialler, self._limits, rows, connections, anchor_ns, plan.timeout_ns
@@ -134,12 +123,16 @@ class Slots:
         for slot in self._slots:
             if slot.sent >= latest or slot.sent == NEVER:
                 continue
-            if slot.state in _TIMED_OUT:
-                outcome, text = _TIMED_OUT[slot.state]
+            if slot.state in TIMED_OUT:
+                outcome, text = TIMED_OUT[slot.state]
                 self.failed(slot, outcome, Ending(US, TIMEOUT), now, text)
 
     def forget_known(self) -> None:
-        """Forget the responses already judged: their Date has changed by now."""
+        """Forget, each second, the responses already judged: their Date has changed by now."""
+        self._listening.second()
+        self._forget()
+
+    def _forget(self) -> None:
         for shot in self._shots:
             shot.known.clear()
 
@@ -151,7 +144,7 @@ class Slots:
             self._arrivals.drain(self.now())
         for slot in self._slots:
             if slot.state == IDLE:
-                self._end(slot)
+                self._disarm(slot)
 
     def cut(self) -> None:
         """End what is still in flight as cut_at_deadline, and close every connection."""
@@ -180,6 +173,12 @@ class Slots:
         slot.bytes_in = 0
         if slot.sock is not None and slot.origin != slot.shot.origin:
             self.close(slot, Ending(US, FIN), due_ns)
+        elif (
+            slot.sock is not None
+            and (slot.state == IDLE or not slot.hits)  # it has rested
+            and (ending := self._wire.look(slot))
+        ):
+            self.close(slot, ending, self.now())  # what came is no answer to this hit
         if slot.sock is None:
             slot.state = DIALLING
             self._connecting.open(slot)
@@ -192,6 +191,9 @@ class Slots:
             self.close(slot, Ending(US, LIMIT), now)
         due_ns = self._pacer.after_hit_ns(slot.due, now, failed=failed)
         self.backed_off += due_ns > now
+        if self._listening.due and slot.sock is not None and due_ns <= now and self._arrivals is None:
+            due_ns = self._listening.until_ns(now)
+            self._forget()  # so that the next answer comes this way too
         self._turn(slot)
         self._wait(slot, due_ns)
 
@@ -201,7 +203,10 @@ class Slots:
         """Give up the hit, and the connection with it."""
         self.note(outcome, error)
         race = (
-            outcome in _RACES and ending.by == PEER and slot.hits > 0 and now - slot.sent <= failures.RACE_NS
+            outcome in failures.RACES
+            and ending.by == PEER
+            and slot.hits > 0
+            and now - slot.sent <= failures.RACE_NS
         )
         status, pod = slot.head()
         carried, slot.hits = slot.hits, slot.hits + 1
@@ -221,14 +226,15 @@ class Slots:
         self._connecting.close(slot, ending, now)
 
     def _wait(self, slot: Slot, due_ns: int) -> None:
-        slot.state = IDLE
         delay_ns = due_ns - self.now()
-        if self._wire.draining and not (self._arrivals is not None and self._arrivals.waiting):
-            self._end(slot)
-        elif self._arrivals is not None:
-            self._arrivals.free(slot, self.now())
-        elif delay_ns <= 0:
+        if delay_ns <= 0 and self._arrivals is None and not self._wire.draining:
             self.begin(slot, due_ns)
+            return
+        slot.state = IDLE
+        if self._wire.draining and not (self._arrivals is not None and self._arrivals.waiting):
+            return  # its connection stays open to the end: what still comes on it belongs to nobody
+        if self._arrivals is not None:
+            self._arrivals.free(slot, self.now())
         else:
             # The loop's timers are good to a millisecond, on either side: rather late than early.
             self._wire.timers += 1
@@ -256,11 +262,14 @@ class Slots:
         if self._wire.wheel is not None:
             slot.shot = next(self._turns)
 
-    def _end(self, slot: Slot) -> None:
+    def _disarm(self, slot: Slot) -> None:
         if slot.timer is not None:
             slot.timer.cancel()
             slot.timer = None
             self._wire.timers -= 1
+
+    def _end(self, slot: Slot) -> None:
+        self._disarm(slot)
         slot.state = ENDED
         slot.held = None
         if slot.sock is not None:
@@ -283,12 +292,3 @@ class Slots:
         """Keep a raw text of this outcome, if there is none yet."""
         if outcome.value not in self.samples:
             self.samples[outcome.value] = error if isinstance(error, str) else failures.sample(error)
-
-
-def _wire_of(plan: LoadPlan) -> type[Wire]:
-    """Choose what sends. Nothing of httpx is loaded where HTTP/1.1 is spoken: it costs start-up and memory."""
-    if not plan.http2:
-        return Wire
-    from harness.load.http2 import Http2Wire  # noqa: PLC0415
-
-    return Http2Wire  # type: ignore[return-value]  # it takes and gives the same calls, over another wire

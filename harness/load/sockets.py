@@ -16,6 +16,8 @@ from harness.model import NEVER
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from harness.load.failures import Ending
+
 BLOCKED = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 # Edges, not levels: what has been reported once is not looked at again, which saves the kernel a look per hit.
 # So whoever stops reading before it blocks must have the set look again.
@@ -98,6 +100,11 @@ class Sockets:
             return data
 
         return receive
+
+    def look(self, slot: Slot) -> Ending | None:
+        """Tell how a connection that has rested is to end before anything is sent on it; None: it is good."""
+        del slot
+        return None
 
     def fire(self, slot: Slot) -> None:
         """Send the slot's request on its connection: the one place where a hit is sent, save the straight way."""

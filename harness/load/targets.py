@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-from harness import __version__
+from harness import __version__, masking
 from harness.errors import UsageError
 from harness.recording import trace
 
@@ -69,18 +69,18 @@ class Marking:
 
 def shot(index: int, target: Target, marking: Marking | None = None) -> Shot:
     """Build the request. Raises UsageError for a URL or a header that cannot be sent."""
-    shown = re.sub(r"//[^/?#]*@", "//", target.url)  # without a password
+    shown = masking.broken_url(target.url)
     try:
         url = urlsplit(target.url)
-    except ValueError as error:
-        raise UsageError(f"{shown!r} is no URL: {error}") from None
+    except ValueError:  # whose text may be a part of a password
+        raise UsageError(f"{shown!r} is no URL: its host or port cannot be read") from None
     if url.scheme not in _DEFAULT_PORTS or not url.hostname:
         raise UsageError(f"{shown!r} is no http:// or https:// URL with a host")
     try:
         port = url.port or _DEFAULT_PORTS[url.scheme]
         host = url.hostname if url.hostname.isascii() else url.hostname.encode("idna").decode()
-    except ValueError as error:  # UnicodeError is one too
-        raise UsageError(f"the host or port of {shown!r} cannot be used: {error}") from None
+    except ValueError:  # UnicodeError is one too
+        raise UsageError(f"the host or port of {shown!r} cannot be used") from None
     origin = Origin(host, port, url.scheme == "https", _is_address(host))
     path = quote(url.path, safe="/:@!$&'()*+,;=~%[]") or "/"
     query = f"?{quote(url.query, safe='/:@!$&()*+,;=~%?[]' + chr(39))}" if url.query else ""

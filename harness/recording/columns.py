@@ -8,8 +8,17 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from harness.recording.write import LATER
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+MOST_WORDS = 1 << 16  # of one column: pods, addresses, ways to end
+
+
+class TooManyWordsError(Exception):
+    """A column of text has more words than a run can meet."""
 
 
 class Columns:
@@ -20,6 +29,7 @@ class Columns:
         self._fields = fields
         self._numbers: dict[str, Any] = {"worker": np.empty(rows, dtype=np.uint16)}
         self._words: dict[str, dict[str, int]] = {}
+        self._last: dict[str, tuple[pa.Array, Any]] = {}  # a batch's words, and where each is among the known
         for field in fields:
             if pa.types.is_dictionary(field.type):
                 self._words[field.name] = {}
@@ -35,16 +45,30 @@ class Columns:
         self._at += batch.num_rows
         self._numbers["worker"][rows] = worker
         for field in self._fields:
-            column = batch.column(batch.schema.get_field_index(field.name))
+            at = batch.schema.get_field_index(field.name)
+            if at < 0:  # the recording is older than the column
+                self._numbers[field.name][rows] = LATER[field.name]
+                continue
+            column = batch.column(at)
             if field.name in self._words:
                 known = self._words[field.name]
-                told = [known.setdefault(word, len(known)) for word in column.dictionary.to_pylist()]
                 codes = column.indices.to_numpy(zero_copy_only=False)
-                self._numbers[field.name][rows] = (
-                    np.array(told, dtype=np.int32)[codes] if len(codes) else codes
-                )
+                told = self._told(field.name, column.dictionary, known)
+                self._numbers[field.name][rows] = told[codes] if len(codes) else codes
             else:
                 self._numbers[field.name][rows] = column.to_numpy(zero_copy_only=False)
+
+    def _told(self, name: str, words: pa.Array, known: dict[str, int]) -> Any:
+        """Return which of the known words each of a batch's words is. Most batches have those of the one before."""
+        last, told = self._last.get(name, (None, None))
+        if last is None or not words.equals(last):
+            if len(words) > MOST_WORDS or len(known) > MOST_WORDS:
+                raise TooManyWordsError(f"column {name} has over {MOST_WORDS:,} words")
+            told = np.array(
+                [known.setdefault(word, len(known)) for word in words.to_pylist()], dtype=np.int32
+            )
+            self._last[name] = words, told
+        return told
 
     def frame(self) -> pd.DataFrame:
         """Return what was taken as a frame that shares these arrays; `worker` is its last column."""

@@ -2,22 +2,26 @@
 
 A crash leaves: Arrow files cut at any byte (every whole batch before the cut counts), half a last line in a
 .jsonl file (dropped), files that were never begun (empty), and a run.json whose state is still "running".
-Anything else that does not fit is a RecordingError of one line.
+Anything else that does not fit is a RecordingError of one line: a recording may come from a stranger, so no link in it
+is followed, sizes have bounds, and numbers, names and types are those of a run.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
-import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import RecordingError
 from harness.model import FORMAT, ClusterEvent, HealthSample, RunRecord, WatchGap
-from harness.recording.columns import Columns
+from harness.recording import folder, shapes
+from harness.recording.batches import Stream
+from harness.recording.bounds import MOST_WORKERS, check_rows, check_run, is_moment, is_sparse
+from harness.recording.columns import Columns, TooManyWordsError
+from harness.recording.folder import MIB
+from harness.recording.jsontext import parse
 from harness.recording.upstreams import kept
 from harness.recording.write import CONNECTION_SCHEMA, HIT_SCHEMA
 
@@ -26,8 +30,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+    import pyarrow as pa
 
     from harness.recording.upstreams import Upstreams
+
+
+_MOST_TEXT = 64 * MIB
+_MOST_LINES = 1024 * MIB
+_WORKER = re.compile(r"(0|[1-9][0-9]{0,4})\.arrow")
+_LAST_WORKER = 0xFFFF
 
 
 class Recording:
@@ -51,7 +62,7 @@ class Recording:
                 f"{path}: {what}; give the folder of one run, such as results/20261125T140211Z-web"
             )
         file = path / "run.json"
-        raw = _json(file, f"{path} is no run directory: there is no run.json in it")
+        raw, text = _json(path, "run.json", f"{path} is no run directory: there is no run.json in it")
         if not isinstance(raw, dict) or not isinstance(raw.get("format"), int):
             raise RecordingError(f"{file} was not written by zdtest: it has no format number")
         if raw["format"] > FORMAT:
@@ -59,9 +70,10 @@ class Recording:
                 f"{file} has format {raw['format']}, this zdtest reads up to {FORMAT}: use the newer zdtest that wrote it"
             )
         try:
-            run: RunRecord = _adapter(RunRecord).validate_json(file.read_bytes(), strict=True)
+            run: RunRecord = _adapter(RunRecord).validate_json(text, strict=True)
         except ValidationError as error:
             raise RecordingError(f"{file}: {_first(error)}") from error
+        check_run(run, file)
         return cls(path, run)
 
     def hits(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -78,7 +90,7 @@ class Recording:
 
     def workers(self) -> tuple[int, ...]:
         """Return the numbers of the workers that have left hits behind, even if none could be read."""
-        return tuple(sorted(int(file.stem) for file in self._files("hits")))
+        return tuple(self._workers("hits"))
 
     def events(self) -> list[ClusterEvent]:
         """Return the cluster events in the order in which they were received."""
@@ -95,16 +107,31 @@ class Recording:
     def health(self) -> list[HealthSample]:
         """Return the generator's own health, one sample per worker and second."""
         file = self.path / "generator.jsonl"
-        return [_decode(HealthSample, line, file, number) for number, line in _json_lines(file)]
+        found = [
+            _decode(HealthSample, line, file, number)
+            for number, line in _json_lines(self.path, "generator.jsonl")
+        ]
+        moments = [sample.t_ns for sample in found]
+        if found and (
+            is_sparse(min(moments), max(moments), len(found))
+            or len({sample.worker for sample in found}) > MOST_WORKERS
+        ):
+            raise RecordingError(
+                f"{file} is damaged: its lines are of too many workers, or of too long a time"
+            )
+        return found
 
     def manifests(self, when: str) -> list[dict[str, Any]]:
         """Return the live objects as they were `before` or `after`; empty when they were not kept."""
         file = self.path / "manifests" / f"{when}.json"
-        if not file.exists():
+        raw, _ = _json(self.path, f"manifests/{when}.json", "")
+        if raw is None:
             return []
-        raw = _json(file, f"{file} went away while it was read")
         if not isinstance(raw, list) or not all(isinstance(item, dict) for item in raw):
             raise RecordingError(f"{file} does not hold a list of Kubernetes objects")
+        for number, item in enumerate(raw):
+            if at := shapes.wrong(item, shapes.of(str(item.get("kind", "")))):
+                raise RecordingError(f"{file}: [{number}].{at}: no Kubernetes object has this value")
         return raw
 
     def _events(self) -> tuple[list[ClusterEvent], list[WatchGap]]:
@@ -112,97 +139,72 @@ class Recording:
             file = self.path / "events.jsonl"
             events: list[ClusterEvent] = []
             gaps: list[WatchGap] = []
-            for number, line in _json_lines(file):
+            for number, line in _json_lines(self.path, "events.jsonl"):
                 if line.get("gap") is True:
                     gaps.append(
                         _decode(WatchGap, {k: v for k, v in line.items() if k != "gap"}, file, number)
                     )
                 else:
-                    events.append(_decode(ClusterEvent, line, file, number))
+                    event = _decode(ClusterEvent, line, file, number)
+                    if at := shapes.wrong(event.object, shapes.of(event.kind)):
+                        raise RecordingError(
+                            f"{file}, line {number}: object.{at}: no Kubernetes object has this value"
+                        )
+                    events.append(event)
             self._lines = (events, gaps)
         return self._lines
 
-    def _files(self, folder: str) -> list[Path]:
-        return sorted(
-            (f for f in (self.path / folder).glob("*.arrow") if f.stem.isdigit()), key=lambda f: int(f.stem)
-        )
+    def _workers(self, kind: str) -> list[int]:
+        """Return the numbers of the workers that have a file of this kind. What is called otherwise is not ours."""
+        numbers = (_WORKER.fullmatch(name) for name in folder.names(self.path, kind))
+        return sorted(int(found[1]) for found in numbers if found and int(found[1]) <= _LAST_WORKER)
 
-    def _table(self, folder: str, schema: pa.Schema, columns: Sequence[str] | None) -> pd.DataFrame:
+    def _table(self, kind: str, schema: pa.Schema, columns: Sequence[str] | None) -> pd.DataFrame:
         names = [name for name in schema.names if columns is None or name in columns]
-        files = self._files(folder)
+        numbers = self._workers(kind)
         # Counted first, so that each column is made once, in its final size: a long run has gigabytes of them.
-        table = Columns([schema.field(name) for name in names], sum(_rows(f, schema, names) for f in files))
-        for file in files:
-            try:
-                for batch in _batches(file, schema, names, mapped=False):
-                    table.take(batch, int(file.stem))
-            except IndexError as error:
-                raise RecordingError(
-                    f"{file} is damaged: a row names what is in no list of its names"
-                ) from error
-        return table.frame()
+        streams = [Stream(self.path, f"{kind}/{number}.arrow", schema, names) for number in numbers]
+        try:
+            table = Columns([schema.field(name) for name in names], sum(stream.rows for stream in streams))
+            for number, stream in zip(numbers, streams, strict=True):
+                for batch in stream.batches():
+                    table.take(batch, number)
+        except TooManyWordsError as error:
+            raise RecordingError(f"{self.path / kind} is damaged: {error}") from None
+        except MemoryError:
+            raise RecordingError(f"{self.path / kind} does not fit into this machine's memory") from None
+        frame = table.frame()
+        check_rows(frame, self.run, self.path / kind)
+        return frame
 
 
-def _rows(file: Path, schema: pa.Schema, names: list[str]) -> int:
-    """Count the rows of all whole batches. Mapped, so that only their heads are read."""
-    return sum(batch.num_rows for batch in _batches(file, schema, names, mapped=True))
-
-
-def _batches(file: Path, schema: pa.Schema, names: list[str], *, mapped: bool) -> Iterator[pa.RecordBatch]:
-    """Read batch by batch until the end or the cut.
-
-    Raises RecordingError when the file is whole enough to show columns, and they are not ours.
-    """
-    if file.stat().st_size == 0:  # cannot be mapped
-        return
-    # pyarrow has no type of its own for a stream that stops in the middle: it says invalid, or OSError.
-    with (
-        pa.memory_map(str(file)) if mapped else pa.OSFile(str(file)) as source,
-        contextlib.suppress(pa.ArrowInvalid, OSError, StopIteration),
-    ):
-        found = pa.ipc.open_stream(source).schema
-        odd = [
-            name
-            for name in names
-            if name not in found.names or found.field(name).type != schema.field(name).type
-        ]
-        if odd:
-            raise RecordingError(
-                f"{file}: column {odd[0]} is missing or of another type than this zdtest reads"
-            )
-        options = pa.ipc.IpcReadOptions(included_fields=[found.get_field_index(name) for name in names])
-        source.seek(0)
-        reader = pa.ipc.open_stream(source, options=options)
-        while True:
-            yield reader.read_next_batch()
-
-
-def _json(file: Path, missing: str) -> Any:
+def _json(root: Path, name: str, missing: str) -> tuple[Any, bytes]:
+    """Return what a file holds, and its text; None where it may be missing and is."""
     try:
-        return json.loads(file.read_bytes())
+        text = folder.read(root, name, _MOST_TEXT)
     except FileNotFoundError as error:
-        raise RecordingError(missing) from error
-    except OSError as error:
-        raise RecordingError(f"{file} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise RecordingError(f"{file} is not JSON: {error}") from error
-
-
-def _json_lines(file: Path) -> list[tuple[int, dict[str, Any]]]:
-    """Return the lines with their numbers. Half a last line is what a kill leaves, and is dropped."""
+        if missing:
+            raise RecordingError(missing) from error
+        return None, b""
     try:
-        raw = file.read_bytes()
+        return parse(text), text
+    except ValueError as error:
+        raise RecordingError(f"{root / name} is not JSON: {error}") from error
+
+
+def _json_lines(root: Path, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the lines with their numbers. Half a last line is what a kill leaves, and is dropped."""
+    file = root / name
+    try:
+        raw = folder.read(root, name, _MOST_LINES)
     except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise RecordingError(f"{file} cannot be read: {error.strerror}") from error
+        return
     rows = raw.split(b"\n")
-    found: list[tuple[int, dict[str, Any]]] = []
     for number, row in enumerate(rows, 1):
         if not row.strip():
             continue
         try:
-            line = json.loads(row)
+            line = parse(row)
         except ValueError as error:
             if number == len(rows):
                 break
@@ -211,15 +213,20 @@ def _json_lines(file: Path) -> list[tuple[int, dict[str, Any]]]:
             if number == len(rows):  # half a line can be JSON of another kind
                 break
             raise RecordingError(f"{file}, line {number}: not a JSON object")
-        found.append((number, line))
-    return found
+        yield number, line
 
 
 def _decode(kind: Any, line: dict[str, Any], file: Path, number: int) -> Any:
     try:
-        return _adapter(kind).validate_python(line)
+        found = _adapter(kind).validate_python(line)
     except ValidationError as error:
         raise RecordingError(f"{file}, line {number}: {_first(error)}") from error
+    # All that such a line counts is, like its moments, a number of things or of nanoseconds.
+    for name in found.__slots__:
+        value = getattr(found, name)
+        if isinstance(value, int) and not is_moment(value):
+            raise RecordingError(f"{file}, line {number}: {name}: no run has this value")
+    return found
 
 
 def _first(error: ValidationError) -> str:

@@ -4,15 +4,15 @@
     manifests/{before,after}.json  verdict.json  summary.txt  summary.md  timeline.png
 
 The .arrow files are Arrow IPC *streams*, one batch about each second: cut off at any byte, all batches before
-the cut can be read. The .jsonl files lose at most their last line.
+the cut can be read. The .jsonl files lose at most their last line. All of it is its owner's alone.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import json
-import os
 import shutil
 import time
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, TextIO
@@ -20,8 +20,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self, TextIO
 import numpy as np
 import pyarrow as pa
 
+from harness import masking
 from harness.errors import RecordingError
 from harness.model import OUTCOMES, ClusterEvent, HealthSample, RunRecord, WatchGap
+from harness.recording import jsontext
+from harness.recording.folder import FOLDER_MODE, MIB, append, create, read, write_text
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -50,8 +53,12 @@ HIT_SCHEMA = pa.schema(
         ("target", pa.uint16()),  # index into run.json's targets
         ("peer", _NAMES),  # address:port connected to, "" when none
         ("pod", _NAMES),  # named by a response header, "" when none
+        # A whole response whose body only the connection's end delimits: a cut looks the same.
+        ("until_close", pa.bool_()),
     ]
 )
+# Columns that older recordings lack, and what to read in their place.
+LATER = {"until_close": False}
 
 # One row per connection, written when it is closed, or failed to open.
 CONNECTION_SCHEMA = pa.schema(
@@ -64,7 +71,7 @@ CONNECTION_SCHEMA = pa.schema(
         ("tls_ns", pa.int64()),  # how long the handshake took, -1 without TLS
         ("closed_ns", pa.int64()),
         ("closed_by", _NAMES),  # us | peer | network
-        ("how", _NAMES),  # fin | reset | timeout | refused | error | end | limit
+        ("how", _NAMES),  # fin | reset | timeout | refused | error | end | limit | unasked
         ("hits", pa.int32()),
         ("tls_version", _NAMES),
     ]
@@ -85,7 +92,7 @@ class ArrowStream:
     """One worker's columns on their way to disk."""
 
     def __init__(self, path: Path, schema: pa.Schema, worker: int) -> None:
-        self._file: BinaryIO = path.open("wb")
+        self._file: BinaryIO = create(path)
         self._schema = schema.with_metadata({"worker": str(worker), "format": "1"})
         # Dictionaries grow during a run (a new pod, a new peer): a stream takes deltas of them.
         options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
@@ -106,7 +113,7 @@ class JsonLines:
     """One JSON object a line, flushed line by line."""
 
     def __init__(self, path: Path) -> None:
-        self._file: TextIO = path.open("a", encoding="utf-8")
+        self._file: TextIO = io.TextIOWrapper(create(path), encoding="utf-8", errors="backslashreplace")
 
     def append(self, line: dict[str, Any]) -> None:
         """Write one line."""
@@ -139,11 +146,11 @@ class RunDirectory:
             for n in range(1, 1000):
                 path = root / (base if n == 1 else f"{base}-{n}")
                 try:
-                    path.mkdir()
+                    path.mkdir(mode=FOLDER_MODE)
                 except FileExistsError:
                     continue
                 for sub in ("hits", "connections", "manifests"):
-                    (path / sub).mkdir()
+                    (path / sub).mkdir(mode=FOLDER_MODE)
                 return cls(path)
         except OSError as error:
             raise RecordingError(
@@ -180,6 +187,16 @@ class RunDirectory:
         """Write run.json anew. Never leaves half a file behind."""
         write_json(self.path / "run.json", dataclasses.asdict(record))
 
+    def command_log(self) -> BinaryIO:
+        """Open command.log: what the trigger's command prints, as it prints it."""
+        return append(self.path / "command.log")
+
+    def mask_command_log(self) -> None:
+        """Take out of command.log, once the command has ended, what looks like a secret. The file is its owner's alone anyway."""
+        path = self.path / "command.log"
+        with contextlib.suppress(OSError):
+            write_text(path, masking.prose(path.read_text(encoding="utf-8", errors="backslashreplace")))
+
     def close(self) -> None:
         """Close the line files."""
         self._events.close()
@@ -199,17 +216,6 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=1, default=str) + "\n")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write text into place in one step."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(path)
-    except OSError:
-        scratch.unlink(missing_ok=True)
-        raise
-
-
 def prune(root: Path, name: str, keep: int) -> list[Path]:
     """Delete the oldest finished runs called `name` under `root` until `keep` are left; return what went.
 
@@ -225,9 +231,11 @@ def prune(root: Path, name: str, keep: int) -> list[Path]:
 
 
 def _is_finished_run_of(path: Path, name: str) -> bool:
+    if path.parent.is_symlink():  # what it leads to is somebody else's
+        return False
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = jsontext.parse(read(path.parent, path.name, 64 * MIB))
+    except (OSError, ValueError, RecordingError):
         return False
     if not isinstance(record, dict) or record.get("name") != name:
         return False

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
+import warnings
 from functools import partial
 from typing import TYPE_CHECKING
 
-from harness.errors import RecordingError
+from harness.errors import RecordingError, in_one_line
+from harness.escaping import everywhere, for_picture
+from harness.recording.folder import replacing, write_below
 from harness.report import markdown, text
 
 if TYPE_CHECKING:
@@ -20,47 +22,51 @@ if TYPE_CHECKING:
 def write_all(judgement: Judgement, directory: Path) -> None:
     """Write verdict.json, summary.txt, summary.md and timeline.png, each in one step.
 
-    A run of several rollouts also gets rollouts/1/summary.txt, rollouts/1/timeline.png and so on. Raises RecordingError,
-    which names the files that could not be written, when all others have been.
+    A run of several rollouts also gets rollouts/1/summary.txt, rollouts/1/timeline.png and so on. Whatever goes wrong with
+    one of them, the others are made. Raises RecordingError, one line, which names those that were not, and says why.
     """
     from harness.judge import verdict  # noqa: PLC0415  brings pandas, which `--help` must not wait for
-    from harness.recording.write import write_text  # noqa: PLC0415  the same: pyarrow brings pandas
 
-    def summary(of: Judgement, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / "summary.txt", text.render(of, latencies=True) + "\n")
-
-    files: dict[str, Callable[[], None]] = {
-        "verdict.json": lambda: write_text(directory / "verdict.json", verdict.to_json(judgement)),
-        "summary.txt": lambda: write_text(
-            directory / "summary.txt", text.render(judgement, latencies=True) + "\n"
-        ),
-        "summary.md": lambda: write_text(directory / "summary.md", markdown.render(judgement)),
-        "timeline.png": lambda: _draw(judgement, directory),
+    made: dict[str, Callable[[], str]] = {
+        "verdict.json": lambda: verdict.to_json(judgement),
+        "summary.txt": partial(_summary, judgement),
+        "summary.md": lambda: markdown.render(judgement),
     }
+    drawn = {"timeline.png": judgement}
     for number, one in enumerate(judgement.rollouts, 1):
-        name = f"rollouts/{number}"
-        files[f"{name}/summary.txt"] = partial(summary, one, directory / name)
-        files[f"{name}/timeline.png"] = partial(_draw, one, directory / name)
+        made[f"rollouts/{number}/summary.txt"] = partial(_summary, one)
+        drawn[f"rollouts/{number}/timeline.png"] = one
+    files: dict[str, Callable[[], None]] = {
+        name: partial(_write, directory, name, make) for name, make in made.items()
+    }
+    files |= {name: partial(_draw, directory, name, of) for name, of in drawn.items()}
     failed: dict[str, str] = {}
     for name, write in files.items():
         try:
             write()
-        except OSError as error:
-            failed[name] = error.strerror or str(error)
+        # The verdict is worth more than any of its reports: whatever it is that took this one, the others are made.
+        except Exception as error:  # noqa: BLE001
+            failed[name] = in_one_line(error)
     if failed:
         reasons = ", ".join(dict.fromkeys(failed.values()))
         raise RecordingError(f"cannot write the report to {directory} ({', '.join(failed)}): {reasons}")
 
 
-def _draw(judgement: Judgement, directory: Path) -> None:
-    # It warns where it has no home to keep a cache in, which is its own affair; ours is the picture.
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    from harness.report import plot  # noqa: PLC0415  brings matplotlib, which `--help` must not wait for
+def _summary(judgement: Judgement) -> str:
+    return text.render(judgement, latencies=True) + "\n"
 
-    scratch = directory / f".timeline.{os.getpid()}.png"
-    try:
-        plot.draw(judgement, scratch)
-        scratch.replace(directory / "timeline.png")
-    finally:
-        scratch.unlink(missing_ok=True)
+
+def _write(directory: Path, name: str, make: Callable[[], str]) -> None:
+    write_below(directory, name, make())
+
+
+def _draw(directory: Path, name: str, judgement: Judgement) -> None:
+    # It warns where it has no home to keep a cache in, and of letters that its font lacks, which is its own affair;
+    # ours is the picture.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from harness.report import plot  # noqa: PLC0415  brings matplotlib, which `--help` must not wait for
+
+        with replacing(directory, name) as file:
+            plot.draw(everywhere(judgement, for_picture), file)

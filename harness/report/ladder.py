@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
+from harness.escaping import everywhere, for_line
 from harness.judge.wording import lasting
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def cells(step: str, runs: Sequence[Row]) -> tuple[str, ...]:
 
 def table(rows: Sequence[tuple[str, ...]]) -> str:
     """Return the whole table."""
-    whole = [COLUMNS, *rows]
+    whole = [COLUMNS, *everywhere(tuple(rows), for_line)]
     widths = [max(len(line[n]) for line in whole) for n in range(len(COLUMNS))]
     lines = [
         "  ".join(

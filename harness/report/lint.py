@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from harness.escaping import everywhere, for_line
 from harness.judge.wording import count
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ WIDTH = 100
 def lines(findings: Sequence[LintFinding], notes: Sequence[str] = ()) -> str:
     """Return all findings with reason and source, the gravest first, what was assumed, and a line that counts them."""
     told = []
+    findings, notes = everywhere(tuple(findings), for_line), everywhere(tuple(notes), for_line)
     for found in findings:
         told.append(f"{found.severity}: {found.object} {found.path} [{found.rule}]")
         told += textwrap.wrap(found.message, WIDTH, initial_indent="  ", subsequent_indent="  ")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.escaping import everywhere, for_code, for_markdown
+from harness.judge.finding import REPLACED
 from harness.judge.wording import at, count, lasting
 from harness.model import Grade
 from harness.report.measured import short
@@ -17,14 +19,17 @@ _CAUSES = 3
 
 def render(judgement: Judgement) -> str:
     """Return the message: the verdict first, then what was lost, why, and what mends it."""
+    code = everywhere(judgement.about, for_code)
+    judgement = everywhere(judgement, for_markdown)  # all but what stands between backticks
     about, numbers, verdict = judgement.about, judgement.numbers, judgement.verdict
     zero = judgement.timeline.zero_ns
     what = (
-        f"`{about.workload}`, {about.trigger}"
+        f"`{code.workload}`, {about.trigger}"
         if about.workload
-        else ", ".join(f"`{t}`" for t in about.targets[:1])
+        else ", ".join(f"`{t}`" for t in code.targets[:1])
     )
     lines = [f"**{verdict.grade}: {verdict.headline}**", "", f"- {about.name}, {about.began}: {what}"]
+    lines += [f"- objectives: {f.observed}" for f in verdict.findings if f.objective == REPLACED]
     told = f"- {count(numbers.requests, 'request')}"
     if numbers.latency is not None:
         p50, p99 = (lasting(numbers.latency.percentiles[p]) for p in ("50", "99"))
@@ -52,7 +57,7 @@ def render(judgement: Judgement) -> str:
         lines.append(f"- ... and {count(len(judgement.causes) - _CAUSES, 'more cause')}")
     advised = short(judgement.advice)
     if advised:
-        lines.append(f"- advice (`zdtest advise {about.folder}`): {advised}")
+        lines.append(f"- advice (`zdtest advise {code.folder}`): {advised}")
     closest = (
         [line for line in judgement.headroom if line.what == "preStop"] if verdict.grade is Grade.PASS else []
     )

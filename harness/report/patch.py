@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from harness.escaping import for_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -52,7 +54,7 @@ def _comments(judgement: Judgement) -> Iterator[str]:
 
 def _comment(text: str, indent: str) -> list[str]:
     return textwrap.wrap(
-        text,
+        for_line(text),  # a line break of any kind would end the comment
         WIDTH,
         initial_indent=f"# {indent}",
         subsequent_indent=f"# {indent}  ",

@@ -22,31 +22,40 @@ from harness.report.looks import FAILURES, STATES
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
 
     from matplotlib.axes import Axes
 
     from harness.judge.lifeline import Lifeline
+    from harness.judge.summary import SecondRow
     from harness.judge.timeline import Timeline
     from harness.judge.verdict import Judgement
 
 MOST_PODS = 60
+MOST_BARS = 3600
 
 
 _GREY, _CONTROL, _INK = "#8A8A8A", "#DCE9F5", "#333333"
+_STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "hatch.linewidth": 0.6,
+    "axes.edgecolor": _GREY,
+    # Names, URLs and reasons are other people's words: no dollar in them begins mathematics, in no text of the picture.
+    "text.parse_math": False,
+    "text.usetex": False,
+}
 
 
-def draw(judgement: Judgement, path: Path) -> None:
+def draw(judgement: Judgement, file: Path | BinaryIO) -> None:
     """Draw a run into a PNG file. Raises OSError when it cannot be written."""
-    style: Any = {
-        "font.family": "DejaVu Sans",
-        "font.size": 9,
-        "hatch.linewidth": 0.6,
-        "axes.edgecolor": _GREY,
-    }
-    with mpl.rc_context(style):
+    # Begun from matplotlib's own style, not from a matplotlibrc that happens to lie in the working folder.
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
         figure = _figure(judgement)
         FigureCanvasAgg(figure)
-        figure.savefig(path, format="png", dpi=110, metadata={"Software": "zdtest"})
+        figure.savefig(file, format="png", dpi=110, metadata={"Software": "zdtest"})
 
 
 def _figure(judgement: Judgement) -> Figure:
@@ -142,7 +151,6 @@ def _load(axes: Axes, behind: Axes, judgement: Judgement) -> None:
     """Draw the failures of each second, stacked, over the requests per second."""
     begin = _s(judgement.timeline.judged.from_ns, judgement.timeline)
     rows = [row for row in judgement.numbers.seconds if row.second + 1 > begin]
-    xs = [row.second for row in rows]
     behind.set_zorder(axes.get_zorder() - 1)
     axes.patch.set_visible(False)
     timeline = judgement.timeline
@@ -155,18 +163,23 @@ def _load(axes: Axes, behind: Axes, judgement: Judgement) -> None:
         behind.set_ylim(0, 1.15 * max(1, *(row.completed for row in whole)))
     behind.set_ylabel("requests/s (line)", color=_GREY, fontsize=8)
     behind.tick_params(colors=_GREY, labelsize=8)
-    tops = [0] * len(rows)
+    # A day has more seconds than the picture has points: of those that share a bar, the worst one is drawn.
+    width = -(-len(rows) // MOST_BARS)
+    worst = [max(rows[n : n + width], key=_failed) for n in range(0, len(rows), width or 1)]
+    xs = [row.second for row in rows[:: width or 1]]
+    tops = [0] * len(worst)
     handles = []
     for group, look in FAILURES.items():
-        counts = [sum(n for kind, n in row.failed.items() if looks.group(kind) == group) for row in rows]
+        counts = [sum(n for kind, n in row.failed.items() if looks.group(kind) == group) for row in worst]
         if not any(counts):
             continue
+        bad = [n for n, count in enumerate(counts) if count]
         axes.bar(
-            xs,
-            counts,
-            width=1.0,
+            [xs[n] for n in bad],
+            [counts[n] for n in bad],
+            width=float(width),
             align="edge",
-            bottom=tops,
+            bottom=[tops[n] for n in bad],
             color=look.colour,
             hatch=look.hatch,
             edgecolor="white",
@@ -204,12 +217,27 @@ def _load(axes: Axes, behind: Axes, judgement: Judgement) -> None:
         axes.set_yticks([])
 
 
+def _failed(row: SecondRow) -> int:
+    return sum(row.failed.values())
+
+
+def _joined(seconds: list[int], apart: int) -> list[tuple[int, int]]:
+    """Join seconds (in order) that follow each other, or lie too near to each other to be told apart, to stretches."""
+    found: list[tuple[int, int]] = []
+    for second in seconds:
+        if found and second - found[-1][1] <= apart:
+            found[-1] = found[-1][0], second + 1
+        else:
+            found.append((second, second + 1))
+    return found
+
+
 def _stalls(axes: Axes, judgement: Judgement, begin: float) -> list[Any]:
     """Mark the seconds in which the generator itself was late, so that they are not taken for the service's."""
     found = judgement.sending.stalled_seconds if judgement.sending else {}
     seconds = [second for second in found if second + 1 > begin]
-    for second in seconds:
-        axes.axvspan(second, second + 1, facecolor="none", edgecolor=_GREY, hatch="..", lw=0, zorder=0)
+    for left, right in _joined(seconds, apart=(seconds[-1] - seconds[0]) // MOST_BARS if seconds else 0):
+        axes.axvspan(left, right, facecolor="none", edgecolor=_GREY, hatch="..", lw=0, zorder=0)
     if not seconds:
         return []
     return [

@@ -22,6 +22,7 @@ _ENDS = {
     "us fin": "by us, as the answer asked for it",
     "us timeout": "by us after a timeout",
     "us error": "by us after a fault",
+    "us unasked": "by us after an answer that nobody had asked for",
     "peer fin": "by the server",
     "peer reset": "reset by the server",
     "peer error": "by the server with a TLS fault",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from harness.escaping import everywhere, for_line
 from harness.judge.wording import at, lasting, share
 from harness.model import Grade
 from harness.report import bombardier, lint, measured, sending
@@ -27,6 +28,7 @@ FOOTNOTE = (
 
 def render(judgement: Judgement, *, latencies: bool) -> str:
     """Return the whole summary, without a newline at its end; its last line is the verdict. `latencies` adds the distribution."""
+    judgement = everywhere(judgement, for_line)
     numbers, timeline = judgement.numbers, judgement.timeline
     blocks = [
         _head(judgement.about),
@@ -274,6 +276,7 @@ def _findings(judgement: Judgement) -> list[str]:
 
 def render_comparison(comparison: Comparison) -> str:
     """Return two runs side by side; the last line says whether the difference can be told from chance."""
+    comparison = everywhere(comparison, for_line)
     lines = [f"{'':<30}{'before':>18}{'after':>18}{'change':>16}"]
     lines += [
         f"{row.name:<30}{row.before:>18}{row.after:>18}{row.change:>16}".rstrip() for row in comparison.rows

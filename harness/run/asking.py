@@ -10,13 +10,13 @@ from time import monotonic_ns, time_ns
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from harness import masking
 from harness.clock import NS
 from harness.errors import UsageError
 from harness.load.alone import Tried, reach, send
 from harness.load.dial import Dialler
 from harness.load.targets import Marking, shot
 from harness.model import Outcome
-from harness.scenario.schema import redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -94,12 +94,12 @@ async def _ask_one(dialler: Dialler, target: Target, seqs: Iterator[int]) -> lis
 
 def _trouble(target: Target, tries: list[Tried], plan: LoadPlan, timeout_s: float) -> str:
     """Say why there is no use in a load; "" when there is."""
-    shown = redact_url(target.url)
+    shown = masking.url(target.url)
     if any(plan.expected(tried.status) for tried in tries):
         return ""
     for tried in tries:
         if 300 <= tried.status < 400 and tried.location:
-            where = redact_url(tried.location)
+            where = masking.url(tried.location)
             return f"{shown} answers {tried.status} to {where}; redirects are never followed, so send to that URL, or --expect {tried.status}"
     if any(tried.status or tried.outcome in _ANSWERED for tried in tries):
         return ""
@@ -143,7 +143,7 @@ def _why_not(target: Target, tries: list[Tried], shown: str, plan: LoadPlan, tim
 
 
 def _notes(target: Target, tries: list[Tried]) -> Iterator[str]:
-    shown = redact_url(target.url)
+    shown = masking.url(target.url)
     if target.method not in _HARMLESS:
         yield f"{shown} takes connections, and was not asked anything: a {target.method} before the load might change something"
     lost = [tried for tried in tries if tried.outcome not in _ANSWERED]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
+from harness import masking
 from harness.cluster import resources as k8s
 from harness.cluster.answers import ApiStatusError, ApiUnreachableError
 from harness.cluster.reduce import manifest, reduced
@@ -288,7 +289,7 @@ class Change:
             means.log.mark(Mark.TRIGGER, means.clock.now_ns())
             self.command_running = True
             means.say(
-                f"running {trigger.words[0]}; its output goes to {means.directory.path / 'command.log'}"
+                f"running {masking.program(trigger.words)}; its output goes to {means.directory.path / 'command.log'}"
             )
         else:
             means.say("waiting for somebody else's change")
@@ -302,7 +303,7 @@ class Change:
         if not self.command_running:
             return
         try:
-            with (self._means.directory.path / "command.log").open("ab") as output:
+            with self._means.directory.command_log() as output:
                 failure = await run_to_its_end(self._means.subject.trigger.words, output, ENDING_S)
         except anyio.get_cancelled_exc_class():
             self._means.log.note(
@@ -311,6 +312,7 @@ class Change:
             raise
         finally:
             self.command_running = False
+            self._means.directory.mask_command_log()
         self._waiting.asked_ns = self._means.clock.now_ns()
         if failure:
             self._means.log.note(f"the command failed: {failure} (command.log)")

@@ -10,6 +10,8 @@ from typing import IO, TYPE_CHECKING
 
 import anyio
 
+from harness import masking
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -26,8 +28,8 @@ async def run_to_its_end(words: Sequence[str], output: IO[bytes], ending_s: floa
         process = await anyio.open_process(
             words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
-    except OSError as error:
-        return str(error)
+    except OSError as error:  # its own text has the whole word
+        return f"{masking.program(words)}: {error.strerror}"
     try:
         code = await process.wait()
     except BaseException:

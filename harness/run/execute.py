@@ -20,6 +20,7 @@ from harness.cluster.lock import ANNOTATION
 from harness.cluster.reduce import manifest
 from harness.cluster.trigger import RESTARTED_AT
 from harness.errors import RecordingError, UsageError, no_room, unwrap
+from harness.recording.folder import make_private
 from harness.recording.write import RunDirectory
 from harness.run.asking import ask
 from harness.run.conductor import Conductor, Follower
@@ -114,9 +115,11 @@ def _keep_what_the_lab_tells(home: Path, directory: Path) -> None:
     logs, truth = home / "pods", home / "truth.jsonl"
     if logs.is_dir():
         shutil.copytree(logs, directory / "pods", dirs_exist_ok=True)
+        make_private(directory / "pods")
     if truth.is_file():  # the lab's known answers: for tests, never for the judge
         (directory / "lab").mkdir(exist_ok=True)
         shutil.copy(truth, directory / "lab")
+        make_private(directory / "lab")
 
 
 def _connect(kubeconfig: str | None, context: str | None) -> Api:

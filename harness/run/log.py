@@ -12,9 +12,9 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import harness
+from harness import masking
 from harness.model import FORMAT, NEVER, OF_A_ROLLOUT, Mark, MarkAt, Round, RunRecord
 from harness.scenario.reading import redacted
-from harness.scenario.schema import redact_url
 from harness.scenario.trigger import parse
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from harness.scenario.resolve import Resolved
 
 _PACKAGES = ("kubernetes", "httptools", "uvloop", "anyio", "pyarrow")
-_HEADER_NEXT = re.compile(r"--header|-[A-Za-z]*H")  # -H, and -kH, where flags are written in one word
-_HEADER_AT_ONCE = re.compile(r"(-[A-Za-z]*?H)([^\s:]+:.*)", re.DOTALL)  # -HName: value
+_HEADER_NEXT = re.compile(r"-[A-Za-z]*H")  # -H, and -kH, where flags are written in one word
+_HEADER_AT_ONCE = re.compile(r"(-[A-Za-z]*?H)(.+)", re.DOTALL)  # -HName: value
+_WITH_SECRETS = frozenset({"--header", "--body", "--trigger"})
 
 
 class Log:
@@ -40,7 +41,11 @@ class Log:
         directory.run(record)
 
     def update(self, **changes: Any) -> None:
-        """Change fields of the record."""
+        """Change fields of the record. What somebody else said goes in without what looks like a secret."""
+        if "notes" in changes:
+            changes["notes"] = tuple(map(masking.prose, changes["notes"]))
+        if "error_samples" in changes:
+            changes["error_samples"] = {k: masking.prose(v) for k, v in changes["error_samples"].items()}
         self.record = replace(self.record, **changes)
         self._directory.run(self.record)
 
@@ -95,7 +100,7 @@ def first_record(
         wall_ns=clock.wall_ns,
         monotonic_ns=clock.monotonic_ns,
         scenario=redacted(scenario),
-        targets=tuple({"method": t.method, "url": redact_url(t.url), "weight": t.weight} for t in targets),
+        targets=tuple({"method": t.method, "url": masking.url(t.url), "weight": t.weight} for t in targets),
         concurrency=scenario.load.concurrency,
         workers=scenario.load.workers,
         rate=scenario.load.rate,
@@ -112,38 +117,42 @@ def first_record(
 
 
 def redacted_command(command: Sequence[str]) -> tuple[str, ...]:
-    """Return a command line without its header values, bodies, URL credentials and a trigger's arguments."""
+    """Return a command line without header values, bodies, URL credentials, query values and a trigger's arguments."""
     shown = ["zdtest"]  # not where it is installed
-    awaited = ""  # what the word before announced: header | body
+    awaited = ""  # the option that the word before was, where this one is its value
     for word in command[1:]:
-        flag, equals, rest = word.partition("=") if word.startswith("--") else (word, "", word)
-        at_once = _HEADER_AT_ONCE.fullmatch(word)
         if awaited:
-            shown.append("***" if awaited == "body" else _without_value(word))
+            shown.append(_value(awaited, word))
             awaited = ""
-            continue
-        if equals and flag in {"--header", "--body"}:
-            shown.append(f"{flag}={'***' if flag == '--body' else _without_value(rest)}")
-        elif at_once:
-            shown.append(at_once[1] + _without_value(at_once[2]))
-        elif rest.startswith("command "):
-            shown.append(f"{flag}={_trigger(rest)}" if equals else _trigger(rest))
+        elif _HEADER_NEXT.fullmatch(word):
+            shown.append(word)
+            awaited = "--header"
+        elif word in _WITH_SECRETS:
+            shown.append(word)
+            awaited = word
+        elif word.startswith("--"):
+            flag, equals, value = word.partition("=")
+            shown.append(f"{flag}={_value(flag, value)}" if equals else word)
+        elif at_once := _HEADER_AT_ONCE.fullmatch(word):
+            shown.append(at_once[1] + _value("--header", at_once[2]))
         else:
-            shown.append(redact_url(word))
-        awaited = "body" if word == "--body" else "header" if _HEADER_NEXT.fullmatch(word) else ""
+            shown.append(masking.typed_url(word))
     return tuple(shown)
 
 
-def _without_value(header: str) -> str:
-    name, colon, _ = header.partition(":")
-    return f"{name}: ***" if colon else "***"
-
-
-def _trigger(text: str) -> str:
-    try:
-        return parse(text).shown
-    except ValueError:
-        return "command ***"
+def _value(option: str, value: str) -> str:
+    """Return an option's value as it may be written down."""
+    if option == "--body":
+        return masking.HIDDEN
+    if option == "--header":
+        name, colon, _ = value.partition(":")
+        return f"{name}: {masking.HIDDEN}" if colon else masking.HIDDEN
+    if option == "--trigger":
+        try:
+            return parse(value).shown
+        except ValueError:
+            return masking.HIDDEN
+    return masking.typed_url(value)
 
 
 def _git_head(folder: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from harness.cluster.surroundings import backend_name
-from harness.model import POD_HEADERS, PathProof
+from harness.model import BY_ANSWERS, POD_HEADERS, PathProof
 from harness.serving import selects
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def prove_all(
 ) -> PathProof:
     """Say how all of a run's URLs are known to reach the workload: each with the pods that its answers named."""
     proofs = [prove(url, services, ingresses, named, pods, here) for url, named in asked]
-    return next((proof for proof in proofs if not proof.proven), proofs[0])
+    weakest = sorted(proofs, key=lambda proof: (proof.proven, not proof.by_answers))
+    return weakest[0]
 
 
 def prove(
@@ -47,9 +48,17 @@ def prove(
     `named` are the values of pod headers that the target's answers carried; `pods` the workload's pods; `here` the
     namespace of the pod that we run in, "" outside a cluster.
     """
+    proof = _by_route(url, services, ingresses, here)
     met = sorted(set(named) & set(pods))
-    if met:
-        return PathProof(proven=True, how=f"answers name the workload's pods in a header ({met[0]})")
+    if (
+        met and not proof.proven
+    ):  # a name in an answer is the weaker proof: the load's own answers have to bear it out
+        return PathProof(proven=True, how=f"{BY_ANSWERS} ({met[0]})")
+    return proof
+
+
+def _by_route(url: str, services: Sequence[Object], ingresses: Sequence[Object], here: str) -> PathProof:
+    """Say where the cluster's own objects send this URL."""
     if not services:
         return PathProof(
             proven=False, how="no Service selects the workload's pods, and no answer names one of them"

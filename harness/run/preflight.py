@@ -251,11 +251,11 @@ def _surroundings(api: Api, groups: dict[str, list[str]], namespace: str) -> lis
 
 
 def _path(resolved: Resolved, lab: bool, proof: PathProof, facts: ClusterFacts) -> PathProof:  # noqa: FBT001
-    if lab and not proof.proven and facts.services:
+    if lab and (proof.by_answers or not proof.proven) and facts.services:
         return PathProof(
             proven=True,
             how=f"the lab's balancer sends to Service {facts.services[0]}, which selects the workload's pods",
         )
-    if resolved.scenario.path_proven and not proof.proven:
+    if resolved.scenario.path_proven and (proof.by_answers or not proof.proven):
         return replace(proof, proven=True, how="asserted by --path-proven")
     return proof

@@ -12,12 +12,12 @@ from __future__ import annotations
 import operator
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 COUNTS = ("failed", "lost", "hard_failures", "masked", "stalled", "bad_seconds", "requests")
 LATENCIES = ("p50", "p75", "p90", "p95", "p99", "mean", "max")
@@ -25,9 +25,9 @@ DURATIONS = ("outage", "lag", *LATENCIES)
 METRICS = (*COUNTS, "failed_share", "rate", *DURATIONS)
 PHASES = ("before", "during", "after")
 BY_PHASE = frozenset({"failed", "failed_share", "bad_seconds", "requests", *LATENCIES})
-OF_FAILURES = frozenset(
-    {"failed", "failed_share", "lost", "hard_failures", "masked", "bad_seconds", "outage"}
-)
+OF_ALL_FAILURES = frozenset(
+    {"failed", "failed_share", "lost"}
+)  # every failed request counts, of whatever kind
 
 _TERM = re.compile(
     r"\s*([a-z_]\w*|\d{3})\s*(?:\{\s*(\w+)\s*\})?\s*(<=|>=|==|!=|<|>)\s*(\d+(?:\.\d+)?)\s*(us|ms|s|m|%|)\s*"
@@ -35,6 +35,8 @@ _TERM = re.compile(
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
 }  # fmt: skip
+# What an operator leaves is bounded from above: where the condition must hold, and where it must not.
+_FROM_ABOVE = {True: frozenset({"<", "<=", "=="}), False: frozenset({">", ">=", "!="})}
 _UNITS = {"us": NS / 1e6, "ms": NS / 1e3, "s": NS, "m": 60 * NS}
 
 
@@ -52,10 +54,15 @@ class Condition:
         """Tell whether the comparison is true of a measured value."""
         return _OPERATORS[self.operator](value, self.bound)
 
-    @property
-    def of_failures(self) -> bool:
-        """Whether it says how much may fail: then it stands in place of the default objective."""
-        return self.metric in OF_FAILURES or self.metric.isdigit()
+    def bounds_failures(self, *, must: bool) -> bool:
+        """Tell whether it keeps the failed requests of all kinds under a bound. `must`: it must hold, else it must not.
+
+        One status, the failures a retry would have hidden, or the seconds with failures leave the others unbounded.
+        """
+        if self.metric not in OF_ALL_FAILURES or self.operator not in _FROM_ABOVE[must]:
+            return False
+        # A share that is never exceeded bounds nothing.
+        return self.metric != "failed_share" or self.holds(1.0) is not must
 
 
 def condition(text: str) -> str:
@@ -86,3 +93,30 @@ def parse(text: object) -> Condition:
     elif unit:
         raise ValueError(f"{metric} has no unit {unit!r}; write {metric}{sign}{match[4]}")
     return Condition(" ".join(str(text).split()), metric, phase, sign, number)
+
+
+def conditions(scenario: Mapping[str, Any]) -> tuple[tuple[Condition, bool], ...]:
+    """Return a scenario's conditions, each with whether it must hold (`objectives`) or must not (`fail_on`)."""
+    texts = [(text, True) for text in scenario.get("objectives") or ()]
+    texts += [(text, False) for text in scenario.get("fail_on") or ()]
+    return tuple((parse(text), must) for text, must in texts)
+
+
+def replacing(scenario: Mapping[str, Any], *, rollout: bool) -> dict[str, tuple[str, ...]]:
+    """Return by phase the conditions that replace the default objective in it, as the user may read them.
+
+    The default asks that nothing is lost *during* or *after* a rollout, or at all ("") where there is none.
+    What a condition says of *before* is no bound on that.
+    """
+    phases = ("during", "after") if rollout else ("",)
+    bounds = [(one, must) for one, must in conditions(scenario) if one.bounds_failures(must=must)]
+    found = {
+        phase: tuple(wanted(one, must=must) for one, must in bounds if one.phase in {"", phase})
+        for phase in phases
+    }
+    return {phase: texts for phase, texts in found.items() if texts}
+
+
+def wanted(condition: Condition, *, must: bool) -> str:
+    """Return what a condition asks for, as every report writes it."""
+    return condition.text if must else f"not {condition.text}"

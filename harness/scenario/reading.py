@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pydantic
 import yaml
 
+from harness import masking
 from harness.errors import UsageError
+from harness.scenario import yamltext
 from harness.scenario.schema import (
     ClusterPart,
     LabPart,
@@ -17,7 +19,6 @@ from harness.scenario.schema import (
     RolloutPart,
     Scenario,
     TargetPart,
-    redact_url,
 )
 from harness.scenario.trigger import parse
 
@@ -49,40 +50,45 @@ def parse_headers(lines: Sequence[str]) -> dict[str, str]:
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name.strip()):
-            raise UsageError(f"-H {name!r} is no header; write -H 'Name: value'")
+            # Without a colon all of it may be a value that lost its name.
+            shown = repr(name) if colon else "without a colon"
+            raise UsageError(f"-H {shown} is no header; write -H 'Name: value'")
         headers[name.strip()] = value.strip()
     return headers
 
 
 def redacted(scenario: Scenario) -> dict[str, Any]:
-    """Return the scenario as it may be written to disk: no header value, no body, no credential."""
+    """Return the scenario as it may be written to disk: no header value, no body, no credential, no value of a query."""
     whole = scenario.model_dump(mode="json")
     whole["target"]["headers"] = dict.fromkeys(whole["target"]["headers"], "***")
     if whole["target"]["body"] is not None:
         whole["target"]["body"] = "***"
     whole["rollout"]["trigger"] = parse(scenario.rollout.trigger).shown
     if whole["target"]["url"]:
-        whole["target"]["url"] = redact_url(whole["target"]["url"])
+        whole["target"]["url"] = masking.url(whole["target"]["url"])
+    whole["target"]["path"] = masking.url(whole["target"]["path"])
+    check = (whole["lab"] or {}).get("health_check")
+    if check:
+        check["path"] = masking.url(check["path"])
     return whole
 
 
 def read_file(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
     """Read a YAML mapping, and the line of each of its fields. Raises UsageError with file and line."""
     try:
-        text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        loader = yamltext.Loader(yamltext.read_text(path))
+        try:
+            node = loader.get_single_node()
+            data = None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is no UTF-8 text") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise UsageError(
-            f"{path}:{mark.line + 1 if mark else 1}: malformed YAML: {error.problem or error.context}"
-        ) from None
+    except ValueError as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
     except yaml.YAMLError as error:
-        raise UsageError(f"{path}: malformed YAML: {' '.join(str(error).split())}") from None
+        line, problem = yamltext.problem(error)
+        raise UsageError(f"{path}:{line or 1}: malformed YAML: {problem}") from None
     if data is None:
         return {}, {}
     if not isinstance(data, dict):

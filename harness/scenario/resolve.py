@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from harness.errors import UsageError
 from harness.model import LabPlan, Target
+from harness.scenario import yamltext
 from harness.scenario.catalogue import find, not_found
 from harness.scenario.reading import expand, read_file, validate
 from harness.scenario.schema import LabPart, Scenario
@@ -51,7 +52,8 @@ class Resolved:
             return scenario.name
         if scenario.workload:
             return scenario.workload[1]
-        return re.sub(r"[^a-z0-9.-]+", "-", (urlsplit(self.url).hostname or "run").lower()).strip("-.")
+        host = urlsplit(self.url).hostname or ""
+        return re.sub(r"[^a-z0-9.-]+", "-", host.lower()).strip("-.") or "run"
 
     def targets(self, url: str) -> tuple[Target, ...]:
         """Make the requests to send, `url` being where the scenario's own one goes. Raises UsageError."""
@@ -71,9 +73,11 @@ class Resolved:
         if part.body_file is not None:
             path = self.base / part.body_file
             try:
-                body = path.read_bytes()
+                body = yamltext.read_bytes(path)
             except OSError as error:
                 raise UsageError(f"cannot read the body file {path}: {error.strerror}") from None
+            except ValueError as error:
+                raise UsageError(f"cannot read the body file {path}: {error}") from None
         if body and part.method == "HEAD":
             raise UsageError("a HEAD request carries no body; drop --body, or choose another --method")
         return Target(url=url, method=part.method, headers=headers, body=body)

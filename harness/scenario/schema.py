@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pydantic
 
+from harness import masking
 from harness.clock import NS
 from harness.scenario.objectives import condition
 from harness.scenario.trigger import parse
@@ -35,11 +36,12 @@ def duration_ns(value: object) -> int:
         text = value.strip()
         if _DURATION.fullmatch(text):
             parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
-            return round(sum(float(n) * _UNITS[unit] for n, unit in parts) * NS)
-        try:
-            value = float(text)
-        except ValueError:
-            raise ValueError(f"{text!r} is no duration; write 90s, 1m30s or 500ms") from None
+            value = sum(float(n) * _UNITS[unit] for n, unit in parts)
+        else:
+            try:
+                value = float(text)
+            except ValueError:
+                raise ValueError(f"{text!r} is no duration; write 90s, 1m30s or 500ms") from None
     if not 0 <= value < 1e9:
         raise ValueError(f"{value} seconds is no sensible duration")
     return round(value * NS)
@@ -99,17 +101,13 @@ def kind_and_name(value: object) -> tuple[str, str]:
     return known, name
 
 
-def redact_url(url: str) -> str:
-    """Take credentials out of a URL; the query stays, as it is part of what was tested."""
-    return re.sub(r"(?<=://)[^/?#]*@", "", url)  # a password may hold an @: the last one ends it
-
-
 def signed_ns(value: object) -> int:
     """Read a duration that may have a minus sign before it. Raises ValueError."""
     text = str(value).strip()
     return -duration_ns(text[1:]) if text.startswith("-") else duration_ns(text)
 
 
+_LONGEST_NS = 30 * 86400 * NS
 DurationNs = Annotated[int, pydantic.BeforeValidator(duration_ns)]
 SignedNs = Annotated[int, pydantic.BeforeValidator(signed_ns)]
 
@@ -172,15 +170,17 @@ class TargetPart(_Strict):
         try:
             parts = urlsplit(value)
             port = parts.port
-        except ValueError as error:
-            raise ValueError(f"{redact_url(value)!r} is no URL: {error}") from None
+        except ValueError:  # whose text may be a part of a password
+            raise ValueError(
+                f"{masking.broken_url(value)!r} is no URL: its host or port cannot be read"
+            ) from None
         if (
             parts.scheme not in {"http", "https"}
             or not parts.hostname
             or port == 0
             or re.search(r"\s", value)
         ):
-            raise ValueError(f"{redact_url(value)!r} is no http:// or https:// URL")
+            raise ValueError(f"{masking.broken_url(value)!r} is no http:// or https:// URL")
         return value
 
 
@@ -319,6 +319,8 @@ class Scenario(_Strict):
     @pydantic.model_validator(mode="after")
     def _time_for_all_rollouts(self) -> Scenario:
         rollout = self.rollout
+        if max(self.load.duration, rollout.max_time) > _LONGEST_NS:  # which no reader of recordings takes
+            raise ValueError("a run lasts 30 days at most: lower --duration, or --max-time")
         least_ns = rollout.rollouts * (self.trigger_after_ns + rollout.settle)
         if rollout.rollouts > 1 and least_ns >= rollout.max_time:
             raise ValueError(

@@ -19,10 +19,12 @@ from math import gcd
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from harness import masking
 from harness.errors import UsageError
 from harness.model import Target
+from harness.scenario import yamltext
 from harness.scenario.reading import expand
-from harness.scenario.schema import METHODS, redact_url
+from harness.scenario.schema import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -54,11 +56,11 @@ class Listed:
 def read_targets(path: Path) -> tuple[Listed, ...]:
     """Read a file of targets, in whichever of the two formats it is. Raises UsageError."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = yamltext.read_text(path)
     except OSError as error:
         raise UsageError(f"cannot read the targets file {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"the targets file {path} is no UTF-8 text") from None
+    except ValueError as error:
+        raise UsageError(f"the targets file {path} cannot be read: {error}") from None
     lines = text.splitlines()
     first = next((line for line in map(str.strip, lines) if line and not line.startswith("#")), "")
     listed = tuple((_json if first.startswith("{") else _Http().read)(path, lines))
@@ -87,7 +89,9 @@ def aimed(
     for each in listed:
         target = each.target
         if each.is_path and not origin:
-            raise UsageError(f"{each.place}: {target.url} is a path; give the URL that it is a path of")
+            raise UsageError(
+                f"{each.place}: {masking.url(target.url)} is a path; give the URL that it is a path of"
+            )
         own = {name.lower() for name, _ in target.headers}
         found.append(
             replace(
@@ -166,9 +170,11 @@ class _Http:
             return
         file = path.parent / name
         try:
-            self._target = replace(self._target, body=file.read_bytes())
+            self._target = replace(self._target, body=yamltext.read_bytes(file))
         except OSError as error:
             raise UsageError(f"{place}: cannot read the body file {file}: {error.strerror}") from None
+        except ValueError as error:
+            raise UsageError(f"{place}: cannot read the body file {file}: {error}") from None
         self._close()
 
     def _in_heredoc(self, line: str) -> None:
@@ -191,7 +197,7 @@ def _json(path: Path, lines: Sequence[str]) -> list[Listed]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(
                 f"{place}: no JSON ({error}); each line is one object with a method and a url"
             ) from None
@@ -242,12 +248,12 @@ def _method(text: str, place: str) -> str:
 
 
 def _url(text: str, place: str) -> str:
-    shown = redact_url(text)
+    shown = masking.broken_url(text)
     try:
         parts = urlsplit(text)
         port = parts.port
-    except ValueError as error:
-        raise UsageError(f"{place}: {shown!r} is no URL: {error}") from None
+    except ValueError:  # whose text may be a part of a password
+        raise UsageError(f"{place}: {shown!r} is no URL: its host or port cannot be read") from None
     path = text.startswith("/") and not text.startswith("//")
     if re.search(r"\s", text) or (
         not path and (parts.scheme not in {"http", "https"} or not parts.hostname or port == 0)

@@ -16,8 +16,9 @@ import re
 import shlex
 from dataclasses import dataclass
 
+from harness import masking
+
 KINDS = ("restart", "apply", "set-image", "scale", "delete-pod", "evict-pod", "command", "observe")
-_SECRET_FLAG = re.compile(r"-\S*(token|passw|secret|key|auth|credential)\S*", re.IGNORECASE)
 # Whose change it is not ours to make, or which is not one patch of the workload.
 FOREIGN = ("command", "observe")
 
@@ -41,15 +42,8 @@ class Trigger:
 
     @property
     def shown(self) -> str:
-        """Return it as it may be written down: without the values that a command's words may carry."""
-        if self.kind != "command":
-            return str(self)
-        shown: list[str] = []
-        for word in self.words:
-            key, equals, _ = word.partition("=")
-            hidden = bool(shown) and bool(_SECRET_FLAG.fullmatch(shown[-1]))
-            shown.append(f"{key}=***" if equals else "***" if hidden else word)
-        return f"command {' '.join(shown)}"
+        """Return it as it may be written down: of a command the program alone, for any other word may be a secret."""
+        return f"command {masking.program(self.words)}" if self.kind == "command" else str(self)
 
     @property
     def words(self) -> list[str]:
@@ -62,7 +56,8 @@ def parse(text: str) -> Trigger:
     kind, _, argument = text.strip().partition(" ")
     argument = argument.strip()
     if kind not in KINDS:
-        raise ValueError(f"{kind!r} is no trigger; there are: {', '.join(KINDS)}")
+        shown = repr(kind) if re.fullmatch(r"[A-Za-z-]{0,30}", kind) else "this"
+        raise ValueError(f"{shown} is no trigger; there are: {', '.join(KINDS)}")
     if kind in {"restart", "observe"} and argument:
         raise ValueError(f"{kind} takes no argument")
     wanted = {"apply": "FILE", "set-image": "CONTAINER=IMAGE", "scale": "N", "command": "COMMAND"}

@@ -64,6 +64,7 @@ def write(root: Path, hits: int) -> Path:
                 "bytes_in": np.full(n, 120),
                 "bytes_out": np.full(n, 60),
                 "target": np.zeros(n, dtype=np.uint16),
+                "until_close": np.zeros(n, dtype=bool),
             }
             arrays = []
             for field in HIT_SCHEMA:

@@ -32,7 +32,7 @@ from harness.model import (
     RunRecord,
     WatchGap,
 )
-from harness.recording.write import HIT_SCHEMA, OUTCOME_NAMES, ArrowStream, RunDirectory
+from harness.recording.write import HIT_SCHEMA, LATER, OUTCOME_NAMES, ArrowStream, RunDirectory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -475,13 +475,14 @@ def event(t: float, change: str, kind: str, name: str, uid: str, thing: dict[str
 
 def write_hits(path: Path, rows: list[dict[str, Any]], batch: int = 1000) -> None:
     """Write rows as a worker does: batches, dictionaries that grow."""
+    path.unlink(missing_ok=True)
     stream = ArrowStream(path, HIT_SCHEMA, int(path.stem))
     words: dict[str, dict[str, int]] = {"peer": {}, "pod": {}}
     for start in range(0, len(rows), batch):
         some = rows[start : start + batch]
         arrays: list[pa.Array] = []
         for column in HIT_SCHEMA:
-            values = [row[column.name] for row in some]
+            values: list[Any] = [row.get(column.name, LATER.get(column.name)) for row in some]
             if column.name == "outcome":
                 codes = pa.array(np.array([OUTCOME_CODE[value] for value in values], dtype=np.uint8))
                 arrays.append(pa.DictionaryArray.from_arrays(codes, OUTCOME_NAMES))

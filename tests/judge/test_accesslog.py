@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness import cli
 from harness.errors import UsageError
 from harness.judge.accesslog import entries, upstreams_of
 from harness.judge.causes import EXACT
@@ -122,6 +123,27 @@ def test_a_log_of_another_day_or_without_addresses_is_said_to_be_so(
         upstreams_of(recording, [log])
     with pytest.raises(UsageError, match="cannot read"):
         upstreams_of(recording, [tmp_path / "nowhere.log"])
+
+
+def test_a_log_that_is_cut_off_or_none_at_all_is_one_line_and_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = Invented.rolling(1).write(tmp_path)
+    whole = gzip.compress(b"nothing of this run\n" * 5000)
+    wrecks = {
+        "cut.log.gz": (whole[: len(whole) // 2], "is cut off"),
+        "plain.log.gz": (b"not packed at all", "Not a gzipped file"),
+        "damaged.log.gz": (whole[:20] + b"\xff" * 20 + whole[40:], "cannot read the access log"),
+        "one-line.log.gz": (gzip.compress(bytes(1 << 24)), "is no access log"),
+    }
+    for name, (content, said) in wrecks.items():
+        (tmp_path / name).write_bytes(content)
+        words = ["zdtest", "report", str(directory), "--access-log", str(tmp_path / name)]
+        monkeypatch.setattr("sys.argv", words)
+        assert cli.main() == 2, name
+        printed = capsys.readouterr().err
+        assert said in printed
+        assert len(printed.splitlines()) == 1
 
 
 def test_the_report_takes_the_log_and_remembers_it(

@@ -353,3 +353,21 @@ def test_what_cannot_be_checked_is_one_line_and_exit_2(tmp_path: Path, content: 
     assert done.returncode == 2
     assert says in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_probes_whose_commands_are_hidden_are_not_called_the_same() -> None:
+    objects = copy.deepcopy(SOUND)
+    for name in ("readinessProbe", "livenessProbe"):
+        container(objects)[name] = {"exec": {"command": ["probe", "***"]}}
+    assert "readiness-is-liveness" not in found(objects)
+    for name in ("readinessProbe", "livenessProbe"):
+        container(objects)[name] = {"exec": {"command": ["probe"]}}
+    assert "readiness-is-liveness" in found(objects)
+
+
+def test_a_shell_s_script_is_repeated_without_its_values() -> None:
+    objects = copy.deepcopy(SOUND)
+    container(objects)["command"] = ["sh", "-c", "app --token s3cret -ps3cret"]
+    told = [finding.message for finding in found(objects).values()]
+    assert any("write `exec app --token *** -p***`" in message for message in told)
+    assert "s3cret" not in " ".join(told)

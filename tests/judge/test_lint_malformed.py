@@ -140,3 +140,24 @@ def test_whatever_stands_in_a_field_it_is_malformed_or_can_be_checked(rule: str)
                 known = [item for item in items if isinstance(item.get("metadata"), dict)]
                 lint(known)
                 assumptions(known)
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        "{containers: [{name: a, args: s3cret}]}",
+        "{containers: [{name: a, command: app --token s3cret}]}",
+        "{containers: [{name: a, command: [{x: s3cret}]}]}",
+        "{containers: {name: a, env: [{name: T, value: s3cret}]}}",
+        "{containers: [{name: a, livenessProbe: {httpGet: {port: 1, httpHeaders: s3cret}}}]}",
+        "{volumes: [{name: v, csi: {driver: d, volumeAttributes: s3cret}}]}",
+        '{containers: [{name: a, env: [{name: T, value: "s3cret}]',
+        "{containers: [{name: a, env: [{name: T, value: s3cret: x}]}]}",
+    ],
+)
+def test_what_is_refused_is_named_without_a_value_that_may_be_a_secret(tmp_path: Path, pod: str) -> None:
+    (tmp_path / "x.yaml").write_text(deployment(pod))
+    done = command(str(tmp_path))
+    assert done.returncode == 2
+    assert "x.yaml" in done.stderr
+    assert "s3cret" not in done.stderr

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.judge.draft import Case, Draft
 from harness.judge.lint import REFUTED
+from harness.judge.mendstart import startup
 from harness.judge.verdict import Judgement, judge
 from harness.model import ClusterFacts, Mark, MarkAt
 from harness.recording.read import Recording
@@ -280,3 +282,39 @@ def test_a_clean_run_behind_a_proxy_without_probe_or_hook_knows_that_the_app_has
     assert (found.advice.patch, found.advice.warnings) == ({}, ())
     assert room(found, "preStop").of_ns == 4 * S
     assert not [line for line in found.lint if line.status == REFUTED and "istio-proxy" in line.path]
+
+
+def test_a_probe_is_advised_without_the_query_that_the_recording_does_not_hold(tmp_path: Path) -> None:
+    target = {"method": "GET", "url": "https://h/cart?token=***&page=***", "weight": 1}
+    found = judged(tmp_path, Invented.rolling(probe=False, record={"targets": (target,)}))
+    assert spec(found)["containers"][0]["readinessProbe"]["httpGet"]["path"] == "/cart"
+    assert found.advice is not None
+    assert any("without its query (?token=***&page=***)" in warning for warning in found.advice.warnings)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        {"exec": {"command": ["probe", "***"]}},
+        {"httpGet": {"path": "/up?key=***", "port": 8080}},
+        {"httpGet": {"path": "/up", "port": 8080, "httpHeaders": [{"name": "A", "value": "***"}]}},
+    ],
+)
+def test_a_startup_probe_is_never_made_of_what_the_recording_hides(
+    tmp_path: Path, check: dict[str, Any]
+) -> None:
+    recording = Recording.open(Invented.rolling(probe=False).write(tmp_path))
+    found = judge(recording)
+    assert found.measured is not None
+    workload = Invented.rolling().deployment()
+    workload["spec"]["template"]["spec"]["containers"][0]["livenessProbe"] = check
+    case = Case(
+        run=recording.run, timeline=found.timeline, numbers=found.numbers, measured=found.measured, ids=frozenset({"A4"}),
+        beside=frozenset(), workload=workload, objects=(), failed=True,
+    )  # fmt: skip
+    draft = Draft(case)
+    startup(case, draft)
+    patch = draft.whole()
+    assert "***" not in str(patch)
+    assert patch["spec"]["template"]["spec"]["containers"][0]["startupProbe"]["tcpSocket"] == {"port": 8080}
+    assert any("keeps no values" in warning for warning in draft.warnings)

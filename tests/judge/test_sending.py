@@ -292,3 +292,14 @@ def test_a_generator_that_stood_still_leaves_a_hole_that_withholds_the_pass(tmp_
     assert found.sending.stalled_seconds == dict.fromkeys((4, 5, 6), 3100 * MS)
     assert found.grade is Grade.INCONCLUSIVE
     assert "stood still 1 time, for 3.10 s at +4.0 s" in found.verdict.headline
+
+
+def test_targets_that_differ_in_their_query_alone_are_told_apart_without_it(tmp_path: Path) -> None:
+    targets = tuple(
+        {"method": "GET", "url": f"https://h/x?key={key}", "weight": 1} for key in ("s3cret", "s3cret2")
+    )
+    found = judge(Recording.open(Invented.rolling(record={"targets": targets}).write(tmp_path)))
+    assert found.sending is not None
+    names = {target.name for target in found.sending.targets}
+    assert names == {"GET https://h/x?key=*** (target 1)", "GET https://h/x?key=*** (target 2)"}
+    assert found.about.targets == ("GET https://h/x?key=***",) * 2, "an older recording has the values still"

@@ -71,6 +71,12 @@ class H2Visit:
         self.h2.send_data(asked.stream, data, end_stream=end)
         self._flush()
 
+    def trailers(self, asked: Asked, **headers: str) -> None:
+        """Send what comes behind the body, and end the stream."""
+        pairs = [(name.replace("_", "-"), value) for name, value in headers.items()]
+        self.h2.send_headers(asked.stream, pairs, end_stream=True)
+        self._flush()
+
     def answer(self, asked: Asked, status: int = 200, data: bytes = b"ok\n", **headers: str) -> None:
         """Send a whole response."""
         self.visit.server.count("answered")

@@ -417,3 +417,92 @@ def test_goaway_is_found_wherever_the_bytes_are_cut_and_nothing_else_is_touched(
         assert found.goaway == Goaway(last, int.from_bytes(ends[-1][4:8]))
     else:
         assert found.goaway is None
+
+
+def grpc_answers(*answers: tuple[dict[str, str], dict[str, str] | None]) -> Callable[[Visit], None]:
+    """Answer with these heads and trailers in turn; without trailers the head is all there is."""
+
+    def script(session: H2Visit) -> None:
+        turn = 0
+        while asked := session.request():
+            head, trailers = answers[turn % len(answers)]
+            turn += 1
+            session.head(asked, 200, end=trailers is None, **head)
+            if trailers is not None:
+                session.body(asked, b"\0\0\0\0\2ok", end=not trailers)
+                if trailers:
+                    session.trailers(asked, **trailers)
+            time.sleep(0.002)
+
+    return speaking(script)
+
+
+@pytest.mark.parametrize(
+    ("head", "trailers", "outcome", "sample"),
+    [
+        ({"content_type": "application/grpc"}, {"grpc_status": "0"}, "response", ""),
+        (
+            {"content_type": "application/grpc"},
+            {"grpc_status": "14", "grpc_message": "no one"},
+            "grpc_error",
+            "grpc-status 14 (UNAVAILABLE)",
+        ),
+        (
+            {"content_type": "application/grpc+proto", "grpc_status": "12"},
+            None,
+            "grpc_error",
+            "grpc-status 12 (UNIMPLEMENTED)",
+        ),
+        ({"content_type": "application/grpc+proto", "grpc_status": "0"}, None, "response", ""),
+        ({"content_type": "Application/gRPC;x=y"}, {}, "grpc_error", "an answer without grpc-status"),
+        ({"content_type": "application/grpc"}, {"x_sum": "1"}, "grpc_error", "an answer without grpc-status"),
+        (
+            {"content_type": "application/grpc"},
+            {"grpc_status": "99"},
+            "grpc_error",
+            "a grpc-status that is none",
+        ),
+        ({"content_type": "application/grpc-web+proto"}, {}, "response", ""),
+        (
+            {"content_type": "application/grpc-web", "grpc_status": "8"},
+            None,
+            "grpc_error",
+            "RESOURCE_EXHAUSTED",
+        ),
+        ({"content_type": "application/json"}, {"grpc_status": "14"}, "response", ""),
+        ({}, {"grpc_status": "14"}, "response", ""),
+    ],
+)
+def test_a_grpc_answer_is_as_good_as_its_own_status(
+    tmp_path: Path, head: dict[str, str], trailers: dict[str, str] | None, outcome: str, sample: str
+) -> None:
+    with ScriptedServer(grpc_answers((head, trailers))) as server:
+        played = play(h2_plan(server.url), tmp_path, until=completed(8))
+    assert set(played.outcomes) == {outcome}
+    assert {hit["status"] for hit in played.hits} == {200}
+    assert sample in played.samples.get(outcome, "")
+    assert "no one" not in str(played.samples)
+    assert (played.counts.failed > 0) is (outcome == "grpc_error")
+
+
+def test_a_failed_grpc_call_spoils_neither_its_connection_nor_the_next_call(tmp_path: Path) -> None:
+    grpc = {"content_type": "application/grpc"}
+    answers = grpc_answers((grpc, {"grpc_status": "14"}), ({**grpc, "grpc_status": "0"}, None), ({}, {}))
+    with ScriptedServer(answers) as server:
+        played = play(h2_plan(server.url, 1), tmp_path, until=completed(30))
+    told = [hit["outcome"] for hit in played.hits]
+    assert told == [("grpc_error", "response", "response")[at % 3] for at in range(len(told))]
+    assert server.seen["connections"] == 1
+
+
+def test_a_head_that_http_2_forbids_is_no_answer(tmp_path: Path) -> None:
+    def script(session: H2Visit) -> None:
+        session.h2.config.validate_outbound_headers = False
+        session.h2.config.normalize_outbound_headers = False
+        while asked := session.request():
+            session.h2.send_headers(asked.stream, [(":status", "200"), ("X-Upper", "y")], end_stream=True)
+            session.raw(session.h2.data_to_send())
+
+    with ScriptedServer(speaking(script)) as server:
+        played = play(h2_plan(server.url), tmp_path, until=completed(6))
+    assert set(played.outcomes) - {"cut_at_deadline"} == {"protocol_error"}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from harness.load.generator import Load
+from harness.load.response import reading
 from harness.model import POD_NAMES, Target
 from tests.load.played import Played, completed, plan_for, play
 from tests.load.scripted_server import OK, ScriptedServer, Visit, always
@@ -29,6 +30,11 @@ KEEPING = {
     "103": (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + HEAD + b"Content-Length: 0\r\n\r\n",),
     "1.0 that keeps": (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello",),
     "huge head": (HEAD + b"X-Long: " + b"x" * 300_000 + b"\r\nContent-Length: 0\r\n\r\n",),
+    "a folded coding": (HEAD + b"Transfer-Encoding:\r\n chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",),
+    "a folded length": (HEAD + b"Content-Length:\r\n 2\r\n\r\nok",),
+    "an empty line first": (b"\r\n" + HEAD + b"Content-Length: 0\r\n\r\n",),
+    "no reason": (b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n",),
+    "text that is not ASCII": (HEAD + b"X: \xe9\t \xff\r\nY:\r\nContent-Length: 0 \t\r\n\r\n",),
     "folded": (HEAD + b"X-Folded: a\r\n b\r\nContent-Length: 0\r\n\r\n",),
     "the same length twice": (HEAD + b"Content-Length: 2\r\nX: y\r\ncontent-length:2\r\n\r\nok",),
     "the same length twice, in pieces": (
@@ -49,12 +55,45 @@ KEEPING = {
         HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nConnection: close\r\n\r\n",
     ),
 }
+NOT_WHOLE_IN_A_HEAD = {
+    "a space before the colon": b"Content-Length : 3\r\n",
+    "a space before the coding's colon": b"Transfer-Encoding : chunked\r\nContent-Length: 3\r\n",
+    "a tab before the colon": b"Content-Length\t: 3\r\n",
+    "a space before another header's colon": b"X-Y : z\r\nContent-Length: 3\r\n",
+    "a space in a name": b"X Y: z\r\nContent-Length: 3\r\n",
+    "a name that is empty": b": z\r\nContent-Length: 3\r\n",
+    "a name with a bracket": b"X(Y: z\r\nContent-Length: 3\r\n",
+    "a NUL in a value": b"X: y\0z\r\nContent-Length: 3\r\n",
+    "a control character in a value": b"X: y\x01z\r\nContent-Length: 3\r\n",
+    "a CR in a value": b"X: y\rz\r\nContent-Length: 3\r\n",
+    "white space before the first header": b" X: y\r\nContent-Length: 3\r\n",
+    "two lengths in one line": b"Content-Length: 3 3\r\n",
+    "a length with a sign": b"Content-Length: +3\r\n",
+    "a length of nothing": b"Content-Length:\r\n",
+    "the same length twice, once with a space": b"Content-Length: 3\r\nContent-Length : 3\r\n",
+    "the same length twice and a NUL": b"Content-Length: 3\r\nX: y\0z\r\nContent-Length: 3\r\n",
+    "chunked twice": b"Transfer-Encoding: chunked, chunked\r\n",
+    "chunked in two headers": b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+}
+NOT_WHOLE_FROM_ITS_FIRST_LINE = {
+    "HTTP/2.0 in text": b"HTTP/2.0 200 OK\r\nContent-Length: 3\r\n\r\nok\n",
+    "HTTP/0.9 with a head": b"HTTP/0.9 200 OK\r\nContent-Length: 3\r\n\r\nok\n",
+    "chunks in HTTP/1.0": b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nok\n\r\n0\r\n\r\n",
+    "a control character in the reason": b"HTTP/1.1 200 O\x01K\r\nContent-Length: 3\r\n\r\nok\n",
+    "a NUL in a trailer": HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nok\n\r\n0\r\nX: y\0z\r\n\r\n",
+    "a space before a trailer's colon": HEAD
+    + b"Transfer-Encoding: chunked\r\n\r\n3\r\nok\n\r\n0\r\nX : y\r\n\r\n",
+}
 CLOSING = {
+    "a coding that sounds like chunked": (
+        (HEAD + b"Transfer-Encoding: xchunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",),
+        ("peer", "fin"),
+    ),
     "until close": ((HEAD + b"\r\nhel", b"lo"), ("peer", "fin")),
     "close told": ((HEAD + b"Connection: close\r\nContent-Length: 5\r\n\r\nhello",), ("us", "fin")),
     "1.0 until close": ((b"HTTP/1.0 200 OK\r\n\r\nhello",), ("peer", "fin")),
     "1.0 length": ((b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello",), ("us", "fin")),
-    "two responses": ((HEAD + b"Content-Length: 5\r\n\r\nhello" + NOTHING,), ("us", "error")),
+    "two responses": ((HEAD + b"Content-Length: 5\r\n\r\nhello" + NOTHING,), ("us", "unasked")),
     "another coding": ((HEAD + b"Transfer-Encoding: gzip\r\nContent-Length: 9\r\n\r\nok",), ("peer", "fin")),
     "bytes after it": ((HEAD + b"Content-Length: 5\r\n\r\nhello and more",), ("us", "error")),
 }
@@ -153,6 +192,15 @@ def test_a_whole_response_that_ends_its_connection_is_a_good_hit(name: str, clos
     assert {row["hits"] for row in rows} == {1}
 
 
+def test_rows_say_which_answers_only_the_end_of_the_connection_ended(
+    closed: Played, kept: tuple[Played, ScriptedServer]
+) -> None:
+    told = {name: {hit["until_close"] for hit in closed.of_target(at)} for at, name in enumerate(CLOSING)}
+    by_peer = {name for name, (_, ending) in CLOSING.items() if ending == ("peer", "fin")}
+    assert told == {name: {name in by_peer} for name in CLOSING}
+    assert {hit["until_close"] for hit in kept[0].hits} == {False}
+
+
 @pytest.mark.parametrize("name", FAILING)
 def test_what_is_not_a_whole_response_is_a_failed_hit(name: str, failing: Played) -> None:
     _, outcome, status = FAILING[name]
@@ -161,6 +209,47 @@ def test_what_is_not_a_whole_response_is_a_failed_hit(name: str, failing: Played
         (outcome, status)
     }
     assert outcome in failing.samples
+
+
+MALFORMED = {
+    **{name: HEAD + lines + b"\r\nok\n" for name, lines in NOT_WHOLE_IN_A_HEAD.items()},
+    **NOT_WHOLE_FROM_ITS_FIRST_LINE,
+}
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096])
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_head_that_the_standard_forbids_is_a_fault_in_whatever_pieces_it_comes(
+    name: str, size: int
+) -> None:
+    data = MALFORMED[name]
+    response = reading(head_request=False)
+    for at in range(0, len(data), size):
+        if not response.fault:
+            response.feed(data[at : at + size])
+    assert response.fault
+    assert not response.ended()
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_what_the_standard_allows_is_no_fault_in_whatever_pieces_it_comes(name: str) -> None:
+    response = reading(head_request=False)
+    for byte in b"".join(KEEPING[name])[: 1 << 15] if "huge" not in name else b"":
+        response.feed(bytes([byte]))
+    assert not response.fault
+    assert response.done or "huge" in name
+
+
+@pytest.fixture(scope="module")
+def malformed(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    cases: dict[str, tuple[bytes, ...]] = {name: (data,) for name, data in MALFORMED.items()}
+    return played_by_path(cases, tmp_path_factory.mktemp("malformed"), close=True)[0]
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_an_answer_that_the_standard_forbids_is_a_failed_hit(name: str, malformed: Played) -> None:
+    hits = malformed.of_target(list(MALFORMED).index(name))
+    assert {hit["outcome"] for hit in hits if hit["outcome"] != "cut_at_deadline"} == {"protocol_error"}
 
 
 def test_all_failed_hits_are_counted_as_such(failing: Played) -> None:
@@ -172,6 +261,26 @@ def play_one(
 ) -> tuple[Played, Counter[str]]:
     with ScriptedServer(script) as server:
         return play(plan_for(server.url, 1, **changes), folder, until=completed(count)), server.seen
+
+
+@pytest.mark.parametrize(
+    ("lines", "body", "outcome"),
+    [
+        (b"Content-Type: application/grpc-web\r\nGRPC-Status: 14\r\nContent-Length: 0\r\n\r\n", b"", "grpc_error"),
+        (b"Content-Type: application/grpc-web\r\ngrpc-status:0\r\nContent-Length: 0\r\n\r\n", b"", "response"),
+        (b"Content-Type: text/plain\r\ngrpc-status: 14\r\nContent-Length: 0\r\n\r\n", b"", "response"),
+        (b"Content-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n", b"2\r\nok\r\n0\r\ngrpc-status: 2\r\n\r\n", "grpc_error"),
+        (b"Content-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n", b"2\r\nok\r\n0\r\ngrpc-status: 0\r\n\r\n", "response"),
+    ],
+)  # fmt: skip
+def test_a_grpc_answer_over_http_1_is_as_good_as_its_own_status(
+    lines: bytes, body: bytes, outcome: str, tmp_path: Path
+) -> None:
+    played, seen = play_one(always(HEAD + lines + body), tmp_path, error_backoff=False)
+    assert set(played.outcomes) == {outcome}
+    assert {hit["status"] for hit in played.hits} == {200}
+    assert seen["connections"] == 1
+    assert (played.counts.failed > 0) is (outcome == "grpc_error")
 
 
 def test_head_has_no_body_whatever_its_head_says(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from harness.errors import RecordingError
 from harness.model import ClusterEvent, Mark, WatchGap
 from harness.recording.read import Recording
-from harness.recording.write import HIT_SCHEMA
+from harness.recording.write import HIT_SCHEMA, LATER
 from tests.judge.invented import Invented, write_hits
 
 if TYPE_CHECKING:
@@ -144,6 +144,32 @@ def test_a_file_with_other_columns_is_refused(run: Path) -> None:
     (run / "connections" / "0.arrow").write_bytes(hits.read_bytes())
     with pytest.raises(RecordingError, match="column opened_ns is missing"):
         connections.connections()
+
+
+def test_columns_that_came_later_are_read_as_their_absence_from_an_older_recording(run: Path) -> None:
+    file = run / "hits" / "0.arrow"
+    with pa.ipc.open_stream(file.read_bytes()) as stream:
+        table = stream.read_all()
+    assert set(LATER) <= set(table.column_names)
+    older = table.drop_columns(list(LATER))
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, older.schema) as writer:
+        writer.write_table(older)
+    hits = Recording.open(run).hits()
+    assert list(hits.columns) == [*HIT_SCHEMA.names, "worker"]
+    assert len(hits) == older.num_rows > 0
+    for name, value in LATER.items():
+        assert set(hits[name]) == {value}
+    assert hits["done_ns"].tolist() == older["done_ns"].to_pylist()
+
+
+def test_a_column_that_was_always_there_may_not_be_missing(run: Path) -> None:
+    file = run / "hits" / "0.arrow"
+    with pa.ipc.open_stream(file.read_bytes()) as stream:
+        table = stream.read_all().drop_columns(["status"])
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(RecordingError, match="column status is missing"):
+        Recording.open(run).hits()
 
 
 def test_rows_that_are_damaged_are_said_to_be_so(run: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from harness import cli
 from harness.errors import RecordingError
-from harness.judge.compare import compare
+from harness.judge.compare import compare, field_changes
 from harness.judge.verdict import Judgement, from_json, judge
 from harness.model import MarkAt, WatchGap
 from harness.recording.read import Recording
@@ -258,3 +258,14 @@ def test_the_advised_command_goes_to_the_cluster_of_the_run_and_there_is_none_on
     )
     on_lab = dataclasses.replace(found, advice=dataclasses.replace(found.advice, kubectl=""))
     assert "kubectl" not in advised(on_lab)
+
+
+def test_what_an_older_recording_holds_and_a_newer_one_hides_is_no_difference() -> None:
+    def app(*words: str) -> list[dict[str, Any]]:
+        return [{"kind": "Deployment", "metadata": {"name": "web"}, "spec": {"args": list(words)}}]
+
+    assert field_changes(app("s3cret"), app("***")) == ()
+    (change,) = field_changes(app("--token=s3cret"), app("--token=***", "--x"))
+    assert (change.before, change.after) == ("***", "--token=*** --x")
+    assert field_changes(app("--token=***"), app("--token=***", "--x"))
+    assert field_changes(app("--a"), app("--b"))

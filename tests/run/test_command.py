@@ -32,8 +32,12 @@ def test_what_it_prints_is_kept_and_its_exit_code_told(tmp_path: Path) -> None:
 
 def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
     failure, _ = run(tmp_path, "helm-of-another-world")
-    assert failure
-    assert "helm-of-another-world" in failure
+    assert failure == "helm-of-another-world: No such file or directory"
+
+
+def test_a_word_that_is_no_program_is_not_repeated(tmp_path: Path) -> None:
+    failure, _ = run(tmp_path, "TOKEN=s3cret", "helm")
+    assert failure == "***: No such file or directory"
 
 
 def test_one_that_is_cut_off_gets_time_to_put_its_work_in_order(tmp_path: Path) -> None:

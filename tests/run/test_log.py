@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from harness.run.log import redacted_command
 
 
@@ -33,9 +35,46 @@ def test_nor_does_it_where_flags_are_written_in_one_word_or_a_password_holds_an_
     assert "-c 200" in text
 
 
-def test_a_trigger_s_command_is_told_without_the_values_that_it_carries() -> None:
-    trigger = "command helm upgrade web ./chart --set db.password=s3cret --auth-token s3cret --wait"
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        "command helm upgrade web --set db.password=s3cret --auth-token s3cret",
+        " command helm --token=s3cret",
+        "command  helm -ps3cret",
+        "command helm -H 'Authorization: Bearer s3cret' https://u:s3cret@h/",
+        "command /opt/s3cret/helm 's3cret'",
+        "\tcommand helm s3cret",
+    ],
+)
+def test_of_a_trigger_s_command_only_the_program_is_shown(trigger: str) -> None:
     for words in (["--trigger", trigger], [f"--trigger={trigger}"]):
-        text = " ".join(redacted_command(["zdtest", "run", *words]))
-        assert "s3cret" not in text
-        assert "command helm upgrade web ./chart --set db.password=*** --auth-token *** --wait" in text
+        shown = redacted_command(["zdtest", "run", *words, "-c", "9"])
+        assert "s3cret" not in " ".join(shown)
+        assert "command helm" in " ".join(shown)
+        assert shown[-2:] == ("-c", "9")
+
+
+@pytest.mark.parametrize("trigger", ["command A=s3cret x", "kommand s3cret", "command 's3cret"])
+def test_a_trigger_that_is_hard_to_read_is_not_shown(trigger: str) -> None:
+    assert "s3cret" not in " ".join(redacted_command(["zdtest", "run", "--trigger", trigger]))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["https://h/a?token=s3cret"],
+        ["h/a?token=s3cret"],
+        ["u:s3cret@h/a"],
+        ["s3cret@h"],
+        ["-H Authorization: s3cret"],
+        ["-kH Authorization : s3cret"],
+        ["-H", " A: s3cret"],
+        ["-H", "s3cret"],
+        ["--header", "s3cret"],
+        ["https://h/#s3cret"],
+    ],
+)
+def test_a_secret_leaves_the_command_line_however_it_is_written(words: list[str]) -> None:
+    shown = redacted_command(["zdtest", "run", *words, "--settle", "5s"])
+    assert "s3cret" not in " ".join(shown)
+    assert shown[-2:] == ("--settle", "5s")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.run.path import prove, services_of
+from harness.run.path import prove, prove_all, services_of
 
 SERVICE: dict[str, Any] = {
     "metadata": {"name": "web", "namespace": "shop"},
@@ -27,6 +27,25 @@ def test_a_service_takes_in_pods_when_all_of_its_selector_matches() -> None:
 
 def test_an_answer_that_names_a_pod_proves_the_path() -> None:
     assert prove("http://127.0.0.1/", [SERVICE], [], ["web-1"], ["web-1", "web-2"]).proven
+
+
+def test_where_the_cluster_itself_sends_a_url_is_the_stronger_proof() -> None:
+    routed = prove("http://web.shop/", [SERVICE], [], ["web-1"], ["web-1"])
+    assert not routed.by_answers
+    assert "is Service web" in routed.how
+    assert prove("http://127.0.0.1/", [SERVICE], [], ["web-1"], ["web-1"]).by_answers
+
+
+def test_of_several_urls_the_weakest_proof_is_told() -> None:
+    pods = ["web-1"]
+    routed, named, nobody = (
+        ("http://web.shop/", ()),
+        ("http://a.example/", ("web-1",)),
+        ("http://b.example/", ()),
+    )
+    assert not prove_all([routed, routed], [SERVICE], [], pods).by_answers
+    assert prove_all([routed, named], [SERVICE], [], pods).by_answers
+    assert not prove_all([routed, named, nobody], [SERVICE], [], pods).proven
 
 
 def test_an_answer_that_names_somebody_else_s_pod_does_not() -> None:

@@ -169,13 +169,43 @@ def test_a_header_takes_its_value_from_the_environment() -> None:
 def test_a_header_cannot_smuggle_a_second_one() -> None:
     with pytest.raises(UsageError, match="line break"):
         expand("${X}", "A", {"X": "a\r\nB: c"})
-    with pytest.raises(UsageError, match="Name: value"):
-        parse_headers(["no colon"])
+    with pytest.raises(UsageError, match="Name: value") as caught:
+        parse_headers(["Bearer s3cret"])
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://u:s3cret/x@h/",
+        "https://u:s3cret@h:99999/",
+        "https://u:s3cret@h/a b",
+        "ftp://u:s3cret@h/",
+        "https://u:s3cret@[::1/",
+        "https://h:s3cret/",
+    ],
+)
+def test_a_url_that_is_refused_is_named_without_its_password(url: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        resolve(Request(flags=URL | {"target.url": url}), tmp_path)
+    assert "URL" in str(caught.value)
+    assert "u:" not in str(caught.value)
+    if url != "https://h:s3cret/":
+        assert "s3cret" not in str(caught.value)
+
+
+def test_a_trigger_that_is_none_is_refused_without_its_words(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        resolve(Request(flags=URL | {"rollout.trigger": "--token=s3cret x"}), tmp_path)
+    assert "is no trigger" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_secrets_do_not_reach_what_is_written_down(tmp_path: Path) -> None:
     flags = URL | {
-        "target.url": "http://me:pw@a.example/",
+        "target.url": "http://me:pw@a.example/?key=s3cret",
+        "target.path": "/?key=s3cret",
+        "lab": {"health_check": {"path": "/up?key=s3cret"}},
         "target.headers": {"Authorization": "s3cret"},
         "target.body": "s3cret",
     }
@@ -252,4 +282,10 @@ def test_a_command_s_values_do_not_reach_the_recorded_scenario(tmp_path: Path) -
     }
     text = str(redacted(resolve(Request(flags=flags), tmp_path).scenario))
     assert "s3cret" not in text
-    assert "command helm upgrade --set a=***" in text
+    assert "'command helm'" in text
+
+
+@pytest.mark.parametrize("field", ["load.duration", "rollout.max_time"])
+def test_a_run_of_over_a_month_is_refused_before_it_begins(tmp_path: Path, field: str) -> None:
+    flags = {"target.url": "http://shop.example/", "workload": "web", field: "721h"}
+    assert "30 days at most" in complaint(lambda: resolve(Request(flags=flags), tmp_path))

@@ -12,6 +12,7 @@ from harness.lab.apiserver.gate import media_type
 from harness.lab.fields import schema
 from harness.lab.objects.resources import BY_KIND
 from harness.lab.objects.status import bad_request, invalid_options, unsupported_media_type
+from harness.scenario import yamltext
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,10 +34,10 @@ def read_object(request: Request) -> Object:
     try:
         if "protobuf" in kind:
             return protobuf.read(request.body)
-        value = yaml.safe_load(request.body) if "yaml" in kind else json.loads(request.body or b"{}")
+        value = yamltext.load(request.body) if "yaml" in kind else json.loads(request.body or b"{}")
     except protobuf.UnknownMessageError as error:
         raise unsupported_media_type(f"{kind}: {error}", ["application/json", "application/yaml"]) from error
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise bad_request(f"the object provided is unrecognized: {error}") from error
     if not isinstance(value, dict):
         raise bad_request("the object provided is unrecognized (must be an object)")
@@ -67,7 +68,7 @@ def patched(old: Object, request: Request) -> Object:
         raise unsupported_media_type(kind, [_JSON, _MERGE, _STRATEGIC, APPLY])
     try:
         value = json.loads(request.body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise bad_request(f"error decoding patch: {error}") from error
     if kind == _JSON:
         if not isinstance(value, list) or not all(isinstance(operation, dict) for operation in value):

@@ -28,11 +28,11 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def check(request: Request, port: int) -> None:
-    """Refuse a request from a web page. Raises StatusError 403 or 415. `port` is the server's own."""
-    host = request.headers.get("host", "").lower()
-    if host not in {f"127.0.0.1:{port}", f"localhost:{port}"}:
-        raise StatusError(403, "Forbidden", f"the Host header must be 127.0.0.1:{port}")
+def check(request: Request) -> None:
+    """Refuse a request from a web page. Raises StatusError 403 or 415. Any port of the host is right: tunnels change it."""
+    host, _, port = request.headers.get("host", "").lower().partition(":")
+    if host not in {"127.0.0.1", "localhost"} or (port and not (port.isascii() and port.isdigit())):
+        raise StatusError(403, "Forbidden", "the Host header must be 127.0.0.1 or localhost")
     if "origin" in request.headers:
         raise StatusError(
             403, "Forbidden", "requests with an Origin header, as web pages send them, are refused"

@@ -94,7 +94,7 @@ class ApiServer:
             await reply.json(ours.code, ours.body)
 
     async def _answer(self, request: Request, reply: Reply) -> None:
-        gate.check(request, self._http.port)
+        gate.check(request)
         if gate.is_open(request):
             await reply.send(200, b"ok", "text/plain; charset=utf-8")
             return

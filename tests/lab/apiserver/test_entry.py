@@ -102,7 +102,6 @@ def test_health_is_told_to_everybody_and_nothing_else(tmp_path: Path) -> None:
         {"Host": "evil.example"},
         {"Host": "evil.example:{port}"},
         {"Host": "127.0.0.1.evil.example:{port}"},
-        {"Host": "127.0.0.1:1"},
         {"Host": ""},
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
@@ -114,7 +113,7 @@ def test_a_web_page_is_refused_even_with_the_token(tmp_path: Path, foreign: dict
     assert (answer.status_code, answer.json()["reason"], made) == (403, "Forbidden", [])
 
 
-@pytest.mark.parametrize("host", ["{address}", "localhost:{port}", "LOCALHOST:{port}"])
+@pytest.mark.parametrize("host", ["{address}", "localhost:{port}", "LOCALHOST:{port}", "127.0.0.1:1"])
 def test_its_own_names_are_served(tmp_path: Path, host: str) -> None:
     [answer], made = asked(tmp_path, {"headers": OWNER | {"Host": host}})
     assert (answer.status_code, made) == (201, ["web"])

@@ -1,0 +1,114 @@
+"""What the numbers and names of a recording may be. A file from a stranger says whatever it likes."""
+
+from __future__ import annotations
+
+import re
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from harness.clock import NS
+from harness.errors import RecordingError
+from harness.model import NEVER, OUTCOMES
+from harness.recording import shapes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import pandas as pd
+
+    from harness.model import RunRecord
+
+LONGEST_NS = 31 * 86400 * 1_000_000_000  # after which no moment of a run lies
+MOST_WORKERS = 1024
+_SPARSE_S = 100_000  # seconds that nothing tells of, over a day: a longer run has rows enough
+_SETTING_NS = 1 << 60  # no setting is as long
+_LAST_STATUS = 999
+_MOST_BYTES = 1 << 50  # of one hit
+_WALL_NS = 1 << 62  # the year 2116
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+_LONGEST_NAME = 253
+_TIMES = frozenset(
+    {"due_ns", "sent_ns", "first_byte_ns", "done_ns", "opened_ns", "connect_ns", "tls_ns", "closed_ns"}
+)
+_COUNTS = frozenset({"seq", "conn_hits", "bytes_in", "bytes_out", "hits"})
+_OUTCOMES = frozenset(outcome.value for outcome in OUTCOMES)
+
+
+def is_name(text: object) -> bool:
+    """Whether a run may be called so: its folder is, and its reports begin with it."""
+    return isinstance(text, str) and len(text) <= _LONGEST_NAME and bool(_NAME.fullmatch(text))
+
+
+def is_moment(t_ns: int) -> bool:
+    """Whether a moment on the run's clock can be one."""
+    return NEVER <= t_ns <= LONGEST_NS
+
+
+def check_run(run: RunRecord, file: Path) -> None:
+    """Raise RecordingError, one line, that names the first field that no run of ours has."""
+    for field, fine in _fields(run):
+        if not fine:
+            raise RecordingError(f"{file}: {field}: no run has this value")
+    if at := shapes.wrong(run.scenario, shapes.SCENARIO):
+        raise RecordingError(f"{file}: scenario.{at}: no scenario has this value")
+
+
+def _fields(run: RunRecord) -> Iterable[tuple[str, bool]]:
+    yield "name", is_name(run.name)
+    yield "wall_ns", 0 <= run.wall_ns < _WALL_NS
+    yield "monotonic_ns", 0 <= run.monotonic_ns < _WALL_NS
+    yield "concurrency", 0 < run.concurrency < 1 << 32
+    yield "workers", 0 < run.workers <= MOST_WORKERS
+    yield "rollouts", 0 < run.rollouts < 1 << 20
+    yield "backed_off", run.backed_off >= 0
+    for field in ("timeout_ns", "stalled_ns", "settle_ns", "ramp_ns"):
+        yield field, 0 <= getattr(run, field) <= _SETTING_NS
+    yield "max_baseline_failures", isfinite(run.max_baseline_failures) and 0 <= run.max_baseline_failures <= 1
+    yield "rate", run.rate is None or (isfinite(run.rate) and run.rate > 0)
+    yield "server_clock_ns", all(abs(bound) < _WALL_NS for bound in run.server_clock_ns or ())
+    yield "expect", all(0 <= low <= high < 1000 for low, high in run.expect)
+    yield (
+        "targets",
+        all(isinstance(target.get(part), str) for target in run.targets for part in ("method", "url")),
+    )
+    rounds = [("", run.marks, run.rollout)]
+    rounds += [(f"earlier.{n}.", one.marks, one.rollout) for n, one in enumerate(run.earlier)]
+    for where, marks, rollout in rounds:
+        yield f"{where}marks", all(is_moment(mark.t_ns) for mark in marks)
+        yield f"{where}marks", len({mark.mark for mark in marks}) == len(marks)
+        yield f"{where}rollout.replicas", rollout is None or 0 <= rollout.replicas < 1 << 31
+
+
+def is_sparse(first_ns: int, last_ns: int, rows: int) -> bool:
+    """Whether so few rows, or lines, lie so far apart that some of their moments must be wrong.
+
+    Whoever counts by second would make more of them than the recording ever had.
+    """
+    return (last_ns - first_ns) // NS > _SPARSE_S + rows
+
+
+def check_rows(frame: pd.DataFrame, run: RunRecord, file: Path) -> None:
+    """Raise RecordingError, one line, that names the first column with a value that no hit or connection has."""
+    for name in frame.columns:
+        if not len(frame) or _fine(name, frame[name], run):
+            continue
+        raise RecordingError(f"{file} is damaged: column {name} holds what no row of a run has")
+    moments = [frame[name] for name in frame.columns if name in {"due_ns", "done_ns"} and len(frame)]
+    if moments:
+        first, last = min(int(each.min()) for each in moments), max(int(each.max()) for each in moments)
+        if is_sparse(first, last, len(frame)):
+            raise RecordingError(
+                f"{file} is damaged: its {len(frame):,} rows lie {(last - first) // NS:,} s apart"
+            )
+
+
+def _fine(name: str, column: Any, run: RunRecord) -> bool:
+    if name == "outcome":
+        return set(column.cat.categories) <= _OUTCOMES
+    bounds = dict.fromkeys(_TIMES, (NEVER, LONGEST_NS)) | dict.fromkeys(_COUNTS, (0, _MOST_BYTES))
+    bounds |= {"conn": (NEVER, _MOST_BYTES), "status": (0, _LAST_STATUS)}
+    if run.targets:
+        bounds["target"] = 0, len(run.targets) - 1
+    low, high = bounds.get(name, (None, None))
+    return low is None or high is None or bool(low <= column.min() and column.max() <= high)

@@ -1,0 +1,168 @@
+"""The files of a recording's folder, opened so that nothing in it leads anywhere else.
+
+A recording may come from a stranger. No link in it is followed, neither to read nor to write; a new file is made under
+a name that nobody can guess, is readable by its owner only, and takes the place of the old one in one step.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, BinaryIO
+
+from harness.errors import RecordingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+# Not blocking: opening a pipe that nobody writes to would wait for ever.
+_OLD = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+FILE_MODE, FOLDER_MODE = 0o600, 0o700
+MIB = 1 << 20
+
+
+def create(path: Path) -> BinaryIO:
+    """Make a new file for writing. Raises FileExistsError where there is anything of this name, a link included."""
+    return os.fdopen(os.open(path, _NEW, FILE_MODE), "wb")
+
+
+def append(path: Path) -> BinaryIO:
+    """Open a file for writing at its end, a new one where there is none. Raises OSError, also where it is a link."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, FILE_MODE), "ab")
+
+
+@contextmanager
+def replacing(root: Path, name: str) -> Iterator[BinaryIO]:
+    """Write a new file that takes the place of `name` ("rollouts/1/summary.txt") in `root` once it is whole.
+
+    Folders on the way are made where they are missing. Whatever goes wrong inside leaves the old file and no other.
+    Raises OSError.
+    """
+    *folders, last = _parts(name)
+    with _folder(root, folders, make=True) as at:
+        scratch = f".{secrets.token_hex(16)}"
+        handle = os.open(scratch, _NEW, FILE_MODE, dir_fd=at)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+            os.rename(scratch, last, src_dir_fd=at, dst_dir_fd=at)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(scratch, dir_fd=at)
+            raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text into place in one step. Raises OSError."""
+    write_below(path.parent, path.name, text)
+
+
+def write_below(root: Path, name: str, text: str) -> None:
+    """Write text into the file `name` of a folder in one step. What UTF-8 cannot say is written as its number."""
+    with replacing(root, name) as file:
+        file.write(text.encode(errors="backslashreplace"))
+
+
+def opened(root: Path, name: str, most: int) -> BinaryIO:
+    """Open the file `name` of a recording for reading.
+
+    Raises FileNotFoundError when it is not there, and RecordingError, one line, when it is no plain file, a link leads
+    to it, it has over `most` bytes, or it may not be read.
+    """
+    path = root / name
+    *folders, last = _parts(name)
+    try:
+        with _folder(root, folders, make=False) as at:
+            handle = os.open(last, _OLD, dir_fd=at)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be read: {_why(error)}") from None
+    found = os.fstat(handle)
+    wrong = ""
+    if not stat.S_ISREG(found.st_mode):
+        wrong = "it is no plain file"
+    elif found.st_size > most:
+        wrong = f"it has {_size(found.st_size)}, and {_size(most)} are the most that is read"
+    if wrong:
+        os.close(handle)
+        raise RecordingError(f"{path} cannot be read: {wrong}")
+    return os.fdopen(handle, "rb")
+
+
+def read(root: Path, name: str, most: int) -> bytes:
+    """Return the file `name` of a recording. Raises as `opened` does."""
+    with opened(root, name, most) as file:
+        try:
+            return file.read(most)
+        except OSError as error:
+            raise RecordingError(f"{root / name} cannot be read: {error.strerror}") from None
+
+
+def names(root: Path, folder: str) -> list[str]:
+    """Return the names in a folder of a recording, sorted; none where it is missing. Raises RecordingError."""
+    try:
+        with _folder(root, _parts(folder), make=False) as at:
+            return sorted(os.listdir(at))  # noqa: PTH208  a folder that is open, which no link can stand for
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RecordingError(f"{root / folder} cannot be read: {_why(error)}") from None
+
+
+def make_private(path: Path) -> None:
+    """Take away everybody else's access to what others have written into a folder. Raises OSError."""
+    path.chmod(FOLDER_MODE)
+    for inner in path.rglob("*"):
+        if not inner.is_symlink():
+            inner.chmod(FOLDER_MODE if inner.is_dir() else FILE_MODE)
+
+
+@contextmanager
+def _folder(root: Path, folders: list[str], *, make: bool) -> Iterator[int]:
+    """Open a folder below `root`, step by step, so that no step can be a link. `root` itself may be one."""
+    at = os.open(root, _FOLDER)
+    try:
+        for step in folders:
+            if make:
+                with suppress(FileExistsError):
+                    os.mkdir(step, FOLDER_MODE, dir_fd=at)
+            inner = _step(step, at)
+            os.close(at)
+            at = inner
+        yield at
+    finally:
+        os.close(at)
+
+
+def _step(name: str, at: int) -> int:
+    try:
+        return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=at)
+    except NotADirectoryError:
+        if stat.S_ISLNK(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode):
+            raise OSError(errno.ELOOP, f"{name} is a link, and links are not followed", name) from None
+        raise
+
+
+def _parts(name: str) -> list[str]:
+    parts = list(PurePosixPath(name).parts)
+    if not parts or ".." in parts or parts[0] == "/":
+        raise ValueError(f"{name!r} is no name of a file in a recording")
+    return parts
+
+
+def _why(error: OSError) -> str:
+    if error.errno == errno.ELOOP and error.strerror == os.strerror(errno.ELOOP):
+        return "it is a link, and links are not followed"
+    return error.strerror or str(error)
+
+
+def _size(count: int) -> str:
+    return f"{count / MIB:,.0f} MiB" if count >= 10 * MIB else f"{count:,} bytes"

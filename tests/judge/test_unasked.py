@@ -1,0 +1,39 @@
+"""A connection that brought an answer to nobody withholds the PASS of the run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.judge.finding import PAIRED
+from harness.judge.verdict import judge
+from harness.model import Grade
+from harness.recording.read import Recording
+from tests.judge.invented import Invented
+from tests.judge.test_sending import connection, write_connections
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("ends", "grade"),
+    [
+        ([("us", "end"), ("us", "unasked")], Grade.INCONCLUSIVE),
+        ([("us", "end"), ("us", "error"), ("peer", "fin"), ("peer", "reset")], Grade.PASS),
+    ],
+)
+def test_an_answer_to_nobody_withholds_the_pass_and_other_ends_do_not(
+    tmp_path: Path, ends: list[tuple[str, str]], grade: Grade
+) -> None:
+    path = Invented.rolling(prestop=4, grace=20).write(tmp_path)
+    rows = [connection(closed_by=by, how=how) for by, how in ends]
+    write_connections(path / "connections" / "0.arrow", rows)
+    found = judge(Recording.open(path))
+    told = [finding for finding in found.verdict.findings if finding.objective == PAIRED]
+    assert found.grade is grade
+    assert [finding.grade for finding in told] == ([grade] if grade is Grade.INCONCLUSIVE else [])
+    if told:
+        assert told[0].observed.startswith("1 connection brought an answer that nobody had asked for")
+        assert told[0].observed in found.verdict.headline

@@ -1,0 +1,286 @@
+"""What a server sends while no request is out: a goodbye, nothing at all, or an answer that belongs to nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import select
+import socket
+import ssl
+import time
+from collections import Counter
+from contextlib import suppress
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trustme
+
+from harness.load.atrest import unasked
+from harness.load.dial import Dialled
+from harness.load.failures import Ending
+from harness.load.listening import REST_NS, Listening
+from harness.load.pacer import ClosedLoop
+from harness.load.rows import ConnectionRows, HitRows
+from harness.load.slots import Slots
+from harness.load.targets import Marking, shot
+from tests.load.played import Played, completed, plan_for, play, read
+from tests.load.scripted_server import OK, ScriptedServer, Visit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from harness.load.targets import Origin
+
+TIMED_OUT = b"HTTP/1.1 408 Request Time-out\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+NOBODY_S = ("us", "unasked")
+
+
+@pytest.mark.parametrize(
+    ("data", "ending"),
+    [
+        (b"\r\n", None),
+        (b"\r\n\n\r\n", None),
+        (TIMED_OUT, Ending("peer", "fin")),
+        (b"\r\nHTTP/1.0 408 Request Timeout\r\n\r\n", Ending("peer", "fin")),
+        (OK, Ending("us", "unasked")),
+        (b"\r\n" + OK, Ending("us", "unasked")),
+        (b"HTTP/1.1 4080 x\r\n", Ending("us", "unasked")),
+        (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", Ending("us", "unasked")),
+        (b"the rest of a body", Ending("us", "error")),
+    ],
+)
+def test_bytes_that_come_at_rest_are_nothing_a_goodbye_or_a_fault(data: bytes, ending: Ending | None) -> None:
+    assert unasked(data) == ending
+
+
+def rested(
+    script: Callable[[Visit], None], folder: Path, *, count: int = 30, **changes: Any
+) -> tuple[Played, Counter[str], Counter[tuple[str, str]]]:
+    """Play an open loop in which every connection rests for tens of milliseconds between two requests."""
+    tls = changes.pop("tls", None)
+    with ScriptedServer(script, tls=tls) as server:
+        plan = plan_for(server.url, 1, rate=25.0, timeout_ns=3_000_000_000, **changes)
+        played = play(plan, folder, until=completed(count))
+    return played, server.seen, Counter((row["closed_by"], row["how"]) for row in played.connections)
+
+
+def rests(visit: Visit) -> bool:
+    """Wait a little; False when the next request is here already, as where the load makes up for a late start."""
+    return not select.select([visit.sock], [], [], 0.005)[0]
+
+
+def twice_and_never(visit: Visit) -> None:
+    odd = True
+    while visit.request():
+        if odd:
+            visit.answer()
+            if not rests(visit):
+                continue
+            visit.answer(what="again")
+        odd = not odd
+
+
+def test_a_second_answer_at_rest_is_not_taken_for_that_of_the_next_request(tmp_path: Path) -> None:
+    played, seen, ends = rested(twice_and_never, tmp_path)
+    good = [hit for hit in played.hits if hit["outcome"] == "response"]
+    assert len(good) == len(played.hits) == seen["answered"] == seen["requests"]
+    assert ends[NOBODY_S] == seen["again"] > 20
+
+
+def test_a_closed_loop_listens_now_and_then_and_hears_a_server_that_answers_twice(tmp_path: Path) -> None:
+    def blindly(visit: Visit) -> None:
+        while visit.request():
+            visit.answer()
+            time.sleep(0.005)
+            visit.answer(what="again")
+            visit.request()
+
+    with ScriptedServer(blindly) as server:
+        played = play(plan_for(server.url, 4), tmp_path, until=lambda _: server.seen["connections"] > 4)
+    ends = Counter((row["closed_by"], row["how"]) for row in played.connections)
+    assert ends[NOBODY_S] >= 1
+
+
+@pytest.mark.parametrize(("slots", "rests"), [(0, 0), (1, 6), (4, 20), (10, 60), (500, 60)])
+def test_all_rests_together_are_a_thousandth_of_the_load_at_most(slots: int, rests: int) -> None:
+    listening = Listening(slots)
+    taken = 0
+    for _ in range(60):
+        listening.second()
+        if listening.due:
+            taken += 1
+            passed_over = list(iter(lambda: listening.until_ns(5), 5 + REST_NS))
+            assert len(passed_over) == (taken - 1) % 4
+    assert taken == rests
+    assert taken * REST_NS * 1000 <= slots * 60_000_000_000
+
+
+def test_an_answer_left_over_when_the_load_ends_shows_that_all_were_one_behind(tmp_path: Path) -> None:
+    def one_behind(visit: Visit) -> None:
+        for turn in itertools.count():
+            if not visit.request():
+                return
+            time.sleep(0.003)
+            visit.answer()
+            if turn == 0:
+                time.sleep(0.003)
+                visit.answer(what="stray")
+
+    with ScriptedServer(one_behind) as server:
+        played = play(plan_for(server.url, 2), tmp_path, until=completed(40))
+    ends = Counter((row["closed_by"], row["how"]) for row in played.connections)
+    assert set(ends) == {NOBODY_S}
+
+
+@pytest.mark.parametrize("how", ["a 408", "an end"])
+def test_a_goodbye_at_rest_costs_no_request(tmp_path: Path, how: str) -> None:
+    def script(visit: Visit) -> None:
+        while visit.request():
+            visit.answer()
+            if not rests(visit):
+                continue
+            if how == "a 408":
+                visit.answer(TIMED_OUT, what="goodbye")
+            visit.fin()
+            return
+
+    played, seen, ends = rested(script, tmp_path)
+    good = [hit for hit in played.hits if hit["status"] == 200]
+    assert len(good) == seen["answered"]
+    assert len(good) > 0.9 * len(played.hits)  # on a busy machine a request may cross the goodbye
+    assert set(ends) <= {("peer", "fin"), ("us", "end")} | ({("us", "fin")} if how == "a 408" else set())
+
+
+def test_empty_lines_at_rest_mean_nothing(tmp_path: Path) -> None:
+    def script(visit: Visit) -> None:
+        while visit.request():
+            visit.answer()
+            time.sleep(0.003)
+            visit.answer(b"\r\n", what="line")
+            time.sleep(0.003)
+            visit.answer(b"\r\n", what="line")
+
+    played, seen, ends = rested(script, tmp_path)
+    assert set(played.outcomes) == {"response"}
+    assert seen["connections"] == 1
+    assert set(ends) == {("us", "end")}
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("goodbye", [False, True])
+def test_tickets_and_goodbyes_of_tls_at_rest_are_no_answers(
+    tmp_path: Path, authority: trustme.CA, version: ssl.TLSVersion, *, goodbye: bool
+) -> None:
+    def script(visit: Visit) -> None:
+        while visit.request():
+            visit.answer()
+            if goodbye and rests(visit):
+                visit.sock.setblocking(False)
+                with suppress(OSError):
+                    visit.sock.unwrap()  # type: ignore[attr-defined]
+                visit.server.stopping.wait(0.05)
+                return
+
+    ca_file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca_file))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.maximum_version = version
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    played, seen, ends = rested(script, folder, count=12, tls=context, ca_file=str(ca_file))
+    assert set(played.outcomes) == {"response"}
+    assert len(played.hits) == seen["requests"]
+    assert set(ends) <= ({("peer", "fin"), ("us", "end")} if goodbye else {("us", "end")})
+    assert goodbye or seen["connections"] == 1
+
+
+@pytest.mark.parametrize(
+    ("pieces", "ending"),
+    [
+        ((OK + OK,), NOBODY_S),
+        ((OK + b"HTTP/1.1 500 x\r\nContent-Length: 9",), NOBODY_S),
+        ((OK + TIMED_OUT,), ("peer", "fin")),
+        ((OK + b"more",), ("us", "error")),
+    ],
+)
+def test_a_second_answer_in_the_same_bytes_belongs_to_nobody(
+    tmp_path: Path, pieces: tuple[bytes, ...], ending: tuple[str, str]
+) -> None:
+    def script(visit: Visit) -> None:
+        while visit.request():
+            for piece in pieces:
+                visit.answer(piece)
+
+    with ScriptedServer(script) as server:
+        played = play(plan_for(server.url, 1), tmp_path, until=completed(10))
+    assert set(played.outcomes) == {"response"}
+    assert len(played.hits) <= server.seen["requests"]  # none was answered by the one before
+    assert {(row["closed_by"], row["how"]) for row in played.connections} - {("us", "end")} == {ending}
+
+
+@pytest.mark.parametrize(
+    ("first", "outcome", "ending"),
+    [
+        (OK, "protocol_error", NOBODY_S),
+        (b"220 mail.example ESMTP\r\n", "protocol_error", ("us", "error")),
+        (TIMED_OUT, "eof_before_response", ("peer", "fin")),
+        (b"\r\n", "response", ("us", "end")),
+        (b"", "response", ("us", "end")),
+    ],
+)
+def test_what_lies_in_a_new_connection_is_no_answer_to_its_first_request(
+    tmp_path: Path, first: bytes, outcome: str, ending: tuple[str, str]
+) -> None:
+    def script(visit: Visit) -> None:
+        if first:
+            visit.answer(first, what="unasked")
+        while visit.request():
+            visit.answer()
+
+    class Slow:
+        """Opens connections, and hands them over when the server has had time to speak."""
+
+        async def open(self, origin: Origin) -> Dialled:
+            reader = socket.create_connection((origin.host, origin.port))
+            reader.setblocking(False)
+            try:
+                await asyncio.sleep(0.05)
+            except asyncio.CancelledError:
+                reader.close()
+                raise
+            return Dialled(f"{origin.host}:{origin.port}", None, monotonic_ns(), 1, sock=reader)
+
+    async def main(url: str) -> None:
+        plan = plan_for(url, 1)
+        anchor = monotonic_ns()
+        rows = HitRows(tmp_path / "hits" / "0.arrow", 0, plan)
+        connections = ConnectionRows(tmp_path / "connections" / "0.arrow", 0)
+        shots = [shot(0, plan.targets[0], Marking(0, anchor, 0))]
+        pacer = ClosedLoop(1, backoff=True)
+        slots = Slots(plan, [0], shots, pacer, Slow(), rows, connections, anchor)  # type: ignore[arg-type]
+        slots.start(slots.now())
+        await asyncio.sleep(0.12)
+        slots.drain()
+        await asyncio.sleep(0.02)
+        slots.cut()
+        rows.close()
+        connections.close()
+
+    for folder in ("hits", "connections"):
+        (tmp_path / folder).mkdir()
+    with ScriptedServer(script) as server:
+        asyncio.run(main(server.url))
+    played = Played()
+    read(tmp_path, played)
+    assert set(played.outcomes) - {"cut_at_deadline"} == {outcome}
+    assert ending in {(row["closed_by"], row["how"]) for row in played.connections}
+    if outcome != "response":
+        assert server.seen["requests"] == 0  # nothing was sent on such a connection

@@ -1,0 +1,136 @@
+"""A secret in every place where a run may meet one, and a search for it in all that the run leaves and prints."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CANARY = "c4n4ry"
+
+MANIFESTS = f"""
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: web-app}}
+data: {{app.py: ""}}
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: web
+  annotations:
+    nginx.ingress.kubernetes.io/configuration-snippet: 'more_set_headers "X: {CANARY}"'
+    objectset.rio.cattle.io/applied: '{{"env": "{CANARY}"}}'
+spec:
+  selector: {{app: web}}
+  ports: [{{port: 80, targetPort: 8080}}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+  annotations:
+    kapp.k14s.io/original: '{{"env": [{{"value": "{CANARY}"}}]}}'
+    kubernetes.io/change-cause: kubectl set env deployment/web TOKEN={CANARY}
+spec:
+  replicas: 2
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata:
+      labels: {{app: web}}
+      annotations: {{vault.hashicorp.com/agent-inject-token: {CANARY}}}
+    spec:
+      terminationGracePeriodSeconds: 5
+      containers:
+      - name: web
+        image: python:3.12-slim
+        command: ["python3", "/app/app.py"]
+        args: ["--token={CANARY}", "-p{CANARY}", "--password", "{CANARY}", "{CANARY}"]
+        ports: [{{containerPort: 8080}}]
+        readinessProbe:
+          httpGet: {{path: "/alive?token={CANARY}", port: 8080, httpHeaders: [{{name: X-Token, value: {CANARY}}}]}}
+          periodSeconds: 1
+        lifecycle:
+          preStop: {{exec: {{command: ["/bin/sh", "-c", "curl -H 'Authorization: {CANARY}' http://u:{CANARY}@h/; sleep 1"]}}}}
+      volumes:
+      - name: secrets
+        csi: {{driver: secrets.example.com, volumeAttributes: {{secretKey: {CANARY}}}}}
+"""
+
+
+@dataclass(frozen=True)
+class Left:
+    code: int
+    printed: str
+    folder: Path
+
+
+def run(home: Path, *words: str) -> Left:
+    (home / "app.yaml").write_text(MANIFESTS)
+    (home / "targets").write_text(
+        f"GET /a?key={CANARY}\nAuthorization: Bearer {CANARY}\n\nPOST /b;session={CANARY}\n@<<E\n{CANARY}\nE\n"
+    )
+    scenario = {
+        "name": "canary",
+        "target": {"path": f"/?token={CANARY}", "headers": {"Cookie": CANARY}, "body": CANARY},
+        "load": {"concurrency": 5, "duration": "3s", "targets": "targets"},
+        "workload": "deployment/web",
+        "namespace": "default",
+        "manifests": ["app.yaml"],
+        "rollout": {"trigger_after": "1s", "settle": "1s", "max_time": "60s"},
+        "lab": {"profile": "service", "lag": "200ms", "health_check": {"path": f"/?key={CANARY}"}},
+    }
+    (home / "zdtest.yaml").write_text(yaml.safe_dump(scenario))
+    command = [sys.executable, "-m", "harness", "run", "-f", str(home / "zdtest.yaml"), "-o", str(home / "results")]  # fmt: skip
+    command += ["-H", f"X-Token: {CANARY}", f"-HX-Key:{CANARY}", "-H", f" X-Space: {CANARY}", f"--body={CANARY}", *words]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=170)
+    (folder,) = (home / "results").iterdir()
+    return Left(done.returncode, done.stdout + done.stderr, folder)
+
+
+@pytest.fixture(scope="module")
+def restarted(tmp_path_factory: pytest.TempPathFactory) -> Left:
+    return run(tmp_path_factory.mktemp("restarted"))
+
+
+@pytest.fixture(scope="module")
+def commanded(tmp_path_factory: pytest.TempPathFactory) -> Left:
+    trigger = f" command sh -c 'echo upgraded; echo password={CANARY} https://u:{CANARY}@h/; exit 3' curl -H 'Authorization: Bearer {CANARY}' https://u:{CANARY}@h/?a={CANARY} -p{CANARY} --x={CANARY}"
+    return run(tmp_path_factory.mktemp("commanded"), "--trigger", trigger)
+
+
+def leaks(left: Left) -> list[str]:
+    found = [f"printed: {line}" for line in left.printed.splitlines() if CANARY in line]
+    for file in sorted(left.folder.rglob("*")):
+        if file.is_file() and CANARY.encode() in (content := file.read_bytes()):
+            at = content.index(CANARY.encode())
+            found.append(f"{file.relative_to(left.folder)}: {content[max(at - 90, 0) : at + 30]!r}")
+    return found
+
+
+def test_a_run_writes_down_and_prints_no_secret_that_it_met(restarted: Left) -> None:
+    assert restarted.code in {0, 1, 3}, restarted.printed
+    assert (restarted.folder / "manifests/after.json").exists()
+    assert leaks(restarted) == []
+
+
+def test_nor_does_a_run_whose_trigger_is_a_command_with_secrets_in_its_words(commanded: Left) -> None:
+    assert commanded.code == 3, commanded.printed
+    assert "command sh" in (commanded.folder / "run.json").read_text()
+    assert (commanded.folder / "command.log").read_text() == "upgraded\npassword=*** https://h/\n"
+    assert leaks(commanded) == []
+
+
+@pytest.mark.parametrize("which", ["restarted", "commanded"])
+def test_a_recording_is_its_owner_s_alone(which: str, request: pytest.FixtureRequest) -> None:
+    folder: Path = request.getfixturevalue(which).folder
+    for path in (folder, *folder.rglob("*")):
+        wanted = 0o700 if path.is_dir() else 0o600
+        assert path.stat().st_mode & 0o777 == wanted, path.relative_to(folder)

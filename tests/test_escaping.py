@@ -1,0 +1,184 @@
+"""What other people's text may do to a terminal, a chat message, a patch or a picture: nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import re
+import socket
+import threading
+import unicodedata
+from contextlib import suppress
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from rich.console import Console
+from rich.markdown import Markdown
+
+from harness import cli, escaping
+from harness.judge.compare import FieldChange, compare
+from harness.judge.verdict import Judgement, judge
+from harness.progress import LiveLine
+from harness.recording.read import Recording
+from harness.report import lint, markdown, patch, text, write_all
+from harness.report.ladder import cells, row, table
+from tests.judge.invented import Invented
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+UNSEEN = "\x1b[31m\x9b2J\x07\x00\u202e\u2066\u200b\ufeff\u2028\x85\r\nPASS: fine\U000e0041"
+HOSTILE = f"{UNSEEN}<img src=x>[click](http://e.example)![i](u)[r]: http://e.example `code` *b* __c__ https://e.example &lt;"
+
+
+def is_seen(character: str) -> bool:
+    return character == "\n" or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # fmt: skip
+
+
+def hostile(value: Any) -> Any:
+    """The same record with hostile text at the end of each text in it, those apart that have a closed list of values."""
+    if isinstance(value, Enum):
+        return value
+    if isinstance(value, str):
+        return value + HOSTILE
+    if isinstance(value, dict):
+        return {k: hostile(v) for k, v in value.items()}
+    if isinstance(value, tuple):
+        return tuple(hostile(v) for v in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        closed = {"confidence", "ids", "severity", "status", "kind", "name"} if type(value).__name__ in {"Cause", "Part"} else set()  # fmt: skip
+        return dataclasses.replace(
+            value,
+            **{
+                f.name: hostile(getattr(value, f.name))
+                for f in dataclasses.fields(value)
+                if f.name not in closed
+            },
+        )
+    return value
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory: pytest.TempPathFactory) -> Judgement:
+    path = Invented.rolling(probe=False).write(tmp_path_factory.mktemp("bad"))
+    found = hostile(judge(Recording.open(path)))
+    assert isinstance(found, Judgement)
+    return found
+
+
+def test_what_cannot_be_seen_is_written_as_what_it_is() -> None:
+    shown = escaping.for_line(f"a{UNSEEN}b")
+    assert (
+        shown == "a\\x1b[31m\\x9b2J\\x07\\x00\\u202e\\u2066\\u200b\\ufeff\\u2028\\x85 PASS: fine\\U000e0041b"
+    )
+    assert escaping.for_terminal("a\nb\tc\x1b") == "a\nb\\x09c\\x1b"
+    assert escaping.for_line("Zürich 東京 é") == "Zürich 東京 é"
+
+
+def test_no_writer_lets_a_text_of_a_judgement_reach_a_terminal_raw(bad: Judgement) -> None:
+    assert HOSTILE in bad.about.name
+    outputs = {
+        "summary": text.render(bad, latencies=True),
+        "comparison": text.render_comparison(
+            dataclasses.replace(compare(bad, bad), manifest=(FieldChange("a", HOSTILE, HOSTILE),))
+        ),
+        "patch": patch.render(bad),
+        "lint": lint.lines(bad.lint, [HOSTILE]),
+        "ladder": table([cells(f"step{HOSTILE}", [row(bad)])]),
+        "message": markdown.render(bad),
+    }
+    for name, output in outputs.items():
+        assert "PASS: fine" in output, name
+        assert all(map(is_seen, output)), name
+        assert not re.search(r"^PASS: fine", output, re.MULTILINE), name
+
+
+def test_a_chat_message_holds_no_element_link_or_image_of_somebody_else_s(bad: Judgement) -> None:
+    message = markdown.render(bad)
+    assert len(message.splitlines()) <= 15
+    outside = re.sub(r"`[^`]*`", "", message)
+    assert "`" not in outside, "backticks come in pairs"
+    for sign in ("<img", "](", "]:", "://"):
+        assert sign not in outside
+    shown = io.StringIO()
+    Console(file=shown, force_terminal=True, width=2000, color_system=None).print(Markdown(message))
+    assert "\x1b]8;" not in shown.getvalue(), "a link"
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["a_b reset_before_response", "1 * 2 * 3", "<b>", "[a](b)", "a\\*b", "&lt;", "x` `y", "# 1", "- a", "$x$ ~~y~~", "__init__"],
+)  # fmt: skip
+def test_markdown_shows_a_value_as_it_is(said: str) -> None:
+    def shown(source: str) -> str:
+        out = io.StringIO()
+        Console(file=out, width=200, color_system=None).print(Markdown(source))
+        return out.getvalue().strip()
+
+    assert shown(f"x {escaping.for_markdown(said)} y") == f"x {said.replace('`', chr(39))} y"
+
+
+def test_a_patch_stays_a_patch_whatever_a_comment_above_it_says(bad: Judgement) -> None:
+    loaded = yaml.safe_load(patch.render(bad))
+    assert loaded == bad.advice.patch if bad.advice else loaded == {}
+
+
+def test_a_stranger_s_recording_is_drawn_and_reported(bad: Judgement, tmp_path: Path) -> None:
+    write_all(bad, tmp_path)
+    for name in ("summary.txt", "summary.md"):
+        assert all(map(is_seen, (tmp_path / name).read_text()))
+    json.loads((tmp_path / "verdict.json").read_text())
+
+
+def test_what_is_said_while_a_run_goes_on_stays_on_its_line() -> None:
+    stream = io.StringIO()
+    with LiveLine(stream) as line:
+        line.say(f"rollout: {HOSTILE}")
+    assert len(stream.getvalue().splitlines()) == 1
+    assert all(map(is_seen, stream.getvalue()))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["report", f"/nowhere/{UNSEEN}"],
+        ["lint", f"/nowhere/{UNSEEN}"],
+        ["run", f"--{UNSEEN}"],
+        ["run", "-f", f"/nowhere/{UNSEEN}.yaml"],
+        ["run", f"http://{UNSEEN}/", "--no-rollout"],
+    ],
+)
+def test_an_error_is_one_line_whatever_it_quotes(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["zdtest", *(word.replace("\x00", "") for word in words)])
+    assert cli.main() == 2
+    printed = capsys.readouterr().err
+    assert len(printed.splitlines()) == 1
+    assert all(map(is_seen, printed))
+
+
+def test_a_redirect_is_named_without_its_escape_sequence_and_its_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = b"HTTP/1.1 302 Found\r\nLocation: http://e.example/\x9b2J<img>?code=s3cret\r\nContent-Length: 0\r\n\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.recv(65536)
+                        connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        monkeypatch.setattr("sys.argv", ["zdtest", "run", url, "--no-rollout", "-d", "1s"])
+        assert cli.main() == 2
+        listener.shutdown(socket.SHUT_RDWR)
+    (line,) = capsys.readouterr().err.splitlines()[1:]
+    assert "answers 302 to http://e.example/\\x9b2J<img>?code=***" in line
