@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 # The chance that a look FAILs a clean rollout; together 1 %, shared by the families that failed in the baseline.
 LEVELS = {"during": 0.004, "after": 0.0015, "burst": 0.0025, "pods": 0.002}
 SUSPECT = 0.1  # what is this likely, if failures come in bursts, is background
+SUSPECT_AT_PODS = 0.02  # the same of requests to pods that came or went, of which there is one test only
 UNLIKE = 4  # a burst of so many times the largest before is not taken for background
 WINDOWS_NS = (NS // 10, NS, 5 * NS)
 BLOCK_NS = 5 * NS
@@ -126,8 +127,8 @@ def background(
 ) -> Background:
     """Compare `lost`, the failed hits since the trigger, with the baseline.
 
-    `of_pods` marks those of them that a cause ties to a pod that is known; `requests_of_pods` counts all requests that
-    went to these pods meanwhile.
+    `of_pods` marks those of them that a cause ties to a pod that is known; `requests_of_pods` counts all requests
+    to pods that came or went, good ones too; 0 where that is not known.
     """
     answered = hits.good | hits.failed
     spans = [timeline.baseline, timeline.phase(Phase.DURING), timeline.phase(Phase.AFTER)]
@@ -258,11 +259,11 @@ def _of_pods(
 ) -> list[Look]:
     """Compare the requests of pods that came or went with the baseline's."""
     seen = len(failed_ns)
-    if not seen:
+    if not seen or not requests:
         return []
     requests = max(requests, seen)
     p = chance.share_p(seen, requests, len(before), before.requests)
-    if p >= SUSPECT:
+    if p >= SUSPECT_AT_PODS:
         return []
     expected = len(before) * requests / before.requests
     sure = p < LEVELS["pods"] * share
