@@ -99,6 +99,15 @@ class Background:
     baseline_ns: int = 0
     is_background: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
+    @property
+    def suspected(self) -> int:
+        """How many may have been lost, besides those that were for certain."""
+        return sum(family.lost for family in self.families if not family.sure)
+
+    def blames(self, kind: str) -> bool:
+        """Tell whether failures of a kind were lost for certain."""
+        return any(family.sure and family.family == FAMILY_OF.get(kind, kind) for family in self.families)
+
     def within(self, parts: Iterable[Part]) -> Background:
         """Return what is left of it in some phases. A burst or a pod's failures are of the phase in which they begin."""
         spans = {part.name: (part.from_ns, part.to_ns) for part in parts if part.name in {"during", "after"}}

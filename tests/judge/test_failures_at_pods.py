@@ -28,8 +28,9 @@ RESET: dict[str, Any] = {
 def run_of(tmp_path: Path, invented: Invented, every: int, change: dict[str, Any]) -> Judgement:
     """Judge a run in which every so many-th good request fails, from its first second to its last."""
     rows = invented.hits()
-    for row in [row for row in rows if row["status"] == 200][every // 2 :: every]:
-        row |= change
+    good = [row for row in rows if row["status"] == 200]
+    for row in good[every // 2 :: every]:
+        row.update(change)
     path = invented.write(tmp_path)
     write_hits(path / "hits" / "0.arrow", rows)
     return judge(Recording.open(path))
@@ -41,7 +42,13 @@ def test_one_failure_at_each_of_many_new_pods_is_background_as_before(
 ) -> None:
     """The pods at which nothing failed count too: else 40 pods with 1 failure each look worse than the baseline."""
     many = Invented.rolling(
-        40, startup=0.5, prestop=4, grace=20, concurrency=20, direct=True, record={"max_baseline_failures": 0.01}
+        40,
+        startup=0.5,
+        prestop=4,
+        grace=20,
+        concurrency=20,
+        direct=True,
+        record={"max_baseline_failures": 0.01},
     )
     found = run_of(tmp_path, many, 2400, change)
     assert found.grade is Grade.PASS, found.verdict.findings[0].observed
@@ -49,14 +56,19 @@ def test_one_failure_at_each_of_many_new_pods_is_background_as_before(
 
 def test_failures_at_new_pods_alone_fail_the_run_in_spite_of_background(tmp_path: Path) -> None:
     run = Invented.rolling(
-        6, startup=0.5, prestop=4, grace=20, concurrency=20, direct=True, record={"max_baseline_failures": 0.01}
+        6,
+        startup=0.5,
+        prestop=4,
+        grace=20,
+        concurrency=20,
+        direct=True,
+        record={"max_baseline_failures": 0.01},
     )
     rows = run.hits()
     new = {pod.name for pod in run.pods if not pod.old}
-    for row in [row for row in rows if row["done_ns"] < TRIGGER * S][::1000]:
-        row |= RESET
-    for row in [row for row in rows if row["pod"] in new][::100]:
-        row |= RESET
+    before = [row for row in rows if row["done_ns"] < TRIGGER * S]
+    for row in before[::1000] + [row for row in rows if row["pod"] in new][::100]:
+        row.update(RESET)
     path = run.write(tmp_path)
     write_hits(path / "hits" / "0.arrow", rows)
     found = judge(Recording.open(path))
@@ -76,7 +88,7 @@ def test_a_balancers_log_that_alone_knows_the_pods_accuses_no_clean_rollout(tmp_
     )
     rows = run.hits()
     for row in rows[::1000]:
-        row |= {"status": 502}
+        row["status"] = 502
     path = run.write(tmp_path)
     write_hits(path / "hits" / "0.arrow", rows)
     new = [pod for pod in run.pods if not pod.old]
