@@ -24,6 +24,7 @@ import numpy as np
 from harness.clock import NS
 from harness.judge import chance
 from harness.judge.hits import kind_name
+from harness.judge.hung import hung
 from harness.judge.loadhost import OWN_FAULT
 from harness.model import Outcome, Phase
 
@@ -99,6 +100,8 @@ class Background:
     baseline_ns: int = 0
     is_background: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
+    hung: int = 0  # failed since the trigger, and had hung before it
+
     @property
     def suspected(self) -> int:
         """How many may have been lost, besides those that were for certain."""
@@ -142,12 +145,19 @@ def background(
     answered = hits.good | hits.failed
     spans = [timeline.baseline, timeline.phase(Phase.DURING), timeline.phase(Phase.AFTER)]
     requests = [int((answered & _ended(hits, span)).sum()) if span else 0 for span in spans]
+    early = hung(hits, lost, timeline)
     of_baseline = hits.where(hits.failed & _ended(hits, spans[0])) if spans[0] else None
-    families = _by_family(lost.kind)
-    before = _by_family(of_baseline.kind) if of_baseline is not None else {}
+    families = {
+        family: left for family, mask in _by_family(lost.kind).items() if (left := mask & ~early).any()
+    }
+    before = (
+        _failed_before(of_baseline, lost.where(early), spans[0])
+        if of_baseline is not None and spans[0]
+        else {}
+    )
     dirty = sum(family in before for family in families)
     known = np.zeros(len(lost), dtype=bool) if of_pods is None else of_pods
-    is_background = np.zeros(len(lost), dtype=bool)
+    is_background = early.copy()
     found: list[FamilyBackground] = []
     for family, mask in families.items():
         seen = int(mask.sum())
@@ -159,9 +169,7 @@ def background(
         if of_baseline is None or spans[0] is None or family not in before:
             found.append(FamilyBackground(family, 0, requests[0], seen, seen, by_phase=by_phase))
             continue
-        base = Stretch(
-            spans[0].from_ns, spans[0].to_ns, requests[0], np.sort(of_baseline.done_ns[before[family]])
-        )
+        base = Stretch(spans[0].from_ns, spans[0].to_ns, requests[0], before[family])
         since = {
             what: Stretch(span.from_ns, span.to_ns, n, np.sort(lost.done_ns[mask & _ended(lost, span)]))
             for what, span, n in zip(("during", "after"), spans[1:], requests[1:], strict=True)
@@ -175,7 +183,7 @@ def background(
         counted = _counted(looks, beyond, pods)
         found.append(FamilyBackground(family, len(base), requests[0], seen, counted, tuple(looks), by_phase))
     ranked = tuple(sorted(found, key=lambda one: (-one.seen, one.family)))
-    return Background(ranked, spans[0].length_ns if spans[0] else 0, is_background)
+    return Background(ranked, spans[0].length_ns if spans[0] else 0, is_background, int(early.sum()))
 
 
 def _within(family: FamilyBackground, spans: Mapping[str, tuple[int, int]]) -> FamilyBackground:
@@ -316,6 +324,15 @@ def _by_family(kinds: NDArray[np.int16]) -> dict[str, NDArray[np.bool_]]:
         if kind not in OWN_FAULT:
             codes.setdefault(FAMILY_OF.get(kind, kind), []).append(code)
     return {family: np.isin(kinds, members) for family, members in codes.items()}
+
+
+def _failed_before(failed: Hits, early: Hits, span: Span) -> dict[str, NDArray[np.int64]]:
+    """Return by family when requests failed in the baseline: those that hung in it count from when they began."""
+    found = {family: failed.done_ns[mask] for family, mask in _by_family(failed.kind).items()}
+    early = early.where(early.begun_ns >= span.from_ns)
+    for family, mask in _by_family(early.kind).items():
+        found[family] = np.concatenate((found.get(family, _NONE), early.begun_ns[mask]))
+    return {family: np.sort(moments) for family, moments in found.items()}
 
 
 def _ended(hits: Hits, span: Span) -> NDArray[np.bool_]:
