@@ -74,7 +74,7 @@ def decide(
             _baseline(run, numbers),
             pathproof.finding(run, timeline, numbers),
             coverage.rollout(run, timeline),
-            coverage.watch(run, timeline),
+            coverage.watch(run, timeline, numbers),
         ]
     findings.append(
         unanswered.finding(
