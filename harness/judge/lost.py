@@ -43,6 +43,12 @@ def lost_requests(
         said += [f"{clean:,} of kinds that never failed in the baseline"] if clean else []
     if background.hung:
         said.append(f"{background.hung:,} had hung since before the trigger, so the rollout is not why")
+    if background.outage:
+        gone = background.outage
+        lasts = (
+            f"no good answer for {lasting(gone.to_ns - gone.from_ns)} at {at(gone.from_ns, timeline.zero_ns)}"
+        )
+        said.append(f"{lasts}, far longer than ever before the trigger")
     observed = "; ".join(said)
     sure = [family for family in background.families if family.sure]
     if sure:
