@@ -112,14 +112,14 @@ def watch(run: RunRecord, timeline: Timeline, numbers: Numbers) -> Finding:
         kinds = ", ".join(sorted({gap.kind for gap in within}))
         longest = max(gap.to_ns - gap.from_ns for gap in within)
         early = all(gap.to_ns <= during.from_ns for gap in within)
-        told = f"blind {count(len(within), 'time')} for {kinds} (longest {lasting(longest)})"
+        told = f"nobody watched {kinds} {count(len(within), 'time')} (for up to {lasting(longest)})"
         if early:
-            told += " just before the change was seen, which may have begun in that time"
+            told += " just before the change was seen: it may have begun in that time"
         return Finding(objective, told, Grade.INCONCLUSIVE)
     end_ns = timeline.load.to_ns
     kind = run.cluster.kind if run.cluster else ""
     if any(gap.kind == kind and gap.from_ns < end_ns <= gap.to_ns for gap in blind):
-        told = f"blind for {kind} when the load ended: one more change would not have been seen"
+        told = f"nobody watched {kind} when the load ended: one more change would not have been seen"
         return Finding(objective, told, Grade.INCONCLUSIVE)
     failed = _just_before(timeline, numbers) if observed else 0
     if failed:
