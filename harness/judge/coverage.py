@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from harness.clock import NS
+from harness.judge import chance
 from harness.judge.finding import COVERED, WATCHED, Finding
+from harness.judge.loadhost import OWN_FAULT
 from harness.judge.wording import at, count, lasting
 from harness.model import NEVER, Grade, Mark, Phase
 
 if TYPE_CHECKING:
     from harness.judge.lifeline import Lifeline
+    from harness.judge.summary import Numbers
     from harness.judge.timeline import Timeline
     from harness.model import RolloutFacts, RunRecord
 
+_UNLIKELY = 0.01  # failures that are so unlikely to come just before a change by chance may be its
 CATCH_UP_NS = 2 * NS  # what is seen so soon after a gap in the watch may have happened in it
 
 
@@ -91,7 +96,7 @@ def _moved(pod: Lifeline, trigger_ns: int) -> bool:
     return any(t_ns is not None and t_ns >= trigger_ns - NS for t_ns in (pod.created_ns, pod.deleted_ns))
 
 
-def watch(run: RunRecord, timeline: Timeline) -> Finding:
+def watch(run: RunRecord, timeline: Timeline, numbers: Numbers) -> Finding:
     """Judge whether the watch saw the rollout from its beginning to its end."""
     objective = WATCHED
     during = timeline.phase(Phase.DURING)
@@ -107,15 +112,42 @@ def watch(run: RunRecord, timeline: Timeline) -> Finding:
         kinds = ", ".join(sorted({gap.kind for gap in within}))
         longest = max(gap.to_ns - gap.from_ns for gap in within)
         early = all(gap.to_ns <= during.from_ns for gap in within)
-        told = f"blind {count(len(within), 'time')} for {kinds} (longest {lasting(longest)})"
+        told = f"nobody watched {kinds} {count(len(within), 'time')} (for up to {lasting(longest)})"
         if early:
-            told += " just before the change was seen, which may have begun in that time"
+            told += " just before the change was seen: it may have begun in that time"
         return Finding(objective, told, Grade.INCONCLUSIVE)
     end_ns = timeline.load.to_ns
     kind = run.cluster.kind if run.cluster else ""
     if any(gap.kind == kind and gap.from_ns < end_ns <= gap.to_ns for gap in blind):
-        told = f"blind for {kind} when the load ended: one more change would not have been seen"
+        told = f"nobody watched {kind} when the load ended: one more change would not have been seen"
+        return Finding(objective, told, Grade.INCONCLUSIVE)
+    failed = _just_before(timeline, numbers) if observed else 0
+    if failed:
+        told = f"{count(failed, 'request')} failed in the last 2 s before the change was seen, and hardly any earlier: it may have begun by then"
         return Finding(objective, told, Grade.INCONCLUSIVE)
     if not timeline.pods and run.cluster is not None:
         return Finding(objective, "no pod of the workload was seen", Grade.INCONCLUSIVE)
     return Finding(objective, f"{count(len(timeline.pods), 'pod')} seen, no gap", Grade.PASS)
+
+
+def _just_before(timeline: Timeline, numbers: Numbers) -> int:
+    """Count what failed just before a change was seen, of kinds that failed hardly ever before that. Short delays are no gap."""
+    base = timeline.baseline
+    if base is None:
+        return 0
+    failed: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+    of = {True: 0, False: 0}
+    for row in numbers.seconds:
+        begun_ns = timeline.zero_ns + row.second * NS
+        if base.from_ns - NS < begun_ns < timeline.zero_ns:
+            late = begun_ns >= timeline.zero_ns - CATCH_UP_NS
+            failed[late].update(row.failed)
+            of[late] += row.completed
+    return sum(
+        n
+        for kind, n in failed[True].items()
+        if kind not in OWN_FAULT
+        and (
+            not failed[False][kind] or chance.share_p(n, of[True], failed[False][kind], of[False]) < _UNLIKELY
+        )
+    )

@@ -5,7 +5,7 @@ docs/verdict.md tells of each objective what makes it FAIL and what withholds a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.model import Grade  # noqa: TC001  pydantic reads verdict.json by it
 
@@ -55,3 +55,6 @@ class Verdict:
     lost: int  # failed hits held against the rollout (or the run, without one)
     of: int  # requests among which they are counted
     bound: str
+    kinds: dict[str, int] = field(
+        default_factory=dict
+    )  # failed since the trigger, of kinds that are held against it

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from harness.clock import NS
 from harness.judge import answers, coverage, objectives, pathproof, sending, unanswered, unasked
 from harness.judge.finding import ALIVE, BASELINE, ENDED, KEEPS_UP, RECORDED, UP, Finding, Verdict
-from harness.judge.headline import bound, headline
+from harness.judge.headline import blamed, bound, headline
 from harness.judge.loadhost import of_the_host
 from harness.judge.lost import lost_requests
 from harness.judge.replacing import replaced
@@ -64,6 +64,8 @@ def decide(
         numbers,
         against,
         lambda left: lost_requests(run, timeline, left, background.within(left.parts))[1],
+        background.suspected,
+        lost,
     )
     own = objectives.findings(run, numbers, measured, lost) if whole else ()
     findings = [*default, *own, _service(run), answers.finding(numbers, usual, rollout=run.rollout_wanted)]
@@ -72,7 +74,7 @@ def decide(
             _baseline(run, numbers),
             pathproof.finding(run, timeline, numbers),
             coverage.rollout(run, timeline),
-            coverage.watch(run, timeline),
+            coverage.watch(run, timeline, numbers),
         ]
     findings.append(
         unanswered.finding(
@@ -87,13 +89,14 @@ def decide(
     grade = next(g for g in (Grade.FAIL, Grade.INCONCLUSIVE, Grade.PASS) if g in grades)
     return Verdict(
         grade=grade,
-        headline=headline(grade, kept, lost, run, numbers, timeline),
+        headline=headline(grade, kept, lost, run, numbers, timeline, background),
         findings=kept,
         lost=lost,
         of=numbers.requests,
         bound=bound(run, timeline, numbers)
         if not lost and grade is not Grade.FAIL and numbers.requests
         else "",
+        kinds=blamed(run, numbers, background),
     )
 
 

@@ -22,6 +22,7 @@ from harness.judge.findings import decide, of_the_run
 from harness.judge.headroom import CurvePoint, Headroom, headroom, shorter_pre_stops
 from harness.judge.hits import COLUMNS, Hits, classify
 from harness.judge.lint import LintFinding, lint, marked
+from harness.judge.lives import told_apart
 from harness.judge.measured import Measured, measure_rollout
 from harness.judge.sending import Sending, sending
 from harness.judge.summary import Numbers, summarise
@@ -116,6 +117,7 @@ def _judge(recording: Recording, *, whole: bool) -> Judgement:
     hits = classify(recording.hits((*COLUMNS, "seq") if upstreams else COLUMNS), run)
     objects = recording.manifests("before")
     timeline = times.read(run, events, recording.gaps(), _last_ns(hits), services(objects))
+    hits, timeline = told_apart(hits, timeline)
     numbers = summarise(hits, run, timeline)
     sent = sending(recording, hits, timeline) if whole else None
     explained = explain(hits, timeline, numbers, surroundings(recording), upstreams)
@@ -164,6 +166,7 @@ def _together(recording: Recording, each: tuple[Judgement, ...]) -> Judgement:
     timeline = rollouts.timeline_of(
         run, recording.events(), recording.gaps(), [one.timeline for one in each], services(objects)
     )
+    hits, timeline = told_apart(hits, timeline)
     numbers = summarise(hits, run, timeline)
     measured = rollouts.measured_of(one.measured for one in each)
     sent = sending(recording, hits, timeline)

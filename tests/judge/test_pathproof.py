@@ -67,7 +67,7 @@ def test_answers_that_name_a_pod_which_is_gone_come_from_a_cache(
     found = judged(tmp_path, invented, lambda _: old)
     assert found.grade is Grade.INCONCLUSIVE
     assert "a cache answers" in found.verdict.headline
-    assert f"after pod {old} was gone name it" in about(found).observed
+    assert f"after pod {old} had gone name it" in about(found).observed
 
 
 def test_a_cache_that_keeps_answers_for_a_second_is_seen(tmp_path: Path) -> None:
