@@ -90,7 +90,7 @@ def carry_out(resolved: Resolved, asked: Asked) -> Path:
     import anyio  # noqa: PLC0415
     import anyio.to_thread  # noqa: PLC0415
 
-    from harness.load.recruits import recruited  # noqa: PLC0415
+    from harness.load.prestarted import recruited  # noqa: PLC0415
     from harness.progress import LiveLine  # noqa: PLC0415
 
     line = LiveLine()

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
 from harness.load import failures
+from harness.load.eventloop import ready
 from harness.load.failures import ERROR, US, Ending
 from harness.model import NEVER, LoadPlan, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from harness.load.targets import Origin
+    from harness.load.request import Origin
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _NODELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -211,25 +210,6 @@ def _literal(host: str, port: int) -> Address:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     where = (host, port, 0, 0) if family == socket.AF_INET6 else (host, port)
     return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", where
-
-
-async def ready(sock: socket.socket, *, write: bool) -> None:
-    """Wait until the socket can be read from, or written to."""
-    loop = asyncio.get_running_loop()
-    done = loop.create_future()
-    add: Callable[..., None] = loop.add_writer if write else loop.add_reader
-    remove = loop.remove_writer if write else loop.remove_reader
-    number = sock.fileno()
-    add(number, _wake, done)
-    try:
-        await done
-    finally:
-        remove(number)
-
-
-def _wake(done: asyncio.Future[None]) -> None:
-    if not done.done():
-        done.set_result(None)
 
 
 def _close(sock: socket.socket | None) -> None:

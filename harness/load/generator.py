@@ -13,8 +13,8 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from harness.errors import HarnessError
 from harness.load import messages
-from harness.load.foresight import check
-from harness.load.recruits import Recruits
+from harness.load.feasibility import check
+from harness.load.prestarted import Recruits
 from harness.model import HealthSample, LiveCounts, LoadPlan
 
 if TYPE_CHECKING:

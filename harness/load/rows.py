@@ -9,17 +9,18 @@ second for the totals and about once a second for the file.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import log2
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from harness.load.pacer import CycleMedian
 from harness.model import NEVER, OUTCOME_CODE, OUTCOMES, POD_NAMES, LoadPlan, Outcome
 from harness.recording.write import CONNECTION_SCHEMA, HIT_SCHEMA, OUTCOME_NAMES, ArrowStream
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from harness.load.failures import Ending
@@ -229,6 +230,35 @@ class ConnectionRows:
         """Write what is left and end the file."""
         self.flush()
         self._stream.close()
+
+
+class CycleMedian:
+    """The median of very many durations in little memory: a histogram whose bins are 2 % wide."""
+
+    BINS_PER_OCTAVE = 32
+
+    __slots__ = ("_bins", "_count")
+
+    def __init__(self) -> None:
+        self._bins: dict[int, int] = {}
+        self._count = 0
+
+    def add(self, durations_ns: Iterable[int]) -> None:
+        """Take in some durations, in nanoseconds."""
+        bins = self._bins
+        for duration_ns in durations_ns:
+            bin_ = int(log2(max(duration_ns, 1)) * self.BINS_PER_OCTAVE)
+            bins[bin_] = bins.get(bin_, 0) + 1
+            self._count += 1
+
+    def value_ns(self) -> int:
+        """Return the median, right to 2 %; 0 when there is none."""
+        below = 0
+        for bin_, count in sorted(self._bins.items()):
+            below += count
+            if below * 2 >= self._count:
+                return int(2 ** ((bin_ + 0.5) / self.BINS_PER_OCTAVE))
+        return 0
 
 
 class _Names:

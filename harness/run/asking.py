@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from harness import masking
 from harness.clock import NS
 from harness.errors import UsageError
-from harness.load.alone import Tried, reach, send
 from harness.load.dial import Dialler
-from harness.load.targets import Marking, shot
+from harness.load.request import Marking, shot
+from harness.load.single_request import Tried, reach, send
 from harness.model import Outcome
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from harness.cluster.api import Api
     from harness.cluster.watcher import Item
     from harness.load.generator import Load
-    from harness.load.recruits import Recruits
+    from harness.load.prestarted import Recruits
     from harness.run.change import Change
     from harness.run.preflight import Subject
     from harness.scenario.resolve import Resolved
@@ -132,7 +132,7 @@ async def _run(
     resolved: Resolved, way: _Way, directory: RunDirectory, follower: Follower, recruits: Recruits | None
 ) -> None:
     from harness.load import generator  # noqa: PLC0415  keeps `--help` light
-    from harness.load.foresight import forebodings  # noqa: PLC0415
+    from harness.load.feasibility import forebodings  # noqa: PLC0415
 
     plan = load_plan(resolved, resolved.targets(way.url), way.ca_file)
     answers = await ask(plan, timeout_s=min(15.0, plan.timeout_ns / NS))

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trustme
 
-from harness.load.atrest import unasked
 from harness.load.dial import Dialled
 from harness.load.failures import Ending
-from harness.load.listening import REST_NS, Listening
-from harness.load.pacer import ClosedLoop
+from harness.load.request import Marking, shot
 from harness.load.rows import ConnectionRows, HitRows
-from harness.load.slots import Slots
-from harness.load.targets import Marking, shot
+from harness.load.wire.idle import unasked
+from harness.load.worker.listening import REST_NS, Listening
+from harness.load.worker.pacer import ClosedLoop
+from harness.load.worker.slots import Slots
 from tests.load.played import Played, completed, plan_for, play, read
 from tests.load.scripted_server import OK, ScriptedServer, Visit
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.load.targets import Origin
+    from harness.load.request import Origin
 
 TIMED_OUT = b"HTTP/1.1 408 Request Time-out\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 NOBODY_S = ("us", "unasked")

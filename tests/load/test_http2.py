@@ -17,7 +17,7 @@ import trustme
 from hypothesis import given, strategies as st
 
 from harness.errors import UsageError
-from harness.load.h2frames import Frames, Goaway
+from harness.load.wire.h2frames import Frames, Goaway
 from harness.model import LoadPlan, Target
 from harness.run.asking import ask
 from tests.load.h2_server import ENHANCE_YOUR_CALM, INTERNAL_ERROR, REFUSED_STREAM, Asked, H2Visit

@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from harness.load.pacer import turns
+from harness.load.worker.pacer import turns
 from harness.model import LoadPlan, Target
 from harness.scenario.schema import proportions
 from tests.load.played import Played, come_true, completed, finished, loaded, play, read

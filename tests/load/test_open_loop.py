@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.load.pacer import FixedRate
+from harness.load.worker.pacer import FixedRate
 from tests.load.played import plan_for, play
 from tests.load.scripted_server import OK, ScriptedServer, Visit, always
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.load.generator import Load
-from harness.load.response import reading
+from harness.load.wire.response import reading
 from harness.model import POD_NAMES, Target
 from tests.load.played import Played, completed, plan_for, play
 from tests.load.scripted_server import OK, ScriptedServer, Visit, always

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import UsageError
-from harness.load.foresight import check, forebodings
+from harness.load.feasibility import check, forebodings
 from tests.load.played import plan_for, play
 from tests.load.scripted_server import OK, ScriptedServer, always
 
@@ -29,7 +29,7 @@ from pathlib import Path
 from tests.load.played import completed, plan_for, play
 from tests.load.scripted_server import OK, ScriptedServer, always
 from harness.errors import UsageError
-from harness.load.foresight import check
+from harness.load.feasibility import check
 
 try:
     check(plan_for("http://127.0.0.1/", 11))

@@ -5,7 +5,7 @@ import pytest
 from harness import __version__
 from harness.errors import UsageError
 from harness.load.failures import sample
-from harness.load.targets import Marking, shot
+from harness.load.request import Marking, shot
 from harness.model import Target
 
 

@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from harness.errors import UsageError
-from harness.load.foresight import check
+from harness.load.feasibility import check
 from harness.run.asking import ask
 from tests.load.played import completed, plan_for, play
 from tests.load.scripted_server import OK, ScriptedServer, Visit, always

@@ -15,7 +15,7 @@ import pytest
 from harness.clock import Clock
 from harness.load import messages
 from harness.load.generator import Load, running
-from harness.load.recruits import recruited
+from harness.load.prestarted import recruited
 from harness.model import LoadPlan, Target
 from tests.load.played import (
     Played,
@@ -275,7 +275,7 @@ def test_a_second_in_which_a_worker_stood_still_is_marked(tmp_path: Path) -> Non
 
 def test_a_worker_imports_neither_pandas_nor_kubernetes(tmp_path: Path) -> None:
     script = (
-        "import sys, harness.load.worker as worker\n"
+        "import sys, harness.load.worker.__main__ as worker\n"
         "import os\n"
         "try:\n"
         "    worker.main()\n"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httptools
 
-from harness.load import heads
+from harness.load.wire import heads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from termios import FIONREAD
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from harness.load.slot import READING, SENDING, WAITING, Slot
+from harness.load.wire.slot import READING, SENDING, WAITING, Slot
 from harness.model import NEVER
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
 from harness.load.dial import tls_context
-from harness.load.targets import shot
+from harness.load.request import shot
 
 if TYPE_CHECKING:
     from harness.model import LoadPlan

@@ -1,4 +1,4 @@
-"""An open socket as httpcore wants it for HTTP/2, and what can befall it."""
+"""An open socket as httpcore wants it for HTTP/2, what can befall it, and httpcore's connection with what it leaves out."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import httpcore
+from h2.config import H2Configuration
+from h2.events import Event, TrailersReceived
 
 from harness.load import failures
-from harness.load.h2frames import Frames
-from harness.load.slot import SENDING, Slot
-from harness.load.sockets import BLOCKED
+from harness.load.wire.h2frames import Frames
+from harness.load.wire.slot import SENDING, Slot
+from harness.load.wire.sockets import BLOCKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,3 +164,33 @@ class Stream(httpcore.AsyncNetworkStream):
         finally:
             if not self._closed:  # else the number may be another connection's by now
                 remove(self._fd)
+
+
+class Connection(httpcore.AsyncHTTP2Connection):
+    """httpcore's connection, which keeps trailers, and takes no header that RFC 9113 forbids."""
+
+    CONFIG = H2Configuration(validate_inbound_headers=True)
+
+    def __init__(self, origin: httpcore.Origin, stream: Stream) -> None:
+        super().__init__(origin=origin, stream=stream)
+        self.trailers: dict[bytes, bytes] = {}
+        state: Any = self._h2_state
+        take = state.receive_data
+
+        def receive_data(data: bytes) -> list[Event]:
+            events: list[Event] = take(data)
+            for event in events:
+                if isinstance(event, TrailersReceived):
+                    self.trailers = {_bytes(name): _bytes(value) for name, value in event.headers}
+            return events
+
+        state.receive_data = receive_data
+
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        """Send one request, once."""
+        self.trailers = {}
+        return await super().handle_async_request(request)
+
+
+def _bytes(text: bytes | str) -> bytes:
+    return text.encode() if isinstance(text, str) else bytes(text)

@@ -7,23 +7,22 @@ import itertools
 from typing import TYPE_CHECKING
 
 from harness.load import failures
-from harness.load.arrivals import Arrivals
-from harness.load.connecting import Connecting
 from harness.load.failures import END, FIN, LIMIT, PEER, TIMEOUT, US, Ending
-from harness.load.limits import Limits
-from harness.load.listening import Listening
-from harness.load.pacer import turns
-from harness.load.slot import DIALLING, ENDED, IDLE, PROBING, READING, SENDING, TIMED_OUT, WAITING, Slot
-from harness.load.wires import wire_of
+from harness.load.wire.http1 import Wire
+from harness.load.wire.slot import DIALLING, ENDED, IDLE, PROBING, READING, SENDING, TIMED_OUT, WAITING, Slot
+from harness.load.worker.arrivals import Arrivals
+from harness.load.worker.connecting import Connecting, Limits
+from harness.load.worker.listening import Listening
+from harness.load.worker.pacer import turns
 from harness.model import NEVER, LoadPlan, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from harness.load.dial import Dialler
-    from harness.load.pacer import ClosedLoop, FixedRate
+    from harness.load.request import Shot
     from harness.load.rows import ConnectionRows, HitRows
-    from harness.load.targets import Shot
+    from harness.load.worker.pacer import ClosedLoop, FixedRate
 
 _IN_FLIGHT = frozenset({DIALLING, SENDING, WAITING, READING, PROBING})
 _TIMER_NS = 1_000_000
@@ -41,7 +40,7 @@ class Slots:
         self._pacer = pacer
         self._rows = rows
         self._anchor = anchor_ns
-        self._wire = wire_of(plan)(self, rows, anchor_ns, plan)
+        self._wire = _wire_of(plan)(self, rows, anchor_ns, plan)
         self._wire.marked = any(shot.places for shot in shots)
         self._limits = Limits(plan, indices[0] if indices else 0)
         self._wire.detour = self._limits.any
@@ -292,3 +291,12 @@ class Slots:
         """Keep a raw text of this outcome, if there is none yet."""
         if outcome.value not in self.samples:
             self.samples[outcome.value] = error if isinstance(error, str) else failures.sample(error)
+
+
+def _wire_of(plan: LoadPlan) -> type[Wire]:
+    """Choose what sends. Nothing of httpx is loaded where HTTP/1.1 is spoken: it costs start-up and memory."""
+    if not plan.http2:
+        return Wire
+    from harness.load.wire.http2 import Http2Wire  # noqa: PLC0415
+
+    return Http2Wire  # type: ignore[return-value]  # it takes and gives the same calls, over another wire

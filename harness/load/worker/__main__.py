@@ -40,7 +40,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.meta_path.insert(0, NoPandas())
     from harness.load import messages  # noqa: PLC0415  these bring pyarrow
-    from harness.load.shift import Shift  # noqa: PLC0415
+    from harness.load.worker.run import Shift  # noqa: PLC0415
 
     order = messages.decode(json.loads(_order()))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

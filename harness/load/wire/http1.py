@@ -17,19 +17,20 @@ from termios import FIONREAD
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
-from harness.load import atrest, failures, grpc
+from harness.load import failures
 from harness.load.failures import ERROR, FIN, US, Ending
-from harness.load.response import Reading, reading
 from harness.load.rows import ROW, HitRows
-from harness.load.slot import READING, SENDING, WAITING, Slot
-from harness.load.sockets import BLOCKED, READ, READ_AND_WRITE, Sockets, unread
+from harness.load.wire import grpc, idle
+from harness.load.wire.response import Reading, reading
+from harness.load.wire.slot import READING, SENDING, WAITING, Slot
+from harness.load.wire.sockets import BLOCKED, READ, READ_AND_WRITE, Sockets, unread
 from harness.model import NEVER, LoadPlan, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.load.slot import Life
-    from harness.load.targets import Shot
+    from harness.load.request import Shot
+    from harness.load.wire.slot import Life
 
 _CLOSING = EPOLLRDHUP | EPOLLHUP | EPOLLERR
 _FIRST_READ = 32 * 1024  # most responses are small; what is longer goes on with big reads
@@ -158,7 +159,7 @@ class Wire(Sockets):
     def look(self, slot: Slot) -> Ending | None:
         """Look whether a connection that has rested brought anything: after the next request it would be an answer."""
         ioctl(slot.fd, FIONREAD, self._waiting)
-        return atrest.listen(slot) if self._waiting[0] else None
+        return idle.listen(slot) if self._waiting[0] else None
 
     # --- reading ------------------------------------------------------------------------------------------
 
@@ -178,7 +179,7 @@ class Wire(Sockets):
     def _take(self, slot: Slot, data: bytes, now: int, *, closing: bool) -> None:
         """Take in bytes of a response; `data` is empty at the end of the stream."""
         if slot.state not in {SENDING, WAITING, READING}:
-            if ending := atrest.listen(slot, data):
+            if ending := idle.listen(slot, data):
                 self._life.close(slot, ending, now)
             return
         if slot.first == NEVER and data:
@@ -257,10 +258,10 @@ class Wire(Sockets):
         next answer could not be told from them.
         """
         if response.extra:
-            return atrest.behind(response.another)
+            return idle.behind(response.another)
         if slot.unsent is not None or not response.keep_alive:
             return Ending(US, FIN)
-        return atrest.listen(slot) if closing or unread(slot) else None
+        return idle.listen(slot) if closing or unread(slot) else None
 
     def _broken(self, slot: Slot, error: OSError | None, now: int) -> None:
         """Deal with the end of a connection; None is an orderly one."""

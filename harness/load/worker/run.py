@@ -12,13 +12,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.load import messages
-from harness.load.connecting import raise_in_loop
 from harness.load.dial import Dialler
-from harness.load.lag import Lag
-from harness.load.pacer import ClosedLoop, FixedRate
+from harness.load.eventloop import raise_in_loop
+from harness.load.request import Marking, shot
 from harness.load.rows import ConnectionRows, HitRows
-from harness.load.slots import Slots
-from harness.load.targets import Marking, shot
+from harness.load.worker.pacer import ClosedLoop, FixedRate
+from harness.load.worker.slots import Slots
+from harness.load.worker.timers import Lag
 from harness.model import STALL_NS
 
 if TYPE_CHECKING:

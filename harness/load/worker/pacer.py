@@ -8,11 +8,11 @@ answer (`first_ns`, `after_hit_ns`, `after_failed_connect_ns`), which is why htt
 
 from __future__ import annotations
 
-from math import gcd, log2, sqrt
+from math import gcd, sqrt
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 # The first hits of a run are spread over this time: a burst of a few hundred SYNs overflows the backlog of a
 # small server, and slots that start in step stay in step, which bends every latency that is measured.
@@ -83,32 +83,3 @@ def turns(weights: Sequence[int]) -> list[int]:
         for turn in range(weight // parts)
     ]
     return [index for _, index in sorted(places)]
-
-
-class CycleMedian:
-    """The median of very many durations in little memory: a histogram whose bins are 2 % wide."""
-
-    BINS_PER_OCTAVE = 32
-
-    __slots__ = ("_bins", "_count")
-
-    def __init__(self) -> None:
-        self._bins: dict[int, int] = {}
-        self._count = 0
-
-    def add(self, durations_ns: Iterable[int]) -> None:
-        """Take in some durations, in nanoseconds."""
-        bins = self._bins
-        for duration_ns in durations_ns:
-            bin_ = int(log2(max(duration_ns, 1)) * self.BINS_PER_OCTAVE)
-            bins[bin_] = bins.get(bin_, 0) + 1
-            self._count += 1
-
-    def value_ns(self) -> int:
-        """Return the median, right to 2 %; 0 when there is none."""
-        below = 0
-        for bin_, count in sorted(self._bins.items()):
-            below += count
-            if below * 2 >= self._count:
-                return int(2 ** ((bin_ + 0.5) / self.BINS_PER_OCTAVE))
-        return 0

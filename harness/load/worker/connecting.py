@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from random import Random
 from typing import TYPE_CHECKING
 
 from harness.load import failures
+from harness.load.eventloop import raise_in_loop
 from harness.load.rows import ConnectionRow, ConnectionRows, HitRows, Opening
 from harness.model import NEVER, Outcome
 
@@ -14,11 +16,11 @@ if TYPE_CHECKING:
 
     from harness.load.dial import Address, Dialled, Dialler
     from harness.load.failures import Ending
-    from harness.load.http1 import Wire
-    from harness.load.limits import Limits
-    from harness.load.slot import Slot
-    from harness.load.slots import Slots
-    from harness.load.targets import Origin
+    from harness.load.request import Origin
+    from harness.load.wire.http1 import Wire
+    from harness.load.wire.slot import Slot
+    from harness.load.worker.slots import Slots
+    from harness.model import LoadPlan
 
 _AT_ONCE_NS = 1_000_000_000  # the bound of "a new connection works at once"
 
@@ -139,7 +141,27 @@ class Connecting:
         raise_in_loop(task)
 
 
-def raise_in_loop(task: asyncio.Task[None]) -> None:
-    """Hand what a task raised, which is a bug, to whoever ends this process."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        task.get_loop().call_exception_handler({"message": "a slot's task failed", "exception": error})
+class Limits:
+    """What one worker's connections may carry and how old they may get: between half of the plan's number and all of it.
+
+    Each connection draws its own limit, so that they do not end in step.
+    """
+
+    __slots__ = ("_age_ns", "_hits", "_random", "any")
+
+    def __init__(self, plan: LoadPlan, seed: int) -> None:
+        self._hits = plan.conn_max_hits if plan.keepalive else 1
+        self._age_ns = plan.conn_max_age_ns if plan.keepalive else 0
+        self._random = Random(seed)  # noqa: S311  no secret
+        self.any = bool(self._hits or self._age_ns)
+
+    def draw(self, slot: Slot) -> None:
+        """Give the slot's new connection its limits."""
+        if self._hits:
+            slot.last_hit = self._random.randint((self._hits + 1) // 2, self._hits)
+        if self._age_ns:
+            slot.old_at = slot.opening.opened_ns + self._random.randint(self._age_ns // 2, self._age_ns)
+
+    def reached(self, slot: Slot, now: int) -> bool:
+        """Tell whether the slot's connection has reached one of its limits."""
+        return bool((slot.last_hit and slot.hits >= slot.last_hit) or (slot.old_at and now >= slot.old_at))

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.load import failures
-from harness.load.dial import ready
-from harness.load.response import Reading
-from harness.load.sockets import BLOCKED
+from harness.load.eventloop import ready
+from harness.load.wire.response import Reading
+from harness.load.wire.sockets import BLOCKED
 from harness.model import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.load.dial import Dialler
-    from harness.load.targets import Shot
+    from harness.load.request import Shot
 
 _READ = 256 * 1024
 _PIECE = 64 * 1024
@@ -80,7 +80,7 @@ async def _http1(sock: Any, shot: Shot, request: bytes, pod_headers: tuple[str, 
 
 
 async def _http2(sock: Any, shot: Shot, request: bytes, pod_headers: tuple[str, ...], tried: Tried) -> None:
-    from harness.load import http2  # noqa: PLC0415  httpx is wanted here alone
+    from harness.load.wire import http2  # noqa: PLC0415  httpx is wanted here alone
 
     def head(status: int, headers: Mapping[str, str]) -> None:
         tried.status, tried.location = status, headers.get("location", "")

@@ -11,13 +11,13 @@ from collections import deque
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
-from harness.load.alarm import Alarm
+from harness.load.worker.timers import Alarm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.load.pacer import FixedRate
-    from harness.load.slot import Slot
+    from harness.load.wire.slot import Slot
+    from harness.load.worker.pacer import FixedRate
 
 
 class Arrivals:

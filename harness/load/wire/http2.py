@@ -17,21 +17,28 @@ from h2.errors import ErrorCodes
 from h2.events import StreamReset
 from h2.exceptions import InvalidBodyLengthError, ProtocolError
 
-from harness.load import failures, grpc
-from harness.load.connecting import raise_in_loop
+from harness.load import failures
+from harness.load.eventloop import raise_in_loop
 from harness.load.failures import ERROR, FIN, PEER, US, Ending
-from harness.load.h2connection import Connection
-from harness.load.h2stream import GoneAwayError, OversizedError, PeerEndedError, Stream, UnsentError
-from harness.load.slot import IDLE, READING, WAITING, Slot
-from harness.load.sockets import Sockets
+from harness.load.wire import grpc
+from harness.load.wire.h2connection import (
+    Connection,
+    GoneAwayError,
+    OversizedError,
+    PeerEndedError,
+    Stream,
+    UnsentError,
+)
+from harness.load.wire.slot import IDLE, READING, WAITING, Slot
+from harness.load.wire.sockets import Sockets
 from harness.model import NEVER, LoadPlan, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
+    from harness.load.request import Origin, Shot
     from harness.load.rows import HitRows
-    from harness.load.slot import Life
-    from harness.load.targets import Origin, Shot
+    from harness.load.wire.slot import Life
 
 # What HTTP/1.1 says of a connection, HTTP/2 does not say at all.
 _OF_A_CONNECTION = frozenset(

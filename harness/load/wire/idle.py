@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from harness.load import failures
 from harness.load.failures import ERROR, FIN, PEER, UNASKED, US, Ending
-from harness.load.sockets import BLOCKED
+from harness.load.wire.sockets import BLOCKED
 
 if TYPE_CHECKING:
-    from harness.load.slot import Slot
+    from harness.load.wire.slot import Slot
 
 GOODBYE = 408
 _READ = 256 * 1024

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from harness.load.dial import Address
     from harness.load.failures import Ending
-    from harness.load.response import Reading
-    from harness.load.targets import Origin, Shot
+    from harness.load.request import Origin, Shot
+    from harness.load.wire.response import Reading
 
 # The states of a slot.
 IDLE, DIALLING, SENDING, WAITING, READING, PROBING, ENDED = range(7)
