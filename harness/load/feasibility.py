@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
 from harness.load.dial import tls_context
-from harness.load.request import shot
+from harness.load.request import prepare
 
 if TYPE_CHECKING:
     from harness.model import LoadPlan
@@ -20,7 +20,7 @@ _HELD_S = 60  # how long a port stays taken after a connection that we have clos
 def check(plan: LoadPlan) -> None:
     """Raise UsageError for what cannot be sent, secured, or held open on this host."""
     for index, target in enumerate(plan.targets):
-        shot(index, target)
+        prepare(index, target)
     tls_context(plan)
     workers = max(1, min(plan.workers, plan.concurrency))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -37,7 +37,7 @@ def check(plan: LoadPlan) -> None:
         )
 
 
-def forebodings(plan: LoadPlan) -> tuple[str, ...]:
+def warnings(plan: LoadPlan) -> tuple[str, ...]:
     """Say what may go wrong on this host, a line each."""
     carried = 1 if not plan.keepalive else 3 * plan.conn_max_hits / 4  # from half of the limit to all of it
     if plan.rate is None or not carried:

@@ -14,7 +14,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from harness.errors import HarnessError
 from harness.load import messages
 from harness.load.feasibility import check
-from harness.load.prestarted import Recruits
+from harness.load.prestarted import PrestartedWorkers
 from harness.model import HealthSample, LiveCounts, LoadPlan
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
     from harness.clock import Clock
-    from harness.load.messages import Order
+    from harness.load.messages import Assignment
 
 T = TypeVar("T")
 _READY_S = 60.0  # a loaded machine takes its time to start Python
@@ -39,8 +39,8 @@ _LAST_WORDS = 4096
 class Worker:
     """One worker process, from outside."""
 
-    def __init__(self, order: Order, process: Process) -> None:
-        self.order = order
+    def __init__(self, assignment: Assignment, process: Process) -> None:
+        self.assignment = assignment
         self.process = process
         self.counts = LiveCounts()
         self.backed_off = 0
@@ -51,7 +51,7 @@ class Worker:
         self.commands: MemoryObjectSendStream[dict[str, Any]]
         self.commands, self._commands = anyio.create_memory_object_stream[dict[str, Any]](math.inf)
 
-    async def command(self) -> None:
+    async def write_commands(self) -> None:
         """Hand down commands as they come; at their end, close the worker's standard input."""
         try:
             async with self._commands, _piped(self.process.stdin) as stdin:
@@ -60,7 +60,7 @@ class Worker:
         except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
             return  # it has gone, which `listen` notices
 
-    async def overhear(self) -> None:
+    async def read_stderr(self) -> None:
         """Keep the end of what the worker writes to standard error: a traceback, if it comes to that."""
         try:
             async for piece in _piped(self.process.stderr):
@@ -161,13 +161,13 @@ class Load:
         """Let go of the samples that nobody has read."""
         self.samples.close()
 
-    async def listen(self, worker: Worker) -> None:
+    async def read_messages(self, worker: Worker) -> None:
         """Take in what a worker tells until it has gone."""
-        number = worker.order.worker
+        number = worker.assignment.worker
         lines = BufferedByteReceiveStream(_piped(worker.process.stdout))
         try:
             while True:
-                self._hear(worker, json.loads(await lines.receive_until(b"\n", _LONGEST_LINE)))
+                self._receive(worker, json.loads(await lines.receive_until(b"\n", _LONGEST_LINE)))
         except (
             anyio.EndOfStream,
             anyio.IncompleteRead,
@@ -189,7 +189,7 @@ class Load:
             worker.gone.set()
             worker.ready.set()
 
-    def _hear(self, worker: Worker, message: dict[str, Any]) -> None:
+    def _receive(self, worker: Worker, message: dict[str, Any]) -> None:
         if "counts" in message:
             worker.counts = messages.counts(message["counts"])
             worker.backed_off = message["backed_off"]
@@ -213,7 +213,7 @@ class Load:
 
 @asynccontextmanager
 async def running(
-    plan: LoadPlan, clock: Clock, directory: Path, recruits: Recruits | None = None
+    plan: LoadPlan, clock: Clock, directory: Path, prestarted: PrestartedWorkers | None = None
 ) -> AsyncIterator[Load]:
     """Hold the load for as long as the context lasts. Whatever happens inside, the workers are gone afterwards.
 
@@ -224,19 +224,19 @@ async def running(
     out on this host, and HarnessError when a worker does not come up.
     """
     check(plan)
-    recruits = recruits or Recruits([])
+    prestarted = prestarted or PrestartedWorkers([])
     for folder in ("hits", "connections"):
         (directory / folder).mkdir(mode=0o700, exist_ok=True)
     try:
         async with anyio.create_task_group() as tasks:
             load = Load()
             try:
-                for order in messages.orders(plan, clock, directory):
-                    worker = load.add(Worker(order, await recruits.take()))
-                    tasks.start_soon(worker.command)
-                    tasks.start_soon(load.listen, worker)
-                    tasks.start_soon(worker.overhear)
-                    worker.commands.send_nowait(messages.encode(order))
+                for assignment in messages.assignments(plan, clock, directory):
+                    worker = load.add(Worker(assignment, await prestarted.take()))
+                    tasks.start_soon(worker.write_commands)
+                    tasks.start_soon(load.read_messages, worker)
+                    tasks.start_soon(worker.read_stderr)
+                    worker.commands.send_nowait(messages.encode(assignment))
                 await load.all_ready()
                 load.start(clock.now_ns() + _TOGETHER_NS)
                 yield load

@@ -18,7 +18,7 @@ from harness.model import NEVER, LiveCounts, LoadPlan, Target
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Assignment:
     """What one worker is to do."""
 
     worker: int
@@ -29,31 +29,31 @@ class Order:
     workers: int = 1  # of which this is one
 
 
-def orders(plan: LoadPlan, clock: Clock, directory: Path) -> list[Order]:
+def assignments(plan: LoadPlan, clock: Clock, directory: Path) -> list[Assignment]:
     """Share the slots out, as evenly as they go; no worker without one."""
     workers = max(1, min(plan.workers, plan.concurrency))
     return [
-        Order(worker, tuple(range(worker, plan.concurrency, workers)), plan, clock, directory, workers)
+        Assignment(worker, tuple(range(worker, plan.concurrency, workers)), plan, clock, directory, workers)
         for worker in range(workers)
     ]
 
 
-def encode(order: Order) -> dict[str, Any]:
+def encode(assignment: Assignment) -> dict[str, Any]:
     """Make an order fit for a line."""
-    plan = dataclasses.asdict(order.plan)
+    plan = dataclasses.asdict(assignment.plan)
     for target in plan["targets"]:
         target["body"] = b64encode(target["body"]).decode()
     return {
-        "worker": order.worker,
-        "slots": order.slots,
+        "worker": assignment.worker,
+        "slots": assignment.slots,
         "plan": plan,
-        "clock": dataclasses.asdict(order.clock),
-        "directory": str(order.directory),
-        "workers": order.workers,
+        "clock": dataclasses.asdict(assignment.clock),
+        "directory": str(assignment.directory),
+        "workers": assignment.workers,
     }
 
 
-def decode(line: dict[str, Any]) -> Order:
+def decode(line: dict[str, Any]) -> Assignment:
     """Read an order back."""
     plan = dict(line["plan"])
     plan["targets"] = tuple(
@@ -65,7 +65,7 @@ def decode(line: dict[str, Any]) -> Order:
     plan["expect"] = tuple((low, high) for low, high in plan["expect"])
     plan["resolve"] = tuple((host, port, address) for host, port, address in plan["resolve"])
     plan["pod_headers"] = tuple(plan["pod_headers"])
-    return Order(
+    return Assignment(
         line["worker"],
         tuple(line["slots"]),
         LoadPlan(**plan),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _ROOT = str(Path(harness.__file__).resolve().parents[1])  # where a worker finds this very package
 
 
-class Recruits:
+class PrestartedWorkers:
     """Workers that wait for their order. Whoever takes one owns it."""
 
     def __init__(self, waiting: list[Process]) -> None:
@@ -40,16 +40,16 @@ class Recruits:
 
 
 @asynccontextmanager
-async def recruited(count: int) -> AsyncIterator[Recruits]:
+async def prestart(count: int) -> AsyncIterator[PrestartedWorkers]:
     """Start workers now, to be given their orders later; those that nobody took are ended with the context."""
-    recruits = Recruits([])
+    prestarted = PrestartedWorkers([])
     try:
         for _ in range(count):
-            recruits._waiting.append(await spawn())  # noqa: SLF001  its maker's
-        yield recruits
+            prestarted._waiting.append(await spawn())  # noqa: SLF001  its maker's
+        yield prestarted
     finally:
         with anyio.CancelScope(shield=True):
-            await recruits.dismiss()
+            await prestarted.dismiss()
 
 
 async def spawn() -> Process:

@@ -37,7 +37,7 @@ class Origin:
 
 
 @dataclass(slots=True, eq=False)
-class Shot:
+class PreparedRequest:
     """A target ready to be fired.
 
     `known` maps the bytes of whole responses that the parser has already judged to their kind (see rows.py).
@@ -67,7 +67,7 @@ class Marking:
     close: bool = False  # and ask for the connection's end
 
 
-def shot(index: int, target: Target, marking: Marking | None = None) -> Shot:
+def prepare(index: int, target: Target, marking: Marking | None = None) -> PreparedRequest:
     """Build the request. Raises UsageError for a URL or a header that cannot be sent."""
     shown = masking.broken_url(target.url)
     try:
@@ -88,7 +88,7 @@ def shot(index: int, target: Target, marking: Marking | None = None) -> Shot:
     headers = _headers(target, origin, url, marking)
     lines = [f"{target.method} {path}{query} HTTP/1.1", *map(_line, headers)]
     whole = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + target.body
-    ready = Shot(index, origin, target.method, whole)
+    ready = PreparedRequest(index, origin, target.method, whole)
     if marking is not None:
         _mark(ready, marking)
     return ready
@@ -120,7 +120,7 @@ def _headers(
     return [*headers.items(), *target.headers]
 
 
-def _mark(ready: Shot, marking: Marking) -> None:
+def _mark(ready: PreparedRequest, marking: Marking) -> None:
     """Turn the ids in a request into places for a hit's seq. All else is as good as it was before."""
     pieces = _ID.split(ready.request)  # every second one is an id
     if len(pieces) == 1:

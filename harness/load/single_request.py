@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.load import failures
 from harness.load.eventloop import ready
-from harness.load.wire.response import Reading
+from harness.load.wire.response import ResponseReader
 from harness.load.wire.sockets import BLOCKED
 from harness.model import Outcome
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.load.dial import Dialler
-    from harness.load.request import Shot
+    from harness.load.request import PreparedRequest
 
 _READ = 256 * 1024
 _PIECE = 64 * 1024
@@ -28,7 +28,7 @@ _NAMED = re.compile(r"^\w+\((['\"])(.*)\1\)$")  # an exception's repr, of which 
 
 
 @dataclass(slots=True)
-class Tried:
+class Attempt:
     """What became of one request. `outcome` is None where a connection was all that was wanted, and it opened."""
 
     outcome: Outcome | None = None
@@ -38,55 +38,59 @@ class Tried:
     why: str = ""  # it failed, in words
 
 
-async def reach(dialler: Dialler, shot: Shot) -> Tried:
+async def reach(dialler: Dialler, prepared: PreparedRequest) -> Attempt:
     """Open a connection as the load would, and close it again: nothing is sent."""
-    dialled = await dialler.open(shot.origin)
+    dialled = await dialler.open(prepared.origin)
     if dialled.sock is not None:
         dialled.sock.close()
-    return Tried(dialled.outcome, why=dialled.why)
+    return Attempt(dialled.outcome, why=dialled.why)
 
 
-async def send(dialler: Dialler, shot: Shot, seq: int) -> Tried:
+async def send(dialler: Dialler, prepared: PreparedRequest, seq: int) -> Attempt:
     """Send the request once, on a connection of its own; `seq` is what its ids are made of."""
-    dialled = await dialler.open(shot.origin)
+    dialled = await dialler.open(prepared.origin)
     if dialled.outcome is not None:
-        return Tried(dialled.outcome, why=dialled.why)
-    plan, tried = dialler.plan, Tried()
-    request = shot.template % ((seq,) * shot.places) if shot.places else shot.request
+        return Attempt(dialled.outcome, why=dialled.why)
+    plan, attempt = dialler.plan, Attempt()
+    request = prepared.template % ((seq,) * prepared.places) if prepared.places else prepared.request
     exchange = _http2 if plan.http2 else _http1
     try:
         async with asyncio.timeout(plan.timeout_ns / 1e9):
-            await exchange(dialled.sock, shot, request, plan.pod_headers, tried)
+            await exchange(dialled.sock, prepared, request, plan.pod_headers, attempt)
     except TimeoutError:
-        tried.outcome = Outcome.READ_TIMEOUT_BODY if tried.status else Outcome.READ_TIMEOUT_HEADERS
-    return tried
+        attempt.outcome = Outcome.READ_TIMEOUT_BODY if attempt.status else Outcome.READ_TIMEOUT_HEADERS
+    return attempt
 
 
-async def _http1(sock: Any, shot: Shot, request: bytes, pod_headers: tuple[str, ...], tried: Tried) -> None:
+async def _http1(
+    sock: Any, prepared: PreparedRequest, request: bytes, pod_headers: tuple[str, ...], attempt: Attempt
+) -> None:
     ranks = {name.lower().encode("latin-1"): rank for rank, name in enumerate(pod_headers)}
-    reading = _Told(ranks, head_request=shot.method == "HEAD")
+    reader = _LocationReader(ranks, head_request=prepared.method == "HEAD")
     # Beside the reading: a server that has had enough answers before it has read all.
     writing = asyncio.create_task(_write(sock, memoryview(request)))
     try:
-        await _read(sock, reading, tried)
+        await _read(sock, reader, attempt)
     finally:
-        tried.status, tried.pod, tried.location = reading.status, reading.pod, reading.location
+        attempt.status, attempt.pod, attempt.location = reader.status, reader.pod, reader.location
         writing.cancel()
         try:
             await asyncio.wait([writing])
         finally:  # a Ctrl-C ends this wait too
-            reading.release()
+            reader.release()
             sock.close()
 
 
-async def _http2(sock: Any, shot: Shot, request: bytes, pod_headers: tuple[str, ...], tried: Tried) -> None:
+async def _http2(
+    sock: Any, prepared: PreparedRequest, request: bytes, pod_headers: tuple[str, ...], attempt: Attempt
+) -> None:
     from harness.load.wire import http2  # noqa: PLC0415  httpx is wanted here alone
 
     def head(status: int, headers: Mapping[str, str]) -> None:
-        tried.status, tried.location = status, headers.get("location", "")
-        tried.pod = next((headers[name] for name in pod_headers if name in headers), "")
+        attempt.status, attempt.location = status, headers.get("location", "")
+        attempt.pod = next((headers[name] for name in pod_headers if name in headers), "")
 
-    tried.outcome, tried.why = await http2.alone(sock, shot, request, head)
+    attempt.outcome, attempt.why = await http2.send_single(sock, prepared, request, head)
 
 
 async def _write(sock: Any, rest: memoryview) -> None:
@@ -99,9 +103,9 @@ async def _write(sock: Any, rest: memoryview) -> None:
             return  # whoever reads will see how the connection has ended, or an answer that came all the same
 
 
-async def _read(sock: Any, reading: _Told, tried: Tried) -> None:
+async def _read(sock: Any, reader: _LocationReader, attempt: Attempt) -> None:
     answered = False
-    while tried.outcome is None:
+    while attempt.outcome is None:
         error: OSError | None = None
         try:
             data = sock.recv(_READ)
@@ -112,23 +116,25 @@ async def _read(sock: Any, reading: _Told, tried: Tried) -> None:
             data, error = b"", failures.unmask(caught, sock)
         if data:
             answered = True
-            reading.feed(data)
+            reader.feed(data)
             await asyncio.sleep(0)  # a long body that never blocks: time has to go by for it too
-        _look(reading, data, error, tried, answered=answered)
+        _look(reader, data, error, attempt, answered=answered)
 
 
-def _look(reading: _Told, data: bytes, error: OSError | None, tried: Tried, *, answered: bool) -> None:
+def _look(
+    reader: _LocationReader, data: bytes, error: OSError | None, attempt: Attempt, *, answered: bool
+) -> None:
     """Decide whether that was the end, and which."""
-    if reading.fault:
-        tried.outcome, tried.why = Outcome.PROTOCOL_ERROR, _NAMED.sub(r"\2", reading.fault)
-    elif reading.done or (not data and error is None and reading.ended()):
-        tried.outcome = Outcome.RESPONSE
+    if reader.fault:
+        attempt.outcome, attempt.why = Outcome.PROTOCOL_ERROR, _NAMED.sub(r"\2", reader.fault)
+    elif reader.done or (not data and error is None and reader.ended()):
+        attempt.outcome = Outcome.RESPONSE
     elif not data:
-        tried.outcome = failures.lost(error, answered=answered)
-        tried.why = failures.words(error) if error else "the connection was closed"
+        attempt.outcome = failures.lost(error, answered=answered)
+        attempt.why = failures.words(error) if error else "the connection was closed"
 
 
-class _Told(Reading):
+class _LocationReader(ResponseReader):
     """A response whose Location is wanted too."""
 
     __slots__ = ("location",)

@@ -18,7 +18,7 @@ import trustme
 
 from harness.load.dial import Dialled
 from harness.load.failures import Ending
-from harness.load.request import Marking, shot
+from harness.load.request import Marking, prepare
 from harness.load.rows import ConnectionRows, HitRows
 from harness.load.wire.idle import unasked
 from harness.load.worker.listening import REST_NS, Listening
@@ -263,9 +263,9 @@ def test_what_lies_in_a_new_connection_is_no_answer_to_its_first_request(
         anchor = monotonic_ns()
         rows = HitRows(tmp_path / "hits" / "0.arrow", 0, plan)
         connections = ConnectionRows(tmp_path / "connections" / "0.arrow", 0)
-        shots = [shot(0, plan.targets[0], Marking(0, anchor, 0))]
+        requests = [prepare(0, plan.targets[0], Marking(0, anchor, 0))]
         pacer = ClosedLoop(1, backoff=True)
-        slots = Slots(plan, [0], shots, pacer, Slow(), rows, connections, anchor)  # type: ignore[arg-type]
+        slots = Slots(plan, [0], requests, pacer, Slow(), rows, connections, anchor)  # type: ignore[arg-type]
         slots.start(slots.now())
         await asyncio.sleep(0.12)
         slots.drain()

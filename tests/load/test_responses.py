@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.load.generator import Load
-from harness.load.wire.response import reading
+from harness.load.wire.response import reader_for
 from harness.model import POD_NAMES, Target
 from tests.load.played import Played, completed, plan_for, play
 from tests.load.scripted_server import OK, ScriptedServer, Visit, always
@@ -223,7 +223,7 @@ def test_a_head_that_the_standard_forbids_is_a_fault_in_whatever_pieces_it_comes
     name: str, size: int
 ) -> None:
     data = MALFORMED[name]
-    response = reading(head_request=False)
+    response = reader_for(head_request=False)
     for at in range(0, len(data), size):
         if not response.fault:
             response.feed(data[at : at + size])
@@ -233,7 +233,7 @@ def test_a_head_that_the_standard_forbids_is_a_fault_in_whatever_pieces_it_comes
 
 @pytest.mark.parametrize("name", KEEPING)
 def test_what_the_standard_allows_is_no_fault_in_whatever_pieces_it_comes(name: str) -> None:
-    response = reading(head_request=False)
+    response = reader_for(head_request=False)
     for byte in b"".join(KEEPING[name])[: 1 << 15] if "huge" not in name else b"":
         response.feed(bytes([byte]))
     assert not response.fault

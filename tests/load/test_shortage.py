@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import UsageError
-from harness.load.feasibility import check, forebodings
+from harness.load.feasibility import check, warnings
 from tests.load.played import plan_for, play
 from tests.load.scripted_server import OK, ScriptedServer, always
 
@@ -94,15 +94,15 @@ def test_ports_that_run_out_are_foreseen_and_named(tmp_path: Path) -> None:
 
 def test_a_rate_that_may_use_up_the_ports_is_told_of_before_it_begins() -> None:
     url = "http://127.0.0.1/"
-    assert forebodings(plan_for(url, 5)) == ()
-    assert forebodings(plan_for(url, 5, rate=100_000.0)) == ()  # on connections that stay
-    assert forebodings(plan_for(url, 5, keepalive=False)) == ()  # as fast as it goes: nobody knows how fast
-    assert forebodings(plan_for(url, 5, rate=10.0, keepalive=False)) == ()
-    [told] = forebodings(plan_for(url, 5, rate=10_000.0, keepalive=False))
+    assert warnings(plan_for(url, 5)) == ()
+    assert warnings(plan_for(url, 5, rate=100_000.0)) == ()  # on connections that stay
+    assert warnings(plan_for(url, 5, keepalive=False)) == ()  # as fast as it goes: nobody knows how fast
+    assert warnings(plan_for(url, 5, rate=10.0, keepalive=False)) == ()
+    [told] = warnings(plan_for(url, 5, rate=10_000.0, keepalive=False))
     assert "10,000 connections/s" in told
     assert "no_local_port" in told
-    assert forebodings(plan_for(url, 5, rate=10_000.0, conn_max_hits=4))
-    assert forebodings(plan_for(url, 5, rate=10_000.0, conn_max_hits=100_000)) == ()
+    assert warnings(plan_for(url, 5, rate=10_000.0, conn_max_hits=4))
+    assert warnings(plan_for(url, 5, rate=10_000.0, conn_max_hits=100_000)) == ()
 
 
 def test_more_connections_than_files_or_ports_are_refused_with_what_to_do(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from harness.clock import Clock
 from harness.load import messages
 from harness.load.generator import Load, running
-from harness.load.prestarted import recruited
+from harness.load.prestarted import prestart
 from harness.model import LoadPlan, Target
 from tests.load.played import (
     Played,
@@ -126,10 +126,10 @@ def test_recruits_do_the_work_and_those_that_nobody_took_are_gone(tmp_path: Path
     with ScriptedServer(always(OK)) as server:
 
         async def main() -> None:
-            async with recruited(3) as recruits:
-                waiting.extend(process.pid for process in recruits._waiting)
+            async with prestart(3) as prestarted:
+                waiting.extend(process.pid for process in prestarted._waiting)
                 plan = plan_for(server.url, 4, workers=2)
-                async with running(plan, Clock.start(), tmp_path, recruits) as load:
+                async with running(plan, Clock.start(), tmp_path, prestarted) as load:
                     assert set(pids(load)) < set(waiting)
                     with anyio.fail_after(30):
                         await come_true(lambda: load.counts.completed > 20)
@@ -285,7 +285,7 @@ def test_a_worker_imports_neither_pandas_nor_kubernetes(tmp_path: Path) -> None:
     with ScriptedServer(always(OK)) as server:
         (tmp_path / "hits").mkdir()
         (tmp_path / "connections").mkdir()
-        [order] = messages.orders(plan_for(server.url, 2), Clock.start(), tmp_path)
+        [assignment] = messages.assignments(plan_for(server.url, 2), Clock.start(), tmp_path)
         process = subprocess.Popen(
             [sys.executable, "-c", script],
             stdin=subprocess.PIPE,
@@ -295,9 +295,9 @@ def test_a_worker_imports_neither_pandas_nor_kubernetes(tmp_path: Path) -> None:
         )
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(messages.line(messages.encode(order)))
+        process.stdin.write(messages.line(messages.encode(assignment)))
         assert "ready" in json.loads(process.stdout.readline())
-        process.stdin.write(messages.line({"do": "start", "at_ns": order.clock.now_ns()}))
+        process.stdin.write(messages.line({"do": "start", "at_ns": assignment.clock.now_ns()}))
         time.sleep(1.2)
         process.stdin.write(messages.line({"do": "finish", "drain_ns": 1_000_000_000}))
         _, errors = process.communicate(timeout=30)
@@ -316,8 +316,8 @@ def test_an_order_survives_its_journey() -> None:
         expect=((200, 204), (304, 304)),
     )
     clock = Clock(5, 6)
-    sent = messages.orders(plan, clock, Path("results/x"))
-    got = [messages.decode(json.loads(messages.line(messages.encode(order)))) for order in sent]
+    sent = messages.assignments(plan, clock, Path("results/x"))
+    got = [messages.decode(json.loads(messages.line(messages.encode(assignment)))) for assignment in sent]
     assert got == sent
-    assert sorted(slot for order in got for slot in order.slots) == list(range(7))
-    assert {len(order.slots) for order in got} == {2, 3}
+    assert sorted(slot for assignment in got for slot in assignment.slots) == list(range(7))
+    assert {len(assignment.slots) for assignment in got} == {2, 3}

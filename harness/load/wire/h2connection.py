@@ -41,7 +41,7 @@ class UnsentError(Exception):
         self.cause = cause
 
 
-class Stream(httpcore.AsyncNetworkStream):
+class SocketStream(httpcore.AsyncNetworkStream):
     """An open socket as httpcore wants it. Counts bytes for the slot's hit, and keeps GOAWAY to itself."""
 
     def __init__(self, sock: Any, slot: Slot) -> None:
@@ -61,15 +61,15 @@ class Stream(httpcore.AsyncNetworkStream):
         self.bytes_out = 0
 
     @property
-    def over(self) -> bool:
+    def closing(self) -> bool:
         """Whether no further request may go this way."""
         return bool(self._ended or self._frames.goaway or self._frames.oversized)
 
-    def look(self) -> bool:
+    def check_idle(self) -> bool:
         """Take in what came while the connection was at rest; True when it has ended, or is to end."""
         while self._ended is None and self._fill():
             pass
-        return self.over
+        return self.closing
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109  the sweep keeps time
         """Return the next bytes. Raises PeerEndedError, GoneAwayError, OversizedError or OSError."""
@@ -121,7 +121,7 @@ class Stream(httpcore.AsyncNetworkStream):
         """Call `ended` when the connection has ended, or is to end, while it is at rest."""
 
         def readable() -> None:
-            if self.look():
+            if self.check_idle():
                 self.rest()
                 ended()
 
@@ -171,7 +171,7 @@ class Connection(httpcore.AsyncHTTP2Connection):
 
     CONFIG = H2Configuration(validate_inbound_headers=True)
 
-    def __init__(self, origin: httpcore.Origin, stream: Stream) -> None:
+    def __init__(self, origin: httpcore.Origin, stream: SocketStream) -> None:
         super().__init__(origin=origin, stream=stream)
         self.trailers: dict[bytes, bytes] = {}
         state: Any = self._h2_state

@@ -21,16 +21,14 @@ from harness.load import failures
 from harness.load.failures import ERROR, FIN, US, Ending
 from harness.load.rows import ROW, HitRows
 from harness.load.wire import grpc, idle
-from harness.load.wire.response import Reading, reading
+from harness.load.wire.response import ResponseReader, reader_for
 from harness.load.wire.slot import READING, SENDING, WAITING, Slot
 from harness.load.wire.sockets import BLOCKED, READ, READ_AND_WRITE, Sockets, unread
 from harness.model import NEVER, LoadPlan, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from harness.load.request import Shot
-    from harness.load.wire.slot import Life
+    from harness.load.request import PreparedRequest
+    from harness.load.wire.interface import Pacing, SlotOwner
 
 _CLOSING = EPOLLRDHUP | EPOLLHUP | EPOLLERR
 _FIRST_READ = 32 * 1024  # most responses are small; what is longer goes on with big reads
@@ -41,45 +39,42 @@ _KNOWN = 512  # responses remembered at most,
 _KNOWN_SIZE = 8 * 1024  # and bytes of each: looking up longer ones costs more than parsing them
 
 
-class Wire(Sockets):
+class Http1Wire(Sockets):
     """The hits of one worker's slots on their way: to be watched by the event loop, which calls `ready`."""
 
-    def __init__(self, life: Life, rows: HitRows, anchor_ns: int, plan: LoadPlan) -> None:
+    def __init__(
+        self, owner: SlotOwner, rows: HitRows, anchor_ns: int, plan: LoadPlan, pacing: Pacing
+    ) -> None:
         super().__init__(anchor_ns)
-        self._life = life
+        self._owner = owner
+        self._pacing = pacing
         self._rows = rows
         self._remember_failed = not plan.error_backoff  # nothing waits after a failed hit
         names = dict.fromkeys(name.lower().encode("latin-1") for name in plan.pod_headers)
         self._pod_headers = {name: rank for rank, name in enumerate(names)}
-        self.marked = False  # requests have places for their seq
-        self.detour = False  # there is more to decide between two hits of a slot than the straight way does
-        self.wheel: Iterator[Shot] | None = None  # of several targets, whose turn it is
-        self.draining = False
-        self.opening = 0  # connections on their way, which the event loop sees to,
-        self.timers = 0  # slots that wait for a timer of its,
-        self.wanted_ns = 0  # and when it is wanted for anything else
 
     # --- the hot loop -------------------------------------------------------------------------------------
 
     def ready(self) -> None:
         """Work off what is ready, and what becomes ready meanwhile; called by the event loop."""
         soon = self.now() + _HOLD_NS
+        pacing = self._pacing
         poll = self._epoll.poll
         events = poll(0, HitRows.BATCH)
         while events:
             now = self._batch(events)
-            until = soon if self.opening or self.timers or self.draining else self.wanted_ns
+            until = soon if pacing.opening or pacing.timers or pacing.draining else pacing.wanted_ns
             if now >= until:
                 return
-            events = poll(0 if self.opening else (until - now) / 1e9, HitRows.BATCH)
+            events = poll(0 if pacing.opening else (until - now) / 1e9, HitRows.BATCH)
 
     def _batch(self, events: list[tuple[int, int]]) -> int:  # noqa: C901, PLR0912, PLR0915  no calls: its speed
         rows = self._rows
         if rows.offset >= rows.limit:
             rows.flush()
         buffer, pack, size = rows.buffer, ROW.pack_into, ROW.size
-        by_fd, anchor, wheel = self._by_fd, self._anchor, self.wheel
-        marked, detour = self.marked, self.detour
+        by_fd, anchor, pacing = self._by_fd, self._anchor, self._pacing
+        numbered, slow_path, target_cycle = pacing.numbered, pacing.slow_path, pacing.target_cycle
         now = 0
         for fd, event in events:
             slot = by_fd.get(fd)
@@ -89,7 +84,7 @@ class Wire(Sockets):
             if event != EPOLLIN or slot.state != WAITING:
                 self._event(slot, event)
                 continue
-            receive = slot.straight  # a slot's attribute called like a method takes the long way
+            receive = slot.fast_recv  # a slot's attribute called like a method takes the long way
             try:
                 data = receive(_FIRST_READ)
             except BLOCKED:
@@ -98,35 +93,35 @@ class Wire(Sockets):
                 self._broken(slot, error, self.now())
                 continue
             now = monotonic_ns() - anchor
-            shot = slot.shot
-            kind = shot.known.get(data)
+            prepared = slot.prepared
+            kind = prepared.known.get(data)
             if kind is None:
                 self._take(slot, data, now, closing=False)
                 continue
-            request = shot.request
+            request = prepared.request
             hits = slot.hits
             pack(
                 buffer, rows.offset, slot.seq, slot.ident, hits, slot.due, slot.sent, now, now, len(data), len(request), kind,
             )  # fmt: skip
             rows.offset += size
             slot.hits = hits + 1
-            if detour:
-                self._life.over(slot, now, failed=self._rows.failed(kind))
+            if slow_path:
+                self._owner.hit_done(slot, now, failed=self._rows.failed(kind))
                 continue
-            if wheel is not None:
-                slot.shot = shot = next(wheel)
-                if shot.origin != slot.origin:
-                    self._life.begin(slot, now)
+            if target_cycle is not None:
+                slot.prepared = prepared = next(target_cycle)
+                if prepared.origin != slot.origin:
+                    self._owner.begin(slot, now)
                     continue
-                request = shot.request
+                request = prepared.request
             slot.due = slot.sent = now
             slot.seq = seq = self.seq
             self.seq = seq + 1
-            if marked:
-                if shot.pieces:
-                    request = (b"%012x" % seq).join(shot.pieces)
-                elif shot.places:
-                    request = shot.template % ((seq,) * shot.places)
+            if numbered:
+                if prepared.pieces:
+                    request = (b"%012x" % seq).join(prepared.pieces)
+                elif prepared.places:
+                    request = prepared.template % ((seq,) * prepared.places)
             send = slot.send
             try:
                 written = send(request)
@@ -156,7 +151,7 @@ class Wire(Sockets):
         if event & EPOLLOUT and slot.state == SENDING and slot.unsent is not None:
             self._write(slot, slot.unsent)
 
-    def look(self, slot: Slot) -> Ending | None:
+    def check_idle(self, slot: Slot) -> Ending | None:
         """Look whether a connection that has rested brought anything: after the next request it would be an answer."""
         ioctl(slot.fd, FIONREAD, self._waiting)
         return idle.listen(slot) if self._waiting[0] else None
@@ -180,11 +175,11 @@ class Wire(Sockets):
         """Take in bytes of a response; `data` is empty at the end of the stream."""
         if slot.state not in {SENDING, WAITING, READING}:
             if ending := idle.listen(slot, data):
-                self._life.close(slot, ending, now)
+                self._owner.close(slot, ending, now)
             return
         if slot.first == NEVER and data:
             slot.first = now
-            self._start_reading(slot)
+            self._start_reader(slot)
         if slot.state == WAITING:
             slot.state = READING
         reads = 0
@@ -207,51 +202,53 @@ class Wire(Sockets):
 
     def _digest(self, slot: Slot, data: bytes, now: int, *, closing: bool) -> bool:
         """Feed the parser; True when that was the hit's end."""
-        response = slot.reading
+        response = slot.reader
         if not data or response is None:
             self._broken(slot, None, now)
             return True
         slot.bytes_in += len(data)
         response.feed(data)
         if response.fault:
-            self._life.failed(slot, Outcome.PROTOCOL_ERROR, Ending(US, ERROR), now, response.fault)
+            self._owner.hit_failed(slot, Outcome.PROTOCOL_ERROR, Ending(US, ERROR), now, response.fault)
         elif response.done:
             ending = self._ending(slot, response, closing=closing)
             self._complete(slot, response, ending, data if slot.bytes_in == len(data) else b"", now)
         return bool(response.fault) or response.done
 
-    def _start_reading(self, slot: Slot) -> None:
-        head_request = slot.shot.method == "HEAD"
-        if slot.reading is not None and slot.reading.again(head_request=head_request):
+    def _start_reader(self, slot: Slot) -> None:
+        head_request = slot.prepared.method == "HEAD"
+        if slot.reader is not None and slot.reader.again(head_request=head_request):
             return
-        if slot.reading is not None:
-            slot.reading.release()
-        slot.reading = reading(self._pod_headers, head_request=head_request)
+        if slot.reader is not None:
+            slot.reader.release()
+        slot.reader = reader_for(self._pod_headers, head_request=head_request)
 
-    def _complete(self, slot: Slot, response: Reading, ending: Ending | None, whole: bytes, now: int) -> None:
+    def _complete(
+        self, slot: Slot, response: ResponseReader, ending: Ending | None, whole: bytes, now: int
+    ) -> None:
         """Take a whole response: write its row, and close the connection when it cannot go on.
 
         `whole` are the response's bytes where they came at once: answers worth remembering.
         """
-        shot = slot.shot
+        prepared = slot.prepared
         kind = self._rows.kind(
-            response.status, Outcome.RESPONSE, response.pod, shot.index, until_close=response.until_close
+            response.status, Outcome.RESPONSE, response.pod, prepared.index, until_close=response.until_close
         )
         failed = self._rows.failed(kind)
         if not failed and (wrong := grpc.fault(response.content_type, response.grpc_status)):
-            self._life.note(Outcome.GRPC_ERROR, wrong)
+            self._owner.keep_sample(Outcome.GRPC_ERROR, wrong)
             failed = True
-            kind = self._rows.kind(response.status, Outcome.GRPC_ERROR, response.pod, shot.index)
+            kind = self._rows.kind(response.status, Outcome.GRPC_ERROR, response.pod, prepared.index)
         self.row(slot, kind, now)
         slot.hits += 1
         if ending is not None:
-            self._life.close(slot, ending, now)
-        elif not self.draining and (not failed or self._remember_failed):
-            _remember(shot, whole, kind)
+            self._owner.close(slot, ending, now)
+        elif not self._pacing.draining and (not failed or self._remember_failed):
+            _remember(prepared, whole, kind)
         slot.first, slot.bytes_in, slot.unsent = NEVER, 0, None
-        self._life.over(slot, now, failed=failed)
+        self._owner.hit_done(slot, now, failed=failed)
 
-    def _ending(self, slot: Slot, response: Reading, *, closing: bool) -> Ending | None:
+    def _ending(self, slot: Slot, response: ResponseReader, *, closing: bool) -> Ending | None:
         """Decide whether the connection goes on after a complete response.
 
         Bytes after it do not spoil the response, which told its own length; they spoil the connection, for the
@@ -269,21 +266,21 @@ class Wire(Sockets):
         unwritten = slot.write_error is not None and not answered
         error = failures.unmask(slot.write_error if unwritten else error, slot.sock)
         if slot.state not in {SENDING, WAITING, READING}:
-            self._life.close(slot, failures.closed(error), now)
-        elif error is None and answered and slot.reading is not None and slot.reading.ended():
-            self._complete(slot, slot.reading, failures.closed(None), b"", now)
+            self._owner.close(slot, failures.closed(error), now)
+        elif error is None and answered and slot.reader is not None and slot.reader.ended():
+            self._complete(slot, slot.reader, failures.closed(None), b"", now)
         elif unwritten and error is not None:
-            self._life.failed(slot, failures.unsent(error), failures.closed(error), now, error)
+            self._owner.hit_failed(slot, failures.unsent(error), failures.closed(error), now, error)
         else:
             outcome = failures.lost(error, answered=answered)
-            self._life.failed(slot, outcome, failures.closed(error), now, error or "end of stream")
+            self._owner.hit_failed(slot, outcome, failures.closed(error), now, error or "end of stream")
 
     def row(self, slot: Slot, kind: int, done_ns: int) -> None:
         """Write the row of the slot's hit, off the straight way."""
         out = (
             0
             if slot.sent == NEVER
-            else len(slot.shot.request) - (0 if slot.unsent is None else len(slot.unsent))
+            else len(slot.prepared.request) - (0 if slot.unsent is None else len(slot.unsent))
         )
         self._rows.add(
             slot.seq, slot.ident, slot.hits, slot.due, slot.sent, slot.first, done_ns, slot.bytes_in, out, kind
@@ -294,6 +291,6 @@ def _nothing() -> None:
     """Do what there is to do about a connection that is closed already."""
 
 
-def _remember(shot: Shot, whole: bytes, kind: int) -> None:
-    if 0 < len(whole) <= _KNOWN_SIZE and len(shot.known) < _KNOWN:
-        shot.known[whole] = kind
+def _remember(prepared: PreparedRequest, whole: bytes, kind: int) -> None:
+    if 0 < len(whole) <= _KNOWN_SIZE and len(prepared.known) < _KNOWN:
+        prepared.known[whole] = kind

@@ -26,7 +26,7 @@ from harness.load.wire.h2connection import (
     GoneAwayError,
     OversizedError,
     PeerEndedError,
-    Stream,
+    SocketStream,
     UnsentError,
 )
 from harness.load.wire.slot import IDLE, READING, WAITING, Slot
@@ -34,11 +34,11 @@ from harness.load.wire.sockets import Sockets
 from harness.model import NEVER, LoadPlan, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
-    from harness.load.request import Origin, Shot
+    from harness.load.request import Origin, PreparedRequest
     from harness.load.rows import HitRows
-    from harness.load.wire.slot import Life
+    from harness.load.wire.interface import Pacing, SlotOwner
 
 # What HTTP/1.1 says of a connection, HTTP/2 does not say at all.
 _OF_A_CONNECTION = frozenset(
@@ -60,7 +60,7 @@ _LOST = (
 class OneConnection(httpx.AsyncBaseTransport):
     """httpx' way to the network: this connection, and never another one."""
 
-    def __init__(self, stream: Stream, origin: Origin) -> None:
+    def __init__(self, stream: SocketStream, origin: Origin) -> None:
         scheme = b"https" if origin.tls else b"http"
         self._origin = httpcore.Origin(scheme, origin.host.encode(), origin.port)
         self._connection = Connection(self._origin, stream)
@@ -105,10 +105,10 @@ class Session:
     """What lies under a slot: its connection, and the client that owns it."""
 
     def __init__(self, sock: Any, slot: Slot, origin: Origin) -> None:
-        self.stream = Stream(sock, slot)
-        self.way = OneConnection(self.stream, origin)
+        self.stream = SocketStream(sock, slot)
+        self.transport = OneConnection(self.stream, origin)
         self.client = httpx.AsyncClient(
-            transport=self.way,
+            transport=self.transport,
             timeout=None,  # noqa: S113  the sweep keeps time
             trust_env=False,
             follow_redirects=False,
@@ -120,16 +120,16 @@ class Session:
 class Http2Wire(Sockets):
     """The hits of one worker's slots over HTTP/2: the same wire as http1.Wire to whoever leads the slots' lives."""
 
-    def __init__(self, life: Life, rows: HitRows, anchor_ns: int, plan: LoadPlan) -> None:
+    def __init__(
+        self, owner: SlotOwner, rows: HitRows, anchor_ns: int, plan: LoadPlan, pacing: Pacing
+    ) -> None:
         super().__init__(anchor_ns)
-        self._life = life
+        del pacing  # every hit takes the slow path here, and the event loop is never kept waiting
+        self._owner = owner
         self._rows = rows
         self._pod_headers = tuple(plan.pod_headers)
         self._sessions: dict[int, Session] = {}
         self._out: dict[int, int] = {}
-        self.marked = self.detour = self.draining = False
-        self.wheel: Iterator[Shot] | None = None
-        self.opening = self.timers = self.wanted_ns = 0
 
     def ready(self) -> None:
         """Call what is watched: commands, the lag's timer, the pacer's."""
@@ -152,13 +152,13 @@ class Http2Wire(Sockets):
         session.stream.close()
         slot.sock, slot.fd = None, -1
 
-    def fire(self, slot: Slot) -> None:
+    def send(self, slot: Slot) -> None:
         """Send the slot's request: the one place where a hit is sent."""
         session = self._sessions[slot.index]
         session.stream.rest()
-        if session.stream.look():  # it has ended at rest, which is none of this hit's business
-            self._life.close(slot, Ending(PEER, FIN), self.now())
-            self._life.begin(slot, slot.due)
+        if session.stream.check_idle():  # it has ended at rest, which is none of this hit's business
+            self._owner.close(slot, Ending(PEER, FIN), self.now())
+            self._owner.begin(slot, slot.due)
             return
         slot.seq, self.seq = self.seq, self.seq + 1
         slot.first, slot.bytes_in, slot.answered = NEVER, 0, (0, "")
@@ -169,10 +169,10 @@ class Http2Wire(Sockets):
         session.exchange.add_done_callback(raise_in_loop)
 
     async def _exchange(self, slot: Slot, session: Session) -> None:
-        shot = slot.shot
-        whole = shot.template % ((slot.seq,) * shot.places) if shot.places else shot.request
+        prepared = slot.prepared
+        whole = prepared.template % ((slot.seq,) * prepared.places) if prepared.places else prepared.request
         try:
-            answer = await session.client.send(_request(whole, shot.origin), stream=True)
+            answer = await session.client.send(_request(whole, prepared.origin), stream=True)
             slot.first = self.now()
             slot.state = READING
             pod = next((answer.headers[name] for name in self._pod_headers if name in answer.headers), "")[
@@ -186,11 +186,11 @@ class Http2Wire(Sockets):
             self._lost(slot, session, error)
             return
         now = self.now()
-        kind = self._rows.kind(answer.status_code, Outcome.RESPONSE, pod, shot.index)
-        wrong = grpc.fault_of(answer.headers, session.way.trailers)
+        kind = self._rows.kind(answer.status_code, Outcome.RESPONSE, pod, prepared.index)
+        wrong = grpc.fault_of(answer.headers, session.transport.trailers)
         if wrong and not self._rows.failed(kind):
-            self._life.note(Outcome.GRPC_ERROR, wrong)
-            kind = self._rows.kind(answer.status_code, Outcome.GRPC_ERROR, pod, shot.index)
+            self._owner.keep_sample(Outcome.GRPC_ERROR, wrong)
+            kind = self._rows.kind(answer.status_code, Outcome.GRPC_ERROR, pod, prepared.index)
         self.row(slot, kind, now)
         self._go_on(slot, session, now, failed=self._rows.failed(kind))
 
@@ -198,22 +198,24 @@ class Http2Wire(Sockets):
         outcome, ending = lost(error, answered=slot.first != NEVER)
         now = self.now()
         if ending is not None:
-            self._life.failed(slot, outcome, ending, now, error)
+            self._owner.hit_failed(slot, outcome, ending, now, error)
             return
-        self._life.note(outcome, error)
+        self._owner.keep_sample(outcome, error)
         status, pod = slot.answered
-        self.row(slot, self._rows.kind(status, outcome, pod, slot.shot.index), now)
+        self.row(slot, self._rows.kind(status, outcome, pod, slot.prepared.index), now)
         self._go_on(slot, session, now, failed=True)
 
     def _go_on(self, slot: Slot, session: Session, now: int, *, failed: bool) -> None:
         slot.hits += 1
         session.exchange = None
-        if session.stream.over:  # the server has asked for the connection's end, as HTTP/1.1 does in a header
-            self._life.close(slot, Ending(US, FIN), now)
+        if (
+            session.stream.closing
+        ):  # the server has asked for the connection's end, as HTTP/1.1 does in a header
+            self._owner.close(slot, Ending(US, FIN), now)
         slot.first, slot.bytes_in = NEVER, 0
-        self._life.over(slot, now, failed=failed)
+        self._owner.hit_done(slot, now, failed=failed)
         if slot.state == IDLE and self._sessions.get(slot.index) is session:
-            session.stream.watch(lambda: self._life.close(slot, Ending(PEER, FIN), self.now()))
+            session.stream.watch(lambda: self._owner.close(slot, Ending(PEER, FIN), self.now()))
 
     def row(self, slot: Slot, kind: int, done_ns: int) -> None:
         """Write the row of the slot's hit. Bytes are those of all frames that came and went during it."""
@@ -225,18 +227,18 @@ class Http2Wire(Sockets):
         )  # fmt: skip
 
 
-async def alone(
-    sock: Any, shot: Shot, request: bytes, head: Callable[[int, Mapping[str, str]], None]
+async def send_single(
+    sock: Any, prepared: PreparedRequest, request: bytes, head: Callable[[int, Mapping[str, str]], None]
 ) -> tuple[Outcome, str]:
     """Send one request, the only one of its connection, and close that; `head` is told status and headers.
 
     Returns how it ended and, where it failed, a text for people.
     """
-    session = Session(sock, Slot(0, shot), shot.origin)
+    session = Session(sock, Slot(0, prepared), prepared.origin)
     session.stream.begin()
     answered = False
     try:
-        answer = await session.client.send(_request(request, shot.origin), stream=True)
+        answer = await session.client.send(_request(request, prepared.origin), stream=True)
         answered = True
         head(answer.status_code, answer.headers)
         async for _ in answer.aiter_raw():

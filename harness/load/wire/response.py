@@ -27,7 +27,7 @@ _LENGTHS = re.compile(rb"\ncontent-length:([^\r\n]*)", re.IGNORECASE)
 _INTERIM = re.compile(rb"HTTP/\d\.\d 1\d\d")
 
 
-class Reading:
+class ResponseReader:
     """One response on its way in. Feed it until `done` or `fault`; at the end of the stream ask `ended`.
 
     `extra` is set when bytes came after a complete response. That response stands, but the connection cannot
@@ -244,7 +244,7 @@ class Reading:
         return bool(self._parser.should_keep_alive())
 
 
-class HeadReading(Reading):
+class HeadResponseReader(ResponseReader):
     """The response to a HEAD request. A class of its own, because a parser that has `on_body` copies each body."""
 
     __slots__ = ()
@@ -257,9 +257,9 @@ class HeadReading(Reading):
         self.extra = True
 
 
-def reading(pod_headers: Mapping[bytes, int] = POD_HEADERS, *, head_request: bool) -> Reading:
+def reader_for(pod_headers: Mapping[bytes, int] = POD_HEADERS, *, head_request: bool) -> ResponseReader:
     """Make ready for a response on a connection."""
-    return HeadReading(pod_headers) if head_request else Reading(pod_headers)
+    return HeadResponseReader(pod_headers) if head_request else ResponseReader(pod_headers)
 
 
 def one_length(data: bytes) -> bytes | None:

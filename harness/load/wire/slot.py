@@ -1,9 +1,9 @@
-"""A slot: one of the N places of a fixed concurrency, and what is asked of whoever leads its life."""
+"""A slot: one of the N places of a fixed concurrency."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from harness.load.rows import Opening
 from harness.model import NEVER, Outcome
@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.load.dial import Address
-    from harness.load.failures import Ending
-    from harness.load.request import Origin, Shot
-    from harness.load.wire.response import Reading
+    from harness.load.request import Origin, PreparedRequest
+    from harness.load.wire.response import ResponseReader
 
 # The states of a slot.
 IDLE, DIALLING, SENDING, WAITING, READING, PROBING, ENDED = range(7)
@@ -36,7 +35,7 @@ class Slot:
     """
 
     index: int  # over all workers
-    shot: Shot
+    prepared: PreparedRequest
     state: int = IDLE
     # the hit
     seq: int = NEVER
@@ -46,14 +45,14 @@ class Slot:
     bytes_in: int = 0
     unsent: memoryview | None = None
     write_error: OSError | None = None
-    reading: Reading | None = None
+    reader: ResponseReader | None = None
     answered: tuple[int, str] = (0, "")  # status and pod, where HTTP/2 brought them
     held: tuple[Outcome, int] | None = None  # how and when it failed, while that is being looked into
     # the connection
     sock: Any = None  # socket.socket or ssl.SSLSocket
     fd: int = -1
     recv: Callable[[int], bytes] = bytes
-    straight: Callable[[int], bytes] = bytes  # recv as the straight way calls it
+    fast_recv: Callable[[int], bytes] = bytes  # recv as the straight way calls it
     send: Callable[[Any], int] = len
     conn: int = NEVER
     ident: int = 0
@@ -72,27 +71,6 @@ class Slot:
         """Return status and pod of the response, as far as its head has come."""
         if self.first == NEVER:
             return 0, ""
-        if self.reading is None:
+        if self.reader is None:
             return self.answered
-        return self.reading.status, self.reading.pod
-
-
-class Life(Protocol):
-    """What becomes of a slot when a hit or a connection is over: slots.Slots."""
-
-    def over(self, slot: Slot, now: int, *, failed: bool) -> None:
-        """Let the slot go on, its hit's row being written."""
-
-    def failed(
-        self, slot: Slot, outcome: Outcome, ending: Ending, now: int, error: BaseException | str
-    ) -> None:
-        """Give up the hit, and the connection with it."""
-
-    def close(self, slot: Slot, ending: Ending, now: int) -> None:
-        """Close the connection and write its row."""
-
-    def note(self, outcome: Outcome, error: BaseException | str) -> None:
-        """Keep a raw text of this outcome, if there is none yet."""
-
-    def begin(self, slot: Slot, due_ns: int) -> None:
-        """Begin the slot's next hit, on whatever connection it needs."""
+        return self.reader.status, self.reader.pod

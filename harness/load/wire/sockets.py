@@ -56,6 +56,11 @@ class Sockets:
         """Return the time on the run's clock."""
         return monotonic_ns() - self._anchor
 
+    def take_seq(self) -> int:
+        """Return the number of the next hit, and count it."""
+        seq, self.seq = self.seq, self.seq + 1
+        return seq
+
     def attach(self, slot: Slot, sock: Any) -> None:
         """Put an open connection under a slot."""
         slot.sock, slot.fd = sock, sock.fileno()
@@ -64,24 +69,24 @@ class Sockets:
             # pays for the question that is asked after each read.
             wrapped = getattr(sock, "_sslobj", None) or sock
             slot.recv, slot.send = wrapped.read, wrapped.write
-            slot.straight = self._of_records(slot)
+            slot.fast_recv = self._of_records(slot)
         else:
             slot.recv, slot.send = sock.recv, sock.send
-            slot.straight = sock.recv
+            slot.fast_recv = sock.recv
         slot.hits = 0
         self._by_fd[slot.fd] = slot
         self._epoll.register(slot.fd, READ)
 
     def detach(self, slot: Slot) -> None:
         """Close the slot's socket and forget it."""
-        if slot.reading is not None:
-            slot.reading.release()
-            slot.reading = None
+        if slot.reader is not None:
+            slot.reader.release()
+            slot.reader = None
         self._by_fd.pop(slot.fd, None)
         self._epoll.unregister(slot.fd)
         slot.sock.close()
         slot.sock, slot.fd = None, -1
-        slot.recv, slot.straight, slot.send = bytes, bytes, len
+        slot.recv, slot.fast_recv, slot.send = bytes, bytes, len
 
     def _of_records(self, slot: Slot) -> Callable[[int], bytes]:
         """Return how the straight way receives under TLS: only what has nothing behind it.
@@ -101,19 +106,19 @@ class Sockets:
 
         return receive
 
-    def look(self, slot: Slot) -> Ending | None:
+    def check_idle(self, slot: Slot) -> Ending | None:
         """Tell how a connection that has rested is to end before anything is sent on it; None: it is good."""
         del slot
         return None
 
-    def fire(self, slot: Slot) -> None:
+    def send(self, slot: Slot) -> None:
         """Send the slot's request on its connection: the one place where a hit is sent, save the straight way."""
         slot.seq = self.seq
         self.seq += 1
         slot.first, slot.bytes_in, slot.unsent, slot.write_error = NEVER, 0, None, None
         slot.state = WAITING
-        shot = slot.shot
-        request = shot.template % ((slot.seq,) * shot.places) if shot.places else shot.request
+        prepared = slot.prepared
+        request = prepared.template % ((slot.seq,) * prepared.places) if prepared.places else prepared.request
         slot.sent = self.now()
         self._write(slot, memoryview(request))
 

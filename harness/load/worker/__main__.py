@@ -24,7 +24,7 @@ class NoPandas(MetaPathFinder):
             raise ModuleNotFoundError("a worker has no use for pandas", name=fullname)
 
 
-def _order() -> bytes:
+def _read_assignment() -> bytes:
     """Read the order: one line, and until this worker is ready nothing comes after it."""
     pieces: list[bytes] = []
     while not (pieces and pieces[-1].endswith(b"\n")):
@@ -40,14 +40,14 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.meta_path.insert(0, NoPandas())
     from harness.load import messages  # noqa: PLC0415  these bring pyarrow
-    from harness.load.worker.run import Shift  # noqa: PLC0415
+    from harness.load.worker.run import WorkerRun  # noqa: PLC0415
 
-    order = messages.decode(json.loads(_order()))
+    assignment = messages.decode(json.loads(_read_assignment()))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     async def work() -> None:
-        await Shift(order).run()
+        await WorkerRun(assignment).run()
 
     uvloop.run(work())
 

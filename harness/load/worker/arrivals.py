@@ -11,7 +11,7 @@ from collections import deque
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
-from harness.load.worker.timers import Alarm
+from harness.load.worker.timers import KernelTimer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ class Arrivals:
         self._drop = drop  # is told when the hit was due, and when it was given up
         self._spread = spread  # the slot that has rested longest is next: all connections stay in use
         self._free: deque[Slot] = deque()
-        self._alarm = Alarm()
+        self._timer = KernelTimer()
         self._n = 0
         self._start_ns = 0
         self._due_ns: int | None = None  # of the next hit; None before the start and after the end
@@ -48,17 +48,17 @@ class Arrivals:
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when a hit is due."""
-        return self._alarm.fileno()
+        return self._timer.fileno()
 
     def start(self, at_ns: int) -> None:
         """Count from this moment on."""
         self._start_ns = at_ns
         self._due_ns = self._schedule.due_ns(at_ns, 0)
-        self._alarm.set(self._anchor + self._due_ns)
+        self._timer.set(self._anchor + self._due_ns)
 
     def ready(self) -> None:
         """Send what is due; called when the descriptor is readable."""
-        self._alarm.gone_off()
+        self._timer.expirations()
         self.send(monotonic_ns() - self._anchor)
 
     def free(self, slot: Slot, now_ns: int) -> None:
@@ -89,7 +89,7 @@ class Arrivals:
         finally:
             self._busy = False
         if self._due_ns is not None:
-            self._alarm.set(self._anchor + self._due_ns)
+            self._timer.set(self._anchor + self._due_ns)
 
     def drain(self, now_ns: int) -> None:
         """Let nothing become due any more. What was due, be it a moment ago, still gets its slot, or is dropped in time."""
@@ -97,11 +97,11 @@ class Arrivals:
         if self._due_ns is not None and self._due_ns > now_ns:
             self._due_ns = None
         self.send(now_ns)
-        self._alarm.stop()
+        self._timer.stop()
 
     def end(self, now_ns: int) -> None:
         """Let nothing become due any more, and drop what was due and never sent."""
-        self._alarm.stop()
+        self._timer.stop()
         while self._due_ns is not None and self._due_ns <= now_ns:
             due_ns = self._due_ns
             self._next()
@@ -110,7 +110,7 @@ class Arrivals:
 
     def retire(self) -> list[Slot]:
         """Let nothing become due any more, and hand over the slots that rest."""
-        self._alarm.stop()
+        self._timer.stop()
         self._due_ns = None
         resting, self._free = list(self._free), deque()
         return resting

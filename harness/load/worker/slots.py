@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from harness.load import failures
 from harness.load.failures import END, FIN, LIMIT, PEER, TIMEOUT, US, Ending
-from harness.load.wire.http1 import Wire
+from harness.load.wire.http1 import Http1Wire
+from harness.load.wire.interface import Pacing
 from harness.load.wire.slot import DIALLING, ENDED, IDLE, PROBING, READING, SENDING, TIMED_OUT, WAITING, Slot
 from harness.load.worker.arrivals import Arrivals
-from harness.load.worker.connecting import Connecting, Limits
+from harness.load.worker.connections import Connections, Limits
 from harness.load.worker.listening import Listening
 from harness.load.worker.pacer import turns
 from harness.model import NEVER, LoadPlan, Outcome
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from harness.load.dial import Dialler
-    from harness.load.request import Shot
+    from harness.load.request import PreparedRequest
     from harness.load.rows import ConnectionRows, HitRows
+    from harness.load.wire.interface import SlotOwner, Wire
     from harness.load.worker.pacer import ClosedLoop, FixedRate
 
 _IN_FLIGHT = frozenset({DIALLING, SENDING, WAITING, READING, PROBING})
@@ -32,7 +34,7 @@ class Slots:
     """All slots of one worker."""
 
     def __init__(
-        self, plan: LoadPlan, indices: Sequence[int], shots: Sequence[Shot],
+        self, plan: LoadPlan, indices: Sequence[int], requests: Sequence[PreparedRequest],
         pacer: ClosedLoop, dialler: Dialler, rows: HitRows, connections: ConnectionRows, anchor_ns: int,
         schedule: FixedRate | None = None,
     ) -> None:  # fmt: skip
@@ -40,22 +42,31 @@ class Slots:
         self._pacer = pacer
         self._rows = rows
         self._anchor = anchor_ns
-        self._wire = _wire_of(plan)(self, rows, anchor_ns, plan)
-        self._wire.marked = any(shot.places for shot in shots)
         self._limits = Limits(plan, indices[0] if indices else 0)
-        self._wire.detour = self._limits.any
+        self._pacing = Pacing(
+            numbered=any(prepared.places for prepared in requests), slow_path=self._limits.any
+        )
+        self._wire = _wire_of(plan)(self, rows, anchor_ns, plan, self._pacing)
         self._listening = Listening(0 if plan.http2 else len(indices))
         asyncio.get_running_loop().add_reader(self._wire.fileno(), self._wire.ready)
-        self._connecting = Connecting(
-            self, self._wire, dialler, self._limits, rows, connections, anchor_ns, plan.timeout_ns
+        self._connections = Connections(
+            self,
+            self._wire,
+            self._pacing,
+            dialler,
+            self._limits,
+            rows,
+            connections,
+            anchor_ns,
+            plan.timeout_ns,
         )
         self._arrivals: Arrivals | None = None  # what is sent by the clock, if anything is
         if schedule is not None:
             self._pace(schedule, plan.stalled_ns)
-        self._shots = shots
-        self._turns = itertools.cycle([shots[at] for at in turns([t.weight for t in plan.targets])])
-        if len(shots) > 1:
-            self._wire.wheel = self._turns
+        self._requests = requests
+        self._turns = itertools.cycle([requests[at] for at in turns([t.weight for t in plan.targets])])
+        if len(requests) > 1:
+            self._pacing.target_cycle = self._turns
         self._slots = [Slot(index, next(self._turns)) for index in indices]
         self.samples: dict[str, str] = {}  # one raw text for each outcome
         self.backed_off = 0  # waits after failed hits
@@ -79,7 +90,7 @@ class Slots:
 
     def hold(self, until_ns: int) -> None:
         """Let the wire keep the event loop waiting until then, as long as no slot needs that."""
-        self._wire.wanted_ns = until_ns
+        self._pacing.wanted_ns = until_ns
 
     def now(self) -> int:
         """Return the time on the run's clock."""
@@ -99,17 +110,17 @@ class Slots:
 
     def resume(self) -> None:
         """End the lull: every slot that rests sends at once."""
-        if self._arrivals is None or self._wire.draining:
+        if self._arrivals is None or self._pacing.draining:
             return
         resting, self._arrivals = self._arrivals.retire(), None
-        self._wire.detour = self._limits.any
+        self._pacing.slow_path = self._limits.any
         for slot in resting:
             self._wait(slot, self.now())
 
     def _pace(self, schedule: FixedRate, patience_ns: int, *, spread: bool = True) -> Arrivals:
         arrivals = Arrivals(schedule, patience_ns, self._anchor, self.begin, self._drop, spread=spread)
         self._arrivals = arrivals
-        self._wire.detour = True
+        self._pacing.slow_path = True
         self.watch(arrivals.fileno(), arrivals.ready)
         return arrivals
 
@@ -124,7 +135,7 @@ class Slots:
                 continue
             if slot.state in TIMED_OUT:
                 outcome, text = TIMED_OUT[slot.state]
-                self.failed(slot, outcome, Ending(US, TIMEOUT), now, text)
+                self.hit_failed(slot, outcome, Ending(US, TIMEOUT), now, text)
 
     def forget_known(self) -> None:
         """Forget, each second, the responses already judged: their Date has changed by now."""
@@ -132,12 +143,12 @@ class Slots:
         self._forget()
 
     def _forget(self) -> None:
-        for shot in self._shots:
-            shot.known.clear()
+        for prepared in self._requests:
+            prepared.known.clear()
 
     def drain(self) -> None:
         """Let no new hit become due from here on. The straight way ends with the responses that it knows."""
-        self._wire.draining = True
+        self._pacing.draining = True
         self.forget_known()
         if self._arrivals is not None:
             self._arrivals.drain(self.now())
@@ -148,7 +159,7 @@ class Slots:
     def cut(self) -> None:
         """End what is still in flight as cut_at_deadline, and close every connection."""
         now = self.now()
-        self._wire.draining = True
+        self._pacing.draining = True
         if self._arrivals is not None:
             self._arrivals.end(now)
         for slot in self._slots:
@@ -158,7 +169,7 @@ class Slots:
                 outcome, done_ns = slot.held
                 self.row(slot, outcome, done_ns)
             elif slot.state == DIALLING:
-                self._connecting.number(slot, NEVER, "")
+                self._connections.number(slot, NEVER, "")
                 self.row(slot, Outcome.CUT_AT_DEADLINE, now)
             elif slot.state in _IN_FLIGHT:
                 self.row(slot, Outcome.CUT_AT_DEADLINE, now, *slot.head())
@@ -170,21 +181,21 @@ class Slots:
         slot.due = due_ns
         slot.sent = slot.first = NEVER
         slot.bytes_in = 0
-        if slot.sock is not None and slot.origin != slot.shot.origin:
+        if slot.sock is not None and slot.origin != slot.prepared.origin:
             self.close(slot, Ending(US, FIN), due_ns)
         elif (
             slot.sock is not None
             and (slot.state == IDLE or not slot.hits)  # it has rested
-            and (ending := self._wire.look(slot))
+            and (ending := self._wire.check_idle(slot))
         ):
             self.close(slot, ending, self.now())  # what came is no answer to this hit
         if slot.sock is None:
             slot.state = DIALLING
-            self._connecting.open(slot)
+            self._connections.open(slot)
         else:
-            self._wire.fire(slot)
+            self._wire.send(slot)
 
-    def over(self, slot: Slot, now: int, *, failed: bool) -> None:
+    def hit_done(self, slot: Slot, now: int, *, failed: bool) -> None:
         """Let the slot go on when it is due, its hit's row being written."""
         if slot.sock is not None and self._limits.reached(slot, now):
             self.close(slot, Ending(US, LIMIT), now)
@@ -196,11 +207,11 @@ class Slots:
         self._turn(slot)
         self._wait(slot, due_ns)
 
-    def failed(
+    def hit_failed(
         self, slot: Slot, outcome: Outcome, ending: Ending, now: int, error: BaseException | str
     ) -> None:
         """Give up the hit, and the connection with it."""
-        self.note(outcome, error)
+        self.keep_sample(outcome, error)
         race = (
             outcome in failures.RACES
             and ending.by == PEER
@@ -215,35 +226,35 @@ class Slots:
             # What it is called hangs on whether a new connection works at once: the row waits for that.
             slot.held = outcome, now
             slot.state = PROBING
-            self._connecting.probe(slot, slot.origin, slot.address, outcome, now)
+            self._connections.probe(slot, slot.origin, slot.address, outcome, now)
             return
         self.row(slot, outcome, now, status, pod)
-        self.over(slot, now, failed=True)
+        self.hit_done(slot, now, failed=True)
 
     def close(self, slot: Slot, ending: Ending, now: int) -> None:
         """Close the connection and write its row."""
-        self._connecting.close(slot, ending, now)
+        self._connections.close(slot, ending, now)
 
     def _wait(self, slot: Slot, due_ns: int) -> None:
         delay_ns = due_ns - self.now()
-        if delay_ns <= 0 and self._arrivals is None and not self._wire.draining:
+        if delay_ns <= 0 and self._arrivals is None and not self._pacing.draining:
             self.begin(slot, due_ns)
             return
         slot.state = IDLE
-        if self._wire.draining and not (self._arrivals is not None and self._arrivals.waiting):
+        if self._pacing.draining and not (self._arrivals is not None and self._arrivals.waiting):
             return  # its connection stays open to the end: what still comes on it belongs to nobody
         if self._arrivals is not None:
             self._arrivals.free(slot, self.now())
         else:
             # The loop's timers are good to a millisecond, on either side: rather late than early.
-            self._wire.timers += 1
+            self._pacing.timers += 1
             slot.timer = asyncio.get_running_loop().call_later(
                 (delay_ns + _TIMER_NS) / 1e9, self._wake, slot, due_ns
             )
 
     def _wake(self, slot: Slot, due_ns: int) -> None:
         slot.timer = None
-        self._wire.timers -= 1
+        self._pacing.timers -= 1
         now = self.now()
         if now < due_ns:
             self._wait(slot, due_ns)
@@ -252,20 +263,20 @@ class Slots:
 
     def _drop(self, due_ns: int, now: int) -> None:
         """Write the row of a hit that no slot was free for: it takes its place where it was given up."""
-        seq, self._wire.seq = self._wire.seq, self._wire.seq + 1
+        seq = self._wire.take_seq()
         kind = self._rows.kind(0, Outcome.DROPPED, "", next(self._turns).index)
         ident = self._rows.ident(self._slots[0].index, NEVER, "")
         self._rows.add(seq, ident, 0, due_ns, NEVER, NEVER, now, 0, 0, kind)
 
     def _turn(self, slot: Slot) -> None:
-        if self._wire.wheel is not None:
-            slot.shot = next(self._turns)
+        if self._pacing.target_cycle is not None:
+            slot.prepared = next(self._turns)
 
     def _disarm(self, slot: Slot) -> None:
         if slot.timer is not None:
             slot.timer.cancel()
             slot.timer = None
-            self._wire.timers -= 1
+            self._pacing.timers -= 1
 
     def _end(self, slot: Slot) -> None:
         self._disarm(slot)
@@ -274,7 +285,7 @@ class Slots:
         if slot.sock is not None:
             self.close(slot, Ending(US, END), self.now())
 
-    def unreached(self, slot: Slot, outcome: Outcome, now: int) -> None:
+    def connect_failed(self, slot: Slot, outcome: Outcome, now: int) -> None:
         """Give up a hit whose connection did not open."""
         self.row(slot, outcome, now)
         slot.failed_connects += 1
@@ -285,18 +296,22 @@ class Slots:
 
     def row(self, slot: Slot, outcome: Outcome, done_ns: int, status: int = 0, pod: str = "") -> None:
         """Write the row of the slot's hit, which is no whole response."""
-        self._wire.row(slot, self._rows.kind(status, outcome, pod, slot.shot.index), done_ns)
+        self._wire.row(slot, self._rows.kind(status, outcome, pod, slot.prepared.index), done_ns)
 
-    def note(self, outcome: Outcome, error: BaseException | str) -> None:
+    def keep_sample(self, outcome: Outcome, error: BaseException | str) -> None:
         """Keep a raw text of this outcome, if there is none yet."""
         if outcome.value not in self.samples:
             self.samples[outcome.value] = error if isinstance(error, str) else failures.sample(error)
 
+    def sample(self, outcome: Outcome) -> str:
+        """Return the text kept for this outcome; "" if there is none."""
+        return self.samples.get(outcome.value, "")
 
-def _wire_of(plan: LoadPlan) -> type[Wire]:
-    """Choose what sends. Nothing of httpx is loaded where HTTP/1.1 is spoken: it costs start-up and memory."""
-    if not plan.http2:
-        return Wire
-    from harness.load.wire.http2 import Http2Wire  # noqa: PLC0415
 
-    return Http2Wire  # type: ignore[return-value]  # it takes and gives the same calls, over another wire
+def _wire_of(plan: LoadPlan) -> Callable[[SlotOwner, HitRows, int, LoadPlan, Pacing], Wire]:
+    """Choose the protocol. httpx is imported only for HTTP/2, because it costs start-up time and memory."""
+    if plan.http2:
+        from harness.load.wire.http2 import Http2Wire  # noqa: PLC0415
+
+        return Http2Wire
+    return Http1Wire

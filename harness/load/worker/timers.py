@@ -24,7 +24,7 @@ class _Schedule(ctypes.Structure):
     _fields_ = (("every", _Moment), ("first", _Moment))
 
 
-class Alarm:
+class KernelTimer:
     """A timerfd. Moments are on the raw monotonic clock."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Alarm:
         """Do not go off any more."""
         self._libc.timerfd_settime(self._fd, 0, ctypes.byref(_Schedule()), None)
 
-    def gone_off(self) -> int:
+    def expirations(self) -> int:
         """Return how often it has gone off since this was last asked."""
         try:
             return int.from_bytes(os.read(self._fd, 8), "little")
@@ -59,24 +59,24 @@ class Lag:
     """Samples the delay forty times a second."""
 
     def __init__(self) -> None:
-        self._alarm = Alarm()
+        self._timer = KernelTimer()
         self._due_ns = 0
         self._seen: list[int] = []
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable at each sample."""
-        return self._alarm.fileno()
+        return self._timer.fileno()
 
     def start(self) -> None:
         """Let the samples begin."""
         self._due_ns = time.monotonic_ns() + _PERIOD_NS
-        self._alarm.set(self._due_ns, _PERIOD_NS)
+        self._timer.set(self._due_ns, _PERIOD_NS)
 
-    def look(self) -> None:
+    def take_sample(self) -> None:
         """Take a sample; called when the descriptor is readable."""
         now_ns = time.monotonic_ns()
         for _ in range(
-            self._alarm.gone_off()
+            self._timer.expirations()
         ):  # those that were missed waited too, from their own due time on
             self._seen.append(now_ns - self._due_ns)
             self._due_ns += _PERIOD_NS

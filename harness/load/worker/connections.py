@@ -17,27 +17,27 @@ if TYPE_CHECKING:
     from harness.load.dial import Address, Dialled, Dialler
     from harness.load.failures import Ending
     from harness.load.request import Origin
-    from harness.load.wire.http1 import Wire
+    from harness.load.wire.interface import Pacing, SlotOwner, Wire
     from harness.load.wire.slot import Slot
-    from harness.load.worker.slots import Slots
     from harness.model import LoadPlan
 
 _AT_ONCE_NS = 1_000_000_000  # the bound of "a new connection works at once"
 
 
-class Connecting:
+class Connections:
     """Opens and closes the slots' connections. What follows from that is the slots' own affair."""
 
     def __init__(
-        self, slots: Slots, wire: Wire, dialler: Dialler, limits: Limits, rows: HitRows, connections: ConnectionRows,
+        self, owner: SlotOwner, wire: Wire, pacing: Pacing, dialler: Dialler, limits: Limits, rows: HitRows, connection_rows: ConnectionRows,
         anchor_ns: int, timeout_ns: int,
     ) -> None:  # fmt: skip
-        self._slots = slots
+        self._owner = owner
         self._wire = wire
+        self._pacing = pacing
         self._dialler = dialler
         self._limits = limits
         self._rows = rows
-        self._connections = connections
+        self._connection_rows = connection_rows
         self._anchor = anchor_ns
         self._timeout_ns = timeout_ns
         self._conns = 0
@@ -52,26 +52,26 @@ class Connecting:
 
     def close(self, slot: Slot, ending: Ending, now: int) -> None:
         """Close the connection and write its row."""
-        self._connections.add(ConnectionRow(slot.conn, slot.index, slot.opening, now, ending, slot.hits))
+        self._connection_rows.add(ConnectionRow(slot.conn, slot.index, slot.opening, now, ending, slot.hits))
         self._wire.detach(slot)
 
     def number(self, slot: Slot, conn: int, peer: str) -> None:
         """Give a hit that was never sent its number: it takes its place where it failed."""
-        slot.seq, self._wire.seq = self._wire.seq, self._wire.seq + 1
+        slot.seq = self._wire.take_seq()
         slot.hits = 0
         slot.ident = self._rows.ident(slot.index, conn, peer)
 
     async def _open(self, slot: Slot) -> None:
-        origin = slot.shot.origin
+        origin = slot.prepared.origin
         dialled = await self._dialler.open(origin)
         slot.task = None
         if dialled.outcome is None:
             slot.failed_connects = 0
             slot.origin = origin
             self._adopt(slot, dialled)
-            ending = self._wire.look(slot)
+            ending = self._wire.check_idle(slot)
             if ending is None:
-                self._wire.fire(slot)
+                self._wire.send(slot)
             else:
                 self._out_of_turn(slot, ending)
             return
@@ -79,8 +79,8 @@ class Connecting:
         conn = self._unopened(slot, dialled, now)
         # One that was opened and failed to shake hands is a hit's connection; one that never opened is not.
         self.number(slot, NEVER if dialled.connect_ns == NEVER else conn, dialled.peer)
-        self._slots.note(dialled.outcome, dialled.text)
-        self._slots.unreached(slot, dialled.outcome, now)
+        self._owner.keep_sample(dialled.outcome, dialled.text)
+        self._owner.connect_failed(slot, dialled.outcome, now)
 
     def _out_of_turn(self, slot: Slot, ending: Ending) -> None:
         """Give up a hit whose new connection spoke, or ended, before anything was sent on it."""
@@ -91,9 +91,9 @@ class Connecting:
         outcome = Outcome.PROTOCOL_ERROR if spoke else ended
         self.number(slot, slot.conn, slot.opening.peer)
         self.close(slot, ending, now)
-        self._slots.note(outcome, "bytes before the request" if spoke else "end before the request")
-        self._slots.row(slot, outcome, now)
-        self._slots.over(slot, now, failed=True)
+        self._owner.keep_sample(outcome, "bytes before the request" if spoke else "end before the request")
+        self._owner.row(slot, outcome, now)
+        self._owner.hit_done(slot, now, failed=True)
 
     async def _probe(
         self, slot: Slot, origin: Origin, address: Address, outcome: Outcome, done_ns: int
@@ -103,13 +103,13 @@ class Connecting:
         slot.task = None
         slot.held = None
         if dialled.outcome is None:
-            self._slots.note(Outcome.IDLE_CLOSE_RACE, self._slots.samples.get(outcome.value, ""))
-            self._slots.row(slot, Outcome.IDLE_CLOSE_RACE, done_ns)
+            self._owner.keep_sample(Outcome.IDLE_CLOSE_RACE, self._owner.sample(outcome))
+            self._owner.row(slot, Outcome.IDLE_CLOSE_RACE, done_ns)
             self._adopt(slot, dialled)  # the slot's next hit takes it
         else:
-            self._slots.row(slot, outcome, done_ns)
+            self._owner.row(slot, outcome, done_ns)
             self._unopened(slot, dialled, self._wire.now())
-        self._slots.over(slot, done_ns, failed=True)
+        self._owner.hit_done(slot, done_ns, failed=True)
 
     def _adopt(self, slot: Slot, dialled: Dialled) -> None:
         slot.address = dialled.address
@@ -124,7 +124,9 @@ class Connecting:
         if dialled.ending is None:
             return NEVER
         conn, self._conns = self._conns, self._conns + 1
-        self._connections.add(ConnectionRow(conn, slot.index, self._opening(dialled), now, dialled.ending, 0))
+        self._connection_rows.add(
+            ConnectionRow(conn, slot.index, self._opening(dialled), now, dialled.ending, 0)
+        )
         return conn
 
     def _opening(self, dialled: Dialled) -> Opening:
@@ -132,12 +134,12 @@ class Connecting:
         return Opening(opened_ns, dialled.connect_ns, dialled.tls_ns, dialled.peer, dialled.tls_version)
 
     def _spawn(self, slot: Slot, work: Coroutine[None, None, None]) -> None:
-        self._wire.opening += 1
+        self._pacing.opening += 1
         slot.task = asyncio.get_running_loop().create_task(work)
         slot.task.add_done_callback(self._opened_or_not)
 
     def _opened_or_not(self, task: asyncio.Task[None]) -> None:
-        self._wire.opening -= 1
+        self._pacing.opening -= 1
         raise_in_loop(task)
 
 
