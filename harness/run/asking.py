@@ -136,9 +136,7 @@ def _why_not(target: Target, attempts: list[Attempt], shown: str, plan: LoadPlan
         lines[Outcome.TLS_HANDSHAKE] = (
             f"no TLS for HTTP/2 with {shown} ({why}); is it http://, or HTTP/1.1 alone? then drop --http2"
         )
-    lost = (
-        f"{shown} does not answer: each of {len(attempts)} requests was lost ({_counted(attempts)}; {why}); {doubt}"
-    )
+    lost = f"{shown} does not answer: each of {len(attempts)} requests was lost ({_counted(attempts)}; {why}); {doubt}"
     return lines.get(last.outcome, lost)
 
 
