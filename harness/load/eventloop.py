@@ -1,4 +1,4 @@
-"""What asyncio leaves to its users: waiting for a socket, and a task's bug that must not be lost."""
+"""Two helpers for asyncio: wait for a socket, and report an exception that a task raised."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def raise_in_loop(task: asyncio.Task[None]) -> None:
-    """Hand what a task raised, which is a bug, to whoever ends this process."""
+def report_failure(task: asyncio.Task[None]) -> None:
+    """Pass on what a task raised, which is a bug, to the loop's exception handler; that ends this process."""
     if not task.cancelled() and (error := task.exception()) is not None:
         task.get_loop().call_exception_handler({"message": "a slot's task failed", "exception": error})
 
 
 async def ready(sock: socket.socket, *, write: bool) -> None:
-    """Wait until the socket can be read from, or written to."""
+    """Wait until the socket can be read or written."""
     loop = asyncio.get_running_loop()
     done = loop.create_future()
     add: Callable[..., None] = loop.add_writer if write else loop.add_reader

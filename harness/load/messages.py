@@ -1,7 +1,8 @@
-"""What parent and worker tell each other: one JSON object a line, down its standard input and up its standard output.
+"""Messages between parent and worker: one JSON object per line, over the worker's standard input and output.
 
-Down: the order (once), then {"do": "start", "at_ns"} | {"do": "baseline"} | {"do": "lull"} | {"do": "resume"} | {"do": "finish", "drain_ns"}. Up: objects
-with one of the keys ready, counts, health, sample, ended. Header values and bodies travel here and nowhere else.
+To the worker: its assignment (once), then {"do": "start", "at_ns"} | {"do": "baseline"} | {"do": "lull"} | {"do": "resume"} | {"do": "finish", "drain_ns"}. From the
+worker: objects with one of the keys ready, counts, health, sample, ended. Header values and bodies appear in the
+assignment and nowhere else.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ from harness.model import NEVER, LiveCounts, LoadPlan, Target
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What one worker is to do."""
+    """The part of the load that one worker does."""
 
     worker: int
-    slots: tuple[int, ...]  # by their number over all workers
+    slots: tuple[int, ...]  # numbered over all workers
     plan: LoadPlan
     clock: Clock
     directory: Path
-    workers: int = 1  # of which this is one
+    workers: int = 1  # how many there are in all
 
 
 def assignments(plan: LoadPlan, clock: Clock, directory: Path) -> list[Assignment]:
-    """Share the slots out, as evenly as they go; no worker without one."""
+    """Divide the slots as evenly as possible; every worker gets at least one."""
     workers = max(1, min(plan.workers, plan.concurrency))
     return [
         Assignment(worker, tuple(range(worker, plan.concurrency, workers)), plan, clock, directory, workers)
@@ -39,7 +40,7 @@ def assignments(plan: LoadPlan, clock: Clock, directory: Path) -> list[Assignmen
 
 
 def encode(assignment: Assignment) -> dict[str, Any]:
-    """Make an order fit for a line."""
+    """Make an assignment fit for JSON."""
     plan = dataclasses.asdict(assignment.plan)
     for target in plan["targets"]:
         target["body"] = b64encode(target["body"]).decode()
@@ -54,7 +55,7 @@ def encode(assignment: Assignment) -> dict[str, Any]:
 
 
 def decode(line: dict[str, Any]) -> Assignment:
-    """Read an order back."""
+    """Read an assignment back."""
     plan = dict(line["plan"])
     plan["targets"] = tuple(
         Target(
@@ -81,7 +82,7 @@ def line(message: dict[str, Any]) -> bytes:
 
 
 def counts(message: dict[str, Any]) -> LiveCounts:
-    """Read counts back: JSON has made the statuses text."""
+    """Read counts back: JSON turns the statuses into text."""
     return LiveCounts(
         **{**message, "statuses": {int(status): n for status, n in message["statuses"].items()}}
     )

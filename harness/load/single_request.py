@@ -1,6 +1,6 @@
-"""One request by itself: opened, sent and read by the very parts that the load is made of, and no part of it.
+"""Send a single request outside the load, with the load's own code for connecting, sending and reading.
 
-So whoever asks before a load meets what the load will meet: the same addresses in turn, the same bytes, the same bounds.
+So a check before the load sees what the load will see: the same addresses, the same bytes, the same timeouts.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 
 _READ = 256 * 1024
 _PIECE = 64 * 1024
-_NAMED = re.compile(r"^\w+\((['\"])(.*)\1\)$")  # an exception's repr, of which people want the words
+_NAMED = re.compile(r"^\w+\((['\"])(.*)\1\)$")  # an exception's repr, of which only the text is shown
 
 
 @dataclass(slots=True)
 class Attempt:
-    """What became of one request. `outcome` is None where a connection was all that was wanted, and it opened."""
+    """The result of one request. `outcome` is None if only a connection was wanted, and it opened."""
 
     outcome: Outcome | None = None
-    status: int = 0  # as soon as the head has come, however the rest ends
+    status: int = 0  # set once the head has come, even if the rest is lost
     pod: str = ""
     location: str = ""
-    why: str = ""  # it failed, in words
+    why: str = ""  # why it failed, in words
 
 
 async def reach(dialler: Dialler, prepared: PreparedRequest) -> Attempt:
-    """Open a connection as the load would, and close it again: nothing is sent."""
+    """Open a connection as the load does, and close it again. Nothing is sent."""
     dialled = await dialler.open(prepared.origin)
     if dialled.sock is not None:
         dialled.sock.close()
@@ -47,7 +47,7 @@ async def reach(dialler: Dialler, prepared: PreparedRequest) -> Attempt:
 
 
 async def send(dialler: Dialler, prepared: PreparedRequest, seq: int) -> Attempt:
-    """Send the request once, on a connection of its own; `seq` is what its ids are made of."""
+    """Send the request once, on a new connection; its ids are made from `seq`."""
     dialled = await dialler.open(prepared.origin)
     if dialled.outcome is not None:
         return Attempt(dialled.outcome, why=dialled.why)
@@ -67,7 +67,7 @@ async def _http1(
 ) -> None:
     ranks = {name.lower().encode("latin-1"): rank for rank, name in enumerate(pod_headers)}
     reader = _LocationReader(ranks, head_request=prepared.method == "HEAD")
-    # Beside the reading: a server that has had enough answers before it has read all.
+    # Write while reading: a server may respond before it has read the whole request.
     writing = asyncio.create_task(_write(sock, memoryview(request)))
     try:
         await _read(sock, reader, attempt)
@@ -76,7 +76,7 @@ async def _http1(
         writing.cancel()
         try:
             await asyncio.wait([writing])
-        finally:  # a Ctrl-C ends this wait too
+        finally:  # Ctrl-C may end this wait
             reader.release()
             sock.close()
 
@@ -84,7 +84,7 @@ async def _http1(
 async def _http2(
     sock: Any, prepared: PreparedRequest, request: bytes, pod_headers: tuple[str, ...], attempt: Attempt
 ) -> None:
-    from harness.load.wire import http2  # noqa: PLC0415  httpx is wanted here alone
+    from harness.load.wire import http2  # noqa: PLC0415  only HTTP/2 needs httpx
 
     def head(status: int, headers: Mapping[str, str]) -> None:
         attempt.status, attempt.location = status, headers.get("location", "")
@@ -100,7 +100,7 @@ async def _write(sock: Any, rest: memoryview) -> None:
         except BLOCKED:
             await ready(sock, write=True)
         except OSError:
-            return  # whoever reads will see how the connection has ended, or an answer that came all the same
+            return  # the reader sees how the connection ended, or a response that came anyway
 
 
 async def _read(sock: Any, reader: _LocationReader, attempt: Attempt) -> None:
@@ -117,14 +117,14 @@ async def _read(sock: Any, reader: _LocationReader, attempt: Attempt) -> None:
         if data:
             answered = True
             reader.feed(data)
-            await asyncio.sleep(0)  # a long body that never blocks: time has to go by for it too
-        _look(reader, data, error, attempt, answered=answered)
+            await asyncio.sleep(0)  # let the timeout run even if a long body never blocks
+        _judge(reader, data, error, attempt, answered=answered)
 
 
-def _look(
+def _judge(
     reader: _LocationReader, data: bytes, error: OSError | None, attempt: Attempt, *, answered: bool
 ) -> None:
-    """Decide whether that was the end, and which."""
+    """Decide whether the response has ended, and how."""
     if reader.fault:
         attempt.outcome, attempt.why = Outcome.PROTOCOL_ERROR, _NAMED.sub(r"\2", reader.fault)
     elif reader.done or (not data and error is None and reader.ended()):
@@ -135,7 +135,7 @@ def _look(
 
 
 class _LocationReader(ResponseReader):
-    """A response whose Location is wanted too."""
+    """Reads the Location header as well."""
 
     __slots__ = ("location",)
 
@@ -144,7 +144,7 @@ class _LocationReader(ResponseReader):
         super().__init__(pod_headers, head_request=head_request)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep one header more."""
+        """Keep Location, too."""
         if not self._head_seen and name.lower() == b"location":
             self.location = value.decode("latin-1")
         super().on_header(name, value)

@@ -454,13 +454,18 @@ def grpc_answers(*answers: tuple[dict[str, str], dict[str, str] | None]) -> Call
             "grpc-status 12 (UNIMPLEMENTED)",
         ),
         ({"content_type": "application/grpc+proto", "grpc_status": "0"}, None, "response", ""),
-        ({"content_type": "Application/gRPC;x=y"}, {}, "grpc_error", "an answer without grpc-status"),
-        ({"content_type": "application/grpc"}, {"x_sum": "1"}, "grpc_error", "an answer without grpc-status"),
+        ({"content_type": "Application/gRPC;x=y"}, {}, "grpc_error", "a response without grpc-status"),
+        (
+            {"content_type": "application/grpc"},
+            {"x_sum": "1"},
+            "grpc_error",
+            "a response without grpc-status",
+        ),
         (
             {"content_type": "application/grpc"},
             {"grpc_status": "99"},
             "grpc_error",
-            "a grpc-status that is none",
+            "an invalid grpc-status",
         ),
         ({"content_type": "application/grpc-web+proto"}, {}, "response", ""),
         (

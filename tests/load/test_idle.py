@@ -20,8 +20,8 @@ from harness.load.dial import Dialled
 from harness.load.failures import Ending
 from harness.load.request import Marking, prepare
 from harness.load.rows import ConnectionRows, HitRows
-from harness.load.wire.idle import unasked
-from harness.load.worker.listening import REST_NS, Listening
+from harness.load.wire.idle import unsolicited
+from harness.load.worker.listening import PAUSE_NS, Listening
 from harness.load.worker.pacer import ClosedLoop
 from harness.load.worker.slots import Slots
 from tests.load.load_run import LoadResult, completed, plan_for, read, run_load
@@ -52,7 +52,7 @@ NOBODY_S = ("us", "unasked")
     ],
 )
 def test_bytes_that_come_at_rest_are_nothing_a_goodbye_or_a_fault(data: bytes, ending: Ending | None) -> None:
-    assert unasked(data) == ending
+    assert unsolicited(data) == ending
 
 
 def rested(
@@ -111,10 +111,10 @@ def test_all_rests_together_are_a_thousandth_of_the_load_at_most(slots: int, res
         listening.second()
         if listening.due:
             taken += 1
-            passed_over = list(iter(lambda: listening.until_ns(5), 5 + REST_NS))
+            passed_over = list(iter(lambda: listening.until_ns(5), 5 + PAUSE_NS))
             assert len(passed_over) == (taken - 1) % 4
     assert taken == rests
-    assert taken * REST_NS * 1000 <= slots * 60_000_000_000
+    assert taken * PAUSE_NS * 1000 <= slots * 60_000_000_000
 
 
 def test_an_answer_left_over_when_the_load_ends_shows_that_all_were_one_behind(tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
 """The hot path: HTTP/1.1 on the sockets of one worker's slots. Send, read, classify, write a row.
 
-All sockets lie in one epoll set of their own (sockets.py), which the event loop watches as a single descriptor. A batch of
-ready sockets is worked off in one plain loop (`_batch`), whose straight way is: receive, look the bytes up among
-the responses already judged, write the row, send. Everything else leaves that loop for a method. The set is waited on
-right here until the event loop is wanted for something: a wake-up then costs one system call. And wake-ups are what a
-low rate costs, as a processor that has slept runs everything slowly at first.
+All sockets are in one epoll set (sockets.py), which the event loop watches as a single descriptor. One plain loop
+(`_batch`) serves the ready sockets. Its fast path: receive, look the bytes up among the responses parsed before, write the
+row, send. Everything else, the slow path, is in methods. `ready` waits on the epoll set itself until the event loop is
+needed, so a wake-up costs one system call. Wake-ups are the main cost at a low rate, because a processor that has slept
+runs slowly at first.
 
-A request is never sent twice: `fire` is called once for each hit, and a hit that fails is over.
+No request is sent twice: `send` is called once per hit, and a hit that fails is over.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
     from harness.load.wire.interface import Pacing, SlotOwner
 
 _CLOSING = EPOLLRDHUP | EPOLLHUP | EPOLLERR
-_FIRST_READ = 32 * 1024  # most responses are small; what is longer goes on with big reads
+_FIRST_READ = 32 * 1024  # most responses are small; longer ones continue with big reads
 _BIG_READ = 256 * 1024
-_READS = 32  # of one connection in a row, so that one download does not starve the others
-_HOLD_NS = 1_000_000  # how long the hot loop may keep the event loop waiting that has timers or tasks of slots to see to
-_KNOWN = 512  # responses remembered at most,
-_KNOWN_SIZE = 8 * 1024  # and bytes of each: looking up longer ones costs more than parsing them
+_READS = 32  # in a row on one connection, so that one download does not starve the others
+_HOLD_NS = 1_000_000  # how long the hot loop may keep the event loop waiting if that has timers or tasks of slots to run
+_KNOWN = 512  # how many responses to remember,
+_KNOWN_SIZE = 8 * 1024  # and up to what size: looking up a longer one costs more than parsing it
 
 
 class Http1Wire(Sockets):
-    """The hits of one worker's slots on their way: to be watched by the event loop, which calls `ready`."""
+    """Sends the hits of one worker's slots over HTTP/1.1 (see Wire)."""
 
     def __init__(
         self, owner: SlotOwner, rows: HitRows, anchor_ns: int, plan: LoadPlan, pacing: Pacing
@@ -49,14 +49,16 @@ class Http1Wire(Sockets):
         self._owner = owner
         self._pacing = pacing
         self._rows = rows
-        self._remember_failed = not plan.error_backoff  # nothing waits after a failed hit
+        self._remember_failed = (
+            not plan.error_backoff
+        )  # no wait after a failed hit, so the fast path may serve it
         names = dict.fromkeys(name.lower().encode("latin-1") for name in plan.pod_headers)
         self._pod_headers = {name: rank for rank, name in enumerate(names)}
 
     # --- the hot loop -------------------------------------------------------------------------------------
 
     def ready(self) -> None:
-        """Work off what is ready, and what becomes ready meanwhile; called by the event loop."""
+        """Serve everything that is ready, and what becomes ready meanwhile. Called by the event loop."""
         soon = self.now() + _HOLD_NS
         pacing = self._pacing
         poll = self._epoll.poll
@@ -68,7 +70,7 @@ class Http1Wire(Sockets):
                 return
             events = poll(0 if pacing.opening else (until - now) / 1e9, HitRows.BATCH)
 
-    def _batch(self, events: list[tuple[int, int]]) -> int:  # noqa: C901, PLR0912, PLR0915  no calls: its speed
+    def _batch(self, events: list[tuple[int, int]]) -> int:  # noqa: C901, PLR0912, PLR0915  one long loop, because calls are slow
         rows = self._rows
         if rows.offset >= rows.limit:
             rows.flush()
@@ -78,13 +80,13 @@ class Http1Wire(Sockets):
         now = 0
         for fd, event in events:
             slot = by_fd.get(fd)
-            if slot is None:  # closed earlier in this very batch, if it is no watch
+            if slot is None:  # a watched descriptor, or a connection closed earlier in this batch
                 self._watched.get(fd, _nothing)()
                 continue
             if event != EPOLLIN or slot.state != WAITING:
                 self._event(slot, event)
                 continue
-            receive = slot.fast_recv  # a slot's attribute called like a method takes the long way
+            receive = slot.fast_recv  # calling an attribute of a slot like a method is slower
             try:
                 data = receive(_FIRST_READ)
             except BLOCKED:
@@ -141,25 +143,25 @@ class Http1Wire(Sockets):
             try:
                 data = slot.recv(_BIG_READ)
             except BLOCKED:
-                pass  # a TLS record that is nobody's answer, or a part of one
+                pass  # a part of a TLS record, or one without data
             except OSError as error:
                 self._broken(slot, error, self.now())
                 return
             else:
                 self._take(slot, data, self.now(), closing=closing)
-        # An edge comes once: what was told along with the answer's bytes will not be told again.
+        # An edge is reported once: what was reported together with the response's bytes is not reported again.
         if event & EPOLLOUT and slot.state == SENDING and slot.unsent is not None:
             self._write(slot, slot.unsent)
 
     def check_idle(self, slot: Slot) -> Ending | None:
-        """Look whether a connection that has rested brought anything: after the next request it would be an answer."""
+        """Check whether anything came on an idle connection: it would be taken for the next response."""
         ioctl(slot.fd, FIONREAD, self._waiting)
-        return idle.listen(slot) if self._waiting[0] else None
+        return idle.check(slot) if self._waiting[0] else None
 
     # --- reading ------------------------------------------------------------------------------------------
 
     def _unwritten(self, slot: Slot, error: OSError, rest: memoryview) -> None:
-        """Give up writing. A server that had enough may still have answered: look first."""
+        """Handle a failed write. A server that stopped reading may still have responded, so read first."""
         slot.unsent = rest
         slot.write_error = error
         try:
@@ -172,21 +174,21 @@ class Http1Wire(Sockets):
             self._broken(slot, error, self.now())
 
     def _take(self, slot: Slot, data: bytes, now: int, *, closing: bool) -> None:
-        """Take in bytes of a response; `data` is empty at the end of the stream."""
+        """Process bytes of a response; `data` is empty at the end of the stream."""
         if slot.state not in {SENDING, WAITING, READING}:
-            if ending := idle.listen(slot, data):
+            if ending := idle.check(slot, data):
                 self._owner.close(slot, ending, now)
             return
         if slot.first == NEVER and data:
             slot.first = now
-            self._start_reader(slot)
+            self._ready_reader(slot)
         if slot.state == WAITING:
             slot.state = READING
         reads = 0
         while not self._digest(slot, data, now, closing=closing):
             reads += 1
             if reads == _READS:
-                self._look_again(slot)
+                self._rearm(slot)
                 return
             try:
                 data = slot.recv(_BIG_READ)
@@ -197,11 +199,11 @@ class Http1Wire(Sockets):
                 return
             now = self.now()
 
-    def _look_again(self, slot: Slot) -> None:
+    def _rearm(self, slot: Slot) -> None:
         self._epoll.modify(slot.fd, READ if slot.unsent is None else READ_AND_WRITE)
 
     def _digest(self, slot: Slot, data: bytes, now: int, *, closing: bool) -> bool:
-        """Feed the parser; True when that was the hit's end."""
+        """Feed the parser; return whether the hit has ended."""
         response = slot.reader
         if not data or response is None:
             self._broken(slot, None, now)
@@ -215,9 +217,9 @@ class Http1Wire(Sockets):
             self._complete(slot, response, ending, data if slot.bytes_in == len(data) else b"", now)
         return bool(response.fault) or response.done
 
-    def _start_reader(self, slot: Slot) -> None:
+    def _ready_reader(self, slot: Slot) -> None:
         head_request = slot.prepared.method == "HEAD"
-        if slot.reader is not None and slot.reader.again(head_request=head_request):
+        if slot.reader is not None and slot.reader.reuse(head_request=head_request):
             return
         if slot.reader is not None:
             slot.reader.release()
@@ -226,9 +228,9 @@ class Http1Wire(Sockets):
     def _complete(
         self, slot: Slot, response: ResponseReader, ending: Ending | None, whole: bytes, now: int
     ) -> None:
-        """Take a whole response: write its row, and close the connection when it cannot go on.
+        """Finish a complete response: write its row, and close the connection if it cannot be used again.
 
-        `whole` are the response's bytes where they came at once: answers worth remembering.
+        `whole` holds the response's bytes if they came in one piece; only such responses are remembered.
         """
         prepared = slot.prepared
         kind = self._rows.kind(
@@ -249,19 +251,19 @@ class Http1Wire(Sockets):
         self._owner.hit_done(slot, now, failed=failed)
 
     def _ending(self, slot: Slot, response: ResponseReader, *, closing: bool) -> Ending | None:
-        """Decide whether the connection goes on after a complete response.
+        """Return how the connection must end after a complete response; None if it can be used again.
 
-        Bytes after it do not spoil the response, which told its own length; they spoil the connection, for the
-        next answer could not be told from them.
+        Bytes after it do not invalidate the response, whose length is known. But the connection cannot be used any
+        more, because they could not be told from the next response.
         """
         if response.extra:
-            return idle.behind(response.another)
+            return idle.after_response(response.next_status)
         if slot.unsent is not None or not response.keep_alive:
             return Ending(US, FIN)
-        return idle.listen(slot) if closing or unread(slot) else None
+        return idle.check(slot) if closing or unread(slot) else None
 
     def _broken(self, slot: Slot, error: OSError | None, now: int) -> None:
-        """Deal with the end of a connection; None is an orderly one."""
+        """Handle the end of a connection; without an error, it ended in an orderly way."""
         answered = slot.first != NEVER
         unwritten = slot.write_error is not None and not answered
         error = failures.unmask(slot.write_error if unwritten else error, slot.sock)
@@ -276,7 +278,7 @@ class Http1Wire(Sockets):
             self._owner.hit_failed(slot, outcome, failures.closed(error), now, error or "end of stream")
 
     def row(self, slot: Slot, kind: int, done_ns: int) -> None:
-        """Write the row of the slot's hit, off the straight way."""
+        """Write the row of the slot's hit, on the slow path."""
         out = (
             0
             if slot.sent == NEVER
@@ -288,7 +290,7 @@ class Http1Wire(Sockets):
 
 
 def _nothing() -> None:
-    """Do what there is to do about a connection that is closed already."""
+    """Do nothing about a connection that is closed already."""
 
 
 def _remember(prepared: PreparedRequest, whole: bytes, kind: int) -> None:

@@ -1,8 +1,8 @@
-"""HTTP/2 through httpx, one client per connection, one request at a time on each: correct before fast.
+"""HTTP/2 through httpx, with one client per connection and one request at a time on each: correct rather than fast.
 
-Slots, pacing, dialling, limits and rows are those of HTTP/1.1; this module is the wire under them. The transport below the
-client is our own, for httpx' pool would send a request again that a server's GOAWAY has refused: here each is sent once,
-and what became of it is told by the type of what was raised, never by its text.
+Slots, pacing, connecting, limits and rows are the same as for HTTP/1.1. The transport below the httpx client is our own,
+because httpx's pool sends a request again if the server refused it by GOAWAY. Here each request is sent once, and its
+outcome follows from the type of the exception, never from its text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from h2.events import StreamReset
 from h2.exceptions import InvalidBodyLengthError, ProtocolError
 
 from harness.load import failures
-from harness.load.eventloop import raise_in_loop
+from harness.load.eventloop import report_failure
 from harness.load.failures import ERROR, FIN, PEER, US, Ending
 from harness.load.wire import grpc
 from harness.load.wire.h2connection import (
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
     from harness.load.rows import HitRows
     from harness.load.wire.interface import Pacing, SlotOwner
 
-# What HTTP/1.1 says of a connection, HTTP/2 does not say at all.
+# Headers about the connection, which HTTP/2 forbids.
 _OF_A_CONNECTION = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 )
 
-# All that an exchange can end with, but an answer.
+# Everything that an exchange can raise.
 _LOST = (
     PeerEndedError,
     GoneAwayError,
@@ -58,7 +58,7 @@ _LOST = (
 
 
 class OneConnection(httpx.AsyncBaseTransport):
-    """httpx' way to the network: this connection, and never another one."""
+    """A transport for httpx that uses this connection and never opens another."""
 
     def __init__(self, stream: SocketStream, origin: Origin) -> None:
         scheme = b"https" if origin.tls else b"http"
@@ -67,13 +67,13 @@ class OneConnection(httpx.AsyncBaseTransport):
 
     @property
     def trailers(self) -> Mapping[bytes, bytes]:
-        """What came behind the body of the newest answer."""
+        """The trailers of the newest response."""
         return self._connection.trailers
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request, once."""
         origin = self._origin
-        answer = await self._connection.handle_async_request(
+        response = await self._connection.handle_async_request(
             httpcore.Request(
                 method=request.method,
                 url=httpcore.URL(
@@ -86,7 +86,7 @@ class OneConnection(httpx.AsyncBaseTransport):
                 content=request.stream,
             )
         )
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer.stream))
+        return httpx.Response(response.status, headers=response.headers, stream=_Body(response.stream))
 
 
 class _Body(httpx.AsyncByteStream):
@@ -102,14 +102,14 @@ class _Body(httpx.AsyncByteStream):
 
 
 class Session:
-    """What lies under a slot: its connection, and the client that owns it."""
+    """A slot's connection, and the httpx client that uses it."""
 
     def __init__(self, sock: Any, slot: Slot, origin: Origin) -> None:
         self.stream = SocketStream(sock, slot)
         self.transport = OneConnection(self.stream, origin)
         self.client = httpx.AsyncClient(
             transport=self.transport,
-            timeout=None,  # noqa: S113  the sweep keeps time
+            timeout=None,  # noqa: S113  Slots.sweep checks timeouts
             trust_env=False,
             follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
@@ -118,7 +118,7 @@ class Session:
 
 
 class Http2Wire(Sockets):
-    """The hits of one worker's slots over HTTP/2: the same wire as http1.Wire to whoever leads the slots' lives."""
+    """Sends the hits of one worker's slots over HTTP/2 (see Wire)."""
 
     def __init__(
         self, owner: SlotOwner, rows: HitRows, anchor_ns: int, plan: LoadPlan, pacing: Pacing
@@ -132,19 +132,19 @@ class Http2Wire(Sockets):
         self._out: dict[int, int] = {}
 
     def ready(self) -> None:
-        """Call what is watched: commands, the lag's timer, the pacer's."""
+        """Call what is watched: commands, and the timers for lag and due hits."""
         for number, _ in self._epoll.poll(0):
             self._watched[number]()
 
     def attach(self, slot: Slot, sock: Any) -> None:
-        """Put an open connection under a slot."""
+        """Give the slot this open connection."""
         if slot.origin is None:
-            raise AssertionError("a connection to nowhere")
+            raise AssertionError("a connection without an origin")
         slot.sock, slot.fd, slot.hits = sock, sock.fileno(), 0
         self._sessions[slot.index] = Session(sock, slot, slot.origin)
 
     def detach(self, slot: Slot) -> None:
-        """Close the slot's connection, whatever is under way on it."""
+        """Close the slot's connection, whatever is in progress on it."""
         session = self._sessions.pop(slot.index)
         if session.exchange is not None and session.exchange is not asyncio.current_task():
             session.exchange.cancel()
@@ -153,10 +153,10 @@ class Http2Wire(Sockets):
         slot.sock, slot.fd = None, -1
 
     def send(self, slot: Slot) -> None:
-        """Send the slot's request: the one place where a hit is sent."""
+        """Send the slot's request: every hit is sent here, once."""
         session = self._sessions[slot.index]
-        session.stream.rest()
-        if session.stream.check_idle():  # it has ended at rest, which is none of this hit's business
+        session.stream.unwatch()
+        if session.stream.check_idle():  # it ended while idle, which is no failure of this hit
             self._owner.close(slot, Ending(PEER, FIN), self.now())
             self._owner.begin(slot, slot.due)
             return
@@ -166,31 +166,31 @@ class Http2Wire(Sockets):
         session.stream.begin()
         slot.sent = self.now()
         session.exchange = asyncio.get_running_loop().create_task(self._exchange(slot, session))
-        session.exchange.add_done_callback(raise_in_loop)
+        session.exchange.add_done_callback(report_failure)
 
     async def _exchange(self, slot: Slot, session: Session) -> None:
         prepared = slot.prepared
         whole = prepared.template % ((slot.seq,) * prepared.places) if prepared.places else prepared.request
         try:
-            answer = await session.client.send(_request(whole, prepared.origin), stream=True)
+            response = await session.client.send(_request(whole, prepared.origin), stream=True)
             slot.first = self.now()
             slot.state = READING
-            pod = next((answer.headers[name] for name in self._pod_headers if name in answer.headers), "")[
-                :253
-            ]
-            slot.answered = answer.status_code, pod
-            async for _ in answer.aiter_raw():
+            pod = next(
+                (response.headers[name] for name in self._pod_headers if name in response.headers), ""
+            )[:253]
+            slot.answered = response.status_code, pod
+            async for _ in response.aiter_raw():
                 pass
-            await answer.aclose()
+            await response.aclose()
         except _LOST as error:
             self._lost(slot, session, error)
             return
         now = self.now()
-        kind = self._rows.kind(answer.status_code, Outcome.RESPONSE, pod, prepared.index)
-        wrong = grpc.fault_of(answer.headers, session.transport.trailers)
+        kind = self._rows.kind(response.status_code, Outcome.RESPONSE, pod, prepared.index)
+        wrong = grpc.fault_of(response.headers, session.transport.trailers)
         if wrong and not self._rows.failed(kind):
             self._owner.keep_sample(Outcome.GRPC_ERROR, wrong)
-            kind = self._rows.kind(answer.status_code, Outcome.GRPC_ERROR, pod, prepared.index)
+            kind = self._rows.kind(response.status_code, Outcome.GRPC_ERROR, pod, prepared.index)
         self.row(slot, kind, now)
         self._go_on(slot, session, now, failed=self._rows.failed(kind))
 
@@ -210,7 +210,7 @@ class Http2Wire(Sockets):
         session.exchange = None
         if (
             session.stream.closing
-        ):  # the server has asked for the connection's end, as HTTP/1.1 does in a header
+        ):  # the server has asked to close the connection, as HTTP/1.1 does in a header
             self._owner.close(slot, Ending(US, FIN), now)
         slot.first, slot.bytes_in = NEVER, 0
         self._owner.hit_done(slot, now, failed=failed)
@@ -218,7 +218,7 @@ class Http2Wire(Sockets):
             session.stream.watch(lambda: self._owner.close(slot, Ending(PEER, FIN), self.now()))
 
     def row(self, slot: Slot, kind: int, done_ns: int) -> None:
-        """Write the row of the slot's hit. Bytes are those of all frames that came and went during it."""
+        """Write the row of the slot's hit. Its bytes are those of all frames sent and received during it."""
         session = self._sessions.get(slot.index)
         out = session.stream.bytes_out if session else self._out.get(slot.index, 0)
         self._rows.add(
@@ -230,20 +230,20 @@ class Http2Wire(Sockets):
 async def send_single(
     sock: Any, prepared: PreparedRequest, request: bytes, head: Callable[[int, Mapping[str, str]], None]
 ) -> tuple[Outcome, str]:
-    """Send one request, the only one of its connection, and close that; `head` is told status and headers.
+    """Send a single request on this connection, and close it; `head` is called with status and headers.
 
-    Returns how it ended and, where it failed, a text for people.
+    Returns the outcome and, if it failed, why in words.
     """
     session = Session(sock, Slot(0, prepared), prepared.origin)
     session.stream.begin()
     answered = False
     try:
-        answer = await session.client.send(_request(request, prepared.origin), stream=True)
+        response = await session.client.send(_request(request, prepared.origin), stream=True)
         answered = True
-        head(answer.status_code, answer.headers)
-        async for _ in answer.aiter_raw():
+        head(response.status_code, response.headers)
+        async for _ in response.aiter_raw():
             pass
-        await answer.aclose()
+        await response.aclose()
     except _LOST as error:
         return lost(error, answered=answered)[0], failures.words(error)
     finally:
@@ -252,7 +252,7 @@ async def send_single(
 
 
 def lost(error: Exception, *, answered: bool) -> tuple[Outcome, Ending | None]:
-    """Name a hit that failed, and the end of its connection: None where it lives on, as only the hit's stream has ended."""
+    """Return the outcome of a failed hit and how its connection ended; None if only the hit's stream has ended."""
     if isinstance(error, GoneAwayError):
         return Outcome.H2_GOAWAY, Ending(PEER, FIN)
     if isinstance(error, UnsentError):
@@ -270,13 +270,13 @@ def _breach(cause: object, *, answered: bool) -> tuple[Outcome, Ending | None]:
         if cause.error_code == ErrorCodes.REFUSED_STREAM:
             return Outcome.H2_REFUSED_STREAM, None
         return Outcome.H2_RESET_MID_RESPONSE if answered else Outcome.H2_RESET_BEFORE_RESPONSE, None
-    if isinstance(cause, InvalidBodyLengthError):  # fewer bytes than the head had said: cut off
+    if isinstance(cause, InvalidBodyLengthError):  # fewer bytes than Content-Length: truncated
         return Outcome.EOF_MID_RESPONSE, Ending(US, ERROR)
     return Outcome.PROTOCOL_ERROR, Ending(US, ERROR)
 
 
 def _request(whole: bytes, origin: Origin) -> httpx.Request:
-    """Make a request of the bytes that HTTP/1.1 would send: the same path, headers, ids and body."""
+    """Build the request from the bytes that HTTP/1.1 would send: the same path, headers, ids and body."""
     head, _, body = whole.partition(b"\r\n\r\n")
     first, *lines = head.split(b"\r\n")
     method, path, _ = first.split(b" ")

@@ -1,8 +1,9 @@
-"""What a connection may bring while no request is out on it, and what that makes of the connection.
+"""What may arrive on an idle connection, and what becomes of the connection then.
 
-RFC 9112 (9.2): such bytes are the answer to nothing, least of all to the request that is sent next, and the connection
-ends. An orderly end at rest is none of a request's business. Two things more are legal or usual there: empty lines, which
-mean nothing, and a 408 with which some servers and balancers say goodbye to a connection that was idle for too long.
+RFC 9112 (9.2): bytes that arrive while no request is out respond to nothing, and least of all to the next request; the
+connection must be closed. An orderly close of an idle connection is no failure of a request. Two more things are legal
+or usual: empty lines, which mean nothing, and a 408, with which some servers and balancers close a connection that was
+idle for too long.
 """
 
 from __future__ import annotations
@@ -17,30 +18,30 @@ from harness.load.wire.sockets import BLOCKED
 if TYPE_CHECKING:
     from harness.load.wire.slot import Slot
 
-GOODBYE = 408
+TIMEOUT_STATUS = 408
 _READ = 256 * 1024
-_GOODBYE = re.compile(rb"\s*HTTP/1\.[01] 408[ \r\n]")
+_TIMEOUT = re.compile(rb"\s*HTTP/1\.[01] 408[ \r\n]")
 _ANSWER = re.compile(rb"\s*HTTP/")
 
 
-def unasked(data: bytes) -> Ending | None:
-    """Name the end of a connection that brought these bytes at rest; None where they mean nothing."""
+def unsolicited(data: bytes) -> Ending | None:
+    """Return how a connection must end that brought these bytes while idle; None if they mean nothing."""
     if not data.strip(b"\r\n"):
         return None
-    if _GOODBYE.match(data):
+    if _TIMEOUT.match(data):
         return Ending(PEER, FIN)
     return Ending(US, UNASKED if _ANSWER.match(data) else ERROR)
 
 
-def behind(status: int) -> Ending:
-    """Name the same where the bytes came right behind an answer: what status they began with, 0 for no answer."""
-    if status == GOODBYE:
+def after_response(status: int) -> Ending:
+    """Return the same for bytes right after a response: `status` is what they began with, 0 if it was no response."""
+    if status == TIMEOUT_STATUS:
         return Ending(PEER, FIN)
     return Ending(US, UNASKED if status else ERROR)
 
 
-def listen(slot: Slot, data: bytes | None = None) -> Ending | None:
-    """Read what there is of a connection at rest (after `data`, if that has been read); None while it is good."""
+def check(slot: Slot, data: bytes | None = None) -> Ending | None:
+    """Read what has come on an idle connection (after `data`, if that was read already); None if it is still good."""
     while True:
         if data is None:
             try:
@@ -49,7 +50,7 @@ def listen(slot: Slot, data: bytes | None = None) -> Ending | None:
                 return None
             except OSError as error:
                 return failures.closed(failures.unmask(error, slot.sock))
-        ending = unasked(data) if data else Ending(PEER, FIN)
+        ending = unsolicited(data) if data else Ending(PEER, FIN)
         if ending is not None:
             return ending
         data = None

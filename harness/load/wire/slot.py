@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # The states of a slot.
 IDLE, DIALLING, SENDING, WAITING, READING, PROBING, ENDED = range(7)
-# In which of them a hit can time out, and what that is called.
+# The states in which a hit can time out, with its outcome and a text.
 TIMED_OUT = {
     SENDING: (Outcome.WRITE_TIMEOUT, "timed out writing"),
     WAITING: (Outcome.READ_TIMEOUT_HEADERS, "timed out before the response"),
@@ -28,10 +28,10 @@ TIMED_OUT = {
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """One of the N places, with its present hit and its present connection.
+    """One of the N places, with its current hit and its current connection.
 
-    `first`, `bytes_in` and `unsent` are at rest (NEVER, 0, None) whenever the slot is WAITING: the straight way
-    need not touch them.
+    `first`, `bytes_in` and `unsent` have their defaults (NEVER, 0, None) whenever the slot is WAITING, so the fast
+    path need not touch them.
     """
 
     index: int  # over all workers
@@ -46,19 +46,21 @@ class Slot:
     unsent: memoryview | None = None
     write_error: OSError | None = None
     reader: ResponseReader | None = None
-    answered: tuple[int, str] = (0, "")  # status and pod, where HTTP/2 brought them
-    held: tuple[Outcome, int] | None = None  # how and when it failed, while that is being looked into
+    answered: tuple[int, str] = (0, "")  # status and pod of a response over HTTP/2
+    held: tuple[Outcome, int] | None = (
+        None  # outcome and time of a failed hit, while a probe decides whether it was a race
+    )
     # the connection
     sock: Any = None  # socket.socket or ssl.SSLSocket
     fd: int = -1
     recv: Callable[[int], bytes] = bytes
-    fast_recv: Callable[[int], bytes] = bytes  # recv as the straight way calls it
+    fast_recv: Callable[[int], bytes] = bytes  # recv, as the fast path calls it
     send: Callable[[Any], int] = len
     conn: int = NEVER
     ident: int = 0
     hits: int = 0
-    last_hit: int = 0  # the hit after which the connection is closed, by number; 0: none is the last
-    old_at: int = 0  # the same by time; 0: it never gets too old
+    last_hit: int = 0  # close the connection after this many hits; 0: no limit
+    old_at: int = 0  # close the connection after this time; 0: no limit
     origin: Origin | None = None
     address: Address | None = None
     opening: Opening = field(default_factory=Opening)
@@ -68,7 +70,7 @@ class Slot:
     task: asyncio.Task[None] | None = None
 
     def head(self) -> tuple[int, str]:
-        """Return status and pod of the response, as far as its head has come."""
+        """Return status and pod of the response; 0 and "" if its head has not come."""
         if self.first == NEVER:
             return 0, ""
         if self.reader is None:

@@ -1,1 +1,1 @@
-"""What one worker process does: its slots, when each sends, and which connection it sends on."""
+"""One worker process: its slots, when each of them sends, and on which connection."""

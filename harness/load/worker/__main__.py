@@ -1,6 +1,6 @@
-"""One worker process: one event loop and its share of the slots. Started by generator.py, ends when its parent does.
+"""A worker process: one event loop and its share of the slots. Started by the generator; ends when its parent does.
 
-Imports neither kubernetes nor pandas: it must start fast and stay small.
+Imports neither kubernetes nor pandas, to start fast and stay small.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import uvloop
 
 
 class NoPandas(MetaPathFinder):
-    """Hides pandas. pyarrow imports it with the first array that is built: 0.4 s and 60 MiB, for nothing here."""
+    """Hides pandas. pyarrow would import it for its first array, which costs 0.4 s and 60 MiB and is of no use here."""
 
     def find_spec(self, fullname: str, _path: object, _target: object = None) -> None:
-        """Refuse one name, and leave all others to the next finder."""
+        """Refuse pandas, and leave all other names to the next finder."""
         if fullname == "pandas":
-            raise ModuleNotFoundError("a worker has no use for pandas", name=fullname)
+            raise ModuleNotFoundError("a worker does not use pandas", name=fullname)
 
 
 def _read_assignment() -> bytes:
-    """Read the order: one line, and until this worker is ready nothing comes after it."""
+    """Read the assignment: one line. Nothing follows it until this worker is ready."""
     pieces: list[bytes] = []
     while not (pieces and pieces[-1].endswith(b"\n")):
         piece = os.read(0, 1 << 20)
@@ -36,10 +36,10 @@ def _read_assignment() -> bytes:
 
 
 def main() -> None:
-    """Run one worker. Ends with 1 and a traceback on a bug of ours, and with 0 in all other cases."""
+    """Run one worker. Exits with 1 and a traceback if we have a bug, and with 0 otherwise."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.meta_path.insert(0, NoPandas())
-    from harness.load import messages  # noqa: PLC0415  these bring pyarrow
+    from harness.load import messages  # noqa: PLC0415  these import pyarrow
     from harness.load.worker.run import WorkerRun  # noqa: PLC0415
 
     assignment = messages.decode(json.loads(_read_assignment()))

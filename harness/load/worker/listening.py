@@ -1,40 +1,41 @@
-"""When a slot of a closed loop holds its breath: to hear whether its connection brings what nobody has asked for. Pure.
+"""When a slot of a closed loop pauses, to find out whether unsolicited responses come on its connection. Pure.
 
-A slot that sends at once takes whatever comes next for the answer. A server that answers twice, or whose answers are one
-behind, is heard only where no request is out. So now and then one slot rests for a moment between two hits. Together these
-rests take at most a thousandth of the load.
+A slot that sends again at once takes whatever comes next for the response. A server that responds twice, or whose
+responses are one behind, is noticed only while no request is out. So now and then one slot pauses between two hits.
+Together these pauses take at most a thousandth of the load.
 """
 
 from __future__ import annotations
 
 _TURNS = 4
-REST_NS = 10_000_000
+PAUSE_NS = 10_000_000
 _SHARE = 1000
 
 
 class Listening:
-    """Of the slots of one worker, told each second; `due` while a slot is to rest: ask `until_ns` after each hit then.
+    """The pauses of one worker's slots. While one is `due`, ask `until_ns` after each hit.
 
-    Not always after the first one: which hit that is may hang on what the server does, and always be one of its good ones.
+    The pause does not always follow the first hit asked about: the server's behaviour may decide which hit is first, and
+    it could always be a good one.
     """
 
     def __init__(self, slots: int) -> None:
-        # In seconds: as often as the share allows, at most each second. Without slots: never.
-        self._every = max(1, -(-REST_NS * _SHARE // (slots * 1_000_000_000))) if slots else 0
+        # Seconds between two pauses: as few as the share allows, at least one. Without slots: never.
+        self._every = max(1, -(-PAUSE_NS * _SHARE // (slots * 1_000_000_000))) if slots else 0
         self._seconds = 0
-        self._rests = self._pass_over = 0
+        self._pauses = self._pass_over = 0
         self.due = False
 
     def second(self) -> None:
-        """Count a second."""
+        """Count a second. Called once per second."""
         self._seconds += 1
         if self._every and self._seconds % self._every == 0:
             self.due = True
-            self._pass_over = self._rests % _TURNS
-            self._rests += 1
+            self._pass_over = self._pauses % _TURNS
+            self._pauses += 1
 
     def until_ns(self, now_ns: int) -> int:
-        """Take the rest that is due, or pass this hit over: say until when its slot rests."""
+        """Return until when the slot of this hit pauses; that is now if this hit is passed over."""
         self.due = self._pass_over > 0
         self._pass_over -= 1
-        return now_ns if self.due else now_ns + REST_NS
+        return now_ns if self.due else now_ns + PAUSE_NS

@@ -1,4 +1,4 @@
-"""What one worker does from ready to ended: its slots, its rows, and what it tells its parent."""
+"""One worker from ready to ended: its slots, its rows, and what it reports to its parent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.load import messages
 from harness.load.dial import Dialler
-from harness.load.eventloop import raise_in_loop
+from harness.load.eventloop import report_failure
 from harness.load.request import Marking, prepare
 from harness.load.rows import ConnectionRows, HitRows
 from harness.load.worker.pacer import ClosedLoop, FixedRate
@@ -26,16 +26,19 @@ if TYPE_CHECKING:
 
     from harness.load.messages import Assignment
 
-_TICK_NS = 250_000_000  # counts go up
+_TICK_NS = 250_000_000  # between two reports of counts
 _TICKS_A_FLUSH = 4
-_LULL_RATE = 1.0  # hits a second of all workers
-_LOOK_NS = 5_000_000  # how often a drain looks whether it is over
-_LISTEN_NS = 50_000_000
-_SWEEP_NS = (5_000_000, 250_000_000)  # at least and at most between two sweeps for hits whose time is over
+_LULL_RATE = 1.0  # hits per second, of all workers together
+_DRAIN_CHECK_NS = 5_000_000  # how often a drain checks whether it is over
+_AFTER_DRAIN_NS = 50_000_000
+_SWEEP_NS = (
+    5_000_000,
+    250_000_000,
+)  # shortest and longest time between two sweeps for hits that have timed out
 
 
 class WorkerRun:
-    """One worker's life: ready, start, (baseline), finish."""
+    """Carries out an assignment: ready, start, (baseline), finish."""
 
     def __init__(self, assignment: Assignment) -> None:
         plan = assignment.plan
@@ -69,7 +72,7 @@ class WorkerRun:
         self._upkeep: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Do all that is ordered; returns when the files are closed. Raises what went wrong inside."""
+        """Carry out all commands; return when the files are closed. Raises what went wrong inside."""
         crash: asyncio.Future[None] = self._loop.create_future()
 
         def fail(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -98,7 +101,7 @@ class WorkerRun:
 
     def _obey(self, lines: Iterator[list[bytes]]) -> None:
         for line in next(lines):
-            if not line:  # the parent has gone, or is done with us
+            if not line:  # the parent has gone, or needs us no more
                 self._slots.unwatch(0)
                 self._stop(0)
                 return
@@ -120,15 +123,15 @@ class WorkerRun:
         gc.collect()
         gc.freeze()
         if not self._assignment.plan.http2:
-            gc.disable()  # nothing on our way makes rings, and a collection would stop every slot
+            gc.disable()  # the hot path makes no reference cycles, and a collection would stop every slot
         self._cpu_ns = time.process_time_ns()
         self._lag.start()
         self._slots.start(at_ns)
         self._upkeep = self._loop.create_task(self._keep_up(at_ns))
-        self._upkeep.add_done_callback(raise_in_loop)
+        self._upkeep.add_done_callback(report_failure)
 
     def _stop(self, drain_ns: int) -> None:
-        self._slots.hold(0)  # whoever waits for this is the event loop's
+        self._slots.hold(0)  # what waits for this future runs in the event loop
         if not self._finish.done():
             self._finish.set_result(drain_ns)
 
@@ -140,13 +143,13 @@ class WorkerRun:
     async def _drain(self, drain_ns: int) -> None:
         self._slots.drain()
         deadline_ns = self._slots.now() + drain_ns
-        # No event marks the last hit's end: asking 200 times a second for a few seconds is cheaper than one per hit.
+        # No event marks the end of the last hit: polling 200 times a second for a few seconds is cheaper than one per hit.
         while self._slots.in_flight and self._slots.now() < deadline_ns:  # noqa: ASYNC110
-            await asyncio.sleep(_LOOK_NS / 1e9)
-        await asyncio.sleep(_LISTEN_NS / 1e9)  # an answer that nobody asked for may come behind the last one
+            await asyncio.sleep(_DRAIN_CHECK_NS / 1e9)
+        await asyncio.sleep(_AFTER_DRAIN_NS / 1e9)  # an unsolicited response may follow the last one
 
     async def _keep_up(self, at_ns: int) -> None:
-        """Count, flush and sweep, each when it is due; at no other time is the event loop wanted."""
+        """Count, flush and sweep, each when it is due. The event loop is needed at no other time."""
         least_ns, most_ns = _SWEEP_NS
         pause_ns = min(max(self._assignment.plan.timeout_ns // 20, least_ns), most_ns)
         ticks, tick_ns, sweep_ns = 0, at_ns + _TICK_NS, at_ns + pause_ns
@@ -222,16 +225,16 @@ class WorkerRun:
 
 
 def _open_files() -> int:
-    return sum(1 for _ in os.scandir("/proc/self/fd")) - 1  # one is the listing's own
+    return sum(1 for _ in os.scandir("/proc/self/fd")) - 1  # one belongs to the listing itself
 
 
 def _send(message: dict[str, Any]) -> None:
-    with contextlib.suppress(BrokenPipeError):  # the parent has gone; its end of the other pipe says so too
+    with contextlib.suppress(BrokenPipeError):  # the parent has gone; standard input ends then, too
         os.write(1, messages.line(message))
 
 
 def _split() -> Iterator[list[bytes]]:
-    """Read standard input piece by piece, and yield its whole lines; an empty one is the end."""
+    """Read standard input piece by piece, and yield its complete lines; an empty one means the end."""
     rest = b""
     while True:
         piece = os.read(0, 1 << 16)

@@ -1,4 +1,4 @@
-"""The life of the slots: when a hit begins, which connection it gets, what follows when it has ended."""
+"""The slots of a worker: when a hit begins, which connection it uses, and what follows when it has ended."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TIMER_NS = 1_000_000
 
 
 class Slots:
-    """All slots of one worker."""
+    """All slots of one worker. Their wire reports to this class (see SlotOwner)."""
 
     def __init__(
         self, plan: LoadPlan, indices: Sequence[int], requests: Sequence[PreparedRequest],
@@ -50,17 +50,9 @@ class Slots:
         self._listening = Listening(0 if plan.http2 else len(indices))
         asyncio.get_running_loop().add_reader(self._wire.fileno(), self._wire.ready)
         self._connections = Connections(
-            self,
-            self._wire,
-            self._pacing,
-            dialler,
-            self._limits,
-            rows,
-            connections,
-            anchor_ns,
-            plan.timeout_ns,
+            self, self._wire, self._pacing, dialler, self._limits, rows, connections, anchor_ns
         )
-        self._arrivals: Arrivals | None = None  # what is sent by the clock, if anything is
+        self._arrivals: Arrivals | None = None  # set while hits are sent by the clock
         if schedule is not None:
             self._pace(schedule, plan.stalled_ns)
         self._requests = requests
@@ -68,12 +60,12 @@ class Slots:
         if len(requests) > 1:
             self._pacing.target_cycle = self._turns
         self._slots = [Slot(index, next(self._turns)) for index in indices]
-        self.samples: dict[str, str] = {}  # one raw text for each outcome
+        self.samples: dict[str, str] = {}  # the first error text of each outcome
         self.backed_off = 0  # waits after failed hits
 
     @property
     def in_flight(self) -> int:
-        """How many hits have begun and not ended."""
+        """The number of hits that have begun and not ended."""
         return sum(slot.state in _IN_FLIGHT for slot in self._slots)
 
     def oldest_ns(self, now_ns: int) -> int:
@@ -81,15 +73,15 @@ class Slots:
         return max((now_ns - slot.due for slot in self._slots if slot.state in _IN_FLIGHT), default=0)
 
     def watch(self, fd: int, ready: Callable[[], None]) -> None:
-        """Call `ready` whenever this descriptor is readable, with the same delay that responses meet."""
+        """Call `ready` whenever this descriptor is readable, with the same delay as responses have."""
         self._wire.watch(fd, ready)
 
     def unwatch(self, fd: int) -> None:
-        """Call nothing any more."""
+        """Stop watching this descriptor."""
         self._wire.unwatch(fd)
 
     def hold(self, until_ns: int) -> None:
-        """Let the wire keep the event loop waiting until then, as long as no slot needs that."""
+        """Let the wire keep the event loop waiting until then, unless a slot needs the loop earlier."""
         self._pacing.wanted_ns = until_ns
 
     def now(self) -> int:
@@ -97,24 +89,24 @@ class Slots:
         return self._wire.now()
 
     def start(self, at_ns: int) -> None:
-        """Let every slot send its first hit, the earliest at this moment."""
+        """Let every slot send its first hit, the earliest one at this time."""
         for slot in self._slots:
             self._wait(slot, self._pacer.first_ns(at_ns, slot.index))
         if self._arrivals is not None:
             self._arrivals.start(at_ns)
 
     def lull(self, schedule: FixedRate) -> None:
-        """Send by this schedule alone, from now on and always on the same connection; the others rest, and age."""
+        """From now on send by this schedule only, always on the same connection; the others stay idle."""
         if self._arrivals is None:
             self._pace(schedule, self._timeout_ns, spread=False).start(self.now())
 
     def resume(self) -> None:
-        """End the lull: every slot that rests sends at once."""
+        """End the lull: every idle slot sends at once."""
         if self._arrivals is None or self._pacing.draining:
             return
-        resting, self._arrivals = self._arrivals.retire(), None
+        idle, self._arrivals = self._arrivals.retire(), None
         self._pacing.slow_path = self._limits.any
-        for slot in resting:
+        for slot in idle:
             self._wait(slot, self.now())
 
     def _pace(self, schedule: FixedRate, patience_ns: int, *, spread: bool = True) -> Arrivals:
@@ -125,7 +117,7 @@ class Slots:
         return arrivals
 
     def sweep(self) -> None:
-        """End the hits whose time is over."""
+        """Fail the hits that have timed out."""
         now = self.now()
         if self._arrivals is not None:
             self._arrivals.send(now)
@@ -138,7 +130,7 @@ class Slots:
                 self.hit_failed(slot, outcome, Ending(US, TIMEOUT), now, text)
 
     def forget_known(self) -> None:
-        """Forget, each second, the responses already judged: their Date has changed by now."""
+        """Forget the responses parsed so far. Called every second: their Date header has changed by then."""
         self._listening.second()
         self._forget()
 
@@ -147,7 +139,7 @@ class Slots:
             prepared.known.clear()
 
     def drain(self) -> None:
-        """Let no new hit become due from here on. The straight way ends with the responses that it knows."""
+        """Begin no new hits. Without known responses, nothing is sent on the fast path any more."""
         self._pacing.draining = True
         self.forget_known()
         if self._arrivals is not None:
@@ -157,7 +149,7 @@ class Slots:
                 self._disarm(slot)
 
     def cut(self) -> None:
-        """End what is still in flight as cut_at_deadline, and close every connection."""
+        """End hits still in flight as cut_at_deadline, and close every connection."""
         now = self.now()
         self._pacing.draining = True
         if self._arrivals is not None:
@@ -174,10 +166,13 @@ class Slots:
             elif slot.state in _IN_FLIGHT:
                 self.row(slot, Outcome.CUT_AT_DEADLINE, now, *slot.head())
                 slot.hits += 1
-            self._end(slot)
+            self._disarm(slot)
+            slot.state, slot.held = ENDED, None
+            if slot.sock is not None:
+                self.close(slot, Ending(US, END), self.now())
 
     def begin(self, slot: Slot, due_ns: int) -> None:
-        """Begin the slot's next hit, on the connection it has or on a new one."""
+        """Begin the slot's next hit, on its connection or on a new one."""
         slot.due = due_ns
         slot.sent = slot.first = NEVER
         slot.bytes_in = 0
@@ -185,10 +180,10 @@ class Slots:
             self.close(slot, Ending(US, FIN), due_ns)
         elif (
             slot.sock is not None
-            and (slot.state == IDLE or not slot.hits)  # it has rested
+            and (slot.state == IDLE or not slot.hits)  # it was idle
             and (ending := self._wire.check_idle(slot))
         ):
-            self.close(slot, ending, self.now())  # what came is no answer to this hit
+            self.close(slot, ending, self.now())  # whatever came is no response to this hit
         if slot.sock is None:
             slot.state = DIALLING
             self._connections.open(slot)
@@ -196,21 +191,21 @@ class Slots:
             self._wire.send(slot)
 
     def hit_done(self, slot: Slot, now: int, *, failed: bool) -> None:
-        """Let the slot go on when it is due, its hit's row being written."""
+        """Schedule the slot's next hit. The row of this one has been written."""
         if slot.sock is not None and self._limits.reached(slot, now):
             self.close(slot, Ending(US, LIMIT), now)
         due_ns = self._pacer.after_hit_ns(slot.due, now, failed=failed)
         self.backed_off += due_ns > now
         if self._listening.due and slot.sock is not None and due_ns <= now and self._arrivals is None:
             due_ns = self._listening.until_ns(now)
-            self._forget()  # so that the next answer comes this way too
-        self._turn(slot)
+            self._forget()  # so that the next response takes the slow path, too, and comes here
+        self._next_target(slot)
         self._wait(slot, due_ns)
 
     def hit_failed(
         self, slot: Slot, outcome: Outcome, ending: Ending, now: int, error: BaseException | str
     ) -> None:
-        """Give up the hit, and the connection with it."""
+        """Write the hit's row, and close the connection it failed on."""
         self.keep_sample(outcome, error)
         race = (
             outcome in failures.RACES
@@ -219,11 +214,11 @@ class Slots:
             and now - slot.sent <= failures.RACE_NS
         )
         status, pod = slot.head()
-        carried, slot.hits = slot.hits, slot.hits + 1
+        hits_before, slot.hits = slot.hits, slot.hits + 1
         self.close(slot, ending, now)
-        slot.hits = carried
+        slot.hits = hits_before
         if race and slot.origin and slot.address:
-            # What it is called hangs on whether a new connection works at once: the row waits for that.
+            # The outcome depends on whether a new connection works at once. The row waits for that.
             slot.held = outcome, now
             slot.state = PROBING
             self._connections.probe(slot, slot.origin, slot.address, outcome, now)
@@ -242,11 +237,11 @@ class Slots:
             return
         slot.state = IDLE
         if self._pacing.draining and not (self._arrivals is not None and self._arrivals.waiting):
-            return  # its connection stays open to the end: what still comes on it belongs to nobody
+            return  # its connection stays open to the end, to see what else comes on it
         if self._arrivals is not None:
             self._arrivals.free(slot, self.now())
         else:
-            # The loop's timers are good to a millisecond, on either side: rather late than early.
+            # The loop's timers are off by up to a millisecond either way: better late than early.
             self._pacing.timers += 1
             slot.timer = asyncio.get_running_loop().call_later(
                 (delay_ns + _TIMER_NS) / 1e9, self._wake, slot, due_ns
@@ -259,16 +254,16 @@ class Slots:
         if now < due_ns:
             self._wait(slot, due_ns)
         else:
-            self.begin(slot, now)  # a closed loop has no schedule: it wants to send when it wakes
+            self.begin(slot, now)  # a closed loop has no schedule: the hit is due when the slot wakes
 
     def _drop(self, due_ns: int, now: int) -> None:
-        """Write the row of a hit that no slot was free for: it takes its place where it was given up."""
+        """Write the row of a hit that found no free slot. It takes its place in the order when it is dropped."""
         seq = self._wire.take_seq()
         kind = self._rows.kind(0, Outcome.DROPPED, "", next(self._turns).index)
         ident = self._rows.ident(self._slots[0].index, NEVER, "")
         self._rows.add(seq, ident, 0, due_ns, NEVER, NEVER, now, 0, 0, kind)
 
-    def _turn(self, slot: Slot) -> None:
+    def _next_target(self, slot: Slot) -> None:
         if self._pacing.target_cycle is not None:
             slot.prepared = next(self._turns)
 
@@ -278,33 +273,26 @@ class Slots:
             slot.timer = None
             self._pacing.timers -= 1
 
-    def _end(self, slot: Slot) -> None:
-        self._disarm(slot)
-        slot.state = ENDED
-        slot.held = None
-        if slot.sock is not None:
-            self.close(slot, Ending(US, END), self.now())
-
     def connect_failed(self, slot: Slot, outcome: Outcome, now: int) -> None:
-        """Give up a hit whose connection did not open."""
+        """Write the row of a hit whose connection did not open, and schedule the next one."""
         self.row(slot, outcome, now)
         slot.failed_connects += 1
         due_ns = self._pacer.after_failed_connect_ns(now, slot.failed_connects)
         self.backed_off += due_ns > now
-        self._turn(slot)
+        self._next_target(slot)
         self._wait(slot, due_ns)
 
     def row(self, slot: Slot, outcome: Outcome, done_ns: int, status: int = 0, pod: str = "") -> None:
-        """Write the row of the slot's hit, which is no whole response."""
+        """Write the row of a hit that got no complete response."""
         self._wire.row(slot, self._rows.kind(status, outcome, pod, slot.prepared.index), done_ns)
 
     def keep_sample(self, outcome: Outcome, error: BaseException | str) -> None:
-        """Keep a raw text of this outcome, if there is none yet."""
+        """Keep the text of the first error of each outcome."""
         if outcome.value not in self.samples:
             self.samples[outcome.value] = error if isinstance(error, str) else failures.sample(error)
 
     def sample(self, outcome: Outcome) -> str:
-        """Return the text kept for this outcome; "" if there is none."""
+        """Return that text; "" if there is none."""
         return self.samples.get(outcome.value, "")
 
 

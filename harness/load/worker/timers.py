@@ -1,7 +1,7 @@
-"""Timers of the kernel's own that are ready like a socket, and what one of them measures: how late a ready socket is served.
+"""Kernel timers that become readable like a socket, and the lag that one of them measures: how late a socket is read.
 
-An event loop's timers are rounded to milliseconds and run apart from its sockets. A timerfd becomes readable at a
-known nanosecond, as a response would, so the delay until it is read is what every measured time has on top.
+An event loop's own timers are rounded to milliseconds and handled apart from its sockets. A timerfd becomes readable
+at a known nanosecond, like a response, so the delay until it is read is the error of every time that is measured.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 
 _NS = 1_000_000_000
 _ABSOLUTE = 1
-# Each sample wakes the worker up for itself: at forty a second, two workers at a low rate pay little for them.
+# Each sample wakes the worker up. At forty a second, this costs two workers at a low rate little.
 _PERIOD_NS = 25_000_000
 
 
@@ -25,7 +25,7 @@ class _Schedule(ctypes.Structure):
 
 
 class KernelTimer:
-    """A timerfd. Moments are on the raw monotonic clock."""
+    """A timerfd. Times are on the raw monotonic clock."""
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)  # os.timerfd_create came with Python 3.13
@@ -34,21 +34,21 @@ class KernelTimer:
             raise OSError(ctypes.get_errno(), "timerfd_create")
 
     def fileno(self) -> int:
-        """Return the descriptor that becomes readable when the alarm goes off."""
+        """Return the descriptor that becomes readable when the timer expires."""
         return int(self._fd)
 
     def set(self, at_ns: int, every_ns: int = 0) -> None:
-        """Go off at this moment (at once when it is past), and then again after each `every_ns`, if not 0."""
+        """Expire at this time (at once if it is past), and then again every `every_ns`, if not 0."""
         schedule = _Schedule(_Moment(*divmod(every_ns, _NS)), _Moment(*divmod(max(at_ns, 1), _NS)))
         if self._libc.timerfd_settime(self._fd, _ABSOLUTE, ctypes.byref(schedule), None) < 0:
             raise OSError(ctypes.get_errno(), "timerfd_settime")
 
     def stop(self) -> None:
-        """Do not go off any more."""
+        """Do not expire any more."""
         self._libc.timerfd_settime(self._fd, 0, ctypes.byref(_Schedule()), None)
 
     def expirations(self) -> int:
-        """Return how often it has gone off since this was last asked."""
+        """Return how often it has expired since the last call."""
         try:
             return int.from_bytes(os.read(self._fd, 8), "little")
         except BlockingIOError:
@@ -68,16 +68,16 @@ class Lag:
         return self._timer.fileno()
 
     def start(self) -> None:
-        """Let the samples begin."""
+        """Begin to sample."""
         self._due_ns = time.monotonic_ns() + _PERIOD_NS
         self._timer.set(self._due_ns, _PERIOD_NS)
 
     def take_sample(self) -> None:
-        """Take a sample; called when the descriptor is readable."""
+        """Take a sample. Called when the descriptor is readable."""
         now_ns = time.monotonic_ns()
         for _ in range(
             self._timer.expirations()
-        ):  # those that were missed waited too, from their own due time on
+        ):  # a missed one was late, too, counted from its own due time
             self._seen.append(now_ns - self._due_ns)
             self._due_ns += _PERIOD_NS
 
