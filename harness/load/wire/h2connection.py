@@ -1,4 +1,4 @@
-"""An open socket as httpcore wants it for HTTP/2, and what can befall it."""
+"""An HTTP/2 connection by httpcore on a socket of ours: the network stream it reads from, and trailers, which it drops."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import httpcore
+from h2.config import H2Configuration
+from h2.events import Event, TrailersReceived
 
 from harness.load import failures
-from harness.load.h2frames import Frames
-from harness.load.slot import SENDING, Slot
-from harness.load.sockets import BLOCKED
+from harness.load.wire.h2frames import Frames
+from harness.load.wire.slot import SENDING, Slot
+from harness.load.wire.sockets import BLOCKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,15 +22,15 @@ _PIECE = 64 * 1024
 
 
 class PeerEndedError(Exception):
-    """The stream of bytes has ended in an orderly way, in the middle of an exchange."""
+    """The server closed the connection in an orderly way in the middle of an exchange."""
 
 
 class GoneAwayError(Exception):
-    """The server has said that it will not answer this stream."""
+    """The server has announced that it will not respond on this stream."""
 
 
 class OversizedError(Exception):
-    """A frame was longer than any may be."""
+    """A frame was longer than allowed."""
 
 
 class UnsentError(Exception):
@@ -39,35 +41,35 @@ class UnsentError(Exception):
         self.cause = cause
 
 
-class Stream(httpcore.AsyncNetworkStream):
-    """An open socket as httpcore wants it. Counts bytes for the slot's hit, and keeps GOAWAY to itself."""
+class SocketStream(httpcore.AsyncNetworkStream):
+    """An open socket as a network stream of httpcore. Counts bytes for the slot's hit, and handles GOAWAY itself."""
 
     def __init__(self, sock: Any, slot: Slot) -> None:
         self._sock = sock
         self._slot = slot
         self._fd: int = sock.fileno()
         self._frames = Frames()
-        self._ahead = b""  # read while nobody asked
+        self._ahead = b""  # read before anyone asked for it
         self._ended: Exception | None = None
         self._closed = False
         self._number = -1  # of the newest request's stream
         self.bytes_out = 0
 
     def begin(self) -> None:
-        """Make ready for the next request: its stream is the next odd number."""
+        """Prepare for the next request: its stream has the next odd number."""
         self._number += 2
         self.bytes_out = 0
 
     @property
-    def over(self) -> bool:
-        """Whether no further request may go this way."""
+    def closing(self) -> bool:
+        """Whether no further request may be sent on this connection."""
         return bool(self._ended or self._frames.goaway or self._frames.oversized)
 
-    def look(self) -> bool:
-        """Take in what came while the connection was at rest; True when it has ended, or is to end."""
+    def check_idle(self) -> bool:
+        """Read what came while the connection was idle; return whether it has ended, or is about to."""
         while self._ended is None and self._fill():
             pass
-        return self.over
+        return self.closing
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109  the sweep keeps time
         """Return the next bytes. Raises PeerEndedError, GoneAwayError, OversizedError or OSError."""
@@ -86,7 +88,7 @@ class Stream(httpcore.AsyncNetworkStream):
                 await self._ready(write=False)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109  as above
-        """Write all of it. Raises UnsentError."""
+        """Write all bytes. Raises UnsentError."""
         rest = memoryview(buffer)
         while rest:
             try:
@@ -102,35 +104,35 @@ class Stream(httpcore.AsyncNetworkStream):
                 self.bytes_out += written
 
     async def aclose(self) -> None:
-        """Do nothing: whoever owns the slot closes its connection, and writes its row."""
+        """Do nothing: the owner of the slot closes its connection and writes the row."""
 
     def get_extra_info(self, info: str) -> Any:
-        """Say nothing about the socket."""
+        """Return nothing about the socket."""
         del info
 
     def close(self) -> None:
-        """Close the socket, at once and for good."""
+        """Close the socket at once."""
         self._closed = True
-        self.rest()
+        self.unwatch()
         asyncio.get_running_loop().remove_writer(self._fd)
         self._sock.close()
 
     def watch(self, ended: Callable[[], None]) -> None:
-        """Call `ended` when the connection has ended, or is to end, while it is at rest."""
+        """Call `ended` if the connection ends, or is about to, while it is idle."""
 
         def readable() -> None:
-            if self.look():
-                self.rest()
+            if self.check_idle():
+                self.unwatch()
                 ended()
 
         asyncio.get_running_loop().add_reader(self._fd, readable)
 
-    def rest(self) -> None:
-        """Watch no more."""
+    def unwatch(self) -> None:
+        """Stop watching."""
         asyncio.get_running_loop().remove_reader(self._fd)
 
     def _fill(self) -> bool:
-        """Read once; False when there is nothing yet."""
+        """Read once; return False if nothing has come."""
         try:
             data = self._sock.recv(_READ)
         except BLOCKED:
@@ -160,5 +162,35 @@ class Stream(httpcore.AsyncNetworkStream):
         try:
             await done
         finally:
-            if not self._closed:  # else the number may be another connection's by now
+            if not self._closed:  # otherwise another connection may have this number by now
                 remove(self._fd)
+
+
+class Connection(httpcore.AsyncHTTP2Connection):
+    """httpcore's connection that also keeps trailers, and rejects headers that RFC 9113 forbids."""
+
+    CONFIG = H2Configuration(validate_inbound_headers=True)
+
+    def __init__(self, origin: httpcore.Origin, stream: SocketStream) -> None:
+        super().__init__(origin=origin, stream=stream)
+        self.trailers: dict[bytes, bytes] = {}
+        state: Any = self._h2_state
+        take = state.receive_data
+
+        def receive_data(data: bytes) -> list[Event]:
+            events: list[Event] = take(data)
+            for event in events:
+                if isinstance(event, TrailersReceived):
+                    self.trailers = {_bytes(name): _bytes(value) for name, value in event.headers}
+            return events
+
+        state.receive_data = receive_data
+
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        """Send one request, once."""
+        self.trailers = {}
+        return await super().handle_async_request(request)
+
+
+def _bytes(text: bytes | str) -> bytes:
+    return text.encode() if isinstance(text, str) else bytes(text)

@@ -1,8 +1,8 @@
-"""Finding GOAWAY in the bytes of an HTTP/2 connection, before the h2 package sees it. Pure.
+"""Take GOAWAY frames out of the bytes of an HTTP/2 connection, before the h2 package sees them. Pure.
 
-h2 takes a GOAWAY for the end of everything: what the server still answers on a stream that it has accepted would count
-as a fault. RFC 9113 (6.8) says otherwise: streams up to the last one it names go on, those above it were not touched.
-So the frame is taken out here and kept, and whoever owns the connection decides.
+For h2, a GOAWAY ends everything: a response on a stream that the server has accepted would count as an error. RFC 9113
+(6.8) says otherwise: streams up to the one that GOAWAY names go on, later ones were not processed. So the frame is taken
+out here and kept, and the owner of the connection decides.
 """
 
 from __future__ import annotations
@@ -11,34 +11,34 @@ from dataclasses import dataclass
 
 _HEAD = 9
 _GOAWAY = 7
-_LONGEST = 16_384  # what a frame may hold where nothing else was agreed on, and we agree on nothing else
+_LONGEST = 16_384  # the largest frame allowed by default, and we do not negotiate another
 
 
 @dataclass(frozen=True, slots=True)
 class Goaway:
-    """What a server said when it ended a connection: the last stream it will answer, and why (0: no fault)."""
+    """What a server says when it ends a connection: the last stream it will respond to, and why (0: no error)."""
 
     last_stream: int
     code: int
 
 
 class Frames:
-    """Takes bytes as they come, in any pieces, and gives back all but GOAWAY frames; the newest of those is `goaway`.
+    """Takes bytes in pieces of any size and returns all but GOAWAY frames; the newest of those is `goaway`.
 
-    `oversized` is the length of a frame that is longer than any may be: what speaks HTTP/1.1 looks like that, and h2 would
-    wait for the whole of it.
+    `oversized` is the length of a frame longer than allowed. HTTP/1.1 read as HTTP/2 looks like one, and h2 would wait
+    for all of it.
     """
 
     __slots__ = ("_held", "_kept", "goaway", "oversized")
 
     def __init__(self) -> None:
-        self._held = bytearray()  # the beginning of a frame that cannot be judged yet
-        self._kept = 0  # bytes still to come of a frame that goes through
+        self._held = bytearray()  # the start of a frame, too short to decide about
+        self._kept = 0  # bytes still to come of a frame that is passed on
         self.goaway: Goaway | None = None
         self.oversized = 0
 
     def feed(self, data: bytes) -> bytes:
-        """Return what goes on to the h2 package."""
+        """Return what is passed on to the h2 package."""
         if self._kept >= len(data) and not self._held:
             self._kept -= len(data)
             return data
@@ -62,7 +62,7 @@ class Frames:
                 continue
             if len(self._held) < _HEAD + length:
                 break
-            if length >= 8:  # a shorter one is a breach, and h2 says so
+            if length >= 8:  # a shorter one is an error, which h2 reports
                 self._take(bytes(self._held[_HEAD : _HEAD + length]))
                 del self._held[: _HEAD + length]
             else:

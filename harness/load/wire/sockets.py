@@ -1,4 +1,4 @@
-"""The sockets of one worker's slots, in one epoll set: put under a slot, written to, watched, closed."""
+"""The sockets of one worker's slots in one epoll set: attach them to a slot, watch, write, close."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from termios import FIONREAD
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from harness.load.slot import READING, SENDING, WAITING, Slot
+from harness.load.wire.slot import READING, SENDING, WAITING, Slot
 from harness.model import NEVER
 
 if TYPE_CHECKING:
@@ -19,75 +19,81 @@ if TYPE_CHECKING:
     from harness.load.failures import Ending
 
 BLOCKED = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-# Edges, not levels: what has been reported once is not looked at again, which saves the kernel a look per hit.
-# So whoever stops reading before it blocks must have the set look again.
+# Edge-triggered: what was reported once is not reported again, which saves the kernel work at each hit.
+# So code that stops reading before a read blocks must call modify to be notified again.
 READ = EPOLLIN | EPOLLRDHUP | EPOLLET
 READ_AND_WRITE = READ | EPOLLOUT
 _PIECE = 64 * 1024
 
 
 class Sockets:
-    """All moments are on the run's clock, `anchor_ns` being its zero on the monotonic one."""
+    """What both wires share. Times are on the run's clock, whose zero is `anchor_ns` on the monotonic clock."""
 
     def __init__(self, anchor_ns: int) -> None:
         self._anchor = anchor_ns
         self._by_fd: dict[int, Slot] = {}
         self._watched: dict[int, Callable[[], None]] = {}
         self._epoll = epoll()
-        # Where the kernel puts how many bytes wait: made once and written to is cheapest.
+        # The kernel writes here how many bytes wait to be read. Allocated once, which is cheapest.
         self._waiting = array("i", [0])
-        self.seq = 0  # the next hit's
+        self.seq = 0  # of the next hit; not in Pacing, because the hot loop writes it
 
     def watch(self, fd: int, ready: Callable[[], None]) -> None:
-        """Call `ready` whenever this descriptor is readable, with the same delay that responses meet."""
+        """Call `ready` whenever this descriptor is readable, with the same delay as responses have."""
         self._watched[fd] = ready
         self._epoll.register(fd, EPOLLIN)
 
     def unwatch(self, fd: int) -> None:
-        """Call nothing any more."""
+        """Stop watching this descriptor."""
         del self._watched[fd]
         self._epoll.unregister(fd)
 
     def fileno(self) -> int:
-        """Return the descriptor to watch: readable when `ready` has something to do."""
+        """Return the descriptor that is readable when `ready` has work to do."""
         return self._epoll.fileno()
 
     def now(self) -> int:
         """Return the time on the run's clock."""
         return monotonic_ns() - self._anchor
 
+    def take_seq(self) -> int:
+        """Return the number of the next hit, and count it."""
+        seq, self.seq = self.seq, self.seq + 1
+        return seq
+
     def attach(self, slot: Slot, sock: Any) -> None:
-        """Put an open connection under a slot."""
+        """Give the slot this open connection."""
         slot.sock, slot.fd = sock, sock.fileno()
         if isinstance(sock, ssl.SSLSocket):
-            # SSLSocket's methods look at flags that nobody here uses, and then call what it wraps, in C: that
-            # pays for the question that is asked after each read.
+            # SSLSocket's methods check flags that are not used here, and then call the wrapped object, in C.
+            # Calling that directly pays for the question asked after each read.
             wrapped = getattr(sock, "_sslobj", None) or sock
             slot.recv, slot.send = wrapped.read, wrapped.write
-            slot.straight = self._of_records(slot)
+            slot.fast_recv = self._fast_recv_tls(slot)
         else:
             slot.recv, slot.send = sock.recv, sock.send
-            slot.straight = sock.recv
+            slot.fast_recv = sock.recv
         slot.hits = 0
         self._by_fd[slot.fd] = slot
         self._epoll.register(slot.fd, READ)
 
     def detach(self, slot: Slot) -> None:
         """Close the slot's socket and forget it."""
-        if slot.reading is not None:
-            slot.reading.release()
-            slot.reading = None
+        if slot.reader is not None:
+            slot.reader.release()
+            slot.reader = None
         self._by_fd.pop(slot.fd, None)
         self._epoll.unregister(slot.fd)
         slot.sock.close()
         slot.sock, slot.fd = None, -1
-        slot.recv, slot.straight, slot.send = bytes, bytes, len
+        slot.recv, slot.fast_recv, slot.send = bytes, bytes, len
 
-    def _of_records(self, slot: Slot) -> Callable[[int], bytes]:
-        """Return how the straight way receives under TLS: only what has nothing behind it.
+    def _fast_recv_tls(self, slot: Slot) -> Callable[[int], bytes]:
+        """Return how the fast path receives over TLS: only data that nothing follows.
 
-        A read takes one record. What came along with it, a goodbye mostly, has had its edge: it is seen now, before
-        the next request is sent after it, or not until that has timed out. `ioctl` asks at a third of a read's price.
+        A read returns one record. If another one came with it, mostly the server's close, its edge has been used up:
+        unless it is noticed now, before the next request is sent, that request times out. Asking by `ioctl` costs a
+        third of a read.
         """
         read, fd, ask, which, waiting = slot.recv, slot.fd, ioctl, FIONREAD, self._waiting
 
@@ -96,30 +102,30 @@ class Sockets:
             ask(fd, which, waiting)
             if waiting[0]:
                 self._take(slot, data, self.now(), closing=True)
-                raise BlockingIOError  # nothing is left for the straight way
+                raise BlockingIOError  # nothing is left for the fast path
             return data
 
         return receive
 
-    def look(self, slot: Slot) -> Ending | None:
-        """Tell how a connection that has rested is to end before anything is sent on it; None: it is good."""
+    def check_idle(self, slot: Slot) -> Ending | None:
+        """Return how a connection that was idle must be closed before anything is sent on it; None if it is good."""
         del slot
         return None
 
-    def fire(self, slot: Slot) -> None:
-        """Send the slot's request on its connection: the one place where a hit is sent, save the straight way."""
+    def send(self, slot: Slot) -> None:
+        """Send the slot's request: every hit is sent here, once, except on the fast path."""
         slot.seq = self.seq
         self.seq += 1
         slot.first, slot.bytes_in, slot.unsent, slot.write_error = NEVER, 0, None, None
         slot.state = WAITING
-        shot = slot.shot
-        request = shot.template % ((slot.seq,) * shot.places) if shot.places else shot.request
+        prepared = slot.prepared
+        request = prepared.template % ((slot.seq,) * prepared.places) if prepared.places else prepared.request
         slot.sent = self.now()
         self._write(slot, memoryview(request))
 
     def _write(self, slot: Slot, rest: memoryview) -> None:
         try:
-            while rest:  # TLS wants the same piece again after it has blocked: pieces are cut from the front
+            while rest:  # after it has blocked, TLS needs the same piece again, so cut pieces from the front
                 rest = rest[slot.send(rest[:_PIECE]) :]
         except BLOCKED:
             self._wait_to_write(slot, rest)
@@ -139,16 +145,16 @@ class Sockets:
         slot.unsent = rest
 
     def _unwritten(self, slot: Slot, error: OSError, rest: memoryview) -> None:
-        """Give up writing; `rest` is what is left of the request."""
+        """Handle a failed write; `rest` is what is left of the request."""
         raise NotImplementedError
 
     def _take(self, slot: Slot, data: bytes, now: int, *, closing: bool) -> None:
-        """Take in bytes of a response; `closing` where the connection may be at its end behind them."""
+        """Process bytes of a response; `closing` if the connection may end after them."""
         raise NotImplementedError
 
 
 def unread(slot: Slot) -> bool:
-    """Tell whether records may have come behind what was read: under TLS, for else an edge tells."""
+    """Return whether more TLS records may have come after what was read. Without TLS, an edge reports that."""
     return isinstance(slot.sock, ssl.SSLSocket) and (
         slot.sock.pending() > 0 or ioctl(slot.fd, FIONREAD, bytes(4)) != bytes(4)
     )

@@ -1,4 +1,4 @@
-"""Worker processes that are started before it is known what they are to do: Python takes its time to load what they need."""
+"""Worker processes started before their assignment is known, because Python takes a while to import what they need."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
     from anyio.abc import Process
 
-_ROOT = str(Path(harness.__file__).resolve().parents[1])  # where a worker finds this very package
+_ROOT = str(Path(harness.__file__).resolve().parents[1])  # where a worker finds this package
 
 
-class Recruits:
-    """Workers that wait for their order. Whoever takes one owns it."""
+class PrestartedWorkers:
+    """Workers that wait for their assignment. Whoever takes one owns it."""
 
     def __init__(self, waiting: list[Process]) -> None:
         self._waiting = waiting
 
     async def take(self) -> Process:
-        """Return a worker that waits, or a new one."""
+        """Return a waiting worker, or start a new one."""
         return self._waiting.pop() if self._waiting else await spawn()
 
     async def dismiss(self) -> None:
-        """End those that nobody took: they have done nothing yet."""
+        """Kill the workers that nobody took; they have done nothing yet."""
         while self._waiting:
             process = self._waiting.pop()
             process.kill()
@@ -40,16 +40,16 @@ class Recruits:
 
 
 @asynccontextmanager
-async def recruited(count: int) -> AsyncIterator[Recruits]:
-    """Start workers now, to be given their orders later; those that nobody took are ended with the context."""
-    recruits = Recruits([])
+async def prestart(count: int) -> AsyncIterator[PrestartedWorkers]:
+    """Start workers now, to get their assignments later; those that nobody took are killed when the context ends."""
+    prestarted = PrestartedWorkers([])
     try:
         for _ in range(count):
-            recruits._waiting.append(await spawn())  # noqa: SLF001  its maker's
-        yield recruits
+            prestarted._waiting.append(await spawn())  # noqa: SLF001  we create the object
+        yield prestarted
     finally:
         with anyio.CancelScope(shield=True):
-            await recruits.dismiss()
+            await prestarted.dismiss()
 
 
 async def spawn() -> Process:

@@ -1,8 +1,8 @@
-"""HTTP/2 through httpx, one client per connection, one request at a time on each: correct before fast.
+"""HTTP/2 through httpx, with one client per connection and one request at a time on each: correct rather than fast.
 
-Slots, pacing, dialling, limits and rows are those of HTTP/1.1; this module is the wire under them. The transport below the
-client is our own, for httpx' pool would send a request again that a server's GOAWAY has refused: here each is sent once,
-and what became of it is told by the type of what was raised, never by its text.
+Slots, pacing, connecting, limits and rows are the same as for HTTP/1.1. The transport below the httpx client is our own,
+because httpx's pool sends a request again if the server refused it by GOAWAY. Here each request is sent once, and its
+outcome follows from the type of the exception, never from its text.
 """
 
 from __future__ import annotations
@@ -17,28 +17,35 @@ from h2.errors import ErrorCodes
 from h2.events import StreamReset
 from h2.exceptions import InvalidBodyLengthError, ProtocolError
 
-from harness.load import failures, grpc
-from harness.load.connecting import raise_in_loop
+from harness.load import failures
+from harness.load.eventloop import report_failure
 from harness.load.failures import ERROR, FIN, PEER, US, Ending
-from harness.load.h2connection import Connection
-from harness.load.h2stream import GoneAwayError, OversizedError, PeerEndedError, Stream, UnsentError
-from harness.load.slot import IDLE, READING, WAITING, Slot
-from harness.load.sockets import Sockets
+from harness.load.wire import grpc
+from harness.load.wire.h2connection import (
+    Connection,
+    GoneAwayError,
+    OversizedError,
+    PeerEndedError,
+    SocketStream,
+    UnsentError,
+)
+from harness.load.wire.slot import IDLE, READING, WAITING, Slot
+from harness.load.wire.sockets import Sockets
 from harness.model import NEVER, LoadPlan, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
+    from harness.load.request import Origin, PreparedRequest
     from harness.load.rows import HitRows
-    from harness.load.slot import Life
-    from harness.load.targets import Origin, Shot
+    from harness.load.wire.interface import Pacing, SlotOwner
 
-# What HTTP/1.1 says of a connection, HTTP/2 does not say at all.
+# Headers about the connection, which HTTP/2 forbids.
 _OF_A_CONNECTION = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 )
 
-# All that an exchange can end with, but an answer.
+# Everything that an exchange can raise.
 _LOST = (
     PeerEndedError,
     GoneAwayError,
@@ -51,22 +58,22 @@ _LOST = (
 
 
 class OneConnection(httpx.AsyncBaseTransport):
-    """httpx' way to the network: this connection, and never another one."""
+    """A transport for httpx that uses this connection and never opens another."""
 
-    def __init__(self, stream: Stream, origin: Origin) -> None:
+    def __init__(self, stream: SocketStream, origin: Origin) -> None:
         scheme = b"https" if origin.tls else b"http"
         self._origin = httpcore.Origin(scheme, origin.host.encode(), origin.port)
         self._connection = Connection(self._origin, stream)
 
     @property
     def trailers(self) -> Mapping[bytes, bytes]:
-        """What came behind the body of the newest answer."""
+        """The trailers of the newest response."""
         return self._connection.trailers
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request, once."""
         origin = self._origin
-        answer = await self._connection.handle_async_request(
+        response = await self._connection.handle_async_request(
             httpcore.Request(
                 method=request.method,
                 url=httpcore.URL(
@@ -79,7 +86,7 @@ class OneConnection(httpx.AsyncBaseTransport):
                 content=request.stream,
             )
         )
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer.stream))
+        return httpx.Response(response.status, headers=response.headers, stream=_Body(response.stream))
 
 
 class _Body(httpx.AsyncByteStream):
@@ -95,14 +102,14 @@ class _Body(httpx.AsyncByteStream):
 
 
 class Session:
-    """What lies under a slot: its connection, and the client that owns it."""
+    """A slot's connection, and the httpx client that uses it."""
 
     def __init__(self, sock: Any, slot: Slot, origin: Origin) -> None:
-        self.stream = Stream(sock, slot)
-        self.way = OneConnection(self.stream, origin)
+        self.stream = SocketStream(sock, slot)
+        self.transport = OneConnection(self.stream, origin)
         self.client = httpx.AsyncClient(
-            transport=self.way,
-            timeout=None,  # noqa: S113  the sweep keeps time
+            transport=self.transport,
+            timeout=None,  # noqa: S113  Slots.sweep checks timeouts
             trust_env=False,
             follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
@@ -111,33 +118,33 @@ class Session:
 
 
 class Http2Wire(Sockets):
-    """The hits of one worker's slots over HTTP/2: the same wire as http1.Wire to whoever leads the slots' lives."""
+    """Sends the hits of one worker's slots over HTTP/2 (see Wire)."""
 
-    def __init__(self, life: Life, rows: HitRows, anchor_ns: int, plan: LoadPlan) -> None:
+    def __init__(
+        self, owner: SlotOwner, rows: HitRows, anchor_ns: int, plan: LoadPlan, pacing: Pacing
+    ) -> None:
         super().__init__(anchor_ns)
-        self._life = life
+        del pacing  # every hit takes the slow path here, and the event loop is never kept waiting
+        self._owner = owner
         self._rows = rows
         self._pod_headers = tuple(plan.pod_headers)
         self._sessions: dict[int, Session] = {}
         self._out: dict[int, int] = {}
-        self.marked = self.detour = self.draining = False
-        self.wheel: Iterator[Shot] | None = None
-        self.opening = self.timers = self.wanted_ns = 0
 
     def ready(self) -> None:
-        """Call what is watched: commands, the lag's timer, the pacer's."""
+        """Call what is watched: commands, and the timers for lag and due hits."""
         for number, _ in self._epoll.poll(0):
             self._watched[number]()
 
     def attach(self, slot: Slot, sock: Any) -> None:
-        """Put an open connection under a slot."""
+        """Give the slot this open connection."""
         if slot.origin is None:
-            raise AssertionError("a connection to nowhere")
+            raise AssertionError("a connection without an origin")
         slot.sock, slot.fd, slot.hits = sock, sock.fileno(), 0
         self._sessions[slot.index] = Session(sock, slot, slot.origin)
 
     def detach(self, slot: Slot) -> None:
-        """Close the slot's connection, whatever is under way on it."""
+        """Close the slot's connection, whatever is in progress on it."""
         session = self._sessions.pop(slot.index)
         if session.exchange is not None and session.exchange is not asyncio.current_task():
             session.exchange.cancel()
@@ -145,13 +152,13 @@ class Http2Wire(Sockets):
         session.stream.close()
         slot.sock, slot.fd = None, -1
 
-    def fire(self, slot: Slot) -> None:
-        """Send the slot's request: the one place where a hit is sent."""
+    def send(self, slot: Slot) -> None:
+        """Send the slot's request: every hit is sent here, once."""
         session = self._sessions[slot.index]
-        session.stream.rest()
-        if session.stream.look():  # it has ended at rest, which is none of this hit's business
-            self._life.close(slot, Ending(PEER, FIN), self.now())
-            self._life.begin(slot, slot.due)
+        session.stream.unwatch()
+        if session.stream.check_idle():  # it ended while idle, which is no failure of this hit
+            self._owner.close(slot, Ending(PEER, FIN), self.now())
+            self._owner.begin(slot, slot.due)
             return
         slot.seq, self.seq = self.seq, self.seq + 1
         slot.first, slot.bytes_in, slot.answered = NEVER, 0, (0, "")
@@ -159,31 +166,31 @@ class Http2Wire(Sockets):
         session.stream.begin()
         slot.sent = self.now()
         session.exchange = asyncio.get_running_loop().create_task(self._exchange(slot, session))
-        session.exchange.add_done_callback(raise_in_loop)
+        session.exchange.add_done_callback(report_failure)
 
     async def _exchange(self, slot: Slot, session: Session) -> None:
-        shot = slot.shot
-        whole = shot.template % ((slot.seq,) * shot.places) if shot.places else shot.request
+        prepared = slot.prepared
+        whole = prepared.template % ((slot.seq,) * prepared.places) if prepared.places else prepared.request
         try:
-            answer = await session.client.send(_request(whole, shot.origin), stream=True)
+            response = await session.client.send(_request(whole, prepared.origin), stream=True)
             slot.first = self.now()
             slot.state = READING
-            pod = next((answer.headers[name] for name in self._pod_headers if name in answer.headers), "")[
-                :253
-            ]
-            slot.answered = answer.status_code, pod
-            async for _ in answer.aiter_raw():
+            pod = next(
+                (response.headers[name] for name in self._pod_headers if name in response.headers), ""
+            )[:253]
+            slot.answered = response.status_code, pod
+            async for _ in response.aiter_raw():
                 pass
-            await answer.aclose()
+            await response.aclose()
         except _LOST as error:
             self._lost(slot, session, error)
             return
         now = self.now()
-        kind = self._rows.kind(answer.status_code, Outcome.RESPONSE, pod, shot.index)
-        wrong = grpc.fault_of(answer.headers, session.way.trailers)
+        kind = self._rows.kind(response.status_code, Outcome.RESPONSE, pod, prepared.index)
+        wrong = grpc.fault_of(response.headers, session.transport.trailers)
         if wrong and not self._rows.failed(kind):
-            self._life.note(Outcome.GRPC_ERROR, wrong)
-            kind = self._rows.kind(answer.status_code, Outcome.GRPC_ERROR, pod, shot.index)
+            self._owner.keep_sample(Outcome.GRPC_ERROR, wrong)
+            kind = self._rows.kind(response.status_code, Outcome.GRPC_ERROR, pod, prepared.index)
         self.row(slot, kind, now)
         self._go_on(slot, session, now, failed=self._rows.failed(kind))
 
@@ -191,25 +198,27 @@ class Http2Wire(Sockets):
         outcome, ending = lost(error, answered=slot.first != NEVER)
         now = self.now()
         if ending is not None:
-            self._life.failed(slot, outcome, ending, now, error)
+            self._owner.hit_failed(slot, outcome, ending, now, error)
             return
-        self._life.note(outcome, error)
+        self._owner.keep_sample(outcome, error)
         status, pod = slot.answered
-        self.row(slot, self._rows.kind(status, outcome, pod, slot.shot.index), now)
+        self.row(slot, self._rows.kind(status, outcome, pod, slot.prepared.index), now)
         self._go_on(slot, session, now, failed=True)
 
     def _go_on(self, slot: Slot, session: Session, now: int, *, failed: bool) -> None:
         slot.hits += 1
         session.exchange = None
-        if session.stream.over:  # the server has asked for the connection's end, as HTTP/1.1 does in a header
-            self._life.close(slot, Ending(US, FIN), now)
+        if (
+            session.stream.closing
+        ):  # the server has asked to close the connection, as HTTP/1.1 does in a header
+            self._owner.close(slot, Ending(US, FIN), now)
         slot.first, slot.bytes_in = NEVER, 0
-        self._life.over(slot, now, failed=failed)
+        self._owner.hit_done(slot, now, failed=failed)
         if slot.state == IDLE and self._sessions.get(slot.index) is session:
-            session.stream.watch(lambda: self._life.close(slot, Ending(PEER, FIN), self.now()))
+            session.stream.watch(lambda: self._owner.close(slot, Ending(PEER, FIN), self.now()))
 
     def row(self, slot: Slot, kind: int, done_ns: int) -> None:
-        """Write the row of the slot's hit. Bytes are those of all frames that came and went during it."""
+        """Write the row of the slot's hit. Its bytes are those of all frames sent and received during it."""
         session = self._sessions.get(slot.index)
         out = session.stream.bytes_out if session else self._out.get(slot.index, 0)
         self._rows.add(
@@ -218,23 +227,23 @@ class Http2Wire(Sockets):
         )  # fmt: skip
 
 
-async def alone(
-    sock: Any, shot: Shot, request: bytes, head: Callable[[int, Mapping[str, str]], None]
+async def send_single(
+    sock: Any, prepared: PreparedRequest, request: bytes, head: Callable[[int, Mapping[str, str]], None]
 ) -> tuple[Outcome, str]:
-    """Send one request, the only one of its connection, and close that; `head` is told status and headers.
+    """Send a single request on this connection, and close it; `head` is called with status and headers.
 
-    Returns how it ended and, where it failed, a text for people.
+    Returns the outcome and, if it failed, why in words.
     """
-    session = Session(sock, Slot(0, shot), shot.origin)
+    session = Session(sock, Slot(0, prepared), prepared.origin)
     session.stream.begin()
     answered = False
     try:
-        answer = await session.client.send(_request(request, shot.origin), stream=True)
+        response = await session.client.send(_request(request, prepared.origin), stream=True)
         answered = True
-        head(answer.status_code, answer.headers)
-        async for _ in answer.aiter_raw():
+        head(response.status_code, response.headers)
+        async for _ in response.aiter_raw():
             pass
-        await answer.aclose()
+        await response.aclose()
     except _LOST as error:
         return lost(error, answered=answered)[0], failures.words(error)
     finally:
@@ -243,7 +252,7 @@ async def alone(
 
 
 def lost(error: Exception, *, answered: bool) -> tuple[Outcome, Ending | None]:
-    """Name a hit that failed, and the end of its connection: None where it lives on, as only the hit's stream has ended."""
+    """Return the outcome of a failed hit and how its connection ended; None if only the hit's stream has ended."""
     if isinstance(error, GoneAwayError):
         return Outcome.H2_GOAWAY, Ending(PEER, FIN)
     if isinstance(error, UnsentError):
@@ -261,13 +270,13 @@ def _breach(cause: object, *, answered: bool) -> tuple[Outcome, Ending | None]:
         if cause.error_code == ErrorCodes.REFUSED_STREAM:
             return Outcome.H2_REFUSED_STREAM, None
         return Outcome.H2_RESET_MID_RESPONSE if answered else Outcome.H2_RESET_BEFORE_RESPONSE, None
-    if isinstance(cause, InvalidBodyLengthError):  # fewer bytes than the head had said: cut off
+    if isinstance(cause, InvalidBodyLengthError):  # fewer bytes than Content-Length: truncated
         return Outcome.EOF_MID_RESPONSE, Ending(US, ERROR)
     return Outcome.PROTOCOL_ERROR, Ending(US, ERROR)
 
 
 def _request(whole: bytes, origin: Origin) -> httpx.Request:
-    """Make a request of the bytes that HTTP/1.1 would send: the same path, headers, ids and body."""
+    """Build the request from the bytes that HTTP/1.1 would send: the same path, headers, ids and body."""
     head, _, body = whole.partition(b"\r\n\r\n")
     first, *lines = head.split(b"\r\n")
     method, path, _ = first.split(b" ")

@@ -1,8 +1,8 @@
-"""The open loop: hits become due by the clock, whatever came of those before, and take whichever slot is free.
+"""The open loop: hits become due by the clock, whatever happened to those before, and take any free slot.
 
-A due time is fixed in advance and a response time counts from it: a service that stalls makes the hits wait that
-became due meanwhile, and so does a slot that is not there. A hit that finds no free slot waits for one; after
-`patience_ns` it is dropped, which leaves a row and says something about the load, not about the service.
+Due times are fixed in advance, and response times count from them: if the service stalls, or no slot is free, the hits
+that become due meanwhile wait. A hit without a free slot waits for one; after `patience_ns` it is dropped. A dropped
+hit leaves a row that says something about the load, not about the service.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from collections import deque
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
-from harness.load.alarm import Alarm
+from harness.load.worker.timers import KernelTimer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.load.pacer import FixedRate
-    from harness.load.slot import Slot
+    from harness.load.wire.slot import Slot
+    from harness.load.worker.pacer import FixedRate
 
 
 class Arrivals:
-    """One worker's due hits and free slots. All moments are on the run's clock, `anchor_ns` being its zero."""
+    """One worker's due hits and free slots. All times are on the run's clock, whose zero is `anchor_ns`."""
 
     def __init__(
         self, schedule: FixedRate, patience_ns: int, anchor_ns: int,
@@ -31,38 +31,38 @@ class Arrivals:
         self._patience_ns = patience_ns
         self._anchor = anchor_ns
         self._begin = begin
-        self._drop = drop  # is told when the hit was due, and when it was given up
-        self._spread = spread  # the slot that has rested longest is next: all connections stay in use
+        self._drop = drop  # called with when the hit was due, and when it was dropped
+        self._spread = spread  # take the slot that was idle longest, so that all connections stay in use
         self._free: deque[Slot] = deque()
-        self._alarm = Alarm()
+        self._timer = KernelTimer()
         self._n = 0
         self._start_ns = 0
         self._due_ns: int | None = None  # of the next hit; None before the start and after the end
-        self._last_ns: int | None = None  # what would be due after this is none of this load's
+        self._last_ns: int | None = None  # hits due after this are not part of the load
         self._busy = False
 
     @property
     def waiting(self) -> bool:
-        """Whether a hit of a load that has ended still waits for a slot."""
+        """Whether the load has ended and a hit still waits for a slot."""
         return self._last_ns is not None and self._due_ns is not None
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when a hit is due."""
-        return self._alarm.fileno()
+        return self._timer.fileno()
 
     def start(self, at_ns: int) -> None:
-        """Count from this moment on."""
+        """Count due times from this time on."""
         self._start_ns = at_ns
         self._due_ns = self._schedule.due_ns(at_ns, 0)
-        self._alarm.set(self._anchor + self._due_ns)
+        self._timer.set(self._anchor + self._due_ns)
 
     def ready(self) -> None:
-        """Send what is due; called when the descriptor is readable."""
-        self._alarm.gone_off()
+        """Send what is due. Called when the descriptor is readable."""
+        self._timer.expirations()
         self.send(monotonic_ns() - self._anchor)
 
     def free(self, slot: Slot, now_ns: int) -> None:
-        """Take back a slot that has nothing to do."""
+        """Take back a slot that has become free."""
         if self._spread:
             self._free.append(slot)
         else:
@@ -71,8 +71,8 @@ class Arrivals:
             self.send(now_ns)
 
     def send(self, now_ns: int) -> None:
-        """Send what is due as far as slots are free, and drop what has waited too long for one."""
-        if self._busy:  # a hit that ends while it begins gives its slot back right here
+        """Send what is due as long as slots are free, and drop what has waited too long."""
+        if self._busy:  # a hit that ends while it begins returns its slot here
             return
         self._busy = True
         try:
@@ -85,23 +85,23 @@ class Arrivals:
                     self._next()
                     self._begin(self._free.popleft(), due_ns)
                 else:
-                    return  # no alarm is needed: the next free slot, or the sweep, comes here
+                    return  # no timer is needed: the next free slot, or the sweep, calls this again
         finally:
             self._busy = False
         if self._due_ns is not None:
-            self._alarm.set(self._anchor + self._due_ns)
+            self._timer.set(self._anchor + self._due_ns)
 
     def drain(self, now_ns: int) -> None:
-        """Let nothing become due any more. What was due, be it a moment ago, still gets its slot, or is dropped in time."""
+        """Let nothing more become due. Hits that were due already still get a slot, or are dropped in time."""
         self._last_ns = now_ns
         if self._due_ns is not None and self._due_ns > now_ns:
             self._due_ns = None
         self.send(now_ns)
-        self._alarm.stop()
+        self._timer.stop()
 
     def end(self, now_ns: int) -> None:
-        """Let nothing become due any more, and drop what was due and never sent."""
-        self._alarm.stop()
+        """Let nothing more become due, and drop what was due and not sent."""
+        self._timer.stop()
         while self._due_ns is not None and self._due_ns <= now_ns:
             due_ns = self._due_ns
             self._next()
@@ -109,11 +109,11 @@ class Arrivals:
         self._due_ns = None
 
     def retire(self) -> list[Slot]:
-        """Let nothing become due any more, and hand over the slots that rest."""
-        self._alarm.stop()
+        """Let nothing more become due, and return the free slots."""
+        self._timer.stop()
         self._due_ns = None
-        resting, self._free = list(self._free), deque()
-        return resting
+        idle, self._free = list(self._free), deque()
+        return idle
 
     def _next(self) -> None:
         self._n += 1

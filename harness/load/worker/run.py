@@ -1,4 +1,4 @@
-"""What one worker does from ready to ended: its slots, its rows, and what it tells its parent."""
+"""One worker from ready to ended: its slots, its rows, and what it reports to its parent."""
 
 from __future__ import annotations
 
@@ -12,64 +12,67 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.load import messages
-from harness.load.connecting import raise_in_loop
 from harness.load.dial import Dialler
-from harness.load.lag import Lag
-from harness.load.pacer import ClosedLoop, FixedRate
+from harness.load.eventloop import report_failure
+from harness.load.request import Marking, prepare
 from harness.load.rows import ConnectionRows, HitRows
-from harness.load.slots import Slots
-from harness.load.targets import Marking, shot
+from harness.load.worker.pacer import ClosedLoop, FixedRate
+from harness.load.worker.slots import Slots
+from harness.load.worker.timers import Lag
 from harness.model import STALL_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.load.messages import Order
+    from harness.load.messages import Assignment
 
-_TICK_NS = 250_000_000  # counts go up
+_TICK_NS = 250_000_000  # between two reports of counts
 _TICKS_A_FLUSH = 4
-_LULL_RATE = 1.0  # hits a second of all workers
-_LOOK_NS = 5_000_000  # how often a drain looks whether it is over
-_LISTEN_NS = 50_000_000
-_SWEEP_NS = (5_000_000, 250_000_000)  # at least and at most between two sweeps for hits whose time is over
+_LULL_RATE = 1.0  # hits per second, of all workers together
+_DRAIN_CHECK_NS = 5_000_000  # how often a drain checks whether it is over
+_AFTER_DRAIN_NS = 50_000_000
+_SWEEP_NS = (
+    5_000_000,
+    250_000_000,
+)  # shortest and longest time between two sweeps for hits that have timed out
 
 
-class Shift:
-    """One worker's life: ready, start, (baseline), finish."""
+class WorkerRun:
+    """Carries out an assignment: ready, start, (baseline), finish."""
 
-    def __init__(self, order: Order) -> None:
-        plan = order.plan
-        self._order = order
+    def __init__(self, assignment: Assignment) -> None:
+        plan = assignment.plan
+        self._assignment = assignment
         self._loop = asyncio.get_running_loop()
-        name = f"{order.worker}.arrow"
-        self._rows = HitRows(order.directory / "hits" / name, order.worker, plan)
-        self._connections = ConnectionRows(order.directory / "connections" / name, order.worker)
+        name = f"{assignment.worker}.arrow"
+        self._rows = HitRows(assignment.directory / "hits" / name, assignment.worker, plan)
+        self._connections = ConnectionRows(assignment.directory / "connections" / name, assignment.worker)
         self._pacer = ClosedLoop(plan.concurrency, backoff=plan.error_backoff and plan.rate is None)
         schedule = None
         if plan.rate is not None:
-            schedule = FixedRate(plan.rate, order.slots, plan.concurrency, plan.ramp_ns)
+            schedule = FixedRate(plan.rate, assignment.slots, plan.concurrency, plan.ramp_ns)
         marking = Marking(
-            order.clock.wall_ns,
-            order.clock.monotonic_ns,
-            order.worker,
+            assignment.clock.wall_ns,
+            assignment.clock.monotonic_ns,
+            assignment.worker,
             trace=plan.trace_headers,
             close=not plan.keepalive,
         )
-        shots = [shot(index, target, marking) for index, target in enumerate(plan.targets)]
+        requests = [prepare(index, target, marking) for index, target in enumerate(plan.targets)]
         self._slots = Slots(
-            plan, order.slots, shots, self._pacer, Dialler(plan), self._rows, self._connections, order.clock.monotonic_ns,
+            plan, assignment.slots, requests, self._pacer, Dialler(plan), self._rows, self._connections, assignment.clock.monotonic_ns,
             schedule,
         )  # fmt: skip
         self._lag = Lag()
-        self._slots.watch(self._lag.fileno(), self._lag.look)
-        self._told: dict[str, str] = {}
+        self._slots.watch(self._lag.fileno(), self._lag.take_sample)
+        self._samples_sent: dict[str, str] = {}
         self._before = (0, 0, 0)  # started, completed, failed at the last health line
         self._cpu_ns = time.process_time_ns()
         self._finish: asyncio.Future[int] = self._loop.create_future()
         self._upkeep: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Do all that is ordered; returns when the files are closed. Raises what went wrong inside."""
+        """Carry out all commands; return when the files are closed. Raises what went wrong inside."""
         crash: asyncio.Future[None] = self._loop.create_future()
 
         def fail(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -78,8 +81,8 @@ class Shift:
 
         self._loop.set_exception_handler(fail)
         lines = _split()
-        self._slots.watch(0, partial(self._listen, lines))
-        _tell({"ready": os.getpid()})
+        self._slots.watch(0, partial(self._obey, lines))
+        _send({"ready": os.getpid()})
         try:
             ends: set[asyncio.Future[Any]] = {crash, self._finish}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -94,11 +97,11 @@ class Shift:
             self._connections.close()
         if crash.done():
             crash.result()
-        _tell({"ended": True})
+        _send({"ended": True})
 
-    def _listen(self, lines: Iterator[list[bytes]]) -> None:
+    def _obey(self, lines: Iterator[list[bytes]]) -> None:
         for line in next(lines):
-            if not line:  # the parent has gone, or is done with us
+            if not line:  # the parent has gone, or needs us no more
                 self._slots.unwatch(0)
                 self._stop(0)
                 return
@@ -109,8 +112,8 @@ class Shift:
                 case "baseline":
                     self._end_baseline()
                 case "lull":
-                    order = self._order
-                    self._slots.lull(FixedRate(_LULL_RATE, (order.worker,), order.workers))
+                    assignment = self._assignment
+                    self._slots.lull(FixedRate(_LULL_RATE, (assignment.worker,), assignment.workers))
                 case "resume":
                     self._slots.resume()
                 case "finish":
@@ -119,16 +122,16 @@ class Shift:
     def _start(self, at_ns: int) -> None:
         gc.collect()
         gc.freeze()
-        if not self._order.plan.http2:
-            gc.disable()  # nothing on our way makes rings, and a collection would stop every slot
+        if not self._assignment.plan.http2:
+            gc.disable()  # the hot path makes no reference cycles, and a collection would stop every slot
         self._cpu_ns = time.process_time_ns()
         self._lag.start()
         self._slots.start(at_ns)
         self._upkeep = self._loop.create_task(self._keep_up(at_ns))
-        self._upkeep.add_done_callback(raise_in_loop)
+        self._upkeep.add_done_callback(report_failure)
 
     def _stop(self, drain_ns: int) -> None:
-        self._slots.hold(0)  # whoever waits for this is the event loop's
+        self._slots.hold(0)  # what waits for this future runs in the event loop
         if not self._finish.done():
             self._finish.set_result(drain_ns)
 
@@ -140,15 +143,15 @@ class Shift:
     async def _drain(self, drain_ns: int) -> None:
         self._slots.drain()
         deadline_ns = self._slots.now() + drain_ns
-        # No event marks the last hit's end: asking 200 times a second for a few seconds is cheaper than one per hit.
+        # No event marks the end of the last hit: polling 200 times a second for a few seconds is cheaper than one per hit.
         while self._slots.in_flight and self._slots.now() < deadline_ns:  # noqa: ASYNC110
-            await asyncio.sleep(_LOOK_NS / 1e9)
-        await asyncio.sleep(_LISTEN_NS / 1e9)  # an answer that nobody asked for may come behind the last one
+            await asyncio.sleep(_DRAIN_CHECK_NS / 1e9)
+        await asyncio.sleep(_AFTER_DRAIN_NS / 1e9)  # an unsolicited response may follow the last one
 
     async def _keep_up(self, at_ns: int) -> None:
-        """Count, flush and sweep, each when it is due; at no other time is the event loop wanted."""
+        """Count, flush and sweep, each when it is due. The event loop is needed at no other time."""
         least_ns, most_ns = _SWEEP_NS
-        pause_ns = min(max(self._order.plan.timeout_ns // 20, least_ns), most_ns)
+        pause_ns = min(max(self._assignment.plan.timeout_ns // 20, least_ns), most_ns)
         ticks, tick_ns, sweep_ns = 0, at_ns + _TICK_NS, at_ns + pause_ns
         while True:
             due_ns = min(tick_ns, sweep_ns)
@@ -177,7 +180,7 @@ class Shift:
         started = totals.completed + in_flight
         if self._rows.cycles_open:
             self._pacer.cycle_ns = self._rows.cycles.value_ns()
-        _tell(
+        _send(
             {
                 "counts": {
                     "t_ns": now,
@@ -193,18 +196,18 @@ class Shift:
             }
         )
         for outcome, text in self._slots.samples.items():
-            if outcome not in self._told:
-                self._told[outcome] = text
-                _tell({"sample": [outcome, text]})
+            if outcome not in self._samples_sent:
+                self._samples_sent[outcome] = text
+                _send({"sample": [outcome, text]})
         if not health:
             return
         cpu_ns, lag = time.process_time_ns(), self._lag.take()
         before, self._before = self._before, (started, totals.completed, totals.failed)
-        _tell(
+        _send(
             {
                 "health": {
                     "t_ns": now,
-                    "worker": self._order.worker,
+                    "worker": self._assignment.worker,
                     "started": started - before[0],
                     "completed": totals.completed - before[1],
                     "failed": totals.failed - before[2],
@@ -222,16 +225,16 @@ class Shift:
 
 
 def _open_files() -> int:
-    return sum(1 for _ in os.scandir("/proc/self/fd")) - 1  # one is the listing's own
+    return sum(1 for _ in os.scandir("/proc/self/fd")) - 1  # one belongs to the listing itself
 
 
-def _tell(message: dict[str, Any]) -> None:
-    with contextlib.suppress(BrokenPipeError):  # the parent has gone; its end of the other pipe says so too
+def _send(message: dict[str, Any]) -> None:
+    with contextlib.suppress(BrokenPipeError):  # the parent has gone; standard input ends then, too
         os.write(1, messages.line(message))
 
 
 def _split() -> Iterator[list[bytes]]:
-    """Read standard input piece by piece, and yield its whole lines; an empty one is the end."""
+    """Read standard input piece by piece, and yield its complete lines; an empty one means the end."""
     rest = b""
     while True:
         piece = os.read(0, 1 << 16)

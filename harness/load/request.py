@@ -1,4 +1,4 @@
-"""What goes over the wire for a target: the origin to connect to, and the request's bytes, built once."""
+"""The request for a target, built once: the origin to connect to, and the bytes to send."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from harness.model import Target
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_REPEATABLE = 64 * 1024  # no header of ours is longer; longer ones are a mistake
+_REPEATABLE = 64 * 1024  # our own headers are shorter; a longer one is a mistake
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
-# What stands in a request where ids go, until the run and the worker are known.
+# Placeholders for ids in a request, until the run and the worker are known.
 _REQUEST_ID, _TRACE_ID = "{zdtest-request-id}", "{zdtest-trace-id}"
 _ID = re.compile(rb"(\{zdtest-request-id\}|\{zdtest-trace-id\}|\{seq\}|\{uuid\}|%7Bseq%7D|%7Buuid%7D)")
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where connections of a target go. `host` has no brackets; `literal` when it is an address already."""
+    """Where to connect to for a target. `host` has no brackets; `literal` is true if it is an address, not a name."""
 
     host: str
     port: int
@@ -37,45 +37,45 @@ class Origin:
 
 
 @dataclass(slots=True, eq=False)
-class Shot:
-    """A target ready to be fired.
+class PreparedRequest:
+    """The request for one target, ready to send.
 
-    `known` maps the bytes of whole responses that the parser has already judged to their kind (see rows.py).
-    The same bytes in answer to the same request mean the same, so they are parsed once. Only what lets the
-    connection go on at once is kept there.
+    `known` maps the bytes of complete responses that were parsed before to their kind (see rows.py): the same
+    bytes in response to the same request mean the same, so they are parsed only once. A response after which the
+    connection cannot be used at once is not kept there.
     """
 
     index: int
     origin: Origin
     method: str
     request: bytes
-    template: bytes = b""  # the request with a place for the hit's seq in each id, where it holds ids
-    places: int = 0  # how many; all forms of a request are of one length
-    # What stands around the places, where all of them hold 12 hexadecimal digits: joining is quicker than formatting.
+    template: bytes = b""  # the request with a place for the hit's number in each id, if it has ids
+    places: int = 0  # how many; the request has the same length for every number
+    # The bytes between the places, if each place takes 12 hexadecimal digits: joining is faster than formatting.
     pieces: tuple[bytes, ...] = ()
     known: dict[bytes, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Marking:
-    """What of a run goes into the requests of one worker."""
+    """What the requests of one worker contain besides the target: the basis of their ids, and optional headers."""
 
     wall_ns: int
     monotonic_ns: int
     worker: int
     trace: bool = False  # send the trace headers
-    close: bool = False  # and ask for the connection's end
+    close: bool = False  # send Connection: close
 
 
-def shot(index: int, target: Target, marking: Marking | None = None) -> Shot:
+def prepare(index: int, target: Target, marking: Marking | None = None) -> PreparedRequest:
     """Build the request. Raises UsageError for a URL or a header that cannot be sent."""
     shown = masking.broken_url(target.url)
     try:
         url = urlsplit(target.url)
-    except ValueError:  # whose text may be a part of a password
-        raise UsageError(f"{shown!r} is no URL: its host or port cannot be read") from None
+    except ValueError:  # its text may contain a part of a password
+        raise UsageError(f"{shown!r} is not a URL: its host or port cannot be read") from None
     if url.scheme not in _DEFAULT_PORTS or not url.hostname:
-        raise UsageError(f"{shown!r} is no http:// or https:// URL with a host")
+        raise UsageError(f"{shown!r} is not an http:// or https:// URL with a host")
     try:
         port = url.port or _DEFAULT_PORTS[url.scheme]
         host = url.hostname if url.hostname.isascii() else url.hostname.encode("idna").decode()
@@ -88,16 +88,16 @@ def shot(index: int, target: Target, marking: Marking | None = None) -> Shot:
     headers = _headers(target, origin, url, marking)
     lines = [f"{target.method} {path}{query} HTTP/1.1", *map(_line, headers)]
     whole = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + target.body
-    ready = Shot(index, origin, target.method, whole)
+    prepared = PreparedRequest(index, origin, target.method, whole)
     if marking is not None:
-        _mark(ready, marking)
-    return ready
+        _mark(prepared, marking)
+    return prepared
 
 
 def _headers(
     target: Target, origin: Origin, url: SplitResult, marking: Marking | None
 ) -> list[tuple[str, str]]:
-    """Put ours and the user's together."""
+    """Combine our headers with the user's."""
     headers = {
         "Host": _host_header(origin, url.scheme),
         "User-Agent": f"zdtest/{__version__}",
@@ -114,30 +114,32 @@ def _headers(
         headers["X-Request-ID"] = _REQUEST_ID
         headers["X-Amzn-Trace-Id"] = _TRACE_ID
     ours = {name.lower(): name for name in headers}
-    for name, _ in target.headers:  # what the user gives replaces ours; given twice, it is sent twice
+    for name, _ in target.headers:  # a header of the user replaces ours; given twice, it is sent twice
         if name.lower() in ours:
             headers.pop(ours[name.lower()], None)
     return [*headers.items(), *target.headers]
 
 
-def _mark(ready: Shot, marking: Marking) -> None:
-    """Turn the ids in a request into places for a hit's seq. All else is as good as it was before."""
-    pieces = _ID.split(ready.request)  # every second one is an id
+def _mark(prepared: PreparedRequest, marking: Marking) -> None:
+    """Turn the id placeholders in a request into places for the hit's number. Nothing else changes."""
+    pieces = _ID.split(prepared.request)  # every second one is an id
     if len(pieces) == 1:
         return
     ids = _ids(marking)
     if all(ids[piece].endswith(b"%012x") for piece in pieces[1::2]):
         around = [ids[piece].removesuffix(b"%012x") if at % 2 else piece for at, piece in enumerate(pieces)]
-        ready.pieces = tuple(b"".join(pair) for pair in zip(around[::2], [*around[1::2], b""], strict=True))
+        prepared.pieces = tuple(
+            b"".join(pair) for pair in zip(around[::2], [*around[1::2], b""], strict=True)
+        )
     pieces[::2] = [piece.replace(b"%", b"%%") for piece in pieces[::2]]
     pieces[1::2] = [ids[piece] for piece in pieces[1::2]]
-    ready.places = len(pieces) // 2
-    ready.template = b"".join(pieces)
-    ready.request = ready.template % ((0,) * ready.places)
+    prepared.places = len(pieces) // 2
+    prepared.template = b"".join(pieces)
+    prepared.request = prepared.template % ((0,) * prepared.places)
 
 
 def _ids(marking: Marking) -> dict[bytes, bytes]:
-    """Return what stands for each id in a template."""
+    """Return the template that replaces each placeholder."""
     row = marking.wall_ns, marking.monotonic_ns, marking.worker, 0
     seq = trace.number(marking.worker, 0)[:-10].encode() + b"%010d"
     uuid = trace.uuid(*row)[:-12].encode() + b"%012x"
@@ -152,7 +154,7 @@ def _ids(marking: Marking) -> dict[bytes, bytes]:
 
 
 def _length(body: bytes) -> int:
-    """Return the length of a body once its ids are in."""
+    """Return the length of a body with its ids filled in."""
     seqs, uuids = body.count(b"{seq}"), body.count(b"{uuid}")
     return len(body) + (12 - len("{seq}")) * seqs + (36 - len("{uuid}")) * uuids
 
@@ -162,7 +164,7 @@ def _line(header: tuple[str, str]) -> str:
     text = f"{name}: {value}"
     if not name or any(c in "\r\n\0" for c in text) or ":" in name or " " in name or not _is_latin1(text):
         raise UsageError(
-            f"the header {name!r} cannot be sent: a name without spaces and a value on one line are wanted"
+            f"the header {name!r} cannot be sent: the name must not contain spaces, and the value must be on one line"
         )
     if len(text) > _REPEATABLE:
         raise UsageError(f"the header {name!r} is longer than {_REPEATABLE} bytes")

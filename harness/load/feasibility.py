@@ -1,4 +1,4 @@
-"""What can be told of a plan on this host before it begins: what cannot work, and what may not."""
+"""Check before the load whether this host can carry out a plan: what cannot work, and what may not work."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
 from harness.load.dial import tls_context
-from harness.load.targets import shot
+from harness.load.request import prepare
 
 if TYPE_CHECKING:
     from harness.model import LoadPlan
 
-_OWN_FILES = 64  # descriptors of a worker that are no connection
-_HELD_S = 60  # how long a port stays taken after a connection that we have closed
+_OWN_FILES = 64  # descriptors of a worker besides its connections
+_HELD_S = 60  # how long the port of a connection that we closed stays in use
 
 
 def check(plan: LoadPlan) -> None:
-    """Raise UsageError for what cannot be sent, secured, or held open on this host."""
+    """Raise UsageError if this host cannot send the requests, set up TLS, or hold so many connections."""
     for index, target in enumerate(plan.targets):
-        shot(index, target)
+        prepare(index, target)
     tls_context(plan)
     workers = max(1, min(plan.workers, plan.concurrency))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = -(-plan.concurrency // workers) + _OWN_FILES
     if hard != resource.RLIM_INFINITY and wanted > hard:
         raise UsageError(
-            f"{plan.concurrency} connections want {wanted} open files in each of {workers} workers, and the hard limit is {hard}: "
+            f"{plan.concurrency} connections need {wanted} open files in each of {workers} workers, but the hard limit is {hard}: "
             "raise it (ulimit -Hn), or use more workers or fewer connections"
         )
     if plan.concurrency > 65_535 or plan.concurrency > (ports := _local_ports()):
@@ -37,19 +37,21 @@ def check(plan: LoadPlan) -> None:
         )
 
 
-def forebodings(plan: LoadPlan) -> tuple[str, ...]:
-    """Say what may go wrong on this host, a line each."""
-    carried = 1 if not plan.keepalive else 3 * plan.conn_max_hits / 4  # from half of the limit to all of it
+def warnings(plan: LoadPlan) -> tuple[str, ...]:
+    """Return what may go wrong on this host, one line each."""
+    carried = (
+        1 if not plan.keepalive else 3 * plan.conn_max_hits / 4
+    )  # limits are drawn between half of the number and all of it
     if plan.rate is None or not carried:
         return ()
     fresh, ports = plan.rate / carried, _local_ports()
     if fresh * _HELD_S <= ports:
         return ()
-    told = (
-        f"{plan.rate:g} requests/s with {carried:g} on a connection open {fresh:,.0f} connections/s, and this host's {ports:,} ports "
-        f"stay taken for {_HELD_S} s where it is we who close: it may run out of them (no_local_port)"
+    warning = (
+        f"{plan.rate:g} requests/s at {carried:g} per connection open {fresh:,.0f} connections/s; each that we close keeps its port "
+        f"for {_HELD_S} s, so this host may run out of its {ports:,} ports (no_local_port)"
     )
-    return (told,)
+    return (warning,)
 
 
 def _local_ports() -> int:

@@ -16,22 +16,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trustme
 
-from harness.load.atrest import unasked
 from harness.load.dial import Dialled
 from harness.load.failures import Ending
-from harness.load.listening import REST_NS, Listening
-from harness.load.pacer import ClosedLoop
+from harness.load.request import Marking, prepare
 from harness.load.rows import ConnectionRows, HitRows
-from harness.load.slots import Slots
-from harness.load.targets import Marking, shot
-from tests.load.played import Played, completed, plan_for, play, read
+from harness.load.wire.idle import unsolicited
+from harness.load.worker.listening import PAUSE_NS, Listening
+from harness.load.worker.pacer import ClosedLoop
+from harness.load.worker.slots import Slots
+from tests.load.load_run import LoadResult, completed, plan_for, read, run_load
 from tests.load.scripted_server import OK, ScriptedServer, Visit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.load.targets import Origin
+    from harness.load.request import Origin
 
 TIMED_OUT = b"HTTP/1.1 408 Request Time-out\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 NOBODY_S = ("us", "unasked")
@@ -52,18 +52,18 @@ NOBODY_S = ("us", "unasked")
     ],
 )
 def test_bytes_that_come_at_rest_are_nothing_a_goodbye_or_a_fault(data: bytes, ending: Ending | None) -> None:
-    assert unasked(data) == ending
+    assert unsolicited(data) == ending
 
 
 def rested(
     script: Callable[[Visit], None], folder: Path, *, count: int = 30, **changes: Any
-) -> tuple[Played, Counter[str], Counter[tuple[str, str]]]:
+) -> tuple[LoadResult, Counter[str], Counter[tuple[str, str]]]:
     """Play an open loop in which every connection rests for tens of milliseconds between two requests."""
     tls = changes.pop("tls", None)
     with ScriptedServer(script, tls=tls) as server:
         plan = plan_for(server.url, 1, rate=25.0, timeout_ns=3_000_000_000, **changes)
-        played = play(plan, folder, until=completed(count))
-    return played, server.seen, Counter((row["closed_by"], row["how"]) for row in played.connections)
+        result = run_load(plan, folder, until=completed(count))
+    return result, server.seen, Counter((row["closed_by"], row["how"]) for row in result.connections)
 
 
 def rests(visit: Visit) -> bool:
@@ -83,9 +83,9 @@ def twice_and_never(visit: Visit) -> None:
 
 
 def test_a_second_answer_at_rest_is_not_taken_for_that_of_the_next_request(tmp_path: Path) -> None:
-    played, seen, ends = rested(twice_and_never, tmp_path)
-    good = [hit for hit in played.hits if hit["outcome"] == "response"]
-    assert len(good) == len(played.hits) == seen["answered"] == seen["requests"]
+    result, seen, ends = rested(twice_and_never, tmp_path)
+    good = [hit for hit in result.hits if hit["outcome"] == "response"]
+    assert len(good) == len(result.hits) == seen["answered"] == seen["requests"]
     assert ends[NOBODY_S] == seen["again"] > 20
 
 
@@ -98,8 +98,8 @@ def test_a_closed_loop_listens_now_and_then_and_hears_a_server_that_answers_twic
             visit.request()
 
     with ScriptedServer(blindly) as server:
-        played = play(plan_for(server.url, 4), tmp_path, until=lambda _: server.seen["connections"] > 4)
-    ends = Counter((row["closed_by"], row["how"]) for row in played.connections)
+        result = run_load(plan_for(server.url, 4), tmp_path, until=lambda _: server.seen["connections"] > 4)
+    ends = Counter((row["closed_by"], row["how"]) for row in result.connections)
     assert ends[NOBODY_S] >= 1
 
 
@@ -111,10 +111,10 @@ def test_all_rests_together_are_a_thousandth_of_the_load_at_most(slots: int, res
         listening.second()
         if listening.due:
             taken += 1
-            passed_over = list(iter(lambda: listening.until_ns(5), 5 + REST_NS))
+            passed_over = list(iter(lambda: listening.until_ns(5), 5 + PAUSE_NS))
             assert len(passed_over) == (taken - 1) % 4
     assert taken == rests
-    assert taken * REST_NS * 1000 <= slots * 60_000_000_000
+    assert taken * PAUSE_NS * 1000 <= slots * 60_000_000_000
 
 
 def test_an_answer_left_over_when_the_load_ends_shows_that_all_were_one_behind(tmp_path: Path) -> None:
@@ -129,8 +129,8 @@ def test_an_answer_left_over_when_the_load_ends_shows_that_all_were_one_behind(t
                 visit.answer(what="stray")
 
     with ScriptedServer(one_behind) as server:
-        played = play(plan_for(server.url, 2), tmp_path, until=completed(40))
-    ends = Counter((row["closed_by"], row["how"]) for row in played.connections)
+        result = run_load(plan_for(server.url, 2), tmp_path, until=completed(40))
+    ends = Counter((row["closed_by"], row["how"]) for row in result.connections)
     assert set(ends) == {NOBODY_S}
 
 
@@ -146,10 +146,10 @@ def test_a_goodbye_at_rest_costs_no_request(tmp_path: Path, how: str) -> None:
             visit.fin()
             return
 
-    played, seen, ends = rested(script, tmp_path)
-    good = [hit for hit in played.hits if hit["status"] == 200]
+    result, seen, ends = rested(script, tmp_path)
+    good = [hit for hit in result.hits if hit["status"] == 200]
     assert len(good) == seen["answered"]
-    assert len(good) > 0.9 * len(played.hits)  # on a busy machine a request may cross the goodbye
+    assert len(good) > 0.9 * len(result.hits)  # on a busy machine a request may cross the goodbye
     assert set(ends) <= {("peer", "fin"), ("us", "end")} | ({("us", "fin")} if how == "a 408" else set())
 
 
@@ -162,8 +162,8 @@ def test_empty_lines_at_rest_mean_nothing(tmp_path: Path) -> None:
             time.sleep(0.003)
             visit.answer(b"\r\n", what="line")
 
-    played, seen, ends = rested(script, tmp_path)
-    assert set(played.outcomes) == {"response"}
+    result, seen, ends = rested(script, tmp_path)
+    assert set(result.outcomes) == {"response"}
     assert seen["connections"] == 1
     assert set(ends) == {("us", "end")}
 
@@ -195,9 +195,9 @@ def test_tickets_and_goodbyes_of_tls_at_rest_are_no_answers(
     authority.issue_cert("127.0.0.1").configure_cert(context)
     folder = tmp_path / "run"
     folder.mkdir()
-    played, seen, ends = rested(script, folder, count=12, tls=context, ca_file=str(ca_file))
-    assert set(played.outcomes) == {"response"}
-    assert len(played.hits) == seen["requests"]
+    result, seen, ends = rested(script, folder, count=12, tls=context, ca_file=str(ca_file))
+    assert set(result.outcomes) == {"response"}
+    assert len(result.hits) == seen["requests"]
     assert set(ends) <= ({("peer", "fin"), ("us", "end")} if goodbye else {("us", "end")})
     assert goodbye or seen["connections"] == 1
 
@@ -220,10 +220,10 @@ def test_a_second_answer_in_the_same_bytes_belongs_to_nobody(
                 visit.answer(piece)
 
     with ScriptedServer(script) as server:
-        played = play(plan_for(server.url, 1), tmp_path, until=completed(10))
-    assert set(played.outcomes) == {"response"}
-    assert len(played.hits) <= server.seen["requests"]  # none was answered by the one before
-    assert {(row["closed_by"], row["how"]) for row in played.connections} - {("us", "end")} == {ending}
+        result = run_load(plan_for(server.url, 1), tmp_path, until=completed(10))
+    assert set(result.outcomes) == {"response"}
+    assert len(result.hits) <= server.seen["requests"]  # none was answered by the one before
+    assert {(row["closed_by"], row["how"]) for row in result.connections} - {("us", "end")} == {ending}
 
 
 @pytest.mark.parametrize(
@@ -263,9 +263,9 @@ def test_what_lies_in_a_new_connection_is_no_answer_to_its_first_request(
         anchor = monotonic_ns()
         rows = HitRows(tmp_path / "hits" / "0.arrow", 0, plan)
         connections = ConnectionRows(tmp_path / "connections" / "0.arrow", 0)
-        shots = [shot(0, plan.targets[0], Marking(0, anchor, 0))]
+        requests = [prepare(0, plan.targets[0], Marking(0, anchor, 0))]
         pacer = ClosedLoop(1, backoff=True)
-        slots = Slots(plan, [0], shots, pacer, Slow(), rows, connections, anchor)  # type: ignore[arg-type]
+        slots = Slots(plan, [0], requests, pacer, Slow(), rows, connections, anchor)  # type: ignore[arg-type]
         slots.start(slots.now())
         await asyncio.sleep(0.12)
         slots.drain()
@@ -278,9 +278,9 @@ def test_what_lies_in_a_new_connection_is_no_answer_to_its_first_request(
         (tmp_path / folder).mkdir()
     with ScriptedServer(script) as server:
         asyncio.run(main(server.url))
-    played = Played()
-    read(tmp_path, played)
-    assert set(played.outcomes) - {"cut_at_deadline"} == {outcome}
-    assert ending in {(row["closed_by"], row["how"]) for row in played.connections}
+    result = LoadResult()
+    read(tmp_path, result)
+    assert set(result.outcomes) - {"cut_at_deadline"} == {outcome}
+    assert ending in {(row["closed_by"], row["how"]) for row in result.connections}
     if outcome != "response":
         assert server.seen["requests"] == 0  # nothing was sent on such a connection

@@ -5,12 +5,12 @@ import pytest
 from harness import __version__
 from harness.errors import UsageError
 from harness.load.failures import sample
-from harness.load.targets import Marking, shot
+from harness.load.request import Marking, prepare
 from harness.model import Target
 
 
 def lines(target: Target) -> list[str]:
-    return shot(0, target).request.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
+    return prepare(0, target).request.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
 
 
 def test_a_plain_request_says_who_asks_whom_for_what() -> None:
@@ -41,7 +41,7 @@ def test_the_host_header_has_a_port_only_where_it_is_not_the_usual_one(
     tls: bool,  # noqa: FBT001  a row of the table
     name: str,
 ) -> None:
-    ready = shot(0, Target(url))
+    ready = prepare(0, Target(url))
     assert lines(Target(url))[:2] == ["GET / HTTP/1.1", host]
     assert (ready.origin.host, ready.origin.port, ready.origin.tls) == (name, port, tls)
 
@@ -64,7 +64,7 @@ def test_a_body_has_a_length_and_so_has_a_post_without_one() -> None:
     assert "Content-Length: 3" in lines(Target("http://h/", "GET", body=b"abc"))
     assert "Content-Length: 0" in lines(Target("http://h/", "POST"))
     assert not [line for line in lines(Target("http://h/")) if line.startswith("Content-Length")]
-    assert shot(0, Target("http://h/", "POST", body=b"\x00\xff")).request.endswith(b"\r\n\r\n\x00\xff")
+    assert prepare(0, Target("http://h/", "POST", body=b"\x00\xff")).request.endswith(b"\r\n\r\n\x00\xff")
 
 
 def test_characters_that_no_request_line_may_hold_are_escaped() -> None:
@@ -76,13 +76,13 @@ def test_characters_that_no_request_line_may_hold_are_escaped() -> None:
 )
 def test_a_url_that_cannot_be_asked_is_refused(url: str) -> None:
     with pytest.raises(UsageError):
-        shot(0, Target(url))
+        prepare(0, Target(url))
 
 
 @pytest.mark.parametrize("header", [("X Y", "1"), ("X", "a\nb"), ("", "1"), ("X:", "1"), ("X", "€")])
 def test_a_header_that_cannot_be_sent_is_refused(header: tuple[str, str]) -> None:
     with pytest.raises(UsageError):
-        shot(0, Target("http://h/", headers=(header,)))
+        prepare(0, Target("http://h/", headers=(header,)))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_header_that_cannot_be_sent_is_refused(header: tuple[str, str]) -> Non
 )
 def test_a_secret_in_a_refused_url_is_not_repeated(url: str) -> None:
     with pytest.raises(UsageError) as caught:
-        shot(0, Target(url))
+        prepare(0, Target(url))
     assert "secret" not in str(caught.value)
 
 
@@ -118,7 +118,7 @@ def test_samples_of_failures_name_no_place() -> None:
     ],
 )
 def test_joined_or_formatted_a_request_is_the_same(target: Target, *, joined: bool) -> None:
-    ready = shot(0, target, Marking(1, 2, 3, trace=True))
+    ready = prepare(0, target, Marking(1, 2, 3, trace=True))
     assert bool(ready.pieces) is joined
     for seq in (0, 7, 16**12 - 1 if joined else 10**10 - 1):
         formatted = ready.template % ((seq,) * ready.places)

@@ -1,4 +1,4 @@
-"""A load played through the real generator and real worker processes, and what it left on disk."""
+"""Run a load with the real generator and real worker processes, and read what it wrote to disk."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Played:
-    """Everything known about a load that is over."""
+class LoadResult:
+    """Everything known about a load that has ended."""
 
     hits: list[dict[str, Any]] = field(default_factory=list)
     connections: list[dict[str, Any]] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Played:
 
     @property
     def failed(self) -> int:
-        """Counted anew from the rows: the workers' own count is in `counts`."""
+        """Counted from the rows; the workers' own count is in `counts`."""
         bad = [hit for hit in self.hits if hit["outcome"] != "response" or not 200 <= hit["status"] < 300]
         return sum(hit["outcome"] != "cut_at_deadline" for hit in bad)
 
@@ -49,41 +49,41 @@ class Played:
 
 
 def plan_for(url: str, concurrency: int = 4, *, target: Target | None = None, **changes: Any) -> LoadPlan:
-    """A plan with short patience. Pass `target` to change more of it than its URL."""
+    """A plan with a short timeout. Pass `target` to change more than its URL."""
     plan = LoadPlan((target or Target(url),), concurrency, timeout_ns=20_000_000_000)
     return replace(plan, **changes)
 
 
-def play(
+def run_load(
     plan: LoadPlan,
     directory: Path,
     *,
     until: Callable[[Load], bool] | None = None,
     seconds: float = 30,
     drain_ns: int = 5_000_000_000,
-) -> Played:
-    """Hold the load until a condition on it is true (or for so long), end it, and read it back."""
-    played = Played()
+) -> LoadResult:
+    """Run the load until a condition is true, or for this many seconds; then read back what it wrote."""
+    result = LoadResult()
 
     async def main() -> None:
         async with running(plan, Clock.start(), directory) as load:
             with anyio.move_on_after(seconds):
-                await come_true(lambda: until is not None and until(load))
-            await finished(load, played, drain_ns)
+                await wait_until(lambda: until is not None and until(load))
+            await finish_load(load, result, drain_ns)
 
     anyio.run(main)
-    read(directory, played)
-    return played
+    read(directory, result)
+    return result
 
 
-async def finished(load: Load, played: Played, drain_ns: int = 5_000_000_000) -> None:
+async def finish_load(load: Load, result: LoadResult, drain_ns: int = 5_000_000_000) -> None:
     await load.finish(drain_ns)
-    played.counts, played.lost = load.counts, load.lost
-    played.samples, played.backed_off = load.error_samples, load.backed_off
-    played.health = [sample async for sample in load.samples]
+    result.counts, result.lost = load.counts, load.lost
+    result.samples, result.backed_off = load.error_samples, load.backed_off
+    result.health = [sample async for sample in load.samples]
 
 
-async def come_true(condition: Callable[[], bool]) -> None:
+async def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():  # noqa: ASYNC110  another process makes it true
         await anyio.sleep(0.02)
 
@@ -92,14 +92,14 @@ def completed(count: int) -> Callable[[Load], bool]:
     return lambda load: load.counts.completed >= count
 
 
-def read(directory: Path, played: Played) -> None:
-    for folder, rows in (("hits", played.hits), ("connections", played.connections)):
+def read(directory: Path, result: LoadResult) -> None:
+    for folder, rows in (("hits", result.hits), ("connections", result.connections)):
         for path in sorted((directory / folder).glob("*.arrow")):
             rows.extend(read_stream(path))
 
 
 def read_stream(path: Path) -> list[dict[str, Any]]:
-    """Read batch by batch, as a file that may be cut off anywhere has to be read."""
+    """Read batch by batch: the file may be cut off anywhere."""
     rows: list[dict[str, Any]] = []
     try:
         with pa.ipc.open_stream(path) as reader:
@@ -111,9 +111,9 @@ def read_stream(path: Path) -> list[dict[str, Any]]:
 
 
 @asynccontextmanager
-async def loaded(plan: LoadPlan, directory: Path) -> AsyncIterator[Load]:
+async def running_load(plan: LoadPlan, directory: Path) -> AsyncIterator[Load]:
     """A running load that has completed its first hit."""
     async with running(plan, Clock.start(), directory) as load:
         with anyio.fail_after(30):
-            await come_true(lambda: load.counts.completed > 0)
+            await wait_until(lambda: load.counts.completed > 0)
         yield load

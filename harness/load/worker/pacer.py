@@ -1,35 +1,36 @@
-"""When is a slot's next hit due? Pure: told the time, never asks for it.
+"""When a slot's next hit is due. Pure: the time is an argument.
 
-The closed loop: each slot has one hit in flight and sends the next when that one has ended. After a failed
-hit the slot waits for what is left of a usual cycle, so that a 1 ms 502 does not multiply the rate; after a
-failed connect it waits 50 ms, doubling to 1 s. A schedule of fixed due times has the same three questions to
-answer (`first_ns`, `after_hit_ns`, `after_failed_connect_ns`), which is why http1 asks them of an object.
+The closed loop: each slot has one hit in flight and sends the next when that one has ended. After a failed hit the slot
+waits for the rest of a usual cycle, so that fast 502s do not multiply the rate; after a failed connect it waits 50 ms,
+doubling to 1 s.
+
+The open loop: hits are due at fixed times.
 """
 
 from __future__ import annotations
 
-from math import gcd, log2, sqrt
+from math import gcd, sqrt
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 # The first hits of a run are spread over this time: a burst of a few hundred SYNs overflows the backlog of a
-# small server, and slots that start in step stay in step, which bends every latency that is measured.
+# small server, and slots that start in step stay in step, which distorts every latency that is measured.
 SPREAD_NS = 500_000_000
 CONNECT_WAIT_NS = 50_000_000
 CONNECT_WAIT_MAX_NS = 1_000_000_000
 
 
 class ClosedLoop:
-    """One worker's pacer. `backoff=False` is the usual load tester's way: on and on, whatever comes back."""
+    """One worker's pacer. With `backoff=False` it sends on whatever comes back, as most load testers do."""
 
     __slots__ = ("_backoff", "_concurrency", "cycle_ns")
 
     def __init__(self, concurrency: int, *, backoff: bool) -> None:
         self._concurrency = concurrency
         self._backoff = backoff
-        self.cycle_ns = 0  # the median cycle of the baseline, as far as it is known
+        self.cycle_ns = 0  # the median cycle of the baseline; 0 until it is known
 
     def first_ns(self, start_ns: int, slot: int) -> int:
         """Return when the slot (numbered over all workers) sends its first hit."""
@@ -49,10 +50,10 @@ class ClosedLoop:
 
 
 class FixedRate:
-    """The open loop: `rate` hits a second over all workers, in equal steps; with a ramp, rising evenly from 0 to there.
+    """The open loop: `rate` hits per second over all workers, evenly spaced; with a ramp, rising evenly from 0 to that.
 
-    They are dealt out to `of` places in turn, and this worker sends those of its `own` places: with a place for each
-    slot, a worker's share of the hits is its share of the slots.
+    Hits are dealt to `of` places in turn, and this worker sends those of its `own` places. With one place per slot, a
+    worker's share of the hits is its share of the slots.
     """
 
     __slots__ = ("_of", "_own", "_ramp_s", "_rate")
@@ -74,41 +75,12 @@ class FixedRate:
 
 
 def turns(weights: Sequence[int]) -> list[int]:
-    """Return one round of whose turn it is, by index: each as often as its weight says, spread as evenly as it goes."""
+    """Return one round of targets, by index: each as often as its weight says, spread as evenly as possible."""
     parts = gcd(*weights)
-    # The k-th of a target's n turns belongs into the middle of the k-th n-th of the round.
+    # Of a target's n turns, the k-th belongs in the middle of the k-th of n equal parts of the round.
     places = [
         ((turn + 0.5) / (weight // parts), index)
         for index, weight in enumerate(weights)
         for turn in range(weight // parts)
     ]
     return [index for _, index in sorted(places)]
-
-
-class CycleMedian:
-    """The median of very many durations in little memory: a histogram whose bins are 2 % wide."""
-
-    BINS_PER_OCTAVE = 32
-
-    __slots__ = ("_bins", "_count")
-
-    def __init__(self) -> None:
-        self._bins: dict[int, int] = {}
-        self._count = 0
-
-    def add(self, durations_ns: Iterable[int]) -> None:
-        """Take in some durations, in nanoseconds."""
-        bins = self._bins
-        for duration_ns in durations_ns:
-            bin_ = int(log2(max(duration_ns, 1)) * self.BINS_PER_OCTAVE)
-            bins[bin_] = bins.get(bin_, 0) + 1
-            self._count += 1
-
-    def value_ns(self) -> int:
-        """Return the median, right to 2 %; 0 when there is none."""
-        below = 0
-        for bin_, count in sorted(self._bins.items()):
-            below += count
-            if below * 2 >= self._count:
-                return int(2 ** ((bin_ + 0.5) / self.BINS_PER_OCTAVE))
-        return 0

@@ -1,8 +1,8 @@
-"""What RFC 9112 forbids in the head of a response, and the parser lets through. Pure.
+"""What RFC 9112 forbids in the head of a response, and the parser accepts. Pure.
 
-The parser is lenient where a head can mean one thing only (folded lines, LF alone). Its leniency goes further than that: a
-space before a colon, a line of white space before the first header, control characters. Two clients could read such a head
-in two ways, one of them as a shorter response, so no answer that begins with it counts as whole.
+The parser is set to be lenient where a head can mean only one thing (folded lines, LF alone). But its leniency goes
+further: a space before a colon, a line of white space before the first header, control characters. Two clients could
+read such a head in two ways, one of them as a shorter response, so no such response counts as complete.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FAULTS = (
 
 
 def breach(received: bytes) -> str:
-    """Say what is wrong with the head that these bytes begin with; "" for nothing. Names no header and no value."""
+    """Return what is wrong with the head at the start of these bytes, or "". Names no header and no value."""
     if _SOUND.match(received):
         return ""
     end = _END.search(received)
@@ -33,7 +33,7 @@ def breach(received: bytes) -> str:
 
 
 def codings(value: bytes) -> tuple[str, bool]:
-    """Read a Transfer-Encoding: what is wrong with it ("" for nothing), and whether it is chunked at its end."""
-    told = [token.strip().lower() for token in value.split(b",")]
-    wrong = "chunked more than once" if told.count(b"chunked") > 1 else ""
-    return wrong, told[-1] == b"chunked"
+    """Read a Transfer-Encoding: return what is wrong with it, or "", and whether the last coding is chunked."""
+    names = [token.strip().lower() for token in value.split(b",")]
+    wrong = "chunked more than once" if names.count(b"chunked") > 1 else ""
+    return wrong, names[-1] == b"chunked"
