@@ -42,7 +42,7 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def slow(session: nox.Session) -> None:
-    """Tests that are whole runs: a ladder, a manifest of one's own, a patch that mends. Two and a half minutes."""
+    """Tests that are whole runs: a ladder, a manifest of one's own, a patch that fixes. Two and a half minutes."""
     session.install("-e", ".[test]")
     session.run("pytest", "-m", "slow", "-n", "2", *session.posargs)
 

@@ -11,7 +11,7 @@ class HarnessError(Exception):
 
 
 class UsageError(HarnessError):
-    """Bad input or configuration: says what is wrong and how to mend it. Exit code 2, nothing touched."""
+    """Bad input or configuration: says what is wrong and how to fix it. Exit code 2, nothing touched."""
 
 
 class ClusterError(HarnessError):

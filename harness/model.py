@@ -81,8 +81,8 @@ OF_A_ROLLOUT = frozenset(
 class Outcome(StrEnum):
     """Every way a hit can end: the stage, then the kind. No port, no address, no message text.
 
-    RESPONSE is a whole response whatever its HTTP status; all others are failed hits, save CUT_AT_DEADLINE, which
-    is neither, and DROPPED, which was never sent. The position in this list is the code a worker stores, so new members go to the end.
+    RESPONSE is a whole response whatever its HTTP status; `is_failed` says which hits are failed. The position in
+    this list is the code a worker stores, so new members go to the end.
     """
 
     RESPONSE = "response"
@@ -116,6 +116,14 @@ class Outcome(StrEnum):
     H2_RESET_BEFORE_RESPONSE = "h2_reset_before_response"  # RST_STREAM, the connection lives on
     H2_RESET_MID_RESPONSE = "h2_reset_mid_response"
     GRPC_ERROR = "grpc_error"  # a whole response of an expected status, which gRPC's own status calls failed
+
+
+NEITHER = frozenset({Outcome.CUT_AT_DEADLINE, Outcome.DROPPED})  # good nor failed
+
+
+def is_failed(outcome: Outcome, *, expected: bool) -> bool:
+    """Tell whether a hit failed. `expected`: its status is one of those that the run calls good."""
+    return not expected if outcome is Outcome.RESPONSE else outcome not in NEITHER
 
 
 OUTCOMES: tuple[Outcome, ...] = tuple(Outcome)

@@ -19,13 +19,13 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from harness import cli, escaping
-from harness.judge.compare import FieldChange, compare
-from harness.judge.verdict import Judgement, judge
+from harness.judge.verdict.compare import FieldChange, compare
+from harness.judge.verdict.judgement import Judgement, judge
 from harness.progress import LiveLine
 from harness.recording.read import Recording
 from harness.report import lint, markdown, patch, text, write_all
 from harness.report.ladder import cells, row, table
-from tests.judge.invented import Invented
+from tests.judge.synthetic import SyntheticRun
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +63,7 @@ def hostile(value: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def bad(tmp_path_factory: pytest.TempPathFactory) -> Judgement:
-    path = Invented.rolling(probe=False).write(tmp_path_factory.mktemp("bad"))
+    path = SyntheticRun.rolling(probe=False).write(tmp_path_factory.mktemp("bad"))
     found = hostile(judge(Recording.open(path)))
     assert isinstance(found, Judgement)
     return found

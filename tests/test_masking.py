@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness import masking
-from harness.judge.lifeline import hook_ns
+from harness.judge.timeline.lifeline import hook_ns
 
 S = 1_000_000_000
 

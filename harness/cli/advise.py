@@ -13,11 +13,11 @@ from harness.model import ExitCode
 @root.command()
 @click.argument("directory", type=click.Path(path_type=Path), metavar="RUN")
 def advise(directory: Path) -> int:
-    """Print a patch that mends what RUN lost, as `kubectl patch --patch-file` takes it.
+    """Print a patch that fixes what RUN lost, as `kubectl patch --patch-file` takes it.
 
     Each value is computed from what the run measured; the reasons stand above as comments. `{}` changes nothing.
     """
-    from harness.judge.verdict import judge  # noqa: PLC0415  brings pandas
+    from harness.judge.verdict.judgement import judge  # noqa: PLC0415  brings pandas
     from harness.recording.read import Recording  # noqa: PLC0415
     from harness.report.patch import render  # noqa: PLC0415
 

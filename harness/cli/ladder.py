@@ -16,7 +16,7 @@ from harness.interrupts import PROGRAM
 from harness.model import ExitCode
 
 if TYPE_CHECKING:
-    from harness.judge.verdict import Judgement
+    from harness.judge.verdict.judgement import Judgement
     from harness.scenario.catalogue import Entry
 
 _OPTIONS = {"concurrency": "load.concurrency", "duration": "load.duration"}
@@ -81,7 +81,7 @@ def _steps(directory: str | None) -> tuple[Entry, ...]:
 
 def _run(step: Entry, flags: dict[str, Any], output: Path) -> Judgement | int:
     """Run and judge one step, and leave its reports with the recording."""
-    from harness.judge.verdict import judge  # noqa: PLC0415
+    from harness.judge.verdict.judgement import judge  # noqa: PLC0415
     from harness.recording.read import Recording  # noqa: PLC0415
     from harness.scenario.resolve import Request, resolve  # noqa: PLC0415
 

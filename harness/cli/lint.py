@@ -33,7 +33,7 @@ def lint(what: tuple[str, ...], namespace: str | None, context: str | None, kube
     did not test.
     """
     from harness.cli.manifestfiles import from_files, strange_fields  # noqa: PLC0415  keeps `--help` light
-    from harness.judge.lint import KINDS, assumptions, lint as check  # noqa: PLC0415
+    from harness.judge.lint.lint import KINDS, assumptions, lint as check  # noqa: PLC0415
     from harness.report.lint import lines  # noqa: PLC0415
 
     objects: list[dict[str, Any]] = []

@@ -12,7 +12,7 @@ from harness.errors import RecordingError, in_one_line
 from harness.model import ExitCode
 
 if TYPE_CHECKING:
-    from harness.judge.verdict import Judgement
+    from harness.judge.verdict.judgement import Judgement
 
 
 FORMATS = ("text", "json", "bombardier-json")
@@ -23,7 +23,7 @@ def report_on(path: Path, *, latencies: bool, form: str = "text") -> Judgement:
 
     The verdict does not depend on any report: what could not be written or printed is said on standard error.
     """
-    from harness.judge.verdict import judge, to_json  # noqa: PLC0415
+    from harness.judge.verdict.judgement import judge, to_json  # noqa: PLC0415
     from harness.recording.read import Recording  # noqa: PLC0415
     from harness.report import bombardier_json, text  # noqa: PLC0415
 
@@ -77,7 +77,7 @@ def exit_code(judgement: Judgement, *, exit_zero: bool) -> int:
 def report(directory: Path, *, latencies: bool, exit_zero: bool, form: str, logs: tuple[Path, ...]) -> int:
     """Make all reports of a run again from its recording alone, with the same verdict."""
     if logs:
-        from harness.judge.accesslog import upstreams_of  # noqa: PLC0415
+        from harness.judge.numbers.accesslog import upstreams_of  # noqa: PLC0415
         from harness.recording.read import Recording  # noqa: PLC0415
         from harness.recording.upstreams import keep  # noqa: PLC0415
 
@@ -90,8 +90,8 @@ def report(directory: Path, *, latencies: bool, exit_zero: bool, form: str, logs
 @click.argument("after", type=click.Path(path_type=Path))
 def compare(before: Path, after: Path) -> int:
     """Put two runs side by side: what was lost, how long it took, which manifest fields differ."""
-    from harness.judge.compare import compare as compared  # noqa: PLC0415
-    from harness.judge.verdict import judge  # noqa: PLC0415
+    from harness.judge.verdict.compare import compare as compared  # noqa: PLC0415
+    from harness.judge.verdict.judgement import judge  # noqa: PLC0415
     from harness.recording.read import Recording  # noqa: PLC0415
     from harness.report.text import render_comparison  # noqa: PLC0415
 

@@ -28,7 +28,7 @@ EPILOG = """Exit codes: 0 PASS, 1 FAIL (requests were lost), 2 usage or configur
 )
 @click.version_option(__version__, prog_name="zdtest")
 def root() -> None:
-    """Prove that a Kubernetes rollout loses no request; when it does, say which, why, and what mends it."""
+    """Prove that a Kubernetes rollout loses no request; when it does, say which, why, and what fixes it."""
 
 
 class LeftAtOnce(click.Abort):

@@ -1,1 +1,1 @@
-"""From a recording to a verdict: what was lost, when, why, and which manifest line mends it. Pure but for reading."""
+"""From a recording to a verdict: what was lost, when, why, and which manifest line fixes it. Pure but for reading."""

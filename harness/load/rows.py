@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from harness.model import NEVER, OUTCOME_CODE, OUTCOMES, POD_NAMES, LoadPlan, Outcome
+from harness.model import NEVER, OUTCOME_CODE, OUTCOMES, POD_NAMES, LoadPlan, Outcome, is_failed
 from harness.recording.write import CONNECTION_SCHEMA, HIT_SCHEMA, OUTCOME_NAMES, ArrowStream
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ ROW = Struct("10q")
 SEQ, IDENT, CONN_HITS, DUE, SENT, FIRST, DONE, BYTES_IN, BYTES_OUT, KIND = range(10)
 NO_CONN = 0xFFFF_FFFF  # -1 in the 32 bits that hold a connection's number
 _SAMPLED = 200  # cycles sampled per count: enough for a median, and cheap at any rate
-_NEITHER = frozenset({Outcome.CUT_AT_DEADLINE, Outcome.DROPPED})  # neither good nor failed
 _PEERS = 0x7FFF  # how many peers can be distinguished
 
 
@@ -99,9 +98,7 @@ class HitRows:
             ):  # a new name in every response would make every hit a kind of its own
                 return self.kind(status, outcome, "", target, until_close=until_close)
             code = self._codes[key] = len(self._kinds)
-            failed = (
-                not self._plan.expected(status) if outcome is Outcome.RESPONSE else outcome not in _NEITHER
-            )
+            failed = is_failed(outcome, expected=self._plan.expected(status))
             self._kinds.append(
                 (status, OUTCOME_CODE[outcome], self._pods.code(pod), target, failed, until_close)
             )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.judge.summary import Numbers
+    from harness.judge.numbers.summary import Numbers
 
 
 @dataclass(frozen=True, slots=True)

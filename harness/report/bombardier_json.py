@@ -14,7 +14,7 @@ from harness.model import Outcome
 from harness.report import bombardier
 
 if TYPE_CHECKING:
-    from harness.judge.verdict import Judgement
+    from harness.judge.verdict.judgement import Judgement
     from harness.recording.read import Recording
 
 _RANKS = (50, 75, 90, 95, 99)

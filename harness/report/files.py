@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.judge.verdict import Judgement
+    from harness.judge.verdict.judgement import Judgement
 
 
 def write_all(judgement: Judgement, directory: Path) -> None:
@@ -25,10 +25,10 @@ def write_all(judgement: Judgement, directory: Path) -> None:
     A run of several rollouts also gets rollouts/1/summary.txt, rollouts/1/timeline.png and so on. Whatever goes wrong with
     one of them, the others are made. Raises RecordingError, one line, which names those that were not, and says why.
     """
-    from harness.judge import verdict  # noqa: PLC0415  brings pandas, which `--help` must not wait for
+    from harness.judge.verdict import judgement as judging  # noqa: PLC0415  brings pandas, which `--help` must not wait for
 
     made: dict[str, Callable[[], str]] = {
-        "verdict.json": lambda: verdict.to_json(judgement),
+        "verdict.json": lambda: judging.to_json(judgement),
         "summary.txt": partial(_summary, judgement),
         "summary.md": lambda: markdown.render(judgement),
     }

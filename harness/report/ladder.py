@@ -12,7 +12,7 @@ from harness.judge.wording import lasting
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.judge.verdict import Judgement
+    from harness.judge.verdict.judgement import Judgement
 
 COLUMNS = ("step", "requests", "2xx", "4xx", "5xx", "others", "max latency", "causes", "verdict")
 _RIGHT = {"requests", "2xx", "4xx", "5xx", "others", "max latency"}

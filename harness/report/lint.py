@@ -11,7 +11,7 @@ from harness.judge.wording import count
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.judge.lint import LintFinding
+    from harness.judge.lint.lint import LintFinding
 
 WIDTH = 100
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.judge.lifeline import Lifeline
-    from harness.judge.verdict import Judgement
+    from harness.judge.timeline.lifeline import Lifeline
+    from harness.judge.verdict.judgement import Judgement
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.escaping import everywhere, for_code, for_markdown
-from harness.judge.finding import REPLACED
+from harness.judge.findings.finding import REPLACED
 from harness.judge.wording import at, count, lasting
 from harness.model import Grade
 from harness.report.measured import short
 
 if TYPE_CHECKING:
-    from harness.judge.verdict import Judgement
+    from harness.judge.verdict.judgement import Judgement
 
 LINES = 15
 _CAUSES = 3
 
 
 def render(judgement: Judgement) -> str:
-    """Return the message: the verdict first, then what was lost, why, and what mends it."""
+    """Return the message: the verdict first, then what was lost, why, and what fixes it."""
     code = everywhere(judgement.about, for_code)
     judgement = everywhere(judgement, for_markdown)  # all but what stands between backticks
     about, numbers, verdict = judgement.about, judgement.numbers, judgement.verdict
@@ -51,8 +51,8 @@ def render(judgement: Judgement) -> str:
         )
         lines.append(f"- {count(len(judgement.rollouts), 'rollout')}: {lost}")
     for cause in judgement.causes[:_CAUSES]:
-        mend = f"; mend: {cause.mend[0]}" if cause.mend else ""
-        lines.append(f"- {cause.hits:,} x {' or '.join(cause.ids)} ({cause.confidence}): {cause.name}{mend}")
+        fix = f"; fix: {cause.mend[0]}" if cause.mend else ""
+        lines.append(f"- {cause.hits:,} x {' or '.join(cause.ids)} ({cause.confidence}): {cause.name}{fix}")
     if len(judgement.causes) > _CAUSES:
         lines.append(f"- ... and {count(len(judgement.causes) - _CAUSES, 'more cause')}")
     advised = short(judgement.advice)

@@ -10,9 +10,9 @@ from harness.judge.wording import count, lasting
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.judge.advice import Advice
-    from harness.judge.headroom import CurvePoint, Headroom
-    from harness.judge.measured import Capacity, Measured, Spread
+    from harness.judge.advice.draft import Advice
+    from harness.judge.advice.margins import CurvePoint, Margin
+    from harness.judge.numbers.measured import Capacity, Measured, Spread
 
 WIDTH = 100
 
@@ -41,7 +41,7 @@ def numbers(measured: Measured | None) -> list[str]:
     return lines if len(lines) > 1 else []
 
 
-def headroom(found: Sequence[Headroom], curve: Sequence[CurvePoint]) -> list[str]:
+def headroom(found: Sequence[Margin], curve: Sequence[CurvePoint]) -> list[str]:
     """Return a line per protection, and what shorter preStops would have lost."""
     if not found:
         return []
@@ -89,7 +89,7 @@ def _spread(name: str, found: Spread | None) -> list[str]:
 
 
 def _capacity(found: Capacity) -> list[str]:
-    told = f"at the least {found.least_endpoints} of {count(found.replicas, 'pod')} in the endpoints, {found.least_serving} serving"
+    told = f"at worst {found.least_endpoints} of {count(found.replicas, 'pod')} in the endpoints, {found.least_serving} serving"
     if found.below_ns:
         told += f"; fewer than {found.replicas} served for {lasting(found.below_ns)}"
     if found.worst_share is not None:

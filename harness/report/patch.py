@@ -12,7 +12,7 @@ from harness.escaping import for_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.judge.verdict import Judgement
+    from harness.judge.verdict.judgement import Judgement
 
 WIDTH = 110
 

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from harness.judge.lifeline import Lifeline
-    from harness.judge.summary import SecondRow
-    from harness.judge.timeline import Timeline
-    from harness.judge.verdict import Judgement
+    from harness.judge.numbers.summary import SecondRow
+    from harness.judge.timeline.lifeline import Lifeline
+    from harness.judge.timeline.timeline import Timeline
+    from harness.judge.verdict.judgement import Judgement
 
 MOST_PODS = 60
 MOST_BARS = 3600

@@ -10,8 +10,8 @@ from harness.judge.wording import count, lasting
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.judge.sending import Connections, OpenLoop, Sending, TargetNumbers
-    from harness.judge.summary import Latency
+    from harness.judge.numbers.sending import Connections, OpenLoop, Sending, TargetNumbers
+    from harness.judge.numbers.summary import Latency
 
 _WIDTH = 100
 _RANKS = ("50", "75", "90", "95", "99")

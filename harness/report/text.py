@@ -13,11 +13,12 @@ from harness.report import bombardier, lint, measured, sending
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.judge.causes import Cause
-    from harness.judge.compare import Comparison
-    from harness.judge.summary import Latency, Numbers, Part
-    from harness.judge.timeline import Timeline
-    from harness.judge.verdict import About, Judgement
+    from harness.judge.causes.causes import Cause
+    from harness.judge.numbers.summary import Latency, Numbers, Part
+    from harness.judge.timeline.timeline import Timeline
+    from harness.judge.verdict.about import About
+    from harness.judge.verdict.compare import Comparison
+    from harness.judge.verdict.judgement import Judgement
 
 WIDTH = 100
 FOOTNOTE = (
@@ -203,7 +204,7 @@ def _why(causes: Sequence[Cause], timeline: Timeline, *, several: bool) -> list[
         for text in cause.evidence:
             lines += _wrapped(text, "    - ", "      ")
         for text in cause.mend:
-            lines += _wrapped(text, "    mend: ", "          ")
+            lines += _wrapped(text, "    fix: ", "         ")
         if cause.spread_by:
             lines += _wrapped(cause.spread_by, "    to tell them apart: ", "      ")
     return lines

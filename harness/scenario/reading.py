@@ -158,7 +158,7 @@ def validate(
 
 
 def _sentence(fault: Mapping[str, Any]) -> str:
-    """Say what is wrong so that it can be mended."""
+    """Say what is wrong so that it can be fixed."""
     limits = fault.get("ctx") or {}
     bounds = {
         "greater_than_equal": "must be at least {ge:g}",

@@ -30,14 +30,14 @@ def write(root: Path, hits: int) -> Path:
     sys.path.insert(0, str(ROOT))
     from harness.model import NEVER, OUTCOME_CODE, Outcome
     from harness.recording.write import HIT_SCHEMA, OUTCOME_NAMES, ArrowStream
-    from tests.judge.invented import TRIGGER, Invented
+    from tests.judge.synthetic import TRIGGER, SyntheticRun
 
-    invented = Invented.rolling(prestop=4, grace=20, settle=120.0)
-    invented.record = {"workers": 2, "concurrency": 200}
-    directory = invented.write(root)
-    length = TRIGGER + invented.ended
+    synthetic = SyntheticRun.rolling(prestop=4, grace=20, settle=120.0)
+    synthetic.record = {"workers": 2, "concurrency": 200}
+    directory = synthetic.write(root)
+    length = TRIGGER + synthetic.ended
     chance = np.random.default_rng(1)
-    names = [pod.name for pod in invented.pods]
+    names = [pod.name for pod in synthetic.pods]
     peers = pa.array(["127.0.0.1:8088"])
     for worker in range(2):
         stream = ArrowStream(directory / "hits" / f"{worker}.arrow", HIT_SCHEMA, worker)
@@ -88,7 +88,7 @@ def write(root: Path, hits: int) -> Path:
 
 def judge(directory: Path) -> None:
     """Judge, and print seconds, peak MiB and the verdict."""
-    from harness.judge.verdict import judge as judged, to_json
+    from harness.judge.verdict.judgement import judge as judged, to_json
     from harness.recording.read import Recording
 
     begun = time.perf_counter()

@@ -1,8 +1,8 @@
-"""Does the advice mend? Each scenario that fails is run, advised on, patched, and run again: it must PASS.
+"""Does the advice fix it? Each scenario that fails is run, advised on, patched, and run again: it must PASS.
 
     python -m tests.bench.mend_bench [--runs DIR] [--mended DIR] [--real DIR] [--only-read] [--write docs/mended.md] [SCENARIO ...]
 
-On the lab every fault that the workload's manifest can mend, and the ladder of scenarios/seed; with --real the ladder's steps 1, 2
+On the lab every fault that the workload's manifest can fix, and the ladder of scenarios/seed; with --real the ladder's steps 1, 2
 and 3 on the Kubernetes of KUBECONFIG and ZDTEST_BED. Recordings are kept: --runs holds the first runs (those of score_bench
 serve), --mended the second ones; what is there is not run again. Ends with 1 when a patched scenario does not PASS.
 """
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from harness.judge.verdict import judge
+from harness.judge.verdict.judgement import judge
 from harness.lab.apiserver.patch import strategic
 from harness.model import Grade
 from harness.recording.read import Recording
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 LADDER = ("1-no-probe", "2-readiness", "3-prestop")
 LADDER_FLAGS = ("-c", "20", "-d", "20s", "--trigger-after", "5s")
 FLAGS = {"A4-liveness-kills": ("--max-time", "8m")}  # a start that is waited for takes a minute for each pod
-# What no line of the workload's manifest mends, and what does.
+# What no line of the workload's manifest fixes, and what does.
 NOT_THE_MANIFEST = {
     "A8-bad-release": "the new version itself",
     "B3-sigterm-ignored": "the app, or how it is started",
@@ -197,7 +197,7 @@ def main() -> int:
                 print(found, flush=True)  # noqa: T201  a script
         rows += table(title, here)
         outcomes += here
-    rows += ["Not mended by any line of the workload's manifest, and so not tried:", ""]
+    rows += ["Not fixed by any line of the workload's manifest, and so not tried:", ""]
     rows += [f"- {name}: {why}" for name, why in NOT_THE_MANIFEST.items()]
     print("\n".join(rows))  # noqa: T201  a script
     if asked.write:

@@ -11,18 +11,18 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.judge.causes import EXACT, explain
-from harness.judge.hits import COLUMNS, classify
-from harness.judge.matching import NOT_THE_ROLLOUT, UNEXPLAINED
-from harness.judge.surroundings import surroundings
-from harness.judge.verdict import judge
+from harness.judge.causes.causes import EXACT, explain
+from harness.judge.causes.matching import NOT_THE_ROLLOUT, UNEXPLAINED
+from harness.judge.numbers.hits import COLUMNS, classify
+from harness.judge.timeline.surroundings import surroundings
+from harness.judge.verdict.judgement import judge
 from harness.recording.read import Recording
 from harness.recording.trace import request_id
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.judge.verdict import Judgement
+    from harness.judge.verdict.judgement import Judgement
 
 NEAR_NS = 250_000_000  # between the balancer's noticing a loss and the client's hearing of it
 OTHER = "other"  # the lab's word for a failure that is none of its faults

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from harness.cluster.reduce import manifest, reduced
-from harness.judge.lifeline import hook_ns
+from harness.judge.timeline.lifeline import hook_ns
 
 POD = {
     "metadata": {

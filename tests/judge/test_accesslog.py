@@ -13,18 +13,18 @@ import pytest
 
 from harness import cli
 from harness.errors import UsageError
-from harness.judge.accesslog import entries, upstreams_of
-from harness.judge.causes import EXACT
-from harness.judge.verdict import judge
+from harness.judge.causes.causes import EXACT
+from harness.judge.numbers.accesslog import entries, upstreams_of
+from harness.judge.verdict.judgement import judge
 from harness.recording import trace
 from harness.recording.read import Recording
 from harness.recording.upstreams import keep
-from tests.judge.invented import Invented
+from tests.judge.synthetic import SyntheticRun
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.judge.invented import FakePod
+    from tests.judge.synthetic import FakePod
 
 NGINX = (
     '127.0.0.1 - - [25/Nov/2026:14:02:24 +0000] "GET / HTTP/1.1" {status} 150 "-" "zdtest/0.1" 210 0.001 [shop-web-80] [] '
@@ -44,11 +44,11 @@ SEEDS = itertools.count(11)  # what was simulated once is remembered, and not li
 
 
 @pytest.fixture
-def lost(tmp_path: Path) -> tuple[Path, Invented, dict[int, FakePod]]:
+def lost(tmp_path: Path) -> tuple[Path, SyntheticRun, dict[int, FakePod]]:
     """A run whose failures may be an old pod's or a new one's, and to which pod each request really went, by seq."""
     went: dict[int, FakePod] = {}
-    invented = Invented.rolling(probe=False, seed=next(SEEDS))
-    original = invented._answer
+    synthetic = SyntheticRun.rolling(probe=False, seed=next(SEEDS))
+    original = synthetic._answer
 
     def answer(t: float, turn: int, chance: object) -> object:
         told = original(t, turn, chance)  # type: ignore[arg-type]  # handed on as it came
@@ -56,8 +56,8 @@ def lost(tmp_path: Path) -> tuple[Path, Invented, dict[int, FakePod]]:
             went[turn] = told[3]
         return told
 
-    invented._answer = answer  # type: ignore[method-assign,assignment]  # only listened to
-    return invented.write(tmp_path), invented, went
+    synthetic._answer = answer  # type: ignore[method-assign,assignment]  # only listened to
+    return synthetic.write(tmp_path), synthetic, went
 
 
 def lines(form: str, directory: Path, went: dict[int, FakePod]) -> list[str]:
@@ -78,9 +78,9 @@ def lines(form: str, directory: Path, went: dict[int, FakePod]) -> list[str]:
 
 @pytest.mark.parametrize("form", [NGINX, ALB, HAPROXY], ids=["nginx", "alb", "haproxy"])
 def test_what_was_one_of_two_is_exact_once_the_log_is_there(
-    lost: tuple[Path, Invented, dict[int, FakePod]], tmp_path: Path, form: str
+    lost: tuple[Path, SyntheticRun, dict[int, FakePod]], tmp_path: Path, form: str
 ) -> None:
-    directory, invented, went = lost
+    directory, synthetic, went = lost
     before = judge(Recording.open(directory))
     assert before.causes[0].ids == ("A1", "B1")
     assert "--access-log" in before.causes[0].spread_by
@@ -90,16 +90,16 @@ def test_what_was_one_of_two_is_exact_once_the_log_is_there(
     keep(directory, upstreams_of(Recording.open(directory), [log]))
     causes = {cause.ids: cause for cause in judge(Recording.open(directory)).causes}
     assert {cause.confidence for cause in causes.values()} == {EXACT}
-    assert causes["A1",].hits == invented.truth["A1"]
+    assert causes["A1",].hits == synthetic.truth["A1"]
     stopping = sum(cause.hits for ids, cause in causes.items() if ids != ("A1",))
-    assert stopping == invented.truth["B1"] + invented.truth["cut"]
+    assert stopping == synthetic.truth["B1"] + synthetic.truth["cut"]
 
 
 def test_of_several_addresses_on_a_line_the_last_one_answered_and_others_are_no_pods(
-    lost: tuple[Path, Invented, dict[int, FakePod]],
+    lost: tuple[Path, SyntheticRun, dict[int, FakePod]],
 ) -> None:
-    directory, invented, _ = lost
-    run = invented.run()
+    directory, synthetic, _ = lost
+    run = synthetic.run()
     ours = trace.request_id(run.wall_ns, run.monotonic_ns, 0, 7)
     line = f'10.1.0.30:4242 - "GET / HTTP/1.1" 502 10.1.0.28:8080, 10.1.0.29:8080 192.0.2.1:80 {ours.upper()}'
     assert list(entries([line], run, {"10.1.0.28", "10.1.0.29"})) == [((0, 7), "10.1.0.29")]
@@ -109,7 +109,7 @@ def test_of_several_addresses_on_a_line_the_last_one_answered_and_others_are_no_
 
 
 def test_a_log_of_another_day_or_without_addresses_is_said_to_be_so(
-    lost: tuple[Path, Invented, dict[int, FakePod]], tmp_path: Path
+    lost: tuple[Path, SyntheticRun, dict[int, FakePod]], tmp_path: Path
 ) -> None:
     directory, _, went = lost
     recording = Recording.open(directory)
@@ -128,7 +128,7 @@ def test_a_log_of_another_day_or_without_addresses_is_said_to_be_so(
 def test_a_log_that_is_cut_off_or_none_at_all_is_one_line_and_exit_code_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    directory = Invented.rolling(1).write(tmp_path)
+    directory = SyntheticRun.rolling(1).write(tmp_path)
     whole = gzip.compress(b"nothing of this run\n" * 5000)
     wrecks = {
         "cut.log.gz": (whole[: len(whole) // 2], "is cut off"),
@@ -147,7 +147,7 @@ def test_a_log_that_is_cut_off_or_none_at_all_is_one_line_and_exit_code_2(
 
 
 def test_the_report_takes_the_log_and_remembers_it(
-    lost: tuple[Path, Invented, dict[int, FakePod]], tmp_path: Path
+    lost: tuple[Path, SyntheticRun, dict[int, FakePod]], tmp_path: Path
 ) -> None:
     directory, _, went = lost
     log = tmp_path / "access.log"

@@ -8,30 +8,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from harness.judge.finding import ANSWERED
-from harness.judge.unanswered import NOISE_NS, late
-from harness.judge.verdict import judge
+from harness.judge.findings.finding import ANSWERED
+from harness.judge.numbers.usual import NOISE_NS, late
+from harness.judge.verdict.judgement import judge
 from harness.model import NEVER, Grade, Mark, MarkAt, Outcome
 from harness.recording.read import Recording
-from tests.judge.invented import TRIGGER, Invented, S, write_hits
+from tests.judge.synthetic import TRIGGER, S, SyntheticRun, write_hits
 from tests.judge.test_rollouts import series
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.judge.verdict import Judgement
+    from harness.judge.verdict.judgement import Judgement
 
 Rows = list[dict[str, Any]]
 
 
-def clean(**rest: Any) -> Invented:
-    return Invented.rolling(prestop=4, grace=20, **rest)
+def clean(**rest: Any) -> SyntheticRun:
+    return SyntheticRun.rolling(prestop=4, grace=20, **rest)
 
 
-def judged(root: Path, invented: Invented, change: Callable[[Rows], Rows] = list) -> Judgement:
-    path = invented.write(root)
-    write_hits(path / "hits" / "0.arrow", change(invented.hits()))
+def judged(root: Path, synthetic: SyntheticRun, change: Callable[[Rows], Rows] = list) -> Judgement:
+    path = synthetic.write(root)
+    write_hits(path / "hits" / "0.arrow", change(synthetic.hits()))
     health = path / "generator.jsonl"  # counts nothing, for there are other hits now than were simulated
     samples = [json.loads(line) | {"completed": 0} for line in health.read_text().splitlines()]
     health.write_text("".join(json.dumps(sample) + "\n" for sample in samples))
@@ -142,18 +142,18 @@ def cut_off(rows: Rows, end_s: float, drain_s: float) -> Rows:
     return [row | out if row["done_ns"] > cut else row for row in rows if row["due_ns"] < end]
 
 
-def hanging(invented: Invented, slots: int, for_s: float, drain_s: float) -> Callable[[Rows], Rows]:
+def hanging(synthetic: SyntheticRun, slots: int, for_s: float, drain_s: float) -> Callable[[Rows], Rows]:
     """So many slots get no answer any more to what they send in the last moments of the load."""
 
     def change(rows: Rows) -> Rows:
-        since = round((TRIGGER + invented.ended - for_s) * S)
+        since = round((TRIGGER + synthetic.ended - for_s) * S)
         kept = [row for row in rows if row["slot"] >= slots or row["done_ns"] < since]
         last = {row["slot"]: row for row in kept if row["slot"] < slots}
         hung = [
             row | {"due_ns": row["done_ns"], "sent_ns": row["done_ns"], "done_ns": 99 * S}
             for row in last.values()
         ]
-        return sorted(cut_off([*kept, *hung], invented.ended, drain_s), key=lambda row: row["done_ns"])  # fmt: skip
+        return sorted(cut_off([*kept, *hung], synthetic.ended, drain_s), key=lambda row: row["done_ns"])  # fmt: skip
 
     return change
 
@@ -163,8 +163,8 @@ def hanging(invented: Invented, slots: int, for_s: float, drain_s: float) -> Cal
 def test_what_hangs_longer_than_anything_before_withholds_a_pass_whatever_the_drain(
     tmp_path: Path, drain: float, slots: int
 ) -> None:
-    invented = clean(slow=0.4)
-    found = judged(tmp_path, invented, hanging(invented, slots, 1.5, drain))
+    synthetic = clean(slow=0.4)
+    found = judged(tmp_path, synthetic, hanging(synthetic, slots, 1.5, drain))
     assert found.numbers.cut >= slots
     assert found.grade is Grade.INCONCLUSIVE
     assert "still out when the load was over" in found.verdict.headline
@@ -172,23 +172,23 @@ def test_what_hangs_longer_than_anything_before_withholds_a_pass_whatever_the_dr
 
 
 def test_half_of_all_slots_need_not_hang_for_twice_as_long_as_anything_before(tmp_path: Path) -> None:
-    invented = clean(slow=1.0)
-    assert judged(tmp_path / "5", invented, hanging(invented, 5, 1.5, 0.1)).grade is Grade.INCONCLUSIVE
+    synthetic = clean(slow=1.0)
+    assert judged(tmp_path / "5", synthetic, hanging(synthetic, 5, 1.5, 0.1)).grade is Grade.INCONCLUSIVE
     # One of ten may just be the slowest so far.
-    assert judged(tmp_path / "1", invented, hanging(invented, 1, 1.5, 0.1)).grade is Grade.PASS
-    assert judged(tmp_path / "2", invented, hanging(invented, 1, 2.5, 0.1)).grade is Grade.INCONCLUSIVE
+    assert judged(tmp_path / "1", synthetic, hanging(synthetic, 1, 1.5, 0.1)).grade is Grade.PASS
+    assert judged(tmp_path / "2", synthetic, hanging(synthetic, 1, 2.5, 0.1)).grade is Grade.INCONCLUSIVE
 
 
 def test_a_request_that_the_rollout_itself_held_up_is_not_what_is_usual(tmp_path: Path) -> None:
     """It was sent before the trigger and answered well 4 s after it."""
-    invented = clean()
+    synthetic = clean()
 
     def change(rows: Rows) -> Rows:
         early = max((row for row in rows if row["done_ns"] < TRIGGER * S), key=lambda row: row["done_ns"])
         early["done_ns"] = round((TRIGGER + 4) * S)
-        return hanging(invented, 10, 1.5, 1.0)(sorted(rows, key=lambda row: row["done_ns"]))
+        return hanging(synthetic, 10, 1.5, 1.0)(sorted(rows, key=lambda row: row["done_ns"]))
 
-    assert judged(tmp_path, invented, change).grade is Grade.INCONCLUSIVE
+    assert judged(tmp_path, synthetic, change).grade is Grade.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("drain", [0.0, 0.05])
@@ -197,12 +197,12 @@ def test_a_request_that_the_rollout_itself_held_up_is_not_what_is_usual(tmp_path
 def test_a_clean_run_with_usual_requests_in_flight_at_its_end_passes(
     tmp_path: Path, drain: float, service: str, seed: int
 ) -> None:
-    invented = clean(slow=0.4 if service == "slow now and then" else 0.0, seed=seed)
+    synthetic = clean(slow=0.4 if service == "slow now and then" else 0.0, seed=seed)
     chance = np.random.default_rng(seed)
 
     def change(rows: Rows) -> Rows:
         if service in {"steady", "slow now and then"}:
-            return cut_off(rows, invented.ended, drain)
+            return cut_off(rows, synthetic.ended, drain)
         slots: dict[int, int] = {}
         for row in sorted(
             rows, key=lambda row: row["due_ns"]
@@ -211,9 +211,9 @@ def test_a_clean_run_with_usual_requests_in_flight_at_its_end_passes(
             row["due_ns"] = row["sent_ns"] = slots.get(row["slot"], row["due_ns"])
             slots[row["slot"]] = row["done_ns"] = row["due_ns"] + round(draw * S)
             row |= {"first_byte_ns": row["done_ns"], "pod": ""}  # it may be sent later than its pod lived
-        return sorted(cut_off(rows, invented.ended, drain), key=lambda row: row["done_ns"])
+        return sorted(cut_off(rows, synthetic.ended, drain), key=lambda row: row["done_ns"])
 
-    found = judged(tmp_path, invented, change)
+    found = judged(tmp_path, synthetic, change)
     out = [f for f in found.verdict.findings if f.objective == "no request is still out at the end"]
     assert found.grade is Grade.PASS, (found.verdict.headline, out)
     if not drain:

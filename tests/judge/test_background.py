@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from harness.judge import chance
-from harness.judge.background import Stretch, look
-from harness.judge.verdict import Judgement, judge
+from harness.judge.numbers.background import Stretch, excesses_of
+from harness.judge.verdict.judgement import Judgement, judge
 from harness.model import Grade, Outcome
 from harness.recording.read import Recording
-from tests.judge.invented import TRIGGER, Invented, S, write_hits
+from tests.judge.synthetic import TRIGGER, S, SyntheticRun, write_hits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -43,18 +43,18 @@ def fail(rows: list[dict[str, Any]], moments: Iterable[float], how: str = "503")
         rows[index] |= change | {"pod": ""}
 
 
-def judged(tmp_path: Path, invented: Invented, *failures: tuple[Iterable[float], str]) -> Judgement:
-    rows = invented.hits()
+def judged(tmp_path: Path, synthetic: SyntheticRun, *failures: tuple[Iterable[float], str]) -> Judgement:
+    rows = synthetic.hits()
     for moments, how in failures:
         fail(rows, moments, how)
-    directory = invented.write(tmp_path)
+    directory = synthetic.write(tmp_path)
     write_hits(directory / "hits" / "0.arrow", rows)
     return judge(Recording.open(directory))
 
 
-def clean(**rest: Any) -> Invented:
+def clean(**rest: Any) -> SyntheticRun:
     # 50 slots and 40 ms of work: about 1,200 requests/s, 12,000 in the baseline.
-    return Invented.rolling(
+    return SyntheticRun.rolling(
         prestop=4, grace=20, concurrency=50, **{"record": {"max_baseline_failures": 0.01}, **rest}
     )
 
@@ -71,7 +71,7 @@ BEFORE = (-9.9, -0.1)
 BASELINES: dict[str, list[float]] = {
     "none": [],
     "one": [-5.0],
-    "1 of 10,000": [],  # by Invented's own noise
+    "1 of 10,000": [],  # by SyntheticRun's own noise
     "1 of 1,000": spread(12, *BEFORE),
     "bursts of 4": [moment for at_s in (-9.0, -6.0, -3.0) for moment in burst(4, at_s)],
 }
@@ -155,7 +155,7 @@ def test_background_gets_no_cause_and_what_is_beyond_it_does(tmp_path: Path) -> 
 
 def test_failures_at_a_pod_that_ends_are_not_background(tmp_path: Path) -> None:
     """Connections go straight to pods: one reset before, and two when a pod exits, each at that pod."""
-    run = Invented.rolling(2, direct=True, concurrency=4, work=0.2, settle=60.0)
+    run = SyntheticRun.rolling(2, direct=True, concurrency=4, work=0.2, settle=60.0)
     found = judged(tmp_path, run, ([-5.0], RESET))
     assert found.grade is not PASS
     assert any(cause.the_rollouts for cause in found.causes)
@@ -181,7 +181,7 @@ def bursts(every_s: float, size: float, length_s: float) -> Process:
 
 
 def look_at(rng: np.random.Generator, process: Process, lengths: tuple[float, float, float]) -> Grade | None:
-    """Judge one clean rollout by its looks; None where nothing failed in the baseline."""
+    """Judge one clean rollout by what goes beyond the baseline; None where nothing failed in the baseline."""
     before, during, after = lengths
     points = process(rng, -before, during + after)
     edges = (-before, 0.0, during, during + after)
@@ -196,8 +196,8 @@ def look_at(rng: np.random.Generator, process: Process, lengths: tuple[float, fl
     ]
     if not len(parts[0]):
         return None
-    looks = look("503", parts[0], {"during": parts[1], "after": parts[2]})
-    return FAIL if any(one.sure for one in looks) else OPEN if looks else PASS
+    excesses = excesses_of("503", parts[0], {"during": parts[1], "after": parts[2]})
+    return FAIL if any(one.sure for one in excesses) else OPEN if excesses else PASS
 
 
 @pytest.mark.parametrize("lengths", [(18.0, 12.0, 8.0), (58.0, 20.0, 300.0), (300.0, 60.0, 30.0)])

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.judge.causes import EXACT, ONE_OF, Cause
-from harness.judge.rules import RULES
-from harness.judge.verdict import Judgement, judge
+from harness.judge.causes.causes import EXACT, ONE_OF, Cause
+from harness.judge.causes.rules import RULES, VALUES
+from harness.judge.verdict.judgement import Judgement, judge
 from harness.model import NEVER, Grade, Outcome
 from harness.recording.read import Recording
-from tests.judge.invented import TRIGGER, Invented, S, write_hits
+from tests.judge.synthetic import TRIGGER, S, SyntheticRun, write_hits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def judged(tmp_path: Path, invented: Invented) -> Judgement:
-    return judge(Recording.open(invented.write(tmp_path)))
+def judged(tmp_path: Path, synthetic: SyntheticRun) -> Judgement:
+    return judge(Recording.open(synthetic.write(tmp_path)))
 
 
 def by_ids(judgement: Judgement) -> dict[tuple[str, ...], Cause]:
@@ -30,30 +30,28 @@ def words(causes: dict[tuple[str, ...], Cause]) -> set[str]:
 
 
 def test_every_failed_hit_since_the_trigger_has_exactly_one_cause_or_set(tmp_path: Path) -> None:
-    invented = Invented.rolling(probe=False, noise=0.0005)
-    found = judged(tmp_path, invented)
+    synthetic = SyntheticRun.rolling(probe=False, noise=0.0005)
+    found = judged(tmp_path, synthetic)
     since = sum(part.failed for part in found.numbers.parts if part.name in {"during", "after"})
     assert sum(cause.hits for cause in found.causes) == since > 0
 
 
 def test_without_a_readiness_probe_pods_are_in_the_endpoints_before_they_listen(tmp_path: Path) -> None:
-    invented = Invented.rolling(probe=False, prestop=4, grace=20)  # the old pods end well: A1 alone
-    causes = by_ids(judged(tmp_path, invented))
-    assert set(invented.truth) == {"A1"}
+    synthetic = SyntheticRun.rolling(probe=False, prestop=4, grace=20)  # the old pods end well: A1 alone
+    causes = by_ids(judged(tmp_path, synthetic))
+    assert set(synthetic.truth) == {"A1"}
     assert set(causes) == {("A1",)}
     cause = causes["A1",]
-    assert cause.hits == invented.truth["A1"]
+    assert cause.hits == synthetic.truth["A1"]
     assert "no readinessProbe" in cause.evidence[0]
-    assert invented.pods[3].name in " ".join(cause.evidence)
-    assert cause.mend == (
-        "spec.template.spec.containers[web].readinessProbe: an httpGet on the port that serves (8080)",
-    )
+    assert synthetic.pods[3].name in " ".join(cause.evidence)
+    assert cause.mend == ("spec.template.spec.containers[web].readinessProbe: httpGet / on 8080",)
 
 
 def test_what_two_pods_may_both_have_caused_is_a_set_that_holds_the_truth(tmp_path: Path) -> None:
-    invented = Invented.rolling(probe=False)  # new pods do not listen yet while old ones no longer do
-    found = judged(tmp_path, invented)
-    assert invented.truth.keys() == {"A1", "B1", "cut"}
+    synthetic = SyntheticRun.rolling(probe=False)  # new pods do not listen yet while old ones no longer do
+    found = judged(tmp_path, synthetic)
+    assert synthetic.truth.keys() == {"A1", "B1", "cut"}
     main = found.causes[0]
     assert main.ids == ("A1", "B1")
     assert main.confidence == ONE_OF
@@ -62,54 +60,56 @@ def test_what_two_pods_may_both_have_caused_is_a_set_that_holds_the_truth(tmp_pa
 
 
 def test_connections_straight_to_pods_make_causes_exact(tmp_path: Path) -> None:
-    invented = Invented.rolling(probe=False, direct=True, names_pods=False)
-    causes = by_ids(judged(tmp_path, invented))
+    synthetic = SyntheticRun.rolling(probe=False, direct=True, names_pods=False)
+    causes = by_ids(judged(tmp_path, synthetic))
     assert {cause.confidence for cause in causes.values()} == {EXACT}
-    assert causes["A1",].hits == invented.truth["A1"]
+    assert causes["A1",].hits == synthetic.truth["A1"]
     stop = sum(cause.hits for ids, cause in causes.items() if ids != ("A1",))
-    assert stop == invented.truth["B1"] + invented.truth["cut"]
+    assert stop == synthetic.truth["B1"] + synthetic.truth["cut"]
 
 
 def test_without_a_pre_stop_the_app_stops_listening_before_traffic_stops(tmp_path: Path) -> None:
-    invented = Invented.rolling()
-    causes = by_ids(judged(tmp_path, invented))
+    synthetic = SyntheticRun.rolling()
+    causes = by_ids(judged(tmp_path, synthetic))
     assert words(causes) <= {"B1", "B2"}
     cause = causes["B1",]
-    assert cause.hits >= invented.truth["B1"]
+    assert cause.hits >= synthetic.truth["B1"]
     assert "no preStop" in cause.evidence[0]
-    assert (
-        "preStop: sleep at least 4 s (the last such request came 1.0" in cause.mend[0]
-    )  # the lag of the simulation is 1 s
+    assert "preStop: sleep 30 s (measured: at least 1.0" in cause.mend[0], "the lag of the simulation is 1 s"
 
 
 def test_the_advised_pre_stop_is_one_that_would_have_lost_nothing(tmp_path: Path) -> None:
     for lag in (1.0, 4.0, 9.0):
-        causes = by_ids(judged(tmp_path / f"{lag}", Invented.rolling(lag=lag, settle=2 * lag)))
-        advised = int(causes["B1",].mend[0].partition("sleep at least ")[2].split()[0])
-        assert lag < advised < lag + 5
+        causes = by_ids(judged(tmp_path / f"{lag}", SyntheticRun.rolling(lag=lag, settle=2 * lag)))
+        advised = int(causes["B1",].mend[0].partition("preStop: sleep ")[2].split()[0])
+        assert advised == 30, "the default, for what no run without a preStop can measure"
+        least = float(causes["B1",].mend[0].partition("measured: at least ")[2].split()[0])
+        assert lag <= least < lag + 2
         assert (
             judged(
                 tmp_path / f"{lag}-mended",
-                Invented.rolling(lag=lag, settle=2 * lag, prestop=advised, grace=60),
+                SyntheticRun.rolling(lag=lag, settle=2 * lag, prestop=advised, grace=60),
             ).grade
             is Grade.PASS
         )
 
 
 def test_a_pre_stop_longer_than_the_grace_period_cuts_long_requests_off(tmp_path: Path) -> None:
-    invented = Invented.rolling(prestop=12, grace=8, slow=14.0, concurrency=100, settle=16.0)
-    found = judged(tmp_path, invented)
+    synthetic = SyntheticRun.rolling(prestop=12, grace=8, slow=14.0, concurrency=100, settle=16.0)
+    found = judged(tmp_path, synthetic)
     causes = by_ids(found)
-    assert set(invented.truth) == {"cut"}
+    assert set(synthetic.truth) == {"cut"}
     assert set(causes) == {("B5",)}
     cause = causes["B5",]
-    assert cause.hits == invented.truth["cut"]
+    assert cause.hits == synthetic.truth["cut"]
     assert "exited" in cause.evidence[0]
     assert "with 137" in cause.evidence[0]
     assert "FailedPreStopHook" in cause.evidence[0]
-    assert cause.mend[0].startswith("spec.template.spec.terminationGracePeriodSeconds: at least ")
-    advised = int(cause.mend[0].partition("at least ")[2].split()[0])
-    mended = Invented.rolling(prestop=12, grace=advised, slow=14.0, concurrency=100, settle=16.0, drains=True)
+    assert cause.mend[0].startswith("spec.template.spec.terminationGracePeriodSeconds: ")
+    advised = int(cause.mend[0].partition(": ")[2].split()[0])
+    mended = SyntheticRun.rolling(
+        prestop=12, grace=advised, slow=14.0, concurrency=100, settle=16.0, drains=True
+    )
     for pod in mended.pods:  # a draining app waits for all of its requests
         if pod.term is not None:
             pod.exits = pod.term + 15.0
@@ -118,63 +118,63 @@ def test_a_pre_stop_longer_than_the_grace_period_cuts_long_requests_off(tmp_path
 
 
 def test_requests_longer_than_what_the_hook_leaves_of_the_grace_period_are_cut(tmp_path: Path) -> None:
-    invented = Invented.rolling(prestop=2, grace=8, slow=9.0, deaf=True, concurrency=60, settle=12.0)
-    causes = by_ids(judged(tmp_path, invented))
+    synthetic = SyntheticRun.rolling(prestop=2, grace=8, slow=9.0, deaf=True, concurrency=60, settle=12.0)
+    causes = by_ids(judged(tmp_path, synthetic))
     assert set(causes) == {("B3", "B4")}, "nothing tells whether the app would have ended after them"
-    assert causes["B3", "B4"].hits == invented.truth["cut"]
+    assert causes["B3", "B4"].hits == synthetic.truth["cut"]
 
 
 def test_short_requests_cut_at_the_deadline_show_that_sigterm_was_ignored(tmp_path: Path) -> None:
-    invented = Invented.rolling(grace=8, deaf=True, direct=True, lag=9.0, work=0.5, concurrency=40)
-    causes = by_ids(judged(tmp_path, invented))
-    assert causes["B3",].hits >= invented.truth["cut"]
+    synthetic = SyntheticRun.rolling(grace=8, deaf=True, direct=True, lag=9.0, work=0.5, concurrency=40)
+    causes = by_ids(judged(tmp_path, synthetic))
+    assert causes["B3",].hits >= synthetic.truth["cut"]
 
 
 def test_requests_in_flight_at_sigterm_are_lost_by_an_app_that_does_not_drain(tmp_path: Path) -> None:
-    invented = Invented.rolling(work=1.5, prestop=3, grace=30, lag=2.0, concurrency=40)
-    causes = by_ids(judged(tmp_path, invented))
+    synthetic = SyntheticRun.rolling(work=1.5, prestop=3, grace=30, lag=2.0, concurrency=40)
+    causes = by_ids(judged(tmp_path, synthetic))
     assert set(causes) == {("B2",)}
-    assert causes["B2",].hits == invented.truth["cut"] > 0
+    assert causes["B2",].hits == synthetic.truth["cut"] > 0
     assert "graceful shutdown" in causes["B2",].mend[0]
 
 
 def test_a_hook_that_cannot_run_is_named(tmp_path: Path) -> None:
-    invented = Invented.rolling()
-    for pod in invented.pods:
+    synthetic = SyntheticRun.rolling()
+    for pod in synthetic.pods:
         pod.prestop = 10
         pod.hook_failed = (
             'exec: "/bin/sh": stat /bin/sh: no such file or directory: unknown' if pod.old else ""
         )
-    causes = by_ids(judged(tmp_path, invented))
+    causes = by_ids(judged(tmp_path, synthetic))
     assert ("B6",) in causes
     assert "FailedPreStopHook" in causes["B6",].evidence[0]
     assert "needs no shell" in causes["B6",].mend[0]
 
 
 def test_a_dead_address_that_stays_silent_gives_504(tmp_path: Path) -> None:
-    invented = Invented.rolling(dead_is_silent=True)
-    causes = by_ids(judged(tmp_path, invented))
-    assert causes["C6",].hits == invented.truth["C6"]
+    synthetic = SyntheticRun.rolling(dead_is_silent=True)
+    causes = by_ids(judged(tmp_path, synthetic))
+    assert causes["C6",].hits == synthetic.truth["C6"]
     assert set(causes["C6",].kinds) == {"504"}
 
 
 def test_recreate_is_named_and_not_its_symptoms(tmp_path: Path) -> None:
-    causes = by_ids(judged(tmp_path, Invented.rolling(recreate=True, prestop=3, grace=20)))
+    causes = by_ids(judged(tmp_path, SyntheticRun.rolling(recreate=True, prestop=3, grace=20)))
     assert set(causes) == {("D3",)}
-    assert causes["D3",].mend == ("spec.strategy.type: RollingUpdate",)
+    assert causes["D3",].mend == ("spec.strategy: RollingUpdate, maxUnavailable 0, maxSurge 1",)
 
 
 def test_no_endpoint_at_all_is_named_when_the_strategy_is_a_rolling_one(tmp_path: Path) -> None:
-    invented = Invented.rolling(recreate=True, prestop=3, grace=20)
-    invented.strategy = "RollingUpdate"
-    causes = by_ids(judged(tmp_path, invented))
+    synthetic = SyntheticRun.rolling(recreate=True, prestop=3, grace=20)
+    synthetic.strategy = "RollingUpdate"
+    causes = by_ids(judged(tmp_path, synthetic))
     assert set(causes) == {("D9",)}, "until the balancer has heard of the next one"
-    assert causes["D9",].hits == invented.truth["D9"]
+    assert causes["D9",].hits == synthetic.truth["D9"]
 
 
 def test_what_failed_as_often_before_is_not_the_rollout(tmp_path: Path) -> None:
-    invented = Invented.rolling(prestop=4, grace=20, noise=0.0007, seed=3)
-    found = judged(tmp_path, invented)
+    synthetic = SyntheticRun.rolling(prestop=4, grace=20, noise=0.0007, seed=3)
+    found = judged(tmp_path, synthetic)
     assert set(by_ids(found)) == {("not the rollout",)}
     assert not found.causes[0].the_rollouts
     assert "in the 10 s before it" in found.causes[0].evidence[0]
@@ -182,7 +182,7 @@ def test_what_failed_as_often_before_is_not_the_rollout(tmp_path: Path) -> None:
 
 
 def test_noise_does_not_hide_what_the_rollout_did(tmp_path: Path) -> None:
-    found = judged(tmp_path, Invented.rolling(noise=0.0005))
+    found = judged(tmp_path, SyntheticRun.rolling(noise=0.0005))
     assert found.grade is Grade.FAIL
     assert "B1" in words(by_ids(found))
 
@@ -194,9 +194,9 @@ def test_running_out_of_ports_is_our_own_fault(tmp_path: Path) -> None:
 
 
 def test_an_error_that_names_a_new_pod_is_that_pods(tmp_path: Path) -> None:
-    invented = Invented.rolling(prestop=4, grace=20)
-    new = invented.pods[3]
-    causes = with_rows(tmp_path, [_row(new.enters + 1.5, 500, Outcome.RESPONSE, pod=new.name)], invented)
+    synthetic = SyntheticRun.rolling(prestop=4, grace=20)
+    new = synthetic.pods[3]
+    causes = with_rows(tmp_path, [_row(new.enters + 1.5, 500, Outcome.RESPONSE, pod=new.name)], synthetic)
     assert causes["A2",].confidence == EXACT
     assert causes["A2",].pods[0].pod == new.name
 
@@ -210,22 +210,22 @@ def test_what_no_rule_fits_is_called_unexplained(tmp_path: Path) -> None:
 def test_the_table_is_whole() -> None:
     assert len({(rule.id, rule.name) for rule in RULES}) == len(RULES)
     for rule in RULES:
-        assert rule.mend.format(container="web", port=" (80)", prestop="5 s", grace="10")
+        assert rule.fix.format(container="web", **VALUES)
         assert rule.name[0].islower() or rule.name.startswith("SIGTERM")
 
 
 @pytest.mark.parametrize("skew", [-7200.0, 3.0])
 def test_a_clock_that_is_off_changes_no_cause(tmp_path: Path, skew: float) -> None:
-    straight = judged(tmp_path / "a", Invented.rolling(dead_is_silent=True))
-    skewed = judged(tmp_path / "b", Invented.rolling(dead_is_silent=True, server_skew=skew))
+    straight = judged(tmp_path / "a", SyntheticRun.rolling(dead_is_silent=True))
+    skewed = judged(tmp_path / "b", SyntheticRun.rolling(dead_is_silent=True, server_skew=skew))
     assert {c.ids: c.hits for c in straight.causes} == {c.ids: c.hits for c in skewed.causes}
 
 
 def with_rows(
-    tmp_path: Path, rows: list[dict[str, Any]], invented: Invented | None = None
+    tmp_path: Path, rows: list[dict[str, Any]], synthetic: SyntheticRun | None = None
 ) -> dict[tuple[str, ...], Cause]:
     """Add rows to a run that loses nothing, and return the causes of those."""
-    path = (invented or Invented.rolling(prestop=4, grace=20)).write(tmp_path)
+    path = (synthetic or SyntheticRun.rolling(prestop=4, grace=20)).write(tmp_path)
     write_hits(path / "hits" / "1.arrow", rows)
     return by_ids(judge(Recording.open(path)))
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.judge import chance
-from harness.judge.compare import Comparison, compare, field_changes
-from harness.judge.verdict import judge
+from harness.judge.verdict.compare import Comparison, compare, field_changes
+from harness.judge.verdict.judgement import judge
 from harness.model import Mark
 from harness.recording.read import Recording
-from tests.judge.invented import Invented
+from tests.judge.synthetic import SyntheticRun
 from tests.judge.test_rollouts import clean, lossy, series
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def compared(tmp_path: Path, before: Invented, after: Invented) -> Comparison:
+def compared(tmp_path: Path, before: SyntheticRun, after: SyntheticRun) -> Comparison:
     one, two = (Recording.open(run.write(tmp_path / name)) for name, run in (("a", before), ("b", after)))
     return compare(judge(one), judge(two), one.manifests("before"), two.manifests("before"))
 
 
 def test_two_steps_of_a_ladder_differ_in_numbers_and_in_the_manifest_field_by_field(tmp_path: Path) -> None:
-    found = compared(tmp_path, Invented.rolling(), Invented.rolling(prestop=4, grace=20))
+    found = compared(tmp_path, SyntheticRun.rolling(), SyntheticRun.rolling(prestop=4, grace=20))
     rows = {row.name.strip(): row for row in found.rows}
     assert (rows["verdict"].before, rows["verdict"].after) == ("FAIL", "PASS")
     assert int(rows["502"].before.replace(",", "")) > 0
@@ -43,19 +43,19 @@ def test_two_steps_of_a_ladder_differ_in_numbers_and_in_the_manifest_field_by_fi
 
 
 def test_one_rollout_against_one_can_never_be_told_from_chance(tmp_path: Path) -> None:
-    found = compared(tmp_path, Invented.rolling(), Invented.rolling(prestop=4, grace=20))
+    found = compared(tmp_path, SyntheticRun.rolling(), SyntheticRun.rolling(prestop=4, grace=20))
     assert "1 rollout against 1: cannot be told from chance (least possible p = 1.00" in found.sentence
     assert "4 rollouts each could (p = 0.03)" in found.sentence
 
 
 def test_a_run_without_its_rollout_is_not_compared_as_one(tmp_path: Path) -> None:
-    run = Invented.rolling().run()
+    run = SyntheticRun.rolling().run()
     early = tuple(mark for mark in run.marks if mark.mark is not Mark.ENDPOINTS_SETTLED)
-    found = compared(tmp_path, Invented.rolling(), Invented.rolling(record={"marks": early}))
+    found = compared(tmp_path, SyntheticRun.rolling(), SyntheticRun.rolling(record={"marks": early}))
     assert found.sentence.startswith("Not comparable as rollouts: 1 of the runs saw no rollout to its end")
 
 
-def of_runs(tmp_path: Path, before: Sequence[Invented], after: Sequence[Invented]) -> Comparison:
+def of_runs(tmp_path: Path, before: Sequence[SyntheticRun], after: Sequence[SyntheticRun]) -> Comparison:
     one, two = (series(tmp_path / name, *rollouts) for name, rollouts in (("a", before), ("b", after)))
     return compare(judge(Recording.open(one)), judge(Recording.open(two)))
 
@@ -107,7 +107,7 @@ def test_the_exact_test_agrees_with_scipys(bad: int, of: int, others: int, of_ot
 
 
 def test_manifests_that_were_not_kept_are_not_called_equal(tmp_path: Path) -> None:
-    path = Invented.rolling().write(tmp_path)
+    path = SyntheticRun.rolling().write(tmp_path)
     found = judge(Recording.open(path))
     assert compare(found, found).manifest_note == "Manifest: not kept by either run"
     assert compare(found, found, [{"kind": "A"}], []).manifest_note == "Manifest: not kept by one of the runs"

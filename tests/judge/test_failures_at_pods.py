@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.judge.verdict import judge
+from harness.judge.verdict.judgement import judge
 from harness.model import Grade, Outcome
 from harness.recording.read import Recording
 from harness.recording.upstreams import keep
-from tests.judge.invented import TRIGGER, Invented, S, write_hits
+from tests.judge.synthetic import TRIGGER, S, SyntheticRun, write_hits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.judge.verdict import Judgement
+    from harness.judge.verdict.judgement import Judgement
 
 RESET: dict[str, Any] = {
     "status": 0,
@@ -25,7 +25,7 @@ RESET: dict[str, Any] = {
 }
 
 
-def run_of(tmp_path: Path, invented: Invented, every: int, change: dict[str, Any]) -> Judgement:
+def run_of(tmp_path: Path, invented: SyntheticRun, every: int, change: dict[str, Any]) -> Judgement:
     """Judge a run in which every so many-th good request fails, from its first second to its last."""
     rows = invented.hits()
     good = [row for row in rows if row["status"] == 200]
@@ -41,7 +41,7 @@ def test_one_failure_at_each_of_many_new_pods_is_background_as_before(
     tmp_path: Path, change: dict[str, Any]
 ) -> None:
     """The pods at which nothing failed count too: else 40 pods with 1 failure each look worse than the baseline."""
-    many = Invented.rolling(
+    many = SyntheticRun.rolling(
         40,
         startup=0.5,
         prestop=4,
@@ -55,7 +55,7 @@ def test_one_failure_at_each_of_many_new_pods_is_background_as_before(
 
 
 def test_failures_at_new_pods_alone_fail_the_run_in_spite_of_background(tmp_path: Path) -> None:
-    run = Invented.rolling(
+    run = SyntheticRun.rolling(
         6,
         startup=0.5,
         prestop=4,
@@ -77,7 +77,7 @@ def test_failures_at_new_pods_alone_fail_the_run_in_spite_of_background(tmp_path
 
 
 def test_a_balancers_log_that_alone_knows_the_pods_accuses_no_clean_rollout(tmp_path: Path) -> None:
-    run = Invented.rolling(
+    run = SyntheticRun.rolling(
         6,
         startup=0.5,
         prestop=4,

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.judge.verdict import judge
+from harness.judge.verdict.judgement import judge
 from harness.model import Grade, Outcome
 from harness.recording.read import Recording
-from tests.judge.invented import TRIGGER, Invented, S, write_hits
+from tests.judge.synthetic import TRIGGER, S, SyntheticRun, write_hits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.judge.verdict import Judgement
+    from harness.judge.verdict.judgement import Judgement
 
 
 def judged(tmp_path: Path, moments: list[float], took: float, status: int = 0) -> Judgement:
     """Judge a run in which requests that begin at these moments are out for so long, until a timer ends them."""
-    run = Invented.rolling(
+    run = SyntheticRun.rolling(
         prestop=4, grace=20, concurrency=20, settle=30.0, record={"max_baseline_failures": 0.01}
     )
     rows = sorted(run.hits(), key=lambda row: row["due_ns"])
@@ -63,7 +63,7 @@ def test_a_request_that_may_still_have_been_answered_at_the_trigger_is_lost(
 
 def test_nothing_is_late_where_good_answers_take_as_long(tmp_path: Path) -> None:
     """A long poll that takes 8 s before the trigger tells nothing of one that began 9 s before it."""
-    run = Invented.rolling(prestop=4, grace=20, concurrency=20, settle=30.0)
+    run = SyntheticRun.rolling(prestop=4, grace=20, concurrency=20, settle=30.0)
     rows = sorted(run.hits(), key=lambda row: row["due_ns"])
     early = [row for row in rows if -9.4 < row["due_ns"] / S - TRIGGER < -9.0]
     early[0]["done_ns"] = early[0]["due_ns"] + 8 * S

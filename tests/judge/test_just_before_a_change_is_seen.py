@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.judge.finding import WATCHED
+from harness.judge.findings.finding import WATCHED
 from harness.model import Grade
 from tests.judge.test_background import RESET, burst, clean, judged, spread
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.judge.verdict import Judgement
-    from tests.judge.invented import Invented
+    from harness.judge.verdict.judgement import Judgement
+    from tests.judge.synthetic import SyntheticRun
 
 
-def under(trigger: str) -> Invented:
+def under(trigger: str) -> SyntheticRun:
     facts = clean().run().rollout
     assert facts is not None
     return clean(record={"max_baseline_failures": 0.01, "rollout": replace(facts, trigger=trigger, patch={})})

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.judge.clocks import server_offset_ns
-from harness.judge.lifeline import Lifeline, pod_spec
-from harness.judge.observed import lifelines
-from tests.judge.invented import TRIGGER, FakePod, Invented, S
+from harness.judge.timeline.clocks import server_offset_ns
+from harness.judge.timeline.lifeline import Lifeline, pod_spec
+from harness.judge.timeline.observed import lifelines
+from tests.judge.synthetic import TRIGGER, FakePod, S, SyntheticRun
 
 if TYPE_CHECKING:
     from harness.model import ClusterEvent
 
 
-def lived(invented: Invented) -> dict[str, Lifeline]:
-    return {line.name: line for line in lifelines(invented.run(), invented.events())}
+def lived(synthetic: SyntheticRun) -> dict[str, Lifeline]:
+    return {line.name: line for line in lifelines(synthetic.run(), synthetic.events())}
 
 
 def since_trigger(t_ns: int | None) -> float:
@@ -31,12 +31,12 @@ def near(expected: float | None, slack: float = 0.0) -> object:
 
 
 def test_every_moment_of_every_pod_is_found() -> None:
-    invented = Invented.rolling(prestop=3, grace=20)
-    lines = lived(invented)
+    synthetic = SyntheticRun.rolling(prestop=3, grace=20)
+    lines = lived(synthetic)
     assert list(lines) == [
-        pod.name for pod in invented.pods
+        pod.name for pod in synthetic.pods
     ]  # old ones first, in the order of their deletion
-    for pod in invented.pods:
+    for pod in synthetic.pods:
         line = lines[pod.name]
         assert line.old == pod.old
         assert line.address == pod.address
@@ -56,14 +56,14 @@ def test_every_moment_of_every_pod_is_found() -> None:
 
 
 def test_pods_that_were_there_before_have_moments_before_the_run() -> None:
-    line = next(iter(lived(Invented.rolling()).values()))
+    line = next(iter(lived(SyntheticRun.rolling()).values()))
     assert since_trigger(line.created_ns) == near(-900.0, slack=1.0)
     assert since_trigger(line.ready_ns) == near(-896.0, slack=1.0)
     assert line.in_endpoints_ns == line.ready_ns
 
 
 def test_a_server_whose_clock_is_an_hour_off_changes_nothing() -> None:
-    right, wrong = lived(Invented.rolling()), lived(Invented.rolling(server_skew=3600.0))
+    right, wrong = lived(SyntheticRun.rolling()), lived(SyntheticRun.rolling(server_skew=3600.0))
     for name, line in right.items():
         for moment in ("created_ns", "started_ns", "ready_ns", "deleted_ns", "exited_ns"):
             assert (getattr(line, moment) is None) == (getattr(wrong[name], moment) is None)
@@ -71,21 +71,21 @@ def test_a_server_whose_clock_is_an_hour_off_changes_nothing() -> None:
                 assert getattr(line, moment) == pytest.approx(getattr(wrong[name], moment), abs=S)
 
 
-def late(invented: Invented, by: float) -> list[ClusterEvent]:
+def late(synthetic: SyntheticRun, by: float) -> list[ClusterEvent]:
     """All that the watch tells comes late, as after a connection that was cut and taken up again."""
     return [
         event if event.change == "LISTED" else replace(event, t_ns=event.t_ns + round(by * S))
-        for event in invented.events()
+        for event in synthetic.events()
     ]
 
 
 def test_the_measured_clock_of_the_api_server_dates_what_the_watch_told_late() -> None:
-    invented = Invented.rolling(prestop=3, grace=20, server_skew=30.0)
-    known = replace(invented.run(), server_clock_ns=(round(29.98 * S), round(30.02 * S)))
-    told = late(invented, 4.0)
-    guessed = {line.name: line for line in lifelines(invented.run(), told)}
+    synthetic = SyntheticRun.rolling(prestop=3, grace=20, server_skew=30.0)
+    known = replace(synthetic.run(), server_clock_ns=(round(29.98 * S), round(30.02 * S)))
+    told = late(synthetic, 4.0)
+    guessed = {line.name: line for line in lifelines(synthetic.run(), told)}
     lines = {line.name: line for line in lifelines(known, told)}
-    for pod in invented.pods:
+    for pod in synthetic.pods:
         line = lines[pod.name]
         if not pod.old:
             continue
@@ -101,10 +101,10 @@ def test_the_measured_clock_of_the_api_server_dates_what_the_watch_told_late() -
 @pytest.mark.parametrize("skews", [(30.0, 0.0), (0.0, 30.0), (0.0, -30.0), (-30.0, 0.2)])
 def test_the_clock_of_a_node_is_not_taken_for_the_api_servers(skews: tuple[float, float]) -> None:
     server, node = skews
-    invented = Invented.rolling(prestop=3, grace=20, server_skew=server, node_skew=node)
-    known = replace(invented.run(), server_clock_ns=(round((server - 0.02) * S), round((server + 0.02) * S)))
-    lines = {line.name: line for line in lifelines(known, invented.events())}
-    for pod in invented.pods:
+    synthetic = SyntheticRun.rolling(prestop=3, grace=20, server_skew=server, node_skew=node)
+    known = replace(synthetic.run(), server_clock_ns=(round((server - 0.02) * S), round((server + 0.02) * S)))
+    lines = {line.name: line for line in lifelines(known, synthetic.events())}
+    for pod in synthetic.pods:
         line = lines[pod.name]
         if pod.old:
             assert pod.exits is not None
@@ -118,74 +118,74 @@ def test_the_clock_of_a_node_is_not_taken_for_the_api_servers(skews: tuple[float
 
 
 def test_a_measured_clock_never_makes_a_server_time_later_than_our_hearing_of_it() -> None:
-    invented = Invented.rolling(server_skew=30.0)
-    stepped = replace(invented.run(), server_clock_ns=(25 * S, 26 * S))
-    latest = {event.uid: event.t_ns for event in invented.events()}
-    for line in lifelines(stepped, invented.events()):
+    synthetic = SyntheticRun.rolling(server_skew=30.0)
+    stepped = replace(synthetic.run(), server_clock_ns=(25 * S, 26 * S))
+    latest = {event.uid: event.t_ns for event in synthetic.events()}
+    for line in lifelines(stepped, synthetic.events()):
         assert line.exited_ns is None or line.exited_ns <= latest[line.uid]
 
 
 def test_without_anything_created_in_sight_the_wall_anchor_maps_server_times() -> None:
-    invented = Invented.rolling(1)
-    listed = [event for event in invented.events() if event.change == "LISTED"]
-    assert server_offset_ns(invented.run(), listed) == invented.run().wall_ns
+    synthetic = SyntheticRun.rolling(1)
+    listed = [event for event in synthetic.events() if event.change == "LISTED"]
+    assert server_offset_ns(synthetic.run(), listed) == synthetic.run().wall_ns
 
 
 def test_deletion_is_when_we_heard_of_it_not_the_deadline_in_the_object() -> None:
-    invented = Invented.rolling(1, grace=300)
-    old = next(line for line in lived(invented).values() if line.old)
-    assert since_trigger(old.deleted_ns) == near(invented.pods[0].deleted)
+    synthetic = SyntheticRun.rolling(1, grace=300)
+    old = next(line for line in lived(synthetic).values() if line.old)
+    assert since_trigger(old.deleted_ns) == near(synthetic.pods[0].deleted)
 
 
 def test_pods_of_others_are_left_out() -> None:
-    invented = Invented.rolling(1)
-    events = invented.events()
+    synthetic = SyntheticRun.rolling(1)
+    events = synthetic.events()
     stranger = next(event for event in events if event.kind == "Pod")
     other = dict(stranger.object)
     other["metadata"] = {"name": "db-0", "uid": "uid-db", "labels": {"pod-template-hash": "1234"}}
     events.append(replace(stranger, name="db-0", uid="uid-db", object=other))
-    assert "db-0" not in {line.name for line in lifelines(invented.run(), events)}
+    assert "db-0" not in {line.name for line in lifelines(synthetic.run(), events)}
 
 
 def test_a_slice_without_terminating_ends_an_address_by_leaving_it_out() -> None:
-    invented = Invented.rolling(1)
-    events = [_as_1_20(event) for event in invented.events()]
-    old = next(line for line in lifelines(invented.run(), events) if line.old)
-    assert since_trigger(old.out_of_endpoints_ns) == near(invented.pods[0].leaves)
+    synthetic = SyntheticRun.rolling(1)
+    events = [_as_1_20(event) for event in synthetic.events()]
+    old = next(line for line in lifelines(synthetic.run(), events) if line.old)
+    assert since_trigger(old.out_of_endpoints_ns) == near(synthetic.pods[0].leaves)
 
 
 def test_addresses_alone_are_enough_to_know_the_pod() -> None:
-    invented = Invented.rolling(1)
-    events = [_as_1_20(event, refs=False) for event in invented.events()]
-    lines = lifelines(invented.run(), events)
+    synthetic = SyntheticRun.rolling(1)
+    events = [_as_1_20(event, refs=False) for event in synthetic.events()]
+    lines = lifelines(synthetic.run(), events)
     new = next(line for line in lines if not line.old)
-    assert since_trigger(new.in_endpoints_ns) == near(invented.pods[1].enters)
+    assert since_trigger(new.in_endpoints_ns) == near(synthetic.pods[1].enters)
 
 
 def test_slices_of_other_services_do_not_count() -> None:
-    invented = Invented.rolling(1)
-    events = invented.events()
+    synthetic = SyntheticRun.rolling(1)
+    events = synthetic.events()
     for event in events:
         if event.kind == "EndpointSlice":
             event.object["metadata"]["labels"]["kubernetes.io/service-name"] = "web-canary"
-    assert all(line.in_endpoints_ns is None for line in lifelines(invented.run(), events))
+    assert all(line.in_endpoints_ns is None for line in lifelines(synthetic.run(), events))
 
 
 def test_a_pod_that_flaps_has_several_stretches_in_the_endpoints() -> None:
     pod = FakePod("web-x", old=True, address="10.1.0.9")
-    invented = Invented(pods=[pod])
-    slices = [event for event in invented.events() if event.kind == "EndpointSlice"]
+    synthetic = SyntheticRun(pods=[pod])
+    slices = [event for event in synthetic.events() if event.kind == "EndpointSlice"]
     empty = {**slices[0].object, "endpoints": []}
     out = replace(slices[0], t_ns=20 * S, change="MODIFIED", object=empty)
     back = replace(slices[0], t_ns=25 * S, change="MODIFIED")
-    (line,) = lifelines(invented.run(), [*invented.events(), out, back])
+    (line,) = lifelines(synthetic.run(), [*synthetic.events(), out, back])
     assert [stop for _, stop in line.endpoints] == [20 * S, None]
     assert line.out_of_endpoints_ns is None
     assert [s.state for s in line.segments(40 * S)][-3:] == ["in_endpoints", "ready", "in_endpoints"]
 
 
 def test_bars_follow_the_life_without_a_hole() -> None:
-    for pod in lived(Invented.rolling(prestop=3, grace=20)).values():
+    for pod in lived(SyntheticRun.rolling(prestop=3, grace=20)).values():
         segments = pod.segments(60 * S)
         assert [a.to_ns for a in segments[:-1]] == [b.from_ns for b in segments[1:]]
         assert segments[-1].state == ("terminating" if pod.old else "in_endpoints")

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from harness.judge.lint import CONFIRMED, REFUTED, UNTESTED, LintFinding, assumptions, lint
-from harness.judge.lintrules import LINT
-from harness.judge.look import POD
-from harness.judge.verdict import judge
+from harness.judge.lint.lint import CONFIRMED, LINT, REFUTED, UNTESTED, LintFinding, assumptions, lint
+from harness.judge.lint.workload_view import POD
+from harness.judge.verdict.judgement import judge
 from harness.recording.read import Recording
-from tests.judge.invented import Invented
+from tests.judge.synthetic import SyntheticRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -286,26 +285,26 @@ def test_a_shell_that_execs_its_last_command_is_fine() -> None:
 def test_a_run_confirms_what_it_lost_by_refutes_what_did_no_harm_and_says_what_it_did_not_test(
     tmp_path: Path,
 ) -> None:
-    def status(invented: Invented) -> dict[str, str]:
-        directory = invented.write(tmp_path)
+    def status(synthetic: SyntheticRun) -> dict[str, str]:
+        directory = synthetic.write(tmp_path)
         service = {
             "kind": "Service",
             "metadata": {"name": "web", "namespace": "shop"},
             "spec": {"selector": {"app": "web"}},
         }
-        live = invented.deployment()
+        live = synthetic.deployment()
         live["spec"]["template"]["metadata"] = {"labels": {"app": "web"}}
         live["spec"]["minReadySeconds"] = 5
         (directory / "manifests" / "before.json").write_text(json.dumps([live, service]))
         return {f.rule: f.status for f in judge(Recording.open(directory)).lint}
 
-    by_rule = status(Invented.rolling(probe=False))
+    by_rule = status(SyntheticRun.rolling(probe=False))
     assert by_rule["readiness-missing"] == CONFIRMED
     assert by_rule["prestop-missing"] == CONFIRMED
     assert by_rule["min-ready-seconds"] == UNTESTED
-    clean = status(Invented.rolling(prestop=4, grace=6, drains=True))
+    clean = status(SyntheticRun.rolling(prestop=4, grace=6, drains=True))
     assert clean == {"grace-too-tight": REFUTED, "min-ready-seconds": UNTESTED}
-    unfinished = status(Invented.rolling(prestop=4, grace=6, drains=True, load_after=1.0))
+    unfinished = status(SyntheticRun.rolling(prestop=4, grace=6, drains=True, load_after=1.0))
     assert unfinished == {"grace-too-tight": UNTESTED, "min-ready-seconds": UNTESTED}
 
 

@@ -8,29 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.judge.draft import Case, Draft
-from harness.judge.lint import REFUTED
-from harness.judge.mendstart import startup
-from harness.judge.verdict import Judgement, judge
+from harness.judge.advice.draft import Basis, Draft
+from harness.judge.advice.pod_start import startup
+from harness.judge.lint.lint import REFUTED
+from harness.judge.verdict.judgement import Judgement, judge
 from harness.model import ClusterFacts, Mark, MarkAt
 from harness.recording.read import Recording
-from tests.judge.invented import TRIGGER, Invented, S, write_hits
+from tests.judge.synthetic import TRIGGER, S, SyntheticRun, write_hits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.judge.headroom import Headroom
+    from harness.judge.advice.margins import Margin
 
 
-def judged(tmp_path: Path, invented: Invented) -> Judgement:
-    return judge(Recording.open(invented.write(tmp_path)))
+def judged(tmp_path: Path, synthetic: SyntheticRun) -> Judgement:
+    return judge(Recording.open(synthetic.write(tmp_path)))
 
 
 def seconds(value: float) -> object:
     return pytest.approx(value * S, abs=0.15 * S)
 
 
-def room(judgement: Judgement, what: str) -> Headroom:
+def room(judgement: Judgement, what: str) -> Margin:
     return next(line for line in judgement.headroom if line.what == what)
 
 
@@ -42,7 +42,7 @@ def spec(judgement: Judgement) -> dict[str, Any]:
 
 
 def test_the_lag_of_the_data_plane_is_measured_where_pods_outlive_their_traffic(tmp_path: Path) -> None:
-    found = judged(tmp_path, Invented.rolling(prestop=4, grace=20, lag=1.0))
+    found = judged(tmp_path, SyntheticRun.rolling(prestop=4, grace=20, lag=1.0))
     measured = found.measured
     assert measured is not None
     assert measured.lag is not None
@@ -56,7 +56,7 @@ def test_the_lag_of_the_data_plane_is_measured_where_pods_outlive_their_traffic(
 def test_the_lag_of_an_app_that_dies_before_its_traffic_stops_is_only_known_to_be_at_least_so_long(
     tmp_path: Path,
 ) -> None:
-    measured = judged(tmp_path, Invented.rolling(lag=3.0)).measured
+    measured = judged(tmp_path, SyntheticRun.rolling(lag=3.0)).measured
     assert measured is not None
     assert measured.lag is not None
     assert measured.lag.at_least == measured.lag.count == 3
@@ -65,7 +65,7 @@ def test_the_lag_of_an_app_that_dies_before_its_traffic_stops_is_only_known_to_b
 
 def test_starts_ends_and_capacity_are_measured(tmp_path: Path) -> None:
     measured = judged(
-        tmp_path, Invented.rolling(prestop=4, grace=20, lag=0.5, startup=2.0, drains=True)
+        tmp_path, SyntheticRun.rolling(prestop=4, grace=20, lag=0.5, startup=2.0, drains=True)
     ).measured
     assert measured is not None
     assert measured.listen is not None
@@ -86,16 +86,16 @@ def test_starts_ends_and_capacity_are_measured(tmp_path: Path) -> None:
 def test_requests_in_flight_at_an_exit_are_counted_with_the_pod_and_make_the_tail_longer(
     tmp_path: Path,
 ) -> None:
-    invented = Invented.rolling(work=1.5, prestop=3, grace=30, lag=2.0, concurrency=40)
-    measured = judged(tmp_path, invented).measured
+    synthetic = SyntheticRun.rolling(work=1.5, prestop=3, grace=30, lag=2.0, concurrency=40)
+    measured = judged(tmp_path, synthetic).measured
     assert measured is not None
-    assert sum(pod.failed_at_exit for pod in measured.pods) == invented.truth["cut"]
+    assert sum(pod.failed_at_exit for pod in measured.pods) == synthetic.truth["cut"]
     assert measured.tail is not None
     assert 0 < measured.tail.cut_ns < 1.9 * S
 
 
 def test_headroom_says_how_much_of_the_hook_and_of_the_grace_period_was_used(tmp_path: Path) -> None:
-    found = judged(tmp_path, Invented.rolling(prestop=4, grace=20, lag=1.0))
+    found = judged(tmp_path, SyntheticRun.rolling(prestop=4, grace=20, lag=1.0))
     hook = room(found, "preStop")
     assert hook.used_ns == seconds(1.05)
     assert hook.of_ns == 4 * S
@@ -108,33 +108,33 @@ def test_headroom_says_how_much_of_the_hook_and_of_the_grace_period_was_used(tmp
 
 
 def test_a_hook_that_traffic_outlasted_has_no_room_left(tmp_path: Path) -> None:
-    found = judged(tmp_path, Invented.rolling(prestop=1, grace=20, lag=3.0))
+    found = judged(tmp_path, SyntheticRun.rolling(prestop=1, grace=20, lag=3.0))
     assert "too short, by how much cannot be told" in room(found, "preStop").sentence
-    killed = judged(tmp_path / "killed", Invented.rolling(prestop=2, grace=6, deaf=True))
+    killed = judged(tmp_path / "killed", SyntheticRun.rolling(prestop=2, grace=6, deaf=True))
     assert "was used up: SIGKILL" in room(killed, "grace").sentence
 
 
 def test_a_keep_alive_race_is_untested_unless_connections_lay_idle_in_a_lull(tmp_path: Path) -> None:
-    invented = Invented.rolling(prestop=4, grace=20)
-    assert room(judged(tmp_path, invented), "keep-alive").sentence.startswith("untested")
-    marks = (*invented.run().marks, MarkAt(Mark.LULL, round((TRIGGER - 3) * S)))
-    invented.record = {"marks": tuple(sorted(marks, key=lambda mark: mark.t_ns))}
-    told = room(judged(tmp_path / "lull", invented), "keep-alive").sentence
+    synthetic = SyntheticRun.rolling(prestop=4, grace=20)
+    assert room(judged(tmp_path, synthetic), "keep-alive").sentence.startswith("untested")
+    marks = (*synthetic.run().marks, MarkAt(Mark.LULL, round((TRIGGER - 3) * S)))
+    synthetic.record = {"marks": tuple(sorted(marks, key=lambda mark: mark.t_ns))}
+    told = room(judged(tmp_path / "lull", synthetic), "keep-alive").sentence
     assert told.startswith("idle connections were tried in a lull of 3 s")
 
 
 def test_the_curve_says_what_each_shorter_hook_would_have_lost(tmp_path: Path) -> None:
-    curve = judged(tmp_path, Invented.rolling(prestop=4, grace=20, lag=1.0)).curve
+    curve = judged(tmp_path, SyntheticRun.rolling(prestop=4, grace=20, lag=1.0)).curve
     lost = [point.lost for point in curve]
     assert lost == sorted(lost, reverse=True)
     assert lost[0] > 50
     assert lost[-1] == 0
     assert next(point.pre_stop_ns for point in curve if not point.lost) == seconds(1.5)
-    assert judged(tmp_path / "none", Invented.rolling()).curve == ()
+    assert judged(tmp_path / "none", SyntheticRun.rolling()).curve == ()
 
 
 def test_what_was_measured_is_advised_with_its_margin(tmp_path: Path) -> None:
-    found = judged(tmp_path, Invented.rolling(prestop=1, grace=20, lag=0.6, drains=True))
+    found = judged(tmp_path, SyntheticRun.rolling(prestop=1, grace=20, lag=0.6, drains=True))
     pod = spec(found)
     assert found.advice is not None
     (hook,) = [line for line in found.advice.lines if line.path.endswith("lifecycle")]
@@ -145,18 +145,21 @@ def test_what_was_measured_is_advised_with_its_margin(tmp_path: Path) -> None:
     assert "the last request reached a pod" in hook.evidence
 
 
-def test_where_the_lag_is_only_bounded_the_floor_of_the_path_is_advised_and_to_measure_again(
+def test_where_the_lag_is_only_bounded_the_default_of_the_path_is_advised_and_to_measure_again(
     tmp_path: Path,
 ) -> None:
-    found = judged(tmp_path, Invented.rolling(lag=3.0))
+    found = judged(tmp_path, SyntheticRun.rolling(lag=3.0))
     assert spec(found)["containers"][0]["lifecycle"]["preStop"]["sleep"] == {"seconds": 30}
     assert found.advice is not None
-    assert any("measure again, then tighten" in line.reason for line in found.advice.lines)
+    assert any(
+        "until a run with a preStop measures it, use 30 s, the default for" in line.reason
+        for line in found.advice.lines
+    )
     assert spec(found)["terminationGracePeriodSeconds"] > 30
 
 
-def facts(invented: Invented, **change: Any) -> ClusterFacts:
-    cluster = invented.run().cluster
+def facts(synthetic: SyntheticRun, **change: Any) -> ClusterFacts:
+    cluster = synthetic.run().cluster
     assert cluster is not None
     return replace(cluster, **change)
 
@@ -164,25 +167,25 @@ def facts(invented: Invented, **change: Any) -> ClusterFacts:
 def test_a_server_without_the_native_sleep_gets_a_hook_that_runs_one_and_a_warning_without_a_shell(
     tmp_path: Path,
 ) -> None:
-    invented = Invented.rolling(lag=3.0)
-    invented.record = {"cluster": facts(invented, version="v1.20.2")}
-    hook = spec(judged(tmp_path, invented))["containers"][0]["lifecycle"]["preStop"]
+    synthetic = SyntheticRun.rolling(lag=3.0)
+    synthetic.record = {"cluster": facts(synthetic, version="v1.20.2")}
+    hook = spec(judged(tmp_path, synthetic))["containers"][0]["lifecycle"]["preStop"]
     assert hook == {"exec": {"command": ["/bin/sh", "-c", "sleep 30"]}}
-    shellless = invented.deployment()
+    shellless = synthetic.deployment()
     shellless["spec"]["template"]["spec"]["containers"][0]["image"] = "gcr.io/distroless/python3"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Invented, "deployment", lambda _: shellless)
-        found = judged(tmp_path / "shellless", invented)
+        patch.setattr(SyntheticRun, "deployment", lambda _: shellless)
+        found = judged(tmp_path / "shellless", synthetic)
     assert found.advice is not None
     assert any("no shell" in warning for warning in found.advice.warnings)
 
 
 def test_a_grace_period_of_zero_is_mended_by_one_that_lets_the_hook_run(tmp_path: Path) -> None:
-    invented = Invented.rolling(grace=0, lag=2.0)
-    for pod in invented.pods:
+    synthetic = SyntheticRun.rolling(grace=0, lag=2.0)
+    for pod in synthetic.pods:
         if pod.deleted is not None:
             pod.exits, pod.gone, pod.code = pod.deleted + 0.02, pod.deleted + 0.1, 137
-    found = judged(tmp_path, invented)
+    found = judged(tmp_path, synthetic)
     assert "B9" in {name for cause in found.causes for name in cause.ids}
     mended = spec(found)
     hook_s = mended["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
@@ -192,11 +195,11 @@ def test_a_grace_period_of_zero_is_mended_by_one_that_lets_the_hook_run(tmp_path
 
 
 def test_a_balancer_that_is_slow_to_take_in_new_pods_is_waited_for(tmp_path: Path) -> None:
-    invented = Invented.rolling(replicas=1, lag=5.0)
-    old, new = invented.pods[0], invented.pods[1]
+    synthetic = SyntheticRun.rolling(replicas=1, lag=5.0)
+    old, new = synthetic.pods[0], synthetic.pods[1]
     assert old.deleted is not None
-    invented.lag = 0.0
-    rows = invented.hits()  # 503 from the old one's leaving until 5 s after the new one is ready
+    synthetic.lag = 0.0
+    rows = synthetic.hits()  # 503 from the old one's leaving until 5 s after the new one is ready
     for row in rows:
         t = row["due_ns"] / S - TRIGGER
         if t < old.deleted:
@@ -205,7 +208,7 @@ def test_a_balancer_that_is_slow_to_take_in_new_pods_is_waited_for(tmp_path: Pat
             row |= {"status": 503, "pod": ""}
         else:
             row |= {"status": 200, "pod": new.name}
-    directory = invented.write(tmp_path)
+    directory = synthetic.write(tmp_path)
     write_hits(directory / "hits" / "0.arrow", rows)
     found = judge(Recording.open(directory))
     assert "A7" in {name for cause in found.causes for name in cause.ids}
@@ -216,9 +219,9 @@ def test_a_balancer_that_is_slow_to_take_in_new_pods_is_waited_for(tmp_path: Pat
 
 
 def test_the_manifest_that_is_patched_is_the_one_that_is_there_after_the_trigger(tmp_path: Path) -> None:
-    invented = Invented.rolling(prestop=4, grace=20, lag=6.0)
-    directory = invented.write(tmp_path)
-    now = invented.deployment()
+    synthetic = SyntheticRun.rolling(prestop=4, grace=20, lag=6.0)
+    directory = synthetic.write(tmp_path)
+    now = synthetic.deployment()
     now["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 200
     (directory / "manifests" / "after.json").write_text(json.dumps([now]))
     found = judge(Recording.open(directory))
@@ -231,13 +234,13 @@ def test_the_manifest_that_is_patched_is_the_one_that_is_there_after_the_trigger
 def test_a_keep_alive_race_is_answered_with_the_time_that_the_balancer_keeps_idle_connections(
     tmp_path: Path,
 ) -> None:
-    invented = Invented.rolling(prestop=4, grace=20, noise=0.0007, seed=3)
-    found = judged(tmp_path, invented)
+    synthetic = SyntheticRun.rolling(prestop=4, grace=20, noise=0.0007, seed=3)
+    found = judged(tmp_path, synthetic)
     assert [cause.diagnosis for cause in found.causes] == ["C2"]
     assert found.advice is not None
     assert any("idle timeout of 60 s: say 65 s" in warning for warning in found.advice.warnings)
-    invented.record = {"cluster": facts(invented, lab=True), "scenario": {"lab": {"idle_timeout": 10 * S}}}
-    again = judged(tmp_path / "lab", invented)
+    synthetic.record = {"cluster": facts(synthetic, lab=True), "scenario": {"lab": {"idle_timeout": 10 * S}}}
+    again = judged(tmp_path / "lab", synthetic)
     assert again.advice is not None
     assert any("idle timeout of 10 s: say 15 s" in warning for warning in again.advice.warnings)
 
@@ -256,15 +259,15 @@ SERVICE: dict[str, Any] = {
 }
 
 
-def test_causes_mends_and_the_patch_speak_of_the_container_that_the_service_leads_to(tmp_path: Path) -> None:
-    invented = Invented.rolling(probe=False, beside=(PROXY,), services=(SERVICE,))
-    found = judged(tmp_path, invented)
+def test_causes_fixes_and_the_patch_speak_of_the_container_that_the_service_leads_to(tmp_path: Path) -> None:
+    synthetic = SyntheticRun.rolling(probe=False, beside=(PROXY,), services=(SERVICE,))
+    found = judged(tmp_path, synthetic)
     assert {pod.spec.container for pod in found.timeline.pods} == {"web"}
     assert not any(pod.spec.readiness_probe or pod.spec.pre_stop for pod in found.timeline.pods)
-    mends = "\n".join(mend for cause in found.causes for mend in cause.mend)
-    assert "spec.template.spec.containers[web].readinessProbe" in mends
-    assert "the port that serves (8080)" in mends
-    assert "istio-proxy" not in mends
+    fixes = "\n".join(fix for cause in found.causes for fix in cause.mend)
+    assert "spec.template.spec.containers[web].readinessProbe" in fixes
+    assert "httpGet / on 8080" in fixes
+    assert "istio-proxy" not in fixes
     (container,) = spec(found)["containers"]
     assert container["name"] == "web"
     assert container["readinessProbe"]["httpGet"]["port"] == 8080
@@ -276,8 +279,8 @@ def test_causes_mends_and_the_patch_speak_of_the_container_that_the_service_lead
 
 def test_a_clean_run_behind_a_proxy_without_probe_or_hook_knows_that_the_app_has_both(tmp_path: Path) -> None:
     bare = {key: PROXY[key] for key in ("name", "image", "ports")}
-    invented = Invented.rolling(prestop=4, grace=20, drains=True, beside=(bare,), services=(SERVICE,))
-    found = judged(tmp_path, invented)
+    synthetic = SyntheticRun.rolling(prestop=4, grace=20, drains=True, beside=(bare,), services=(SERVICE,))
+    found = judged(tmp_path, synthetic)
     assert found.advice is not None
     assert (found.advice.patch, found.advice.warnings) == ({}, ())
     assert room(found, "preStop").of_ns == 4 * S
@@ -286,7 +289,7 @@ def test_a_clean_run_behind_a_proxy_without_probe_or_hook_knows_that_the_app_has
 
 def test_a_probe_is_advised_without_the_query_that_the_recording_does_not_hold(tmp_path: Path) -> None:
     target = {"method": "GET", "url": "https://h/cart?token=***&page=***", "weight": 1}
-    found = judged(tmp_path, Invented.rolling(probe=False, record={"targets": (target,)}))
+    found = judged(tmp_path, SyntheticRun.rolling(probe=False, record={"targets": (target,)}))
     assert spec(found)["containers"][0]["readinessProbe"]["httpGet"]["path"] == "/cart"
     assert found.advice is not None
     assert any("without its query (?token=***&page=***)" in warning for warning in found.advice.warnings)
@@ -303,17 +306,17 @@ def test_a_probe_is_advised_without_the_query_that_the_recording_does_not_hold(t
 def test_a_startup_probe_is_never_made_of_what_the_recording_hides(
     tmp_path: Path, check: dict[str, Any]
 ) -> None:
-    recording = Recording.open(Invented.rolling(probe=False).write(tmp_path))
+    recording = Recording.open(SyntheticRun.rolling(probe=False).write(tmp_path))
     found = judge(recording)
     assert found.measured is not None
-    workload = Invented.rolling().deployment()
+    workload = SyntheticRun.rolling().deployment()
     workload["spec"]["template"]["spec"]["containers"][0]["livenessProbe"] = check
-    case = Case(
+    basis = Basis(
         run=recording.run, timeline=found.timeline, numbers=found.numbers, measured=found.measured, ids=frozenset({"A4"}),
         beside=frozenset(), workload=workload, objects=(), failed=True,
     )  # fmt: skip
-    draft = Draft(case)
-    startup(case, draft)
+    draft = Draft(basis)
+    startup(basis, draft)
     patch = draft.whole()
     assert "***" not in str(patch)
     assert patch["spec"]["template"]["spec"]["containers"][0]["startupProbe"]["tcpSocket"] == {"port": 8080}

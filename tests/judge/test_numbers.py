@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from harness.judge import timeline as times
-from harness.judge.hits import classify, masked
-from harness.judge.summary import Numbers, measure, summarise
+from harness.judge.numbers.hits import classify, masked
+from harness.judge.numbers.summary import Numbers, measure, summarise
+from harness.judge.timeline import timeline as times
 from harness.model import NEVER, Mark, MarkAt, Outcome, Phase, RunRecord
 from harness.recording.read import Recording
 from harness.recording.write import RunDirectory
-from tests.judge.invented import WALL, Invented, S, write_hits
+from tests.judge.synthetic import WALL, S, SyntheticRun, write_hits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ def lost(
 
 def record(marks: dict[Mark, float], **rest: Any) -> RunRecord:
     marked = tuple(MarkAt(mark, round(t * S)) for mark, t in marks.items())
-    return replace(Invented.rolling(1).run(), marks=marked, **rest)
+    return replace(SyntheticRun.rolling(1).run(), marks=marked, **rest)
 
 
 ROLLOUT = {

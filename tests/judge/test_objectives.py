@@ -8,25 +8,25 @@ import pytest
 
 from harness.errors import UsageError
 from harness.escaping import for_markdown
-from harness.judge.finding import LOSSLESS
-from harness.judge.verdict import judge
+from harness.judge.findings.finding import LOSSLESS
+from harness.judge.verdict.judgement import judge
 from harness.model import Grade
 from harness.recording.read import Recording
 from harness.report import markdown
 from harness.report.text import render
 from harness.scenario.objectives import parse, replacing
 from harness.scenario.reading import validate
-from tests.judge.invented import TRIGGER, Invented, S, write_hits
+from tests.judge.synthetic import TRIGGER, S, SyntheticRun, write_hits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.judge.verdict import Judgement
+    from harness.judge.verdict.judgement import Judgement
 
 
-def judged(tmp_path: Path, invented: Invented, **scenario: list[str]) -> Judgement:
-    invented.record["scenario"] = scenario
-    return judge(Recording.open(invented.write(tmp_path)))
+def judged(tmp_path: Path, synthetic: SyntheticRun, **scenario: list[str]) -> Judgement:
+    synthetic.record["scenario"] = scenario
+    return judge(Recording.open(synthetic.write(tmp_path)))
 
 
 @pytest.mark.parametrize(
@@ -70,22 +70,22 @@ def test_a_flag_that_is_no_condition_is_named_as_it_was_given() -> None:
 
 
 def test_an_objective_on_latency_adds_to_the_default_one(tmp_path: Path) -> None:
-    found = judged(tmp_path, Invented.rolling(prestop=4, grace=20), fail_on=["p99>1ms"])
+    found = judged(tmp_path, SyntheticRun.rolling(prestop=4, grace=20), fail_on=["p99>1ms"])
     assert found.grade is Grade.FAIL
     assert found.verdict.lost == 0
     assert found.verdict.headline.startswith("p99 is ")
-    lossy = judged(tmp_path, Invented.rolling(), fail_on=["p99>10s"])
+    lossy = judged(tmp_path, SyntheticRun.rolling(), fail_on=["p99>10s"])
     assert lossy.grade is Grade.FAIL
     assert "because of the rollout" in lossy.verdict.headline
 
 
 def test_an_objective_on_failures_stands_in_place_of_the_default_one(tmp_path: Path) -> None:
-    found = judged(tmp_path, Invented.rolling(), objectives=["failed_share < 90%"])
+    found = judged(tmp_path, SyntheticRun.rolling(), objectives=["failed_share < 90%"])
     assert found.grade is Grade.PASS
     assert found.verdict.lost > 0
     assert "which the run's own objectives allow" in found.verdict.headline
     assert found.verdict.bound == ""
-    assert judged(tmp_path, Invented.rolling(), objectives=["failed == 0"]).grade is Grade.FAIL
+    assert judged(tmp_path, SyntheticRun.rolling(), objectives=["failed == 0"]).grade is Grade.FAIL
 
 
 BOUNDS = [
@@ -164,7 +164,7 @@ def test_without_a_rollout_only_a_bound_on_the_whole_run_does(
 def test_an_objective_that_holds_does_not_excuse_what_it_does_not_bound(
     tmp_path: Path, scenario: dict[str, list[str]]
 ) -> None:
-    found = judged(tmp_path, Invented.rolling(), **scenario)
+    found = judged(tmp_path, SyntheticRun.rolling(), **scenario)
     assert found.verdict.lost > 0
     assert found.grade is Grade.FAIL
     assert "because of the rollout" in found.verdict.headline
@@ -172,9 +172,9 @@ def test_an_objective_that_holds_does_not_excuse_what_it_does_not_bound(
 
 def with_failures(tmp_path: Path, *moments: float, **scenario: list[str]) -> Judgement:
     """A clean rollout in which the answers nearest to these moments are errors."""
-    invented = Invented.rolling(prestop=4, grace=20)
-    invented.record["scenario"] = scenario
-    path, rows = invented.write(tmp_path), invented.hits()
+    synthetic = SyntheticRun.rolling(prestop=4, grace=20)
+    synthetic.record["scenario"] = scenario
+    path, rows = synthetic.write(tmp_path), synthetic.hits()
     for moment in moments:
         row = min(rows, key=lambda row: abs(row["done_ns"] - (TRIGGER + moment) * S))
         row |= {"status": 500, "pod": ""}
@@ -183,7 +183,7 @@ def with_failures(tmp_path: Path, *moments: float, **scenario: list[str]) -> Jud
 
 
 def test_a_bound_on_one_phase_leaves_the_other_to_the_default(tmp_path: Path) -> None:
-    after = Invented.rolling(prestop=4, grace=20).rolled + 1.0
+    after = SyntheticRun.rolling(prestop=4, grace=20).rolled + 1.0
     both = with_failures(tmp_path / "1", 3.0, after, objectives=["failed{during} < 5"])
     assert both.grade is Grade.FAIL
     assert "1 of them in after, which no objective of this run bounds" in lossless(both)
@@ -214,7 +214,7 @@ def test_the_summary_says_which_objective_replaces_the_default(tmp_path: Path, l
 
 
 def test_a_condition_that_could_not_be_measured_withholds_a_pass(tmp_path: Path) -> None:
-    calm = Invented.rolling(prestop=4, grace=20, names_pods=False)
+    calm = SyntheticRun.rolling(prestop=4, grace=20, names_pods=False)
     found = judged(tmp_path, calm, objectives=["lag < 5s"])
     assert found.grade is Grade.INCONCLUSIVE
     assert "lag was not measured" in found.verdict.headline

@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.judge.verdict import judge
+from harness.judge.verdict.judgement import judge
 from harness.model import Grade
 from harness.recording.read import Recording
-from tests.judge.invented import TRIGGER, Invented, S, write_hits
+from tests.judge.synthetic import TRIGGER, S, SyntheticRun, write_hits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.judge.verdict import Judgement
+    from harness.judge.verdict.judgement import Judgement
 
 
 def judged(tmp_path: Path, good_of: int, outages: tuple[tuple[float, float], ...] = ()) -> Judgement:
     """Judge a run in which one of so many requests is good, and none within these stretches."""
-    run = Invented.rolling(prestop=4, grace=20, record={"max_baseline_failures": 1.0})
+    run = SyntheticRun.rolling(prestop=4, grace=20, record={"max_baseline_failures": 1.0})
     rows = run.hits()
     for number, row in enumerate(rows):
         since = row["done_ns"] / S - TRIGGER

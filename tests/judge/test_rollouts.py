@@ -7,46 +7,46 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.judge.verdict import Judgement, from_json, judge, to_json
+from harness.judge.verdict.judgement import Judgement, from_json, judge, to_json
 from harness.model import OF_A_ROLLOUT, ClusterEvent, Grade, HealthSample, Mark, MarkAt, Outcome, Round
 from harness.recording.read import Recording
 from harness.recording.rounds import parts
 from harness.recording.write import RunDirectory
 from harness.report import write_all
 from harness.report.text import render
-from tests.judge.invented import WALL, Invented, S, write_hits
+from tests.judge.synthetic import WALL, S, SyntheticRun, write_hits
 
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
 
-def clean() -> Invented:
-    return Invented.rolling(prestop=4, grace=20)
+def clean() -> SyntheticRun:
+    return SyntheticRun.rolling(prestop=4, grace=20)
 
 
-def lossy() -> Invented:
-    return Invented.rolling()
+def lossy() -> SyntheticRun:
+    return SyntheticRun.rolling()
 
 
-def series(root: Path, *rollouts: Invented, extra: list[dict[str, Any]] | None = None) -> Path:
-    """One run directory of several invented rollouts, one after the other."""
+def series(root: Path, *rollouts: SyntheticRun, extra: list[dict[str, Any]] | None = None) -> Path:
+    """One run directory of several synthetic rollouts, one after the other."""
     rows, rounds = list(extra or ()), []
     events: list[ClusterEvent] = []
     marks: list[MarkAt] = []
     begin_ns = 0
-    for number, invented in enumerate(rollouts):
-        for pod in invented.pods:
+    for number, synthetic in enumerate(rollouts):
+        for pod in synthetic.pods:
             pod.name = f"{pod.name[:-5]}{number}{pod.name[-4:]}"
-        invented.server_skew = begin_ns / S
-        record = invented.run()
+        synthetic.server_skew = begin_ns / S
+        record = synthetic.run()
         last = number == len(rollouts) - 1
-        for row in invented.hits():
+        for row in synthetic.hits():
             moved = {k: row[k] + begin_ns for k in ("due_ns", "sent_ns", "done_ns")}
             if row["first_byte_ns"] >= 0:
                 moved["first_byte_ns"] = row["first_byte_ns"] + begin_ns
             rows.append({**row, **moved})
-        events += [replace(event, t_ns=event.t_ns + begin_ns) for event in invented.events()]
+        events += [replace(event, t_ns=event.t_ns + begin_ns) for event in synthetic.events()]
         own = tuple(MarkAt(m.mark, m.t_ns + begin_ns) for m in record.marks if m.mark in OF_A_ROLLOUT)
         assert record.rollout
         if last:

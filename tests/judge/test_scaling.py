@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.judge.verdict import judge
+from harness.judge.verdict.judgement import judge
 from harness.model import ClusterEvent, Grade
 from harness.recording.read import Recording
 from harness.report.text import render
-from tests.judge.invented import TRIGGER, Invented, S, event
+from tests.judge.synthetic import TRIGGER, S, SyntheticRun, event
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ def rescaled(t: float, size: int) -> ClusterEvent:
     return event(t, "ADDED", "Event", f"web-hpa.{size}", f"uid-e-{size}", thing)
 
 
-class Scaled(Invented):
+class Scaled(SyntheticRun):
     def events(self) -> list[ClusterEvent]:
         more = [
             workload(-TRIGGER, 3, "LISTED"),

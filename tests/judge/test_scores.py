@@ -9,7 +9,7 @@ from harness.recording.read import Recording
 from harness.recording.trace import request_id
 from tests.bench.score_bench import BEGIN, END, write
 from tests.bench.scoring import Truth, score
-from tests.judge.invented import Invented
+from tests.judge.synthetic import SyntheticRun
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ def truth(path: Path, lines: list[dict[str, Any]]) -> Truth:
 
 
 def test_a_hit_is_joined_by_its_id_whatever_lies_nearer_in_time(tmp_path: Path) -> None:
-    path = Invented.rolling(1).write(tmp_path)
+    path = SyntheticRun.rolling(1).write(tmp_path)
     recording = Recording.open(path)
     far, near = line(recording, 7, 900_000_000, "A1"), line(recording, 8, 1_000_000, "B1")
     found = truth(path, [near, far]).of(0, 7, 1_000_000, 502)
@@ -46,7 +46,7 @@ def test_a_hit_is_joined_by_its_id_whatever_lies_nearer_in_time(tmp_path: Path) 
 
 
 def test_what_was_saved_was_not_lost_and_the_last_try_counts(tmp_path: Path) -> None:
-    path = Invented.rolling(1).write(tmp_path)
+    path = SyntheticRun.rolling(1).write(tmp_path)
     recording = Recording.open(path)
     tries = [line(recording, 7, 5, "B1", saved=True), line(recording, 7, 6, "C9", saved=False)]
     found = truth(path, tries).of(0, 7, 6, 502)
@@ -56,7 +56,7 @@ def test_what_was_saved_was_not_lost_and_the_last_try_counts(tmp_path: Path) -> 
 
 
 def test_without_an_id_the_nearest_line_with_the_same_status_is_used_once(tmp_path: Path) -> None:
-    path = Invented.rolling(1).write(tmp_path)
+    path = SyntheticRun.rolling(1).write(tmp_path)
     recording = Recording.open(path)
     told = truth(path, [line(recording, None, 10, "C3", status=0), line(recording, None, 10, "B1")])
     first = told.of(0, 7, 1_000_000, 0)
@@ -66,7 +66,7 @@ def test_without_an_id_the_nearest_line_with_the_same_status_is_used_once(tmp_pa
 
 
 def test_a_score_counts_right_pairs_and_wrong_ones(tmp_path: Path) -> None:
-    path = Invented.rolling(probe=False).write(tmp_path)  # "A1 or B1"
+    path = SyntheticRun.rolling(probe=False).write(tmp_path)  # "A1 or B1"
     recording = Recording.open(path)
     hits = recording.hits()
     lost = hits[(hits["status"] == 502) & (hits["done_ns"] > 12_000_000_000)]

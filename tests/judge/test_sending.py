@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from harness.judge.verdict import Judgement, from_json, judge, to_json
+from harness.judge.verdict.judgement import Judgement, from_json, judge, to_json
 from harness.model import NEVER, Grade, HealthSample, Mark, MarkAt, Outcome, RunRecord
 from harness.recording.read import Recording
 from harness.recording.write import CONNECTION_SCHEMA, ArrowStream, RunDirectory
 from harness.report import plot, text
-from tests.judge.invented import WALL, Invented, S, write_hits
+from tests.judge.synthetic import WALL, S, SyntheticRun, write_hits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ MARKS = {Mark.LOAD_START: 0, Mark.WARMUP_END: 2 * S, Mark.LOAD_END: 12 * S, Mark
 
 def record(**rest: Any) -> RunRecord:
     whole = replace(
-        Invented.rolling(1).run(),
+        SyntheticRun.rolling(1).run(),
         marks=tuple(MarkAt(mark, t_ns) for mark, t_ns in MARKS.items()),
         rollout_wanted=False,
         rollout=None,
@@ -298,7 +298,7 @@ def test_targets_that_differ_in_their_query_alone_are_told_apart_without_it(tmp_
     targets = tuple(
         {"method": "GET", "url": f"https://h/x?key={key}", "weight": 1} for key in ("s3cret", "s3cret2")
     )
-    found = judge(Recording.open(Invented.rolling(record={"targets": targets}).write(tmp_path)))
+    found = judge(Recording.open(SyntheticRun.rolling(record={"targets": targets}).write(tmp_path)))
     assert found.sending is not None
     names = {target.name for target in found.sending.targets}
     assert names == {"GET https://h/x?key=*** (target 1)", "GET https://h/x?key=*** (target 2)"}

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.judge.verdict import judge
+from harness.judge.verdict.judgement import judge
 from harness.model import Grade, Outcome
 from harness.recording.read import Recording
-from tests.judge.invented import FakePod, Invented, end, write_hits
+from tests.judge.synthetic import FakePod, SyntheticRun, end, write_hits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.judge.verdict import Judgement
+    from harness.judge.verdict.judgement import Judgement
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Ordinal(FakePod):
         return f"uid-{self.name}-{'old' if self.old else 'new'}"
 
 
-def stateful(prestop: int = 0, **rest: Any) -> Invented:
+def stateful(prestop: int = 0, **rest: Any) -> SyntheticRun:
     """Three pods, replaced from the last to the first, each new one when the old one of its name has gone."""
     olds: list[FakePod] = []
     news: list[FakePod] = []
@@ -43,10 +43,10 @@ def stateful(prestop: int = 0, **rest: Any) -> Invented:
         olds.append(old)
         news.append(new)
         deleted = new.ready + 0.2
-    return Invented(pods=olds + news, **rest)
+    return SyntheticRun(pods=olds + news, **rest)
 
 
-def judged(tmp_path: Path, run: Invented, rows: list[dict[str, Any]] | None = None) -> Judgement:
+def judged(tmp_path: Path, run: SyntheticRun, rows: list[dict[str, Any]] | None = None) -> Judgement:
     path = run.write(tmp_path)
     if rows is not None:
         write_hits(path / "hits" / "0.arrow", rows)

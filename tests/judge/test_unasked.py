@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.judge.finding import PAIRED
-from harness.judge.verdict import judge
+from harness.judge.findings.finding import PAIRED
+from harness.judge.verdict.judgement import judge
 from harness.model import Grade
 from harness.recording.read import Recording
-from tests.judge.invented import Invented
+from tests.judge.synthetic import SyntheticRun
 from tests.judge.test_sending import connection, write_connections
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def test_an_answer_to_nobody_withholds_the_pass_and_other_ends_do_not(
     tmp_path: Path, ends: list[tuple[str, str]], grade: Grade
 ) -> None:
-    path = Invented.rolling(prestop=4, grace=20).write(tmp_path)
+    path = SyntheticRun.rolling(prestop=4, grace=20).write(tmp_path)
     rows = [connection(closed_by=by, how=how) for by, how in ends]
     write_connections(path / "connections" / "0.arrow", rows)
     found = judge(Recording.open(path))

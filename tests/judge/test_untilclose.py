@@ -6,28 +6,28 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.judge.finding import WHOLE, Finding
-from harness.judge.verdict import judge
+from harness.judge.findings.finding import WHOLE, Finding
+from harness.judge.verdict.judgement import judge
 from harness.model import Grade
 from harness.recording.read import Recording
-from tests.judge.invented import TRIGGER, Invented, S, write_hits
+from tests.judge.synthetic import TRIGGER, S, SyntheticRun, write_hits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.judge.verdict import Judgement
+    from harness.judge.verdict.judgement import Judgement
 
 
-def clean(**changes: Any) -> Invented:
-    return Invented.rolling(prestop=4, grace=20, **changes)
+def clean(**changes: Any) -> SyntheticRun:
+    return SyntheticRun.rolling(prestop=4, grace=20, **changes)
 
 
 def judged(
-    tmp_path: Path, invented: Invented, ends_with_connection: Callable[[dict[str, Any]], bool]
+    tmp_path: Path, synthetic: SyntheticRun, ends_with_connection: Callable[[dict[str, Any]], bool]
 ) -> Judgement:
-    path = invented.write(tmp_path)
-    rows = invented.hits()
+    path = synthetic.write(tmp_path)
+    rows = synthetic.hits()
     for row in rows:
         row["until_close"] = ends_with_connection(row)
     write_hits(path / "hits" / "0.arrow", rows)
@@ -43,14 +43,14 @@ def since(row: dict[str, Any]) -> float:
 
 
 def test_one_such_answer_while_its_pod_goes_withholds_the_pass(tmp_path: Path) -> None:
-    invented = clean()
-    pod = invented.pods[0]
+    synthetic = clean()
+    pod = synthetic.pods[0]
     assert pod.deleted is not None
     assert pod.exits is not None
     last = max(
-        row["done_ns"] for row in invented.hits() if row["pod"] == pod.name and since(row) > pod.deleted
+        row["done_ns"] for row in synthetic.hits() if row["pod"] == pod.name and since(row) > pod.deleted
     )
-    found = judged(tmp_path, invented, lambda row: row["pod"] == pod.name and row["done_ns"] == last)
+    found = judged(tmp_path, synthetic, lambda row: row["pod"] == pod.name and row["done_ns"] == last)
     finding = about(found)
     assert found.grade is Grade.INCONCLUSIVE
     assert finding is not None
@@ -60,9 +60,9 @@ def test_one_such_answer_while_its_pod_goes_withholds_the_pass(tmp_path: Path) -
 
 
 def test_such_answers_of_a_pod_that_stays_are_good(tmp_path: Path) -> None:
-    invented = clean()
-    stays = {pod.name for pod in invented.pods if not pod.old}
-    found = judged(tmp_path, invented, lambda row: row["pod"] in stays)
+    synthetic = clean()
+    stays = {pod.name for pod in synthetic.pods if not pod.old}
+    found = judged(tmp_path, synthetic, lambda row: row["pod"] in stays)
     finding = about(found)
     assert found.grade is Grade.PASS
     assert finding is not None
@@ -75,9 +75,9 @@ def test_such_answers_that_name_nobody_may_come_from_any_pod_that_goes(tmp_path:
 
 
 def test_such_answers_that_name_a_proxy_may_come_from_any_pod_that_goes(tmp_path: Path) -> None:
-    invented = clean()
-    path = invented.write(tmp_path)
-    rows = [row | {"until_close": True, "pod": "edge-7"} for row in invented.hits()]
+    synthetic = clean()
+    path = synthetic.write(tmp_path)
+    rows = [row | {"until_close": True, "pod": "edge-7"} for row in synthetic.hits()]
     write_hits(path / "hits" / "1.arrow", rows)
     finding = about(judge(Recording.open(path)))
     assert finding is not None
@@ -86,10 +86,10 @@ def test_such_answers_that_name_a_proxy_may_come_from_any_pod_that_goes(tmp_path
 
 @pytest.mark.parametrize("when", ["before the trigger", "when all are gone"])
 def test_such_answers_while_nobody_goes_are_good(tmp_path: Path, when: str) -> None:
-    invented = clean(names_pods=False, settle=10.0)
-    gone = max(pod.gone or 0.0 for pod in invented.pods)
+    synthetic = clean(names_pods=False, settle=10.0)
+    gone = max(pod.gone or 0.0 for pod in synthetic.pods)
     quiet = {"before the trigger": (-99.0, 0.0), "when all are gone": (gone + 2.5, 999.0)}[when]
-    found = judged(tmp_path, invented, lambda row: quiet[0] < since(row) < quiet[1])
+    found = judged(tmp_path, synthetic, lambda row: quiet[0] < since(row) < quiet[1])
     assert found.grade is Grade.PASS
 
 
@@ -99,10 +99,10 @@ def test_a_run_without_such_answers_says_nothing_of_them(tmp_path: Path) -> None
 
 def test_a_load_without_a_rollout_takes_such_answers_as_they_are(tmp_path: Path) -> None:
     plain = {"rollout_wanted": False, "cluster": None, "path": None, "rollout": None}
-    invented = clean(record=plain)
+    synthetic = clean(record=plain)
     marks = tuple(
-        mark for mark in invented.run().marks if mark.mark.value in {"load_start", "warmup_end", "load_end"}
+        mark for mark in synthetic.run().marks if mark.mark.value in {"load_start", "warmup_end", "load_end"}
     )
-    invented.record = {**plain, "marks": marks, "ended_by": "duration"}
-    found = judged(tmp_path, invented, lambda _: True)
+    synthetic.record = {**plain, "marks": marks, "ended_by": "duration"}
+    found = judged(tmp_path, synthetic, lambda _: True)
     assert found.grade is Grade.PASS

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.judge import chance, traffic
-from harness.judge.verdict import Judgement, from_json, judge, to_json
+from harness.judge import chance
+from harness.judge.numbers import traffic
+from harness.judge.verdict.judgement import Judgement, from_json, judge, to_json
 from harness.model import (
     NEVER,
     ClusterFacts,
@@ -25,7 +26,7 @@ from harness.model import (
 )
 from harness.recording.read import Recording
 from harness.recording.write import write_json
-from tests.judge.invented import TRIGGER, Invented, S, write_hits
+from tests.judge.synthetic import TRIGGER, S, SyntheticRun, write_hits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,12 +34,12 @@ if TYPE_CHECKING:
 MS = S // 1000
 
 
-def clean(**rest: Any) -> Invented:
-    return Invented.rolling(prestop=4, grace=20, **rest)
+def clean(**rest: Any) -> SyntheticRun:
+    return SyntheticRun.rolling(prestop=4, grace=20, **rest)
 
 
-def judged(tmp_path: Path, invented: Invented) -> Judgement:
-    return judge(Recording.open(invented.write(tmp_path)))
+def judged(tmp_path: Path, synthetic: SyntheticRun) -> Judgement:
+    return judge(Recording.open(synthetic.write(tmp_path)))
 
 
 def open_points(judgement: Judgement) -> list[str]:
@@ -65,7 +66,7 @@ def test_a_clean_rollout_passes_and_says_what_that_does_not_prove(tmp_path: Path
 
 
 def test_one_lost_request_with_a_clean_control_window_fails(tmp_path: Path) -> None:
-    found = judged(tmp_path, Invented.rolling(1, concurrency=1, work=0.5, prestop=1, seed=4))
+    found = judged(tmp_path, SyntheticRun.rolling(1, concurrency=1, work=0.5, prestop=1, seed=4))
     assert found.verdict.lost == 1
     assert found.grade is Grade.FAIL
     assert found.verdict.headline.startswith("1 of ")
@@ -80,7 +81,7 @@ def test_the_same_rate_before_and_after_is_no_fault_of_the_rollout(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("invented", "record", "says"),
+    ("synthetic", "record", "says"),
     [
         (clean(noise=0.005), {}, "failed (0."),
         (clean(names_pods=False), {"path": PathProof(proven=False, how="a URL of another host")}, "path not proven: a URL of another"),
@@ -112,11 +113,11 @@ def test_the_same_rate_before_and_after_is_no_fault_of_the_rollout(tmp_path: Pat
     ],
 )  # fmt: skip
 def test_each_doubt_withholds_a_pass_and_says_why(
-    tmp_path: Path, invented: Invented, record: dict[str, Any], says: str
+    tmp_path: Path, synthetic: SyntheticRun, record: dict[str, Any], says: str
 ) -> None:
-    invented.record = record
-    found = judged(tmp_path, invented)
-    if not record and invented.noise:
+    synthetic.record = record
+    found = judged(tmp_path, synthetic)
+    if not record and synthetic.noise:
         assert any(says in point for point in open_points(found))
         return
     assert found.grade is Grade.INCONCLUSIVE
@@ -134,7 +135,7 @@ def test_each_doubt_withholds_a_pass_and_says_why(
     ],
 )
 def test_no_doubt_erases_a_lost_request_that_was_seen(tmp_path: Path, record: dict[str, Any]) -> None:
-    assert judged(tmp_path, Invented.rolling(names_pods=False, record=record)).grade is Grade.FAIL
+    assert judged(tmp_path, SyntheticRun.rolling(names_pods=False, record=record)).grade is Grade.FAIL
 
 
 @pytest.mark.parametrize(
@@ -190,8 +191,8 @@ def test_more_names_than_there_can_be_pods_are_told_of(
 
 
 def test_a_name_that_is_no_pod_of_ours_proves_nothing(tmp_path: Path) -> None:
-    invented = clean(record={"path": PathProof(proven=False, how="")})
-    path = invented.write(tmp_path)
+    synthetic = clean(record={"path": PathProof(proven=False, how="")})
+    path = synthetic.write(tmp_path)
     (path / "events.jsonl").write_text("")
     assert any("path not proven" in point for point in open_points(judge(Recording.open(path))))
 
@@ -207,9 +208,9 @@ def test_a_name_that_is_no_pod_of_ours_proves_nothing(tmp_path: Path) -> None:
 def test_an_answer_still_out_at_the_end_withholds_a_pass_if_it_can_have_been_lost(
     tmp_path: Path, begun: float | None, age: float, grade: Grade
 ) -> None:
-    invented = clean(settle=10.0)
-    path = invented.write(tmp_path)
-    row = invented.hits()[-1]
+    synthetic = clean(settle=10.0)
+    path = synthetic.write(tmp_path)
+    row = synthetic.hits()[-1]
     due_ns = row["done_ns"] - round(age * S) if begun is None else round((TRIGGER + begun) * S)
     cut = {
         "due_ns": due_ns,
@@ -227,9 +228,9 @@ def test_an_answer_still_out_at_the_end_withholds_a_pass_if_it_can_have_been_los
 
 def silent_at_the_end(tmp_path: Path, **changes: Any) -> Judgement:
     """A clean rollout whose service answers nothing any more in the last 15 s of the load."""
-    invented = clean(settle=30.0, **changes)
-    path = invented.write(tmp_path)
-    rows = invented.hits()
+    synthetic = clean(settle=30.0, **changes)
+    path = synthetic.write(tmp_path)
+    rows = synthetic.hits()
     end = max(row["done_ns"] for row in rows)
     hung = {
         "done_ns": end + 15 * S, "due_ns": end - 15 * S, "sent_ns": end - 15 * S,
@@ -297,21 +298,21 @@ def test_a_run_that_never_reached_the_trigger_says_why(tmp_path: Path, ended_by:
 
 
 def test_judging_twice_gives_the_same_to_the_letter(tmp_path: Path) -> None:
-    path = Invented.rolling(probe=False).write(tmp_path)
+    path = SyntheticRun.rolling(probe=False).write(tmp_path)
     moved = tmp_path / "elsewhere" / path.name
     shutil.copytree(path, moved)
     assert to_json(judge(Recording.open(path))) == to_json(judge(Recording.open(moved)))
 
 
 def test_a_judgement_survives_json(tmp_path: Path) -> None:
-    for number, invented in enumerate((Invented.rolling(probe=False), clean(), Invented())):
-        found = judged(tmp_path / str(number), invented)
+    for number, synthetic in enumerate((SyntheticRun.rolling(probe=False), clean(), SyntheticRun())):
+        found = judged(tmp_path / str(number), synthetic)
         assert from_json(to_json(found)) == found
 
 
 @pytest.mark.parametrize("missing", ["events.jsonl", "generator.jsonl", "hits", "manifests", "marks", "all"])
 def test_a_recording_with_parts_missing_is_judged_as_far_as_it_goes(tmp_path: Path, missing: str) -> None:
-    path = Invented.rolling(probe=False).write(tmp_path)
+    path = SyntheticRun.rolling(probe=False).write(tmp_path)
     run = Recording.open(path).run
     for name in ("events.jsonl", "generator.jsonl"):
         if missing in {name, "all"}:
@@ -346,17 +347,19 @@ def test_rows_that_are_missing_withhold_a_pass(tmp_path: Path) -> None:
 
 
 def test_rows_that_end_before_the_load_withhold_a_pass_even_without_counts_to_check(tmp_path: Path) -> None:
-    invented = clean(settle=8.0)
-    path = invented.write(tmp_path)
-    end = round((TRIGGER + invented.ended - 6.0) * S)
-    write_hits(path / "hits" / "0.arrow", [row for row in invented.hits() if row["done_ns"] < end])
+    synthetic = clean(settle=8.0)
+    path = synthetic.write(tmp_path)
+    end = round((TRIGGER + synthetic.ended - 6.0) * S)
+    write_hits(path / "hits" / "0.arrow", [row for row in synthetic.hits() if row["done_ns"] < end])
     (path / "generator.jsonl").write_text("")
     assert any("worker 0's rows end +" in point for point in open_points(judge(Recording.open(path))))
 
 
 def test_a_cluster_without_a_pod_in_sight_is_no_coverage(tmp_path: Path) -> None:
-    invented = Invented(record={"cluster": ClusterFacts("s", "c", "n", "Deployment", "web", "u", "v1", "me")})
-    assert "no pod of the workload was seen" in open_points(judged(tmp_path, invented))
+    synthetic = SyntheticRun(
+        record={"cluster": ClusterFacts("s", "c", "n", "Deployment", "web", "u", "v1", "me")}
+    )
+    assert "no pod of the workload was seen" in open_points(judged(tmp_path, synthetic))
 
 
 def test_bounds_and_tests_are_those_of_the_textbook() -> None:
@@ -374,9 +377,9 @@ def _rewrite(path: Path, run: RunRecord) -> None:
 def test_a_load_host_out_of_ports_or_descriptors_is_the_tests_own_fault_and_not_the_rollouts(
     tmp_path: Path, outcome: Outcome
 ) -> None:
-    invented = clean()
-    directory = invented.write(tmp_path)
-    rows = invented.hits()
+    synthetic = clean()
+    directory = synthetic.write(tmp_path)
+    rows = synthetic.hits()
     struck = [row for row in rows if row["done_ns"] > (TRIGGER + 2) * S][:40]
     for row in struck:
         row |= {"outcome": outcome, "status": 0, "pod": "", "first_byte_ns": NEVER}

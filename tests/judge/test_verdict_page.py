@@ -6,8 +6,9 @@ import ast
 from collections import defaultdict
 from pathlib import Path
 
-from harness.judge import background, finding, findings, unanswered
-from harness.judge.finding import OBJECTIVES
+from harness.judge.findings import finding, load, unanswered
+from harness.judge.findings.finding import OBJECTIVES
+from harness.judge.numbers import background
 from harness.model import Grade, WatchGap
 from harness.scenario.schema import Scenario
 
@@ -91,12 +92,12 @@ def test_the_numbers_on_the_page_are_those_of_the_code() -> None:
     short, middle, long = (length / 1e9 for length in background.WINDOWS_NS)
     assert f"bursts of {short:g}, {middle:g} and {long:g} s" in PAGE
     assert (
-        f"its lag was over {findings.LAG_LIMIT_NS / 1e6:.0f} ms (p99) in over {findings.LAG_SHARE:.0%}".replace(
+        f"its lag was over {load.LAG_LIMIT_NS / 1e6:.0f} ms (p99) in over {load.LAG_SHARE:.0%}".replace(
             "%", " %"
         )
         in PAGE
     )
-    assert f"end {findings.TAIL_NS // 10**9} s before the load did" in PAGE
+    assert f"end {load.TAIL_NS // 10**9} s before the load did" in PAGE
     assert WatchGap("Pod", 0, 2 * 10**9 + 1, "", relisted=False).blind
     assert not WatchGap("Pod", 0, 2 * 10**9, "", relisted=False).blind
     assert "nobody watched for over 2 s" in PAGE

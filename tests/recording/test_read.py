@@ -13,7 +13,7 @@ from harness.errors import RecordingError
 from harness.model import ClusterEvent, Mark, WatchGap
 from harness.recording.read import Recording
 from harness.recording.write import HIT_SCHEMA, LATER
-from tests.judge.invented import Invented, write_hits
+from tests.judge.synthetic import SyntheticRun, write_hits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    return Invented.rolling(1, before=3.0).write(tmp_path)
+    return SyntheticRun.rolling(1, before=3.0).write(tmp_path)
 
 
 def test_everything_written_is_read_back(tmp_path: Path) -> None:
     gap = WatchGap("Pod", 5, 9, "the server closed it", relisted=True)
-    invented = Invented.rolling(2, gaps=[gap])
-    recording = Recording.open(invented.write(tmp_path))
-    rows = invented.hits()
+    synthetic = SyntheticRun.rolling(2, gaps=[gap])
+    recording = Recording.open(synthetic.write(tmp_path))
+    rows = synthetic.hits()
     hits = recording.hits()
 
-    assert recording.run == invented.run()
-    assert recording.events() == invented.events()
+    assert recording.run == synthetic.run()
+    assert recording.events() == synthetic.events()
     assert recording.gaps() == [gap]
-    assert recording.manifests("before") == [invented.deployment()]
+    assert recording.manifests("before") == [synthetic.deployment()]
     assert recording.health()[0].worker == 0
     assert recording.workers() == (0,)
     assert list(hits.columns) == [*HIT_SCHEMA.names, "worker"]
@@ -48,19 +48,19 @@ def test_only_the_columns_asked_for_are_read(run: Path) -> None:
 
 
 def test_the_hits_of_all_workers_stand_together(tmp_path: Path) -> None:
-    invented = Invented.rolling(1)
-    path = invented.write(tmp_path)
-    write_hits(path / "hits" / "1.arrow", invented.hits()[:10])
+    synthetic = SyntheticRun.rolling(1)
+    path = synthetic.write(tmp_path)
+    write_hits(path / "hits" / "1.arrow", synthetic.hits()[:10])
     hits = Recording.open(path).hits(["status", "pod"])
     assert (hits["worker"] == 1).sum() == 10
     assert (hits["worker"] == 0).sum() == len(hits) - 10
 
 
 def test_a_file_cut_at_any_byte_gives_all_whole_batches(tmp_path: Path) -> None:
-    invented = Invented.rolling(1)
-    path = invented.write(tmp_path)
+    synthetic = SyntheticRun.rolling(1)
+    path = synthetic.write(tmp_path)
     file = path / "hits" / "0.arrow"
-    write_hits(file, invented.hits()[:40], batch=10)
+    write_hits(file, synthetic.hits()[:40], batch=10)
     whole = file.read_bytes()
     recording = Recording.open(path)
     sizes = []

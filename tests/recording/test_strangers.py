@@ -13,13 +13,13 @@ import pytest
 
 from harness import cli
 from harness.errors import RecordingError
-from harness.judge.verdict import from_json
+from harness.judge.verdict.judgement import from_json
 from harness.recording import folder
 from harness.recording.folder import write_text
 from harness.recording.read import Recording
 from harness.recording.upstreams import keep, kept
 from harness.recording.write import HIT_SCHEMA, ArrowStream, JsonLines, prune
-from tests.judge.invented import Invented, write_hits
+from tests.judge.synthetic import SyntheticRun, write_hits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    return Invented.rolling(1, before=3.0).write(tmp_path)
+    return SyntheticRun.rolling(1, before=3.0).write(tmp_path)
 
 
 @pytest.fixture
@@ -386,7 +386,7 @@ def test_a_column_that_stands_there_twice_is_refused(run: Path) -> None:
 
 def test_damage_in_the_middle_does_not_pass_for_a_cut(run: Path) -> None:
     file = run / "hits" / "0.arrow"
-    write_hits(file, Invented.rolling(1).hits()[:400], batch=100)
+    write_hits(file, SyntheticRun.rolling(1).hits()[:400], batch=100)
     whole = file.read_bytes()
     at = whole.index(b"\xff\xff\xff\xff", len(whole) // 2)
     file.write_bytes(whole[:at] + b"\x07" * 8 + whole[at + 8 :])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.judge.verdict import judge
+from harness.judge.verdict.judgement import judge
 from harness.recording.read import Recording
 from harness.report.ladder import COLUMNS, Row, cells, row, table
-from tests.judge.invented import Invented
+from tests.judge.synthetic import SyntheticRun
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ CLEAN = Row(12_500, (12_500, 0, 0, 0), 80 * MS, (), "PASS")
 
 
 def test_a_judged_run_gives_a_row_whose_classes_add_up(tmp_path: Path) -> None:
-    judgement = judge(Recording.open(Invented.rolling(3, probe=False).write(tmp_path)))
+    judgement = judge(Recording.open(SyntheticRun.rolling(3, probe=False).write(tmp_path)))
     found = row(judgement)
     assert found.requests == judgement.numbers.requests == sum(found.classes)
     assert found.classes[0] == judgement.numbers.statuses["200"]

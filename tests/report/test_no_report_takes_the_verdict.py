@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import cli
-from harness.judge.summary import SecondRow
-from harness.judge.verdict import judge
+from harness.judge.numbers.summary import SecondRow
+from harness.judge.verdict.judgement import judge
 from harness.recording.read import Recording
 from harness.report import markdown, plot, text, write_all
 from harness.report.plot import draw
-from tests.judge.invented import Invented
+from tests.judge.synthetic import SyntheticRun
 
 if TYPE_CHECKING:
-    from harness.judge.verdict import Judgement
+    from harness.judge.verdict.judgement import Judgement
 
 ALL = {"verdict.json", "summary.txt", "summary.md", "timeline.png"}
 MATHEMATICS = (
@@ -33,7 +33,7 @@ MATHEMATICS = (
 
 
 def rolled(tmp_path: Path, **how: Any) -> Path:
-    return Invented.rolling(2, prestop=4, grace=20, **how).write(tmp_path)
+    return SyntheticRun.rolling(2, prestop=4, grace=20, **how).write(tmp_path)
 
 
 def ended(path: Path, monkeypatch: pytest.MonkeyPatch, command: str = "report") -> int:

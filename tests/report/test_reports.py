@@ -15,8 +15,8 @@ import pytest
 
 from harness import cli
 from harness.errors import RecordingError
-from harness.judge.compare import compare, field_changes
-from harness.judge.verdict import Judgement, from_json, judge
+from harness.judge.verdict.compare import compare, field_changes
+from harness.judge.verdict.judgement import Judgement, from_json, judge
 from harness.model import MarkAt, WatchGap
 from harness.recording.read import Recording
 from harness.recording.write import write_json
@@ -26,7 +26,7 @@ from harness.report.markdown import render as message
 from harness.report.patch import render as advised
 from harness.report.plot import draw
 from harness.report.text import WIDTH, render, render_comparison
-from tests.judge.invented import Invented, S
+from tests.judge.synthetic import S, SyntheticRun
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 def judged(tmp_path: Path, **how: Any) -> Judgement:
     replicas = how.pop("replicas", 3)
-    return judge(Recording.open(Invented.rolling(replicas, **how).write(tmp_path)))
+    return judge(Recording.open(SyntheticRun.rolling(replicas, **how).write(tmp_path)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -72,7 +72,7 @@ def test_the_summary_tells_what_failed_when_why_and_what_mends_it(tmp_path: Path
         "Seconds with failures",
         "Longest outage",
         "no readinessProbe",
-        "mend: spec.template.spec.containers[web].readinessProbe",
+        "fix: spec.template.spec.containers[web].readinessProbe",
         "old web-6d9f7c8b54-",
         "  FAIL  no request fails because of the rollout",
     ):
@@ -100,7 +100,7 @@ def test_the_message_has_at_most_15_lines_and_begins_with_the_verdict(tmp_path: 
 
 
 def test_many_doubts_still_fit_the_message(tmp_path: Path) -> None:
-    run = Invented.rolling().run()
+    run = SyntheticRun.rolling().run()
     record = {
         "state": "running",
         "ended_by": "",
@@ -114,7 +114,7 @@ def test_many_doubts_still_fit_the_message(tmp_path: Path) -> None:
 
 
 def test_all_files_are_written_and_none_is_left_half_done(tmp_path: Path) -> None:
-    path = Invented.rolling(probe=False).write(tmp_path)
+    path = SyntheticRun.rolling(probe=False).write(tmp_path)
     before = {file.name for file in path.iterdir()}
     found = judge(Recording.open(path))
     write_all(found, path)
@@ -130,7 +130,7 @@ def test_all_files_are_written_and_none_is_left_half_done(tmp_path: Path) -> Non
 
 
 def test_reporting_again_changes_nothing(tmp_path: Path) -> None:
-    path = Invented.rolling(probe=False).write(tmp_path)
+    path = SyntheticRun.rolling(probe=False).write(tmp_path)
     write_all(judge(Recording.open(path)), path)
     names = ("verdict.json", "summary.txt", "summary.md", "timeline.png")
     first = {name: (path / name).read_bytes() for name in names}
@@ -139,7 +139,7 @@ def test_reporting_again_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written_is_named_and_the_others_are_there(tmp_path: Path) -> None:
-    path = Invented.rolling(prestop=4, grace=20).write(tmp_path)
+    path = SyntheticRun.rolling(prestop=4, grace=20).write(tmp_path)
     (path / "summary.md").mkdir()
     with pytest.raises(
         RecordingError, match=r"cannot write the report to .* \(summary\.md\): Is a directory"
@@ -152,7 +152,7 @@ def test_a_file_that_cannot_be_written_is_named_and_the_others_are_there(tmp_pat
 def test_a_verdict_whose_report_cannot_be_written_is_still_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = Invented.rolling().write(tmp_path)
+    path = SyntheticRun.rolling().write(tmp_path)
     (path / "verdict.json").mkdir()
     monkeypatch.setattr("sys.argv", ["zdtest", "report", str(path)])
     assert cli.main() == 1
@@ -192,7 +192,7 @@ def test_failures_and_states_can_be_told_apart_in_a_grey_print() -> None:
 
 @pytest.mark.parametrize("wreck", ["no hits", "no events", "cut", "no marks", "warm-up only", "nothing"])
 def test_what_is_left_of_a_broken_run_is_reported(tmp_path: Path, wreck: str) -> None:
-    path = Invented.rolling(probe=False).write(tmp_path)
+    path = SyntheticRun.rolling(probe=False).write(tmp_path)
     run = Recording.open(path).run
     if wreck in {"no hits", "nothing"}:
         (path / "hits" / "0.arrow").write_bytes(b"")
@@ -217,7 +217,7 @@ def test_what_is_left_of_a_broken_run_is_reported(tmp_path: Path, wreck: str) ->
 
 
 def test_a_comparison_ends_with_one_honest_sentence(tmp_path: Path) -> None:
-    runs = {"a": Invented.rolling(), "b": Invented.rolling(prestop=4)}
+    runs = {"a": SyntheticRun.rolling(), "b": SyntheticRun.rolling(prestop=4)}
     one, two = (Recording.open(run.write(tmp_path / name)) for name, run in runs.items())
     lines = render_comparison(
         compare(judge(one), judge(two), one.manifests("before"), two.manifests("before"))
@@ -234,7 +234,7 @@ def test_importing_the_reports_brings_neither_pandas_nor_matplotlib() -> None:
 
 
 def test_a_moved_recording_gives_the_same_summary(tmp_path: Path) -> None:
-    path = Invented.rolling().write(tmp_path)
+    path = SyntheticRun.rolling().write(tmp_path)
     moved = tmp_path / "elsewhere" / path.name
     shutil.copytree(path, moved)
     assert render(judge(Recording.open(path)), latencies=True) == render(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.judge.verdict import from_json, judge
+from harness.judge.verdict.judgement import from_json, judge, to_json
 from harness.recording.read import Recording
+from harness.report import markdown
 from harness.report.text import render
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +24,12 @@ def test_the_stored_summary_is_the_one_that_is_made_of_it_today() -> None:
 def test_the_stored_verdict_is_that_of_the_stored_summary() -> None:
     verdict = from_json((EXAMPLE / "verdict.json").read_text(encoding="utf-8"))
     assert render(verdict, latencies=True).splitlines() == summary()
+
+
+def test_every_stored_report_is_the_one_that_is_made_today() -> None:
+    judgement = judge(Recording.open(EXAMPLE))
+    assert to_json(judgement) == (EXAMPLE / "verdict.json").read_text(encoding="utf-8")
+    assert markdown.render(judgement) == (EXAMPLE / "summary.md").read_text(encoding="utf-8")
 
 
 def test_readme_shows_lines_of_the_summary_and_no_others() -> None:

@@ -16,7 +16,7 @@ from harness.run.change import Change, Means
 from harness.run.log import Log
 from harness.run.preflight import Subject
 from harness.scenario.trigger import parse
-from tests.judge.invented import Invented
+from tests.judge.synthetic import SyntheticRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +66,7 @@ def follow(tmp_path: Path) -> Iterator[Any]:
     with RunDirectory.create(tmp_path, "web", datetime.now(UTC)) as directory:
 
         def begin(trigger: str) -> Followed:
-            log = Log(directory, replace(Invented().run(), marks=(), rollout=None))
+            log = Log(directory, replace(SyntheticRun().run(), marks=(), rollout=None))
             subject = Subject(FACTS, {}, parse(trigger), (), (), (), PathProof(proven=True, how=""), ())
             means = Means(
                 api=cast("Api", None),  # nothing is asked of it: the change is somebody else's

@@ -1,0 +1,178 @@
+"""How close it was: of every protection that a rollout put to work, how much was used and how much was left.
+
+A clean run with a hundredth of a second to spare is a clean run by luck; one with twenty seconds to spare is slow for nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.clock import NS
+from harness.judge.advice.draft import AS_IT_IS
+from harness.judge.timeline.ending import hook_could_not_run, killed_at_grace
+from harness.judge.wording import lasting
+from harness.model import NEVER, Mark
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from harness.judge.advice.advice import Decided
+    from harness.judge.numbers.hits import Hits
+    from harness.judge.numbers.measured import Measured
+    from harness.judge.timeline.lifeline import Lifeline
+    from harness.judge.timeline.timeline import Timeline
+    from harness.model import RunRecord
+
+_VALUES = {"preStop": "prestop", "grace": "grace"}  # protections whose value the advice may decide
+POINTS = 12  # of the curve, at most
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """One protection. `used_ns` of `of_ns` were needed, by `pod`, which came closest; None where it cannot be told."""
+
+    what: str  # preStop | grace | readiness | keep-alive
+    sentence: str
+    pod: str = ""
+    used_ns: int | None = None
+    of_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """What a preStop of `pre_stop_ns` would have lost: requests that reached a terminating pod later than that."""
+
+    pre_stop_ns: int
+    lost: int
+
+
+def margins(run: RunRecord, timeline: Timeline, measured: Measured | None) -> tuple[Margin, ...]:
+    """Say of each protection how much of it the rollout used."""
+    if measured is None or not timeline.triggered:
+        return ()
+    going = [pod for pod in timeline.pods if pod.old and pod.deleted_ns is not None]
+    found = [
+        _pre_stop(going, measured),
+        _grace(going),
+        _readiness(timeline, measured),
+        _keep_alive(run),
+    ]
+    return tuple(line for line in found if line is not None)
+
+
+def with_advised(lines: Iterable[Margin], decided: Decided) -> tuple[Margin, ...]:
+    """Put what is advised behind each protection that it changes."""
+    advised = {what: decided.values.get(name, AS_IT_IS) for what, name in _VALUES.items()}
+    return tuple(
+        line
+        if advised.get(line.what, AS_IT_IS).endswith(AS_IT_IS)
+        else replace(line, sentence=f"{line.sentence}; advised: {advised[line.what]}")
+        for line in lines
+    )
+
+
+def shorter_pre_stops(hits: Hits, timeline: Timeline, measured: Measured | None) -> tuple[CurvePoint, ...]:
+    """Return what shorter preStops would have lost; empty where answers name no pod, or no hook held traffic off.
+
+    Counts good answers whose request began later after the deletion than the hook would have lasted: an app that stops
+    listening at SIGTERM would have refused them.
+    """
+    going = [pod for pod in timeline.pods if pod.old and pod.deleted_ns is not None and pod.spec.pre_stop_ns]
+    if measured is None or not going:
+        return ()
+    column = hits.frame["pod"].cat
+    codes = column.codes.to_numpy()
+    names = {str(name): code for code, name in enumerate(column.categories)}
+    late = []
+    for pod in going:
+        if pod.name in names and pod.deleted_ns is not None:
+            rows = (codes == names[pod.name]) & hits.good & (hits.begun_ns >= pod.deleted_ns)
+            late.append(hits.begun_ns[rows] - pod.deleted_ns)
+    if not late:
+        return ()
+    after = np.sort(np.concatenate(late))
+    hook_ns = max(pod.spec.pre_stop_ns or 0 for pod in going)
+    reach_ns = int(after[-1]) if len(after) else 0
+    step = max(NS // 2, -(-min(reach_ns, hook_ns) // (POINTS - 2) // (NS // 2)) * (NS // 2))
+    points = []
+    for at_ns in range(0, hook_ns + 1, step):
+        lost = len(after) - int(np.searchsorted(after, at_ns))
+        points.append(CurvePoint(at_ns, lost))
+        if not lost:
+            break
+    return tuple(points[:POINTS])
+
+
+def _pre_stop(going: Sequence[Lifeline], measured: Measured) -> Margin | None:
+    by_name = {pod.pod: pod for pod in measured.pods}
+    held = [
+        (pod.spec.pre_stop_ns - row.reach_ns, pod, row)
+        for pod in going
+        for row in [by_name[pod.name]]
+        if pod.spec.pre_stop_ns and row.reach_ns is not None and not hook_could_not_run(pod)
+    ]
+    if not held:
+        return None
+    left, pod, row = min(held, key=lambda item: (item[0], item[1].name))
+    hook = lasting(pod.spec.pre_stop_ns or 0)
+    if row.censored:
+        sentence = f"requests still came when a preStop of {hook} was over: it is too short, by how much cannot be told"
+    elif left < 0:
+        sentence = f"the last request came {lasting(-left)} after a preStop of {hook}: the app itself went on listening"
+    else:
+        sentence = f"the last request reached a terminating pod {lasting(row.reach_ns or 0)} into a preStop of {hook}: {lasting(left)} to spare"
+    return Margin("preStop", sentence, pod.name, row.reach_ns, pod.spec.pre_stop_ns)
+
+
+def _grace(going: Sequence[Lifeline]) -> Margin | None:
+    ended = [
+        (pod.spec.grace_ns - (ended_ns - pod.deleted_ns), pod)
+        for pod in going
+        for ended_ns in [pod.exited_ns if pod.ended_ns is None else pod.ended_ns]
+        if ended_ns is not None and pod.deleted_ns is not None
+    ]
+    if not ended:
+        return None
+    left, pod = min(ended, key=lambda item: (item[0], item[1].name))
+    used, grace = pod.spec.grace_ns - left, lasting(pod.spec.grace_ns)
+    if any(killed_at_grace(other) for _, other in ended):
+        pod = next(other for _, other in ended if killed_at_grace(other))
+        sentence = f"a grace period of {grace} was used up: SIGKILL"
+    elif left <= 0:
+        sentence = f"the slowest pod ended within a second of its grace period of {grace}: nothing to spare"
+    else:
+        sentence = f"the slowest pod ended {lasting(used)} after its deletion, of a grace period of {grace}: {lasting(left)} to spare (to the second)"
+    return Margin("grace", sentence, pod.name, used, pod.spec.grace_ns)
+
+
+def _readiness(timeline: Timeline, measured: Measured) -> Margin | None:
+    probed = {pod.name: pod for pod in timeline.pods if not pod.old and pod.spec.readiness_probe}
+    rows = [row for row in measured.pods if row.pod in probed and row.serve_ns is not None]
+    if not rows:
+        return None
+    row = min(rows, key=lambda found: (found.serve_ns or 0, found.pod))
+    took = lasting(row.listen_ns) if row.listen_ns is not None else "?"
+    return Margin(
+        "readiness",
+        f"new pods were ready {took} after their start, and answered first {lasting(row.serve_ns or 0)} or more after that",
+        row.pod,
+        row.listen_ns,
+        None,
+    )
+
+
+def _keep_alive(run: RunRecord) -> Margin:
+    began, ended = run.mark(Mark.LULL), run.mark(Mark.TRIGGER)
+    if NEVER not in {began, ended} and ended > began:
+        return Margin(
+            "keep-alive",
+            f"idle connections were tried in a lull of {lasting(ended - began)} before the trigger; an app that closes them sooner than the "
+            "balancer shows as idle_close_race or fast 502 there",
+        )
+    return Margin(
+        "keep-alive",
+        "untested: under a steady load no connection lies idle, so a keep-alive shorter than the balancer's would not show (load.lull tries it)",
+    )

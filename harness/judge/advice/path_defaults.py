@@ -1,0 +1,64 @@
+"""How long traffic is known to come to a pod that has left the endpoints, by what stands in front of it.
+
+Used where a run could not measure it. ALB with ip targets: field reports of 25 s needed and 5 s not enough
+(aws-load-balancer-controller issue 1064). ingress-nginx: it syncs each second, with reports of over 3 s with many
+Ingresses (its issue 6079). These are values to begin with: measure again, then tighten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.clock import NS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.model import RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class PathDefault:
+    """A preStop in whole seconds that the path is known to need, and which path that is."""
+
+    path: str
+    seconds: int
+
+
+ALB = PathDefault("an ALB with ip targets", 30)
+NGINX = PathDefault("nginx", 10)
+SERVICE = PathDefault("a Service's own proxying", 5)
+IDLE_NS = (
+    60 * NS
+)  # an ALB's idle timeout and ingress-nginx's upstream_keepalive_timeout, where nobody changed them
+UNKNOWN = PathDefault("an unknown balancer", 30)
+
+
+def default_of(run: RunRecord, objects: Sequence[Mapping[str, Any]]) -> PathDefault:
+    """Tell the path from the lab's profile, or from Ingresses and Services among the recorded manifests."""
+    if run.cluster is not None and run.cluster.lab:
+        profile = str((run.scenario.get("lab") or {}).get("profile", "alb"))
+        return {"nginx": NGINX, "service": SERVICE}.get(profile, ALB)
+    words = " ".join(_words(item) for item in objects).lower()
+    if "alb" in words.split() or "elbv2.k8s.aws" in words or "load-balancer-type" in words:
+        return ALB
+    if "nginx" in words:
+        return NGINX
+    return UNKNOWN
+
+
+def idle_ns_of(run: RunRecord) -> int:
+    """Return how long the balancer keeps an idle connection to a pod, as far as that is known."""
+    if run.cluster is not None and run.cluster.lab:
+        return int((run.scenario.get("lab") or {}).get("idle_timeout") or IDLE_NS)
+    return IDLE_NS
+
+
+def _words(item: Mapping[str, Any]) -> str:
+    """Return class and annotations of an Ingress or a Service; other objects say nothing of the path."""
+    if item.get("kind") not in {"Ingress", "Service", "TargetGroupBinding", ""}:
+        return ""
+    annotations = (item.get("metadata") or {}).get("annotations") or {}
+    noted = [f"{key} {value}" for key, value in annotations.items()]
+    return " ".join([*noted, str((item.get("spec") or {}).get("ingressClassName") or "")])

@@ -1,0 +1,173 @@
+"""What fixes the end of a pod: a preStop as long as traffic still comes, a grace period as long as all of it takes."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.clock import NS
+from harness.judge.advice.draft import AS_IT_IS
+from harness.judge.advice.path_defaults import PathDefault, default_of
+from harness.judge.wording import count, lasting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.judge.advice.draft import Basis, Draft
+    from harness.judge.timeline.lifeline import Lifeline
+
+LAG_MARGIN_S = 2  # on top of the longest reach that was measured
+GRACE_MARGIN_S = 5  # on top of preStop and the longest request
+TIGHT_NS = NS  # less than this to spare is too little
+NATIVE_SLEEP = (1, 30)  # preStop.sleep is there by default from this version on (KEP-3960)
+_SHELL_LESS = re.compile(r"distroless|scratch|chainguard|cgr\.dev|/static[:@-]|busyboxless", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """How long preStop must last, how sure that is, and why."""
+
+    seconds: int
+    measured: str  # how long traffic was seen to come, in words
+    reason: str
+    evidence: str
+
+
+def stop(basis: Basis, draft: Draft) -> None:
+    """Set preStop and the grace period, where they are too short."""
+    hook = _hook(basis.container)
+    olds = [pod for pod in basis.timeline.pods if pod.old]
+    hook_s = _hook_s(olds) if hook or not basis.workload else 0
+    wanted = _wanted_sleep(basis, hook_s)
+    if wanted is None or wanted.seconds == hook_s:
+        if hook_s:
+            draft.values["prestop"] = f"sleep {hook_s} s, {AS_IT_IS}"
+    elif hook and hook_s is None:
+        draft.warnings.append(
+            f"the preStop that is there ({next(iter(hook))}) is not a plain sleep and stays: make it last at least {wanted.seconds} s"
+        )
+        draft.values["prestop"] = f"make it last at least {wanted.seconds} s ({wanted.measured})"
+        hook_s = wanted.seconds
+    else:
+        _put_hook(basis, draft, hook, wanted)
+        draft.values["prestop"] = f"sleep {wanted.seconds} s ({wanted.measured})"
+        hook_s = wanted.seconds
+    _put_grace(basis, draft, hook_s or 0)
+
+
+def _wanted_sleep(basis: Basis, hook_s: int | None) -> Sleep | None:
+    """Decide how long preStop must last: never shorter than it is; None when nothing need change."""
+    reach = basis.measured.reach
+    struck = bool(basis.ids & {"B1", "C1", "B6", "B7", "C6", "B2", "C3", "C9", "D1"})
+    struck |= "B9" in basis.ids and basis.grace_s == 0  # no hook runs then, whatever the manifest says
+    exposed = basis.failed and hook_s == 0  # what the start lost may have hidden what the stop would
+    left_ns = (hook_s or 0) * NS - reach.max_ns if reach else None
+    tight = bool(hook_s and left_ns is not None and left_ns < TIGHT_NS)
+    if not (struck or exposed or tight):
+        return None
+    flight_s = 0 if basis.drains or basis.tail_s <= 1 else basis.tail_s  # the margin covers a second
+    flight = f" + {flight_s} s for requests in flight (the app was not seen to drain)" if flight_s else ""
+    if reach is None or reach.at_least:
+        return _by_default(basis, hook_s or 0, flight_s, flight)
+    reach_s = math.ceil(reach.max_ns / NS)
+    measured = f"measured: {lasting(reach.max_ns)}"
+    return Sleep(
+        max(reach_s + LAG_MARGIN_S + flight_s, hook_s or 0),
+        measured,
+        f"requests still come when a pod goes; {measured}, rounded up to {reach_s} s, + {LAG_MARGIN_S} s margin{flight}",
+        f"the last request reached a pod {lasting(reach.max_ns)} after its deletion ({count(reach.count, 'pod')})",
+    )
+
+
+def _by_default(basis: Basis, hook_s: int, flight_s: int, flight: str) -> Sleep:
+    """Decide it where the run could not measure for how long traffic came: by what is known of the path, and what was seen."""
+    default: PathDefault = default_of(basis.run, basis.objects)
+    reach = basis.measured.reach
+    late_ns = max((pod.late_failure_ns or 0 for pod in basis.measured.pods), default=0)
+    late_s = math.ceil(late_ns / NS)
+    seconds = max(default.seconds, late_s + LAG_MARGIN_S)
+    least = (pod.late_least_ns or 0 for pod in basis.measured.pods)
+    least_ns = max([*least, reach.max_ns if reach else 0])
+    measured = f"measured: at least {lasting(least_ns)}" if least_ns else "not measured"
+    why = (
+        f"the default for {default.path}"
+        if seconds == default.seconds
+        else f"as requests failed up to {late_s} s after a deletion, + {LAG_MARGIN_S} s margin"
+    )
+    return Sleep(
+        max(seconds + flight_s, hook_s),
+        measured,
+        f"requests still come when a pod goes; {measured}; until a run with a preStop measures it, use {seconds} s, {why}{flight}",
+        "the app stopped listening before traffic stopped",
+    )
+
+
+def _put_hook(basis: Basis, draft: Draft, hook: Mapping[str, Any], wanted: Sleep) -> None:
+    seconds = wanted.seconds
+    version = server_version(basis.run.cluster.version if basis.run.cluster else "")
+    if version >= NATIVE_SLEEP:
+        action: dict[str, Any] = {"sleep": {"seconds": seconds}}
+        in_words = f"sleep {seconds} s"
+    else:
+        action = {"exec": {"command": ["/bin/sh", "-c", f"sleep {seconds}"]}}
+        in_words = f"exec sleep {seconds}"
+        image = str(basis.container.get("image") or "")
+        if "B6" in basis.ids or _SHELL_LESS.search(image):
+            draft.warnings.append(
+                f"the image {image} seems to have no shell, and this server has no preStop.sleep (Kubernetes 1.30): this hook will fail; "
+                "put a `sleep` into the image, or let the app itself wait after SIGTERM"
+            )
+    gone = {kind: None for kind in hook if kind not in action}
+    draft.container(
+        "lifecycle", {"preStop": {**gone, **action}}, f"preStop {in_words}", wanted.reason, wanted.evidence
+    )
+
+
+def _put_grace(basis: Basis, draft: Draft, hook_s: int) -> None:
+    grace_s = basis.grace_s
+    need_s = hook_s + basis.tail_s + GRACE_MARGIN_S
+    cut = bool(basis.ids & {"B4", "B5"})
+    if grace_s >= need_s or (
+        not cut and hook_s == (_hook_s(basis.timeline.pods) or 0) and not _near_grace(basis, grace_s)
+    ):
+        draft.values["grace"] = f"{grace_s}, {AS_IT_IS}"
+        return
+    draft.values["grace"] = str(need_s)
+    tail = basis.measured.tail
+    took = "no request was measured"
+    if tail is not None:
+        took = f"the longest request took {lasting(max(tail.max_ns, tail.cut_ns))}" + (
+            " or more: it was cut" if tail.cut_ns > tail.max_ns else ""
+        )
+    draft.pod(
+        "terminationGracePeriodSeconds",
+        need_s,
+        f"preStop {hook_s} s + the longest request {basis.tail_s} s + {GRACE_MARGIN_S} s margin; the clock starts before preStop",
+        f"{took}; the grace period was {grace_s} s",
+    )
+
+
+def _near_grace(basis: Basis, grace_s: int) -> bool:
+    slowest = basis.measured.exit
+    return bool(slowest and slowest.max_ns > grace_s * NS - TIGHT_NS)
+
+
+def server_version(text: str) -> tuple[int, int]:
+    """Read "v1.33.0+x" as (1, 33); (0, 0) when it cannot be read."""
+    match = re.match(r"v?(\d+)\.(\d+)", text)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def _hook(container: Mapping[str, Any]) -> Mapping[str, Any]:
+    hook: Mapping[str, Any] = (container.get("lifecycle") or {}).get("preStop") or {}
+    return hook
+
+
+def _hook_s(pods: Sequence[Lifeline]) -> int | None:
+    """Return how long the old pods' hook lasts; 0 without a hook, None where it cannot be read."""
+    specs = [pod.spec for pod in pods if pod.old]
+    if any(spec.pre_stop and spec.pre_stop_ns is None for spec in specs):
+        return None
+    return math.floor(max((spec.pre_stop_ns or 0 for spec in specs), default=0) / NS)

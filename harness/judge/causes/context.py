@@ -1,0 +1,65 @@
+"""What the rules look at besides a pod, and what they say of a hit: a window in time.
+
+The data plane's lag behind the endpoints is unknown: it is tried from what is usual to what has been seen in the field,
+and the least that explains a hit counts. Moments taken from Kubernetes' whole seconds are up to 1 s early, hence SLACK.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.clock import NS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from harness.judge.numbers.traffic import PodTraffic
+    from harness.judge.timeline.lifeline import Lifeline
+    from harness.judge.timeline.surroundings import Surroundings
+    from harness.judge.timeline.timeline import Timeline
+
+# How long the data plane may lag behind the endpoints: tried in this order, until a hit is explained.
+LAGS = tuple(seconds * NS for seconds in (2, 4, 8, 16, 32, 60))
+FOREVER = 1 << 62
+COLD = 3 * NS  # a pod that answers first so long after it came into the endpoints was not ready for requests
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """All that rules look at besides a pod."""
+
+    timeline: Timeline
+    traffic: Mapping[str, PodTraffic]  # by pod name; empty when no answer named its pod
+    surroundings: Surroundings
+    departed: Mapping[str, int]  # by uid: from when on a pod that still listened was no target any more
+    episode_end: Callable[
+        [int], int
+    ]  # the end of the run of failures that is under way at a moment, or just after
+
+    def listening_ns(self, pod: Lifeline) -> int | None:
+        """When a pod is first known to have answered."""
+        seen = self.traffic.get(pod.name)
+        return seen.first_good_ns if seen else None
+
+    def left_ns(self, pod: Lifeline) -> int:
+        """From when on a pod was no target any more; FOREVER where that is not known."""
+        return self.departed.get(pod.uid, FOREVER)
+
+    def lag_ns(self) -> int | None:
+        """How long the data plane lags behind the endpoints at the most, by the pods that it let go of in time."""
+        lags = [
+            self.departed[pod.uid] - pod.out_of_endpoints_ns
+            for pod in self.timeline.pods
+            if pod.uid in self.departed and pod.out_of_endpoints_ns is not None
+        ]
+        return max(lags, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a hit must satisfy, in ns on the run clock; `took` bounds its length."""
+
+    begun: tuple[int, int] = (-FOREVER, FOREVER)
+    ended: tuple[int, int] = (-FOREVER, FOREVER)
+    took: tuple[int, int] = (0, FOREVER)

@@ -1,0 +1,259 @@
+"""Which rules fit which failed hits, and which of those that fit gives the hit its label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.clock import NS
+from harness.judge.causes.context import LAGS, Context, Window
+from harness.judge.causes.rules import CUT_OFF, RULES
+from harness.judge.numbers.hits import IDEMPOTENT, OWN_FAULT, kind_name
+from harness.judge.timeline.clocks import SLACK
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from harness.judge.causes.rules import Rule
+    from harness.judge.numbers.hits import Hits
+    from harness.judge.timeline.lifeline import Lifeline
+    from harness.judge.timeline.timeline import Timeline
+
+NOT_THE_ROLLOUT, UNEXPLAINED = "not the rollout", "unexplained"
+_EPISODE_GAP_NS = 2 * NS
+TOGETHER_NS = 20_000_000
+LONG_NS = 200_000_000  # what took so long had been accepted: it was cut, not refused
+
+Fits = dict[tuple[int, int], "NDArray[np.bool_]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which rule fits which hits by way of which pod, and the pods of hits whose pod is known."""
+
+    fits: dict[tuple[int, int], NDArray[np.bool_]]  # (rule, pod) by index -> hits
+    pod: NDArray[np.int64]  # the pod a hit is known to belong to, -1 otherwise
+    kinds: Mapping[int, str]
+
+
+def match(
+    lost: Hits,
+    context: Context,
+    pinned: NDArray[np.object_] | None = None,
+    upstream: NDArray[np.object_] | None = None,
+) -> Match:
+    """Try every rule on every pod, with the least lag first; a hit that is explained is not tried again.
+
+    `pinned` names the pod that each lost hit's connection leads to, where connections lead to one pod each; `upstream` has the
+    pod's address that the balancer's log tells of, or "".
+    """
+    took = lost.done_ns - lost.begun_ns
+    kinds = {int(code): kind_name(int(code)) for code in np.unique(lost.kind)}
+    known = _known_pods(lost, context.timeline.pods, pinned)
+    if upstream is not None:
+        by_address = {pod.address: number for number, pod in enumerate(context.timeline.pods) if pod.address}
+        by_log = np.array([by_address.get(str(address), -1) for address in upstream], dtype=np.int64)
+        known = np.where(by_log >= 0, by_log, known)
+    may = [_may(rule, lost, kinds, context, pinned) for rule in RULES]
+    fits: dict[tuple[int, int], NDArray[np.bool_]] = {}
+    open_ = np.ones(len(lost), dtype=bool)
+    for lag_ns in LAGS:
+        explained = np.zeros(len(lost), dtype=bool)
+        for row, rule in enumerate(RULES):
+            of_rule = open_ & may[row]
+            if not of_rule.any():
+                continue
+            for number, pod in enumerate(context.timeline.pods):
+                window = rule.window(pod, context, lag_ns)
+                if window is None:
+                    continue
+                mask = of_rule & _of_pod(rule, known, number)
+                mask &= _within(window, lost.begun_ns, lost.done_ns, took)
+                if mask.any():
+                    fits[row, number] = fits.get((row, number), np.zeros(len(lost), dtype=bool)) | mask
+                    explained |= mask
+        open_ &= ~explained
+        if not open_.any():
+            break
+    return Match(one_cause_per_burst(fits, lost, kinds), known, kinds)
+
+
+def one_cause_per_burst(fits: Fits, lost: Hits, kinds: Mapping[int, str]) -> Fits:
+    """Drop, for each burst of cut requests, what fits fewer of them than another rule or pod of the stop side does.
+
+    Requests cut within 20 ms share a cause: the explanation that covers most of them is kept.
+    """
+    codes = [code for code, kind in kinds.items() if kind in CUT_OFF]
+    cut = np.flatnonzero(np.isin(lost.kind, codes) & (lost.done_ns - lost.begun_ns > LONG_NS))
+    stops = [key for key in fits if RULES[key[0]].side == "stop"]
+    if len(cut) < 2 or len(stops) < 2:
+        return fits
+    kept = {key: fit.copy() if key in stops else fit for key, fit in fits.items()}
+    cut = cut[np.argsort(lost.done_ns[cut], kind="stable")]
+    for burst in np.split(cut, np.flatnonzero(np.diff(lost.done_ns[cut]) > TOGETHER_NS) + 1):
+        covered = {key: int(fits[key][burst].sum()) for key in stops}
+        most = max(covered.values())
+        best = np.zeros(len(burst), dtype=bool)
+        for key in stops:
+            if covered[key] == most:
+                best |= fits[key][burst]
+        for key in stops:
+            if 0 < covered[key] < most:
+                kept[key][burst[best]] = False
+    return {key: fit for key, fit in kept.items() if fit.any()}
+
+
+def _may(
+    rule: Rule, lost: Hits, kinds: Mapping[int, str], context: Context, pinned: NDArray[np.object_] | None
+) -> NDArray[np.bool_]:
+    """Say which hits a rule may explain at all, whenever they failed."""
+    codes = [code for code, kind in kinds.items() if rule.kinds is None or kind in rule.kinds]
+    mask: NDArray[np.bool_] = np.isin(lost.kind, codes)
+    if rule.unsafe_only:
+        mask &= _unsafe(lost, context.surroundings.methods)
+    if rule.pinned_only:
+        mask &= (lost.frame["conn_hits"].to_numpy() > 0) & (pinned is not None)
+    return mask
+
+
+def _of_pod(rule: Rule, known: NDArray[np.int64], number: int) -> NDArray[np.bool_]:
+    """Say which hits may have gone to a pod, as far as a rule cares."""
+    unknown: NDArray[np.bool_] = known == -1
+    this: NDArray[np.bool_] = known == number
+    if rule.unknown_pod_only:
+        return unknown
+    return this if rule.known_pod_only else this | unknown
+
+
+def logged(lost: Hits, upstreams: Mapping[tuple[int, int], str]) -> NDArray[np.object_] | None:
+    """Return the address that each lost hit was sent to by the balancer's log ("" where it does not say); None without a log."""
+    if not upstreams:
+        return None
+    rows = zip(lost.frame["worker"].tolist(), lost.frame["seq"].tolist(), strict=True)
+    return np.array([upstreams.get(row, "") for row in rows], dtype=object)
+
+
+def tied_to_pods(found: Match) -> NDArray[np.bool_]:
+    """Say which hits a rule ties to a pod that is known, and that came or went."""
+    mask = np.zeros(len(found.pod), dtype=bool)
+    for (row, number), fits in found.fits.items():
+        if RULES[row].side in {"start", "stop"}:
+            mask |= fits & (found.pod == number)
+    return mask
+
+
+def requests_of(hits: Hits, lost: Hits, found: Match, timeline: Timeline) -> int:
+    """Count the requests to pods that came or went, from then on; 0 where that is not known of good ones.
+
+    All such pods count, also those that lost nothing: else even a clean rollout's share of failures looks high.
+    """
+    good = hits.where(hits.good & (hits.done_ns >= timeline.zero_ns))
+    known = _known_pods(good, timeline.pods, None)
+    told = float((known >= 0).mean()) if len(known) else 0.0
+    if not told:
+        return 0
+    answered = failed = 0
+    for number, pod in enumerate(timeline.pods):
+        if pod.old and pod.deleted_ns is None:
+            continue
+        from_ns = max(timeline.zero_ns, (pod.deleted_ns or 0) - SLACK if pod.old else 0)
+        answered += int(((known == number) & (good.begun_ns >= from_ns)).sum())
+        failed += int(((found.pod == number) & (lost.begun_ns >= from_ns)).sum())
+    # Answers that name nobody are taken to have gone to the same pods in the same shares.
+    return failed + round(answered / told)
+
+
+def label(lost: Hits, found: Match, background: NDArray[np.bool_]) -> list[tuple[str, ...]]:
+    """Choose among what fits: own faults, then background, then whole-rollout rules, then one of each side."""
+    best: dict[str, NDArray[np.int64]] = {}
+    for (row, _), mask in found.fits.items():
+        side = best.setdefault(RULES[row].side, np.full(len(lost), len(RULES), dtype=np.int64))
+        np.minimum(side, np.where(mask, row, len(RULES)), out=side)
+    columns = {side: rows.tolist() for side, rows in best.items()}
+    labels: list[tuple[str, ...]] = []
+    for number, code in enumerate(lost.kind.tolist()):
+        kind = found.kinds[code]
+        rows = {side: column[number] for side, column in columns.items() if column[number] < len(RULES)}
+        if kind in OWN_FAULT:
+            labels.append(("E1",))
+        elif background[number]:
+            labels.append((NOT_THE_ROLLOUT,))
+        elif "whole" in rows:
+            labels.append(_whole(rows))
+        else:
+            ids = dict.fromkeys(
+                found_id for row in sorted(rows.values()) for found_id in (RULES[row].id, RULES[row].also)
+            )
+            ids.pop("", None)
+            labels.append(tuple(ids) or (UNEXPLAINED,))
+    return labels
+
+
+def _whole(rows: Mapping[str, int]) -> tuple[str, ...]:
+    """Of rules that are about all pods at once the first counts. A pod whose container ends has not flapped: it was killed, or crashed."""
+    ids = (RULES[rows["whole"]].id,)
+    start = RULES[rows["start"]].id if "start" in rows else ""
+    return (start,) if ids == ("D7",) and start in {"A4", "A8"} else ids
+
+
+def episodes(done_ns: NDArray[np.int64]) -> Episodes:
+    """Find the runs of failures; `done_ns` is not empty."""
+    ordered = np.sort(done_ns)
+    breaks = np.flatnonzero(np.diff(ordered) > _EPISODE_GAP_NS)
+    return Episodes(ordered[np.append(0, breaks + 1)], ordered[np.append(breaks, len(ordered) - 1)])
+
+
+@dataclass(frozen=True, slots=True)
+class Episodes:
+    """Runs of failures with no pause of over 2 s within."""
+
+    first_ns: NDArray[np.int64]
+    last_ns: NDArray[np.int64]
+
+    def __call__(self, t_ns: int) -> int:
+        """Return the end of the run that is under way at `t_ns` or begins within 2 s of it; else `t_ns`."""
+        index = int(np.searchsorted(self.last_ns, t_ns))
+        if index < len(self.first_ns) and self.first_ns[index] <= t_ns + _EPISODE_GAP_NS:
+            return int(self.last_ns[index])
+        return t_ns
+
+
+def _within(
+    window: Window, begun: NDArray[np.int64], ended: NDArray[np.int64], took: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    inside = (begun >= window.begun[0]) & (begun <= window.begun[1]) & (ended >= window.ended[0])
+    return np.asarray(
+        inside & (ended <= window.ended[1]) & (took >= window.took[0]) & (took <= window.took[1])
+    )
+
+
+def _unsafe(lost: Hits, methods: Sequence[str]) -> NDArray[np.bool_]:
+    """Say which hits' method may not be sent twice."""
+    known = np.array([method not in IDEMPOTENT for method in methods] or [False])
+    unsafe: NDArray[np.bool_] = known[np.minimum(lost.frame["target"].to_numpy(), len(known) - 1)]
+    return unsafe
+
+
+def _known_pods(
+    lost: Hits, pods: Sequence[Lifeline], pinned: NDArray[np.object_] | None
+) -> NDArray[np.int64]:
+    """Say which pod each hit went to: the one that its response named, that its peer is, or that its connection leads to."""
+    by_name = {pod.name: number for number, pod in enumerate(pods)}
+    by_address = {pod.address: number for number, pod in enumerate(pods) if pod.address}
+    known = np.full(len(lost), -1, dtype=np.int64)
+    if pinned is not None:
+        known = np.array([by_name.get(str(name), -1) for name in pinned], dtype=np.int64)
+    for column, lookup in (("peer", by_address), ("pod", by_name)):
+        coded = lost.frame[column].cat
+        words = [str(word) for word in coded.categories]
+        numbers = [
+            lookup.get(word.rpartition(":")[0].strip("[]") if column == "peer" else word, -1)
+            for word in words
+        ]
+        by_answer = np.array([*numbers, -1], dtype=np.int64)[coded.codes.to_numpy()]
+        known = np.where(by_answer >= 0, by_answer, known)
+    return known

@@ -1,0 +1,245 @@
+"""The causes as one table. Each row: which failed hits it can explain, around which moments of which pods, what
+stands as evidence, and the manifest line that fixes it.
+
+A rule gives, for one pod (or for the whole rollout), a *window* (starts.py, stops.py, shortage.py): when the failed hit
+must have begun, ended, and how long it took.
+
+Sides: of the rules of one side the first in the table that fits a hit wins (it is the more specific one);
+rules of different sides that fit the same hit are a set that cannot be told apart. Rules about the whole rollout win.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.judge.causes import shortage, starts, stops
+from harness.judge.numbers.hits import OWN_FAULT
+from harness.judge.wording import at, count, lasting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.judge.causes.context import Context, Window
+    from harness.judge.timeline.lifeline import Lifeline
+
+# Somebody said no, at once.
+REFUSAL = frozenset(
+    [
+        "502",
+        "503",
+        "connect_refused",
+        "connect_reset",
+        "write_reset",
+        "write_broken_pipe",
+        "idle_close_race",
+        "reset_before_response",
+        "eof_before_response",
+        "tls_handshake",
+        "h2_goaway",
+        "h2_refused_stream",
+        "h2_reset_before_response",
+        "grpc_error",  # what a balancer that speaks gRPC says in place of a 502, 503 or 504
+    ]
+)
+# Nobody said anything.
+SILENCE = frozenset(
+    [
+        "504",
+        "connect_timeout",
+        "connect_unreachable",
+        "connect_fail",
+        "tls_timeout",
+        "write_timeout",
+        "read_timeout_headers",
+        "grpc_error",
+    ]
+)
+# It had begun.
+CUT_OFF = frozenset(
+    [
+        "502",
+        "reset_before_response",
+        "eof_before_response",
+        "reset_mid_response",
+        "eof_mid_response",
+        "read_timeout_body",
+        "protocol_error",
+        "h2_goaway",
+        "h2_reset_before_response",
+        "h2_reset_mid_response",
+        "grpc_error",
+    ]
+)
+# There was nobody to send it to.
+_UNAVAILABLE = frozenset({"503", "grpc_error"})
+NOBODY = frozenset({"502", "503", "connect_refused", "grpc_error"})
+# Causes, by id, of what was sent to a pod that no longer listened, and of what was in flight when one ended.
+AFTER_STOP = frozenset({"B1", "C1", "B6", "B7", "C3", "C6", "C19"})
+AT_EXIT = frozenset({"B2", "B3", "B4", "B5", "B9", "C4", "C9"})
+
+# Values that a rule's line may name, and what is said where nothing decides them.
+VALUES = {
+    "prestop": "a sleep for as long as traffic still comes",
+    "grace": "preStop, the longest request, and some to spare",
+    "readiness": "an httpGet on the port that serves",
+    "startup": "one that allows for the start",
+    "min_ready": "longer than it takes to register and check a target",
+    "strategy": "RollingUpdate, maxUnavailable 0, with a surge",
+    "or_no_surge": "; or spec.strategy.rollingUpdate.maxSurge: 0 with more replicas",  # where no surge is advised
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table. `window(pod, context, lag_ns)` is None where the rule has nothing to do with a pod.
+
+    `fix` may hold {container}, filled in here, and the names of VALUES, which the advice decides (advice/advice.py).
+    `known_pod_only`: fits only hits whose pod is known.
+    """
+
+    id: str
+    side: str  # own | whole | start | stop | capacity
+    name: str
+    kinds: frozenset[str] | None  # None: any
+    window: Callable[[Lifeline, Context, int], Window | None]
+    evidence: Callable[[Lifeline, Context], str]
+    fix: str
+    known_pod_only: bool = False
+    pinned_only: bool = False  # fits only hits on a connection that had carried others, and leads to one pod
+    unknown_pod_only: bool = False  # fits only answers that came from no pod
+    unsafe_only: bool = False  # fits only methods that may not be sent twice
+    also: str = ""  # the id of a cause that looks the same here: the two are a set
+
+
+# --- evidence -----------------------------------------------------------------------------------------------
+
+
+def _start_story(pod: Lifeline, context: Context) -> str:
+    zero = context.timeline.zero_ns
+    listening = context.listening_ns(pod)
+    heard = f"first good answer {at(listening, zero)}" if listening is not None else "no answer names it"
+    probe = "with a readinessProbe" if pod.spec.readiness_probe else "no readinessProbe"
+    least = context.surroundings.min_ready_s
+    # A3
+    delay = (
+        f"; minReadySeconds {least} delays when it counts as available, not when requests come"
+        if least
+        else ""
+    )
+    unplaced = pod.noted("FailedScheduling")
+    scheduling = f", FailedScheduling: {unplaced.message[:80]}" if unplaced else ""
+    return f"started {at(pod.started_ns, zero)}, in endpoints {at(pod.in_endpoints_ns, zero)}, {heard}, {probe}{scheduling}{delay}"
+
+
+def _stop_story(pod: Lifeline, context: Context) -> str:
+    zero = context.timeline.zero_ns
+    hook = f"preStop {pod.spec.pre_stop}" if pod.spec.pre_stop else "no preStop"
+    failed = ", FailedPreStopHook" if pod.noted("FailedPreStopHook") else ""
+    code = f" with {pod.exit_code}" if pod.exit_code is not None else ""
+    ended = f"exited {at(pod.exited_ns, zero)}{code}" if pod.exited_ns is not None else "exit not seen"
+    if pod.exit_assumed:
+        ended += " (not seen: as others of its kind)"
+    left = (
+        f"out of endpoints {at(pod.out_of_endpoints_ns, zero)}, "
+        if pod.out_of_endpoints_ns is not None
+        else ""
+    )
+    return f"deleted {at(pod.deleted_ns, zero)}, {left}{ended}, {hook}{failed}, grace {lasting(pod.spec.grace_ns)}"
+
+
+def _no_story(pod: Lifeline, context: Context) -> str:
+    del pod, context
+    return ""
+
+
+def _restart_story(pod: Lifeline, context: Context) -> str:
+    zero = context.timeline.zero_ns
+    unhealthy = pod.noted("Unhealthy")
+    why = f", Unhealthy: {unhealthy.message[:60]}" if unhealthy else ""
+    return f"started {at(pod.started_ns, zero)}, restarted {count(pod.restarts, 'time')}{why}"
+
+
+def _flap_story(pod: Lifeline, context: Context) -> str:
+    zero = context.timeline.zero_ns
+    left = ", ".join(at(stop, zero) for _, stop in pod.endpoints if stop is not None)
+    return f"left the endpoints {left}" + (
+        "" if pod.deleted_ns is None else f", deleted {at(pod.deleted_ns, zero)}"
+    )
+
+
+_CONTAINER = "spec.template.spec.containers[{container}]"
+_GRACE = "spec.template.spec.terminationGracePeriodSeconds"
+
+_PRE_STOP = f"{_CONTAINER}.lifecycle.preStop: {{prestop}}; {_GRACE}: {{grace}}"
+_LOST_TO_A_GRACE = f"{_GRACE}: {{grace}}"
+
+RULES: tuple[Rule, ...] = (
+    Rule("E1", "own", "the load host ran out of ports or descriptors", OWN_FAULT, shortage.never, _no_story,
+         "raise `ulimit -n`, or net.ipv4.ip_local_port_range on the load host; the manifest has no part in it"),
+    Rule("D3", "whole", "strategy Recreate ends all old pods first", REFUSAL | SILENCE, shortage.recreate, _stop_story,
+         "spec.strategy: {strategy}"),
+    Rule("D7", "whole", "no endpoint was left, and nobody had deleted a pod: readiness flaps", NOBODY, shortage.flapped, _flap_story,
+         f"{_CONTAINER}.readinessProbe: a timeoutSeconds and a failureThreshold that load does not break"),
+    Rule("D6", "whole", "no endpoint was left: the new pod waits for what the old one holds", NOBODY, shortage.nowhere_to_run, _start_story,
+         "no hostPort, no volume of one node, no strict anti-affinity{or_no_surge}"),
+    Rule("D5", "whole", "no endpoint was left: the new pod finds no room beside those that are ending", NOBODY, shortage.no_room, _start_story,
+         "room for replicas + maxSurge + the pods that are still ending{or_no_surge}"),
+    Rule("D1", "whole", "the only endpoint went before the next one came", NOBODY, shortage.only_endpoint, _stop_story,
+         f"at least 2 replicas; until then {_PRE_STOP}"),
+    Rule("D9", "whole", "no endpoint was left", NOBODY, shortage.no_endpoint, _stop_story,
+         "at least 2 replicas, and spec.strategy: {strategy}"),
+    Rule("D7", "whole", "readiness had flapped, and the balancer had not heard of the next endpoint", _UNAVAILABLE, shortage.flapped_unheard,
+         _flap_story, f"{_CONTAINER}.readinessProbe: a timeoutSeconds and a failureThreshold that load does not break", unknown_pod_only=True),
+    Rule("D1", "whole", "the only endpoint had gone, and the balancer had not heard of the next one", _UNAVAILABLE, shortage.only_unheard,
+         _stop_story, f"at least 2 replicas; until then {_PRE_STOP}", unknown_pod_only=True),
+    Rule("D9", "whole", "no endpoint had been left, and the balancer had not heard of the next one", _UNAVAILABLE, shortage.nobody_unheard,
+         _stop_story, "at least 2 replicas, and spec.strategy: {strategy}", unknown_pod_only=True),
+    Rule("A7", "whole", "the balancer had no healthy target, though the cluster had endpoints", _UNAVAILABLE, starts.not_registered,
+         _start_story, "a readiness gate of the balancer, or spec.minReadySeconds: {min_ready}",
+         unknown_pod_only=True),
+    Rule("C19", "start", "the Service publishes pods that are not ready", REFUSAL | SILENCE, starts.published_early, _start_story,
+         "Service spec.publishNotReadyAddresses: false"),
+    Rule("A4", "start", "liveness kills it while it starts", REFUSAL | CUT_OFF, starts.killed_starting, _restart_story,
+         f"{_CONTAINER}.startupProbe: {{startup}}"),
+    Rule("A8", "start", "the new version crashes", REFUSAL | CUT_OFF, starts.crashed, _restart_story,
+         "no line of the rollout: the new version itself; maxUnavailable 0 keeps the old one serving meanwhile"),
+    Rule("A1", "start", "in the endpoints before it listens: no readinessProbe", REFUSAL | SILENCE, starts.not_listening,
+         _start_story, f"{_CONTAINER}.readinessProbe: {{readiness}}"),
+    Rule("A2", "start", "ready, yet answers with errors: the probe passes too early", None, starts.bad_answers, _start_story,
+         f"{_CONTAINER}.readinessProbe: a path that fails until everything a request needs is there", known_pod_only=True),
+    Rule("A2", "start", "ready, yet does not answer: the probe passes too early", SILENCE, starts.no_answers, _start_story,
+         f"{_CONTAINER}.readinessProbe: a path that fails until everything a request needs is there"),
+    Rule("A5", "start", "slow right after its start, with a limit on its processor time", SILENCE, starts.throttled, _start_story,
+         f"{_CONTAINER}.resources.limits.cpu: more, or none; or a smaller maxSurge"),
+    Rule("D8", "stop", "a pod of the new version was ended: an autoscaler, not the rollout", REFUSAL | CUT_OFF, stops.scaled_down, _stop_story,
+         "the HorizontalPodAutoscaler: pin it for the rollout; " + _PRE_STOP),
+    Rule("C9", "stop", "not sent again: the balancer asks the next pod, but not with a method that may not be sent twice", CUT_OFF,
+         stops.not_retried, _stop_story, _PRE_STOP, unsafe_only=True),
+    Rule("B9", "stop", "killed at once: grace 0, out of memory, or evicted", REFUSAL | CUT_OFF, stops.killed_at_once, _stop_story,
+         f"{_GRACE}: {{grace}}, where it is 0; else no line of the rollout"),
+    Rule("C19", "stop", "the Service publishes pods that are ending", REFUSAL, stops.published_late, _stop_story,
+         "Service spec.publishNotReadyAddresses: false"),
+    Rule("C3", "stop", "kept-alive connections stay with the pod that ends", REFUSAL | CUT_OFF, stops.pinned, _stop_story,
+         "on SIGTERM answer with `Connection: close`; " + _PRE_STOP, known_pod_only=True, pinned_only=True),
+    Rule("B5", "stop", "preStop lasts longer than the grace period: cut off by SIGKILL", CUT_OFF | REFUSAL, stops.hook_cut, _stop_story,
+         _LOST_TO_A_GRACE),
+    Rule("B3", "stop", "SIGTERM has no effect: cut off by SIGKILL", CUT_OFF, stops.term_ignored, _stop_story,
+         f"{_CONTAINER}.command: start the app itself (exec form, or `exec` in the shell), and let it act on SIGTERM"),
+    Rule("B4", "stop", "requests outlast the grace period: cut off by SIGKILL", CUT_OFF, stops.grace_too_short, _stop_story,
+         _LOST_TO_A_GRACE),
+    Rule("B3", "stop", "SIGTERM has no effect, or requests outlast the grace period: cut off by SIGKILL", CUT_OFF, stops.grace_used_up, _stop_story,
+         _LOST_TO_A_GRACE, also="B4"),
+    Rule("B2", "stop", "exits with requests in flight: does not drain", CUT_OFF, stops.not_drained, _stop_story,
+         f"graceful shutdown in the app; until then {_CONTAINER}.lifecycle.preStop: {{prestop}}"),
+    Rule("B6", "stop", "preStop could not run: same as none", REFUSAL, stops.hook_missing, _stop_story,
+         f"{_CONTAINER}.lifecycle.preStop: {{prestop}}; preStop.sleep needs no shell (Kubernetes 1.30 or later)"),
+    Rule("B7", "stop", "preStop returned early: same as none", REFUSAL, stops.hook_short, _stop_story, _PRE_STOP),
+    Rule("B1", "stop", "no preStop: stopped listening before traffic stopped", REFUSAL, stops.no_hook, _stop_story, _PRE_STOP),
+    Rule("C1", "stop", "traffic came for longer than preStop lasted", REFUSAL, stops.hook_outlasted, _stop_story, _PRE_STOP),
+    Rule("C4", "stop", "cut off while its target was being drained: the deregistration delay is too short", CUT_OFF, stops.deregistered,
+         _stop_story, "the target group's deregistration delay: longer than the longest request"),
+    Rule("C6", "stop", "requests sent to a dead pod's address", SILENCE, stops.dead_address, _stop_story, _PRE_STOP),
+    Rule("D2", "capacity", "fewer pods than the load needs", SILENCE, shortage.short_of_pods, _stop_story,
+         "spec.strategy: {strategy}"),
+)  # fmt: skip

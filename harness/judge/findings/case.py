@@ -1,0 +1,37 @@
+"""The case that the findings are made from: one rollout, or the run as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from harness.judge.numbers.background import Background
+from harness.judge.numbers.usual import Usual
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.judge.numbers.hits import Hits
+    from harness.judge.numbers.measured import Measured
+    from harness.judge.numbers.sending import Sending
+    from harness.judge.numbers.summary import Numbers
+    from harness.judge.numbers.usual import Unanswered
+    from harness.judge.timeline.timeline import Timeline
+    from harness.model import HealthSample, RunRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """All that an objective may be judged by. Each is one function: (Case) -> Finding, or None where it does not apply."""
+
+    run: RunRecord
+    timeline: Timeline
+    numbers: Numbers
+    hits: Hits | None = None
+    health: Sequence[HealthSample] = ()
+    workers: Sequence[int] = ()  # that left rows
+    measured: Measured | None = None
+    background: Background = field(default_factory=Background)
+    usual: Usual = field(default_factory=Usual)  # what good answers take before the trigger
+    unanswered: Unanswered | None = None  # the hits that were still out at the end
+    sending: Sending | None = None

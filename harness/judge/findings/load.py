@@ -1,0 +1,178 @@
+"""The load itself: whether it was all sent, held, answered in order and recorded, and how it ended."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from harness.clock import NS
+from harness.judge.findings.finding import (
+    ALIVE,
+    ENDED,
+    HELD,
+    KEEPS_UP,
+    PAIRED,
+    RECORDED,
+    SPARE,
+    WITHOUT_HOLE,
+    Finding,
+)
+from harness.judge.numbers.hits import OWN_FAULT
+from harness.judge.numbers.sending import HOLE_NS, LATE_SHARE
+from harness.judge.wording import at, count, lasting, share
+from harness.model import NEVER, Grade, Mark, Outcome, Phase
+
+if TYPE_CHECKING:
+    from harness.judge.findings.case import Case
+
+LAG_LIMIT_NS = 50_000_000
+LAG_SHARE = 0.05
+TAIL_NS = 5 * NS
+
+
+def workers(case: Case) -> Finding:
+    """Judge whether every worker lived to the end."""
+    run = case.run
+    gone = set(run.workers_lost) | (set(range(run.workers)) - set(case.workers))
+    if run.ended_by != "worker_lost" and not gone:
+        return Finding(ALIVE, f"{count(run.workers, 'worker')}", Grade.PASS)
+    one = len(gone) <= 1
+    # How many first, then which: workers are numbered from 0, and "0 lost" would be read as none.
+    how_many = f"{len(gone) or 'one'} of {count(run.workers, 'worker')}"
+    numbers = ", ".join(map(str, sorted(gone)))
+    which = f" (number{'' if one else 's'} {numbers})" if gone else ""
+    fate = f"{'was' if one else 'were'} lost"
+    if run.ended_by == "interrupted":  # a second Ctrl-C waits for nobody
+        fate = f"{'was' if one else 'were'} not waited for"
+    observed = f"{how_many} {fate}{which}; what {'it' if one else 'they'} wrote until then is kept"
+    return Finding(ALIVE, observed, Grade.INCONCLUSIVE)
+
+
+def record(case: Case) -> Finding:
+    """Check the rows against the workers' own counts, and against the end of the load: a file may be cut off.
+
+    A slot always has a request under way, or waits a second at most, so every worker's rows reach the end.
+    """
+    run, timeline, numbers, health = case.run, case.timeline, case.numbers, case.health
+    objective = RECORDED
+    counted = Counter[int]()
+    for sample in health:
+        counted[sample.worker] += sample.completed
+    for found in numbers.workers:
+        missing = counted[found.worker] - found.hits
+        if missing > 0:
+            return Finding(
+                objective, f"worker {found.worker} lacks {missing:,} of those it counted", Grade.INCONCLUSIVE
+            )
+        if run.mark(Mark.LOAD_END) != NEVER and found.last_ns < timeline.load.to_ns - TAIL_NS:
+            ends = (at(t_ns, timeline.zero_ns) for t_ns in (found.last_ns, timeline.load.to_ns))
+            observed = "worker {}'s rows end {}, the load ended {}".format(found.worker, *ends)
+            return Finding(objective, observed, Grade.INCONCLUSIVE)
+    return Finding(objective, f"{sum(found.hits for found in numbers.workers):,} rows", Grade.PASS)
+
+
+def generator(case: Case) -> Finding | None:
+    """Judge whether the generator kept up, by its own lag."""
+    timeline, health, numbers = case.timeline, case.health, case.numbers
+    objective = KEEPS_UP
+    samples = [s for s in health if timeline.load.from_ns <= s.t_ns <= timeline.load.to_ns + NS]
+    if not samples:
+        if timeline.load.length_ns < 3 * NS or not numbers.requests:
+            return None
+        return Finding(objective, "its own health was not recorded", Grade.INCONCLUSIVE)
+    seconds = Counter(sample.worker for sample in samples)
+    slow = Counter(sample.worker for sample in samples if sample.lag_p99_ns > LAG_LIMIT_NS)
+    worker, late = max(((w, slow[w] / n) for w, n in seconds.items()), key=lambda pair: (pair[1], -pair[0]))
+    worst = lasting(max(sample.lag_p99_ns for sample in samples))
+    if late > LAG_SHARE:
+        observed = f"saturated: p99 over {lasting(LAG_LIMIT_NS)} in {100 * late:.0f} % of worker {worker}'s seconds (worst {worst})"
+        return Finding(objective, observed, Grade.INCONCLUSIVE)
+    return Finding(objective, f"worst second's p99 {worst}", Grade.PASS)
+
+
+def end(case: Case) -> Finding:
+    """Judge how the run ended."""
+    run = case.run
+    objective = ENDED
+    if run.ended_by == "crash":
+        early = "it ended early: zdtest crashed, or its disk took no more"
+        return Finding(objective, early, Grade.INCONCLUSIVE)
+    if run.state == "interrupted" or run.ended_by == "interrupted":
+        return Finding(objective, "it was interrupted", Grade.INCONCLUSIVE)
+    if run.state != "complete":
+        return Finding(
+            objective, "it ended without a word: killed, crashed, or still running", Grade.INCONCLUSIVE
+        )
+    return Finding(objective, run.ended_by.replace("_", " "), Grade.PASS)
+
+
+def paired(case: Case) -> Finding | None:
+    """Withhold the PASS where a connection brought an answer to no request; None where none did."""
+    sent = case.sending
+    if sent is None or sent.connections is None:
+        return None
+    ends = sent.connections.ends.get("us unasked", 0)
+    if not ends:
+        return None
+    observed = (
+        f"{count(ends, 'connection')} brought an answer that nobody had asked for: which answer belongs to which "
+        "request cannot be told, and good ones may be none"
+    )
+    return Finding(PAIRED, observed, Grade.INCONCLUSIVE)
+
+
+def spare(case: Case) -> Finding | None:
+    """Withhold the PASS where the host could not send; None where it always could."""
+    numbers = case.numbers
+    kinds = {kind.kind: kind.count for kind in numbers.kinds if kind.kind in OWN_FAULT}
+    if not kinds:
+        return None
+    by_kind = ", ".join(f"{kind}: {n:,}" for kind, n in kinds.items())
+    fix = (
+        "raise `ulimit -n`" if Outcome.NO_DESCRIPTOR.value in kinds else "widen net.ipv4.ip_local_port_range"
+    )
+    return Finding(
+        SPARE,
+        f"{count(sum(kinds.values()), 'request')} could not be sent ({by_kind}): {fix}",
+        Grade.INCONCLUSIVE,
+    )
+
+
+def hole(case: Case) -> Finding | None:
+    """Withhold the PASS where the generator stood still, so that there was no load."""
+    if case.sending is None:
+        return None
+    run, timeline = case.run, case.timeline
+    span = timeline.phase(Phase.DURING) if run.rollout_wanted else timeline.load
+    holes = [
+        stall
+        for stall in case.sending.stalls
+        if stall.lag_max_ns > HOLE_NS and span and stall.to_ns > span.from_ns and stall.from_ns < span.to_ns
+    ]
+    if not holes:
+        return None
+    worst = max(holes, key=lambda stall: stall.lag_max_ns)
+    observed = (
+        f"the generator itself stood still {count(len(holes), 'time')}, for {lasting(worst.lag_max_ns)} at "
+        f"{at(worst.from_ns, timeline.zero_ns)}: nothing was sent meanwhile, and nothing that failed then was seen"
+    )
+    return Finding(WITHOUT_HOLE, observed, Grade.INCONCLUSIVE)
+
+
+def held(case: Case) -> Finding | None:
+    """Judge whether the rate that was asked for was held."""
+    loop = case.sending.open_loop if case.sending else None
+    if loop is None:
+        return None
+    if loop.dropped:
+        observed = (
+            f"{loop.dropped:,} of {loop.due:,} requests that were due were never sent, as every connection was taken "
+            f"for {lasting(loop.dropped_after_ns)} and more: raise -c, or lower --rate"
+        )
+        return Finding(HELD, observed, Grade.INCONCLUSIVE)
+    late = f"{loop.late:,} of {loop.due:,} sent later ({share(loop.late, loop.due)})"
+    if loop.late:
+        late += f", the worst {lasting(loop.late_max_ns)}"
+    if loop.late > LATE_SHARE * loop.due:
+        return Finding(HELD, f"{late}: raise -c, or lower --rate", Grade.INCONCLUSIVE)
+    return Finding(HELD, late if loop.late else f"all {loop.due:,}", Grade.PASS)

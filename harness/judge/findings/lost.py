@@ -1,0 +1,81 @@
+"""The finding on lost requests: what failed because of the rollout, what was subtracted as background, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.judge.findings.finding import LOSSLESS, UNBROKEN, Finding
+from harness.judge.numbers.hits import own_faults
+from harness.judge.wording import at, count, lasting
+from harness.model import Grade, Phase
+
+if TYPE_CHECKING:
+    from harness.judge.findings.case import Case
+    from harness.judge.numbers.background import Background, Excess, FamilyBackground
+    from harness.judge.timeline.timeline import Timeline
+
+_SHOWN = 3  # families, and excesses of one family, that the sentence names
+
+
+def lost_requests(case: Case) -> tuple[int, Finding]:
+    """Return how many requests were lost to the rollout (or at all where there was none), and the finding on it."""
+    run, timeline, numbers, background = case.run, case.timeline, case.numbers, case.background
+    if not run.rollout_wanted:
+        failed = numbers.failed - own_faults(numbers.outcomes)
+        grade = Grade.FAIL if failed else Grade.PASS
+        return failed, Finding(UNBROKEN, f"{failed:,} of {numbers.requests:,} failed", grade)
+    if not timeline.triggered:
+        return 0, Finding(LOSSLESS, "the trigger was never reached", Grade.INCONCLUSIVE)
+    parts = [part for phase in (Phase.DURING, Phase.AFTER) if (part := numbers.part(phase))]
+    seen = sum(part.failed - own_faults(part.kinds) for part in parts)
+    if run.rollout and run.rollout.state == "not_started":
+        meanwhile = f"; {seen:,} failed meanwhile by themselves" if seen else ""
+        return 0, Finding(LOSSLESS, f"no rollout was made{meanwhile}", Grade.INCONCLUSIVE)
+    observed = f"{seen:,} of {sum(part.requests for part in parts):,} failed since the trigger"
+    said = [observed]
+    dirty = [family for family in background.families if family.before]
+    if dirty:
+        said += [_sentence(family, background, timeline) for family in dirty[:_SHOWN]]
+        said += [f"and {count(len(dirty) - _SHOWN, 'more kind')}"] if len(dirty) > _SHOWN else []
+        clean = sum(family.seen for family in background.families if not family.before)
+        said += [f"{clean:,} of kinds that never failed in the baseline"] if clean else []
+    if background.hung:
+        said.append(f"{background.hung:,} had hung since before the trigger, so the rollout is not why")
+    if background.outage:
+        gone = background.outage
+        lasts = (
+            f"no good answer for {lasting(gone.to_ns - gone.from_ns)} at {at(gone.from_ns, timeline.zero_ns)}"
+        )
+        said.append(f"{lasts}, far longer than ever before the trigger")
+    observed = "; ".join(said)
+    sure = [family for family in background.families if family.sure]
+    if sure:
+        return sum(family.lost for family in sure), Finding(LOSSLESS, observed, Grade.FAIL)
+    if background.suspected:
+        by_us = run.rollout is None or not run.rollout.trigger.startswith("observe")
+        how = "--trigger-after" if by_us else "start the run earlier before the change"
+        hint = f"too little to tell whether the rollout is why; a longer baseline would tell ({how})"
+        return 0, Finding(LOSSLESS, f"{observed}: {hint}", Grade.INCONCLUSIVE)
+    return 0, Finding(LOSSLESS, observed, Grade.PASS)
+
+
+def _sentence(family: FamilyBackground, background: Background, timeline: Timeline) -> str:
+    """Say of one family what failed since and before, and what follows."""
+    before = f"{family.before:,} of {family.of_before:,} in the {lasting(background.baseline_ns)} before it"
+    counted = f"{family.family}: {family.seen:,} since, {before}"
+    if not family.excesses:
+        return f"{counted}, which is no more than chance: all subtracted"
+    excesses = ", ".join(_excess(excess, timeline) for excess in family.excesses[:_SHOWN])
+    subtracted = family.seen - family.lost
+    return f"{counted}: {excesses}" + (f", so {subtracted:,} subtracted as background" if subtracted else "")
+
+
+def _excess(excess: Excess, timeline: Timeline) -> str:
+    expected = f"{excess.expected:.1f}" if excess.expected >= 0.05 else "under 0.1"
+    chance = f"{expected} expected, p = {excess.p:.1g}"
+    if excess.what == "burst":
+        within = lasting(excess.to_ns - excess.from_ns)
+        return f"{count(excess.seen)} within {within} at {at(excess.from_ns, timeline.zero_ns)} ({chance})"
+    if excess.what == "pods":
+        return f"{count(excess.seen)} at pods that came or went ({chance})"
+    return f"{count(excess.seen)} {excess.what} the rollout ({chance})"

@@ -1,0 +1,54 @@
+"""Requests that never got an answer: still out when the load was over, so neither good nor failed. What do they mean?
+
+One that began before the rollout was over may have been lost to it. One that began later is no matter where such times
+are usual, and a loss in all likelihood where they are not, however short the drain. And where nothing at all was answered
+any more, the service was gone, whatever the clock of the run says of settling.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.clock import NS
+from harness.judge.findings.finding import NONE_OUT, Finding
+from harness.judge.findings.load import LAG_LIMIT_NS
+from harness.judge.wording import count, lasting
+from harness.model import NEVER, Grade, Phase
+
+if TYPE_CHECKING:
+    from harness.judge.findings.case import Case
+    from harness.judge.numbers.usual import Unanswered
+
+LATE_NS = 5 * NS  # an outage has requests that are out for longer than this
+OUTAGE_NS = 2 * LATE_NS  # a silence is an outage when it lasts longer than this
+OUTAGE_TIMES_USUAL = 3  # and than so many of the slowest good requests
+
+
+def finding(case: Case) -> Finding | None:
+    """Judge them. A silence is the service's only where the generator itself was awake: see its own lag."""
+    out, numbers, timeline = case.unanswered, case.numbers, case.timeline
+    if out is None or not numbers.cut:
+        return None
+    objective = NONE_OUT
+    observed = f"{count(numbers.cut, 'request')} still out when the load was over (oldest {lasting(numbers.cut_oldest_ns)})"
+    end_ns = timeline.load.to_ns
+    awake = all(
+        s.lag_p99_ns <= LAG_LIMIT_NS for s in case.health if end_ns - out.silent_ns < s.t_ns <= end_ns
+    )
+    old = numbers.cut_oldest_ns > max(out.usual_ns, LATE_NS)
+    if out.silent_ns > max(OUTAGE_TIMES_USUAL * out.usual_ns, OUTAGE_NS) and old and awake:
+        last = f"no request was answered in the last {lasting(out.silent_ns)} of the load; {_before(out)}"
+        return Finding(objective, f"{last}; {observed}", Grade.FAIL)
+    during = timeline.phase(Phase.DURING)
+    until_ns = timeline.judged.to_ns if not case.run.rollout_wanted else during.to_ns if during else NEVER
+    if out.begun_ns < until_ns:
+        return Finding(objective, observed, Grade.INCONCLUSIVE)
+    if out.late:
+        return Finding(objective, f"{observed}; {_before(out)}", Grade.INCONCLUSIVE)
+    return Finding(objective, f"{observed}, as such a request takes that long", Grade.PASS)
+
+
+def _before(out: Unanswered) -> str:
+    if not out.usual_ns:
+        return "before, none was answered well"
+    return f"before, no good answer took over {lasting(out.usual_ns)}"

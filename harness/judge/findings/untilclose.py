@@ -1,0 +1,81 @@
+"""Answers whose body only the end of their connection delimits: whole, or cut off where a pod went? HTTP cannot tell.
+
+A body without a length and without chunks ends where the connection ends. A process that ends in the middle of it ends the
+connection in the same orderly way. So such an answer is good wherever nothing happened to its sender, and proves nothing where
+a pod that may have sent it was on its way out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.clock import NS
+from harness.judge.findings.finding import WHOLE, Finding
+from harness.judge.wording import count
+from harness.model import Grade
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from harness.judge.findings.case import Case
+    from harness.judge.numbers.hits import Hits
+    from harness.judge.timeline.lifeline import Lifeline
+
+_EARLY_NS = NS  # a container's end is told in whole seconds
+_LATE_NS = 2 * NS  # an answer's last bytes, through a balancer, after the pod that sent them
+
+
+def finding(case: Case) -> Finding | None:
+    """Withhold the PASS where an answer may have been cut off and counts as good; None where none ends this way."""
+    hits, timeline = case.hits, case.timeline
+    if hits is None:
+        return None
+    ours = hits.good & hits.frame["until_close"].to_numpy()
+    ours &= (hits.done_ns >= timeline.zero_ns) & timeline.triggered
+    rows = np.flatnonzero(ours)
+    if not len(rows):
+        return None
+    doubtful = int(_while_going(hits, rows, timeline.pods).sum())
+    answers = "good answer" if len(rows) == 1 else "good answers"
+    if not doubtful:
+        observed = f"{len(rows):,} {answers} ended with the connection, none while a pod that may have sent it went away"
+        return Finding(WHOLE, observed, Grade.PASS)
+    observed = (
+        f"{count(doubtful, 'good answer')} with neither a length nor chunks ended while a pod that may have sent "
+        f"{'it' if doubtful == 1 else 'them'} went away: HTTP cannot tell whether {'it was' if doubtful == 1 else 'they were'} "
+        "cut off. Let the server send Content-Length or chunks"
+    )
+    return Finding(WHOLE, observed, Grade.INCONCLUSIVE)
+
+
+def _while_going(hits: Hits, rows: NDArray[np.int64], pods: tuple[Lifeline, ...]) -> NDArray[np.bool_]:
+    """Tell which of these rows ended while a pod went: the one that they name, or any where they name none of these."""
+    column = hits.frame["pod"].cat
+    codes = column.codes.to_numpy()[rows]
+    code_of = {str(name): code for code, name in enumerate(column.categories)}
+    known = np.isin(codes, [code_of[pod.name] for pod in pods if pod.name in code_of])
+    begun, done = hits.begun_ns[rows], hits.done_ns[rows]
+    found = np.zeros(len(rows), dtype=bool)
+    for pod in pods:
+        candidate = ~known | (codes == code_of.get(pod.name, -2))
+        for from_ns, to_ns in _going(pod):
+            found |= candidate & (done >= from_ns) & (done <= to_ns) & (begun <= to_ns - _LATE_NS)
+    return found
+
+
+def _going(pod: Lifeline) -> list[tuple[int, int]]:
+    """Return when a pod was on its way out, and when a container of it ended that may have been started again."""
+    spans = []
+    if pod.deleted_ns is not None:
+        spans.append((pod.deleted_ns, _late(pod.gone_ns)))
+    elif pod.gone_ns is not None:  # it went without a word: deleted by force, or seen only in a list
+        spans.append((pod.gone_ns - _EARLY_NS, _late(pod.gone_ns)))
+    if pod.exited_ns is not None:
+        spans.append((pod.exited_ns - _EARLY_NS, _late(pod.exited_ns)))
+    return spans
+
+
+def _late(end_ns: int | None) -> int:
+    return (1 << 62) + _LATE_NS if end_ns is None else end_ns + _LATE_NS

@@ -1,0 +1,1 @@
+"""Hits counted and measured: by phase, by pod, by second, and against the baseline."""

@@ -1,0 +1,253 @@
+"""Two runs side by side, what their manifests differ in, and whether the difference can be told from chance.
+
+The unit is the rollout, never the request: failures of one rollout come in clusters, so a test on pooled
+requests finds "differences" between equals half the time. A run of several rollouts brings each of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median_low
+from typing import TYPE_CHECKING, Any
+
+from harness import masking
+from harness.judge import chance
+from harness.judge.wording import count, lasting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from harness.judge.verdict.about import About
+    from harness.judge.verdict.judgement import Judgement
+
+_ABSENT = "(absent)"
+# What the API server writes, not the user; and what every restart changes.
+_NOT_THE_USERS = frozenset({"status", "metadata.uid", "metadata.resourceVersion", "metadata.generation"})
+_NOT_THE_USERS |= {"metadata.creationTimestamp", "metadata.managedFields", "metadata.selfLink"}
+_NOISY_KEYS = ("kubectl.kubernetes.io/restartedAt", "deployment.kubernetes.io/revision")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: words, ready to print."""
+
+    name: str
+    before: str
+    after: str
+    change: str
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field of one object that differs."""
+
+    path: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two runs, compared."""
+
+    rows: tuple[Row, ...]
+    manifest: tuple[FieldChange, ...]
+    manifest_note: str  # what to say when `manifest` is empty
+    sentence: str  # can the difference be told from chance?
+
+
+def compare(
+    before: Judgement,
+    after: Judgement,
+    manifests_before: Sequence[Mapping[str, Any]] = (),
+    manifests_after: Sequence[Mapping[str, Any]] = (),
+) -> Comparison:
+    """Compare two judged runs and the live objects each began with (Recording.manifests("before"))."""
+    if manifests_before and manifests_after:
+        changes, note = field_changes(manifests_before, manifests_after), "Manifest: no difference"
+    else:
+        which = "either run" if not (manifests_before or manifests_after) else "one of the runs"
+        changes, note = (), f"Manifest: not kept by {which}"
+    return Comparison(tuple(_rows(before, after)), changes, note, _sentence(before, after))
+
+
+def field_changes(
+    before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
+) -> tuple[FieldChange, ...]:
+    """List every field that differs. Lists of named things (containers, ports) are matched by name."""
+    by_key = [_by_key(before), _by_key(after)]
+    # One object of a kind on each side is the same thing, perhaps under another name.
+    lone = {
+        kind for kind in _kinds(by_key[0]) & _kinds(by_key[1]) if all(_only(kind, side) for side in by_key)
+    }
+    old, new = ({_key(key, lone): fields for key, fields in side.items()} for side in by_key)
+    changes = []
+    for key in sorted(old.keys() | new.keys()):
+        left, right = old.get(key, {}), new.get(key, {})
+        for path in sorted(left.keys() | right.keys()):
+            was, now = left.get(path, _ABSENT), right.get(path, _ABSENT)
+            if was != now:
+                changes += _change(f"{key} {path}", was, now)
+    return tuple(changes)
+
+
+def _change(path: str, was: str, now: str) -> list[FieldChange]:
+    """Return a difference. An older recording may hold what a newer one hides: that is none, and not to be shown."""
+    if _ABSENT not in {was, now} and (masking.HIDDEN in was) != (masking.HIDDEN in now):
+        if masking.HIDDEN in {was, now}:
+            return []
+        was, now = (side if masking.HIDDEN in side else masking.HIDDEN for side in (was, now))
+    return [FieldChange(path, was, now)]
+
+
+def _rows(before: Judgement, after: Judgement) -> Iterator[Row]:
+    a, b = before.numbers, after.numbers
+    yield Row("run", before.about.name[:17], after.about.name[:17], "")
+    yield Row("began (UTC)", before.about.began[5:16], after.about.began[5:16], "")
+    yield Row("verdict", before.verdict.grade, after.verdict.grade, "")
+    yield _number("requests", a.requests, b.requests)
+    yield _number("failed", a.failed, b.failed)
+    yield _number("  because of the rollout", before.verdict.lost, after.verdict.lost)
+    counted = [{kind.kind: kind.count for kind in numbers.kinds} for numbers in (a, b)]
+    for kind in sorted(
+        counted[0].keys() | counted[1].keys(), key=lambda k: (-sum(c.get(k, 0) for c in counted), k)
+    ):
+        yield _number(f"  {kind}", counted[0].get(kind, 0), counted[1].get(kind, 0))
+    yield _number("seconds with failures", a.bad_seconds, b.bad_seconds)
+    yield _duration(
+        "longest outage",
+        a.outage.to_ns - a.outage.from_ns if a.outage else 0,
+        b.outage.to_ns - b.outage.from_ns if b.outage else 0,
+    )
+    yield _number("stalled", a.stalled, b.stalled)
+    for p in ("50", "90", "95", "99"):
+        yield _duration(
+            f"latency p{p} (good)",
+            a.latency.percentiles[p] if a.latency else None,
+            b.latency.percentiles[p] if b.latency else None,
+        )
+    yield _duration(
+        "latency max (good)", a.latency.max_ns if a.latency else None, b.latency.max_ns if b.latency else None
+    )
+    yield Row(
+        "requests/s", f"{a.rates.mean:,.1f}", f"{b.rates.mean:,.1f}", _percent(a.rates.mean, b.rates.mean)
+    )
+    several = bool(before.rollouts or after.rollouts)
+    if several:
+        yield Row("rollouts that lost requests", _lossy(before), _lossy(after), "")
+    ended, done = (
+        ("rollout to the end, median", "  `rollout status`, median")
+        if several
+        else ("rollout, to the end", "  `rollout status` done")
+    )
+    yield _duration(ended, *(_median(one.settled_ns for one in _rollouts(run)) for run in (before, after)))
+    yield _duration(done, *(_median(one.status_done_ns for one in _rollouts(run)) for run in (before, after)))
+
+
+def _number(name: str, before: int, after: int) -> Row:
+    return Row(name, f"{before:,}", f"{after:,}", f"{after - before:+,}" if after != before else "=")
+
+
+def _duration(name: str, before: int | None, after: int | None) -> Row:
+    change = "" if before is None or after is None else _percent(before, after)
+    was, now = ("-" if t is None else "0" if not t else lasting(t) for t in (before, after))
+    return Row(name, was, now, change)
+
+
+def _percent(before: float, after: float) -> str:
+    if before == after:
+        return "="
+    return f"{100 * (after - before) / before:+.0f} %" if before else "new"
+
+
+def _each(run: Judgement) -> tuple[Judgement, ...]:
+    """Return the rollouts of a run, each judged by itself."""
+    return run.rollouts or (run,)
+
+
+def _rollouts(run: Judgement) -> Iterator[About]:
+    return (one.about for one in _each(run))
+
+
+def _median(times_ns: Iterable[int | None]) -> int | None:
+    known = [t_ns for t_ns in times_ns if t_ns is not None]
+    return median_low(known) if known else None
+
+
+def _seen(run: Judgement) -> list[int]:
+    """Return the requests lost in each rollout that was seen to its end."""
+    return [one.verdict.lost for one in _each(run) if one.about.settled_ns is not None]
+
+
+def _lossy(run: Judgement) -> str:
+    seen = _seen(run)
+    return f"{sum(map(bool, seen))} of {len(seen)}" if seen else "-"
+
+
+def _sentence(before: Judgement, after: Judgement) -> str:
+    """Be honest about what so many rollouts against so many can tell."""
+    seen = [_seen(run) for run in (before, after)]
+    none = sum(not lost for lost in seen)
+    if none:
+        return f"Not comparable as rollouts: {count(none, 'of the runs', 'of the runs')} saw no rollout to its end."
+    (a, b), (bad_a, bad_b) = map(len, seen), (sum(map(bool, lost)) for lost in seen)
+    left_out = sum(len(_each(run)) for run in (before, after)) - a - b
+    unseen = f" {count(left_out, 'rollout')} not seen to the end {'is' if left_out == 1 else 'are'} left out." if left_out else ""  # fmt: skip
+    floor = chance.least_p(a, b)
+    if floor > chance.DIFFERENT:
+        return (
+            f"{sum(seen[0]):,} against {sum(seen[1]):,} lost, {count(a, 'rollout')} against {b}: cannot be told from chance "
+            f"(least possible p = {floor:.2f}; the unit is the rollout, not the request). "
+            f"4 rollouts each could (p = {chance.least_p(4, 4):.2f}), 5 or 6 are better.{unseen}"
+        )
+    p = chance.shares_p(bad_a, a, bad_b, b)
+    difference = "more than chance" if p < chance.DIFFERENT else "cannot be told from chance"
+    return (
+        f"{bad_a} of {count(a, 'rollout')} lost requests against {bad_b} of {b}: {difference} "
+        f"(p = {p:.2g}, Fisher's exact test; the unit is the rollout, not the request).{unseen}"
+    )
+
+
+def _by_key(objects: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, str]]:
+    found = {}
+    for item in objects:
+        meta = item.get("metadata") or {}
+        fields = {
+            path: value
+            for path, value in _flat(item, "")
+            if not _is_noise(path) and path not in {"kind", "apiVersion"}
+        }
+        found[str(item.get("kind") or "Object"), str(meta.get("name") or "?")] = fields
+    return found
+
+
+def _kinds(objects: Mapping[tuple[str, str], object]) -> set[str]:
+    return {kind for kind, _ in objects}
+
+
+def _only(kind: str, objects: Mapping[tuple[str, str], object]) -> bool:
+    return sum(key[0] == kind for key in objects) == 1
+
+
+def _key(key: tuple[str, str], lone: set[str]) -> str:
+    return key[0] if key[0] in lone else "/".join(key)
+
+
+def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        for index, item in enumerate(value):
+            yield from _flat(item, f"{path}[{item.get('name', index)}]")
+    else:
+        yield (
+            path,
+            "" if value is None else " ".join(map(str, value)) if isinstance(value, list) else str(value),
+        )
+
+
+def _is_noise(path: str) -> bool:
+    return any(
+        path == prefix or path.startswith((prefix + ".", prefix + "[")) for prefix in _NOT_THE_USERS
+    ) or path.endswith(_NOISY_KEYS)

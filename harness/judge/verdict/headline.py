@@ -1,0 +1,125 @@
+"""The verdict in one line, and what a clean run does not prove."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from harness.judge import chance
+from harness.judge.findings.finding import ALIVE, BASELINE, COVERED, ENDED, LOSSLESS, UNBROKEN
+from harness.judge.numbers.hits import OWN_FAULT, ranked
+from harness.judge.wording import count, lasting
+from harness.model import Grade, Phase
+from harness.scenario.objectives import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.judge.findings.finding import Finding
+    from harness.judge.numbers.background import Background
+    from harness.judge.numbers.summary import Numbers
+    from harness.judge.timeline.timeline import Timeline
+    from harness.model import RunRecord
+
+_SHOWN = 3  # kinds that a headline names
+# What withholds the PASS in the first place, by what ended the run.
+_LEADS = {
+    "dry_run": COVERED,
+    "interrupted": ENDED,
+    "crash": ENDED,
+    "baseline_unsound": BASELINE,
+    "worker_lost": ALIVE,
+    "rollout_stalled": COVERED,
+    "changed": COVERED,
+    "deleted": COVERED,
+}
+
+
+def headline(
+    grade: Grade,
+    findings: Sequence[Finding],
+    lost: int,
+    run: RunRecord,
+    numbers: Numbers,
+    timeline: Timeline,
+    background: Background,
+) -> str:
+    """Say the verdict in one line: what was lost, or what withholds the PASS, or what passed."""
+    total = f"{numbers.requests:,}"
+    because = " because of the rollout" if run.rollout_wanted else ""
+    accused = any(f.grade is Grade.FAIL and f.objective in {LOSSLESS, UNBROKEN} for f in findings)
+    if grade is Grade.FAIL and lost and accused:
+        kinds = blamed(run, numbers, background)
+        most = ", ".join(f"{kind}: {n:,}" for kind, n in list(kinds.items())[:_SHOWN])
+        more = ", ..." if len(kinds) > _SHOWN else ""
+        return f"{about(lost, kinds)}{lost:,} of {total} requests failed{because} ({most}{more})"
+    if grade is not Grade.PASS:
+        faults = [finding for finding in findings if finding.grade is grade]
+        lead = _LEADS.get(run.ended_by, "?")
+        # That there was no rollout to judge follows from something else, which says more.
+        plain = sorted(faults, key=lambda f: (not f.objective.startswith(lead), f.objective == LOSSLESS))
+        first = plain[0]
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        seen = (
+            f"; {numbers.failed:,} of {total} requests failed"
+            if grade is Grade.INCONCLUSIVE and numbers.requests
+            else ""
+        )
+        return f"{first.observed}{more}{seen}"
+    if lost or background.suspected:
+        so_many = "up to " if background.suspected else about(lost, blamed(run, numbers, background))
+        return f"{so_many}{lost + background.suspected:,} of {total} requests failed{because}, {allowed(run)}"
+    if not run.rollout_wanted:
+        return f"none of {total} requests failed"
+    since = sum(part.failed for part in numbers.parts if part.name in {Phase.DURING, Phase.AFTER})
+    rest = f"; {since:,} failed, no more often than before" if since else ""
+    during = timeline.phase(Phase.DURING)
+    took = f" in {lasting(during.length_ns)}" if during else ""
+    return f"none of {total} requests failed{because} ({count(len(run.rollout.old_pods) if run.rollout else 0, 'pod')} replaced{took}{rest})"
+
+
+def blamed(run: RunRecord, numbers: Numbers, background: Background) -> dict[str, int]:
+    """Count the failed requests of the kinds that were lost; most frequent first. What is background alone is left out."""
+    phases = {Phase.DURING, Phase.AFTER} if run.rollout_wanted else set(Phase) - {Phase.WARMUP}
+    counted = Counter[str]()
+    for part in numbers.parts:
+        if part.name in phases:
+            counted.update(part.kinds)
+    return ranked(
+        {
+            kind: n
+            for kind, n in counted.items()
+            if kind not in OWN_FAULT and (background.blames(kind) or not run.rollout_wanted)
+        }
+    )
+
+
+def about(lost: int, kinds: Mapping[str, int]) -> str:
+    """Say "about" where background of the same kinds was subtracted."""
+    return "" if lost == sum(kinds.values()) else "about "
+
+
+def allowed(run: RunRecord) -> str:
+    """Say which objectives of the run let a loss pass."""
+    own = replacing(run.scenario, rollout=run.rollout_wanted)
+    texts = ", ".join(dict.fromkeys(text for texts in own.values() for text in texts))
+    return f"which the run's own objectives allow ({texts})"
+
+
+def bound(run: RunRecord, timeline: Timeline, numbers: Numbers) -> str:
+    """Say what a clean run does not rule out. Requests during the rollout count, for only those met it."""
+    if not run.rollout_wanted:
+        per_million = 1e6 * chance.upper_share(numbers.failed, numbers.requests)
+        return f"{numbers.failed:,} of {numbers.requests:,} failed: at most {per_million:,.1f} per million at 95 %"
+    part = numbers.part(Phase.DURING)
+    if part is None or not part.requests or not timeline.during_ended:
+        return ""
+    per_million = 1e6 * chance.upper_share(part.failed, part.requests)
+    clean = 100 * chance.clean_runs_bound(1)
+    olds = len(run.rollout.old_pods) if run.rollout else 0
+    each = 100 * chance.clean_runs_bound(olds)
+    pods = f" of {count(olds, 'pod')} (at most {each:.0f} % of such replacements lose any)" if olds else ""
+    return (
+        f"{part.failed:,} of {part.requests:,} requests during the rollout failed: at most {per_million:,.1f} per million at 95 %; "
+        f"1 clean rollout{pods}: this manifest may still fail in up to {clean:.0f} % of rollouts (59 clean ones would bound it at 5 %)"
+    )

@@ -1,0 +1,236 @@
+"""A recording -> a Judgement: numbers, causes, and PASS / FAIL / INCONCLUSIVE with every finding behind it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter, ValidationError
+
+from harness.errors import RecordingError
+from harness.judge.advice.advice import advise, cited
+from harness.judge.advice.draft import Advice  # noqa: TC001  pydantic reads verdict.json by it
+from harness.judge.advice.margins import CurvePoint, Margin, margins, shorter_pre_stops, with_advised
+from harness.judge.causes.causes import Cause, explain
+from harness.judge.findings import objectives
+from harness.judge.findings.case import Case
+from harness.judge.findings.finding import COVERED
+from harness.judge.lint.lint import LintFinding, lint, marked
+from harness.judge.numbers import traffic
+from harness.judge.numbers.hits import COLUMNS, Hits, classify
+from harness.judge.numbers.lives import told_apart
+from harness.judge.numbers.measured import Measured, measure_rollout
+from harness.judge.numbers.sending import Sending, sending
+from harness.judge.numbers.summary import Numbers, summarise
+from harness.judge.numbers.usual import unanswered, usual
+from harness.judge.timeline import timeline as times
+from harness.judge.timeline.surroundings import services, surroundings
+from harness.judge.timeline.timeline import Timeline  # noqa: TC001  pydantic reads verdict.json by it
+from harness.judge.verdict import rollouts
+from harness.judge.verdict.about import About, about
+from harness.judge.verdict.verdict import Verdict, decide, of_the_run
+from harness.model import NEVER, Grade
+from harness.recording.rounds import parts
+
+if TYPE_CHECKING:
+    from harness.recording.read import Recording
+
+FORMAT = 1  # of verdict.json
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """All that reports need, as plain data: what verdict.json holds."""
+
+    format: int
+    verdict: Verdict
+    about: About
+    numbers: Numbers
+    causes: tuple[Cause, ...]
+    timeline: Timeline
+    notes: tuple[str, ...]
+    measured: Measured | None = None
+    headroom: tuple[Margin, ...] = ()
+    curve: tuple[CurvePoint, ...] = ()  # what shorter preStops would have lost
+    advice: Advice | None = None
+    lint: tuple[LintFinding, ...] = ()
+    rollouts: tuple[Judgement, ...] = ()  # each by itself, where the run made several
+    sending: Sending | None = None  # the load's own side, of the whole run
+
+    @property
+    def grade(self) -> Grade:
+        """The verdict in one word."""
+        return self.verdict.grade
+
+    @property
+    def ended_by(self) -> str:
+        """What ended the run, as run.json has it."""
+        return self.about.ended_by
+
+
+def judge(recording: Recording) -> Judgement:
+    """Judge a recording. The same recording gives the same judgement, whenever and wherever it is judged.
+
+    Raises RecordingError when the recording cannot be read. An incomplete one is no error: it is judged as far
+    as it goes.
+    """
+    cut = parts(recording)
+    if len(cut) == 1:
+        return _judge(recording, whole=True)[0]
+    return _together(recording, tuple(_judge(part, whole=False) for part in cut))
+
+
+@dataclass(frozen=True, slots=True)
+class _Uncited:
+    """What cites advised values, before they are put in: a run of several rollouts has values of its own."""
+
+    causes: tuple[Cause, ...]
+    headroom: tuple[Margin, ...]
+
+
+def _judge(recording: Recording, *, whole: bool) -> tuple[Judgement, _Uncited]:
+    run = recording.run
+    events = recording.events()
+    upstreams = recording.upstreams()
+    hits = classify(recording.hits((*COLUMNS, "seq") if upstreams else COLUMNS), run)
+    objects = recording.manifests("before")
+    timeline = times.read(run, events, recording.gaps(), _last_ns(hits), services(objects))
+    hits, timeline = told_apart(hits, timeline)
+    numbers = summarise(hits, run, timeline)
+    sent = sending(recording, hits, timeline) if whole else None
+    explained = explain(hits, timeline, numbers, surroundings(recording), upstreams)
+    measured = measure_rollout(
+        hits, timeline, numbers, explained.pod_losses, run.rollout.replicas if run.rollout else 0
+    )
+    known = usual(hits, timeline)
+    case = Case(
+        run=run,
+        timeline=timeline,
+        numbers=numbers,
+        hits=hits,
+        health=recording.health(),
+        workers=recording.workers(),
+        measured=measured,
+        background=explained.background,
+        usual=known,
+        unanswered=unanswered(hits, timeline, known.slowest_ns, run.concurrency),
+        sending=sent,
+    )
+    verdict = decide(case, whole=whole)
+    decided = advise(
+        run, timeline, numbers, measured, explained.causes, recording.manifests("after") or objects
+    )
+    uncited = _Uncited(explained.causes, margins(run, timeline, measured))
+    judgement = Judgement(
+        format=FORMAT,
+        verdict=verdict,
+        about=about(recording, timeline),
+        numbers=numbers,
+        causes=cited(explained.causes, decided),
+        timeline=timeline,
+        notes=(*run.notes, *traffic.notes(hits)),
+        measured=measured,
+        headroom=with_advised(uncited.headroom, decided),
+        curve=shorter_pre_stops(hits, timeline, measured),
+        advice=decided.advice,
+        lint=marked(
+            lint(objects),
+            explained.causes,
+            verdict.grade,
+            covered=_covered(verdict),
+            advised=decided.by_path(),
+        ),
+        sending=sent,
+    )
+    return judgement, uncited
+
+
+def _together(recording: Recording, judged: tuple[tuple[Judgement, _Uncited], ...]) -> Judgement:
+    """Judge a run of several rollouts by the judgements of each."""
+    each = tuple(one for one, _ in judged)
+    run = recording.run
+    hits = classify(recording.hits(COLUMNS), run)
+    objects = recording.manifests("before")
+    timeline = rollouts.timeline_of(
+        run, recording.events(), recording.gaps(), [one.timeline for one in each], services(objects)
+    )
+    hits, timeline = told_apart(hits, timeline)
+    numbers = summarise(hits, run, timeline)
+    measured = rollouts.measured_of(one.measured for one in each)
+    sent = sending(recording, hits, timeline)
+    causes = rollouts.causes_of([uncited.causes for _, uncited in judged])
+    verdicts = [one.verdict for one in each]
+    case = Case(
+        run=run,
+        timeline=timeline,
+        numbers=numbers,
+        health=recording.health(),
+        workers=recording.workers(),
+        measured=measured,
+        sending=sent,
+    )
+    lost = sum(verdict.lost for verdict in verdicts)
+    own = (*objectives.findings(case, lost), *of_the_run(case))
+    verdict = rollouts.decide_together(run, numbers, verdicts, own)
+    one = about(recording, timeline)
+    decided = advise(run, timeline, numbers, measured, causes, recording.manifests("after") or objects)
+    return Judgement(
+        format=FORMAT,
+        verdict=verdict,
+        about=dataclasses.replace(
+            one,
+            trigger=f"{each[0].about.trigger}, {len(each)} times",
+            status_done_ns=None,
+            old_gone_ns=None,
+            settled_ns=None,
+        ),
+        numbers=numbers,
+        causes=cited(causes, decided),
+        timeline=timeline,
+        notes=(*run.notes, *traffic.notes(hits)),
+        measured=measured,
+        headroom=with_advised(rollouts.closest(uncited.headroom for _, uncited in judged), decided),
+        curve=shorter_pre_stops(hits, timeline, measured),
+        advice=decided.advice,
+        lint=marked(
+            lint(objects),
+            causes,
+            verdict.grade,
+            covered=all(_covered(verdict) for verdict in verdicts),
+            advised=decided.by_path(),
+        ),
+        rollouts=each,
+        sending=sent,
+    )
+
+
+def _covered(verdict: Verdict) -> bool:
+    """Whether the rollout was judged from its beginning to its end."""
+    return any(f.objective == COVERED and f.grade is Grade.PASS for f in verdict.findings)
+
+
+def to_json(judgement: Judgement) -> str:
+    """Return a judgement as the text of verdict.json."""
+    return json.dumps(dataclasses.asdict(judgement), indent=1) + "\n"
+
+
+def from_json(text: str | bytes) -> Judgement:
+    """Read verdict.json back. Raises RecordingError, one line, when it is not one of ours."""
+    try:
+        found: Judgement = _adapter().validate_json(text)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise RecordingError(f"verdict.json: {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
+    return found
+
+
+@cache
+def _adapter() -> TypeAdapter[Judgement]:
+    return TypeAdapter(Judgement)
+
+
+def _last_ns(hits: Hits) -> int:
+    return int(hits.done_ns.max()) if len(hits) else NEVER
