@@ -1,4 +1,4 @@
-"""Open a connection: resolve the name again, take the next address, connect, do the TLS handshake. All within a timeout.
+"""Open a connection: resolve the name again, take the next address, connect, do the TLS handshake, within a timeout.
 
 A network failure is returned as a value. Only our own bugs raise.
 """
@@ -71,13 +71,13 @@ class Dialler:
         One attempt, at one address, because the judge must see each refusal. Other addresses are tried only until the
         first connection has worked: a name may resolve to ::1 and 127.0.0.1 when the server listens on one of them.
         """
-        patience = self.plan.timeout_ns / 1e9
+        timeout_s = self.plan.timeout_ns / 1e9
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout_s):
                 addresses = await self._look_up(origin)
         except (OSError, UnicodeError) as error:
             return Dialled(
-                outcome=failures.dns(error), text=failures.sample(error), why=failures.words(error)
+                outcome=failures.dns(error), text=failures.sample(error), why=failures.reason(error)
             )
         route = self._routes.setdefault(origin, _Route())
         if route.family:
@@ -94,21 +94,21 @@ class Dialler:
                 break
         return dialled
 
-    async def open_at(self, origin: Origin, address: Address, patience_ns: int | None = None) -> Dialled:
+    async def open_at(self, origin: Origin, address: Address, timeout_ns: int | None = None) -> Dialled:
         """Connect to this address."""
-        patience = (patience_ns or self.plan.timeout_ns) / 1e9
+        timeout_s = (timeout_ns or self.plan.timeout_ns) / 1e9
         family, kind, protocol, _, where = address
         dialled = Dialled(peer=_peer(where), address=address, opened_ns=monotonic_ns())
         sock: socket.socket | None = None
         try:
             sock = socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol)
             sock.setsockopt(*_NODELAY)
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout_s):
                 await asyncio.get_running_loop().sock_connect(sock, where)
         except OSError as error:
             _close(sock)
             dialled.outcome, dialled.ending = failures.connect(error)
-            dialled.text, dialled.why = failures.sample(error), failures.words(error)
+            dialled.text, dialled.why = failures.sample(error), failures.reason(error)
             return dialled
         except BaseException:
             _close(sock)
@@ -116,11 +116,11 @@ class Dialler:
         dialled.connect_ns = monotonic_ns() - dialled.opened_ns
         dialled.sock = sock
         if origin.tls:
-            await self._shake_hands(dialled, origin, sock, patience)
+            await self._shake_hands(dialled, origin, sock, timeout_s)
         return dialled
 
     async def _shake_hands(
-        self, dialled: Dialled, origin: Origin, plain: socket.socket, patience: float
+        self, dialled: Dialled, origin: Origin, plain: socket.socket, timeout_s: float
     ) -> None:
         began_ns = monotonic_ns()
         sock: socket.socket = plain
@@ -132,7 +132,7 @@ class Dialler:
                 suppress_ragged_eofs=False,
             )
             sock = dialled.sock = wrapped
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout_s):
                 while True:
                     try:
                         async with self._turn:
@@ -151,7 +151,7 @@ class Dialler:
             _close(sock)
             dialled.sock = None
             dialled.outcome, dialled.ending = failures.handshake(cause)
-            dialled.text, dialled.why = failures.sample(cause), failures.words(cause)
+            dialled.text, dialled.why = failures.sample(cause), failures.reason(cause)
         except BaseException:
             _close(sock)
             raise

@@ -161,7 +161,7 @@ def sample(error: BaseException) -> str:
     return " ".join(_PLACES.sub("ADDRESS", repr(error)).split())[:300]
 
 
-def words(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """Return the text of an error to put into a sentence: without type names and numbers."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
@@ -169,5 +169,5 @@ def words(error: BaseException) -> str:
         return error.reason.replace("_", " ").lower()
     if isinstance(error, TimeoutError) and not error.errno:
         return "timed out"
-    reason = error.strerror if isinstance(error, OSError) else None
-    return " ".join((reason or str(error) or type(error).__name__).split())
+    text = error.strerror if isinstance(error, OSError) else None
+    return " ".join((text or str(error) or type(error).__name__).split())

@@ -27,7 +27,8 @@ def check(plan: LoadPlan) -> None:
     wanted = -(-plan.concurrency // workers) + _OWN_FILES
     if hard != resource.RLIM_INFINITY and wanted > hard:
         raise UsageError(
-            f"{plan.concurrency} connections need {wanted} open files in each of {workers} workers, but the hard limit is {hard}: "
+            f"{plan.concurrency} connections need {wanted} open files in each of {workers} workers, "
+            f"but the hard limit is {hard}: "
             "raise it (ulimit -Hn), or use more workers or fewer connections"
         )
     if plan.concurrency > 65_535 or plan.concurrency > (ports := _local_ports()):
@@ -48,8 +49,8 @@ def warnings(plan: LoadPlan) -> tuple[str, ...]:
     if fresh * _HELD_S <= ports:
         return ()
     warning = (
-        f"{plan.rate:g} requests/s at {carried:g} per connection open {fresh:,.0f} connections/s; each that we close keeps its port "
-        f"for {_HELD_S} s, so this host may run out of its {ports:,} ports (no_local_port)"
+        f"{plan.rate:g} requests/s at {carried:g} per connection open {fresh:,.0f} connections/s; each that we close "
+        f"keeps its port for {_HELD_S} s, so this host may run out of its {ports:,} ports (no_local_port)"
     )
     return (warning,)
 

@@ -131,7 +131,7 @@ def _judge(
         attempt.outcome = Outcome.RESPONSE
     elif not data:
         attempt.outcome = failures.lost(error, answered=answered)
-        attempt.why = failures.words(error) if error else "the connection was closed"
+        attempt.why = failures.reason(error) if error else "the connection was closed"
 
 
 class _LocationReader(ResponseReader):

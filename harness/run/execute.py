@@ -58,7 +58,7 @@ async def execute(
 ) -> Path:
     """Carry out one run and return its directory. Raises UsageError when it cannot begin: nothing is left then.
 
-    `recruits` are load workers that were started ahead.
+    `prestarted` are load workers that are already running.
     """
     follower.say(f"target from {resolved.source}")
     try:

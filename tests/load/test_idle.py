@@ -24,7 +24,7 @@ from harness.load.wire.idle import unsolicited
 from harness.load.worker.listening import PAUSE_NS, Listening
 from harness.load.worker.pacer import ClosedLoop
 from harness.load.worker.slots import Slots
-from tests.load.load_run import LoadResult, completed, plan_for, read, run_load
+from tests.load.load_run import LoadResult, completed, plan_for, read, run_load, wait_until
 from tests.load.scripted_server import OK, ScriptedServer, Visit
 
 if TYPE_CHECKING:
@@ -246,17 +246,17 @@ def test_what_lies_in_a_new_connection_is_no_answer_to_its_first_request(
             visit.answer()
 
     class Slow:
-        """Opens connections, and hands them over when the server has had time to speak."""
+        """Opens connections, and hands them over once the server's first bytes have arrived."""
 
         async def open(self, origin: Origin) -> Dialled:
-            reader = socket.create_connection((origin.host, origin.port))
-            reader.setblocking(False)
+            sock = socket.create_connection((origin.host, origin.port))
+            sock.setblocking(False)
             try:
-                await asyncio.sleep(0.05)
+                await wait_until(lambda: not first or bool(select.select([sock], [], [], 0)[0]))
             except asyncio.CancelledError:
-                reader.close()
+                sock.close()
                 raise
-            return Dialled(f"{origin.host}:{origin.port}", None, monotonic_ns(), 1, sock=reader)
+            return Dialled(f"{origin.host}:{origin.port}", None, monotonic_ns(), 1, sock=sock)
 
     async def main(url: str) -> None:
         plan = plan_for(url, 1)
@@ -267,7 +267,8 @@ def test_what_lies_in_a_new_connection_is_no_answer_to_its_first_request(
         pacer = ClosedLoop(1, backoff=True)
         slots = Slots(plan, [0], requests, pacer, Slow(), rows, connections, anchor)  # type: ignore[arg-type]
         slots.start(slots.now())
-        await asyncio.sleep(0.12)
+        async with asyncio.timeout(60):
+            await wait_until(lambda: rows.count().completed > 0)
         slots.drain()
         await asyncio.sleep(0.02)
         slots.cut()

@@ -120,7 +120,7 @@ def test_whatever_happens_inside_the_workers_are_gone_afterwards(tmp_path: Path)
     assert all(read_stream(path) for path in (tmp_path / "hits").glob("*.arrow"))
 
 
-def test_recruits_do_the_work_and_those_that_nobody_took_are_gone(tmp_path: Path) -> None:
+def test_prestarted_workers_do_the_work_and_unused_ones_are_killed(tmp_path: Path) -> None:
     waiting: list[int] = []
     result = LoadResult()
     with ScriptedServer(always(OK)) as server:

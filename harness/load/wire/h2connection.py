@@ -1,4 +1,4 @@
-"""An HTTP/2 connection by httpcore on a socket of ours: the network stream it reads from, and trailers, which it drops."""
+"""An HTTP/2 connection by httpcore on a socket of ours: the network stream below it, and trailers, which it drops."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
             pass
         return self.closing
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109  the sweep keeps time
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109  see Slots.sweep
         """Return the next bytes. Raises PeerEndedError, GoneAwayError, OversizedError or OSError."""
         while True:
             if self._ahead:

@@ -1,8 +1,8 @@
 """Take GOAWAY frames out of the bytes of an HTTP/2 connection, before the h2 package sees them. Pure.
 
 For h2, a GOAWAY ends everything: a response on a stream that the server has accepted would count as an error. RFC 9113
-(6.8) says otherwise: streams up to the one that GOAWAY names go on, later ones were not processed. So the frame is taken
-out here and kept, and the owner of the connection decides.
+(6.8) says otherwise: streams up to the one that GOAWAY names go on, later ones were not processed. So the frame is
+taken out here and kept, and the owner of the connection decides.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The hot path: HTTP/1.1 on the sockets of one worker's slots. Send, read, classify, write a row.
 
 All sockets are in one epoll set (sockets.py), which the event loop watches as a single descriptor. One plain loop
-(`_batch`) serves the ready sockets. Its fast path: receive, look the bytes up among the responses parsed before, write the
-row, send. Everything else, the slow path, is in methods. `ready` waits on the epoll set itself until the event loop is
-needed, so a wake-up costs one system call. Wake-ups are the main cost at a low rate, because a processor that has slept
-runs slowly at first.
+(`_batch`) serves the ready sockets. Its fast path: receive, look the bytes up among the responses parsed before, write
+the row, send. Everything else, the slow path, is in methods. `ready` waits on the epoll set itself until the event loop
+is needed, so a wake-up costs one system call. Wake-ups are the main cost at a low rate, because a processor that has
+slept runs slowly at first.
 
 No request is sent twice: `send` is called once per hit, and a hit that fails is over.
 """
@@ -34,7 +34,7 @@ _CLOSING = EPOLLRDHUP | EPOLLHUP | EPOLLERR
 _FIRST_READ = 32 * 1024  # most responses are small; longer ones continue with big reads
 _BIG_READ = 256 * 1024
 _READS = 32  # in a row on one connection, so that one download does not starve the others
-_HOLD_NS = 1_000_000  # how long the hot loop may keep the event loop waiting if that has timers or tasks of slots to run
+_HOLD_NS = 1_000_000  # how long the hot loop may keep the event loop waiting, if that has work for slots
 _KNOWN = 512  # how many responses to remember,
 _KNOWN_SIZE = 8 * 1024  # and up to what size: looking up a longer one costs more than parsing it
 
@@ -49,9 +49,8 @@ class Http1Wire(Sockets):
         self._owner = owner
         self._pacing = pacing
         self._rows = rows
-        self._remember_failed = (
-            not plan.error_backoff
-        )  # no wait after a failed hit, so the fast path may serve it
+        # Without a wait after a failed hit, the fast path may serve it.
+        self._remember_failed = not plan.error_backoff
         names = dict.fromkeys(name.lower().encode("latin-1") for name in plan.pod_headers)
         self._pod_headers = {name: rank for rank, name in enumerate(names)}
 
@@ -70,7 +69,7 @@ class Http1Wire(Sockets):
                 return
             events = poll(0 if pacing.opening else (until - now) / 1e9, HitRows.BATCH)
 
-    def _batch(self, events: list[tuple[int, int]]) -> int:  # noqa: C901, PLR0912, PLR0915  one long loop, because calls are slow
+    def _batch(self, events: list[tuple[int, int]]) -> int:  # noqa: C901, PLR0912, PLR0915  calls are slow
         rows = self._rows
         if rows.offset >= rows.limit:
             rows.flush()
@@ -103,7 +102,8 @@ class Http1Wire(Sockets):
             request = prepared.request
             hits = slot.hits
             pack(
-                buffer, rows.offset, slot.seq, slot.ident, hits, slot.due, slot.sent, now, now, len(data), len(request), kind,
+                buffer, rows.offset, slot.seq, slot.ident, hits, slot.due, slot.sent, now, now,
+                len(data), len(request), kind,
             )  # fmt: skip
             rows.offset += size
             slot.hits = hits + 1
@@ -181,7 +181,7 @@ class Http1Wire(Sockets):
             return
         if slot.first == NEVER and data:
             slot.first = now
-            self._ready_reader(slot)
+            self._prepare_reader(slot)
         if slot.state == WAITING:
             slot.state = READING
         reads = 0
@@ -217,7 +217,7 @@ class Http1Wire(Sockets):
             self._complete(slot, response, ending, data if slot.bytes_in == len(data) else b"", now)
         return bool(response.fault) or response.done
 
-    def _ready_reader(self, slot: Slot) -> None:
+    def _prepare_reader(self, slot: Slot) -> None:
         head_request = slot.prepared.method == "HEAD"
         if slot.reader is not None and slot.reader.reuse(head_request=head_request):
             return

@@ -1,8 +1,8 @@
 """HTTP/2 through httpx, with one client per connection and one request at a time on each: correct rather than fast.
 
-Slots, pacing, connecting, limits and rows are the same as for HTTP/1.1. The transport below the httpx client is our own,
-because httpx's pool sends a request again if the server refused it by GOAWAY. Here each request is sent once, and its
-outcome follows from the type of the exception, never from its text.
+Slots, pacing, connecting, limits and rows are the same as for HTTP/1.1. The transport below the httpx client is our
+own, because httpx's pool sends a request again if the server refused it by GOAWAY. Here each request is sent once, and
+its outcome follows from the type of the exception, never from its text.
 """
 
 from __future__ import annotations
@@ -245,7 +245,7 @@ async def send_single(
             pass
         await response.aclose()
     except _LOST as error:
-        return lost(error, answered=answered)[0], failures.words(error)
+        return lost(error, answered=answered)[0], failures.reason(error)
     finally:
         session.stream.close()
     return Outcome.RESPONSE, ""

@@ -1,8 +1,8 @@
 """Read one response with httptools' parser: is it complete, is it malformed, can its connection be used again?
 
-This module does what the parser does not. The parser knows nothing of HEAD, has no call for the end of the stream, takes
-an interim (1xx) response for a complete one, limits nothing, goes on to the next response in the same bytes, takes
-trailers for headers, and rejects a repeated Content-Length.
+This module does what the parser does not. The parser knows nothing of HEAD, has no call for the end of the stream,
+takes an interim (1xx) response for a complete one, limits nothing, goes on to the next response in the same bytes,
+takes trailers for headers, and rejects a repeated Content-Length.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ class ResponseReader:
         self.done = self._head_request and not self.fault  # the parser itself ends 204 and 304
 
     def _judge_codings(self) -> None:
-        """Decide what ends the body. A coding overrides a length; with any but chunked, the end of the stream ends it."""
+        """Decide what ends the body. A coding overrides a length; all but chunked last to the end of the stream."""
         wrong, self._framed = heads.codings(b",".join(self._codings))
         if not wrong and self._parser.get_http_version() != "1.1":
             wrong = "a transfer coding in HTTP/1.0"

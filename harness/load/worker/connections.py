@@ -90,17 +90,16 @@ class Connections:
         outcome = Outcome.PROTOCOL_ERROR if sent_bytes else ended
         self.number(slot, slot.conn, slot.opening.peer)
         self.close(slot, ending, now)
-        self._owner.keep_sample(
-            outcome, "bytes before the request" if sent_bytes else "end before the request"
-        )
+        text = "bytes before the request" if sent_bytes else "end before the request"
+        self._owner.keep_sample(outcome, text)
         self._owner.row(slot, outcome, now)
         self._owner.hit_done(slot, now, failed=True)
 
     async def _probe(
         self, slot: Slot, origin: Origin, address: Address, outcome: Outcome, done_ns: int
     ) -> None:
-        patience_ns = min(self._dialler.plan.timeout_ns, _AT_ONCE_NS)
-        dialled = await self._dialler.open_at(origin, address, patience_ns)
+        timeout_ns = min(self._dialler.plan.timeout_ns, _AT_ONCE_NS)
+        dialled = await self._dialler.open_at(origin, address, timeout_ns)
         slot.task = None
         slot.held = None
         if dialled.outcome is None:

@@ -15,7 +15,7 @@ _SHARE = 1000
 class Listening:
     """The pauses of one worker's slots. While one is `due`, ask `until_ns` after each hit.
 
-    The pause does not always follow the first hit asked about: the server's behaviour may decide which hit is first, and
+    The pause does not always follow the first hit asked about: the server's behaviour may decide which hit that is, and
     it could always be a good one.
     """
 

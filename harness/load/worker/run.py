@@ -31,10 +31,7 @@ _TICKS_A_FLUSH = 4
 _LULL_RATE = 1.0  # hits per second, of all workers together
 _DRAIN_CHECK_NS = 5_000_000  # how often a drain checks whether it is over
 _AFTER_DRAIN_NS = 50_000_000
-_SWEEP_NS = (
-    5_000_000,
-    250_000_000,
-)  # shortest and longest time between two sweeps for hits that have timed out
+_SWEEP_NS = (5_000_000, 250_000_000)  # shortest and longest time between two sweeps for timed-out hits
 
 
 class WorkerRun:
@@ -60,8 +57,8 @@ class WorkerRun:
         )
         requests = [prepare(index, target, marking) for index, target in enumerate(plan.targets)]
         self._slots = Slots(
-            plan, assignment.slots, requests, self._pacer, Dialler(plan), self._rows, self._connections, assignment.clock.monotonic_ns,
-            schedule,
+            plan, assignment.slots, requests, self._pacer, Dialler(plan), self._rows, self._connections,
+            assignment.clock.monotonic_ns, schedule,
         )  # fmt: skip
         self._lag = Lag()
         self._slots.watch(self._lag.fileno(), self._lag.take_sample)
@@ -81,7 +78,7 @@ class WorkerRun:
 
         self._loop.set_exception_handler(fail)
         lines = _split()
-        self._slots.watch(0, partial(self._obey, lines))
+        self._slots.watch(0, partial(self._read_commands, lines))
         _send({"ready": os.getpid()})
         try:
             ends: set[asyncio.Future[Any]] = {crash, self._finish}
@@ -99,7 +96,7 @@ class WorkerRun:
             crash.result()
         _send({"ended": True})
 
-    def _obey(self, lines: Iterator[list[bytes]]) -> None:
+    def _read_commands(self, lines: Iterator[list[bytes]]) -> None:
         for line in next(lines):
             if not line:  # the parent has gone, or needs us no more
                 self._slots.unwatch(0)
@@ -143,7 +140,7 @@ class WorkerRun:
     async def _drain(self, drain_ns: int) -> None:
         self._slots.drain()
         deadline_ns = self._slots.now() + drain_ns
-        # No event marks the end of the last hit: polling 200 times a second for a few seconds is cheaper than one per hit.
+        # No event marks the end of the last hit. Polling for a few seconds is cheaper than an event per hit.
         while self._slots.in_flight and self._slots.now() < deadline_ns:  # noqa: ASYNC110
             await asyncio.sleep(_DRAIN_CHECK_NS / 1e9)
         await asyncio.sleep(_AFTER_DRAIN_NS / 1e9)  # an unsolicited response may follow the last one
