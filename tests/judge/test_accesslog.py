@@ -51,10 +51,10 @@ def lost(tmp_path: Path) -> tuple[Path, SyntheticRun, dict[int, FakePod]]:
     original = synthetic._answer
 
     def answer(t: float, turn: int, chance: object) -> object:
-        told = original(t, turn, chance)  # type: ignore[arg-type]  # handed on as it came
-        if told[3] is not None:
-            went[turn] = told[3]
-        return told
+        given = original(t, turn, chance)  # type: ignore[arg-type]  # handed on as it came
+        if given[3] is not None:
+            went[turn] = given[3]
+        return given
 
     synthetic._answer = answer  # type: ignore[method-assign,assignment]  # only listened to
     return synthetic.write(tmp_path), synthetic, went

@@ -82,9 +82,9 @@ def late(synthetic: SyntheticRun, by: float) -> list[ClusterEvent]:
 def test_the_measured_clock_of_the_api_server_dates_what_the_watch_told_late() -> None:
     synthetic = SyntheticRun.rolling(prestop=3, grace=20, server_skew=30.0)
     known = replace(synthetic.run(), server_clock_ns=(round(29.98 * S), round(30.02 * S)))
-    told = late(synthetic, 4.0)
-    guessed = {line.name: line for line in lifelines(synthetic.run(), told)}
-    lines = {line.name: line for line in lifelines(known, told)}
+    events = late(synthetic, 4.0)
+    guessed = {line.name: line for line in lifelines(synthetic.run(), events)}
+    lines = {line.name: line for line in lifelines(known, events)}
     for pod in synthetic.pods:
         line = lines[pod.name]
         if not pod.old:

@@ -252,10 +252,10 @@ def test_the_container_that_the_service_leads_to_is_judged_and_not_the_proxy_bes
     assert found(objects) == {}, "a proxy may probe what it does not declare"
     app.pop("readinessProbe")
     app.pop("lifecycle")
-    told = found(objects)
-    assert told.keys() == {"readiness-missing", "prestop-missing"}, "the proxy's say nothing of the app"
-    assert {finding.path.rpartition("]")[0] for finding in told.values()} == {f"{POD}.containers[web"}
-    assert "istio-proxy can, whether this container listens or not" in told["readiness-missing"].message
+    by_rule = found(objects)
+    assert by_rule.keys() == {"readiness-missing", "prestop-missing"}, "the proxy's say nothing of the app"
+    assert {finding.path.rpartition("]")[0] for finding in by_rule.values()} == {f"{POD}.containers[web"}
+    assert "istio-proxy can, whether this container listens or not" in by_rule["readiness-missing"].message
 
 
 def test_of_several_services_the_one_that_an_ingress_sends_to_tells_which_container_serves() -> None:
@@ -367,6 +367,6 @@ def test_probes_whose_commands_are_hidden_are_not_called_the_same() -> None:
 def test_a_shell_s_script_is_repeated_without_its_values() -> None:
     objects = copy.deepcopy(SOUND)
     container(objects)["command"] = ["sh", "-c", "app --token s3cret -ps3cret"]
-    told = [finding.message for finding in found(objects).values()]
-    assert any("write `exec app --token *** -p***`" in message for message in told)
-    assert "s3cret" not in " ".join(told)
+    messages = [finding.message for finding in found(objects).values()]
+    assert any("write `exec app --token *** -p***`" in message for message in messages)
+    assert "s3cret" not in " ".join(messages)

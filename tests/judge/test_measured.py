@@ -119,8 +119,8 @@ def test_a_keep_alive_race_is_untested_unless_connections_lay_idle_in_a_lull(tmp
     assert room(judged(tmp_path, synthetic), "keep-alive").sentence.startswith("untested")
     marks = (*synthetic.run().marks, MarkAt(Mark.LULL, round((TRIGGER - 3) * S)))
     synthetic.record = {"marks": tuple(sorted(marks, key=lambda mark: mark.t_ns))}
-    told = room(judged(tmp_path / "lull", synthetic), "keep-alive").sentence
-    assert told.startswith("idle connections were tried in a lull of 3 s")
+    sentence = room(judged(tmp_path / "lull", synthetic), "keep-alive").sentence
+    assert sentence.startswith("idle connections were tried in a lull of 3 s")
 
 
 def test_the_curve_says_what_each_shorter_hook_would_have_lost(tmp_path: Path) -> None:

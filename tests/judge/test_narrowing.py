@@ -68,8 +68,8 @@ def test_a_kubelet_that_says_only_that_the_hook_failed_tells_why_by_when(
         assert old.deleted is not None
         about = {"involvedObject": {"kind": "Pod", "name": old.name, "uid": old.uid}, "reason": "FailedPreStopHook",
                  "message": "PreStopHook failed"}  # fmt: skip
-        told = event(old.deleted + after, "ADDED", "Event", "x.y", "uid-x", about)
-        return sorted([*original(self), told], key=lambda e: e.t_ns)
+        note = event(old.deleted + after, "ADDED", "Event", "x.y", "uid-x", about)
+        return sorted([*original(self), note], key=lambda e: e.t_ns)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SyntheticRun, "events", events)
@@ -154,8 +154,8 @@ def test_errors_that_pods_answer_all_the_time_are_diagnosed_as_an_unhealthy_back
     ill = [row for row in rows if row["pod"] and row["pod"] == synthetic.pods[2].name][::40]
     for row in ill:
         row |= {"status": 500}
-    told = [row for row in rows if row["status"] == 200 and row["pod"] == synthetic.pods[5].name][::200]
-    for row in told:
+    wrong = [row for row in rows if row["status"] == 200 and row["pod"] == synthetic.pods[5].name][::200]
+    for row in wrong:
         row |= {"status": 500}
     (cause,) = judged(tmp_path, synthetic, rows).causes
     assert not cause.the_rollouts

@@ -1,4 +1,4 @@
-"""An autoscaler at work meanwhile is told, and is no fault of a run."""
+"""An autoscaler at work during a run is reported, and is no fault of the run."""
 
 from __future__ import annotations
 

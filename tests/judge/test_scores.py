@@ -29,7 +29,7 @@ def line(recording: Recording, seq: int | None, done_ns: int, cause: str, **rest
 
 def truth(path: Path, lines: list[dict[str, Any]]) -> Truth:
     (path / "lab").mkdir(exist_ok=True)
-    (path / "lab" / "truth.jsonl").write_text("".join(json.dumps(told) + "\n" for told in lines))
+    (path / "lab" / "truth.jsonl").write_text("".join(json.dumps(line_) + "\n" for line_ in lines))
     return Truth(path, Recording.open(path))
 
 
@@ -58,11 +58,11 @@ def test_what_was_saved_was_not_lost_and_the_last_try_counts(tmp_path: Path) -> 
 def test_without_an_id_the_nearest_line_with_the_same_status_is_used_once(tmp_path: Path) -> None:
     path = SyntheticRun.rolling(1).write(tmp_path)
     recording = Recording.open(path)
-    told = truth(path, [line(recording, None, 10, "C3", status=0), line(recording, None, 10, "B1")])
-    first = told.of(0, 7, 1_000_000, 0)
+    known = truth(path, [line(recording, None, 10, "C3", status=0), line(recording, None, 10, "B1")])
+    first = known.of(0, 7, 1_000_000, 0)
     assert first is not None
     assert first["cause"] == "C3"
-    assert told.of(0, 8, 1_000_000, 0) is None
+    assert known.of(0, 8, 1_000_000, 0) is None
 
 
 def test_a_score_counts_right_pairs_and_wrong_ones(tmp_path: Path) -> None:

@@ -185,8 +185,8 @@ def test_targets_are_told_apart_those_that_lost_something_first(tmp_path: Path) 
     )
     found = judged(tmp_path, rows, record(targets=targets))
     assert found.sending
-    told = [(row.name, row.weight, row.requests, row.failed, row.kinds) for row in found.sending.targets]
-    assert told == [
+    rows = [(row.name, row.weight, row.requests, row.failed, row.kinds) for row in found.sending.targets]
+    assert rows == [
         ("POST http://h/cart", 1, 100, 8, {"503": 8}),
         ("GET http://h/items", 9, 900, 0, {}),
     ]
@@ -218,12 +218,18 @@ def test_connections_are_counted_by_who_ended_them_and_where_they_went(tmp_path:
     ]
     found = judged(tmp_path, every_10_ms(), record(backed_off=7), connections=rows)
     assert found.sending
-    told = found.sending.connections
-    assert told
-    assert (told.opened, told.refused, told.connect_ns, told.tls_ns, told.hits) == (3, 1, 2 * MS, 3 * MS, 100)
-    assert told.ends == {"us end": 2, "peer fin": 1}
-    assert told.peers == {"10.0.0.1:443": 2, "10.0.0.2:443": 1}
-    assert told.tls_versions == {"TLSv1.3": 3}
+    connections = found.sending.connections
+    assert connections
+    assert (
+        connections.opened,
+        connections.refused,
+        connections.connect_ns,
+        connections.tls_ns,
+        connections.hits,
+    ) == (3, 1, 2 * MS, 3 * MS, 100)
+    assert connections.ends == {"us end": 2, "peer fin": 1}
+    assert connections.peers == {"10.0.0.1:443": 2, "10.0.0.2:443": 1}
+    assert connections.tls_versions == {"TLSv1.3": 3}
     shown = text.render(found, latencies=False)
     assert "3 opened to 2 addresses" in shown
     assert "1 by the server" in shown
@@ -245,10 +251,10 @@ def test_connections_that_a_lost_worker_had_open_are_said_to_be_unknown(tmp_path
 
 def test_http2_is_said_to_be_slower_with_what_was_measured(tmp_path: Path) -> None:
     found = judged(tmp_path, every_10_ms(), record(http2=True))
-    told = " ".join(text.render(found, latencies=False).split())
-    assert "1 worker, HTTP/2" in told
-    assert "slower than our own HTTP/1.1: a request took 100 us of the generator's processor time" in told
-    assert "its own lag was 2.0 ms (p99 of the worst second)" in told
+    summary = " ".join(text.render(found, latencies=False).split())
+    assert "1 worker, HTTP/2" in summary
+    assert "slower than our own HTTP/1.1: a request took 100 us of the generator's processor time" in summary
+    assert "its own lag was 2.0 ms (p99 of the worst second)" in summary
 
 
 def test_each_outcome_that_failed_is_shown_with_one_raw_text(tmp_path: Path) -> None:

@@ -203,8 +203,8 @@ def test_an_outage_while_the_new_pod_finds_no_node_says_what_it_waits_for(
     def events(self: SyntheticRun) -> list[ClusterEvent]:
         about = {"involvedObject": {"kind": "Pod", "name": new.name, "uid": new.uid}, "reason": "FailedScheduling",
                  "message": message}  # fmt: skip
-        told = event(new.created + 0.1, "ADDED", "Event", "x.y", "uid-x", about)
-        return sorted([*original(self), told], key=lambda e: e.t_ns)
+        note = event(new.created + 0.1, "ADDED", "Event", "x.y", "uid-x", about)
+        return sorted([*original(self), note], key=lambda e: e.t_ns)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SyntheticRun, "events", events)
@@ -310,11 +310,11 @@ def unseen(synthetic: SyntheticRun, pod: FakePod) -> list[ClusterEvent]:
 def test_an_exit_that_nobody_saw_is_taken_to_be_as_that_of_its_like(tmp_path: Path) -> None:
     synthetic = SyntheticRun.rolling(3, work=1.5, prestop=3, grace=30, lag=2.0, concurrency=40)
     blind = synthetic.pods[1]
-    for event_ in (told := unseen(synthetic, blind)):
+    for event_ in (events := unseen(synthetic, blind)):
         if event_.uid == blind.uid and event_.change == "DELETED":
             event_.object["status"]["containerStatuses"][0]["state"] = {"running": {}}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SyntheticRun, "events", lambda _: told)
+        patch.setattr(SyntheticRun, "events", lambda _: events)
         found = judged(tmp_path, synthetic)
     assert next(pod for pod in found.timeline.pods if pod.name == blind.name).exited_ns is None
     causes = by_ids(found)
@@ -323,9 +323,9 @@ def test_an_exit_that_nobody_saw_is_taken_to_be_as_that_of_its_like(tmp_path: Pa
     assert any("not seen: as others of its kind" in line for line in causes["B2",].evidence)
 
 
-def with_a_sidecar_that_is_killed(told: list[ClusterEvent]) -> list[ClusterEvent]:
+def with_a_sidecar_that_is_killed(events: list[ClusterEvent]) -> list[ClusterEvent]:
     """A second container beside each pod's own, which hears nothing of its end until the grace period is over."""
-    for seen in told:
+    for seen in events:
         if seen.kind != "Pod":
             continue
         (own,) = seen.object["status"]["containerStatuses"]
@@ -336,7 +336,7 @@ def with_a_sidecar_that_is_killed(told: list[ClusterEvent]) -> list[ClusterEvent
                 "terminated": state["terminated"] | {"exitCode": 137, "reason": "Error", "finishedAt": end}
             }
         seen.object["status"]["containerStatuses"] = [own | {"name": "istio-proxy", "state": state}, own]
-    return told
+    return events
 
 
 def test_a_sidecar_that_is_killed_at_the_end_says_nothing_of_the_container_that_serves(
@@ -347,9 +347,9 @@ def test_a_sidecar_that_is_killed_at_the_end_says_nothing_of_the_container_that_
     for pod in synthetic.pods:
         if pod.deleted is not None:
             pod.gone = pod.deleted + pod.grace + 1.2
-    told = with_a_sidecar_that_is_killed(SyntheticRun.events(synthetic))
+    events = with_a_sidecar_that_is_killed(SyntheticRun.events(synthetic))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SyntheticRun, "events", lambda _: told)
+        patch.setattr(SyntheticRun, "events", lambda _: events)
         found = judged(tmp_path / "beside", synthetic)
     assert set(by_ids(found)) == set(by_ids(alone))
     old = [(pod.exit_code, pod.exited_ns) for pod in found.timeline.pods if pod.old]

@@ -31,9 +31,9 @@ def test_an_answer_to_nobody_withholds_the_pass_and_other_ends_do_not(
     rows = [connection(closed_by=by, how=how) for by, how in ends]
     write_connections(path / "connections" / "0.arrow", rows)
     found = judge(Recording.open(path))
-    told = [finding for finding in found.verdict.findings if finding.objective == PAIRED]
+    findings = [finding for finding in found.verdict.findings if finding.objective == PAIRED]
     assert found.grade is grade
-    assert [finding.grade for finding in told] == ([grade] if grade is Grade.INCONCLUSIVE else [])
-    if told:
-        assert told[0].observed.startswith("1 connection brought an answer that nobody had asked for")
-        assert told[0].observed in found.verdict.headline
+    assert [finding.grade for finding in findings] == ([grade] if grade is Grade.INCONCLUSIVE else [])
+    if findings:
+        assert findings[0].observed.startswith("1 connection brought an answer that nobody had asked for")
+        assert findings[0].observed in found.verdict.headline

@@ -389,7 +389,7 @@ def test_a_load_host_out_of_ports_or_descriptors_is_the_tests_own_fault_and_not_
     assert found.verdict.lost == 0
     assert [cause.ids for cause in found.causes] == [("E1",)]
     assert any(
-        "40 requests could not be sent" in told and outcome.value in told for told in open_points(found)
+        "40 requests could not be sent" in doubt and outcome.value in doubt for doubt in open_points(found)
     )
 
     struck[0] |= {"outcome": Outcome.RESPONSE, "status": 502}
