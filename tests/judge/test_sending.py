@@ -185,8 +185,10 @@ def test_targets_are_told_apart_those_that_lost_something_first(tmp_path: Path) 
     )
     found = judged(tmp_path, rows, record(targets=targets))
     assert found.sending
-    rows = [(row.name, row.weight, row.requests, row.failed, row.kinds) for row in found.sending.targets]
-    assert rows == [
+    targets_seen = [
+        (row.name, row.weight, row.requests, row.failed, row.kinds) for row in found.sending.targets
+    ]
+    assert targets_seen == [
         ("POST http://h/cart", 1, 100, 8, {"503": 8}),
         ("GET http://h/items", 9, 900, 0, {}),
     ]
