@@ -32,7 +32,7 @@ def test(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """How much of harness/ the unit tests and whole runs reach, child processes included. The figure stands in CONTRIBUTING.md."""
+    """How much of harness/ the unit tests and whole runs reach, child processes included."""
     session.install("-e", ".[test]", "coverage[toml]>=7.10")
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", "-q", *session.posargs)
