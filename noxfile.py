@@ -31,6 +31,16 @@ def test(session: nox.Session) -> None:
 
 
 @nox.session
+def coverage(session: nox.Session) -> None:
+    """How much of harness/ the unit tests and whole runs reach, child processes included."""
+    session.install("-e", ".[test]", "coverage[toml]>=7.10")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", "-q", *session.posargs)
+    session.run("coverage", "combine", "-q")
+    session.run("coverage", "report", "--skip-covered", "--sort=cover")
+
+
+@nox.session
 def slow(session: nox.Session) -> None:
     """Tests that are whole runs: a ladder, a manifest of one's own, a patch that fixes. Two and a half minutes."""
     session.install("-e", ".[test]")
@@ -45,10 +55,7 @@ def _bed() -> bool:
 @nox.session
 def e2e(session: nox.Session) -> None:
     """Run the main job on a real Kubernetes. Needs KUBECONFIG, and `ingress` of a test bed in ZDTEST_BED."""
-    if (
-        "KUBECONFIG" not in os.environ
-        or not Path(os.environ.get("ZDTEST_BED", "/nowhere"), "ingress").exists()
-    ):
+    if not _bed():
         session.error(
             "set KUBECONFIG to a test cluster, and ZDTEST_BED to the folder of its `ingress` script (CONTRIBUTING.md)"
         )

@@ -270,7 +270,7 @@ def test_a_release_that_began_while_the_watch_was_blind_counts_from_there_and_do
     finally:
         way.close()
     assert (run.code, run.state) == (3, "complete"), run.summary
-    assert "blind" in run.summary
+    assert "nobody watched" in run.summary
     gap = next(gap for gap in Recording.open(run.path).gaps() if gap.kind == "Deployment")
     assert not gap.relisted
     assert run.record.mark(Mark.TRIGGER) <= gap.to_ns - 4 * NS, "before the release, as far as anybody knows"

@@ -1,4 +1,4 @@
-"""The scenarios that come with zdtest. Run as a program, this file writes the app's text into their ConfigMap anew."""
+"""The scenarios that come with zdtest. Run as a program, this file regenerates the ConfigMap with the sample app."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KUBELET_EXTRA_S = 2  # what a pod gets when its hook has used up the grace perio
 def config_map() -> str:
     """Return the manifest that carries the app to a cluster."""
     lines = "".join(f"    {line}\n" if line else "\n" for line in APP.read_text().splitlines())
-    head = "# harness/lab/app.py, word for word; `python tests/test_scenarios.py` writes it anew.\n"
+    head = "# A copy of harness/lab/app.py; `python tests/test_scenarios.py` regenerates it.\n"
     return f"{head}apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: web-app}}\ndata:\n  app.py: |\n{lines}"
 
 

@@ -90,7 +90,7 @@ def carry_out(resolved: Resolved, asked: Asked) -> Path:
     import anyio  # noqa: PLC0415
     import anyio.to_thread  # noqa: PLC0415
 
-    from harness.load.recruits import recruited  # noqa: PLC0415
+    from harness.load.prestarted import prestart  # noqa: PLC0415
     from harness.progress import LiveLine  # noqa: PLC0415
 
     line = LiveLine()
@@ -110,7 +110,7 @@ def carry_out(resolved: Resolved, asked: Asked) -> Path:
             work = anyio.CancelScope()
             group.start_soon(listen, work)
             with work:
-                async with recruited(workers) as recruits:
+                async with prestart(workers) as prestarted:
                     # All that a run needs takes about as long to load here as in its workers: it is loaded at the same time.
                     conductor, execute = await anyio.to_thread.run_sync(_machinery)
                     follower = conductor.Follower(
@@ -120,7 +120,7 @@ def carry_out(resolved: Resolved, asked: Asked) -> Path:
                         command=sys.argv,
                         kept=kept.append,
                     )
-                    path = await execute.execute(resolved, follower, recruits)
+                    path = await execute.execute(resolved, follower, prestarted)
             group.cancel_scope.cancel()
         return path
 

@@ -1,1 +1,1 @@
-"""Stands where a real cluster would: an API server, controllers, a kubelet and a balancer in plain processes."""
+"""A small Kubernetes cluster in plain processes: an API server, controllers, a kubelet and a load balancer."""

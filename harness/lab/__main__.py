@@ -1,7 +1,7 @@
-"""`python -m harness.lab DIRECTORY PRIVATE`: the lab's one process. Its plan is the first line of its standard input.
+"""`python -m harness.lab DIRECTORY PRIVATE`: the lab's main process. It reads its plan from the first line of standard input.
 
-PRIVATE is an empty folder for its secrets, and is removed. Answers one line on standard output: {"ready": {...}} or {"error": "..."}. Ends, with all it started, when its
-standard input ends or on SIGTERM.
+PRIVATE is an empty folder for the lab's secrets; it is removed at the end. The process answers with one line on standard
+output, {"ready": {...}} or {"error": "..."}. When standard input ends, or on SIGTERM, it ends with everything it started.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from harness.model import LabPlan
 
 
 def main() -> None:
-    """Run a lab until told to stop."""
+    """Run a lab until it is asked to stop."""
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
-    )  # a Ctrl-C at the terminal is for our parent, who ends us in order
+    )  # Ctrl-C at the terminal is handled by the parent, which then shuts this process down
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
     directory, private = Path(sys.argv[1]), Path(sys.argv[2])
     try:
         _run(directory, private)
     finally:
-        shutil.rmtree(private, ignore_errors=True)  # the parent does so too, unless it was killed
+        shutil.rmtree(private, ignore_errors=True)  # the parent does this too, unless it was killed
 
 
 def _run(directory: Path, private: Path) -> None:
     plan = json.loads(sys.stdin.buffer.readline() or b"null")
     if plan is None:
-        return  # the parent died before it had said anything
+        return  # the parent died before it sent a plan
     plan["manifests"] = tuple(plan["manifests"])
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(supervise(LabPlan(**plan), directory, private, _answer))
     except HarnessError as error:
-        logging.getLogger("lab").error("%s", error)  # noqa: TRY400  it is one line for the user, not a fault of ours
+        logging.getLogger("lab").error("%s", error)  # noqa: TRY400  one line for the user; a traceback would not help
         _answer({"error": str(error)})
         sys.exit(1)
 

@@ -1,29 +1,33 @@
 """The sample app: one file, standard library only. It answers every request with 200 and its pod's name in X-Pod.
 
-The lab runs it as `python -I app.py`; a real cluster runs this very text out of a ConfigMap, as
-`python3 /app/app.py` in a plain Python image (3.11 or later). uvloop is used where it is installed.
+The lab runs it as `python -I app.py`; a real cluster runs the same file from a ConfigMap, as
+`python3 /app/app.py` in a plain Python image (3.11 or later). It uses uvloop if that is installed.
 
-    STARTUP_DELAY  seconds before it listens (2)        WORK_MS     time a request takes, in ms (20)
-    WARMUP         seconds after that in which it       SLOW_EVERY  each Nth request takes SLOW_MS instead: the
-                   answers 503, all but /alive (0)      SLOW_MS     tail that every service has (0 = none)
-    WARMUP_MS      ... or answers well, but takes       CRASH_AFTER ends with code 1 at its Nth request (0 = never);
-                   so long (0 = 503)                                probes do not count
-    ON_TERM        exit | drain | ignore (exit)         KEEPALIVE   seconds before it closes an idle connection (0 = never)
-    WORKERS        requests it works on at once; further    CLOSE_LATE  seconds from closing an idle connection, after
-                   ones wait (0 = no limit)                        which it answers no more there, to the end of it being
-                                                                   seen: the way back of a long network (0)
-    TERM_DELAY     seconds after SIGTERM in which       FLAP_EVERY  seconds from one fit of unreadiness to the next, by
-                   it goes on as before (0)             FLAP_FOR    the wall clock, so all pods at once; how long one lasts
-    BIND_ADDRESS   (0.0.0.0)                            PORT        (8080); BIND_PORT overrides it
-    HOSTNAME       the name sent in X-Pod               LAB_LIFELINE=1  end when standard input ends; ignore SIGINT
+    STARTUP_DELAY   seconds before it listens (2)
+    WARMUP          seconds after that in which it answers 503, except on /alive (0)
+    WARMUP_MS       ... or in which a request takes this long instead (0 = answer 503)
+    WORK_MS         time a request takes, in ms (20)
+    SLOW_EVERY      every Nth request takes SLOW_MS instead, a slow tail as every service has (0 = none)
+    WORKERS         requests that it works on at a time; others wait (0 = no limit)
+    CRASH_AFTER     exits with code 1 at its Nth request, probes not counted (0 = never)
+    KEEPALIVE       seconds before it closes an idle connection (0 = never)
+    CLOSE_LATE      seconds from that close until the client sees it, as over a slow network; requests in between are reset (0)
+    FLAP_EVERY      interval of spells of unreadiness, in seconds, by the wall clock: all pods at once (0 = none)
+    FLAP_FOR        seconds that such a spell lasts, at the end of the interval
+    ON_TERM         exit | drain | ignore (exit)
+    TERM_DELAY      seconds after SIGTERM in which it goes on as before (0)
+    BIND_ADDRESS    address to listen on (0.0.0.0)
+    PORT            port to listen on (8080); BIND_PORT overrides it
+    HOSTNAME        the name sent in X-Pod
+    LAB_LIFELINE=1  exit when standard input ends; ignore SIGINT
 
-In the path, `?ms=N` overrides the time a request takes and `?bytes=N` asks for a body of N bytes. /alive and
-/healthz answer at once, whatever else goes on; /ready does too, and says 503 until the warm-up is over, and in a fit.
+In a URL, `?ms=N` overrides the time a request takes and `?bytes=N` asks for a body of N bytes. /alive and /healthz
+always answer at once; so does /ready, with 503 during the warm-up and during a spell of FLAP_FOR.
 
-On SIGTERM: `exit` ends the process at once, requests in flight are cut. `drain` stops listening, closes idle
-connections, answers what is in flight (Connection: close), then ends. `ignore` goes on until SIGKILL. The exit code is 0
-both times it ends by itself, not 143: process 1 of a container has no default action for SIGTERM, so whoever ends by it
-has a handler that chose to.
+On SIGTERM: `exit` ends the process at once and cuts requests in flight. `drain` stops listening, closes idle
+connections, answers what is in flight (Connection: close), then ends. `ignore` continues until SIGKILL. The exit code of
+`exit` and `drain` is 0, not 143: process 1 of a container has no default action for SIGTERM, so it ends only through a
+handler of its own.
 """
 
 from __future__ import annotations
@@ -45,7 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HEAD_LIMIT = 64 * 1024
-HELD_LIMIT = 256 * 1024  # of pipelined bytes, before reading stops
+HELD_LIMIT = 256 * 1024  # pipelined bytes that are kept before reading stops
 BLOCK = b"x" * 65536
 QUERY = re.compile(rb"[?&](ms|bytes)=(\d{1,15})(?=[&# ])")
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n")
@@ -56,7 +60,7 @@ CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;[^\r\n]*)?")
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment asked for. Seconds, but for *_ms."""
+    """The settings from the environment. Seconds, except for *_ms."""
 
     name: str
     address: str
@@ -79,7 +83,7 @@ class Settings:
 
     @classmethod
     def read(cls, env: Mapping[str, str]) -> Settings:
-        """Read the environment. Ends the process with a line on standard error when a value makes no sense."""
+        """Read the environment. Exits with a line on standard error if a value is invalid."""
 
         def number(key: str, default: float) -> float:
             try:
@@ -90,7 +94,7 @@ class Settings:
 
         on_term = env.get("ON_TERM") or "exit"
         if on_term not in {"exit", "drain", "ignore"}:
-            sys.exit(f"app: ON_TERM={on_term} is none of exit, drain, ignore")
+            sys.exit(f"app: ON_TERM={on_term} must be exit, drain or ignore")
         return cls(
             name=env.get("HOSTNAME") or "?",
             address=env.get("BIND_ADDRESS") or "0.0.0.0",
@@ -114,16 +118,16 @@ class Settings:
 
 
 class ChunkSkipper:
-    """Finds the end of a chunked request body and keeps none of it."""
+    """Finds the end of a chunked request body, and discards the body."""
 
     def __init__(self) -> None:
         self.done = False
-        self._payload = 0  # bytes of the chunk at hand still to come, its line end included
+        self._payload = 0  # bytes left in the current chunk, its CRLF included
         self._line = b""
         self._trailer = False
 
     def take(self, data: bytes) -> int:
-        """Return how many of these bytes belong to the body. ValueError: it is no chunked body."""
+        """Return how many of these bytes belong to the body. Raises ValueError if it is not chunked."""
         at = 0
         while at < len(data) and not self.done:
             if self._payload:
@@ -154,7 +158,7 @@ class ChunkSkipper:
 
 
 class App:
-    """The whole process: what it was asked to be, and who is connected."""
+    """The app: its settings and its connections."""
 
     def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
         self.settings = settings
@@ -164,7 +168,7 @@ class App:
         self.count = 0
         self.connections: set[Connection] = set()
         self.working = 0
-        self.waiting: deque[Connection] = deque()  # for one of WORKERS
+        self.waiting: deque[Connection] = deque()  # for a free worker
         self._server: asyncio.Server | None = None
         common = f"Content-Type: text/plain\r\nX-Pod: {settings.name}\r\n".encode()
         self.head_ok = b"HTTP/1.1 200 OK\r\n" + common
@@ -172,11 +176,11 @@ class App:
         self.usual = self.head_ok + b"Content-Length: 3\r\n\r\nok\n"
 
     async def run(self) -> None:
-        """Start up slowly, listen, and go on until a signal ends the process."""
+        """Wait for the startup delay, listen, and serve until a signal ends the process."""
         then = {"drain": self._drain, "exit": lambda: os._exit(0), "ignore": lambda: None}[
             self.settings.on_term
         ]
-        if self.settings.on_term == "drain" or self.settings.term_delay:  # main() has seen to the others
+        if self.settings.on_term == "drain" or self.settings.term_delay:  # main() handles the other cases
             self.loop.add_signal_handler(signal.SIGTERM, self.loop.call_later, self.settings.term_delay, then)
         await asyncio.sleep(self.settings.startup)
         self._server = await self.loop.create_server(
@@ -195,12 +199,12 @@ class App:
         self.end_if_drained()
 
     def end_if_drained(self) -> None:
-        """End the process when it was told to drain and nobody is connected any more."""
+        """End the process if it drains and no connection is left."""
         if self.draining and not self.connections:
             os._exit(0)
 
     def work_ms(self) -> float:
-        """How long the next request takes: as usual, or as long as the slow ones do."""
+        """Return how long the next request takes, in ms."""
         self.count += 1
         if self.count == self.settings.crash_after:
             os._exit(1)
@@ -209,7 +213,7 @@ class App:
         return self.settings.work_ms
 
     def begin(self, connection: Connection) -> None:
-        """Let a request be worked on, now or when a worker is free."""
+        """Start a request, now or when a worker is free."""
         if self.settings.workers and self.working >= self.settings.workers:
             self.waiting.append(connection)
         else:
@@ -217,7 +221,7 @@ class App:
             connection.begin()
 
     def end(self) -> None:
-        """Take the next request: one is done with."""
+        """Finish a request, and start the next one that waits."""
         self.working -= 1
         while self.waiting:
             connection = self.waiting.popleft()
@@ -226,8 +230,8 @@ class App:
                 connection.begin()
                 return
 
-    def in_a_fit(self) -> bool:
-        """Tell whether it says that it is not ready though it is."""
+    def flapping(self) -> bool:
+        """Tell whether it pretends not to be ready (FLAP_EVERY, FLAP_FOR)."""
         every = self.settings.flap_every
         return bool(every) and time.time() % every >= every - self.settings.flap_for
 
@@ -239,23 +243,23 @@ class Connection(asyncio.Protocol):
         self.app = app
         self.transport: asyncio.Transport
         self._held = b""
-        self._busy = False  # a request was read and its answer is not yet handed over
-        self._body: ChunkSkipper | int = 0  # of the request being read: what is still to come
-        self._head = b""  # its head, "" between requests
+        self._busy = False  # a request was read and is not yet answered
+        self._body: ChunkSkipper | int = 0  # the rest of the body of the request being read
+        self._head = b""  # its head; b"" between requests
         self._answer: asyncio.TimerHandle | None = None
-        self._to_send = 0  # bytes of a large answer
+        self._to_send = 0  # bytes left of a large answer
         self._close = False
         self._paused = False  # writing: the client reads slowly
         self._stalled = False  # reading: the client sends ahead
         self._idle_since = 0.0
         self._worked_on = False
-        self._delay = 0.0  # how long the request at hand takes, in seconds,
-        self._size = 3  # and the bytes of its answer
-        self._dead = False  # it was closed, and the other side does not know yet
+        self._delay = 0.0  # how long the current request takes, in seconds
+        self._size = 3  # the size of its answer, in bytes
+        self._dead = False  # closed for the app, though the client does not know yet (CLOSE_LATE)
         self.gone = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Count it, and watch for it to fall idle."""
+        """Register the connection, and start its idle timer."""
         self.transport = cast("asyncio.Transport", transport)
         self.app.connections.add(self)
         self._idle_since = self.app.loop.time()
@@ -263,7 +267,7 @@ class Connection(asyncio.Protocol):
             self._check_idle()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
-        """Forget it: nobody waits for an answer here."""
+        """Forget the connection and its request."""
         self.gone = True
         if self._answer:
             self._answer.cancel()
@@ -289,8 +293,8 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Read on: the next head, the rest of a body, or bytes to keep for later."""
-        if self._dead:  # what comes for a closed socket is answered with a reset
+        """Take the next head, the rest of a body, or pipelined bytes for later."""
+        if self._dead:  # data for a closed socket is answered with a reset
             sock = self.transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.transport.abort()
@@ -303,7 +307,7 @@ class Connection(asyncio.Protocol):
             self.transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """Answer a request in flight even though its client sends no more; tell whether there is one."""
+        """Keep the connection open for the answer if a request is in flight."""
         self._close = True
         return self._busy
 
@@ -341,7 +345,7 @@ class Connection(asyncio.Protocol):
         else:
             self._body = 0
             if b"\r\ncontent-length:" in lower or b"\r\ntransfer-encoding:" in lower:
-                raise ValueError("a body we cannot find the end of")
+                raise ValueError("a body without a clear end")
         if self._body and b"\r\nexpect: 100-continue\r\n" in lower:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         return True
@@ -369,7 +373,7 @@ class Connection(asyncio.Protocol):
         cold = self.app.loop.time() < self.app.warm_at
         slow_ms = self.app.settings.warmup_ms
         if path == b"/ready":
-            self._reply(self.app.head_cold if cold or self.app.in_a_fit() else self.app.head_ok, 3)
+            self._reply(self.app.head_cold if cold or self.app.flapping() else self.app.head_ok, 3)
             return
         if cold and not slow_ms:
             self._reply(self.app.head_cold, 3)
@@ -422,7 +426,7 @@ class Connection(asyncio.Protocol):
         if self._stalled:
             self._stalled = False
             self.transport.resume_reading()
-        if self._held:  # from the loop, so that a thousand pipelined requests are no recursion
+        if self._held:  # through the loop, so that many pipelined requests do not recurse
             self.app.loop.call_soon(self._read_held)
 
     def _read_held(self) -> None:
@@ -430,18 +434,18 @@ class Connection(asyncio.Protocol):
             self._read()
 
     def pause_writing(self) -> None:
-        """Hold a large answer back: the client reads slowly."""
+        """Pause a large answer: the client reads slowly."""
         self._paused = True
 
     def resume_writing(self) -> None:
-        """Send on."""
+        """Continue sending."""
         self._paused = False
         if self._to_send:
             self._send()
 
 
 def follow_lifeline() -> None:
-    """End the process when standard input ends: whoever started it is gone."""
+    """End the process when standard input ends: its parent is gone."""
 
     def watch() -> None:
         while os.read(0, 4096):
@@ -452,7 +456,7 @@ def follow_lifeline() -> None:
 
 
 def end_at_once(_signum: int, _frame: object) -> None:
-    """Take SIGTERM as most programs without a handler of their own take it: everything in flight is cut."""
+    """Exit on SIGTERM at once: everything in flight is cut."""
     os._exit(0)
 
 
@@ -462,7 +466,7 @@ def main() -> None:
     if settings.lifeline:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         follow_lifeline()
-    # SIGTERM may come while it starts up: then there is nothing to drain.
+    # SIGTERM may arrive during startup: then there is nothing to drain.
     signal.signal(signal.SIGTERM, signal.SIG_IGN if settings.on_term == "ignore" else end_at_once)
     try:
         import uvloop  # noqa: PLC0415  present in the lab, absent in a plain image

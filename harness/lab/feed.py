@@ -1,4 +1,4 @@
-"""The balancer's process, started and told at once of every change of its Service's ready endpoints."""
+"""Starts the balancer's process, and sends it every change of its Service's ready endpoints."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
 from harness.lab import isolated
-from harness.lab.endpoints import ready_addresses, slices_for
-from harness.lab.journal import LOSSES
+from harness.lab.controllers.endpoints import ready_addresses, slices_for
+from harness.lab.kubelet.journal import LOSSES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from harness.lab.store import Store
+    from harness.lab.objects.store import Store
     from harness.model import LabPlan
 
 _KNOBS = (
@@ -38,11 +38,11 @@ _KNOBS = (
 
 
 @dataclass(slots=True)
-class Balancer:
-    """A balancer that listens. `ended` is done when its process is.
+class BalancerProcess:
+    """A running balancer. `ended` is done when its process has ended.
 
-    Until `up`, while the lab is still being made, what it is told is as if it had been so for long: nobody waits for lag
-    and registration before the first request.
+    Until `up` is set, while the lab starts, endpoints are sent as settled: the first request does not wait for lag and
+    registration.
     """
 
     port: int
@@ -51,7 +51,7 @@ class Balancer:
     up: bool = False
 
     def send(self, endpoints: list[dict[str, Any]]) -> None:
-        """Tell it where it may send from now on; its own lag comes on top."""
+        """Send the current endpoints; the balancer adds its own lag."""
         if self.process.stdin is not None and not self.process.stdin.is_closing():
             message = {"endpoints": endpoints, "settled": not self.up}
             self.process.stdin.write(json.dumps(message).encode() + b"\n")
@@ -69,8 +69,8 @@ class Balancer:
 
 
 @asynccontextmanager
-async def balancer(plan: LabPlan, cert_file: str, key_file: str, log: Path) -> AsyncIterator[Balancer]:
-    """Run a balancer. Raises HarnessError when it does not come up; it ends when its standard input does."""
+async def balancer(plan: LabPlan, cert_file: str, key_file: str, log: Path) -> AsyncIterator[BalancerProcess]:
+    """Run a balancer. Raises HarnessError if it does not start. It ends when its standard input does."""
     config = {
         "profile": plan.profile,
         "tls": plan.tls,
@@ -93,7 +93,7 @@ async def balancer(plan: LabPlan, cert_file: str, key_file: str, log: Path) -> A
             cwd=log.parent,
             start_new_session=True,
         )
-    assert process.stdin is not None  # noqa: S101  both were asked for
+    assert process.stdin is not None  # noqa: S101  both are pipes
     assert process.stdout is not None  # noqa: S101
     try:
         process.stdin.write(json.dumps(config).encode() + b"\n")
@@ -102,7 +102,7 @@ async def balancer(plan: LabPlan, cert_file: str, key_file: str, log: Path) -> A
             port = int(json.loads(line)["port"])
         except (ValueError, KeyError, TypeError) as error:
             raise HarnessError(f"the lab's balancer did not start: see {log}") from error
-        yield Balancer(port, process, asyncio.create_task(process.stdout.read()))
+        yield BalancerProcess(port, process, asyncio.create_task(process.stdout.read()))
     finally:
         process.stdin.close()
         try:

@@ -1,7 +1,7 @@
-"""How the lab starts Python: with nothing in it of an environment, a working folder or a user's site.
+"""How the lab starts Python: isolated from the environment, the working directory and the user's site-packages.
 
-`-I` ignores PYTHON* variables, the working folder and the user's site. The rest of the environment is not handed down
-at all, for a loader (LD_PRELOAD), a library (OPENSSL_CONF) or a browser (BROWSER) may run what a variable names.
+`-I` ignores PYTHON* variables, the working directory and the user's site-packages. The rest of the environment is not
+passed on either: a loader (LD_PRELOAD), a library (OPENSSL_CONF) or a browser (BROWSER) may run what a variable names.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-PACKAGE = str(Path(__file__).resolve().parents[2])  # where this very package lies
+PACKAGE = str(Path(__file__).resolve().parents[2])  # where this package is
 
 _RUN = (
     "import json, runpy, sys; "
@@ -23,9 +23,9 @@ _RUN = (
 
 
 def module_of_ours(name: str, *words: str) -> list[str]:
-    """Return the command that runs a module of this package, which finds what this process would find.
+    """Return the command that runs a module of this package, with this process's import path.
 
-    What it depends on may lie where only our own PYTHONPATH or the user's site leads, but never in the working folder.
+    Dependencies may be where only our PYTHONPATH or the user's site-packages leads; the working directory is left out.
     """
     here = str(Path.cwd())
     others = [path for path in sys.path if Path(path).is_absolute() and path != here]
@@ -33,16 +33,16 @@ def module_of_ours(name: str, *words: str) -> list[str]:
 
 
 def lone_file(file: Path) -> list[str]:
-    """Return the command that runs a file which needs nothing but the standard library. Its output is not buffered."""
+    """Return the command that runs a file that needs only the standard library, with unbuffered output."""
     return [sys.executable, "-I", "-u", str(file)]
 
 
 def variables(*more: str) -> dict[str, str]:
-    """Return what of our environment a process gets: `more`, and what Python itself cannot start without."""
+    """Return the environment of a process: `more` from ours, and what Python itself needs to start."""
     kept = {name: os.environ[name] for name in more if name in os.environ}
     library = sysconfig.get_config_var("INSTSONAME")
     folders = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
-    # A Python that was built as a shared library may be found this way alone.
+    # A Python built as a shared library may need it to find that library.
     if found := next((f for f in folders if f and library and (Path(f) / library).is_file()), None):
         kept["LD_LIBRARY_PATH"] = found
     return kept

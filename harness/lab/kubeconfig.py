@@ -1,6 +1,6 @@
-"""What lets its owner into a lab: certificate, key, token and the kubeconfig that holds them.
+"""A lab's credentials: certificate, key, the owner's token, and the kubeconfig with them.
 
-What is secret lies in a folder of its own, outside of the recording, which may be kept and passed on; it goes with the lab.
+Secrets are kept in a folder of their own, outside of the recording, which may be shared; it is removed with the lab.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CONTEXT = "zdtest-lab"
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Files of a lab (certificate, its key, the authority's certificate), and the token of its owner."""
+    """The paths of certificate, key and CA certificate, and the owner's token."""
 
     cert: str
     key: str
@@ -28,7 +28,7 @@ class Credentials:
 
 
 def issue(public: Path, private: Path) -> Credentials:
-    """Make a token, and a certificate for API server and balancer. Raises OSError when a file is there already."""
+    """Create a token, and a certificate for API server and balancer. Raises OSError if a file exists already."""
     authority = trustme.CA()
     issued = authority.issue_cert("localhost", "127.0.0.1")
     cert, ca, key = public / "cert.pem", public / "ca.pem", private / "key.pem"
@@ -39,7 +39,7 @@ def issue(public: Path, private: Path) -> Credentials:
 
 
 def write(private: Path, server: str, owner: Credentials, namespace: str) -> str:
-    """Write the kubeconfig; return its path. Raises OSError when it is there already."""
+    """Write the kubeconfig; return its path. Raises OSError if it exists already."""
     path = private / "kubeconfig"
     data = base64.b64encode(Path(owner.ca).read_bytes()).decode()
     config = {
@@ -57,7 +57,7 @@ def write(private: Path, server: str, owner: Credentials, namespace: str) -> str
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a new file that only its owner may read, from its first moment on."""
+    """Create a file that only its owner can read, from the start."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
         file.write(data)

@@ -1,7 +1,7 @@
-"""A lab for the length of an `async with`: one child process that starts all the others, and ends them.
+"""Runs a lab inside an `async with`: one child process, which starts and ends all the others.
 
-The child's standard input is its lifeline: when it closes, be it by our leaving, by Ctrl-C or by a kill -9 of
-this process, the lab ends with everything it started.
+The child's standard input ties it to this process: when it closes, because the block ends, by Ctrl-C or by kill -9, the
+lab ends with everything it started.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ STOP_S = 10.0  # how long the lab may take to end before it is killed
 
 @asynccontextmanager
 async def running(plan: LabPlan, directory: Path) -> AsyncIterator[LabEndpoint]:
-    """Run a lab; it is up when every Deployment of the manifests is available and the balancer answers.
+    """Run a lab. It is up when every workload of the manifests is available and the balancer answers.
 
     `directory` gets lab.json (the endpoint, and what of the manifests is not modelled), lab.log, balancer.log and
-    pods/<name>.log. Its kubeconfig and its key are elsewhere, for `directory` may be passed on, and go with the lab.
-    Raises UsageError for manifests that it cannot run or whose pods do not become available; HarnessError when the lab
-    itself fails, or ended while it was in use.
+    pods/<name>.log. Kubeconfig and key are kept elsewhere and removed at the end, since `directory` may be shared.
+    Raises UsageError for manifests that it cannot run or whose pods do not become available; HarnessError if the lab
+    itself fails, or ends while it is in use.
     """
-    manifests.load(plan.manifests)  # refuse what is refused before anything is started
+    manifests.load(plan.manifests)  # refuse bad manifests before anything is started
     files = tuple(str(Path(file).absolute()) for file in plan.manifests)  # noqa: ASYNC240
     plan = dataclasses.replace(plan, manifests=files)
     directory = directory.absolute()  # noqa: ASYNC240  once, before anything runs
@@ -58,7 +58,7 @@ async def running(plan: LabPlan, directory: Path) -> AsyncIterator[LabEndpoint]:
             yield LabEndpoint(**answer)
             if process.returncode is not None:
                 raise HarnessError(
-                    f"the lab ended by itself (exit code {process.returncode}): see {directory / 'lab.log'}"
+                    f"the lab exited unexpectedly (exit code {process.returncode}): see {directory / 'lab.log'}"
                 )
         finally:
             with anyio.CancelScope(shield=True):
@@ -66,8 +66,8 @@ async def running(plan: LabPlan, directory: Path) -> AsyncIterator[LabEndpoint]:
 
 
 async def _started(process: Process, plan: LabPlan, directory: Path) -> dict[str, Any]:
-    """Hand over the plan and wait for the one line that says how it went."""
-    assert process.stdin is not None  # noqa: S101  both were asked for
+    """Send the plan, and wait for the one line of the answer."""
+    assert process.stdin is not None  # noqa: S101  both are pipes
     assert process.stdout is not None  # noqa: S101
     line = b""
     try:

@@ -1,4 +1,4 @@
-"""Plain Kubernetes manifests from files: read, checked, and refused in one line when the lab cannot run them."""
+"""Reads and checks Kubernetes manifests from files; an error is one line."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from harness.errors import UsageError
-from harness.lab import defaults, validation
-from harness.lab.resources import BY_KIND
+from harness.lab.objects import defaults, validation
+from harness.lab.objects.resources import BY_KIND
 from harness.lab.unmodelled import unmodelled
 from harness.scenario import yamltext
 
@@ -43,7 +43,7 @@ _ORDER = (
 
 @dataclass(frozen=True, slots=True)
 class Manifests:
-    """What a lab is to run. `service` is the one that the balancer stands for, `namespace` its."""
+    """What a lab runs. The balancer serves `service` in `namespace`."""
 
     items: tuple[Object, ...]
     service: str
@@ -58,14 +58,14 @@ def load(files: tuple[str, ...]) -> Manifests:
         f"{item['kind']} ({item['apiVersion']}) at {place}" for place, item in found if not _known(item)
     ]
     if unknown:
-        raise UsageError(f"the lab cannot run {', '.join(unknown)}; it knows {', '.join(_ORDER)}")
+        raise UsageError(f"the lab cannot run {', '.join(unknown)}; it supports {', '.join(_ORDER)}")
     seen: dict[tuple[str, str, str], str] = {}
     for place, item in found:
         _check(place, item)
         metadata = item["metadata"]
         key = (item["kind"], metadata.get("namespace", "default"), metadata["name"])
         if key in seen:
-            raise UsageError(f"{place}: {item['kind']} {metadata['name']} is there already, at {seen[key]}")
+            raise UsageError(f"{place}: {item['kind']} {metadata['name']} is defined already, at {seen[key]}")
         seen[key] = place
     items = [item for _, item in found]
     where = ", ".join(files) or "no file"
@@ -77,7 +77,7 @@ def load(files: tuple[str, ...]) -> Manifests:
 
 
 def _documents(path: Path) -> Iterator[tuple[str, Object]]:
-    """Yield (file:line, object) for each document of a file, members of a List one by one."""
+    """Yield (file:line, object) for each document of a file, and for each member of a List."""
     try:
         text = yamltext.read_text(path)
     except FileNotFoundError:
@@ -111,7 +111,7 @@ def _documents(path: Path) -> Iterator[tuple[str, Object]]:
 
 def _object(place: str, item: Any) -> Object:
     if not isinstance(item, dict):
-        raise UsageError(f"{place}: a manifest is a mapping, not {type(item).__name__}")
+        raise UsageError(f"{place}: a manifest must be a mapping, not {type(item).__name__}")
     for field in ("apiVersion", "kind"):
         if not isinstance(item.get(field), str):
             raise UsageError(f"{place}: {field} is missing")
@@ -139,7 +139,7 @@ def _check(place: str, item: Object) -> None:
 
 
 def _front(items: list[Object], where: str) -> Object:
-    """Return the Service for which the balancer stands: one that selects a workload's pods, an Ingress' own first."""
+    """Return the Service that the balancer serves: one that selects a workload's pods, preferably one that an Ingress names."""
     deployments = [item for item in items if item["kind"] in {"Deployment", "StatefulSet", "DaemonSet"}]
     if not deployments:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Starts the parts of a lab, waits until they work, and ends them all."""
+"""Starts the parts of a lab, waits until they work, and stops them."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
 from harness.lab import kubeconfig, manifests, truth
-from harness.lab.actions import http_get
-from harness.lab.addresses import Addresses
-from harness.lab.apiserver import ApiServer
-from harness.lab.conditions import condition
-from harness.lab.controllers import controllers
-from harness.lab.feed import Balancer, balancer
-from harness.lab.journal import Journal
-from harness.lab.kubelet import Kubelet, Pace
-from harness.lab.process import Lifeline, Program
-from harness.lab.recorder import NODE, Recorder
-from harness.lab.resources import version
-from harness.lab.stamps import timestamp
-from harness.lab.store import Object, Store
+from harness.lab.apiserver.server import ApiServer
+from harness.lab.checks import http_get
+from harness.lab.controllers.conditions import condition
+from harness.lab.controllers.loops import controllers
+from harness.lab.feed import BalancerProcess, balancer
+from harness.lab.kubelet.addresses import Addresses
+from harness.lab.kubelet.journal import Journal
+from harness.lab.kubelet.kubelet import Kubelet, Pace
+from harness.lab.kubelet.process import ParentPipe, Program
+from harness.lab.objects.recorder import NODE, Recorder
+from harness.lab.objects.resources import version
+from harness.lab.objects.store import Object, Store
+from harness.lab.objects.timestamps import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from harness.model import LabPlan
 
-ANSWER_S = 30.0  # how long the balancer may go on answering 502, 503 or 504 once the pods are available
+ANSWER_S = 30.0  # how long the balancer may answer 502, 503 or 504 after the pods are available
 
 _log = logging.getLogger("lab")
 
@@ -43,9 +43,9 @@ _log = logging.getLogger("lab")
 async def supervise(
     plan: LabPlan, directory: Path, private: Path, answer: Callable[[dict[str, object]], None]
 ) -> None:
-    """Run a lab until standard input ends or SIGTERM comes. Raises HarnessError when it does not come up.
+    """Run a lab until standard input ends or SIGTERM arrives. Raises HarnessError if it does not come up.
 
-    `directory` is kept, as part of a recording; what is secret goes into `private`.
+    `directory` is kept as part of a recording; secrets go into `private`.
     """
     loaded = manifests.load(plan.manifests)
     for note in loaded.notes:
@@ -56,10 +56,10 @@ async def supervise(
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(owner.cert, owner.key)
     ahead = timedelta(microseconds=plan.clock_offset_ns // 1000)
-    store, told = Store(lambda: datetime.now(UTC) + ahead), await _told()
+    store, stop = Store(lambda: datetime.now(UTC) + ahead), await _stop_requested()
     store.subresources = plan.minor > 21
-    recorder, addresses, lifeline, journal = Recorder(store), Addresses(), Lifeline(), Journal()
-    kubelet = Kubelet(store, recorder, addresses, Program(logs, lifeline, journal), Pace.of(plan.minor))
+    recorder, addresses, parent_pipe, journal = Recorder(store), Addresses(), ParentPipe(), Journal()
+    kubelet = Kubelet(store, recorder, addresses, Program(logs, parent_pipe, journal), Pace.of(plan.minor))
     loops = [loop.run() for loop in controllers(store, recorder, addresses.mapped, plan.minor)]
     parts: set[asyncio.Task[Any]] = {
         asyncio.create_task(loop) for loop in (journal.follow(store), kubelet.run(), *loops)
@@ -76,31 +76,31 @@ async def supervise(
         ) as api:
             path = kubeconfig.write(private, api.url, owner, loaded.namespace)
             _populate(store, loaded.items, addresses.node, plan.minor)
-            async with balancer(plan, owner.cert, owner.key, directory / "balancer.log") as front:
-                parts.add(asyncio.create_task(front.follow(store, loaded.namespace, loaded.service)))
-                begun = asyncio.create_task(_begun(store, plan, front.port))
-                parts.add(begun)
-                await _first(begun, told, front, parts)
-                if begun.done():
-                    parts.discard(begun)
-                    front.up = True
+            async with balancer(plan, owner.cert, owner.key, directory / "balancer.log") as proxy:
+                parts.add(asyncio.create_task(proxy.follow(store, loaded.namespace, loaded.service)))
+                started = asyncio.create_task(_started(store, plan, proxy.port))
+                parts.add(started)
+                await _until(started, stop, proxy, parts)
+                if started.done():
+                    parts.discard(started)
+                    proxy.up = True
                     ready = {
-                        "url": f"{'https' if plan.tls else 'http'}://127.0.0.1:{front.port}/",
+                        "url": f"{'https' if plan.tls else 'http'}://127.0.0.1:{proxy.port}/",
                         "ca_file": owner.ca if plan.tls else None,
                         "kubeconfig": path,
                         "context": kubeconfig.CONTEXT,
                         "namespace": loaded.namespace,
                         "pid": os.getpid(),
-                        "notes": [*loaded.notes, *begun.result()],
+                        "notes": [*loaded.notes, *started.result()],
                     }
                     (directory / "lab.json").write_text(json.dumps(ready, indent=1) + "\n", encoding="utf-8")
                     journal.up_ns = time.monotonic_ns()
                     answer({"ready": ready})
                     _log.info("up: %s", ready["url"])
-                    await _first(told, told, front, parts)
+                    await _until(stop, stop, proxy, parts)
     finally:
         await kubelet.end()
-        lifeline.close()
+        parent_pipe.close()
         for part in parts:
             part.cancel()
         await asyncio.gather(*parts, return_exceptions=True)
@@ -109,37 +109,37 @@ async def supervise(
     _log.info("ended")
 
 
-async def _first(
-    wanted: asyncio.Task[Any], told: asyncio.Task[None], front: Balancer, parts: set[asyncio.Task[Any]]
+async def _until(
+    wanted: asyncio.Task[Any], stop: asyncio.Task[None], proxy: BalancerProcess, parts: set[asyncio.Task[Any]]
 ) -> None:
-    """Wait for what is wanted, or for the word to stop. Raises when a part of the lab fails instead."""
-    done, _ = await asyncio.wait({wanted, told, front.ended, *parts}, return_when=asyncio.FIRST_COMPLETED)
-    if told in done:
+    """Wait until `wanted` or `stop` is done. Raises when a part of the lab fails first."""
+    done, _ = await asyncio.wait({wanted, stop, proxy.ended, *parts}, return_when=asyncio.FIRST_COMPLETED)
+    if stop in done:
         return
-    if front.ended in done:
-        raise HarnessError("the lab's balancer ended by itself: see balancer.log in the lab's folder")
+    if proxy.ended in done:
+        raise HarnessError("the lab's balancer exited unexpectedly: see balancer.log in the lab's folder")
     for part in done:
-        part.result()  # what failed in there is raised here
+        part.result()  # raises what failed in it
 
 
-async def _told() -> asyncio.Task[None]:
-    """Return a task that is done when standard input ends or SIGTERM comes."""
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
+async def _stop_requested() -> asyncio.Task[None]:
+    """Return a task that is done when standard input ends or SIGTERM arrives."""
+    loop, requested = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, requested.set)
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
 
     async def drained() -> None:
         while await reader.read(65536):
             pass
-        stop.set()
+        requested.set()
 
-    async def told() -> None:
+    async def stop() -> None:
         reading = asyncio.create_task(drained())
-        await stop.wait()
+        await requested.wait()
         reading.cancel()
 
-    return asyncio.create_task(told())
+    return asyncio.create_task(stop())
 
 
 def _populate(store: Store, items: tuple[Object, ...], node_address: str, minor: int) -> None:
@@ -166,9 +166,8 @@ def _populate(store: Store, items: tuple[Object, ...], node_address: str, minor:
         store.create(item)
 
 
-async def _begun(store: Store, plan: LabPlan, port: int) -> list[str]:
-    """Wait until every workload is available and the balancer answers; return remarks. Raises HarnessError."""
-    remarks: list[str] = []
+async def _started(store: Store, plan: LabPlan, port: int) -> list[str]:
+    """Wait until every workload is available and the balancer answers; return notes. Raises HarnessError."""
     kinds = ("Deployment", "StatefulSet", "DaemonSet")
     with store.subscribe(frozenset(kinds)) as changes:
         while waiting := [item for kind in kinds for item in store.list(kind) if not _available(item)]:
@@ -182,16 +181,15 @@ async def _begun(store: Store, plan: LabPlan, port: int) -> list[str]:
     while asyncio.get_running_loop().time() < until:
         good, said = await http_get("balancer", "127.0.0.1", port, action, plan.idle_timeout_ns / 1e9)
         if good or ("statuscode" in said and said[-3:] not in {"502", "503", "504"}):
-            return remarks
+            return []
         await asyncio.sleep(0.05)
-    remarks.append(f"the pods are available, but the balancer does not get an answer from them: {said}")
-    return remarks
+    return [f"the pods are available, but the balancer gets no answer from them: {said}"]
 
 
 def _available(deployment: Object) -> bool:
     status, spec = deployment["status"], deployment["spec"]
     if spec.get("paused"):
-        return True  # it never will start a pod
+        return True  # it never starts a pod
     current = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
     if deployment["kind"] == "DaemonSet":
         wanted = status["desiredNumberScheduled"]
@@ -202,7 +200,7 @@ def _available(deployment: Object) -> bool:
 
 
 def _why_not(store: Store, deployment: Object) -> str:
-    """Say why a Deployment did not come up: the last warning about one of its pods."""
+    """Explain why a Deployment did not become available: the last warning about one of its pods."""
     name, space = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
     warnings = [
         e

@@ -1,13 +1,13 @@
-"""Which fields of a manifest the lab does not act on though they would matter on a real cluster. Pure.
+"""Fields of a manifest that the lab ignores but that would matter on a real cluster. Pure.
 
-What a container runs (image, command, volumes) is replaced by the sample app, by design, and not listed.
+What a container runs (image, command, volumes) is replaced by the sample app by design, so it is not listed.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from harness.lab.actions import only_sleeps, sleep_of
+from harness.lab.kubelet.actions import only_sleeps, sleep_of
 
 Object = dict[str, Any]
 
@@ -42,7 +42,7 @@ _POD = {
     "terminationGracePeriodSeconds",
     "restartPolicy",
     "nodeName",
-    # no consequence for processes on one host
+    # no effect on processes on one host
     "volumes",
     "serviceAccountName",
     "serviceAccount",
@@ -79,7 +79,7 @@ _CONTAINER = {
     "livenessProbe",
     "startupProbe",
     "lifecycle",
-    # of the image that is not run
+    # parts of the image, which is not run
     "image",
     "imagePullPolicy",
     "command",
@@ -95,8 +95,8 @@ _CONTAINER = {
     "tty",
 }
 _WHY = {
-    "initContainers": "taken as done",
-    "readinessGates": "taken as met",
+    "initContainers": "assumed done",
+    "readinessGates": "assumed met",
     "affinity": "the lab is one node",
     "topologySpreadConstraints": "the lab is one node",
     "hostNetwork": "every pod has an address of its own",
@@ -105,7 +105,7 @@ _WHY = {
 
 
 def unmodelled(item: Object) -> list[str]:
-    """List what of one object is not modelled, a line each: the path, and what happens instead."""
+    """List what is not modelled in an object, one line each: the path, and what happens instead."""
     kind, spec = item["kind"], item.get("spec") or {}
     name = f"{kind} {item['metadata'].get('name', '')}"
     if kind == "Ingress":
@@ -147,7 +147,7 @@ def _service(spec: Object) -> list[str]:
         ("externalTrafficPolicy", "Cluster"),
     ):
         if spec.get(key) not in {None, harmless}:
-            lines.append(f"spec.{key}: {spec[key]} (acts as {harmless})")
+            lines.append(f"spec.{key}: {spec[key]} (treated as {harmless})")
     if len(spec.get("ports") or ()) > 1:
         lines.append("spec.ports[1:] (the balancer serves the first port only)")
     return lines
@@ -167,7 +167,7 @@ def _container(container: Object, path: str) -> list[str]:
     for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
         for action in ("exec", "grpc"):
             if action in (container.get(probe) or {}):
-                lines.append(f"{path}.{probe}.{action} (taken to succeed when its port is open)")
+                lines.append(f"{path}.{probe}.{action} (passes when the port is open)")
         if "host" in ((container.get(probe) or {}).get("httpGet") or {}):
             lines.append(f"{path}.{probe}.httpGet.host (the pod is probed)")
     lifecycle = container.get("lifecycle") or {}
@@ -186,9 +186,9 @@ def _pre_stop(action: Object, path: str) -> list[str]:
     if "exec" in action and not only_sleeps(action):
         seconds = sleep_of(action)
         what = (
-            "only sleep is: this hook ends at once"
+            "only sleep is modelled: this hook ends at once"
             if seconds is None
-            else f"it ends after its {seconds:g} s of sleep"
+            else f"only its sleep of {seconds:g} s is modelled"
         )
         return [f"{path}.exec ({what})"]
     return [f"{path}.tcpSocket (does nothing, as in Kubernetes)"] if "tcpSocket" in action else []

@@ -1,7 +1,7 @@
-"""Pure: somebody's own manifests -> ones that the lab can run, with the sample app in the place of theirs.
+"""Pure: turns a user's manifests into ones that the lab can run, with the sample app instead of theirs.
 
-All that decides about a rollout stays: replicas, strategy, probes, hooks, grace period, ports, labels. What runs in the
-containers, and its environment, is replaced. Each thing that is taken away or made up is said in a line.
+Everything that matters for a rollout stays: replicas, strategy, probes, hooks, grace period, ports, labels. What the
+containers run, and their environment, is replaced. Each removal and addition is reported in a line.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
-MOST_PODS = 6  # processes of the sample app at once are enough to see what a manifest does
+MOST_PODS = 6  # enough pods to see how a manifest behaves
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
 _KEPT = {*WORKLOADS, "Service"}
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
@@ -27,10 +27,10 @@ _METADATA = ("name", "namespace", "labels", "annotations")
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
-    """What the lab is to run instead, and what is different in it."""
+    """What the lab runs instead, and notes on the differences."""
 
     items: tuple[Object, ...]
-    name: str  # the workload's
+    name: str  # of the workload
     namespace: str
     kind: str
     notes: tuple[str, ...]
@@ -41,7 +41,7 @@ def what_if(
 ) -> WhatIf:
     """Turn manifests into ones for the lab. `wanted` is NAME or kind/NAME.
 
-    Raises UsageError, one line, when there is nothing to try.
+    Raises UsageError with one line if there is nothing to try.
     """
     items = [item for document in documents for item in _flat(document)]
     workload = copy.deepcopy(_workload(items, wanted))
@@ -53,7 +53,7 @@ def what_if(
     ]
     others = [item for item in items if item["kind"] in WORKLOADS and _which(item) != _which(workload)]
     notes += [f"left out: {item['kind']} {_name(item)} (choose with --deployment)" for item in others]
-    _spec(workload)  # looks whether it is whole
+    _spec(workload)  # checks that it is complete
     namespace = workload["metadata"].get("namespace", "default")
     service = _service(items, workload, notes)
     notes += _replace(workload, service, env)
@@ -65,11 +65,11 @@ def _flat(document: Any) -> list[Object]:
     if document is None:
         return []
     if not isinstance(document, dict) or not isinstance(document.get("kind"), str):
-        raise UsageError("that is no Kubernetes manifest: a document has no kind")
+        raise UsageError("not a Kubernetes manifest: a document has no kind")
     if document["kind"].endswith("List"):
         return [item for inner in document.get("items") or () for item in _flat(inner)]
     if not isinstance(document.get("metadata"), dict):
-        raise UsageError(f"that is no Kubernetes manifest: a {document['kind']} has no metadata")
+        raise UsageError(f"not a Kubernetes manifest: a {document['kind']} has no metadata")
     return [document]
 
 
@@ -92,7 +92,7 @@ def _workload(items: list[Object], wanted: str | None) -> Object:
             if _name(item) == name and item["kind"].lower().startswith(kind.lower().rstrip("s"))
         ]
         if not found:
-            raise UsageError(f"there is no {wanted} to try; there are: {names or 'none'}")
+            raise UsageError(f"no workload {wanted} found; there are: {names or 'none'}")
     if not found:
         kinds = ", ".join(sorted({item["kind"] for item in items})) or "nothing"
         raise UsageError(
@@ -104,7 +104,7 @@ def _workload(items: list[Object], wanted: str | None) -> Object:
 
 
 def _clean(item: Object) -> None:
-    """Take away what a live object has and a manifest does not."""
+    """Remove what only a live object has."""
     item.pop("status", None)
     item["metadata"] = {key: item["metadata"][key] for key in _METADATA if key in item["metadata"]}
     annotations = item["metadata"].get("annotations") or {}
@@ -123,7 +123,7 @@ def _spec(workload: Object) -> Object:
 
 
 def _scale(workload: Object, items: list[Object], most: int) -> list[str]:
-    """Take as many pods as an autoscaler keeps at least, and not too many for one machine."""
+    """Use at least an autoscaler's minReplicas, and not too many pods for one machine."""
     if workload["kind"] == "DaemonSet":
         return ["one pod: the lab has one node"]
     spec, notes = workload["spec"], []
@@ -134,7 +134,7 @@ def _scale(workload: Object, items: list[Object], most: int) -> list[str]:
     replicas = spec.get("replicas", 1)
     if isinstance(replicas, int) and replicas > most:
         spec["replicas"] = most
-        notes.append(f"spec.replicas: {most} of the {replicas} (--replicas for more)")
+        notes.append(f"spec.replicas: {most} instead of {replicas} (--replicas for more)")
     return notes
 
 
@@ -164,7 +164,7 @@ def _replace(workload: Object, service: Object, env: Mapping[str, str]) -> list[
             notes.append(f"{path}: the sample app runs instead of {container.get('image', 'its image')}")
             values = {**env, "PORT": str(port)}
         else:
-            notes.append(f"{path}: a sidecar; the sample app runs instead, ready at once")
+            notes.append(f"{path}: a sidecar; the sample app runs instead, without a startup delay")
             values = {"STARTUP_DELAY": "0", "PORT": str(_port(container, 0))}
         container["env"] = [{"name": key, "value": value} for key, value in values.items()]
         notes += _probed(container, path, int(values["PORT"]))
@@ -176,7 +176,7 @@ def _replace(workload: Object, service: Object, env: Mapping[str, str]) -> list[
 
 
 def _bring_first(service: Object, container: Object) -> list[str]:
-    """Put the Service's port that leads to the serving container first: the lab's balancer sends to that one."""
+    """Move the Service's port that leads to the serving container to the front: the lab's balancer uses the first port."""
     ports = service["spec"].get("ports") or []
     leading = next((port for port in ports if leads({"spec": {"ports": [port]}}, container)), None)
     if leading is None or leading is ports[0]:
@@ -184,12 +184,12 @@ def _bring_first(service: Object, container: Object) -> list[str]:
     service["spec"]["ports"] = [leading, *(port for port in ports if port is not leading)]
     name = leading.get("name") or leading.get("port")
     return [
-        f"Service {_name(service)}: its port {name} is the one that is tried: it leads to {container.get('name', '?')}"
+        f"Service {_name(service)}: requests go to port {name}, which leads to {container.get('name', '?')}"
     ]
 
 
 def _probed(container: Object, path: str, port: int) -> list[str]:
-    """Point probes and hooks at the one port of the sample app, which speaks plain HTTP."""
+    """Point probes and hooks at the sample app's only port, which serves plain HTTP."""
     notes = []
     hook = (container.get("lifecycle") or {}).get("preStop") or {}
     for name, action in (*((probe, container.get(probe) or {}) for probe in _PROBES), ("preStop", hook)):
@@ -198,10 +198,12 @@ def _probed(container: Object, path: str, port: int) -> list[str]:
             if not isinstance(get, dict):
                 continue
             if _number(container, get.get("port")) != port:
-                notes.append(f"{path}: {name} asks port {get.get('port')}; the sample app answers on {port}")
+                notes.append(
+                    f"{path}: {name} uses port {get.get('port')}; here it uses {port}, the sample app's"
+                )
                 get["port"] = port
             if get.get("scheme", "HTTP") != "HTTP":
-                notes.append(f"{path}: {name} asks with HTTPS; the sample app is asked with HTTP")
+                notes.append(f"{path}: {name} uses HTTPS; here it uses HTTP, as the sample app does")
                 get["scheme"] = "HTTP"
     return notes
 
@@ -212,7 +214,7 @@ def _number(container: Object, port: Any) -> Any:
 
 
 def _service(items: list[Object], workload: Object, notes: list[str]) -> Object:
-    """Return the Service that takes in the pods, one with an address before one without; make one up where there is none."""
+    """Return the Service that selects the pods, preferably not a headless one; create one if there is none."""
     labels = (workload["spec"]["template"].get("metadata") or {}).get("labels") or {}
     space = workload["metadata"].get("namespace")
     found = [
@@ -234,7 +236,7 @@ def _service(items: list[Object], workload: Object, notes: list[str]) -> Object:
             service["metadata"]["namespace"] = space
         return service
     target = _port(serving(_spec(workload)), 8080)
-    notes.append(f"no Service selects its pods: one is made up, for port {target}")
+    notes.append(f"no Service selects its pods: one was added, for port {target}")
     metadata = {
         key: workload["metadata"][key] for key in ("name", "namespace") if key in workload["metadata"]
     }

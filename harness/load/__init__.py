@@ -1,1 +1,1 @@
-"""The load: a fixed number of slots, spread over worker processes, each hit one row. Never sends a request twice."""
+"""The load: a fixed number of slots, spread over worker processes. Each hit is one row. No request is sent twice."""

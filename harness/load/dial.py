@@ -1,6 +1,6 @@
-"""Opening a connection: look the name up anew, take the next address, connect, shake hands. All in bounded time.
+"""Open a connection: resolve the name again, take the next address, connect, do the TLS handshake, within a timeout.
 
-Whatever the network does comes back as a value; what is raised is a fault of our own.
+A network failure is returned as a value. Only our own bugs raise.
 """
 
 from __future__ import annotations
@@ -14,23 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
 from harness.load import failures
+from harness.load.eventloop import ready
 from harness.load.failures import ERROR, US, Ending
 from harness.model import NEVER, LoadPlan, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from harness.load.targets import Origin
+    from harness.load.request import Origin
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _NODELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-# A look-up's answer: family, kind, protocol, canonical name, address.
+# As getaddrinfo returns it: family, kind, protocol, canonical name, address.
 Address = tuple[int, int, int, str, Any]
 
 
 @dataclass(slots=True)
 class Dialled:
-    """One attempt: an open socket, or how it failed. `peer` is "" when no address was known."""
+    """One attempt to connect: an open socket, or how it failed. `peer` is "" if the name did not resolve."""
 
     peer: str = ""
     address: Address | None = None
@@ -39,18 +38,20 @@ class Dialled:
     tls_ns: int = NEVER
     tls_version: str = ""
     sock: socket.socket | None = None
-    outcome: Outcome | None = None  # None when it worked
+    outcome: Outcome | None = None  # None if it worked
     ending: Ending | None = None
-    text: str = ""  # the failure's, for people. The exception itself would hold its frames, and they this.
-    why: str = ""  # the same in words that fit into a sentence
+    text: str = (
+        ""  # the error as text. Keeping the exception would keep its frames, and so this object, alive.
+    )
+    why: str = ""  # the same, worded to go into a sentence
 
 
 @dataclass(slots=True)
 class _Route:
-    """What was learned about an origin: whose turn it is, and which family answers."""
+    """What is known about an origin: which address is next, and which family works."""
 
     turn: int = 0
-    family: int = 0  # of the first address that took a connection
+    family: int = 0  # of the first address that accepted a connection
 
 
 @dataclass(slots=True)
@@ -59,24 +60,24 @@ class Dialler:
 
     plan: LoadPlan
     _routes: dict[Origin, _Route] = field(default_factory=dict)
-    # One step of one handshake in each round of the event loop: a step is a millisecond of arithmetic, and two
-    # hundred in a row, as when a server has closed them all, would hold up every other hit.
+    # One step of one handshake per turn of the event loop. A step takes a millisecond of CPU; two hundred in a row,
+    # as after a server has closed all connections, would delay every other hit.
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _tls: ssl.SSLContext | None = None
 
     async def open(self, origin: Origin) -> Dialled:
         """Connect to the origin's next address.
 
-        One address, one attempt, as the judge must see each refusal. Only until a first connection has worked
-        are the others tried too: a name may stand for ::1 and 127.0.0.1 where only one of them listens.
+        One attempt, at one address, because the judge must see each refusal. Other addresses are tried only until the
+        first connection has worked: a name may resolve to ::1 and 127.0.0.1 when the server listens on one of them.
         """
-        patience = self.plan.timeout_ns / 1e9
+        timeout_s = self.plan.timeout_ns / 1e9
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout_s):
                 addresses = await self._look_up(origin)
         except (OSError, UnicodeError) as error:
             return Dialled(
-                outcome=failures.dns(error), text=failures.sample(error), why=failures.words(error)
+                outcome=failures.dns(error), text=failures.sample(error), why=failures.reason(error)
             )
         route = self._routes.setdefault(origin, _Route())
         if route.family:
@@ -86,28 +87,28 @@ class Dialler:
             address = addresses[route.turn % len(addresses)]
             route.turn += 1
             dialled = await self.open_at(origin, address)
-            if dialled.connect_ns != NEVER:  # TLS may have failed: that is no matter of the address
+            if dialled.connect_ns != NEVER:  # TLS may have failed, but the address works
                 route.family = route.family or address[0]
                 break
             if route.family or dialled.outcome in {Outcome.NO_DESCRIPTOR, Outcome.NO_LOCAL_PORT}:
                 break
         return dialled
 
-    async def open_at(self, origin: Origin, address: Address, patience_ns: int | None = None) -> Dialled:
-        """Connect to this very address."""
-        patience = (patience_ns or self.plan.timeout_ns) / 1e9
+    async def open_at(self, origin: Origin, address: Address, timeout_ns: int | None = None) -> Dialled:
+        """Connect to this address."""
+        timeout_s = (timeout_ns or self.plan.timeout_ns) / 1e9
         family, kind, protocol, _, where = address
         dialled = Dialled(peer=_peer(where), address=address, opened_ns=monotonic_ns())
         sock: socket.socket | None = None
         try:
             sock = socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol)
             sock.setsockopt(*_NODELAY)
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout_s):
                 await asyncio.get_running_loop().sock_connect(sock, where)
         except OSError as error:
             _close(sock)
             dialled.outcome, dialled.ending = failures.connect(error)
-            dialled.text, dialled.why = failures.sample(error), failures.words(error)
+            dialled.text, dialled.why = failures.sample(error), failures.reason(error)
             return dialled
         except BaseException:
             _close(sock)
@@ -115,11 +116,11 @@ class Dialler:
         dialled.connect_ns = monotonic_ns() - dialled.opened_ns
         dialled.sock = sock
         if origin.tls:
-            await self._shake_hands(dialled, origin, sock, patience)
+            await self._shake_hands(dialled, origin, sock, timeout_s)
         return dialled
 
     async def _shake_hands(
-        self, dialled: Dialled, origin: Origin, plain: socket.socket, patience: float
+        self, dialled: Dialled, origin: Origin, plain: socket.socket, timeout_s: float
     ) -> None:
         began_ns = monotonic_ns()
         sock: socket.socket = plain
@@ -131,7 +132,7 @@ class Dialler:
                 suppress_ragged_eofs=False,
             )
             sock = dialled.sock = wrapped
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout_s):
                 while True:
                     try:
                         async with self._turn:
@@ -150,7 +151,7 @@ class Dialler:
             _close(sock)
             dialled.sock = None
             dialled.outcome, dialled.ending = failures.handshake(cause)
-            dialled.text, dialled.why = failures.sample(cause), failures.words(cause)
+            dialled.text, dialled.why = failures.sample(cause), failures.reason(cause)
         except BaseException:
             _close(sock)
             raise
@@ -164,15 +165,15 @@ class Dialler:
                 dialled.text = dialled.why = "the server did not choose h2 (ALPN)"
 
     async def _look_up(self, origin: Origin) -> list[Address]:
-        """All addresses, always in the same order: resolvers rotate them, and we take turns ourselves."""
-        told = [
+        """Return all addresses, always in the same order: resolvers rotate them, and we rotate ourselves."""
+        given = [
             address
             for host, port, address in self.plan.resolve
             if host in {"*", origin.host} and port == origin.port
         ]
-        if told:
-            return [_literal(address, origin.port) for address in told]
-        if origin.literal and "%" not in origin.host:  # a scope needs the resolver
+        if given:
+            return [_literal(address, origin.port) for address in given]
+        if origin.literal and "%" not in origin.host:  # only the resolver understands a scope id
             return [_literal(origin.host, origin.port)]
         found = await asyncio.get_running_loop().getaddrinfo(
             origin.host, origin.port, type=socket.SOCK_STREAM
@@ -186,13 +187,13 @@ class Dialler:
 
 
 def tls_context(plan: LoadPlan) -> ssl.SSLContext:
-    """Build what connections are secured with. Raises UsageError for a file that cannot be read or used."""
+    """Build the TLS settings of the plan. Raises UsageError for a file that cannot be read or used."""
     try:
         context = ssl.create_default_context(cafile=plan.ca_file)
     except OSError as error:
         raise UsageError(f"the CA file {plan.ca_file} cannot be used: {error.strerror or error}") from error
     if plan.cert_file:
-        try:  # an encrypted key is refused: a prompt in a worker would never be answered
+        try:  # refuse an encrypted key: nobody could answer a password prompt in a worker
             context.load_cert_chain(plan.cert_file, plan.key_file, password=lambda: b"")
         except OSError as error:
             raise UsageError(
@@ -211,25 +212,6 @@ def _literal(host: str, port: int) -> Address:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     where = (host, port, 0, 0) if family == socket.AF_INET6 else (host, port)
     return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", where
-
-
-async def ready(sock: socket.socket, *, write: bool) -> None:
-    """Wait until the socket can be read from, or written to."""
-    loop = asyncio.get_running_loop()
-    done = loop.create_future()
-    add: Callable[..., None] = loop.add_writer if write else loop.add_reader
-    remove = loop.remove_writer if write else loop.remove_reader
-    number = sock.fileno()
-    add(number, _wake, done)
-    try:
-        await done
-    finally:
-        remove(number)
-
-
-def _wake(done: asyncio.Future[None]) -> None:
-    if not done.done():
-        done.set_result(None)
 
 
 def _close(sock: socket.socket | None) -> None:

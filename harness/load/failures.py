@@ -1,4 +1,4 @@
-"""From an exception to an outcome: by the stage it happened in, its type and its errno, never by its text. Pure."""
+"""Turn an exception into an outcome: by the stage it happened in, its type and its errno, never by its text. Pure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from harness.model import Outcome
 
-# What a closed connection's row says.
+# The two words in the row of a closed connection: who closed it, and how.
 US, PEER, NETWORK = "us", "peer", "network"
 FIN, RESET, TIMEOUT, REFUSED, ERROR, END = "fin", "reset", "timeout", "refused", "error", "end"
-UNASKED = "unasked"  # by us, as it brought an answer to no request
-LIMIT = "limit"  # by us, as it had carried enough hits or was old enough
+UNASKED = "unasked"  # by us, because a response came without a request
+LIMIT = "limit"  # by us, because it had reached its limit of hits or of age
 
-# The race of a keep-alive connection: closed by the peer while our request was on its way.
+# The keep-alive race: the peer closes an idle connection while our request is on its way.
 RACE_NS = 5_000_000
 RACES = frozenset(
     {
@@ -64,21 +64,21 @@ _CONNECT = {
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a connection ended: the two words of its row."""
+    """How a connection ended: by whom, and how."""
 
     by: str
     how: str
 
 
 def dns(error: BaseException) -> Outcome:
-    """Name a failed look-up. A look-up that took too long is a failed one too."""
+    """Return the outcome of a failed name resolution. A timeout counts as one."""
     known = isinstance(error, socket.gaierror) and error.errno in _NO_NAME
     return Outcome.DNS_NXDOMAIN if known else Outcome.DNS_FAIL
 
 
 def connect(error: BaseException) -> tuple[Outcome, Ending]:
-    """Name a failed connect."""
-    if isinstance(error, TimeoutError) and not error.errno:  # our own patience, not the kernel's
+    """Return the outcome of a failed connect, and how the connection ended."""
+    if isinstance(error, TimeoutError) and not error.errno:  # our own timeout, not the kernel's
         return Outcome.CONNECT_TIMEOUT, Ending(US, TIMEOUT)
     number = error.errno if isinstance(error, OSError) else None
     if number in _UNREACHABLE:
@@ -93,7 +93,7 @@ def connect(error: BaseException) -> tuple[Outcome, Ending]:
 
 
 def handshake(error: BaseException) -> tuple[Outcome, Ending]:
-    """Name a failed TLS handshake."""
+    """Return the outcome of a failed TLS handshake, and how the connection ended."""
     if isinstance(error, TimeoutError) and not error.errno:
         return Outcome.TLS_TIMEOUT, Ending(US, TIMEOUT)
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -102,7 +102,7 @@ def handshake(error: BaseException) -> tuple[Outcome, Ending]:
 
 
 def closed(error: BaseException | None) -> Ending:
-    """Name the end of an open connection; None is an orderly end of its stream."""
+    """Return how an open connection ended; None means that its stream ended in an orderly way."""
     if error is None or isinstance(error, ssl.SSLEOFError):
         return Ending(PEER, FIN)
     if isinstance(error, ssl.SSLError):
@@ -115,12 +115,12 @@ def closed(error: BaseException | None) -> Ending:
 
 
 def lost(error: BaseException | None, *, answered: bool) -> Outcome:
-    """Name a hit that was in flight when its connection ended; `answered` when a response byte had come."""
+    """Return the outcome of a hit in flight when its connection ended; `answered` if a response byte had come."""
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
         return Outcome.PROTOCOL_ERROR
     if (
         isinstance(error, OSError) and error.errno == errno.ETIMEDOUT
-    ):  # the kernel's patience was shorter than ours
+    ):  # the kernel's timeout was shorter than ours
         return Outcome.READ_TIMEOUT_BODY if answered else Outcome.READ_TIMEOUT_HEADERS
     if closed(error).how == FIN:
         return Outcome.EOF_MID_RESPONSE if answered else Outcome.EOF_BEFORE_RESPONSE
@@ -128,16 +128,16 @@ def lost(error: BaseException | None, *, answered: bool) -> Outcome:
 
 
 def unsent(error: BaseException) -> Outcome:
-    """Name a hit whose request could not be written."""
+    """Return the outcome of a hit whose request could not be written."""
     broken = isinstance(error, (BrokenPipeError, ssl.SSLEOFError, ssl.SSLZeroReturnError))
     return Outcome.WRITE_BROKEN_PIPE if broken else Outcome.WRITE_RESET
 
 
 def unmask(error: OSError | None, sock: socket.socket) -> OSError | None:
-    """Return what TLS hides: the ssl module of some Pythons calls a reset an end of file.
+    """Return the error that TLS hides: with some versions of Python, the ssl module reports a reset as an end of file.
 
-    The kernel knows better: a connection that was reset is closed, and its error has been fetched by the read; one
-    that was ended waits for our own close, or has been reset since, an error that nobody has fetched yet.
+    The kernel knows. A connection that was reset is closed, and the read has already fetched its error. One that
+    was closed in an orderly way waits for our own close; if it was reset since, its error is still to be fetched.
     """
     if not isinstance(error, ssl.SSLEOFError):
         return error
@@ -155,19 +155,19 @@ _PLACES = re.compile(r"\[?(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]*:[0-9a-fA-F:]*:
 
 
 def sample(error: BaseException) -> str:
-    """Return the raw text of a failure, for people: on one line, without addresses."""
+    """Return the raw text of an error, on one line and without addresses."""
     if isinstance(error, OSError) and error.errno and not isinstance(error, (ssl.SSLError, socket.gaierror)):
         return f"{type(error).__name__}({error.errno}, {os.strerror(error.errno)!r})"
     return " ".join(_PLACES.sub("ADDRESS", repr(error)).split())[:300]
 
 
-def words(error: BaseException) -> str:
-    """Return what a failure says of itself, to be put into a sentence for people: no name of a type, no number."""
+def reason(error: BaseException) -> str:
+    """Return the text of an error to put into a sentence: without type names and numbers."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
     if isinstance(error, ssl.SSLError) and error.reason:
         return error.reason.replace("_", " ").lower()
     if isinstance(error, TimeoutError) and not error.errno:
         return "timed out"
-    told = error.strerror if isinstance(error, OSError) else None
-    return " ".join((told or str(error) or type(error).__name__).split())
+    text = error.strerror if isinstance(error, OSError) else None
+    return " ".join((text or str(error) or type(error).__name__).split())

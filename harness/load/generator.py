@@ -1,4 +1,4 @@
-"""The load as its owner sees it: starts the workers together, collects what they tell, and sees them end."""
+"""The load in the parent process: start the workers together, collect what they report, and see them end."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from harness.errors import HarnessError
 from harness.load import messages
-from harness.load.foresight import check
-from harness.load.recruits import Recruits
+from harness.load.feasibility import check
+from harness.load.prestarted import PrestartedWorkers
 from harness.model import HealthSample, LiveCounts, LoadPlan
 
 if TYPE_CHECKING:
@@ -25,43 +25,43 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
     from harness.clock import Clock
-    from harness.load.messages import Order
+    from harness.load.messages import Assignment
 
 T = TypeVar("T")
-_READY_S = 60.0  # a loaded machine takes its time to start Python
-_TOGETHER_NS = 30_000_000  # from the agreement to the first hit: longer than a line takes through a pipe
-_FLUSH_S = 10.0  # what a worker may take to write its files, on top of the drain
-_LEAVE_S = 5.0  # the same, when nobody waits for its rows any more
+_READY_S = 60.0  # starting Python takes long on a busy machine
+_TOGETHER_NS = 30_000_000  # from the command to the first hit: longer than a line takes through a pipe
+_FLUSH_S = 10.0  # time for a worker to write its files, after the drain
+_LEAVE_S = 5.0  # the same, if nobody needs its rows any more
 _LONGEST_LINE = 1 << 20
 _LAST_WORDS = 4096
 
 
 class Worker:
-    """One worker process, from outside."""
+    """One worker process, as its parent sees it."""
 
-    def __init__(self, order: Order, process: Process) -> None:
-        self.order = order
+    def __init__(self, assignment: Assignment, process: Process) -> None:
+        self.assignment = assignment
         self.process = process
         self.counts = LiveCounts()
         self.backed_off = 0
         self.ready = anyio.Event()
         self.gone = anyio.Event()
-        self.ended = False  # said so itself
+        self.ended = False  # it has reported its end
         self.last_words = ""
         self.commands: MemoryObjectSendStream[dict[str, Any]]
         self.commands, self._commands = anyio.create_memory_object_stream[dict[str, Any]](math.inf)
 
-    async def command(self) -> None:
-        """Hand down commands as they come; at their end, close the worker's standard input."""
+    async def write_commands(self) -> None:
+        """Write commands as they come; after the last one, close the worker's standard input."""
         try:
             async with self._commands, _piped(self.process.stdin) as stdin:
                 async for command in self._commands:
                     await stdin.send(messages.line(command))
         except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
-            return  # it has gone, which `listen` notices
+            return  # the worker has gone; `read_messages` notices
 
-    async def overhear(self) -> None:
-        """Keep the end of what the worker writes to standard error: a traceback, if it comes to that."""
+    async def read_stderr(self) -> None:
+        """Keep the end of what the worker writes to standard error, such as a traceback."""
         try:
             async for piece in _piped(self.process.stderr):
                 self.last_words = (self.last_words + piece.decode(errors="replace"))[-_LAST_WORDS:]
@@ -70,10 +70,10 @@ class Worker:
 
 
 class Load:
-    """A running load. `samples` gets one HealthSample per worker and second, and ends when the load does.
+    """A running load. `samples` receives one HealthSample per worker and second, and ends with the load.
 
-    `started_ns` is the instant, on the run's clock, at which the first hit is due. `error_samples` holds one raw
-    text for each outcome, and `last_words` the end of standard error of the workers that are lost.
+    `started_ns` is the time, on the run's clock, at which the first hit is due. `error_samples` holds one raw
+    text for each outcome, `last_words` the end of the standard error of each lost worker.
     """
 
     def __init__(self) -> None:
@@ -88,50 +88,51 @@ class Load:
         self._lost: list[int] = []
 
     def add(self, worker: Worker) -> Worker:
-        """Take in a worker that has just been started."""
+        """Add a worker that has just been started."""
         self._workers.append(worker)
         return worker
 
     async def all_ready(self) -> None:
-        """Wait until every worker is ready. Raises HarnessError, with a worker's own words, when one is not."""
+        """Wait until every worker is ready. Raises HarnessError, with the worker's own error, if one does not start."""
         with anyio.move_on_after(_READY_S):
             for worker in self._workers:
-                await worker.ready.wait()  # set, too, when it has gone
+                await worker.ready.wait()  # also set when it has gone
         if any(worker.gone.is_set() or not worker.ready.is_set() for worker in self._workers):
             words = [text.strip().splitlines()[-1] for text in self.last_words.values() if text.strip()]
-            raise HarnessError(f"a load worker did not start: {words[0] if words else 'no word from it'}")
+            raise HarnessError(f"a load worker did not start: {words[0] if words else 'it wrote nothing'}")
 
     def start(self, at_ns: int) -> None:
-        """Let all workers begin at this instant of the run's clock."""
+        """Let all workers begin at this time on the run's clock."""
         self.started_ns = at_ns
         self._command({"do": "start", "at_ns": at_ns})
 
     @property
     def counts(self) -> LiveCounts:
-        """The newest totals over all workers: a quarter of a second old at most."""
+        """The latest totals of all workers, at most a quarter of a second old."""
         return messages.total([worker.counts for worker in self._workers])
 
     @property
     def lost(self) -> tuple[int, ...]:
-        """The workers that ended before they were asked to, or did not write their files to the end."""
+        """The workers that ended before they were told to, or did not finish writing their files."""
         return tuple(self._lost)
 
     def baseline(self) -> None:
-        """Tell the workers that the baseline ends now: its median cycle is what a failed hit waits for."""
+        """End the baseline: from now on a slot waits for its median cycle after a failed hit."""
         self._command({"do": "baseline"})
 
     def lull(self) -> None:
-        """Send one hit a second until `resume`, so that the other connections age. Not with a rate."""
+        """Send one hit per second until `resume`, so that the other connections stay idle. Not used with a rate."""
         self._command({"do": "lull"})
 
     def resume(self) -> None:
-        """End the lull: all slots send again, at once."""
+        """End the lull: all slots send again at once."""
         self._command({"do": "resume"})
 
     async def finish(self, drain_ns: int) -> None:
-        """Send no new hit; give those in flight this long; return when every worker has written its files and ended.
+        """Send no new hits, wait this long for those in flight, and return when every worker has ended.
 
-        Shielded: it takes the drain and a few seconds at most, and a worker that does not end is killed and lost.
+        Cannot be cancelled. It takes at most the drain and a few seconds; a worker that does not end is killed and
+        counts as lost.
         """
         self._command({"do": "finish", "drain_ns": drain_ns})
         with anyio.CancelScope(shield=True):
@@ -141,7 +142,7 @@ class Load:
             await self.stop(0)
 
     async def stop(self, patience_s: float) -> None:
-        """End what still runs: politely, then not. Returns when all processes have gone."""
+        """Ask the workers that still run to end, then kill them. Returns when all processes have gone."""
         with anyio.CancelScope(shield=True):
             for worker in self._workers:
                 worker.commands.close()
@@ -153,35 +154,35 @@ class Load:
                     worker.process.kill()
                     await worker.gone.wait()
             self._send.close()
-            # Whoever reads the samples has one turn for each that is left; then the stream is closed behind them.
+            # Give the reader of the samples one turn for each that is left, before the stream is closed.
             for _ in range(self.samples.statistics().current_buffer_used + 1):
                 await anyio.lowlevel.checkpoint()
 
     def close(self) -> None:
-        """Let go of the samples that nobody has read."""
+        """Drop the samples that nobody has read."""
         self.samples.close()
 
-    async def listen(self, worker: Worker) -> None:
-        """Take in what a worker tells until it has gone."""
-        number = worker.order.worker
+    async def read_messages(self, worker: Worker) -> None:
+        """Read what a worker reports, until it has gone."""
+        number = worker.assignment.worker
         lines = BufferedByteReceiveStream(_piped(worker.process.stdout))
         try:
             while True:
-                self._hear(worker, json.loads(await lines.receive_until(b"\n", _LONGEST_LINE)))
+                self._receive(worker, json.loads(await lines.receive_until(b"\n", _LONGEST_LINE)))
         except (
             anyio.EndOfStream,
             anyio.IncompleteRead,
             anyio.BrokenResourceError,
             anyio.ClosedResourceError,
         ):
-            pass  # its end of the pipe is closed: it has ended, or been ended
+            pass  # the worker has closed its end of the pipe: it has ended, or was killed
         finally:
             with anyio.CancelScope(shield=True):
                 await worker.process.wait()
             if not worker.ended:
                 self._lost.append(number)
                 self.last_words[number] = worker.last_words
-            # Nothing of it is in flight any more; what it had begun and not told of is in no file either.
+            # None of its hits are in flight any more; hits that it began and never reported are in no file.
             left = worker.counts
             worker.counts = messages.total(
                 [left, LiveCounts(started=-left.in_flight, in_flight=-left.in_flight)]
@@ -189,7 +190,7 @@ class Load:
             worker.gone.set()
             worker.ready.set()
 
-    def _hear(self, worker: Worker, message: dict[str, Any]) -> None:
+    def _receive(self, worker: Worker, message: dict[str, Any]) -> None:
         if "counts" in message:
             worker.counts = messages.counts(message["counts"])
             worker.backed_off = message["backed_off"]
@@ -206,37 +207,37 @@ class Load:
 
     def _command(self, command: dict[str, Any]) -> None:
         for worker in self._workers:
-            # One that has gone takes no commands; `listen` has noticed, or will.
+            # A worker that has gone takes no commands; `read_messages` notices.
             with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
                 worker.commands.send_nowait(command)
 
 
 @asynccontextmanager
 async def running(
-    plan: LoadPlan, clock: Clock, directory: Path, recruits: Recruits | None = None
+    plan: LoadPlan, clock: Clock, directory: Path, prestarted: PrestartedWorkers | None = None
 ) -> AsyncIterator[Load]:
-    """Hold the load for as long as the context lasts. Whatever happens inside, the workers are gone afterwards.
+    """Run the load while the context lasts. Whatever happens inside, all workers have gone afterwards.
 
-    `recruits` are workers that wait already; without them new ones are started.
+    `prestarted` are workers that are already waiting; without them, new ones are started.
 
-    Rows go to `<directory>/hits/<worker>.arrow` and `<directory>/connections/<worker>.arrow`; the two folders are
-    made when they are missing. Raises UsageError, before anything is started, for a plan that cannot be carried
-    out on this host, and HarnessError when a worker does not come up.
+    Rows go to `<directory>/hits/<worker>.arrow` and `<directory>/connections/<worker>.arrow`; both folders are
+    created if missing. Raises UsageError, before anything is started, if this host cannot carry out the plan, and
+    HarnessError if a worker does not start.
     """
     check(plan)
-    recruits = recruits or Recruits([])
+    prestarted = prestarted or PrestartedWorkers([])
     for folder in ("hits", "connections"):
         (directory / folder).mkdir(mode=0o700, exist_ok=True)
     try:
         async with anyio.create_task_group() as tasks:
             load = Load()
             try:
-                for order in messages.orders(plan, clock, directory):
-                    worker = load.add(Worker(order, await recruits.take()))
-                    tasks.start_soon(worker.command)
-                    tasks.start_soon(load.listen, worker)
-                    tasks.start_soon(worker.overhear)
-                    worker.commands.send_nowait(messages.encode(order))
+                for assignment in messages.assignments(plan, clock, directory):
+                    worker = load.add(Worker(assignment, await prestarted.take()))
+                    tasks.start_soon(worker.write_commands)
+                    tasks.start_soon(load.read_messages, worker)
+                    tasks.start_soon(worker.read_stderr)
+                    worker.commands.send_nowait(messages.encode(assignment))
                 await load.all_ready()
                 load.start(clock.now_ns() + _TOGETHER_NS)
                 yield load
@@ -249,12 +250,12 @@ async def running(
 
 def _piped(stream: T | None) -> T:
     if stream is None:
-        raise AssertionError("open_process was asked for a pipe")
+        raise AssertionError("open_process returned no pipe")
     return stream
 
 
 def _only(error: BaseException) -> BaseException:
-    """Take a lone exception out of the groups that task groups wrap around it."""
+    """Unwrap a single exception from the groups that task groups put around it."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error

@@ -1,7 +1,8 @@
-"""What parent and worker tell each other: one JSON object a line, down its standard input and up its standard output.
+"""Messages between parent and worker: one JSON object per line, over the worker's standard input and output.
 
-Down: the order (once), then {"do": "start", "at_ns"} | {"do": "baseline"} | {"do": "lull"} | {"do": "resume"} | {"do": "finish", "drain_ns"}. Up: objects
-with one of the keys ready, counts, health, sample, ended. Header values and bodies travel here and nowhere else.
+To the worker: its assignment, once, and then commands: {"do": "start", "at_ns"}, {"do": "baseline"}, {"do": "lull"},
+{"do": "resume"} and {"do": "finish", "drain_ns"}. From the worker: objects with one of the keys ready, counts, health,
+sample, ended. Header values and bodies appear in the assignment and nowhere else.
 """
 
 from __future__ import annotations
@@ -18,43 +19,43 @@ from harness.model import NEVER, LiveCounts, LoadPlan, Target
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What one worker is to do."""
+class Assignment:
+    """The part of the load that one worker does."""
 
     worker: int
-    slots: tuple[int, ...]  # by their number over all workers
+    slots: tuple[int, ...]  # numbered over all workers
     plan: LoadPlan
     clock: Clock
     directory: Path
-    workers: int = 1  # of which this is one
+    workers: int = 1  # how many there are in all
 
 
-def orders(plan: LoadPlan, clock: Clock, directory: Path) -> list[Order]:
-    """Share the slots out, as evenly as they go; no worker without one."""
+def assignments(plan: LoadPlan, clock: Clock, directory: Path) -> list[Assignment]:
+    """Divide the slots as evenly as possible; every worker gets at least one."""
     workers = max(1, min(plan.workers, plan.concurrency))
     return [
-        Order(worker, tuple(range(worker, plan.concurrency, workers)), plan, clock, directory, workers)
+        Assignment(worker, tuple(range(worker, plan.concurrency, workers)), plan, clock, directory, workers)
         for worker in range(workers)
     ]
 
 
-def encode(order: Order) -> dict[str, Any]:
-    """Make an order fit for a line."""
-    plan = dataclasses.asdict(order.plan)
+def encode(assignment: Assignment) -> dict[str, Any]:
+    """Make an assignment fit for JSON."""
+    plan = dataclasses.asdict(assignment.plan)
     for target in plan["targets"]:
         target["body"] = b64encode(target["body"]).decode()
     return {
-        "worker": order.worker,
-        "slots": order.slots,
+        "worker": assignment.worker,
+        "slots": assignment.slots,
         "plan": plan,
-        "clock": dataclasses.asdict(order.clock),
-        "directory": str(order.directory),
-        "workers": order.workers,
+        "clock": dataclasses.asdict(assignment.clock),
+        "directory": str(assignment.directory),
+        "workers": assignment.workers,
     }
 
 
-def decode(line: dict[str, Any]) -> Order:
-    """Read an order back."""
+def decode(line: dict[str, Any]) -> Assignment:
+    """Read an assignment back."""
     plan = dict(line["plan"])
     plan["targets"] = tuple(
         Target(
@@ -65,7 +66,7 @@ def decode(line: dict[str, Any]) -> Order:
     plan["expect"] = tuple((low, high) for low, high in plan["expect"])
     plan["resolve"] = tuple((host, port, address) for host, port, address in plan["resolve"])
     plan["pod_headers"] = tuple(plan["pod_headers"])
-    return Order(
+    return Assignment(
         line["worker"],
         tuple(line["slots"]),
         LoadPlan(**plan),
@@ -81,7 +82,7 @@ def line(message: dict[str, Any]) -> bytes:
 
 
 def counts(message: dict[str, Any]) -> LiveCounts:
-    """Read counts back: JSON has made the statuses text."""
+    """Read counts back: JSON turns the statuses into text."""
     return LiveCounts(
         **{**message, "statuses": {int(status): n for status, n in message["statuses"].items()}}
     )

@@ -1,25 +1,26 @@
-"""A worker's rows on their way to disk, and the totals that are read off them.
+"""A worker's rows on their way to disk, and the totals counted from them.
 
-A finished hit is ten integers in one preallocated buffer, written by one call: a tenth of the price of an append
-per column. What repeats is not written per hit: everything about the connection is one number (`ident`), and
-what came back (status, outcome, pod, target) is another (`kind`). numpy takes the buffer apart, four times a
-second for the totals and about once a second for the file.
+A finished hit is ten integers in a preallocated buffer, written by one call: a tenth of the cost of appending to each
+column. What repeats is not written for each hit: everything about the connection is one number (`ident`), and the
+response (status, outcome, pod, target) is another (`kind`). numpy splits the buffer into columns: four times a second
+for the totals, and about once a second for the file.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import log2
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from harness.load.pacer import CycleMedian
 from harness.model import NEVER, OUTCOME_CODE, OUTCOMES, POD_NAMES, LoadPlan, Outcome, is_failed
 from harness.recording.write import CONNECTION_SCHEMA, HIT_SCHEMA, OUTCOME_NAMES, ArrowStream
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from harness.load.failures import Ending
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
 ROW = Struct("10q")
 SEQ, IDENT, CONN_HITS, DUE, SENT, FIRST, DONE, BYTES_IN, BYTES_OUT, KIND = range(10)
 NO_CONN = 0xFFFF_FFFF  # -1 in the 32 bits that hold a connection's number
-_SAMPLED = 200  # cycles looked at per count: enough for a median, and cheap at any rate
-_PEERS = 0x7FFF  # as many peers can be told apart
+_SAMPLED = 200  # cycles sampled per count: enough for a median, and cheap at any rate
+_PEERS = 0x7FFF  # how many peers can be distinguished
 
 
 @dataclass(slots=True)
 class Totals:
-    """What a worker has seen so far. Hits in flight are not in here."""
+    """What a worker has counted so far, without hits in flight."""
 
     completed: int = 0
     failed: int = 0
@@ -65,9 +66,9 @@ class ConnectionRow:
 
 
 class HitRows:
-    """The hits. `buffer` and `offset` belong to the hot path, which writes ROW by ROW below `limit`."""
+    """The hits. The hot path writes to `buffer` at `offset`, row by row, as long as that is below `limit`."""
 
-    # A batch of events is at most BATCH hits, and room for them is made before each.
+    # A batch of events is at most BATCH hits; room for them is made before each batch.
     BATCH = 256
     CAPACITY = 32 * BATCH
 
@@ -77,7 +78,7 @@ class HitRows:
         self.buffer = bytearray(ROW.size * (self.CAPACITY + self.BATCH))
         self.limit = ROW.size * self.CAPACITY
         self.offset = 0
-        self._counted = 0  # offset up to which the totals go
+        self._counted = 0  # offset up to which rows are in the totals
         self.totals = Totals()
         self.cycles = CycleMedian()
         self.cycles_open = True  # the baseline is still being measured
@@ -88,11 +89,13 @@ class HitRows:
         self._peers = _Names()
 
     def kind(self, status: int, outcome: Outcome, pod: str, target: int, *, until_close: bool = False) -> int:
-        """Return the number for what came back."""
+        """Return the number that stands for this result."""
         key = (status, outcome, pod, target, until_close)
         code = self._codes.get(key)
         if code is None:
-            if pod and not self._pods.takes(pod, POD_NAMES):  # else each hit would be a kind of its own
+            if pod and not self._pods.takes(
+                pod, POD_NAMES
+            ):  # a new name in every response would make every hit a kind of its own
                 return self.kind(status, outcome, "", target, until_close=until_close)
             code = self._codes[key] = len(self._kinds)
             failed = is_failed(outcome, expected=self._plan.expected(status))
@@ -102,11 +105,11 @@ class HitRows:
         return code
 
     def failed(self, kind: int) -> bool:
-        """Tell whether a hit of this kind is a failed one."""
+        """Return whether a hit of this kind failed."""
         return self._kinds[kind][4]
 
     def ident(self, slot: int, conn: int, peer: str) -> int:
-        """Return the number for a connection; `conn` is -1 when none was opened."""
+        """Return the number that stands for a connection; `conn` is -1 if none was opened."""
         code = self._peers.code(peer)
         return conn & NO_CONN | slot << 32 | (code if code <= _PEERS else 0) << 48
 
@@ -118,7 +121,7 @@ class HitRows:
         self.offset += ROW.size
 
     def count(self) -> Totals:
-        """Bring the totals up to date and return them."""
+        """Update the totals and return them."""
         rows = self._rows()[self._counted // ROW.size :]
         self._counted = self.offset
         if len(rows) == 0:
@@ -146,7 +149,7 @@ class HitRows:
         return totals
 
     def flush(self) -> None:
-        """Hand all rows to the operating system."""
+        """Write all rows to the file."""
         self.count()
         rows = self._rows()
         if len(rows) == 0:
@@ -174,7 +177,7 @@ class HitRows:
         self.offset = self._counted = 0
 
     def close(self) -> None:
-        """Write what is left and end the file."""
+        """Write the remaining rows and end the file."""
         self.flush()
         self._stream.close()
 
@@ -189,7 +192,7 @@ class HitRows:
 
 
 class ConnectionRows:
-    """The connections: few, so plain records."""
+    """The connections. There are few of them, so plain records will do."""
 
     def __init__(self, path: Path, worker: int) -> None:
         self._stream = ArrowStream(path, CONNECTION_SCHEMA, worker)
@@ -201,7 +204,7 @@ class ConnectionRows:
         self._rows.append(row)
 
     def flush(self) -> None:
-        """Hand all rows to the operating system."""
+        """Write all rows to the file."""
         rows = self._rows
         if not rows:
             return
@@ -223,13 +226,42 @@ class ConnectionRows:
         self._rows = []
 
     def close(self) -> None:
-        """Write what is left and end the file."""
+        """Write the remaining rows and end the file."""
         self.flush()
         self._stream.close()
 
 
+class CycleMedian:
+    """The median of very many durations in little memory: a histogram with bins 2 % wide."""
+
+    BINS_PER_OCTAVE = 32
+
+    __slots__ = ("_bins", "_count")
+
+    def __init__(self) -> None:
+        self._bins: dict[int, int] = {}
+        self._count = 0
+
+    def add(self, durations_ns: Iterable[int]) -> None:
+        """Add durations, in nanoseconds."""
+        bins = self._bins
+        for duration_ns in durations_ns:
+            bin_ = int(log2(max(duration_ns, 1)) * self.BINS_PER_OCTAVE)
+            bins[bin_] = bins.get(bin_, 0) + 1
+            self._count += 1
+
+    def value_ns(self) -> int:
+        """Return the median to within 2 %; 0 if there are no durations."""
+        below = 0
+        for bin_, count in sorted(self._bins.items()):
+            below += count
+            if below * 2 >= self._count:
+                return int(2 ** ((bin_ + 0.5) / self.BINS_PER_OCTAVE))
+        return 0
+
+
 class _Names:
-    """A growing dictionary of names; number 0 is the empty one. Grown at its end only: the file takes deltas."""
+    """A growing dictionary of names. Number 0 is the empty name. New names go to the end: the file stores deltas."""
 
     def __init__(self) -> None:
         self._codes = {"": 0}

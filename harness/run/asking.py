@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from harness import masking
 from harness.clock import NS
 from harness.errors import UsageError
-from harness.load.alone import Tried, reach, send
 from harness.load.dial import Dialler
-from harness.load.targets import Marking, shot
+from harness.load.request import Marking, prepare
+from harness.load.single_request import Attempt, reach, send
 from harness.model import Outcome
 
 if TYPE_CHECKING:
@@ -53,12 +53,12 @@ async def ask(plan: LoadPlan, *, timeout_s: float) -> Answers:
     pods: list[tuple[str, tuple[str, ...]]] = []
     notes: list[str] = []
     for target in _one_of_each_host(plan.targets):
-        tries = await _ask_one(dialler, target, seqs)
-        if trouble := _trouble(target, tries, plan, timeout_s):
+        attempts = await _ask_one(dialler, target, seqs)
+        if trouble := _trouble(target, attempts, plan, timeout_s):
             raise UsageError(trouble)
-        notes += _notes(target, tries)
-        statuses += [tried.status for tried in tries if tried.status]
-        pods.append((target.url, tuple(tried.pod for tried in tries if tried.pod)))
+        notes += _notes(target, attempts)
+        statuses += [attempt.status for attempt in attempts if attempt.status]
+        pods.append((target.url, tuple(attempt.pod for attempt in attempts if attempt.pod)))
     return Answers(tuple(statuses), tuple(pods), tuple(notes))
 
 
@@ -74,13 +74,13 @@ def _one_of_each_host(targets: Iterable[Target]) -> list[Target]:
     return list(found.values())
 
 
-async def _ask_one(dialler: Dialler, target: Target, seqs: Iterator[int]) -> list[Tried]:
+async def _ask_one(dialler: Dialler, target: Target, seqs: Iterator[int]) -> list[Attempt]:
     plan = dialler.plan
     # No trace headers: what is sent here is no hit of a run.
     marking = Marking(time_ns(), monotonic_ns(), _WORKER, close=not plan.keepalive)
-    ready = shot(0, target, marking)
+    ready = prepare(0, target, marking)
 
-    async def once() -> Tried:
+    async def once() -> Attempt:
         return await (
             send(dialler, ready, next(seqs)) if target.method in _HARMLESS else reach(dialler, ready)
         )
@@ -92,22 +92,22 @@ async def _ask_one(dialler: Dialler, target: Target, seqs: Iterator[int]) -> lis
     return [first, *await asyncio.gather(*(once() for _ in range(ASKED - 1)))]
 
 
-def _trouble(target: Target, tries: list[Tried], plan: LoadPlan, timeout_s: float) -> str:
+def _trouble(target: Target, attempts: list[Attempt], plan: LoadPlan, timeout_s: float) -> str:
     """Say why there is no use in a load; "" when there is."""
     shown = masking.url(target.url)
-    if any(plan.expected(tried.status) for tried in tries):
+    if any(plan.expected(attempt.status) for attempt in attempts):
         return ""
-    for tried in tries:
-        if 300 <= tried.status < 400 and tried.location:
-            where = masking.url(tried.location)
-            return f"{shown} answers {tried.status} to {where}; redirects are never followed, so send to that URL, or --expect {tried.status}"
-    if any(tried.status or tried.outcome in _ANSWERED for tried in tries):
+    for attempt in attempts:
+        if 300 <= attempt.status < 400 and attempt.location:
+            where = masking.url(attempt.location)
+            return f"{shown} answers {attempt.status} to {where}; redirects are never followed, so send to that URL, or --expect {attempt.status}"
+    if any(attempt.status or attempt.outcome in _ANSWERED for attempt in attempts):
         return ""
-    return _why_not(target, tries, shown, plan, timeout_s)
+    return _why_not(target, attempts, shown, plan, timeout_s)
 
 
-def _why_not(target: Target, tries: list[Tried], shown: str, plan: LoadPlan, timeout_s: float) -> str:
-    last = tries[-1]
+def _why_not(target: Target, attempts: list[Attempt], shown: str, plan: LoadPlan, timeout_s: float) -> str:
+    last = attempts[-1]
     why = last.why
     late = f"{shown} does not answer within {timeout_s:g} s" + (
         " in HTTP/2; check the URL, raise --timeout, or drop --http2"
@@ -115,15 +115,15 @@ def _why_not(target: Target, tries: list[Tried], shown: str, plan: LoadPlan, tim
         else "; check the URL, or raise --timeout"
     )
     unknown = f"{urlsplit(target.url).hostname} does not resolve ({why}); check the URL {shown}"
-    unreached = f"{shown} cannot be reached ({why}); check the URL"
+    unreachable = f"{shown} cannot be reached ({why}); check the URL"
     lines: dict[Outcome | None, str] = {
         Outcome.DNS_NXDOMAIN: unknown,
         Outcome.DNS_FAIL: unknown,
         Outcome.CONNECT_REFUSED: f"{shown} refuses connections; is it up, and is the port right?",
         Outcome.CONNECT_TIMEOUT: late,
-        Outcome.CONNECT_RESET: unreached,
-        Outcome.CONNECT_UNREACHABLE: unreached,
-        Outcome.CONNECT_FAIL: unreached,
+        Outcome.CONNECT_RESET: unreachable,
+        Outcome.CONNECT_UNREACHABLE: unreachable,
+        Outcome.CONNECT_FAIL: unreachable,
         Outcome.TLS_VERIFY: f"the certificate of {shown} cannot be verified ({why}); use -k to go on without",
         Outcome.TLS_HANDSHAKE: f"no TLS with {shown} ({why}); is it http://?",
         Outcome.TLS_TIMEOUT: late,
@@ -136,21 +136,19 @@ def _why_not(target: Target, tries: list[Tried], shown: str, plan: LoadPlan, tim
         lines[Outcome.TLS_HANDSHAKE] = (
             f"no TLS for HTTP/2 with {shown} ({why}); is it http://, or HTTP/1.1 alone? then drop --http2"
         )
-    lost = (
-        f"{shown} does not answer: each of {len(tries)} requests was lost ({_counted(tries)}; {why}); {doubt}"
-    )
+    lost = f"{shown} does not answer: each of {len(attempts)} requests was lost ({_counted(attempts)}; {why}); {doubt}"
     return lines.get(last.outcome, lost)
 
 
-def _notes(target: Target, tries: list[Tried]) -> Iterator[str]:
+def _notes(target: Target, attempts: list[Attempt]) -> Iterator[str]:
     shown = masking.url(target.url)
     if target.method not in _HARMLESS:
         yield f"{shown} takes connections, and was not asked anything: a {target.method} before the load might change something"
-    lost = [tried for tried in tries if tried.outcome not in _ANSWERED]
+    lost = [attempt for attempt in attempts if attempt.outcome not in _ANSWERED]
     if lost:
-        yield f"{len(lost)} of {len(tries)} requests to {shown} before the load were lost ({_counted(lost)})"
+        yield f"{len(lost)} of {len(attempts)} requests to {shown} before the load were lost ({_counted(lost)})"
 
 
-def _counted(tries: list[Tried]) -> str:
-    counts = Counter(tried.outcome.value for tried in tries if tried.outcome)
+def _counted(attempts: list[Attempt]) -> str:
+    counts = Counter(attempt.outcome.value for attempt in attempts if attempt.outcome)
     return ", ".join(f"{name}: {count}" for name, count in counts.items())

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from harness.cluster.api import Api
     from harness.cluster.watcher import Item
     from harness.load.generator import Load
-    from harness.load.recruits import Recruits
+    from harness.load.prestarted import PrestartedWorkers
     from harness.run.change import Change
     from harness.run.preflight import Subject
     from harness.scenario.resolve import Resolved
@@ -53,10 +53,12 @@ class _Way:
     notes: tuple[str, ...] = ()
 
 
-async def execute(resolved: Resolved, follower: Follower, recruits: Recruits | None = None) -> Path:
+async def execute(
+    resolved: Resolved, follower: Follower, prestarted: PrestartedWorkers | None = None
+) -> Path:
     """Carry out one run and return its directory. Raises UsageError when it cannot begin: nothing is left then.
 
-    `recruits` are load workers that were started ahead.
+    `prestarted` are load workers that are already running.
     """
     follower.say(f"target from {resolved.source}")
     try:
@@ -66,7 +68,7 @@ async def execute(resolved: Resolved, follower: Follower, recruits: Recruits | N
     with directory:
         try:
             async with _way(resolved, directory.path, follower) as way:
-                await _run(resolved, way, directory, follower, recruits)
+                await _run(resolved, way, directory, follower, prestarted)
         except BaseException as error:
             full, begun = no_room(error), any((directory.path / "hits").iterdir())
             cause = full or unwrap(error)
@@ -129,10 +131,14 @@ def _connect(kubeconfig: str | None, context: str | None) -> Api:
 
 
 async def _run(
-    resolved: Resolved, way: _Way, directory: RunDirectory, follower: Follower, recruits: Recruits | None
+    resolved: Resolved,
+    way: _Way,
+    directory: RunDirectory,
+    follower: Follower,
+    prestarted: PrestartedWorkers | None,
 ) -> None:
     from harness.load import generator  # noqa: PLC0415  keeps `--help` light
-    from harness.load.foresight import forebodings  # noqa: PLC0415
+    from harness.load.feasibility import warnings  # noqa: PLC0415
 
     plan = load_plan(resolved, resolved.targets(way.url), way.ca_file)
     answers = await ask(plan, timeout_s=min(15.0, plan.timeout_ns / NS))
@@ -147,7 +153,7 @@ async def _run(
         )
     clock = Clock.start()
     log = Log(directory, first_record(resolved, plan.targets, clock, follower.command, Path.cwd()))
-    notes = (*resolved.notes, *way.notes, *answers.notes, *ignored_proxies(os.environ), *forebodings(plan))
+    notes = (*resolved.notes, *way.notes, *answers.notes, *ignored_proxies(os.environ), *warnings(plan))
     for note in notes:
         follower.say(f"note: {note}")
     log.update(notes=notes)
@@ -171,7 +177,7 @@ async def _run(
             events = await stack.enter_async_context(
                 watching(way.api, subject.watches, clock, rest=directory.keep)
             )
-        load = await stack.enter_async_context(generator.running(plan, clock, directory.path, recruits))
+        load = await stack.enter_async_context(generator.running(plan, clock, directory.path, prestarted))
         group = await stack.enter_async_context(anyio.create_task_group())
         group.start_soon(_keep_health, load, directory)
         if events is not None and change and way.api:

@@ -102,14 +102,22 @@ def conditions(scenario: Mapping[str, Any]) -> tuple[tuple[Condition, bool], ...
     return tuple((parse(text), must) for text, must in texts)
 
 
-def replacing(scenario: Mapping[str, Any], *, rollout: bool) -> dict[str, tuple[str, ...]]:
+def replacing(
+    scenario: Mapping[str, Any], *, rollout: bool, most_lost: int | None = None
+) -> dict[str, tuple[str, ...]]:
     """Return by phase the conditions that replace the default objective in it, as the user may read them.
 
     The default asks that nothing is lost *during* or *after* a rollout, or at all ("") where there is none.
-    What a condition says of *before* is no bound on that.
+    What a condition says of *before* is no bound on that. Where up to `most_lost` requests may have been lost, more
+    than is certain, a condition on `lost` has to hold for so many.
     """
     phases = ("during", "after") if rollout else ("",)
-    bounds = [(one, must) for one, must in conditions(scenario) if one.bounds_failures(must=must)]
+    bounds = [
+        (one, must)
+        for one, must in conditions(scenario)
+        if one.bounds_failures(must=must)
+        and (most_lost is None or one.metric != "lost" or one.holds(most_lost) is must)
+    ]
     found = {
         phase: tuple(wanted(one, must=must) for one, must in bounds if one.phase in {"", phase})
         for phase in phases

@@ -130,7 +130,7 @@ def ours(plan: LoadPlan, seconds: float, *, watch: bool = False, rows: bool = Tr
 def look(load: Load, seen: Ours) -> None:
     """Note the workers' resident memory, and their processor time so far."""
     for worker in load._workers:
-        number, folder = worker.order.worker, Path(f"/proc/{worker.process.pid}")
+        number, folder = worker.assignment.worker, Path(f"/proc/{worker.process.pid}")
         found = re.search(r"VmRSS:\s+(\d+)", (folder / "status").read_text(encoding="ascii"))
         seen.resident.setdefault(number, []).append(int(found[1]) if found else 0)
         fields = (folder / "stat").read_text(encoding="ascii").rpartition(")")[2].split()

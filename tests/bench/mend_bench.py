@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from harness.judge.verdict.judgement import judge
-from harness.lab.patch import strategic
+from harness.lab.apiserver.patch import strategic
 from harness.model import Grade
 from harness.recording.read import Recording
 from tests.bench import real_runs

@@ -16,7 +16,7 @@ import yaml
 
 from harness.lab import lab
 from harness.model import LabPlan
-from tests.contract.door import Server, deployment
+from tests.contract.api_client import Server, deployment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Makes harness/lab/schema.json: `python -m tests.contract.make_schema OPENAPI.json > harness/lab/schema.json`.
+"""Makes harness/lab/fields/schema.json: `python -m tests.contract.make_schema OPENAPI.json > harness/lab/fields/schema.json`.
 
 OPENAPI.json is what an old server answers on /openapi/v2 (`kubectl get --raw /openapi/v2`): it knows how lists merge.
 The installed `kubernetes` package knows the fields that came since. The result has the kinds that the lab serves and
@@ -36,6 +36,14 @@ ROOTS = {
     "discovery.v1beta1": ("EndpointSlice",),
     "autoscaling.v1": ("Scale",),
     "rbac.v1": ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"),
+}
+# Lists that are newer than OPENAPI.json and that a patch merges, which the package's models do not say.
+NEWER_MERGES = {
+    ("core.v1.EphemeralContainer", "ports"): "containerPort",
+    ("core.v1.PodSpec", "resourceClaims"): "name",
+    ("core.v1.PodSpec", "schedulingGates"): "name",
+    ("policy.v1.PodDisruptionBudgetStatus", "conditions"): "type",
+    ("policy.v1beta1.PodDisruptionBudgetStatus", "conditions"): "type",
 }
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 REF = "#/definitions/"
@@ -131,6 +139,11 @@ def main() -> None:
     for name, found in schema.made.items():
         if "x-kubernetes-group-version-kind" in found and name.startswith(META):
             del found["x-kubernetes-group-version-kind"]  # a list of every group there ever was
+    for (name, field), key in NEWER_MERGES.items():
+        schema.made[f"io.k8s.api.{name}"]["properties"][field] |= {
+            "x-kubernetes-patch-merge-key": key,
+            "x-kubernetes-patch-strategy": "merge",
+        }
     endpoint = schema.made["io.k8s.api.discovery.v1.Endpoint"]["properties"]
     endpoint["deprecatedTopology"] = endpoint.pop("topology")
     endpoint["nodeName"] = {"type": "string"}

@@ -1,4 +1,4 @@
-"""What a ServiceAccount may do: what a Role that is bound to it says, and nothing else."""
+"""A ServiceAccount may do what the Roles bound to it allow, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 import yaml
 from urllib3.exceptions import ProtocolError
 
-from tests.contract.door import APPLY, MERGE, Server, config_map, deployment
+from tests.contract.api_client import APPLY, MERGE, Server, config_map, deployment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.contract.door import Object
+    from tests.contract.api_client import Object
 
 REVIEWS = "/apis/authorization.k8s.io/v1"
 RBAC = "rbac.authorization.k8s.io"

@@ -1,4 +1,4 @@
-"""What a server says about itself."""
+"""Discovery documents."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.contract.door import Server
+    from tests.contract.api_client import Server
 
 
 def test_the_version_is_a_major_and_a_minor(server: Server) -> None:

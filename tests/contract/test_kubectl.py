@@ -1,4 +1,4 @@
-"""kubectl, an independent client, takes either server for a Kubernetes."""
+"""kubectl, an independent client, works with either server."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.contract.door import deployment
+from tests.contract.api_client import deployment
 from tests.contract.test_logs import talking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.contract.door import Server
+    from tests.contract.api_client import Server
 
     Kubectl = Callable[..., str]
 

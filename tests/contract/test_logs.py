@@ -1,4 +1,4 @@
-"""What a pod's containers wrote, as a server hands it out."""
+"""The logs of a pod's containers."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.contract.door import pod_spec
+from tests.contract.api_client import pod_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.contract.door import Object, Server
+    from tests.contract.api_client import Object, Server
 
 # On a real cluster this says what the sample app says in the lab, where no command is run.
 SAYS = ["sh", "-c", "echo listening on 0.0.0.0:8080; sleep 3600"]

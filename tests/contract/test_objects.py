@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.contract.door import MERGE, TABLE, config_map, deployment, pod_spec
+from tests.contract.api_client import MERGE, TABLE, config_map, deployment, pod_spec
 
 if TYPE_CHECKING:
-    from tests.contract.door import Server
+    from tests.contract.api_client import Server
 
 
 def test_a_new_object_gets_a_uid_a_time_and_a_version(server: Server, name: str) -> None:

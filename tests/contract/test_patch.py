@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.contract.door import JSON_PATCH, MERGE, STRATEGIC, config_map, deployment
+from tests.contract.api_client import JSON_PATCH, MERGE, STRATEGIC, config_map, deployment
 
 if TYPE_CHECKING:
-    from tests.contract.door import Server
+    from tests.contract.api_client import Server
 
 
 @pytest.fixture

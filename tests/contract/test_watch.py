@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.contract.door import MERGE, config_map, deployment
+from tests.contract.api_client import MERGE, config_map, deployment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.contract.door import Object, Server
+    from tests.contract.api_client import Object, Server
 
 
 def brief(events: Iterator[Object]) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What controllers and the kubelet make of workloads, as far as the API shows it."""
+"""What controllers and the kubelet do with workloads, as the API shows it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.contract.door import MERGE, deployment, pod_spec
+from tests.contract.api_client import MERGE, deployment, pod_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.contract.door import Object, Server
+    from tests.contract.api_client import Object, Server
 
 
 @pytest.fixture

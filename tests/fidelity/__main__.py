@@ -17,7 +17,7 @@ import yaml
 
 from harness.lab import lab
 from harness.model import LabPlan
-from tests.contract.door import Server
+from tests.contract.api_client import Server
 from tests.fidelity.cases import CASES, Case
 from tests.fidelity.compare import UNEXPLAINED, Difference, because, same
 from tests.fidelity.observe import Observer, Pod, Seen, order

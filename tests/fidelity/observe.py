@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.contract.door import STRATEGIC, Server
+from tests.contract.api_client import STRATEGIC, Server
 from tests.fidelity.cases import LONGER_S
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from harness.lab.patch import strategic
+from harness.lab.apiserver.patch import strategic
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -68,7 +68,7 @@ def test_answers_that_name_a_pod_which_is_gone_come_from_a_cache(
     found = judged(tmp_path, synthetic, lambda _: old)
     assert found.grade is Grade.INCONCLUSIVE
     assert "a cache answers" in found.verdict.headline
-    assert f"after pod {old} was gone name it" in about(found).observed
+    assert f"after pod {old} had gone name it" in about(found).observed
 
 
 def test_a_cache_that_keeps_answers_for_a_second_is_seen(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_no_answer_of_a_new_pod_means_a_cache_or_that_none_was_asked(tmp_path: P
     found = judged(tmp_path, synthetic, alive)
     assert found.grade is Grade.INCONCLUSIVE
     assert "a cache answers, or new pods got no request" in about(found).observed
-    assert "none a new one (3 pods)" in about(found).observed
+    assert "none named any of the 3 new pods" in about(found).observed
 
 
 def test_new_pods_that_bear_the_old_ones_names_are_met_by_those(tmp_path: Path) -> None:

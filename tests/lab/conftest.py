@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.lab.store import Object
+    from harness.lab.objects.store import Object
 
 
 class Kubectl(Protocol):

@@ -16,7 +16,7 @@ from harness.lab import lab
 from harness.model import LabPlan
 from harness.scenario.resolve import shipped
 from harness.scenario.trigger import parse
-from tests.contract.door import MERGE, Server
+from tests.contract.api_client import MERGE, Server
 from tests.contract.test_access import with_token
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What a comparison with a real Kubernetes has taught the lab (docs/fidelity.md)."""
+"""Details that a comparison with a real Kubernetes showed (docs/fidelity.md)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.plane import control_plane, deployment
+from tests.lab.control_plane import control_plane, deployment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.lab.store import Object
+    from harness.lab.objects.store import Object
 
 
 def test_a_container_killed_by_its_probe_starts_again_at_once_the_first_two_times(tmp_path: Path) -> None:

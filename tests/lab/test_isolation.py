@@ -1,4 +1,4 @@
-"""What a manifest, or the environment and folder that zdtest was started in, can put into the lab's processes: nothing."""
+"""Neither a manifest nor zdtest's environment and working directory can put code into the lab's processes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.lab import app
-from harness.lab.addresses import Addresses
-from harness.lab.controllers import controllers
-from harness.lab.environment import APP_VARIABLES
-from harness.lab.kubelet import Kubelet
+from harness.lab.controllers.loops import controllers
+from harness.lab.kubelet.addresses import Addresses
+from harness.lab.kubelet.environment import APP_VARIABLES
+from harness.lab.kubelet.kubelet import Kubelet
+from harness.lab.kubelet.process import ParentPipe, Program
 from harness.lab.lab import running
-from harness.lab.process import Lifeline, Program
-from harness.lab.recorder import Recorder
+from harness.lab.objects.recorder import Recorder
 from harness.model import LabPlan
-from tests.lab.plane import FAST, Cluster, deployment, descendants, env, new_store, service
+from tests.lab.control_plane import FAST, Cluster, deployment, descendants, env, new_store, service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.lab.store import Object
+    from harness.lab.objects.store import Object
 
     Write = Callable[..., str]
 
@@ -129,13 +129,13 @@ async def started(
 
     With `ends` the pod is deleted too, and seen to its end.
     """
-    store, addresses, lifeline = new_store(), Addresses(), Lifeline()
+    store, addresses, parent_pipe = new_store(), Addresses(), ParentPipe()
     cluster = Cluster(store, Recorder(store), addresses)
     logs = folder / "logs"
     logs.mkdir()
     for name in ("sitecustomize", "uvloop"):  # the pods' working folder
         (logs / f"{name}.py").write_text(f"open({str(folder / 'ran')!r}, 'w')\nraise ImportError\n")
-    kubelet = Kubelet(store, cluster.recorder, addresses, Program(logs, lifeline), FAST)
+    kubelet = Kubelet(store, cluster.recorder, addresses, Program(logs, parent_pipe), FAST)
     loops = [kubelet.run(), *(c.run() for c in controllers(store, cluster.recorder, addresses.mapped))]
     tasks = [asyncio.create_task(loop) for loop in loops]
     try:
@@ -158,7 +158,7 @@ async def started(
         return seen, log.read_text()
     finally:
         await kubelet.end()
-        lifeline.close()
+        parent_pipe.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

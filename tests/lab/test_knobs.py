@@ -1,4 +1,4 @@
-"""The API server's faults, and the older Kubernetes that it can be."""
+"""The API server's faults, and the older Kubernetes version that it can imitate."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from harness.lab import schema
-from harness.lab.apiserver import ApiServer
-from harness.lab.endpoints import EndpointsController, ready_addresses, slices_for
-from harness.lab.fields import from_json, to_json
-from harness.lab.store import Store
-from tests.lab.plane import OWNER, TOKEN, control_plane, deployment, env, new_store, service
+from harness.lab.apiserver.server import ApiServer
+from harness.lab.controllers.endpoints import EndpointsController, ready_addresses, slices_for
+from harness.lab.fields import schema
+from harness.lab.fields.fieldsets import from_json, to_json
+from harness.lab.objects.store import Store
+from tests.lab.control_plane import OWNER, TOKEN, control_plane, deployment, env, new_store, service
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.lab.store import Object
+    from harness.lab.objects.store import Object
 
 PATH = "/apis/apps/v1/namespaces/default/deployments"
 

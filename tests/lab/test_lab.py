@@ -22,13 +22,13 @@ import pytest
 from harness.errors import HarnessError, UsageError
 from harness.lab.lab import running
 from harness.model import LabPlan
-from tests.lab.plane import deployment, descendants, env, gone, service
+from tests.lab.control_plane import deployment, descendants, env, gone, service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.lab.store import Object
+    from harness.lab.objects.store import Object
     from harness.model import LabEndpoint
     from tests.lab.conftest import Kubectl
 
@@ -293,7 +293,7 @@ def test_a_lab_that_ends_by_itself_is_noticed_and_its_notes_are_kept(tmp_path: P
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.2)
 
-    with pytest.raises(HarnessError, match="the lab ended by itself"):
+    with pytest.raises(HarnessError, match="the lab exited unexpectedly"):
         asyncio.run(scenario())
     notes = json.loads((tmp_path / "lab" / "lab.json").read_text())["notes"]
     assert notes == [

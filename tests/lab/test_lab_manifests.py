@@ -10,12 +10,12 @@ import yaml
 
 from harness.errors import UsageError
 from harness.lab import manifests
-from tests.lab.plane import deployment, service
+from tests.lab.control_plane import deployment, service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.lab.store import Object
+    from harness.lab.objects.store import Object
 
     Write = Callable[..., str]
 
@@ -67,9 +67,9 @@ def test_what_the_api_server_would_refuse_is_refused_with_field_and_line(write: 
     file = write(service(), deployment(replicas=-1))
     line = Path(file).read_text().splitlines().index("apiVersion: apps/v1") + 1
     assert refusal(file).startswith(f"{file}:{line}: Deployment web: spec.replicas: Invalid value: -1")
-    assert "is there already" in refusal(write(service(), service(), deployment()))
+    assert "is defined already" in refusal(write(service(), service(), deployment()))
     assert "kind is missing" in refusal(write("apiVersion: v1\n"))
-    assert "is a mapping" in refusal(write("- 1\n"))
+    assert "must be a mapping" in refusal(write("- 1\n"))
     assert "metadata.name" in refusal(write("apiVersion: v1\nkind: Service\n"))
     assert "malformed" in refusal(write(service(), deployment(container={"ports": ["x"]})))
 
@@ -107,12 +107,12 @@ def test_what_is_not_modelled_is_listed_with_its_path_and_nothing_else_is(write:
     )
     at = "not modelled: Deployment web: spec.template.spec"
     assert set(loaded.notes) == {
-        "not modelled: Service web: spec.sessionAffinity: ClientIP (acts as None)",
+        "not modelled: Service web: spec.sessionAffinity: ClientIP (treated as None)",
         f"{at}.hostNetwork (every pod has an address of its own)",
-        f"{at}.initContainers (taken as done)",
+        f"{at}.initContainers (assumed done)",
         f"{at}.containers[0].lifecycle.postStart",
-        f"{at}.containers[0].lifecycle.preStop.exec (only sleep is: this hook ends at once)",
-        f"{at}.containers[0].readinessProbe.exec (taken to succeed when its port is open)",
+        f"{at}.containers[0].lifecycle.preStop.exec (only sleep is modelled: this hook ends at once)",
+        f"{at}.containers[0].readinessProbe.exec (passes when the port is open)",
         f"{at}.containers[0].resources.limits (no limit is enforced)",
     }
 

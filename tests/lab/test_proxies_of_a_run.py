@@ -1,4 +1,4 @@
-"""A run on the lab in an environment full of proxies, as a company's machine has them: none of them is asked for anything."""
+"""A run on the lab with proxy variables set, as on a company's machine: it uses no proxy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a manifest can reach on this machine by its probes, hooks and Services: its own pods, and nothing else."""
+"""Probes, hooks and Services of a manifest reach its own pods and nothing else on this machine."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import pytest
 
 from harness.errors import UsageError
 from harness.lab import manifests
-from harness.lab.actions import http_get, port_of
-from harness.lab.endpoints import ready_addresses, slices_for
-from tests.lab.plane import control_plane, deployment, env, service
+from harness.lab.checks import http_get
+from harness.lab.controllers.endpoints import ready_addresses, slices_for
+from harness.lab.kubelet.actions import port_of
+from tests.lab.control_plane import control_plane, deployment, env, service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.lab.store import Object
+    from harness.lab.objects.store import Object
 
     Write = Callable[..., str]
 

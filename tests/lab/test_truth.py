@@ -1,4 +1,4 @@
-"""From what the balancer lost and how the pods lived to the true cause."""
+"""The true cause of a loss, from the balancer's log and the lives of the pods."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.lab.journal import LATER, LOSSES, NS, TRUTH, Journal, Life, Run
-from harness.lab.profiles import ERROR_STATUS
+from harness.lab.balancer.profiles import ERROR_STATUS
+from harness.lab.kubelet.journal import LATER, LOSSES, NS, TRUTH, Journal, PodLife, ProcessRun
 from harness.lab.truth import OTHER, answer, write
 from harness.model import LabPlan
 
@@ -20,7 +20,7 @@ T = 100 * NS  # when the pod "old" is deleted, in all that follows
 
 
 def journal(
-    run: Run | None = None,
+    run: ProcessRun | None = None,
     *,
     deleted: float | None = 0,
     ready: list[tuple[int, bool]] | None = None,
@@ -31,7 +31,7 @@ def journal(
     found.up_ns = 0
     found.replicas = 2
     found.strategy = "RollingUpdate"
-    found.lives["old"] = Life(
+    found.lives["old"] = PodLife(
         "old",
         revision="1",
         ready=ready or [(0, True)],
@@ -49,11 +49,11 @@ def ran(
     kill: float | None = None,
     ended: float | None = None,
     code: int | None = None,
-) -> Run:
+) -> ProcessRun:
     def at(seconds: float | None) -> int:
         return LATER if seconds is None else T + round(seconds * NS)
 
-    return Run(at(started), at(term), at(kill), at(ended), code)
+    return ProcessRun(at(started), at(term), at(kill), at(ended), code)
 
 
 def lost(loss: str, at: float, *, began: float | None = None, **more: Any) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def test_without_a_target_the_strategy_and_the_other_pods_say_why() -> None:
 
 def test_ready_pods_that_the_balancer_does_not_know_yet_are_a7_and_unready_ones_nobody_deleted_d7() -> None:
     known = journal()
-    known.lives["new"] = Life("new", ready=[(T, True)], runs=[ran(started=-3)])
+    known.lives["new"] = PodLife("new", ready=[(T, True)], runs=[ran(started=-3)])
     assert cause(nobody(), known) == "A7"
     known.lives["new"].ready.append((T + NS // 2, False))
     assert cause(nobody(), known) == "D7"
@@ -155,14 +155,14 @@ def test_ready_pods_that_the_balancer_does_not_know_yet_are_a7_and_unready_ones_
 def test_an_outage_that_the_balancer_hears_the_end_of_late_keeps_its_cause() -> None:
     known = journal()
     known.replicas = 1
-    known.lives["new"] = Life("new", ready=[(T + 4 * NS, True)], runs=[ran(started=1)])
+    known.lives["new"] = PodLife("new", ready=[(T + 4 * NS, True)], runs=[ran(started=1)])
     assert cause(nobody(4.5), known) == "D1"
     assert cause(nobody(30), known) == "A7", "by then it should have heard"
 
 
 def test_a_crash_of_the_new_revision_is_a_bad_release() -> None:
     known = journal(deleted=None)
-    known.lives["new"] = Life("new", revision="2", runs=[ran(started=-5, ended=1, code=1), ran(started=3)])
+    known.lives["new"] = PodLife("new", revision="2", runs=[ran(started=-5, ended=1, code=1), ran(started=3)])
     for line in (lost("eof", 1, pod="new"), lost("refused", 2, pod="new"), lost("refused", 3.1, pod="new")):
         assert cause(line, known) == "A8"
 
@@ -171,7 +171,7 @@ def test_a_queue_before_too_few_pods_is_d2_and_the_same_with_all_of_them_c7() ->
     known = journal(deleted=None, env={"WORKERS": "1"})
     line = lost("idle_timeout", -10, began=-12)
     assert cause(line, known) == "D2"  # one of two
-    known.lives["other"] = Life("other", ready=[(0, True)], runs=[ran()])
+    known.lives["other"] = PodLife("other", ready=[(0, True)], runs=[ran()])
     assert cause(line, known) == "C7"
 
 

@@ -1,4 +1,4 @@
-"""A rollout on a lab, its losses seen by clients, and what the lab says of them afterwards."""
+"""A rollout on a lab: the losses that clients see are the ones in truth.jsonl."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import yaml
 
 from harness.lab.lab import running
 from harness.model import LabPlan
-from tests.lab.plane import deployment, env, service
+from tests.lab.control_plane import deployment, env, service
 
 if TYPE_CHECKING:
     from collections.abc import Callable

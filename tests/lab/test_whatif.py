@@ -1,4 +1,4 @@
-"""Somebody's own manifests, made into what the lab can run."""
+"""A user's manifests, turned into ones that the lab can run."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_everything_that_is_taken_away_is_said() -> None:
         "containers[0] shop: its environment is not passed on",
         "instead of example.com/shop:1",
         "containers[1] proxy: a sidecar",
-        "6 of the 12",
+        "6 instead of 12",
     ):
         assert said in notes
 
@@ -117,13 +117,13 @@ def test_a_list_is_taken_apart_and_a_missing_service_is_made_up_for_the_port_of_
         "selector": {"app": "shop"},
         "ports": [{"port": 80, "targetPort": 9000}],
     }
-    assert any("one is made up, for port 9000" in note for note in found.notes)
+    assert any("one was added, for port 9000" in note for note in found.notes)
 
 
 def test_a_service_of_other_pods_is_not_taken() -> None:
     parts = documents()
     parts[1]["spec"]["selector"] = {"app": "other"}
-    assert any("made up" in note for note in what_if(parts, ENV).notes)
+    assert any("one was added" in note for note in what_if(parts, ENV).notes)
 
 
 def test_of_several_deployments_one_must_be_chosen() -> None:
@@ -136,7 +136,7 @@ def test_of_several_deployments_one_must_be_chosen() -> None:
     found = what_if([*documents(), second], ENV, wanted="cart")
     assert found.name == "cart"
     assert "left out: Deployment shop (choose with --deployment)" in found.notes
-    with pytest.raises(UsageError, match="no till to try; there are: Deployment shop"):
+    with pytest.raises(UsageError, match="no workload till found; there are: Deployment shop"):
         what_if(documents(), ENV, wanted="till")
 
 
@@ -148,7 +148,7 @@ def test_of_several_deployments_one_must_be_chosen() -> None:
             [{"kind": "Service", "metadata": {"name": "a"}}],
             "no Deployment, StatefulSet or DaemonSet among Service",
         ),
-        (["text"], "no Kubernetes manifest"),
+        (["text"], "not a Kubernetes manifest"),
         ([{"kind": "Deployment"}], "no metadata"),
         ([{"kind": "Deployment", "metadata": {"name": "a"}, "spec": {}}], "no spec.template.spec.containers"),
     ],
@@ -169,8 +169,8 @@ def test_a_probe_on_a_management_port_or_in_https_is_asked_of_the_sample_app_whe
     assert made["readinessProbe"]["httpGet"]["port"] == 9000
     assert made["livenessProbe"]["httpGet"] == {"path": "/live", "port": "http", "scheme": "HTTP"}
     said = "\n".join(found.notes)
-    assert "readinessProbe asks port management; the sample app answers on 9000" in said
-    assert "livenessProbe asks with HTTPS" in said
+    assert "readinessProbe uses port management; here it uses 9000, the sample app's" in said
+    assert "livenessProbe uses HTTPS" in said
 
 
 def test_the_container_that_the_service_sends_to_is_the_one_that_matters_wherever_it_stands() -> None:
@@ -224,7 +224,7 @@ def test_the_service_s_port_that_leads_to_the_application_is_tried_before_one_th
     assert environment(made["Deployment"]["spec"]["template"]["spec"]["containers"][1]) == ENV | {
         "PORT": "9000"
     }
-    assert any("its port http is the one that is tried" in note for note in found.notes)
+    assert any("requests go to port http" in note for note in found.notes)
 
 
 def test_without_a_service_the_application_is_tried_and_not_the_sidecar_before_it() -> None:

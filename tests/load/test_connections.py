@@ -14,7 +14,7 @@ import trustme
 
 from harness.errors import UsageError
 from harness.model import Target
-from tests.load.played import completed, plan_for, play
+from tests.load.load_run import completed, plan_for, run_load
 from tests.load.scripted_server import ScriptedServer, Visit, always
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -54,40 +54,40 @@ def free_port() -> Iterator[int]:
 
 def test_a_refused_connection_is_a_failed_hit_and_the_slot_backs_off(run_folder: Path) -> None:
     with free_port() as port:  # bound, and not listening
-        played = play(plan_for(f"http://127.0.0.1:{port}/", 1), run_folder, seconds=2)
-    assert set(played.outcomes) == {"connect_refused"}
-    assert {(row["closed_by"], row["how"], row["connect_ns"]) for row in played.connections} == {
+        result = run_load(plan_for(f"http://127.0.0.1:{port}/", 1), run_folder, seconds=2)
+    assert set(result.outcomes) == {"connect_refused"}
+    assert {(row["closed_by"], row["how"], row["connect_ns"]) for row in result.connections} == {
         ("peer", "refused", -1)
     }
-    assert {(hit["conn"], hit["sent_ns"], hit["bytes_out"], hit["peer"]) for hit in played.hits} == {
+    assert {(hit["conn"], hit["sent_ns"], hit["bytes_out"], hit["peer"]) for hit in result.hits} == {
         (-1, -1, 0, f"127.0.0.1:{port}")
     }
-    pauses = [(b["due_ns"] - a["done_ns"]) / 1e6 for a, b in pairwise(played.hits)]
+    pauses = [(b["due_ns"] - a["done_ns"]) / 1e6 for a, b in pairwise(result.hits)]
     assert [pause > wanted * 0.98 for pause, wanted in zip(pauses, [50, 100, 200, 400], strict=False)] == [
         True
     ] * len(pauses[:4])
-    assert played.backed_off == len(played.hits)
-    assert str(port) not in played.samples["connect_refused"]
+    assert result.backed_off == len(result.hits)
+    assert str(port) not in result.samples["connect_refused"]
 
 
 def test_without_back_off_a_slot_goes_on_at_once(run_folder: Path) -> None:
     with free_port() as port:
-        played = play(
+        result = run_load(
             plan_for(f"http://127.0.0.1:{port}/", 1, error_backoff=False),
             run_folder,
             until=completed(300),
             seconds=20,
         )
-    assert played.counts.completed >= 300
-    assert played.backed_off == 0
+    assert result.counts.completed >= 300
+    assert result.backed_off == 0
 
 
 def test_a_name_that_nobody_has_is_a_failed_hit_without_a_connection(run_folder: Path) -> None:
-    played = play(plan_for("http://nowhere.invalid/", 1), run_folder, until=completed(2), seconds=20)
-    assert set(played.outcomes) <= {"dns_nxdomain", "dns_fail"}
-    assert played.outcomes
-    assert played.connections == []
-    assert {hit["peer"] for hit in played.hits} == {""}
+    result = run_load(plan_for("http://nowhere.invalid/", 1), run_folder, until=completed(2), seconds=20)
+    assert set(result.outcomes) <= {"dns_nxdomain", "dns_fail"}
+    assert result.outcomes
+    assert result.connections == []
+    assert {hit["peer"] for hit in result.hits} == {""}
 
 
 def test_a_connect_that_nobody_answers_ends_in_time(run_folder: Path) -> None:
@@ -101,29 +101,29 @@ def test_a_connect_that_nobody_answers_ends_in_time(run_folder: Path) -> None:
             filler.connect_ex(("127.0.0.1", port))
         time.sleep(0.1)
         plan = plan_for(f"http://127.0.0.1:{port}/", 1, timeout_ns=300_000_000)
-        played = play(plan, run_folder, until=completed(2), seconds=10)
+        result = run_load(plan, run_folder, until=completed(2), seconds=10)
         for filler in fillers:
             filler.close()
-    assert set(played.outcomes) <= {"connect_timeout", "cut_at_deadline"}
-    assert played.outcomes["connect_timeout"] >= 2
-    assert all(hit["done_ns"] - hit["due_ns"] > 290_000_000 for hit in played.only("connect_timeout"))
+    assert set(result.outcomes) <= {"connect_timeout", "cut_at_deadline"}
+    assert result.outcomes["connect_timeout"] >= 2
+    assert all(hit["done_ns"] - hit["due_ns"] > 290_000_000 for hit in result.only("connect_timeout"))
 
 
 def test_a_name_is_looked_up_and_the_family_that_answers_is_kept(run_folder: Path) -> None:
     with ScriptedServer(
         always(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
     ) as server:
-        played = play(plan_for(f"http://localhost:{server.port}/", 2), run_folder, until=completed(20))
-    assert played.failed == 0
-    assert {hit["peer"] for hit in played.hits} == {f"127.0.0.1:{server.port}"}
-    assert server.seen["connections"] == len(played.connections) == len(played.hits)
+        result = run_load(plan_for(f"http://localhost:{server.port}/", 2), run_folder, until=completed(20))
+    assert result.failed == 0
+    assert {hit["peer"] for hit in result.hits} == {f"127.0.0.1:{server.port}"}
+    assert server.seen["connections"] == len(result.connections) == len(result.hits)
 
 
 def test_ipv6_addresses_are_taken_in_brackets(run_folder: Path) -> None:
     with ScriptedServer(always(OK), host="::1") as server:
-        played = play(plan_for(server.url, 2), run_folder, until=completed(10))
-    assert played.failed == 0
-    assert {hit["peer"] for hit in played.hits} == {f"[::1]:{server.port}"}
+        result = run_load(plan_for(server.url, 2), run_folder, until=completed(10))
+    assert result.failed == 0
+    assert {hit["peer"] for hit in result.hits} == {f"[::1]:{server.port}"}
 
 
 def test_tls_with_an_authority_of_ones_own(authority: trustme.CA, ca_file: str, run_folder: Path) -> None:
@@ -137,21 +137,23 @@ def test_tls_with_an_authority_of_ones_own(authority: trustme.CA, ca_file: str, 
     tls = server_tls(authority)
     tls.set_alpn_protocols(["http/1.1"])
     with ScriptedServer(script, tls=tls) as server:
-        played = play(plan_for(server.url, 3, ca_file=ca_file), run_folder, until=lambda _: len(seen) == 3)
-    assert set(played.outcomes) == {"response"}
-    assert len(played.hits) == server.seen["requests"]
+        result = run_load(
+            plan_for(server.url, 3, ca_file=ca_file), run_folder, until=lambda _: len(seen) == 3
+        )
+    assert set(result.outcomes) == {"response"}
+    assert len(result.hits) == server.seen["requests"]
     assert set(seen) == {"http/1.1"}
-    assert {row["tls_version"] for row in played.connections} == {"TLSv1.3"}
-    assert all(row["tls_ns"] > 0 and row["connect_ns"] > 0 for row in played.connections)
+    assert {row["tls_version"] for row in result.connections} == {"TLSv1.3"}
+    assert all(row["tls_ns"] > 0 and row["connect_ns"] > 0 for row in result.connections)
 
 
-def test_a_certificate_of_a_stranger_is_refused_unless_told_otherwise(
+def test_a_certificate_of_a_stranger_is_refused_unless_insecure(
     authority: trustme.CA, tmp_path: Path, run_folder: Path
 ) -> None:
     with ScriptedServer(always(OK), tls=server_tls(authority)) as server:
-        strict = play(plan_for(server.url, 1), run_folder, until=completed(2))
+        strict = run_load(plan_for(server.url, 1), run_folder, until=completed(2))
         (tmp_path / "loose").mkdir()
-        loose = play(plan_for(server.url, 1, insecure=True), tmp_path / "loose", until=completed(4))
+        loose = run_load(plan_for(server.url, 1, insecure=True), tmp_path / "loose", until=completed(4))
     assert set(strict.outcomes) == {"tls_verify"}
     assert {(row["closed_by"], row["how"]) for row in strict.connections} == {("us", "error")}
     assert all(hit["conn"] >= 0 and hit["sent_ns"] == -1 for hit in strict.hits)
@@ -162,8 +164,8 @@ def test_a_certificate_of_another_name_is_refused(
     authority: trustme.CA, ca_file: str, run_folder: Path
 ) -> None:
     with ScriptedServer(always(OK), tls=server_tls(authority, "elsewhere.example")) as server:
-        played = play(plan_for(server.url, 1, ca_file=ca_file), run_folder, until=completed(2))
-    assert set(played.outcomes) == {"tls_verify"}
+        result = run_load(plan_for(server.url, 1, ca_file=ca_file), run_folder, until=completed(2))
+    assert set(result.outcomes) == {"tls_verify"}
 
 
 def test_a_server_that_speaks_no_tls_fails_the_handshake(run_folder: Path) -> None:
@@ -172,16 +174,16 @@ def test_a_server_that_speaks_no_tls_fails_the_handshake(run_folder: Path) -> No
         visit.fin()
 
     with ScriptedServer(script) as server:
-        played = play(plan_for(server.url.replace("http:", "https:"), 1), run_folder, until=completed(2))
-    assert set(played.outcomes) == {"tls_handshake"}
+        result = run_load(plan_for(server.url.replace("http:", "https:"), 1), run_folder, until=completed(2))
+    assert set(result.outcomes) == {"tls_handshake"}
 
 
 def test_a_handshake_that_gets_no_answer_ends_in_time(run_folder: Path) -> None:
     with ScriptedServer(Visit.stall) as server:
         plan = plan_for(server.url.replace("http:", "https:"), 1, timeout_ns=300_000_000)
-        played = play(plan, run_folder, until=completed(2))
-    assert set(played.outcomes) <= {"tls_timeout", "cut_at_deadline"}
-    assert played.outcomes["tls_timeout"] >= 2
+        result = run_load(plan, run_folder, until=completed(2))
+    assert set(result.outcomes) <= {"tls_timeout", "cut_at_deadline"}
+    assert result.outcomes["tls_timeout"] >= 2
 
 
 def test_losses_under_tls_are_the_servers_own_count(
@@ -210,11 +212,11 @@ def test_losses_under_tls_are_the_servers_own_count(
                 visit.fin()
 
     with ScriptedServer(script, tls=server_tls(authority)) as server:
-        played = play(plan_for(server.url, 8, ca_file=ca_file), run_folder, until=completed(1200))
+        result = run_load(plan_for(server.url, 8, ca_file=ca_file), run_folder, until=completed(1200))
     assert server.seen["lost"] > 20
-    assert played.failed == server.seen["lost"]
-    assert played.outcomes["response"] == server.seen["answered"]
-    assert set(played.outcomes) == {
+    assert result.failed == server.seen["lost"]
+    assert result.outcomes["response"] == server.seen["answered"]
+    assert set(result.outcomes) == {
         "response",
         "reset_before_response",
         "eof_before_response",
@@ -247,12 +249,12 @@ def test_a_goodbye_that_comes_with_the_answer_is_heeded_while_tcp_stays_open(
     context.maximum_version = version
     with ScriptedServer(script, tls=context) as server:
         plan = plan_for(server.url, 2, ca_file=ca_file, timeout_ns=5_000_000_000, rate=rate)
-        played = play(plan, run_folder, until=completed(60), seconds=20)
-    assert set(played.outcomes) == {"response"}
-    assert len(played.hits) == server.seen["requests"]
-    ends = Counter((row["closed_by"], row["how"]) for row in played.connections)
+        result = run_load(plan, run_folder, until=completed(60), seconds=20)
+    assert set(result.outcomes) == {"response"}
+    assert len(result.hits) == server.seen["requests"]
+    ends = Counter((row["closed_by"], row["how"]) for row in result.connections)
     assert ends["peer", "fin"] == server.seen["goodbye"] >= 15
-    assert {row["hits"] for row in played.connections} <= {0, 1, 2, 3}
+    assert {row["hits"] for row in result.connections} <= {0, 1, 2, 3}
 
 
 def test_a_reset_is_a_reset_under_tls_too(authority: trustme.CA, ca_file: str, run_folder: Path) -> None:
@@ -262,12 +264,12 @@ def test_a_reset_is_a_reset_under_tls_too(authority: trustme.CA, ca_file: str, r
             visit.reset()
 
     with ScriptedServer(script, tls=server_tls(authority)) as server:
-        played = play(plan_for(server.url, 2, ca_file=ca_file), run_folder, until=completed(60))
+        result = run_load(plan_for(server.url, 2, ca_file=ca_file), run_folder, until=completed(60))
     # An idle connection's end is seen at once, or by the next request on it: either way it was a reset.
-    ends = Counter((row["closed_by"], row["how"]) for row in played.connections)
+    ends = Counter((row["closed_by"], row["how"]) for row in result.connections)
     assert set(ends) <= {("peer", "reset"), ("us", "end")}
-    assert all("ConnectionResetError" in text for text in played.samples.values())
-    assert set(played.outcomes) <= {"response", "idle_close_race", "write_reset", "reset_before_response"}
+    assert all("ConnectionResetError" in text for text in result.samples.values())
+    assert set(result.outcomes) <= {"response", "idle_close_race", "write_reset", "reset_before_response"}
 
 
 def test_a_body_that_ends_with_the_stream_needs_an_orderly_end_under_tls(
@@ -283,8 +285,8 @@ def test_a_body_that_ends_with_the_stream_needs_an_orderly_end_under_tls(
                 visit.sock.shutdown(socket.SHUT_RDWR)
 
     with ScriptedServer(script, tls=server_tls(authority)) as server:
-        played = play(plan_for(server.url, 1, ca_file=ca_file), run_folder, until=completed(10))
-    assert Counter(played.outcomes) == {
+        result = run_load(plan_for(server.url, 1, ca_file=ca_file), run_folder, until=completed(10))
+    assert Counter(result.outcomes) == {
         "response": server.seen["fin"],
         "eof_mid_response": server.seen["cut"],
     }
@@ -299,41 +301,41 @@ def test_silence_before_and_inside_a_response_are_two_outcomes(run_folder: Path)
 
     with ScriptedServer(script) as server:
         plan = plan_for(server.url, 1, timeout_ns=200_000_000)
-        played = play(plan, run_folder, until=completed(4), drain_ns=0)
-    assert played.outcomes["read_timeout_headers"] >= 2
-    assert played.outcomes["read_timeout_body"] >= 2
-    failed = played.only("read_timeout_headers") + played.only("read_timeout_body")
+        result = run_load(plan, run_folder, until=completed(4), drain_ns=0)
+    assert result.outcomes["read_timeout_headers"] >= 2
+    assert result.outcomes["read_timeout_body"] >= 2
+    failed = result.only("read_timeout_headers") + result.only("read_timeout_body")
     assert all(200e6 <= hit["done_ns"] - hit["sent_ns"] < 2000e6 for hit in failed)
-    assert ("us", "timeout") in {(row["closed_by"], row["how"]) for row in played.connections}
+    assert ("us", "timeout") in {(row["closed_by"], row["how"]) for row in result.connections}
 
 
 def test_a_request_that_nobody_reads_times_out_in_writing(run_folder: Path) -> None:
     with ScriptedServer(Visit.stall) as server:
         target = Target(server.url, "PUT", body=b"z" * 50_000_000)
-        played = play(
+        result = run_load(
             plan_for(server.url, 1, target=target, timeout_ns=400_000_000),
             run_folder,
             until=completed(2),
             drain_ns=0,
         )
-    assert played.outcomes["write_timeout"] >= 2
-    assert all(0 < hit["bytes_out"] < 50_000_000 for hit in played.only("write_timeout"))
+    assert result.outcomes["write_timeout"] >= 2
+    assert all(0 < hit["bytes_out"] < 50_000_000 for hit in result.only("write_timeout"))
 
 
 def test_several_targets_take_turns_on_connections_of_their_own(run_folder: Path) -> None:
     with ScriptedServer(always(OK)) as one, ScriptedServer(always(OK)) as other:
         targets = (Target(one.url), Target(one.url + "b", "POST", body=b"1"), Target(other.url))
-        played = play(plan_for(one.url, 2, targets=targets), run_folder, until=completed(30))
-    assert played.failed == 0
-    assert one.seen["requests"] + other.seen["requests"] == len(played.hits)
-    by_target = Counter(hit["target"] for hit in played.hits)
+        result = run_load(plan_for(one.url, 2, targets=targets), run_folder, until=completed(30))
+    assert result.failed == 0
+    assert one.seen["requests"] + other.seen["requests"] == len(result.hits)
+    by_target = Counter(hit["target"] for hit in result.hits)
     assert max(by_target.values()) - min(by_target.values()) <= 2
-    assert all(hit["peer"].endswith(str((other if hit["target"] == 2 else one).port)) for hit in played.hits)
+    assert all(hit["peer"].endswith(str((other if hit["target"] == 2 else one).port)) for hit in result.hits)
 
 
 def test_a_plan_that_cannot_be_carried_out_is_refused_in_one_line(run_folder: Path) -> None:
     cases = {
-        "no http:// or https:// URL": plan_for("ftp://127.0.0.1/"),
+        "not an http:// or https:// URL": plan_for("ftp://127.0.0.1/"),
         "CA file": plan_for("https://127.0.0.1/", ca_file=str(run_folder / "none.pem")),
         "more than this host": plan_for("http://127.0.0.1/", 65_000, workers=100),
         "cannot be sent": plan_for(
@@ -342,6 +344,6 @@ def test_a_plan_that_cannot_be_carried_out_is_refused_in_one_line(run_folder: Pa
     }
     for words, plan in cases.items():
         with pytest.raises(UsageError, match=words) as caught:
-            play(plan, run_folder)
+            run_load(plan, run_folder)
         assert "\n" not in str(caught.value)
     assert list(run_folder.iterdir()) == []

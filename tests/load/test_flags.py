@@ -13,7 +13,7 @@ from harness.cli.options import flags_of
 from harness.cli.run import run
 from harness.errors import UsageError
 from harness.scenario.reading import validate
-from tests.load.played import Played, read
+from tests.load.load_run import LoadResult, read
 from tests.load.scripted_server import ScriptedServer, Visit
 
 
@@ -72,19 +72,19 @@ def test_flags_reach_the_wire_and_the_recording(tmp_path: Path) -> None:
     assert [(t["method"], t["weight"]) for t in record["targets"]] == [("GET", 3), ("POST", 1)]
     assert any("HTTPS_PROXY" in note for note in record["notes"])
     assert json.loads(done.stdout)["about"]["model"].startswith("open loop at 100 requests/s, 4 slots")
-    read(path, played := Played())
-    assert played.failed == 0
-    assert {hit["pod"] for hit in played.hits} == {"b-7"}
-    assert max(row["hits"] for row in played.connections) <= 10
-    as_bombardier(path, played)
-    asked = len(played.hits) + 3  # the preflight's, without our ids
+    read(path, result := LoadResult())
+    assert result.failed == 0
+    assert {hit["pod"] for hit in result.hits} == {"b-7"}
+    assert max(row["hits"] for row in result.connections) <= 10
+    as_bombardier(path, result)
+    asked = len(result.hits) + 3  # the preflight's, without our ids
     assert seen["GET"] + seen["POST"] == seen["host"] == asked
-    assert seen["id"] == seen["trace"] == len(played.hits)
-    assert len(played.of_target(0)) / len(played.of_target(1)) == pytest.approx(3, rel=0.1)
-    assert seen["body"] - 3 <= len(played.of_target(1)) <= seen["body"]
+    assert seen["id"] == seen["trace"] == len(result.hits)
+    assert len(result.of_target(0)) / len(result.of_target(1)) == pytest.approx(3, rel=0.1)
+    assert seen["body"] - 3 <= len(result.of_target(1)) <= seen["body"]
 
 
-def as_bombardier(path: Path, played: Played) -> None:
+def as_bombardier(path: Path, result: LoadResult) -> None:
     """The same run again, in bombardier's shape."""
     command = [sys.executable, "-m", "harness", "report", str(path), "--format", "bombardier-json", "-l"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
@@ -96,17 +96,17 @@ def as_bombardier(path: Path, played: Played) -> None:
     assert '"rate":100}' in done.stdout
     found = json.loads(done.stdout)
     assert found["result"]["timeTakenSeconds"] >= 2
-    spec, result = found["spec"], found["result"]
+    spec, theirs = found["spec"], found["result"]
     assert (spec["numberOfConnections"], spec["method"], spec["rate"], spec["testType"]) == (
         4,
         "GET",
         100,
         "timed",
     )
-    assert 0 < result["req2xx"] <= len(played.hits)
-    assert result["bytesRead"] == result["req2xx"] * played.hits[0]["bytes_in"]
-    assert result["bytesWritten"] > result["bytesRead"]
-    assert "errors" not in result
-    assert list(result["latency"]["percentiles"]) == ["50", "75", "90", "95", "99"]
-    assert result["latency"]["percentiles"]["50"] <= result["latency"]["max"]
-    assert result["rps"]["mean"] == pytest.approx(100, rel=0.2)
+    assert 0 < theirs["req2xx"] <= len(result.hits)
+    assert theirs["bytesRead"] == theirs["req2xx"] * result.hits[0]["bytes_in"]
+    assert theirs["bytesWritten"] > theirs["bytesRead"]
+    assert "errors" not in theirs
+    assert list(theirs["latency"]["percentiles"]) == ["50", "75", "90", "95", "99"]
+    assert theirs["latency"]["percentiles"]["50"] <= theirs["latency"]["max"]
+    assert theirs["rps"]["mean"] == pytest.approx(100, rel=0.2)

@@ -17,11 +17,11 @@ import trustme
 from hypothesis import given, strategies as st
 
 from harness.errors import UsageError
-from harness.load.h2frames import Frames, Goaway
+from harness.load.wire.h2frames import Frames, Goaway
 from harness.model import LoadPlan, Target
 from harness.run.asking import ask
 from tests.load.h2_server import ENHANCE_YOUR_CALM, INTERNAL_ERROR, REFUSED_STREAM, Asked, H2Visit
-from tests.load.played import Played, completed, plan_for, play
+from tests.load.load_run import LoadResult, completed, plan_for, run_load
 from tests.load.scripted_server import ScriptedServer, Visit, always
 
 if TYPE_CHECKING:
@@ -56,13 +56,13 @@ def misbehaving(fault: Callable[[H2Visit, Asked], bool], after: int = 5) -> Call
 
 def lost_by(
     fault: Callable[[H2Visit, Asked], bool], folder: Path, count: int = 60
-) -> tuple[Played, Counter[str]]:
+) -> tuple[LoadResult, Counter[str]]:
     with ScriptedServer(misbehaving(fault)) as server:
-        played = play(h2_plan(server.url), folder, until=completed(count))
-    assert len(played.hits) == server.seen["requests"]  # none was sent again
-    assert played.outcomes["response"] == server.seen["answered"]
-    assert played.failed == server.seen["lost"] > 3
-    return played, server.seen
+        result = run_load(h2_plan(server.url), folder, until=completed(count))
+    assert len(result.hits) == server.seen["requests"]  # none was sent again
+    assert result.outcomes["response"] == server.seen["answered"]
+    assert result.failed == server.seen["lost"] > 3
+    return result, server.seen
 
 
 def test_many_requests_go_over_one_connection_one_at_a_time(tmp_path: Path) -> None:
@@ -78,15 +78,15 @@ def test_many_requests_go_over_one_connection_one_at_a_time(tmp_path: Path) -> N
             f"{server.url}items/{{seq}}?q=a%20b", "POST", (("X-Own", "1"), ("Connection", "x")), b"n={seq}"
         )
         plan = h2_plan(server.url, 3, targets=(target,), trace_headers=True)
-        played = play(plan, tmp_path, until=completed(300))
-    assert played.failed == 0
-    assert len(played.hits) == server.seen["requests"]
+        result = run_load(plan, tmp_path, until=completed(300))
+    assert result.failed == 0
+    assert len(result.hits) == server.seen["requests"]
     assert (
-        server.seen["connections"] == len(played.connections) <= 3
+        server.seen["connections"] == len(result.connections) <= 3
     )  # a busy machine may not come to the third
-    assert {hit["pod"] for hit in played.hits} == {"a-1"}
-    assert {hit["status"] for hit in played.hits} == {200}
-    for hit in played.hits:
+    assert {hit["pod"] for hit in result.hits} == {"a-1"}
+    assert {hit["status"] for hit in result.hits} == {200}
+    for hit in result.hits:
         assert 0 < hit["due_ns"] <= hit["sent_ns"] <= hit["first_byte_ns"] <= hit["done_ns"]
         assert hit["bytes_in"] > 9
         assert hit["bytes_out"] > 9
@@ -105,10 +105,10 @@ def test_a_refused_stream_is_one_lost_hit_and_the_connection_lives_on(tmp_path: 
         session.reset(asked, REFUSED_STREAM)
         return True
 
-    played, seen = lost_by(refuse, tmp_path)
-    assert set(played.outcomes) == {"response", "h2_refused_stream"}
-    assert seen["connections"] == 2 == len(played.connections)
-    assert "StreamReset" in played.samples["h2_refused_stream"]
+    result, seen = lost_by(refuse, tmp_path)
+    assert set(result.outcomes) == {"response", "h2_refused_stream"}
+    assert seen["connections"] == 2 == len(result.connections)
+    assert "StreamReset" in result.samples["h2_refused_stream"]
 
 
 def test_a_stream_that_is_reset_is_named_by_how_far_its_answer_had_come(tmp_path: Path) -> None:
@@ -119,10 +119,10 @@ def test_a_stream_that_is_reset_is_named_by_how_far_its_answer_had_come(tmp_path
         session.reset(asked, INTERNAL_ERROR)
         return True
 
-    played, seen = lost_by(reset, tmp_path)
-    assert set(played.outcomes) == {"response", "h2_reset_before_response", "h2_reset_mid_response"}
-    assert {hit["status"] for hit in played.only("h2_reset_mid_response")} == {200}
-    assert {hit["status"] for hit in played.only("h2_reset_before_response")} == {0}
+    result, seen = lost_by(reset, tmp_path)
+    assert set(result.outcomes) == {"response", "h2_reset_before_response", "h2_reset_mid_response"}
+    assert {hit["status"] for hit in result.only("h2_reset_mid_response")} == {200}
+    assert {hit["status"] for hit in result.only("h2_reset_before_response")} == {0}
     assert seen["connections"] == 2
 
 
@@ -133,10 +133,10 @@ def test_a_goaway_that_leaves_a_request_out_is_one_lost_hit(tmp_path: Path) -> N
         session.visit.fin()
         return False
 
-    played, seen = lost_by(leave_out, tmp_path)
-    assert set(played.outcomes) == {"response", "h2_goaway"}
-    assert {(row["closed_by"], row["how"]) for row in played.connections} <= {("peer", "fin"), ("us", "end")}
-    assert seen["connections"] == len(played.connections)
+    result, seen = lost_by(leave_out, tmp_path)
+    assert set(result.outcomes) == {"response", "h2_goaway"}
+    assert {(row["closed_by"], row["how"]) for row in result.connections} <= {("peer", "fin"), ("us", "end")}
+    assert seen["connections"] == len(result.connections)
 
 
 def test_a_goaway_with_an_error_and_no_answer_is_a_lost_hit_of_that_name(tmp_path: Path) -> None:
@@ -172,11 +172,11 @@ def test_a_graceful_goaway_loses_nothing(tmp_path: Path) -> None:
         session.request()  # nothing comes but the end
 
     with ScriptedServer(speaking(script)) as server:
-        played = play(h2_plan(server.url), tmp_path, until=completed(80))
+        result = run_load(h2_plan(server.url), tmp_path, until=completed(80))
     assert server.seen["graceful"] > 4
-    assert set(played.outcomes) == {"response"}
-    assert len(played.hits) == server.seen["requests"] == server.seen["answered"]
-    ended = Counter((row["closed_by"], row["how"]) for row in played.connections)
+    assert set(result.outcomes) == {"response"}
+    assert len(result.hits) == server.seen["requests"] == server.seen["answered"]
+    ended = Counter((row["closed_by"], row["how"]) for row in result.connections)
     assert ended["us", "fin"] == server.seen["graceful"]
 
 
@@ -196,11 +196,11 @@ def test_a_goaway_or_an_end_at_rest_is_no_failure(tmp_path: Path) -> None:
 
     with ScriptedServer(speaking(script)) as server:
         plan = h2_plan(server.url, 1, rate=2.0)
-        played = play(plan, tmp_path, seconds=3.2)
+        result = run_load(plan, tmp_path, seconds=3.2)
     assert server.seen["ended"] > 3
-    assert set(played.outcomes) == {"response"}
-    assert len(played.hits) == server.seen["requests"]
-    closed = [row for row in played.connections if row["closed_by"] == "peer"]
+    assert set(result.outcomes) == {"response"}
+    assert len(result.hits) == server.seen["requests"]
+    closed = [row for row in result.connections if row["closed_by"] == "peer"]
     assert len(closed) >= server.seen["ended"] - 1
     assert all(
         row["closed_ns"] - row["opened_ns"] < 450_000_000 for row in closed
@@ -221,8 +221,8 @@ def test_a_connection_that_is_reset_or_ended_in_an_exchange_is_named_as_with_htt
             session.visit.reset()
         return False
 
-    played, _ = lost_by(end, tmp_path, count=100)
-    assert set(played.outcomes) == {
+    result, _ = lost_by(end, tmp_path, count=100)
+    assert set(result.outcomes) == {
         "response",
         "eof_before_response",
         "eof_mid_response",
@@ -244,11 +244,11 @@ def test_fewer_bytes_than_the_head_had_said_are_a_truncated_body(tmp_path: Path)
 
 def test_what_is_no_http2_is_a_breach(tmp_path: Path) -> None:
     with ScriptedServer(always(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as server:
-        played = play(h2_plan(server.url, 1), tmp_path, until=completed(2))
+        result = run_load(h2_plan(server.url, 1), tmp_path, until=completed(2))
         with pytest.raises(UsageError, match="drop --http2"):
             asyncio.run(ask(h2_plan(server.url), timeout_s=1))
-    assert set(played.outcomes) <= {"protocol_error", "cut_at_deadline"}
-    assert played.outcomes["protocol_error"] >= 2
+    assert set(result.outcomes) <= {"protocol_error", "cut_at_deadline"}
+    assert result.outcomes["protocol_error"] >= 2
 
 
 def test_bodies_of_megabytes_go_both_ways_and_are_not_kept(tmp_path: Path) -> None:
@@ -263,10 +263,10 @@ def test_bodies_of_megabytes_go_both_ways_and_are_not_kept(tmp_path: Path) -> No
 
     with ScriptedServer(speaking(script)) as server:
         target = Target(server.url, "PUT", body=b"y" * 3_000_000)
-        played = play(h2_plan(server.url, 1, target=target), tmp_path, until=completed(3))
-    assert played.failed == 0
+        result = run_load(h2_plan(server.url, 1, target=target), tmp_path, until=completed(3))
+    assert result.failed == 0
     assert got == {3_000_000}
-    whole = [hit for hit in played.hits if hit["outcome"] == "response"]
+    whole = [hit for hit in result.hits if hit["outcome"] == "response"]
     assert all(4_000_000 < hit["bytes_in"] < 4_100_000 for hit in whole)
     assert all(3_000_000 < hit["bytes_out"] < 3_100_000 for hit in whole)
 
@@ -280,9 +280,9 @@ def test_silence_times_out_before_and_inside_an_answer(tmp_path: Path) -> None:
 
     with ScriptedServer(speaking(script)) as server:
         plan = h2_plan(server.url, 1, timeout_ns=300_000_000)
-        played = play(plan, tmp_path, until=completed(4), drain_ns=0)
-    assert played.outcomes["read_timeout_headers"] >= 2
-    assert played.outcomes["read_timeout_body"] >= 1
+        result = run_load(plan, tmp_path, until=completed(4), drain_ns=0)
+    assert result.outcomes["read_timeout_headers"] >= 2
+    assert result.outcomes["read_timeout_body"] >= 1
 
 
 def test_limits_drain_and_cut_hold_for_http2_too(tmp_path: Path) -> None:
@@ -294,11 +294,11 @@ def test_limits_drain_and_cut_hold_for_http2_too(tmp_path: Path) -> None:
 
     with ScriptedServer(speaking(script)) as server:
         plan = h2_plan(server.url, 3, conn_max_hits=10, workers=2)
-        played = play(plan, tmp_path, until=completed(60), drain_ns=300_000_000)
-    assert played.failed == 0
-    assert played.outcomes["cut_at_deadline"] == 1
-    assert max(row["hits"] for row in played.connections) <= 10
-    assert played.counts.completed == len(played.hits)
+        result = run_load(plan, tmp_path, until=completed(60), drain_ns=300_000_000)
+    assert result.failed == 0
+    assert result.outcomes["cut_at_deadline"] == 1
+    assert max(row["hits"] for row in result.connections) <= 10
+    assert result.counts.completed == len(result.hits)
 
 
 @pytest.fixture(scope="module")
@@ -326,12 +326,12 @@ def test_over_tls_h2_is_agreed_on_in_the_handshake_or_the_handshake_fails(
         (tmp_path / name).mkdir()
         with ScriptedServer(speaking(script), tls=context) as server:
             plan = h2_plan(server.url, 2, ca_file=str(ca_file))
-            played = play(plan, tmp_path / name, until=completed(20 if name == "with" else 2))
+            result = run_load(plan, tmp_path / name, until=completed(20 if name == "with" else 2))
         if name == "with":
-            assert set(played.outcomes) == {"response"}
-            assert {row["tls_version"] for row in played.connections} == {"TLSv1.3"}
+            assert set(result.outcomes) == {"response"}
+            assert {row["tls_version"] for row in result.connections} == {"TLSv1.3"}
         else:
-            assert set(played.outcomes) == {"tls_handshake"}
+            assert set(result.outcomes) == {"tls_handshake"}
     assert "h2" in chosen
 
 
@@ -367,10 +367,10 @@ def test_nginx_ends_each_connection_after_some_requests_and_none_is_lost(tmp_pat
             except UsageError:
                 time.sleep(0.05)
         before = len((tmp_path / "access.log").read_text().splitlines())
-        played = play(h2_plan(f"http://127.0.0.1:{port}/", 3), tmp_path / "run", until=completed(150))
-    assert set(played.outcomes) == {"response"}
-    assert len((tmp_path / "access.log").read_text().splitlines()) - before == len(played.hits)
-    assert len(played.connections) >= len(played.hits) // 7
+        result = run_load(h2_plan(f"http://127.0.0.1:{port}/", 3), tmp_path / "run", until=completed(150))
+    assert set(result.outcomes) == {"response"}
+    assert len((tmp_path / "access.log").read_text().splitlines()) - before == len(result.hits)
+    assert len(result.connections) >= len(result.hits) // 7
 
 
 @pytest.mark.slow
@@ -386,11 +386,11 @@ def test_the_command_says_that_this_way_is_slower_and_what_it_measured(tmp_path:
             capture_output=True, text=True, timeout=110, check=False,
         )  # fmt: skip
     assert done.returncode in {0, 3}, done.stdout + done.stderr  # 3 where this machine is too busy
-    told = " ".join(done.stdout.split())
-    assert "1 worker, HTTP/2" in told
-    assert "slower than our own HTTP/1.1" in told
-    assert "its own lag was" in told
-    assert " 0 failed" in told or "failed 0" in told
+    output = " ".join(done.stdout.split())
+    assert "1 worker, HTTP/2" in output
+    assert "slower than our own HTTP/1.1" in output
+    assert "its own lag was" in output
+    assert " 0 failed" in output or "failed 0" in output
 
 
 FRAMES = st.lists(
@@ -454,13 +454,18 @@ def grpc_answers(*answers: tuple[dict[str, str], dict[str, str] | None]) -> Call
             "grpc-status 12 (UNIMPLEMENTED)",
         ),
         ({"content_type": "application/grpc+proto", "grpc_status": "0"}, None, "response", ""),
-        ({"content_type": "Application/gRPC;x=y"}, {}, "grpc_error", "an answer without grpc-status"),
-        ({"content_type": "application/grpc"}, {"x_sum": "1"}, "grpc_error", "an answer without grpc-status"),
+        ({"content_type": "Application/gRPC;x=y"}, {}, "grpc_error", "a response without grpc-status"),
+        (
+            {"content_type": "application/grpc"},
+            {"x_sum": "1"},
+            "grpc_error",
+            "a response without grpc-status",
+        ),
         (
             {"content_type": "application/grpc"},
             {"grpc_status": "99"},
             "grpc_error",
-            "a grpc-status that is none",
+            "an invalid grpc-status",
         ),
         ({"content_type": "application/grpc-web+proto"}, {}, "response", ""),
         (
@@ -477,21 +482,21 @@ def test_a_grpc_answer_is_as_good_as_its_own_status(
     tmp_path: Path, head: dict[str, str], trailers: dict[str, str] | None, outcome: str, sample: str
 ) -> None:
     with ScriptedServer(grpc_answers((head, trailers))) as server:
-        played = play(h2_plan(server.url), tmp_path, until=completed(8))
-    assert set(played.outcomes) == {outcome}
-    assert {hit["status"] for hit in played.hits} == {200}
-    assert sample in played.samples.get(outcome, "")
-    assert "no one" not in str(played.samples)
-    assert (played.counts.failed > 0) is (outcome == "grpc_error")
+        result = run_load(h2_plan(server.url), tmp_path, until=completed(8))
+    assert set(result.outcomes) == {outcome}
+    assert {hit["status"] for hit in result.hits} == {200}
+    assert sample in result.samples.get(outcome, "")
+    assert "no one" not in str(result.samples)
+    assert (result.counts.failed > 0) is (outcome == "grpc_error")
 
 
 def test_a_failed_grpc_call_spoils_neither_its_connection_nor_the_next_call(tmp_path: Path) -> None:
     grpc = {"content_type": "application/grpc"}
     answers = grpc_answers((grpc, {"grpc_status": "14"}), ({**grpc, "grpc_status": "0"}, None), ({}, {}))
     with ScriptedServer(answers) as server:
-        played = play(h2_plan(server.url, 1), tmp_path, until=completed(30))
-    told = [hit["outcome"] for hit in played.hits]
-    assert told == [("grpc_error", "response", "response")[at % 3] for at in range(len(told))]
+        result = run_load(h2_plan(server.url, 1), tmp_path, until=completed(30))
+    outcomes = [hit["outcome"] for hit in result.hits]
+    assert outcomes == [("grpc_error", "response", "response")[at % 3] for at in range(len(outcomes))]
     assert server.seen["connections"] == 1
 
 
@@ -504,5 +509,5 @@ def test_a_head_that_http_2_forbids_is_no_answer(tmp_path: Path) -> None:
             session.raw(session.h2.data_to_send())
 
     with ScriptedServer(speaking(script)) as server:
-        played = play(h2_plan(server.url), tmp_path, until=completed(6))
-    assert set(played.outcomes) - {"cut_at_deadline"} == {"protocol_error"}
+        result = run_load(h2_plan(server.url), tmp_path, until=completed(6))
+    assert set(result.outcomes) - {"cut_at_deadline"} == {"protocol_error"}

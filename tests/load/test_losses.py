@@ -9,7 +9,7 @@ import pytest
 
 from harness.load.generator import Load
 from harness.model import Target
-from tests.load.played import Played, completed, plan_for, play
+from tests.load.load_run import LoadResult, completed, plan_for, run_load
 from tests.load.scripted_server import ScriptedServer, Visit
 
 PER_CONNECTION = 50
@@ -28,8 +28,8 @@ def misbehaving(fault: Callable[[Visit], None]) -> Callable[[Visit], None]:
     return script
 
 
-def wire_counts(played: Played) -> Counter[tuple[str, str]]:
-    return Counter((row["closed_by"], row["how"]) for row in played.connections)
+def wire_counts(result: LoadResult) -> Counter[tuple[str, str]]:
+    return Counter((row["closed_by"], row["how"]) for row in result.connections)
 
 
 def test_a_reset_after_reading_is_one_lost_hit_each_and_none_is_sent_again(tmp_path: Path) -> None:
@@ -38,18 +38,18 @@ def test_a_reset_after_reading_is_one_lost_hit_each_and_none_is_sent_again(tmp_p
             visit.reset("lost")
 
     with ScriptedServer(misbehaving(reset)) as server:
-        played = play(plan_for(server.url, 8), tmp_path, until=completed(4000))
+        result = run_load(plan_for(server.url, 8), tmp_path, until=completed(4000))
     lost = server.seen["lost"]
     assert lost > 40
-    assert played.failed == lost == played.counts.failed
-    assert played.outcomes["response"] == server.seen["answered"]
-    assert len(played.hits) == server.seen["requests"]
+    assert result.failed == lost == result.counts.failed
+    assert result.outcomes["response"] == server.seen["answered"]
+    assert len(result.hits) == server.seen["requests"]
     # At once, on a used connection, by a server that is alive: a race, unless this machine took over 5 ms.
-    assert set(played.outcomes) <= {"response", "idle_close_race", "reset_before_response"}
-    assert played.outcomes["idle_close_race"] > 0
-    for hit in played.only("reset_before_response"):
+    assert set(result.outcomes) <= {"response", "idle_close_race", "reset_before_response"}
+    assert result.outcomes["idle_close_race"] > 0
+    for hit in result.only("reset_before_response"):
         assert hit["done_ns"] - hit["sent_ns"] > 5_000_000
-    assert wire_counts(played)["peer", "reset"] == lost
+    assert wire_counts(result)["peer", "reset"] == lost
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -70,12 +70,12 @@ def test_an_end_some_time_after_reading_is_one_lost_hit_each_and_no_race(
 
     with ScriptedServer(misbehaving(fault)) as server:
         target = Target(server.url, method)
-        played = play(plan_for(server.url, 8, target=target), tmp_path, until=completed(1200))
+        result = run_load(plan_for(server.url, 8, target=target), tmp_path, until=completed(1200))
     assert server.seen["lost"] > 12
-    assert len(played.hits) == server.seen["requests"]
-    assert played.outcomes == {"response": server.seen["answered"], outcome: server.seen["lost"]}
-    assert wire_counts(played)["peer", how] == server.seen["lost"]
-    assert played.samples[outcome].startswith(text)
+    assert len(result.hits) == server.seen["requests"]
+    assert result.outcomes == {"response": server.seen["answered"], outcome: server.seen["lost"]}
+    assert wire_counts(result)["peer", how] == server.seen["lost"]
+    assert result.samples[outcome].startswith(text)
 
 
 def test_a_close_after_the_answer_loses_no_request_that_the_server_read(tmp_path: Path) -> None:
@@ -83,22 +83,22 @@ def test_a_close_after_the_answer_loses_no_request_that_the_server_read(tmp_path
         visit.fin("closed")
 
     with ScriptedServer(misbehaving(close)) as server:
-        played = play(plan_for(server.url, 8), tmp_path, until=completed(4000))
+        result = run_load(plan_for(server.url, 8), tmp_path, until=completed(4000))
     closed = server.seen["closed"]
     assert closed > 40
-    assert set(played.outcomes) <= {
+    assert set(result.outcomes) <= {
         "response",
         "idle_close_race",
         "reset_before_response",
         "eof_before_response",
     }
-    for hit in played.only("reset_before_response") + played.only("eof_before_response"):
+    for hit in result.only("reset_before_response") + result.only("eof_before_response"):
         assert hit["done_ns"] - hit["sent_ns"] > 5_000_000  # this machine was busy with something else
     # Every request that was read was answered; what met the close was never read, and is called a race.
-    assert played.outcomes["response"] == server.seen["answered"] == server.seen["requests"]
-    by_peer = sum(count for (who, _), count in wire_counts(played).items() if who == "peer")
+    assert result.outcomes["response"] == server.seen["answered"] == server.seen["requests"]
+    by_peer = sum(count for (who, _), count in wire_counts(result).items() if who == "peer")
     assert by_peer <= closed <= by_peer + 8  # at the very end both sides close at once
-    assert played.failed <= closed
+    assert result.failed <= closed
 
 
 def test_half_a_body_is_a_failed_hit_even_with_status_200(tmp_path: Path) -> None:
@@ -108,14 +108,14 @@ def test_half_a_body_is_a_failed_hit_even_with_status_200(tmp_path: Path) -> Non
             visit.fin()
 
     with ScriptedServer(misbehaving(truncate)) as server:
-        played = play(plan_for(server.url, 8), tmp_path, until=completed(4000))
+        result = run_load(plan_for(server.url, 8), tmp_path, until=completed(4000))
     assert server.seen["truncated"] > 40
-    assert played.outcomes == {
+    assert result.outcomes == {
         "response": server.seen["answered"],
         "eof_mid_response": server.seen["truncated"],
     }
-    assert played.failed == server.seen["truncated"]
-    assert {(hit["status"], hit["bytes_in"]) for hit in played.only("eof_mid_response")} == {(200, 90)}
+    assert result.failed == server.seen["truncated"]
+    assert {(hit["status"], hit["bytes_in"]) for hit in result.only("eof_mid_response")} == {(200, 90)}
 
 
 def test_a_reset_in_the_middle_of_a_body_is_named_so(tmp_path: Path) -> None:
@@ -126,9 +126,9 @@ def test_a_reset_in_the_middle_of_a_body_is_named_so(tmp_path: Path) -> None:
             visit.reset()
 
     with ScriptedServer(misbehaving(cut)) as server:
-        played = play(plan_for(server.url, 4), tmp_path, until=completed(500))
+        result = run_load(plan_for(server.url, 4), tmp_path, until=completed(500))
     assert server.seen["cut"] > 4
-    assert played.outcomes == {"response": server.seen["answered"], "reset_mid_response": server.seen["cut"]}
+    assert result.outcomes == {"response": server.seen["answered"], "reset_mid_response": server.seen["cut"]}
 
 
 def test_a_close_of_a_connection_at_rest_is_no_failure_at_all(tmp_path: Path) -> None:
@@ -145,14 +145,14 @@ def test_a_close_of_a_connection_at_rest_is_no_failure_at_all(tmp_path: Path) ->
                 return
 
     with ScriptedServer(script) as server:
-        played = play(plan_for(server.url, 2), tmp_path, until=completed(30))
+        result = run_load(plan_for(server.url, 2), tmp_path, until=completed(30))
     assert server.seen["idle"] > 10
-    assert set(played.outcomes) == {"response"}
-    assert played.failed == server.seen["503"] == played.counts.statuses[503]
-    assert wire_counts(played)["peer", "fin"] == pytest.approx(
+    assert set(result.outcomes) == {"response"}
+    assert result.failed == server.seen["503"] == result.counts.statuses[503]
+    assert wire_counts(result)["peer", "fin"] == pytest.approx(
         server.seen["idle"], abs=2
     )  # those at the very end
-    assert played.backed_off > 10
+    assert result.backed_off > 10
 
 
 def test_a_race_is_a_race_only_where_a_new_connection_works_at_once(tmp_path: Path) -> None:
@@ -166,13 +166,13 @@ def test_a_race_is_a_race_only_where_a_new_connection_works_at_once(tmp_path: Pa
             visit.reset("lost")
 
     with ScriptedServer(script) as server:
-        played = play(
+        result = run_load(
             plan_for(server.url, 1), tmp_path, until=lambda load: "connect_refused" in load.counts.outcomes
         )
     assert server.seen["lost"] == 1
-    assert played.outcomes["reset_before_response"] == 1
-    assert played.outcomes["idle_close_race"] == 0
-    assert played.outcomes["connect_refused"] >= 1
+    assert result.outcomes["reset_before_response"] == 1
+    assert result.outcomes["idle_close_race"] == 0
+    assert result.outcomes["connect_refused"] >= 1
 
 
 def test_started_less_completed_is_in_flight_at_any_time(tmp_path: Path) -> None:
@@ -188,12 +188,12 @@ def test_started_less_completed_is_in_flight_at_any_time(tmp_path: Path) -> None
         return counts.completed >= 2000
 
     with ScriptedServer(misbehaving(reset)) as server:
-        played = play(plan_for(server.url, 8, workers=2), tmp_path, until=watch)
+        result = run_load(plan_for(server.url, 8, workers=2), tmp_path, until=watch)
     assert all(difference == in_flight for difference, in_flight in seen)
     assert max(in_flight for _, in_flight in seen) > 0
-    assert played.counts.started == played.counts.completed
-    assert played.counts.completed == len(played.hits) == sum(sample.completed for sample in played.health)
-    assert played.counts.in_flight == 0
-    assert played.counts.last_failed_ns == max(
-        hit["done_ns"] for hit in played.hits if hit["outcome"] != "response"
+    assert result.counts.started == result.counts.completed
+    assert result.counts.completed == len(result.hits) == sum(sample.completed for sample in result.health)
+    assert result.counts.in_flight == 0
+    assert result.counts.last_failed_ns == max(
+        hit["done_ns"] for hit in result.hits if hit["outcome"] != "response"
     )

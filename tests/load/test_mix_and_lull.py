@@ -10,10 +10,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from harness.load.pacer import turns
+from harness.load.worker.pacer import turns
 from harness.model import LoadPlan, Target
 from harness.scenario.schema import proportions
-from tests.load.played import Played, come_true, completed, finished, loaded, play, read
+from tests.load.load_run import LoadResult, completed, finish_load, read, run_load, running_load, wait_until
 from tests.load.scripted_server import OK, ScriptedServer, Visit, always
 
 NS = 1_000_000_000
@@ -45,18 +45,18 @@ def test_a_mix_is_sent_in_its_proportion(tmp_path: Path) -> None:
 
     with ScriptedServer(script) as server:
         targets = (Target(server.url, weight=9), Target(server.url, "POST", body=b"x", weight=1))
-        played = play(LoadPlan(targets, 2), tmp_path, until=completed(1000))
-    assert played.failed == 0
-    assert seen == {"GET": len(played.of_target(0)), "POST": len(played.of_target(1))}
+        result = run_load(LoadPlan(targets, 2), tmp_path, until=completed(1000))
+    assert result.failed == 0
+    assert seen == {"GET": len(result.of_target(0)), "POST": len(result.of_target(1))}
     assert seen["GET"] / seen["POST"] == pytest.approx(9, rel=0.05)
 
 
 def test_in_a_lull_all_connections_but_one_rest_and_then_all_send_again(tmp_path: Path) -> None:
-    played = Played()
+    result = LoadResult()
     moments: list[int] = []
 
     async def main(url: str) -> None:
-        async with loaded(LoadPlan((Target(url),), 8), tmp_path) as load:
+        async with running_load(LoadPlan((Target(url),), 8), tmp_path) as load:
             await anyio.sleep(0.3)
             load.lull()
             await anyio.sleep(0.7)  # those in flight end
@@ -65,17 +65,17 @@ def test_in_a_lull_all_connections_but_one_rest_and_then_all_send_again(tmp_path
             moments.append(load.counts.completed)
             load.resume()
             with anyio.fail_after(20):
-                await come_true(lambda: load.counts.completed > moments[1] + 100)
-            await finished(load, played)
+                await wait_until(lambda: load.counts.completed > moments[1] + 100)
+            await finish_load(load, result)
 
     with ScriptedServer(always(OK)) as server:
         anyio.run(main, server.url)
         assert server.seen["connections"] == 8
-    read(tmp_path, played)
-    assert played.failed == 0
-    assert played.outcomes["dropped"] == 0
+    read(tmp_path, result)
+    assert result.failed == 0
+    assert result.outcomes["dropped"] == 0
     assert 1 <= moments[1] - moments[0] <= 5
-    slots = {slot: sorted(hit["due_ns"] for hit in played.hits if hit["slot"] == slot) for slot in range(8)}
+    slots = {slot: sorted(hit["due_ns"] for hit in result.hits if hit["slot"] == slot) for slot in range(8)}
     rested = [max(b - a for a, b in pairwise(due)) for due in slots.values()]
     assert sum(pause > 2 * NS for pause in rested) == 7
     assert sum(NS * 0.9 < pause < 2 * NS for pause in rested) == 1
@@ -94,25 +94,25 @@ def test_without_a_rollout_a_lull_comes_between_the_warm_up_and_what_is_judged(t
     marks = {mark["mark"]: mark["t_ns"] for mark in record["marks"]}
     assert marks["warmup_end"] - marks["lull"] == pytest.approx(3 * NS, rel=0.1)
     assert marks["load_end"] - marks["warmup_end"] >= 2 * NS
-    read(path, played := Played())
-    rest = [hit for hit in played.hits if marks["lull"] + NS / 2 < hit["due_ns"] < marks["warmup_end"]]
-    after = [hit for hit in played.hits if hit["due_ns"] >= marks["warmup_end"]]
+    read(path, result := LoadResult())
+    rest = [hit for hit in result.hits if marks["lull"] + NS / 2 < hit["due_ns"] < marks["warmup_end"]]
+    after = [hit for hit in result.hits if hit["due_ns"] >= marks["warmup_end"]]
     assert 1 <= len(rest) <= 4
     assert {hit["slot"] for hit in after} == {0, 1, 2, 3}
 
 
 def test_commands_to_a_worker_that_has_gone_harm_nobody(tmp_path: Path) -> None:
-    played = Played()
+    result = LoadResult()
 
     async def main(url: str) -> None:
-        async with loaded(LoadPlan((Target(url),), 4, workers=2), tmp_path) as load:
+        async with running_load(LoadPlan((Target(url),), 4, workers=2), tmp_path) as load:
             load._workers[0].process.kill()
             for command in (load.baseline, load.lull, load.resume):
                 await anyio.sleep(0.2)
                 command()
             await anyio.sleep(0.2)
-            await finished(load, played)
+            await finish_load(load, result)
 
     with ScriptedServer(always(OK)) as server:
         anyio.run(main, server.url)
-    assert played.lost == (0,)
+    assert result.lost == (0,)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.load.pacer import FixedRate
-from tests.load.played import plan_for, play
+from harness.load.worker.pacer import FixedRate
+from tests.load.load_run import plan_for, run_load
 from tests.load.scripted_server import OK, ScriptedServer, Visit, always
 
 NS = 1_000_000_000
@@ -31,11 +31,11 @@ def test_a_worker_gets_as_much_of_the_rate_as_it_has_of_the_slots() -> None:
 
 def test_slots_that_the_workers_do_not_divide_carry_what_they_carry_in_one(tmp_path: Path) -> None:
     with ScriptedServer(always(OK, pause=0.05)) as server:
-        played = play(plan_for(server.url, 3, rate=40.0, workers=2), tmp_path, seconds=3)
-    assert played.failed == 0
-    hits = Counter(hit["worker"] for hit in played.hits)
+        result = run_load(plan_for(server.url, 3, rate=40.0, workers=2), tmp_path, seconds=3)
+    assert result.failed == 0
+    hits = Counter(hit["worker"] for hit in result.hits)
     assert hits[0] == pytest.approx(2 * hits[1], abs=3)
-    due = sorted(hit["due_ns"] for hit in played.hits)
+    due = sorted(hit["due_ns"] for hit in result.hits)
     assert {round((b - a) / 1000) for a, b in pairwise(due)} == {25_000}
 
 
@@ -49,14 +49,14 @@ def test_on_a_ramp_the_rate_rises_evenly_and_then_stays() -> None:
 
 def test_the_rate_holds_whatever_the_answers_take(tmp_path: Path) -> None:
     with ScriptedServer(always(OK, pause=0.02)) as server:
-        played = play(plan_for(server.url, 20, rate=100.0, workers=2), tmp_path, seconds=2)
-    assert played.failed == 0
-    assert played.outcomes["dropped"] == 0
-    assert len(played.hits) == server.seen["requests"]
-    due = sorted(hit["due_ns"] for hit in played.hits)
+        result = run_load(plan_for(server.url, 20, rate=100.0, workers=2), tmp_path, seconds=2)
+    assert result.failed == 0
+    assert result.outcomes["dropped"] == 0
+    assert len(result.hits) == server.seen["requests"]
+    due = sorted(hit["due_ns"] for hit in result.hits)
     assert {round((b - a) / 1000) for a, b in pairwise(due)} == {10_000}
-    assert all(hit["sent_ns"] >= hit["due_ns"] for hit in played.hits)
-    assert len({(hit["worker"], hit["slot"]) for hit in played.hits}) == 20  # all connections stay in use
+    assert all(hit["sent_ns"] >= hit["due_ns"] for hit in result.hits)
+    assert len({(hit["worker"], hit["slot"]) for hit in result.hits}) == 20  # all connections stay in use
 
 
 def test_a_stall_is_seen_by_every_hit_that_became_due_in_it(tmp_path: Path) -> None:
@@ -67,13 +67,13 @@ def test_a_stall_is_seen_by_every_hit_that_became_due_in_it(tmp_path: Path) -> N
             visit.answer()
 
     with ScriptedServer(stalls_once) as server:
-        played = play(plan_for(server.url, 1, rate=100.0), tmp_path, seconds=3)
-    assert played.failed == 0
-    slow = [hit for hit in played.hits if hit["done_ns"] - hit["due_ns"] > 100_000_000]
+        result = run_load(plan_for(server.url, 1, rate=100.0), tmp_path, seconds=3)
+    assert result.failed == 0
+    slow = [hit for hit in result.hits if hit["done_ns"] - hit["due_ns"] > 100_000_000]
     # One request met the stall; some ninety became due in it, and a closed loop would not have sent them.
     assert 70 <= len(slow) <= 200
     assert sum(hit["sent_ns"] - hit["due_ns"] > 100_000_000 for hit in slow) >= len(slow) - 1
-    due = sorted(hit["due_ns"] for hit in played.hits)
+    due = sorted(hit["due_ns"] for hit in result.hits)
     assert {round((b - a) / 1000) for a, b in pairwise(due)} == {10_000}
 
 
@@ -84,46 +84,46 @@ def test_what_no_slot_was_free_for_in_time_is_dropped_and_fails_nobody(tmp_path:
 
     with ScriptedServer(silent) as server:
         plan = plan_for(server.url, 2, rate=50.0, stalled_ns=300_000_000)
-        played = play(plan, tmp_path, seconds=1.5, drain_ns=100_000_000)
+        result = run_load(plan, tmp_path, seconds=1.5, drain_ns=100_000_000)
     assert server.seen["requests"] == 2
-    assert played.outcomes["cut_at_deadline"] == 2
-    dropped = played.only("dropped")
+    assert result.outcomes["cut_at_deadline"] == 2
+    dropped = result.only("dropped")
     assert len(dropped) >= 40
-    assert set(played.outcomes) == {"cut_at_deadline", "dropped"}
+    assert set(result.outcomes) == {"cut_at_deadline", "dropped"}
     assert {(hit["sent_ns"], hit["conn"], hit["peer"], hit["bytes_out"]) for hit in dropped} == {
         (-1, -1, "", 0)
     }
-    due = sorted(hit["due_ns"] for hit in played.hits)
+    due = sorted(hit["due_ns"] for hit in result.hits)
     assert {round((b - a) / 1000) for a, b in pairwise(due)} == {20_000}
-    assert played.counts.failed == 0
-    assert played.counts.outcomes["dropped"] == len(dropped)
+    assert result.counts.failed == 0
+    assert result.counts.outcomes["dropped"] == len(dropped)
 
 
 def test_what_was_due_when_the_load_ended_is_still_sent_and_nothing_that_was_not(tmp_path: Path) -> None:
     with ScriptedServer(always(OK, pause=0.2)) as server:
         plan = plan_for(server.url, 1, rate=20.0, stalled_ns=30 * NS)
-        played = play(plan, tmp_path, seconds=1, drain_ns=30 * NS)
-    assert set(played.outcomes) == {"response"}
-    assert len(played.hits) == server.seen["requests"] >= 15
-    due = sorted(hit["due_ns"] for hit in played.hits)
+        result = run_load(plan, tmp_path, seconds=1, drain_ns=30 * NS)
+    assert set(result.outcomes) == {"response"}
+    assert len(result.hits) == server.seen["requests"] >= 15
+    due = sorted(hit["due_ns"] for hit in result.hits)
     assert {round((b - a) / 1000) for a, b in pairwise(due)} == {50_000}
     assert due[-1] < due[0] + 2 * NS  # the load lasted for one second, and what waited then took three more
-    assert max(hit["sent_ns"] for hit in played.hits) > due[-1] + NS
+    assert max(hit["sent_ns"] for hit in result.hits) > due[-1] + NS
 
 
 def test_what_still_waits_when_the_drain_is_over_is_dropped(tmp_path: Path) -> None:
     with ScriptedServer(always(OK, pause=0.2)) as server:
         plan = plan_for(server.url, 1, rate=20.0, stalled_ns=30 * NS)
-        played = play(plan, tmp_path, seconds=1, drain_ns=500_000_000)
-    assert set(played.outcomes) == {"response", "cut_at_deadline", "dropped"}
-    assert len(played.hits) - played.outcomes["dropped"] == server.seen["requests"]
+        result = run_load(plan, tmp_path, seconds=1, drain_ns=500_000_000)
+    assert set(result.outcomes) == {"response", "cut_at_deadline", "dropped"}
+    assert len(result.hits) - result.outcomes["dropped"] == server.seen["requests"]
 
 
 def test_a_server_that_refuses_gets_no_more_than_the_rate(tmp_path: Path) -> None:
     with ScriptedServer(always(OK)) as server:
         server.close_listener()
-        played = play(plan_for(server.url, 4, rate=40.0), tmp_path, seconds=1.5)
-    assert set(played.outcomes) == {"connect_refused"}
-    assert played.backed_off == 0
-    due = sorted(hit["due_ns"] for hit in played.hits)
+        result = run_load(plan_for(server.url, 4, rate=40.0), tmp_path, seconds=1.5)
+    assert set(result.outcomes) == {"connect_refused"}
+    assert result.backed_off == 0
+    due = sorted(hit["due_ns"] for hit in result.hits)
     assert {round((b - a) / 1000) for a, b in pairwise(due)} == {25_000}

@@ -5,7 +5,8 @@ import statistics
 
 from hypothesis import given, strategies as st
 
-from harness.load.pacer import SPREAD_NS, ClosedLoop, CycleMedian
+from harness.load.rows import CycleMedian
+from harness.load.worker.pacer import SPREAD_NS, ClosedLoop
 
 MS = 1_000_000
 

@@ -93,11 +93,11 @@ def test_a_service_that_fails_shows_when_why_and_how_the_load_held_back(tmp_path
     with ScriptedServer(script) as server:
         done, verdict = run(server.url, tmp_path, "-c", "4", "-d", "1s")
     assert done.returncode == 1, done.stderr
-    told = " ".join(done.stdout.split())
-    assert "closed loop, 4 slots, 1 request in flight each, 1 worker" in told
-    assert "reset_before_response, for one: ConnectionResetError(104, 'Connection reset by peer')" in told
-    assert "reset by the server" in told
-    assert "its connection waited" in told
+    output = " ".join(done.stdout.split())
+    assert "closed loop, 4 slots, 1 request in flight each, 1 worker" in output
+    assert "reset_before_response, for one: ConnectionResetError(104, 'Connection reset by peer')" in output
+    assert "reset by the server" in output
+    assert "its connection waited" in output
     sending = verdict["sending"]
     assert sending["open_loop"] is None
     assert sending["backed_off"] > 0

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from harness.load.generator import Load
-from harness.load.response import reading
+from harness.load.wire.response import reader_for
 from harness.model import POD_NAMES, Target
-from tests.load.played import Played, completed, plan_for, play
+from tests.load.load_run import LoadResult, completed, plan_for, run_load
 from tests.load.scripted_server import OK, ScriptedServer, Visit, always
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -90,7 +90,7 @@ CLOSING = {
         ("peer", "fin"),
     ),
     "until close": ((HEAD + b"\r\nhel", b"lo"), ("peer", "fin")),
-    "close told": ((HEAD + b"Connection: close\r\nContent-Length: 5\r\n\r\nhello",), ("us", "fin")),
+    "connection: close": ((HEAD + b"Connection: close\r\nContent-Length: 5\r\n\r\nhello",), ("us", "fin")),
     "1.0 until close": ((b"HTTP/1.0 200 OK\r\n\r\nhello",), ("peer", "fin")),
     "1.0 length": ((b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello",), ("us", "fin")),
     "two responses": ((HEAD + b"Content-Length: 5\r\n\r\nhello" + NOTHING,), ("us", "unasked")),
@@ -124,9 +124,9 @@ FAILING = {
 }
 
 
-def played_by_path(
+def result_by_path(
     cases: dict[str, tuple[bytes, ...]], folder: Path, *, close: bool
-) -> tuple[Played, ScriptedServer]:
+) -> tuple[LoadResult, ScriptedServer]:
     """Ask for each case by its path, in turn; pieces go out with pauses between them."""
     names = list(cases)
 
@@ -143,28 +143,28 @@ def played_by_path(
         targets = tuple(Target(f"{server.url}{number}") for number in range(len(names)))
         # A bad answer must not slow the next one down.
         plan = plan_for(server.url, 1, targets=targets, error_backoff=False)
-        return play(plan, folder, until=completed(2 * len(names) + 1)), server
+        return run_load(plan, folder, until=completed(2 * len(names) + 1)), server
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Played, ScriptedServer]:
-    return played_by_path(KEEPING, tmp_path_factory.mktemp("kept"), close=False)
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[LoadResult, ScriptedServer]:
+    return result_by_path(KEEPING, tmp_path_factory.mktemp("kept"), close=False)
 
 
 @pytest.fixture(scope="module")
-def closed(tmp_path_factory: pytest.TempPathFactory) -> Played:
+def closed(tmp_path_factory: pytest.TempPathFactory) -> LoadResult:
     cases = {name: pieces for name, (pieces, _) in CLOSING.items()}
-    return played_by_path(cases, tmp_path_factory.mktemp("closed"), close=True)[0]
+    return result_by_path(cases, tmp_path_factory.mktemp("closed"), close=True)[0]
 
 
 @pytest.fixture(scope="module")
-def failing(tmp_path_factory: pytest.TempPathFactory) -> Played:
+def failing(tmp_path_factory: pytest.TempPathFactory) -> LoadResult:
     cases = {name: pieces for name, (pieces, _, _) in FAILING.items()}
-    return played_by_path(cases, tmp_path_factory.mktemp("failing"), close=True)[0]
+    return result_by_path(cases, tmp_path_factory.mktemp("failing"), close=True)[0]
 
 
 @pytest.mark.parametrize("name", KEEPING)
-def test_a_whole_response_is_one_good_hit(name: str, kept: tuple[Played, ScriptedServer]) -> None:
+def test_a_whole_response_is_one_good_hit(name: str, kept: tuple[LoadResult, ScriptedServer]) -> None:
     hits = kept[0].of_target(list(KEEPING).index(name))
     assert len(hits) >= 2
     assert {hit["outcome"] for hit in hits} == {"response"}
@@ -174,16 +174,16 @@ def test_a_whole_response_is_one_good_hit(name: str, kept: tuple[Played, Scripte
         assert 0 < hit["due_ns"] <= hit["sent_ns"] <= hit["first_byte_ns"] <= hit["done_ns"]
 
 
-def test_whole_responses_leave_their_connection_open(kept: tuple[Played, ScriptedServer]) -> None:
-    played, server = kept
-    assert server.seen["connections"] == 1 == len(played.connections)
-    assert [hit["conn_hits"] for hit in played.hits] == list(range(len(played.hits)))
-    assert played.connections[0]["hits"] == len(played.hits) == server.seen["requests"]
-    assert played.failed == 0 == played.counts.failed
+def test_whole_responses_leave_their_connection_open(kept: tuple[LoadResult, ScriptedServer]) -> None:
+    result, server = kept
+    assert server.seen["connections"] == 1 == len(result.connections)
+    assert [hit["conn_hits"] for hit in result.hits] == list(range(len(result.hits)))
+    assert result.connections[0]["hits"] == len(result.hits) == server.seen["requests"]
+    assert result.failed == 0 == result.counts.failed
 
 
 @pytest.mark.parametrize("name", CLOSING)
-def test_a_whole_response_that_ends_its_connection_is_a_good_hit(name: str, closed: Played) -> None:
+def test_a_whole_response_that_ends_its_connection_is_a_good_hit(name: str, closed: LoadResult) -> None:
     hits = closed.of_target(list(CLOSING).index(name))
     assert {hit["outcome"] for hit in hits} == {"response"}
     assert {(hit["status"], hit["conn_hits"]) for hit in hits} == {(200, 0)}
@@ -193,16 +193,18 @@ def test_a_whole_response_that_ends_its_connection_is_a_good_hit(name: str, clos
 
 
 def test_rows_say_which_answers_only_the_end_of_the_connection_ended(
-    closed: Played, kept: tuple[Played, ScriptedServer]
+    closed: LoadResult, kept: tuple[LoadResult, ScriptedServer]
 ) -> None:
-    told = {name: {hit["until_close"] for hit in closed.of_target(at)} for at, name in enumerate(CLOSING)}
+    until_close = {
+        name: {hit["until_close"] for hit in closed.of_target(at)} for at, name in enumerate(CLOSING)
+    }
     by_peer = {name for name, (_, ending) in CLOSING.items() if ending == ("peer", "fin")}
-    assert told == {name: {name in by_peer} for name in CLOSING}
+    assert until_close == {name: {name in by_peer} for name in CLOSING}
     assert {hit["until_close"] for hit in kept[0].hits} == {False}
 
 
 @pytest.mark.parametrize("name", FAILING)
-def test_what_is_not_a_whole_response_is_a_failed_hit(name: str, failing: Played) -> None:
+def test_what_is_not_a_whole_response_is_a_failed_hit(name: str, failing: LoadResult) -> None:
     _, outcome, status = FAILING[name]
     hits = failing.of_target(list(FAILING).index(name))
     assert {(hit["outcome"], hit["status"]) for hit in hits if hit["outcome"] != "cut_at_deadline"} == {
@@ -223,7 +225,7 @@ def test_a_head_that_the_standard_forbids_is_a_fault_in_whatever_pieces_it_comes
     name: str, size: int
 ) -> None:
     data = MALFORMED[name]
-    response = reading(head_request=False)
+    response = reader_for(head_request=False)
     for at in range(0, len(data), size):
         if not response.fault:
             response.feed(data[at : at + size])
@@ -233,7 +235,7 @@ def test_a_head_that_the_standard_forbids_is_a_fault_in_whatever_pieces_it_comes
 
 @pytest.mark.parametrize("name", KEEPING)
 def test_what_the_standard_allows_is_no_fault_in_whatever_pieces_it_comes(name: str) -> None:
-    response = reading(head_request=False)
+    response = reader_for(head_request=False)
     for byte in b"".join(KEEPING[name])[: 1 << 15] if "huge" not in name else b"":
         response.feed(bytes([byte]))
     assert not response.fault
@@ -241,26 +243,26 @@ def test_what_the_standard_allows_is_no_fault_in_whatever_pieces_it_comes(name: 
 
 
 @pytest.fixture(scope="module")
-def malformed(tmp_path_factory: pytest.TempPathFactory) -> Played:
+def malformed(tmp_path_factory: pytest.TempPathFactory) -> LoadResult:
     cases: dict[str, tuple[bytes, ...]] = {name: (data,) for name, data in MALFORMED.items()}
-    return played_by_path(cases, tmp_path_factory.mktemp("malformed"), close=True)[0]
+    return result_by_path(cases, tmp_path_factory.mktemp("malformed"), close=True)[0]
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_an_answer_that_the_standard_forbids_is_a_failed_hit(name: str, malformed: Played) -> None:
+def test_an_answer_that_the_standard_forbids_is_a_failed_hit(name: str, malformed: LoadResult) -> None:
     hits = malformed.of_target(list(MALFORMED).index(name))
     assert {hit["outcome"] for hit in hits if hit["outcome"] != "cut_at_deadline"} == {"protocol_error"}
 
 
-def test_all_failed_hits_are_counted_as_such(failing: Played) -> None:
+def test_all_failed_hits_are_counted_as_such(failing: LoadResult) -> None:
     assert failing.failed == failing.counts.failed >= 2 * len(FAILING)
 
 
-def play_one(
+def run_one(
     script: Callable[[Visit], None], folder: Path, *, count: int = 4, **changes: Any
-) -> tuple[Played, Counter[str]]:
+) -> tuple[LoadResult, Counter[str]]:
     with ScriptedServer(script) as server:
-        return play(plan_for(server.url, 1, **changes), folder, until=completed(count)), server.seen
+        return run_load(plan_for(server.url, 1, **changes), folder, until=completed(count)), server.seen
 
 
 @pytest.mark.parametrize(
@@ -276,36 +278,36 @@ def play_one(
 def test_a_grpc_answer_over_http_1_is_as_good_as_its_own_status(
     lines: bytes, body: bytes, outcome: str, tmp_path: Path
 ) -> None:
-    played, seen = play_one(always(HEAD + lines + body), tmp_path, error_backoff=False)
-    assert set(played.outcomes) == {outcome}
-    assert {hit["status"] for hit in played.hits} == {200}
+    result, seen = run_one(always(HEAD + lines + body), tmp_path, error_backoff=False)
+    assert set(result.outcomes) == {outcome}
+    assert {hit["status"] for hit in result.hits} == {200}
     assert seen["connections"] == 1
-    assert (played.counts.failed > 0) is (outcome == "grpc_error")
+    assert (result.counts.failed > 0) is (outcome == "grpc_error")
 
 
 def test_head_has_no_body_whatever_its_head_says(tmp_path: Path) -> None:
     with ScriptedServer(always(HEAD + b"Content-Length: 500\r\n\r\n")) as server:
-        played = play(
+        result = run_load(
             plan_for(server.url, 1, target=Target(server.url, "HEAD")), tmp_path, until=completed(10)
         )
-    assert set(played.outcomes) == {"response"}
-    assert played.failed == 0
+    assert set(result.outcomes) == {"response"}
+    assert result.failed == 0
     assert server.seen["connections"] == 1
 
 
 def test_a_redirect_is_a_failed_hit_and_never_followed(tmp_path: Path) -> None:
-    played, seen = play_one(
+    result, seen = run_one(
         always(b"HTTP/1.1 302 Found\r\nLocation: /else\r\nContent-Length: 0\r\n\r\n"), tmp_path, count=6
     )
-    assert {hit["status"] for hit in played.hits} == {302}
-    assert played.failed == len(played.hits) == seen["requests"]
+    assert {hit["status"] for hit in result.hits} == {302}
+    assert result.failed == len(result.hits) == seen["requests"]
 
 
 def test_an_expected_status_is_a_good_hit(tmp_path: Path) -> None:
     not_modified = b"HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n"
-    played, _ = play_one(always(not_modified), tmp_path, expect=((200, 299), (304, 304)))
-    assert played.counts.failed == 0
-    assert played.counts.statuses == {304: len(played.hits)}
+    result, _ = run_one(always(not_modified), tmp_path, expect=((200, 299), (304, 304)))
+    assert result.counts.failed == 0
+    assert result.counts.statuses == {304: len(result.hits)}
 
 
 def test_a_body_of_a_hundred_megabytes_is_counted_and_not_kept(tmp_path: Path) -> None:
@@ -325,10 +327,10 @@ def test_a_body_of_a_hundred_megabytes_is_counted_and_not_kept(tmp_path: Path) -
         return load.counts.completed >= 2
 
     with ScriptedServer(script) as server:
-        played = play(plan_for(server.url, 1), tmp_path, until=until)
-    assert played.hits[0]["bytes_in"] == HUNDRED_MB + len(HEAD) + len(f"Content-Length: {HUNDRED_MB}\r\n\r\n")
-    assert played.hits[0]["outcome"] == "response"
-    assert played.hits[0]["done_ns"] > played.hits[0]["first_byte_ns"]
+        result = run_load(plan_for(server.url, 1), tmp_path, until=until)
+    assert result.hits[0]["bytes_in"] == HUNDRED_MB + len(HEAD) + len(f"Content-Length: {HUNDRED_MB}\r\n\r\n")
+    assert result.hits[0]["outcome"] == "response"
+    assert result.hits[0]["done_ns"] > result.hits[0]["first_byte_ns"]
     assert max(peak) < 150_000  # KiB, all of Python and pyarrow included
 
 
@@ -342,14 +344,14 @@ def test_a_body_of_ten_megabytes_is_sent_whole(tmp_path: Path) -> None:
             visit.answer()
 
     with ScriptedServer(script) as server:
-        played = play(
+        result = run_load(
             plan_for(server.url, 1, target=Target(server.url, "POST", body=body)),
             tmp_path,
             until=completed(3),
         )
     assert set(got) == {len(body)}
-    assert set(played.outcomes) == {"response"}
-    assert min(hit["bytes_out"] for hit in played.hits) > len(body)
+    assert set(result.outcomes) == {"response"}
+    assert min(hit["bytes_out"] for hit in result.hits) > len(body)
 
 
 def test_interim_answers_to_a_body_on_its_way_do_not_hold_it_up(tmp_path: Path) -> None:
@@ -361,8 +363,8 @@ def test_interim_answers_to_a_body_on_its_way_do_not_hold_it_up(tmp_path: Path) 
             got += visit.sock.recv(1 << 16)
         while True:
             left = len(body) - len(got.partition(b"\r\n\r\n")[2])
-            for told in range(8):
-                while left > len(body) * (7 - told) // 8:
+            for eighth in range(8):
+                while left > len(body) * (7 - eighth) // 8:
                     piece = visit.sock.recv(1 << 18)
                     if not piece:
                         return
@@ -378,10 +380,10 @@ def test_interim_answers_to_a_body_on_its_way_do_not_hold_it_up(tmp_path: Path) 
 
     with ScriptedServer(script) as server:
         plan = plan_for(server.url, 4, target=Target(server.url, "POST", body=body), timeout_ns=5_000_000_000)
-        played = play(plan, tmp_path, until=completed(40))
-    assert set(played.outcomes) == {"response"}
-    assert {hit["status"] for hit in played.hits} == {200}
-    assert len(played.connections) == len({hit["slot"] for hit in played.hits})
+        result = run_load(plan, tmp_path, until=completed(40))
+    assert set(result.outcomes) == {"response"}
+    assert {hit["status"] for hit in result.hits} == {200}
+    assert len(result.connections) == len({hit["slot"] for hit in result.hits})
 
 
 def test_an_answer_to_half_a_request_is_kept_and_the_connection_is_not(tmp_path: Path) -> None:
@@ -394,11 +396,11 @@ def test_an_answer_to_half_a_request_is_kept_and_the_connection_is_not(tmp_path:
 
     with ScriptedServer(script) as server:
         plan = plan_for(server.url, 1, target=Target(server.url, "POST", body=body))
-        played = play(plan, tmp_path, until=completed(2))
-    assert {hit["status"] for hit in played.hits} == {413}
-    assert set(played.outcomes) == {"response"}
-    assert all(hit["bytes_out"] < len(body) for hit in played.hits)
-    assert {hit["conn_hits"] for hit in played.hits} == {0}
+        result = run_load(plan, tmp_path, until=completed(2))
+    assert {hit["status"] for hit in result.hits} == {413}
+    assert set(result.outcomes) == {"response"}
+    assert all(hit["bytes_out"] < len(body) for hit in result.hits)
+    assert {hit["conn_hits"] for hit in result.hits} == {0}
 
 
 def test_the_pod_is_read_from_the_first_of_three_headers(tmp_path: Path) -> None:
@@ -416,9 +418,9 @@ def test_the_pod_is_read_from_the_first_of_three_headers(tmp_path: Path) -> None
             time.sleep(0.002)
             visit.answer(answers[turn % len(answers)][0])
 
-    played, _ = play_one(script, tmp_path, count=40)
-    assert [hit["pod"] for hit in played.hits[:8]] == [pod for _, pod in answers] * 2
-    assert {hit["pod"] for hit in played.hits} == {"a", "b", "c", ""}
+    result, _ = run_one(script, tmp_path, count=40)
+    assert [hit["pod"] for hit in result.hits[:8]] == [pod for _, pod in answers] * 2
+    assert {hit["pod"] for hit in result.hits} == {"a", "b", "c", ""}
 
 
 def test_a_header_with_ever_new_values_costs_no_more_than_the_first_few_thousand(tmp_path: Path) -> None:
@@ -431,10 +433,10 @@ def test_a_header_with_ever_new_values_costs_no_more_than_the_first_few_thousand
             )
 
     with ScriptedServer(script) as server:
-        played = play(plan_for(server.url, 4), tmp_path, until=completed(POD_NAMES + 1000))
-    assert set(played.outcomes) == {"response"}
-    assert len(played.hits) == server.seen["requests"] == played.counts.completed
-    names = Counter(hit["pod"] for hit in played.hits)
+        result = run_load(plan_for(server.url, 4), tmp_path, until=completed(POD_NAMES + 1000))
+    assert set(result.outcomes) == {"response"}
+    assert len(result.hits) == server.seen["requests"] == result.counts.completed
+    names = Counter(hit["pod"] for hit in result.hits)
     assert len(names) == POD_NAMES + 1
-    assert names[""] == len(played.hits) - POD_NAMES
-    assert played.counts.statuses == {200: len(played.hits)}
+    assert names[""] == len(result.hits) - POD_NAMES
+    assert result.counts.statuses == {200: len(result.hits)}

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import UsageError
-from harness.load.foresight import check, forebodings
-from tests.load.played import plan_for, play
+from harness.load.feasibility import check, warnings
+from tests.load.load_run import plan_for, run_load
 from tests.load.scripted_server import OK, ScriptedServer, always
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ IN_A_NETWORK_OF_ITS_OWN = ["unshare", "--user", "--map-root-user", "--net", "sh"
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from tests.load.played import completed, plan_for, play
+from tests.load.load_run import completed, plan_for, run_load
 from tests.load.scripted_server import OK, ScriptedServer, always
 from harness.errors import UsageError
-from harness.load.foresight import check
+from harness.load.feasibility import check
 
 try:
     check(plan_for("http://127.0.0.1/", 11))
@@ -37,8 +37,8 @@ except UsageError as error:
     print(json.dumps(str(error)))
 with ScriptedServer(always(OK, pause=0)) as server:
     plan = plan_for(server.url, 5, keepalive=False)
-    played = play(plan, Path(sys.argv[1]), until=lambda load: load.counts.outcomes.get("no_local_port", 0) > 3, seconds=20)
-print(json.dumps({"outcomes": played.outcomes, "requests": server.seen["requests"], "samples": played.samples}))
+    result = run_load(plan, Path(sys.argv[1]), until=lambda load: load.counts.outcomes.get("no_local_port", 0) > 3, seconds=20)
+print(json.dumps({"outcomes": result.outcomes, "requests": server.seen["requests"], "samples": result.samples}))
 """
 
 
@@ -63,13 +63,13 @@ def test_a_worker_that_runs_out_of_descriptors_says_so_and_goes_on_when_there_ar
         return len(seen) == 2 and counts.statuses.get(200, 0) > seen[1] + 50
 
     with ScriptedServer(always(OK)) as server:
-        played = play(plan_for(server.url, 10, keepalive=False), tmp_path, until=until)
+        result = run_load(plan_for(server.url, 10, keepalive=False), tmp_path, until=until)
     assert len(seen) == 2
-    assert set(played.outcomes) == {"response", "no_descriptor"}
-    assert played.outcomes["response"] == server.seen["requests"]
-    assert {hit["sent_ns"] for hit in played.only("no_descriptor")} == {-1}
-    assert "24" in played.samples["no_descriptor"]  # EMFILE
-    assert played.lost == ()
+    assert set(result.outcomes) == {"response", "no_descriptor"}
+    assert result.outcomes["response"] == server.seen["requests"]
+    assert {hit["sent_ns"] for hit in result.only("no_descriptor")} == {-1}
+    assert "24" in result.samples["no_descriptor"]  # EMFILE
+    assert result.lost == ()
 
 
 def test_ports_that_run_out_are_foreseen_and_named(tmp_path: Path) -> None:
@@ -92,17 +92,17 @@ def test_ports_that_run_out_are_foreseen_and_named(tmp_path: Path) -> None:
     assert "99" in found["samples"]["no_local_port"]  # EADDRNOTAVAIL
 
 
-def test_a_rate_that_may_use_up_the_ports_is_told_of_before_it_begins() -> None:
+def test_a_rate_that_may_use_up_the_ports_is_warned_of_before_the_load_begins() -> None:
     url = "http://127.0.0.1/"
-    assert forebodings(plan_for(url, 5)) == ()
-    assert forebodings(plan_for(url, 5, rate=100_000.0)) == ()  # on connections that stay
-    assert forebodings(plan_for(url, 5, keepalive=False)) == ()  # as fast as it goes: nobody knows how fast
-    assert forebodings(plan_for(url, 5, rate=10.0, keepalive=False)) == ()
-    [told] = forebodings(plan_for(url, 5, rate=10_000.0, keepalive=False))
-    assert "10,000 connections/s" in told
-    assert "no_local_port" in told
-    assert forebodings(plan_for(url, 5, rate=10_000.0, conn_max_hits=4))
-    assert forebodings(plan_for(url, 5, rate=10_000.0, conn_max_hits=100_000)) == ()
+    assert warnings(plan_for(url, 5)) == ()
+    assert warnings(plan_for(url, 5, rate=100_000.0)) == ()  # on connections that stay
+    assert warnings(plan_for(url, 5, keepalive=False)) == ()  # as fast as it goes: nobody knows how fast
+    assert warnings(plan_for(url, 5, rate=10.0, keepalive=False)) == ()
+    [warning] = warnings(plan_for(url, 5, rate=10_000.0, keepalive=False))
+    assert "10,000 connections/s" in warning
+    assert "no_local_port" in warning
+    assert warnings(plan_for(url, 5, rate=10_000.0, conn_max_hits=4))
+    assert warnings(plan_for(url, 5, rate=10_000.0, conn_max_hits=100_000)) == ()
 
 
 def test_more_connections_than_files_or_ports_are_refused_with_what_to_do(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.load.played import Played, read
+from tests.load.load_run import LoadResult, read
 from tests.load.scripted_server import ScriptedServer, Visit
 
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ def test_several_targets_reach_the_server_in_their_proportion_and_their_secrets_
         )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     (path,) = out.iterdir()
-    read(path, played := Played())
+    read(path, result := LoadResult())
     asked = [request for request in seen if "X-Request-ID" in request]  # the preflight's have none
-    assert len(asked) == len(played.hits) >= 100
+    assert len(asked) == len(result.hits) >= 100
     gets = [request for request in asked if request.startswith("GET /items/")]
     posts = [request for request in asked if request.startswith("POST /cart ")]
-    assert (len(gets), len(posts)) == (len(played.of_target(0)), len(played.of_target(1)))
+    assert (len(gets), len(posts)) == (len(result.of_target(0)), len(result.of_target(1)))
     assert len(gets) / len(posts) == pytest.approx(3, rel=0.1)
     assert all("\r\nAuthorization: Bearer s3cret-token\r\n" in request for request in gets)
     assert all('"card": "s3cret-card"' in request for request in posts)

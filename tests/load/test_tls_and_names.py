@@ -10,9 +10,9 @@ import pytest
 import trustme
 
 from harness.errors import UsageError
-from harness.load.foresight import check
+from harness.load.feasibility import check
 from harness.run.asking import ask
-from tests.load.played import completed, plan_for, play
+from tests.load.load_run import completed, plan_for, run_load
 from tests.load.scripted_server import OK, ScriptedServer, Visit, always
 
 
@@ -38,7 +38,7 @@ def server_tls(authority: trustme.CA, name: str) -> ssl.SSLContext:
     return context
 
 
-def test_a_name_that_is_told_needs_no_resolver_and_stays_in_host_header_and_certificate(
+def test_a_name_given_with_resolve_needs_no_resolver_and_stays_in_host_header_and_certificate(
     authority: trustme.CA, files: dict[str, str], tmp_path: Path
 ) -> None:
     hosts: set[bytes] = set()
@@ -54,10 +54,10 @@ def test_a_name_that_is_told_needs_no_resolver_and_stays_in_host_header_and_cert
             url, 2, ca_file=files["ca_file"], resolve=(("shop.invalid", server.port, "127.0.0.1"),)
         )
         answers = asyncio.run(ask(plan, timeout_s=15))
-        played = play(plan, tmp_path, until=completed(20))
+        result = run_load(plan, tmp_path, until=completed(20))
     assert answers.statuses == (200, 200, 200)
-    assert played.failed == 0
-    assert {hit["peer"] for hit in played.hits} == {f"127.0.0.1:{server.port}"}
+    assert result.failed == 0
+    assert {hit["peer"] for hit in result.hits} == {f"127.0.0.1:{server.port}"}
     assert hosts == {f"shop.invalid:{server.port}".encode()}
 
 
@@ -65,18 +65,18 @@ def test_all_addresses_of_a_name_are_used_in_turn_for_each_new_connection(tmp_pa
     with ScriptedServer(always(OK), host="0.0.0.0") as server:
         addresses = tuple(("shop.invalid", server.port, f"127.0.0.{n}") for n in (1, 2, 3))
         url = f"http://shop.invalid:{server.port}/"
-        played = play(plan_for(url, 2, resolve=addresses, keepalive=False), tmp_path, until=completed(60))
-    assert played.failed == 0
-    opened = Counter(row["peer"] for row in played.connections)
+        result = run_load(plan_for(url, 2, resolve=addresses, keepalive=False), tmp_path, until=completed(60))
+    assert result.failed == 0
+    opened = Counter(row["peer"] for row in result.connections)
     assert set(opened) == {f"127.0.0.{n}:{server.port}" for n in (1, 2, 3)}
     assert max(opened.values()) - min(opened.values()) <= 1
 
 
-def test_another_port_of_a_told_name_still_goes_to_the_resolver(tmp_path: Path) -> None:
+def test_another_port_of_a_name_given_with_resolve_still_goes_to_the_resolver(tmp_path: Path) -> None:
     with ScriptedServer(always(OK)) as server:
         plan = plan_for(f"http://shop.invalid:{server.port}/", 1, resolve=(("shop.invalid", 1, "127.0.0.1"),))
-        played = play(plan, tmp_path, until=completed(1))
-    assert set(played.outcomes) <= {"dns_nxdomain", "dns_fail"}
+        result = run_load(plan, tmp_path, until=completed(1))
+    assert set(result.outcomes) <= {"dns_nxdomain", "dns_fail"}
     assert server.seen["connections"] == 0
 
 
@@ -96,12 +96,12 @@ def test_a_server_that_wants_a_client_certificate_gets_it(
         )
         answers = asyncio.run(ask(plan, timeout_s=15))
         (tmp_path / "with").mkdir()
-        played = play(plan, tmp_path / "with", until=completed(20))
+        result = run_load(plan, tmp_path / "with", until=completed(20))
         (tmp_path / "without").mkdir()
         bare = replace(plan, cert_file=None, key_file=None)
-        refused = play(bare, tmp_path / "without", until=completed(2))
+        refused = run_load(bare, tmp_path / "without", until=completed(2))
     assert answers.statuses == (200, 200, 200)
-    assert played.failed == 0
+    assert result.failed == 0
     assert refused.failed == len(refused.hits) > 0
 
 
@@ -111,10 +111,10 @@ def test_the_certificate_is_held_against_the_name_that_was_asked_for(
     with ScriptedServer(always(OK), tls=server_tls(authority, "inner.example")) as server:
         plan = plan_for(server.url, 1, ca_file=files["ca_file"], servername="inner.example")
         (tmp_path / "with").mkdir()
-        played = play(plan, tmp_path / "with", until=completed(5))
+        result = run_load(plan, tmp_path / "with", until=completed(5))
         (tmp_path / "without").mkdir()
-        refused = play(replace(plan, servername=None), tmp_path / "without", until=completed(1))
-    assert played.failed == 0
+        refused = run_load(replace(plan, servername=None), tmp_path / "without", until=completed(1))
+    assert result.failed == 0
     assert set(refused.outcomes) <= {"tls_verify", "cut_at_deadline"}
     assert refused.outcomes["tls_verify"] >= 1
 
@@ -127,12 +127,12 @@ def test_a_version_below_the_least_is_refused(
     with ScriptedServer(always(OK), tls=context) as server:
         plan = plan_for(server.url, 1, ca_file=files["ca_file"], tls_min="1.3")
         (tmp_path / "1.3").mkdir()
-        refused = play(plan, tmp_path / "1.3", until=completed(1))
+        refused = run_load(plan, tmp_path / "1.3", until=completed(1))
         (tmp_path / "1.2").mkdir()
-        played = play(replace(plan, tls_min="1.2"), tmp_path / "1.2", until=completed(5))
+        result = run_load(replace(plan, tls_min="1.2"), tmp_path / "1.2", until=completed(5))
     assert set(refused.outcomes) == {"tls_handshake"}
-    assert played.failed == 0
-    assert {row["tls_version"] for row in played.connections} == {"TLSv1.2"}
+    assert result.failed == 0
+    assert {row["tls_version"] for row in result.connections} == {"TLSv1.2"}
 
 
 def test_a_certificate_without_its_key_is_named_before_the_start(files: dict[str, str]) -> None:

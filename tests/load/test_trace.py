@@ -10,7 +10,7 @@ from harness.clock import Clock
 from harness.load.generator import running
 from harness.model import LoadPlan, Target
 from harness.recording import trace
-from tests.load.played import Played, come_true, completed, finished, plan_for, play, read
+from tests.load.load_run import LoadResult, completed, finish_load, plan_for, read, run_load, wait_until
 from tests.load.scripted_server import OK, ScriptedServer, Visit
 
 
@@ -32,32 +32,32 @@ class Seen:
         return [found[1] for r in self.requests if (found := re.search(rf"\r\n{name}: (.*)\r\n", r))]
 
 
-def played_with_clock(plan: LoadPlan, directory: Path) -> tuple[Played, Clock]:
-    played, clock = Played(), Clock.start()
+def run_with_clock(plan: LoadPlan, directory: Path) -> tuple[LoadResult, Clock]:
+    result, clock = LoadResult(), Clock.start()
 
     async def main() -> None:
         async with running(plan, clock, directory) as load:
             with anyio.move_on_after(30):
-                await come_true(lambda: load.counts.completed >= 200)
-            await finished(load, played)
+                await wait_until(lambda: load.counts.completed >= 200)
+            await finish_load(load, result)
 
     anyio.run(main)
-    read(directory, played)
-    return played, clock
+    read(directory, result)
+    return result, clock
 
 
 def test_every_hit_carries_ids_that_its_row_gives_back(tmp_path: Path) -> None:
     with ScriptedServer(seen := Seen()) as server:
         plan = plan_for(server.url, 4, trace_headers=True, workers=2)
-        played, clock = played_with_clock(plan, tmp_path)
-    rows = [(clock.wall_ns, clock.monotonic_ns, hit["worker"], hit["seq"]) for hit in played.hits]
+        result, clock = run_with_clock(plan, tmp_path)
+    rows = [(clock.wall_ns, clock.monotonic_ns, hit["worker"], hit["seq"]) for hit in result.hits]
     assert len(rows) == len(seen.requests) >= 200
     assert sorted(seen.headers("X-Request-ID")) == sorted(trace.request_id(*row) for row in rows)
     assert sorted(seen.headers("X-Amzn-Trace-Id")) == sorted(trace.amzn_trace_id(*row) for row in rows)
     assert len(set(seen.headers("X-Request-ID"))) == len(rows)
     root = re.compile(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}")
     assert all(root.fullmatch(value) for value in seen.headers("X-Amzn-Trace-Id"))
-    assert {hit["bytes_out"] for hit in played.hits} == {len(seen.requests[0])}
+    assert {hit["bytes_out"] for hit in result.hits} == {len(seen.requests[0])}
 
 
 def test_an_answer_that_echoes_the_id_is_read_as_well_as_any(tmp_path: Path) -> None:
@@ -67,14 +67,14 @@ def test_an_answer_that_echoes_the_id_is_read_as_well_as_any(tmp_path: Path) -> 
             visit.answer(b"HTTP/1.1 200 OK\r\nX-Request-ID: %b\r\nContent-Length: 0\r\n\r\n" % echoed)
 
     with ScriptedServer(echo) as server:
-        played = play(plan_for(server.url, 4, trace_headers=True), tmp_path, until=completed(1500))
-    assert played.failed == 0
-    assert len(played.hits) == server.seen["requests"]
+        result = run_load(plan_for(server.url, 4, trace_headers=True), tmp_path, until=completed(1500))
+    assert result.failed == 0
+    assert len(result.hits) == server.seen["requests"]
 
 
 def test_without_trace_headers_and_places_requests_are_all_the_same(tmp_path: Path) -> None:
     with ScriptedServer(seen := Seen()) as server:
-        play(plan_for(server.url, 2), tmp_path, until=completed(50))
+        run_load(plan_for(server.url, 2), tmp_path, until=completed(50))
     assert len(set(seen.requests)) == 1
     assert "X-Request-ID" not in seen.requests[0]
     assert "X-Amzn" not in seen.requests[0]
@@ -83,7 +83,7 @@ def test_without_trace_headers_and_places_requests_are_all_the_same(tmp_path: Pa
 def test_an_id_of_the_users_own_is_left_alone(tmp_path: Path) -> None:
     with ScriptedServer(seen := Seen()) as server:
         target = Target(server.url, headers=(("x-request-id", "mine"),))
-        play(plan_for(server.url, 2, target=target, trace_headers=True), tmp_path, until=completed(50))
+        run_load(plan_for(server.url, 2, target=target, trace_headers=True), tmp_path, until=completed(50))
     assert set(seen.headers("x-request-id")) == {"mine"}
     assert not seen.headers("X-Request-ID")
     assert len(set(seen.headers("X-Amzn-Trace-Id"))) == len(seen.requests)
@@ -97,9 +97,9 @@ def test_places_in_url_header_and_body_are_filled_anew_for_each_hit(tmp_path: Pa
             (("Idempotency-Key", "{uuid}"),),
             b'{"id": "{uuid}", "n": "{seq}", "share": "100%"}',
         )
-        played, clock = played_with_clock(plan_for(server.url, 3, target=target), tmp_path)
-    assert played.failed == 0
-    rows = [(clock.wall_ns, clock.monotonic_ns, hit["worker"], hit["seq"]) for hit in played.hits]
+        result, clock = run_with_clock(plan_for(server.url, 3, target=target), tmp_path)
+    assert result.failed == 0
+    rows = [(clock.wall_ns, clock.monotonic_ns, hit["worker"], hit["seq"]) for hit in result.hits]
     whole = {
         "POST /items/{n}?u={u}&percent=100%25 {key}|{body}".format(
             n=trace.number(*row[2:]),

@@ -15,18 +15,18 @@ import pytest
 from harness.clock import Clock
 from harness.load import messages
 from harness.load.generator import Load, running
-from harness.load.recruits import recruited
+from harness.load.prestarted import prestart
 from harness.model import LoadPlan, Target
-from tests.load.played import (
-    Played,
-    come_true,
+from tests.load.load_run import (
+    LoadResult,
     completed,
-    finished,
-    loaded,
+    finish_load,
     plan_for,
-    play,
     read,
     read_stream,
+    run_load,
+    running_load,
+    wait_until,
 )
 from tests.load.scripted_server import ScriptedServer, Visit, always
 
@@ -47,23 +47,23 @@ def pids(load: Load) -> list[int]:
 
 def test_two_workers_share_the_slots_and_start_together(tmp_path: Path) -> None:
     with ScriptedServer(always(OK)) as server:
-        played = play(plan_for(server.url, 5, workers=2), tmp_path, until=completed(400))
-    assert {(hit["worker"], hit["slot"]) for hit in played.hits} == {(0, 0), (1, 1), (0, 2), (1, 3), (0, 4)}
+        result = run_load(plan_for(server.url, 5, workers=2), tmp_path, until=completed(400))
+    assert {(hit["worker"], hit["slot"]) for hit in result.hits} == {(0, 0), (1, 1), (0, 2), (1, 3), (0, 4)}
     assert server.seen["connections"] == 5
-    assert len(played.hits) == server.seen["requests"]
-    first = {worker: min(h["due_ns"] for h in played.hits if h["worker"] == worker) for worker in (0, 1)}
+    assert len(result.hits) == server.seen["requests"]
+    first = {worker: min(h["due_ns"] for h in result.hits if h["worker"] == worker) for worker in (0, 1)}
     assert (
         abs(first[1] - first[0] - 100_000_000) < 90_000_000
     )  # the second slot is due a fifth of the spread later
     for worker in (0, 1):
-        numbers = sorted(hit["seq"] for hit in played.hits if hit["worker"] == worker)
+        numbers = sorted(hit["seq"] for hit in result.hits if hit["worker"] == worker)
         assert numbers == list(range(len(numbers)))
 
 
 def test_hits_are_numbered_in_the_order_of_sending(tmp_path: Path) -> None:
     with ScriptedServer(always(OK)) as server:
-        played = play(plan_for(server.url, 6), tmp_path, until=completed(300))
-    by_number = sorted(played.hits, key=lambda hit: hit["seq"])
+        result = run_load(plan_for(server.url, 6), tmp_path, until=completed(300))
+    by_number = sorted(result.hits, key=lambda hit: hit["seq"])
     sent = [hit["sent_ns"] for hit in by_number]
     assert sent == sorted(sent)
 
@@ -76,32 +76,32 @@ def test_the_first_hit_is_due_at_the_instant_that_was_agreed(tmp_path: Path) -> 
         return load.counts.completed >= 5
 
     with ScriptedServer(always(OK)) as server:
-        played = play(plan_for(server.url, 1), tmp_path, until=until)
-    assert 0 <= min(hit["due_ns"] for hit in played.hits) - started[0] < 5_000_000_000
+        result = run_load(plan_for(server.url, 1), tmp_path, until=until)
+    assert 0 <= min(hit["due_ns"] for hit in result.hits) - started[0] < 5_000_000_000
 
 
 def test_a_worker_that_is_killed_is_missed_and_the_others_go_on(tmp_path: Path) -> None:
-    played = Played()
+    result = LoadResult()
     with ScriptedServer(always(OK)) as server:
 
         async def main() -> None:
-            async with loaded(plan_for(server.url, 8, workers=2), tmp_path) as load:
+            async with running_load(plan_for(server.url, 8, workers=2), tmp_path) as load:
                 await anyio.sleep(2.2)  # two flushes
                 os.kill(pids(load)[1], signal.SIGKILL)
                 killed_at = time.monotonic()
                 with anyio.fail_after(10):
-                    await come_true(lambda: load.lost == (1,))
+                    await wait_until(lambda: load.lost == (1,))
                 assert time.monotonic() - killed_at < 1
                 before = load.counts.completed
                 with anyio.fail_after(10):
-                    await come_true(lambda: load.counts.completed >= before + 50)
-                await finished(load, played)
+                    await wait_until(lambda: load.counts.completed >= before + 50)
+                await finish_load(load, result)
 
         anyio.run(main)
-    read(tmp_path, played)
-    assert played.lost == (1,)
-    assert sum(hit["worker"] == 1 for hit in played.hits) > 50  # what it had written can be read
-    assert played.counts.in_flight == 0 == played.counts.started - played.counts.completed
+    read(tmp_path, result)
+    assert result.lost == (1,)
+    assert sum(hit["worker"] == 1 for hit in result.hits) > 50  # what it had written can be read
+    assert result.counts.in_flight == 0 == result.counts.started - result.counts.completed
 
 
 def test_whatever_happens_inside_the_workers_are_gone_afterwards(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_whatever_happens_inside_the_workers_are_gone_afterwards(tmp_path: Path)
     with ScriptedServer(always(OK)) as server:
 
         async def main() -> None:
-            async with loaded(plan_for(server.url, 4, workers=2), tmp_path) as load:
+            async with running_load(plan_for(server.url, 4, workers=2), tmp_path) as load:
                 seen.extend(pids(load))
                 raise LookupError("of the caller's own")
 
@@ -120,25 +120,25 @@ def test_whatever_happens_inside_the_workers_are_gone_afterwards(tmp_path: Path)
     assert all(read_stream(path) for path in (tmp_path / "hits").glob("*.arrow"))
 
 
-def test_recruits_do_the_work_and_those_that_nobody_took_are_gone(tmp_path: Path) -> None:
+def test_prestarted_workers_do_the_work_and_unused_ones_are_killed(tmp_path: Path) -> None:
     waiting: list[int] = []
-    played = Played()
+    result = LoadResult()
     with ScriptedServer(always(OK)) as server:
 
         async def main() -> None:
-            async with recruited(3) as recruits:
-                waiting.extend(process.pid for process in recruits._waiting)
+            async with prestart(3) as prestarted:
+                waiting.extend(process.pid for process in prestarted._waiting)
                 plan = plan_for(server.url, 4, workers=2)
-                async with running(plan, Clock.start(), tmp_path, recruits) as load:
+                async with running(plan, Clock.start(), tmp_path, prestarted) as load:
                     assert set(pids(load)) < set(waiting)
                     with anyio.fail_after(30):
-                        await come_true(lambda: load.counts.completed > 20)
-                    await finished(load, played)
+                        await wait_until(lambda: load.counts.completed > 20)
+                    await finish_load(load, result)
                 assert [alive(pid) for pid in waiting].count(True) == 1
 
         anyio.run(main)
-    read(tmp_path, played)
-    assert len(played.hits) == server.seen["requests"]
+    read(tmp_path, result)
+    assert len(result.hits) == server.seen["requests"]
     assert len(waiting) == 3
     assert not any(alive(pid) for pid in waiting)
 
@@ -149,7 +149,7 @@ def test_a_cancelled_caller_leaves_no_worker_behind(tmp_path: Path) -> None:
 
         async def main() -> None:
             with anyio.CancelScope() as scope:
-                async with loaded(plan_for(server.url, 4, workers=2), tmp_path) as load:
+                async with running_load(plan_for(server.url, 4, workers=2), tmp_path) as load:
                     seen.extend(pids(load))
                     scope.cancel()
                     await anyio.sleep_forever()
@@ -202,15 +202,15 @@ def test_the_drain_lets_hits_end_and_cuts_those_that_do_not(tmp_path: Path) -> N
             visit.answer()
 
     with ScriptedServer(script) as server:
-        played = play(plan_for(server.url, 4), tmp_path, until=completed(9), drain_ns=1_000_000_000)
-    assert played.outcomes["cut_at_deadline"] == 1
-    assert played.failed == 0 == played.counts.failed
-    assert played.outcomes["response"] == server.seen["answered"]
-    assert played.counts.outcomes == {"cut_at_deadline": 1}
-    [cut] = played.only("cut_at_deadline")
+        result = run_load(plan_for(server.url, 4), tmp_path, until=completed(9), drain_ns=1_000_000_000)
+    assert result.outcomes["cut_at_deadline"] == 1
+    assert result.failed == 0 == result.counts.failed
+    assert result.outcomes["response"] == server.seen["answered"]
+    assert result.counts.outcomes == {"cut_at_deadline": 1}
+    [cut] = result.only("cut_at_deadline")
     assert cut["sent_ns"] > 0
     assert cut["bytes_out"] > 0
-    last_sent = max(hit["sent_ns"] for hit in played.hits)
+    last_sent = max(hit["sent_ns"] for hit in result.hits)
     assert cut["done_ns"] - last_sent > 900_000_000  # nothing was sent in the drain
 
 
@@ -232,20 +232,20 @@ def test_a_failed_hit_waits_for_what_is_left_of_the_baselines_cycle(tmp_path: Pa
         return load.counts.failed >= 20
 
     with ScriptedServer(script) as server:
-        played = play(plan_for(server.url, 1), tmp_path, until=until)
-    bad = [hit for hit in played.hits if hit["status"] == 502]
+        result = run_load(plan_for(server.url, 1), tmp_path, until=until)
+    bad = [hit for hit in result.hits if hit["status"] == 502]
     cycles = sorted(b["due_ns"] - a["due_ns"] for a, b in pairwise(bad))
     assert cycles[len(cycles) // 2] >= 48_000_000  # the 50 ms of before, though each answer takes 1 ms
-    assert played.backed_off >= len(bad) - 1
+    assert result.backed_off >= len(bad) - 1
 
 
-def test_health_is_told_each_second_and_adds_up(tmp_path: Path) -> None:
+def test_health_is_reported_each_second_and_adds_up(tmp_path: Path) -> None:
     with ScriptedServer(always(OK)) as server:
-        played = play(plan_for(server.url, 3), tmp_path, seconds=2.6)
-    assert len(played.health) >= 3
-    assert sum(sample.started for sample in played.health) == len(played.hits)
-    assert sum(sample.completed for sample in played.health) == len(played.hits)
-    full = played.health[0]
+        result = run_load(plan_for(server.url, 3), tmp_path, seconds=2.6)
+    assert len(result.health) >= 3
+    assert sum(sample.started for sample in result.health) == len(result.hits)
+    assert sum(sample.completed for sample in result.health) == len(result.hits)
+    full = result.health[0]
     assert 0 < full.lag_p99_ns <= full.lag_max_ns
     assert full.cpu_ns > 0
     assert full.open_files >= 3 + 3  # its pipes and its connections
@@ -253,29 +253,29 @@ def test_health_is_told_each_second_and_adds_up(tmp_path: Path) -> None:
 
 
 def test_a_second_in_which_a_worker_stood_still_is_marked(tmp_path: Path) -> None:
-    played = Played()
+    result = LoadResult()
     with ScriptedServer(always(OK)) as server:
 
         async def main() -> None:
-            async with loaded(plan_for(server.url, 3), tmp_path) as load:
+            async with running_load(plan_for(server.url, 3), tmp_path) as load:
                 await anyio.sleep(1.2)
                 [pid] = pids(load)
                 os.kill(pid, signal.SIGSTOP)
                 await anyio.sleep(0.6)
                 os.kill(pid, signal.SIGCONT)
                 await anyio.sleep(1.5)
-                await finished(load, played)
+                await finish_load(load, result)
 
         anyio.run(main)
-    worst = max(played.health, key=lambda sample: sample.lag_max_ns)
+    worst = max(result.health, key=lambda sample: sample.lag_max_ns)
     assert worst.stalled
     assert 400_000_000 < worst.lag_max_ns < 30_000_000_000
-    assert {sample.stalled for sample in played.health if sample.lag_max_ns < 50_000_000} <= {False}
+    assert {sample.stalled for sample in result.health if sample.lag_max_ns < 50_000_000} <= {False}
 
 
 def test_a_worker_imports_neither_pandas_nor_kubernetes(tmp_path: Path) -> None:
     script = (
-        "import sys, harness.load.worker as worker\n"
+        "import sys, harness.load.worker.__main__ as worker\n"
         "import os\n"
         "try:\n"
         "    worker.main()\n"
@@ -285,7 +285,7 @@ def test_a_worker_imports_neither_pandas_nor_kubernetes(tmp_path: Path) -> None:
     with ScriptedServer(always(OK)) as server:
         (tmp_path / "hits").mkdir()
         (tmp_path / "connections").mkdir()
-        [order] = messages.orders(plan_for(server.url, 2), Clock.start(), tmp_path)
+        [assignment] = messages.assignments(plan_for(server.url, 2), Clock.start(), tmp_path)
         process = subprocess.Popen(
             [sys.executable, "-c", script],
             stdin=subprocess.PIPE,
@@ -295,9 +295,9 @@ def test_a_worker_imports_neither_pandas_nor_kubernetes(tmp_path: Path) -> None:
         )
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(messages.line(messages.encode(order)))
+        process.stdin.write(messages.line(messages.encode(assignment)))
         assert "ready" in json.loads(process.stdout.readline())
-        process.stdin.write(messages.line({"do": "start", "at_ns": order.clock.now_ns()}))
+        process.stdin.write(messages.line({"do": "start", "at_ns": assignment.clock.now_ns()}))
         time.sleep(1.2)
         process.stdin.write(messages.line({"do": "finish", "drain_ns": 1_000_000_000}))
         _, errors = process.communicate(timeout=30)
@@ -316,8 +316,8 @@ def test_an_order_survives_its_journey() -> None:
         expect=((200, 204), (304, 304)),
     )
     clock = Clock(5, 6)
-    sent = messages.orders(plan, clock, Path("results/x"))
-    got = [messages.decode(json.loads(messages.line(messages.encode(order)))) for order in sent]
+    sent = messages.assignments(plan, clock, Path("results/x"))
+    got = [messages.decode(json.loads(messages.line(messages.encode(assignment)))) for assignment in sent]
     assert got == sent
-    assert sorted(slot for order in got for slot in order.slots) == list(range(7))
-    assert {len(order.slots) for order in got} == {2, 3}
+    assert sorted(slot for assignment in got for slot in assignment.slots) == list(range(7))
+    assert {len(assignment.slots) for assignment in got} == {2, 3}

@@ -14,7 +14,7 @@ from harness.model import LoadPlan, Target
 from harness.run.asking import Answers, ask
 from tests.complaints import complaint
 from tests.load.h2_server import H2Visit
-from tests.load.played import plan_for
+from tests.load.load_run import plan_for
 from tests.load.scripted_server import OK, ScriptedServer, Visit, always
 
 

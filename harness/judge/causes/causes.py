@@ -123,7 +123,8 @@ def explain(
     )
     found = match(lost, context, pinned, logged(lost, upstreams or {}))
     tied = tied_to_pods(found)
-    beside = background(hits, lost, timeline, tied, requests_of(hits, found, tied, timeline))
+    of_pods = requests_of(hits, lost, found, timeline) if tied.any() else 0
+    beside = background(hits, lost, timeline, tied, of_pods)
     labels = label(lost, found, beside.is_background)
     groups: dict[tuple[str, ...], NDArray[np.bool_]] = {}
     for ids in dict.fromkeys(labels):

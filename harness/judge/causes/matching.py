@@ -146,18 +146,25 @@ def tied_to_pods(found: Match) -> NDArray[np.bool_]:
     return mask
 
 
-def requests_of(hits: Hits, found: Match, tied: NDArray[np.bool_], timeline: Timeline) -> int:
-    """Count the requests that are known to have gone to the pods of tied hits, once these came or went."""
-    total = 0
-    known: NDArray[np.int64] | None = None
-    for number in np.unique(found.pod[tied]).tolist():
-        known = _known_pods(hits, timeline.pods, None) if known is None else known
-        pod = timeline.pods[number]
-        from_ns = (
-            timeline.zero_ns if pod.deleted_ns is None else max(pod.deleted_ns - SLACK, timeline.zero_ns)
-        )
-        total += int(((known == number) & ~hits.cut & (hits.begun_ns >= from_ns)).sum())
-    return total
+def requests_of(hits: Hits, lost: Hits, found: Match, timeline: Timeline) -> int:
+    """Count the requests to pods that came or went, from then on; 0 where that is not known of good ones.
+
+    All such pods count, also those that lost nothing: else even a clean rollout's share of failures looks high.
+    """
+    good = hits.where(hits.good & (hits.done_ns >= timeline.zero_ns))
+    known = _known_pods(good, timeline.pods, None)
+    told = float((known >= 0).mean()) if len(known) else 0.0
+    if not told:
+        return 0
+    answered = failed = 0
+    for number, pod in enumerate(timeline.pods):
+        if pod.old and pod.deleted_ns is None:
+            continue
+        from_ns = max(timeline.zero_ns, (pod.deleted_ns or 0) - SLACK if pod.old else 0)
+        answered += int(((known == number) & (good.begun_ns >= from_ns)).sum())
+        failed += int(((found.pod == number) & (lost.begun_ns >= from_ns)).sum())
+    # Answers that name nobody are taken to have gone to the same pods in the same shares.
+    return failed + round(answered / told)
 
 
 def label(lost: Hits, found: Match, background: NDArray[np.bool_]) -> list[tuple[str, ...]]:

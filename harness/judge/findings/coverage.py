@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from harness.clock import NS
+from harness.judge import chance
 from harness.judge.findings.finding import COVERED, WATCHED, Finding
+from harness.judge.numbers.hits import OWN_FAULT
 from harness.judge.wording import at, count, lasting
 from harness.model import NEVER, Grade, Mark, Phase
 
 if TYPE_CHECKING:
     from harness.judge.findings.case import Case
+    from harness.judge.numbers.summary import Numbers
     from harness.judge.timeline.lifeline import Lifeline
-    from harness.judge.timeline.timeline import Timeline
+    from harness.judge.timeline.timeline import Span, Timeline
     from harness.model import RolloutFacts, RunRecord
 
+_UNLIKELY = 0.01  # failures that are so unlikely to come just before a change by chance may be its
 CATCH_UP_NS = 2 * NS  # what is seen so soon after a gap in the watch may have happened in it
 
 
@@ -97,13 +102,20 @@ def _moved(pod: Lifeline, trigger_ns: int) -> bool:
 
 def watch(case: Case) -> Finding | None:
     """Judge whether the watch saw the rollout from its beginning to its end."""
-    run, timeline = case.run, case.timeline
-    if not run.rollout_wanted:
+    if not case.run.rollout_wanted:
         return None
-    objective = WATCHED
-    during = timeline.phase(Phase.DURING)
+    during = case.timeline.phase(Phase.DURING)
     if during is None:
-        return Finding(objective, "there was none to see", Grade.PASS)
+        return Finding(WATCHED, "there was none to see", Grade.PASS)
+    fault = _watch_fault(case, during)
+    if fault:
+        return Finding(WATCHED, fault, Grade.INCONCLUSIVE)
+    return Finding(WATCHED, f"{count(len(case.timeline.pods), 'pod')} seen, no gap", Grade.PASS)
+
+
+def _watch_fault(case: Case, during: Span) -> str:
+    """Say what the watch may have missed; "" for nothing."""
+    run, timeline = case.run, case.timeline
     # Events only add evidence; a gap in them hides no moment of a pod's life.
     blind = [gap for gap in timeline.gaps if gap.blind and gap.kind != "Event"]
     # When a change of somebody else's began is known from the watch alone.
@@ -114,15 +126,38 @@ def watch(case: Case) -> Finding | None:
         kinds = ", ".join(sorted({gap.kind for gap in within}))
         longest = max(gap.to_ns - gap.from_ns for gap in within)
         early = all(gap.to_ns <= during.from_ns for gap in within)
-        how = f"blind {count(len(within), 'time')} for {kinds} (longest {lasting(longest)})"
-        if early:
-            how += " just before the change was seen, which may have begun in that time"
-        return Finding(objective, how, Grade.INCONCLUSIVE)
+        how = f"nobody watched {kinds} {count(len(within), 'time')} (for up to {lasting(longest)})"
+        return how + (" just before the change was seen: it may have begun in that time" if early else "")
     end_ns = timeline.load.to_ns
     kind = run.cluster.kind if run.cluster else ""
     if any(gap.kind == kind and gap.from_ns < end_ns <= gap.to_ns for gap in blind):
-        how = f"blind for {kind} when the load ended: one more change would not have been seen"
-        return Finding(objective, how, Grade.INCONCLUSIVE)
+        return f"nobody watched {kind} when the load ended: one more change would not have been seen"
+    failed = _just_before(timeline, case.numbers) if observed else 0
+    if failed:
+        return f"{count(failed, 'request')} failed in the last 2 s before the change was seen, and hardly any earlier: it may have begun by then"
     if not timeline.pods and run.cluster is not None:
-        return Finding(objective, "no pod of the workload was seen", Grade.INCONCLUSIVE)
-    return Finding(objective, f"{count(len(timeline.pods), 'pod')} seen, no gap", Grade.PASS)
+        return "no pod of the workload was seen"
+    return ""
+
+
+def _just_before(timeline: Timeline, numbers: Numbers) -> int:
+    """Count what failed just before a change was seen, of kinds that failed hardly ever before that. Short delays are no gap."""
+    base = timeline.baseline
+    if base is None:
+        return 0
+    failed: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+    of = {True: 0, False: 0}
+    for row in numbers.seconds:
+        begun_ns = timeline.zero_ns + row.second * NS
+        if base.from_ns - NS < begun_ns < timeline.zero_ns:
+            late = begun_ns >= timeline.zero_ns - CATCH_UP_NS
+            failed[late].update(row.failed)
+            of[late] += row.completed
+    return sum(
+        n
+        for kind, n in failed[True].items()
+        if kind not in OWN_FAULT
+        and (
+            not failed[False][kind] or chance.share_p(n, of[True], failed[False][kind], of[False]) < _UNLIKELY
+        )
+    )

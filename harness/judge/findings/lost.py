@@ -32,36 +32,46 @@ def lost_requests(case: Case) -> tuple[int, Finding]:
         meanwhile = f"; {seen:,} failed meanwhile by themselves" if seen else ""
         return 0, Finding(LOSSLESS, f"no rollout was made{meanwhile}", Grade.INCONCLUSIVE)
     observed = f"{seen:,} of {sum(part.requests for part in parts):,} failed since the trigger"
+    said = [observed]
     dirty = [family for family in background.families if family.before]
     if dirty:
-        shown = "; ".join(_sentence(family, background, timeline) for family in dirty[:_SHOWN])
-        observed = f"{observed}: {shown}{'; ...' if len(dirty) > _SHOWN else ''}"
+        said += [_sentence(family, background, timeline) for family in dirty[:_SHOWN]]
+        said += [f"and {count(len(dirty) - _SHOWN, 'more kind')}"] if len(dirty) > _SHOWN else []
         clean = sum(family.seen for family in background.families if not family.before)
-        observed += f"; {clean:,} of kinds that never failed in the baseline" if clean else ""
+        said += [f"{clean:,} of kinds that never failed in the baseline"] if clean else []
+    if background.hung:
+        said.append(f"{background.hung:,} had hung since before the trigger, so the rollout is not why")
+    if background.outage:
+        gone = background.outage
+        lasts = (
+            f"no good answer for {lasting(gone.to_ns - gone.from_ns)} at {at(gone.from_ns, timeline.zero_ns)}"
+        )
+        said.append(f"{lasts}, far longer than ever before the trigger")
+    observed = "; ".join(said)
     sure = [family for family in background.families if family.sure]
     if sure:
         return sum(family.lost for family in sure), Finding(LOSSLESS, observed, Grade.FAIL)
-    if any(family.lost for family in background.families):
-        hint = "too little to tell; a longer baseline would (--trigger-after)"
+    if background.suspected:
+        by_us = run.rollout is None or not run.rollout.trigger.startswith("observe")
+        how = "--trigger-after" if by_us else "start the run earlier before the change"
+        hint = f"too little to tell whether the rollout is why; a longer baseline would tell ({how})"
         return 0, Finding(LOSSLESS, f"{observed}: {hint}", Grade.INCONCLUSIVE)
     return 0, Finding(LOSSLESS, observed, Grade.PASS)
 
 
 def _sentence(family: FamilyBackground, background: Background, timeline: Timeline) -> str:
     """Say of one family what failed since and before, and what follows."""
-    before = (
-        f"{family.before:,} of {family.of_before:,} in the {lasting(background.baseline_ns)} of the baseline"
-    )
+    before = f"{family.before:,} of {family.of_before:,} in the {lasting(background.baseline_ns)} before it"
     counted = f"{family.family}: {family.seen:,} since, {before}"
     if not family.excesses:
-        return f"{counted}, no more than chance: all subtracted"
+        return f"{counted}, which is no more than chance: all subtracted"
     excesses = ", ".join(_excess(excess, timeline) for excess in family.excesses[:_SHOWN])
     subtracted = family.seen - family.lost
-    return f"{counted}; {excesses}" + (f"; {subtracted:,} subtracted as background" if subtracted else "")
+    return f"{counted}: {excesses}" + (f", so {subtracted:,} subtracted as background" if subtracted else "")
 
 
 def _excess(excess: Excess, timeline: Timeline) -> str:
-    expected = f"{excess.expected:.1f}" if excess.expected >= 0.05 else "less than 0.1"
+    expected = f"{excess.expected:.1f}" if excess.expected >= 0.05 else "under 0.1"
     chance = f"{expected} expected, p = {excess.p:.1g}"
     if excess.what == "burst":
         within = lasting(excess.to_ns - excess.from_ns)

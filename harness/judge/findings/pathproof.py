@@ -67,7 +67,7 @@ def _elsewhere(numbers: Numbers, named: list[PodTraffic]) -> str:
     hits = sum(pod.hits for pod in named)
     if hits >= FEW * numbers.named:
         return ""
-    return f"path not proven: only {hits:,} of {numbers.named:,} answers that name their pod named one of it: most of the load went elsewhere"
+    return f"path not proven: of {numbers.named:,} answers that name a pod, {hits:,} named one of the workload: most of the load went elsewhere"
 
 
 def _cache(timeline: Timeline, numbers: Numbers, named: list[PodTraffic]) -> str:
@@ -76,7 +76,7 @@ def _cache(timeline: Timeline, numbers: Numbers, named: list[PodTraffic]) -> str
         dead_ns = _dead_ns([line for line in timeline.pods if line.name == pod.pod])
         begun_ns = pod.last_good_begun_ns
         if dead_ns is not None and begun_ns is not None and begun_ns > dead_ns:
-            return f"a cache answers: good answers to requests begun up to {lasting(begun_ns - dead_ns)} after pod {pod.pod} was gone name it"
+            return f"a cache answers: good answers to requests begun up to {lasting(begun_ns - dead_ns)} after pod {pod.pod} had gone name it"
     good = sum(pod.good for pod in named)
     if not timeline.triggered or not good or good < FEW * sum(reach.good for reach in numbers.reach):
         return ""
@@ -85,7 +85,10 @@ def _cache(timeline: Timeline, numbers: Numbers, named: list[PodTraffic]) -> str
     if not news or any(_answered(line, traffic.get(line.name)) for line in news):
         return ""
     olds = count(sum(pod.good > 0 for pod in named), "old pod")
-    return f"a cache answers, or new pods got no request: {good:,} good answers named {olds}, and none a new one ({count(len(news), 'pod')})"
+    new = "the new pod" if len(news) == 1 else f"any of the {len(news):,} new pods"
+    return (
+        f"a cache answers, or new pods got no request: {good:,} good answers named {olds}, none named {new}"
+    )
 
 
 def _dead_ns(lives: list[Lifeline]) -> int | None:

@@ -23,16 +23,26 @@ if TYPE_CHECKING:
 
 def default(case: Case) -> Finding:
     """Return the finding on lost requests, as the run's own objectives leave it."""
-    finding = lost_requests(case)[1]
+    lost, finding = lost_requests(case)
     own = _own(case)
-    if not own or finding.grade is Grade.INCONCLUSIVE:
+    suspected = case.background.suspected
+    if not own or (finding.grade is Grade.INCONCLUSIVE and not suspected):
         return finding
+    if suspected:
+        most = lost + suspected
+        settled = _own(case, most_lost=most)
+        if not settled:
+            observed = (
+                f"{finding.observed}; up to {most:,} may have been lost, more than {_texts(own)} allows"
+            )
+            return replace(finding, grade=Grade.INCONCLUSIVE, observed=observed)
+        own = settled
     left = _left(case, own)
     if not left:
         return replace(finding, grade=Grade.PASS, observed=f"{finding.observed}; replaced by {_texts(own)}")
     numbers = replace(case.numbers, parts=tuple(p for p in case.numbers.parts if p.name not in own))
     grade: Grade = finding.grade
-    if grade is Grade.FAIL:
+    if grade is not Grade.PASS:
         unbounded = replace(case, numbers=numbers, background=case.background.within(numbers.parts))
         grade = lost_requests(unbounded)[1].grade
     failed = sum(part.failed - own_faults(part.kinds) for part in numbers.parts if part.name in left)
@@ -43,17 +53,18 @@ def default(case: Case) -> Finding:
 
 def replacement(case: Case) -> Finding | None:
     """Say which of the run's own objectives replace the default; None where none does."""
-    finding = lost_requests(case)[1]
-    own = _own(case)
-    if not own or finding.grade is Grade.INCONCLUSIVE:
+    lost, finding = lost_requests(case)
+    suspected = case.background.suspected
+    own = _own(case, most_lost=lost + suspected) if suspected else _own(case)
+    if not own or (finding.grade is Grade.INCONCLUSIVE and not suspected):
         return None
     where = f" in {next(iter(own))} only" if _left(case, own) else ""
     return Finding(REPLACED, f'{_texts(own)} replaces "{finding.objective}"{where}', Grade.PASS)
 
 
-def _own(case: Case) -> Mapping[str, Sequence[str]]:
-    """Return the objectives that bound the failed requests of all kinds, by phase."""
-    return replacing(case.run.scenario, rollout=case.run.rollout_wanted)
+def _own(case: Case, most_lost: int | None = None) -> Mapping[str, Sequence[str]]:
+    """Return the objectives that bound the failed requests of all kinds, by phase; with `most_lost` those that allow so many."""
+    return replacing(case.run.scenario, rollout=case.run.rollout_wanted, most_lost=most_lost)
 
 
 def _texts(own: Mapping[str, Sequence[str]]) -> str:

@@ -24,6 +24,10 @@ import numpy as np
 from harness.clock import NS
 from harness.judge import chance
 from harness.judge.numbers.hits import OWN_FAULT, kind_name
+from harness.judge.numbers.hung import hung
+from harness.judge.numbers.summary import longest_outage
+from harness.judge.numbers.usual import usual
+from harness.judge.timeline.timeline import Span
 from harness.model import Outcome, Phase
 
 if TYPE_CHECKING:
@@ -32,14 +36,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.judge.numbers.hits import Hits
-    from harness.judge.numbers.summary import Part
-    from harness.judge.timeline.timeline import Span, Timeline
+    from harness.judge.numbers.summary import Outage, Part
+    from harness.judge.timeline.timeline import Timeline
 
 # The chance that a test FAILs a clean rollout; together 1 %, shared by the families that failed in the baseline.
 LEVELS = {"during": 0.004, "after": 0.0015, "burst": 0.0025, "pods": 0.002}
 SUSPECT = 0.1  # what is this likely, if failures come in bursts, is background
+SUSPECT_AT_PODS = 0.02  # the same of requests to pods that came or went, of which there is one test only
 UNLIKE = 4  # a burst of so many times the largest before is not taken for background
 WINDOWS_NS = (NS // 10, NS, 5 * NS)
+OUTAGE_NS = (
+    NS  # a stretch without a good answer is an outage when it is longer than this, and unlike the baseline's
+)
 BLOCK_NS = 5 * NS
 APART_NS = NS  # failures that are further apart than this are counted as separate ones
 SPARSE = 0.3  # separate failures are counted in windows short enough to hold so few of them on average
@@ -97,10 +105,29 @@ class Background:
     baseline_ns: int = 0
     is_background: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
+    hung: int = 0  # failed since the trigger, and had hung before it
+    outage: Outage | None = None  # nothing but failures since the trigger, for far longer than ever before it
+
+    @property
+    def suspected(self) -> int:
+        """How many may have been lost, besides those that were for certain."""
+        counted = sum(family.lost for family in self.families if not family.sure)
+        if self.outage is None or any(family.sure for family in self.families):
+            return counted
+        return max(counted, self.outage.failed)
+
+    def blames(self, kind: str) -> bool:
+        """Tell whether failures of a kind were lost for certain."""
+        return any(family.sure and family.family == FAMILY_OF.get(kind, kind) for family in self.families)
+
     def within(self, parts: Iterable[Part]) -> Background:
         """Return what is left of it in some phases. A burst or a pod's failures are of the phase in which they begin."""
         spans = {part.name: (part.from_ns, part.to_ns) for part in parts if part.name in {"during", "after"}}
-        return replace(self, families=tuple(_within(family, spans) for family in self.families))
+        families = tuple(_within(family, spans) for family in self.families)
+        outage = self.outage
+        if outage and not any(a < outage.to_ns and outage.from_ns < b for a, b in spans.values()):
+            outage = None
+        return replace(self, families=families, outage=outage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +152,25 @@ def background(
 ) -> Background:
     """Compare `lost`, the failed hits since the trigger, with the baseline.
 
-    `of_pods` marks those of them that a cause ties to a pod that is known; `requests_of_pods` counts all requests that
-    went to these pods meanwhile.
+    `of_pods` marks those of them that a cause ties to a pod that is known; `requests_of_pods` counts all requests
+    to pods that came or went, good ones too; 0 where that is not known.
     """
     answered = hits.good | hits.failed
     spans = [timeline.baseline, timeline.phase(Phase.DURING), timeline.phase(Phase.AFTER)]
     requests = [int((answered & _ended(hits, span)).sum()) if span else 0 for span in spans]
+    early = hung(hits, lost, timeline)
     of_baseline = hits.where(hits.failed & _ended(hits, spans[0])) if spans[0] else None
-    families = _by_family(lost.kind)
-    before = _by_family(of_baseline.kind) if of_baseline is not None else {}
+    families = {
+        family: left for family, mask in _by_family(lost.kind).items() if (left := mask & ~early).any()
+    }
+    before = (
+        _failed_before(of_baseline, lost.where(early), spans[0])
+        if of_baseline is not None and spans[0]
+        else {}
+    )
     dirty = sum(family in before for family in families)
     known = np.zeros(len(lost), dtype=bool) if of_pods is None else of_pods
-    is_background = np.zeros(len(lost), dtype=bool)
+    is_background = early.copy()
     found: list[FamilyBackground] = []
     for family, mask in families.items():
         seen = int(mask.sum())
@@ -148,9 +182,7 @@ def background(
         if of_baseline is None or spans[0] is None or family not in before:
             found.append(FamilyBackground(family, 0, requests[0], seen, seen, by_phase=by_phase))
             continue
-        base = Stretch(
-            spans[0].from_ns, spans[0].to_ns, requests[0], np.sort(of_baseline.done_ns[before[family]])
-        )
+        base = Stretch(spans[0].from_ns, spans[0].to_ns, requests[0], before[family])
         since = {
             what: Stretch(span.from_ns, span.to_ns, n, np.sort(lost.done_ns[mask & _ended(lost, span)]))
             for what, span, n in zip(("during", "after"), spans[1:], requests[1:], strict=True)
@@ -166,7 +198,13 @@ def background(
             FamilyBackground(family, len(base), requests[0], seen, counted, tuple(excesses), by_phase)
         )
     ranked = tuple(sorted(found, key=lambda one: (-one.seen, one.family)))
-    return Background(ranked, spans[0].length_ns if spans[0] else 0, is_background)
+    return Background(
+        ranked,
+        spans[0].length_ns if spans[0] else 0,
+        is_background,
+        int(early.sum()),
+        _outage(hits, lost, timeline) if dirty else None,
+    )
 
 
 def _within(family: FamilyBackground, spans: Mapping[str, tuple[int, int]]) -> FamilyBackground:
@@ -261,11 +299,11 @@ def _of_pods(
 ) -> list[Excess]:
     """Compare the requests of pods that came or went with the baseline's."""
     seen = len(failed_ns)
-    if not seen:
+    if not seen or not requests:
         return []
     requests = max(requests, seen)
     p = chance.share_p(seen, requests, len(before), before.requests)
-    if p >= SUSPECT:
+    if p >= SUSPECT_AT_PODS:
         return []
     expected = len(before) * requests / before.requests
     sure = p < LEVELS["pods"] * share
@@ -307,12 +345,36 @@ def _counted(excesses: Sequence[Excess], beyond: NDArray[np.bool_], pods: NDArra
 
 def _by_family(kinds: NDArray[np.int16]) -> dict[str, NDArray[np.bool_]]:
     """Group hits by family; those that this host itself made fail are left out."""
+    return {family: np.isin(kinds, members) for family, members in _codes(kinds).items()}
+
+
+def _codes(kinds: NDArray[np.int16]) -> dict[str, list[int]]:
     codes: dict[str, list[int]] = {}
     for code in np.unique(kinds).tolist():
         kind = kind_name(code)
         if kind not in OWN_FAULT:
             codes.setdefault(FAMILY_OF.get(kind, kind), []).append(code)
-    return {family: np.isin(kinds, members) for family, members in codes.items()}
+    return codes
+
+
+def _outage(hits: Hits, lost: Hits, timeline: Timeline) -> Outage | None:
+    """Find a stretch without a good answer that no background explains: where most requests fail, failures are no sign."""
+    ours = np.isin(lost.kind, [code for mask in _codes(lost.kind).values() for code in mask])
+    found = longest_outage(
+        hits.done_ns[hits.good], lost.done_ns[ours], Span(timeline.zero_ns, timeline.judged.to_ns)
+    )
+    before = usual(hits, timeline)
+    longest_ns = max(UNLIKE * max(before.wait_ns, before.slowest_ns), OUTAGE_NS)
+    return found if found and found.to_ns - found.from_ns > longest_ns else None
+
+
+def _failed_before(failed: Hits, early: Hits, span: Span) -> dict[str, NDArray[np.int64]]:
+    """Return by family when requests failed in the baseline: those that hung in it count from when they began."""
+    found = {family: failed.done_ns[mask] for family, mask in _by_family(failed.kind).items()}
+    early = early.where(early.begun_ns >= span.from_ns)
+    for family, mask in _by_family(early.kind).items():
+        found[family] = np.concatenate((found.get(family, _NONE), early.begun_ns[mask]))
+    return {family: np.sort(moments) for family, moments in found.items()}
 
 
 def _ended(hits: Hits, span: Span) -> NDArray[np.bool_]:

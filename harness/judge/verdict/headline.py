@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING
 
 from harness.judge import chance
 from harness.judge.findings.finding import ALIVE, BASELINE, COVERED, ENDED, LOSSLESS, UNBROKEN
+from harness.judge.numbers.hits import OWN_FAULT, ranked
 from harness.judge.wording import count, lasting
 from harness.model import Grade, Phase
 from harness.scenario.objectives import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from harness.judge.findings.finding import Finding
-    from harness.judge.numbers.summary import Numbers, Part
+    from harness.judge.numbers.background import Background
+    from harness.judge.numbers.summary import Numbers
     from harness.judge.timeline.timeline import Timeline
     from harness.model import RunRecord
 
+_SHOWN = 3  # kinds that a headline names
 # What withholds the PASS in the first place, by what ended the run.
 _LEADS = {
     "dry_run": COVERED,
@@ -33,26 +36,23 @@ _LEADS = {
 
 
 def headline(
-    grade: Grade, findings: Sequence[Finding], lost: int, run: RunRecord, numbers: Numbers, timeline: Timeline
+    grade: Grade,
+    findings: Sequence[Finding],
+    lost: int,
+    run: RunRecord,
+    numbers: Numbers,
+    timeline: Timeline,
+    background: Background,
 ) -> str:
     """Say the verdict in one line: what was lost, or what withholds the PASS, or what passed."""
     total = f"{numbers.requests:,}"
     because = " because of the rollout" if run.rollout_wanted else ""
-    blamed = any(f.grade is Grade.FAIL and f.objective in {LOSSLESS, UNBROKEN} for f in findings)
-    if grade is Grade.FAIL and lost and blamed:
-        counted = Counter[str]()
-        parts: list[Part] = [
-            p for p in numbers.parts if p.name in {Phase.DURING, Phase.AFTER} or not run.rollout_wanted
-        ]
-        for part in parts:
-            if part.name != Phase.WARMUP:
-                counted.update(part.kinds)
-        kinds = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
-        most_frequent = ", ".join(f"{kind}: {n:,}" for kind, n in kinds[:3]) + (
-            ", ..." if len(kinds) > 3 else ""
-        )
-        about = "about " if lost != sum(counted.values()) else ""
-        return f"{about}{lost:,} of {total} requests failed{because} ({most_frequent})"
+    accused = any(f.grade is Grade.FAIL and f.objective in {LOSSLESS, UNBROKEN} for f in findings)
+    if grade is Grade.FAIL and lost and accused:
+        kinds = blamed(run, numbers, background)
+        most = ", ".join(f"{kind}: {n:,}" for kind, n in list(kinds.items())[:_SHOWN])
+        more = ", ..." if len(kinds) > _SHOWN else ""
+        return f"{about(lost, kinds)}{lost:,} of {total} requests failed{because} ({most}{more})"
     if grade is not Grade.PASS:
         faults = [finding for finding in findings if finding.grade is grade]
         lead = _LEADS.get(run.ended_by, "?")
@@ -66,15 +66,37 @@ def headline(
             else ""
         )
         return f"{first.observed}{more}{seen}"
-    if lost:
-        return f"{lost:,} of {total} requests failed{because}, {allowed(run)}"
+    if lost or background.suspected:
+        so_many = "up to " if background.suspected else about(lost, blamed(run, numbers, background))
+        return f"{so_many}{lost + background.suspected:,} of {total} requests failed{because}, {allowed(run)}"
     if not run.rollout_wanted:
         return f"none of {total} requests failed"
     since = sum(part.failed for part in numbers.parts if part.name in {Phase.DURING, Phase.AFTER})
-    rest = f"; {since:,} failed at the rate of before it" if since else ""
+    rest = f"; {since:,} failed, no more often than before" if since else ""
     during = timeline.phase(Phase.DURING)
     took = f" in {lasting(during.length_ns)}" if during else ""
     return f"none of {total} requests failed{because} ({count(len(run.rollout.old_pods) if run.rollout else 0, 'pod')} replaced{took}{rest})"
+
+
+def blamed(run: RunRecord, numbers: Numbers, background: Background) -> dict[str, int]:
+    """Count the failed requests of the kinds that were lost; most frequent first. What is background alone is left out."""
+    phases = {Phase.DURING, Phase.AFTER} if run.rollout_wanted else set(Phase) - {Phase.WARMUP}
+    counted = Counter[str]()
+    for part in numbers.parts:
+        if part.name in phases:
+            counted.update(part.kinds)
+    return ranked(
+        {
+            kind: n
+            for kind, n in counted.items()
+            if kind not in OWN_FAULT and (background.blames(kind) or not run.rollout_wanted)
+        }
+    )
+
+
+def about(lost: int, kinds: Mapping[str, int]) -> str:
+    """Say "about" where background of the same kinds was subtracted."""
+    return "" if lost == sum(kinds.values()) else "about "
 
 
 def allowed(run: RunRecord) -> str:

@@ -21,6 +21,7 @@ from harness.judge.findings.finding import COVERED
 from harness.judge.lint.lint import LintFinding, lint, marked
 from harness.judge.numbers import traffic
 from harness.judge.numbers.hits import COLUMNS, Hits, classify
+from harness.judge.numbers.lives import told_apart
 from harness.judge.numbers.measured import Measured, measure_rollout
 from harness.judge.numbers.sending import Sending, sending
 from harness.judge.numbers.summary import Numbers, summarise
@@ -97,6 +98,7 @@ def _judge(recording: Recording, *, whole: bool) -> tuple[Judgement, _Uncited]:
     hits = classify(recording.hits((*COLUMNS, "seq") if upstreams else COLUMNS), run)
     objects = recording.manifests("before")
     timeline = times.read(run, events, recording.gaps(), _last_ns(hits), services(objects))
+    hits, timeline = told_apart(hits, timeline)
     numbers = summarise(hits, run, timeline)
     sent = sending(recording, hits, timeline) if whole else None
     explained = explain(hits, timeline, numbers, surroundings(recording), upstreams)
@@ -155,6 +157,7 @@ def _together(recording: Recording, judged: tuple[tuple[Judgement, _Uncited], ..
     timeline = rollouts.timeline_of(
         run, recording.events(), recording.gaps(), [one.timeline for one in each], services(objects)
     )
+    hits, timeline = told_apart(hits, timeline)
     numbers = summarise(hits, run, timeline)
     measured = rollouts.measured_of(one.measured for one in each)
     sent = sending(recording, hits, timeline)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from harness.judge import chance
 from harness.judge.findings.finding import COVERED, EVERY_ROLLOUT, LOSSLESS, Finding
+from harness.judge.numbers.hits import ranked
 from harness.judge.numbers.measured import Capacity, Measured, Tail, of_pods
 from harness.judge.timeline.observed import lifelines
 from harness.judge.timeline.timeline import PhaseSpan, Span, Timeline
-from harness.judge.verdict.headline import allowed
+from harness.judge.verdict.headline import about, allowed
 from harness.judge.verdict.verdict import Verdict
 from harness.judge.wording import count
 from harness.model import Grade, Phase, RolloutFacts
@@ -167,6 +168,7 @@ def decide_together(
         lost=lost,
         of=numbers.requests,
         bound=_bound(numbers, verdicts),
+        kinds=_kinds(verdicts),
     )
 
 
@@ -214,10 +216,10 @@ def _headline(
     bad = [verdict for verdict in verdicts if verdict.lost]
     blamed = any(f.grade is Grade.FAIL and f.objective == LOSSLESS for f in findings)
     if grade is Grade.FAIL and lost and blamed:
-        kinds = ", ".join(f"{kind.kind}: {kind.count:,}" for kind in numbers.kinds[:_SHOWN])
-        more = ", ..." if len(numbers.kinds) > _SHOWN else ""
-        about = "" if lost == numbers.failed else "about "
-        return f"{about}{lost:,} of {requests} requests failed because of {len(bad)} of {total} rollouts ({kinds}{more})"
+        kinds = _kinds(verdicts)
+        told = ", ".join(f"{kind}: {n:,}" for kind, n in list(kinds.items())[:_SHOWN])
+        more = ", ..." if len(kinds) > _SHOWN else ""
+        return f"{about(lost, kinds)}{lost:,} of {requests} requests failed because of {len(bad)} of {total} rollouts ({told}{more})"
     if grade is not Grade.PASS:
         faults = sorted(
             (f for f in findings if f.grade is grade),
@@ -230,6 +232,13 @@ def _headline(
     facts = [part.rollout for part in run.earlier] + ([run.rollout] if run.rollout else [])
     pods = sum(len(one.old_pods) for one in facts)
     return f"none of {requests} requests failed because of {total} rollouts ({count(pods, 'pod')} replaced)"
+
+
+def _kinds(verdicts: Sequence[Verdict]) -> dict[str, int]:
+    counted = Counter[str]()
+    for verdict in verdicts:
+        counted.update(verdict.kinds)
+    return ranked(dict(counted))
 
 
 def _bound(numbers: Numbers, verdicts: Sequence[Verdict]) -> str:

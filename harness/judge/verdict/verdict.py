@@ -7,7 +7,7 @@ request that was seen. A run without a rollout is judged whole: any failed hit a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.judge.findings import (
     answers,
@@ -23,7 +23,7 @@ from harness.judge.findings import (
 from harness.judge.findings.case import Case
 from harness.judge.findings.finding import Finding
 from harness.judge.findings.lost import lost_requests
-from harness.judge.verdict.headline import bound, headline
+from harness.judge.verdict.headline import blamed, bound, headline
 from harness.model import Grade
 
 
@@ -37,6 +37,7 @@ class Verdict:
     lost: int  # failed hits held against the rollout (or the run, without one)
     of: int  # requests among which they are counted
     bound: str
+    kinds: dict[str, int] = field(default_factory=dict)  # failed since the trigger, of kinds held against it
 
 
 Objective = Callable[[Case], Finding | None]
@@ -86,13 +87,14 @@ def decide(case: Case, *, whole: bool = True) -> Verdict:
     run, timeline, numbers = case.run, case.timeline, case.numbers
     return Verdict(
         grade=grade,
-        headline=headline(grade, findings, lost, run, numbers, timeline),
+        headline=headline(grade, findings, lost, run, numbers, timeline, case.background),
         findings=findings,
         lost=lost,
         of=numbers.requests,
         bound=bound(run, timeline, numbers)
         if not lost and grade is not Grade.FAIL and numbers.requests
         else "",
+        kinds=blamed(run, numbers, case.background),
     )
 
 

@@ -1,4 +1,4 @@
-"""The sample app's faults, each asked for by a variable."""
+"""The sample app's faults, each set by a variable."""
 
 from __future__ import annotations
 

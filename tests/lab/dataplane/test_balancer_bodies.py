@@ -1,4 +1,4 @@
-"""What passes through: heads, and bodies of every frame."""
+"""Heads and bodies that pass through, with every kind of framing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the parent says: endpoints, when they count, and the end."""
+"""Changes of endpoints: when they take effect, and how the balancer ends."""
 
 from __future__ import annotations
 

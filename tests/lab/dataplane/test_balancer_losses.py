@@ -280,7 +280,9 @@ def test_nginx_signs_what_it_passes_on_and_what_it_answers_itself(
 ) -> None:
     def signed(sock: socket.socket) -> None:
         read_request(sock)
-        sock.sendall(b"HTTP/1.1 200 OK\r\nServer: app\r\nDate: yesterday\r\nContent-Length: 0\r\n\r\n")
+        sock.sendall(
+            b"HTTP/1.1 200 OK\r\nServer: app\r\nDate: yesterday\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        )
 
     endpoint = target(signed).endpoint()
     nginx, alb = balancer(profile="nginx"), balancer()

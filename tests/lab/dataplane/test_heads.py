@@ -1,13 +1,13 @@
-"""Heads that the balancer has read before are not read again, and yet each goes on as it came."""
+"""Heads that the balancer has cached are not parsed again, and still pass through unchanged."""
 
 from __future__ import annotations
 
 import pytest
 import uvloop
 
-from harness.lab.heads import HEADS_KEPT, Heads
-from harness.lab.profiles import PROFILES
-from harness.lab.wire import Malformed
+from harness.lab.balancer.heads import HEADS_KEPT, Heads
+from harness.lab.balancer.profiles import PROFILES
+from harness.lab.balancer.wire import Malformed
 
 LINE = b"GET / HTTP/1.1\r\nHost: a\r\n"
 

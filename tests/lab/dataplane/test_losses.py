@@ -1,4 +1,4 @@
-"""What the balancer writes down of requests that were lost."""
+"""The balancer's log of lost requests."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.lab.profiles import CUT, PROFILES, Loss, Stage, classify, pick
+from harness.lab.balancer.profiles import CUT, PROFILES, Loss, Stage, classify, pick
 
 BEFORE_THE_HEAD = [Stage.CONNECTING, Stage.WAITING]
 TIMEOUTS = {Loss.CONNECT_TIMEOUT, Loss.IDLE_TIMEOUT}

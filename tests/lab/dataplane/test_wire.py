@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from harness.lab.wire import (
+from harness.lab.balancer.wire import (
     ChunkedBody,
     EndlessBody,
     Framing,

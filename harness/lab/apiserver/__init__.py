@@ -1,0 +1,1 @@
+"""The lab's API server: HTTP, access, bodies, writes, watches and discovery."""

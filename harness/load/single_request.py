@@ -1,0 +1,150 @@
+"""Send a single request outside the load, with the load's own code for connecting, sending and reading.
+
+So a check before the load sees what the load will see: the same addresses, the same bytes, the same timeouts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.load import failures
+from harness.load.eventloop import ready
+from harness.load.wire.response import ResponseReader
+from harness.load.wire.sockets import BLOCKED
+from harness.model import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.load.dial import Dialler
+    from harness.load.request import PreparedRequest
+
+_READ = 256 * 1024
+_PIECE = 64 * 1024
+_NAMED = re.compile(r"^\w+\((['\"])(.*)\1\)$")  # an exception's repr, of which only the text is shown
+
+
+@dataclass(slots=True)
+class Attempt:
+    """The result of one request. `outcome` is None if only a connection was wanted, and it opened."""
+
+    outcome: Outcome | None = None
+    status: int = 0  # set once the head has come, even if the rest is lost
+    pod: str = ""
+    location: str = ""
+    why: str = ""  # why it failed, in words
+
+
+async def reach(dialler: Dialler, prepared: PreparedRequest) -> Attempt:
+    """Open a connection as the load does, and close it again. Nothing is sent."""
+    dialled = await dialler.open(prepared.origin)
+    if dialled.sock is not None:
+        dialled.sock.close()
+    return Attempt(dialled.outcome, why=dialled.why)
+
+
+async def send(dialler: Dialler, prepared: PreparedRequest, seq: int) -> Attempt:
+    """Send the request once, on a new connection; its ids are made from `seq`."""
+    dialled = await dialler.open(prepared.origin)
+    if dialled.outcome is not None:
+        return Attempt(dialled.outcome, why=dialled.why)
+    plan, attempt = dialler.plan, Attempt()
+    request = prepared.template % ((seq,) * prepared.places) if prepared.places else prepared.request
+    exchange = _http2 if plan.http2 else _http1
+    try:
+        async with asyncio.timeout(plan.timeout_ns / 1e9):
+            await exchange(dialled.sock, prepared, request, plan.pod_headers, attempt)
+    except TimeoutError:
+        attempt.outcome = Outcome.READ_TIMEOUT_BODY if attempt.status else Outcome.READ_TIMEOUT_HEADERS
+    return attempt
+
+
+async def _http1(
+    sock: Any, prepared: PreparedRequest, request: bytes, pod_headers: tuple[str, ...], attempt: Attempt
+) -> None:
+    ranks = {name.lower().encode("latin-1"): rank for rank, name in enumerate(pod_headers)}
+    reader = _LocationReader(ranks, head_request=prepared.method == "HEAD")
+    # Write while reading: a server may respond before it has read the whole request.
+    writing = asyncio.create_task(_write(sock, memoryview(request)))
+    try:
+        await _read(sock, reader, attempt)
+    finally:
+        attempt.status, attempt.pod, attempt.location = reader.status, reader.pod, reader.location
+        writing.cancel()
+        try:
+            await asyncio.wait([writing])
+        finally:  # Ctrl-C may end this wait
+            reader.release()
+            sock.close()
+
+
+async def _http2(
+    sock: Any, prepared: PreparedRequest, request: bytes, pod_headers: tuple[str, ...], attempt: Attempt
+) -> None:
+    from harness.load.wire import http2  # noqa: PLC0415  only HTTP/2 needs httpx
+
+    def head(status: int, headers: Mapping[str, str]) -> None:
+        attempt.status, attempt.location = status, headers.get("location", "")
+        attempt.pod = next((headers[name] for name in pod_headers if name in headers), "")
+
+    attempt.outcome, attempt.why = await http2.send_single(sock, prepared, request, head)
+
+
+async def _write(sock: Any, rest: memoryview) -> None:
+    while rest:
+        try:
+            rest = rest[sock.send(rest[:_PIECE]) :]
+        except BLOCKED:
+            await ready(sock, write=True)
+        except OSError:
+            return  # the reader sees how the connection ended, or a response that came anyway
+
+
+async def _read(sock: Any, reader: _LocationReader, attempt: Attempt) -> None:
+    answered = False
+    while attempt.outcome is None:
+        error: OSError | None = None
+        try:
+            data = sock.recv(_READ)
+        except BLOCKED:
+            await ready(sock, write=False)
+            continue
+        except OSError as caught:
+            data, error = b"", failures.unmask(caught, sock)
+        if data:
+            answered = True
+            reader.feed(data)
+            await asyncio.sleep(0)  # let the timeout run even if a long body never blocks
+        _judge(reader, data, error, attempt, answered=answered)
+
+
+def _judge(
+    reader: _LocationReader, data: bytes, error: OSError | None, attempt: Attempt, *, answered: bool
+) -> None:
+    """Decide whether the response has ended, and how."""
+    if reader.fault:
+        attempt.outcome, attempt.why = Outcome.PROTOCOL_ERROR, _NAMED.sub(r"\2", reader.fault)
+    elif reader.done or (not data and error is None and reader.ended()):
+        attempt.outcome = Outcome.RESPONSE
+    elif not data:
+        attempt.outcome = failures.lost(error, answered=answered)
+        attempt.why = failures.reason(error) if error else "the connection was closed"
+
+
+class _LocationReader(ResponseReader):
+    """Reads the Location header as well."""
+
+    __slots__ = ("location",)
+
+    def __init__(self, pod_headers: Mapping[bytes, int], *, head_request: bool) -> None:
+        self.location = ""
+        super().__init__(pod_headers, head_request=head_request)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep Location, too."""
+        if not self._head_seen and name.lower() == b"location":
+            self.location = value.decode("latin-1")
+        super().on_header(name, value)

@@ -1,0 +1,97 @@
+"""What a worker and its wire ask of each other: calls as protocols, and the one record that the hot loop reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from harness.load.failures import Ending
+    from harness.load.request import PreparedRequest
+    from harness.load.wire.slot import Slot
+    from harness.model import Outcome
+
+
+@dataclass(slots=True, eq=False)
+class Pacing:
+    """What a wire must know about the pacing of its slots. The worker writes it; the wire only reads it.
+
+    Plain fields, because the hot loop reads them: a call for each would cost time at every hit.
+    """
+
+    numbered: bool = False  # requests contain ids, which are made from the hit's number
+    slow_path: bool = False  # ask the slots' owner after every hit, instead of sending the next one at once
+    target_cycle: Iterator[PreparedRequest] | None = None  # with several targets: which one is next
+    draining: bool = False  # send no new hits
+    opening: int = 0  # connections being opened; the event loop must run for these,
+    timers: int = 0  # for slots that wait on one of its timers,
+    wanted_ns: int = 0  # and at this time for anything else
+
+
+class SlotOwner(Protocol):
+    """Decides what a slot does when a hit or a connection has ended."""
+
+    def begin(self, slot: Slot, due_ns: int) -> None:
+        """Begin the slot's next hit, on its connection or on a new one."""
+
+    def hit_done(self, slot: Slot, now: int, *, failed: bool) -> None:
+        """Schedule the slot's next hit. The row of this one has been written."""
+
+    def hit_failed(
+        self, slot: Slot, outcome: Outcome, ending: Ending, now: int, error: BaseException | str
+    ) -> None:
+        """Write the hit's row, and close the connection it failed on."""
+
+    def connect_failed(self, slot: Slot, outcome: Outcome, now: int) -> None:
+        """Write the row of a hit whose connection did not open, and schedule the next one."""
+
+    def close(self, slot: Slot, ending: Ending, now: int) -> None:
+        """Close the connection and write its row."""
+
+    def row(self, slot: Slot, outcome: Outcome, done_ns: int) -> None:
+        """Write the row of a hit that got no complete response."""
+
+    def keep_sample(self, outcome: Outcome, error: BaseException | str) -> None:
+        """Keep the text of the first error of each outcome."""
+
+    def sample(self, outcome: Outcome) -> str:
+        """Return that text; "" if there is none."""
+
+
+class Wire(Protocol):
+    """Sends the hits of one worker's slots and reads the responses. It reports to a SlotOwner."""
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when `ready` has work to do."""
+
+    def ready(self) -> None:
+        """Serve everything that is ready; called by the event loop."""
+
+    def watch(self, fd: int, ready: Callable[[], None]) -> None:
+        """Call `ready` whenever this descriptor is readable, with the same delay as responses have."""
+
+    def unwatch(self, fd: int) -> None:
+        """Stop watching this descriptor."""
+
+    def now(self) -> int:
+        """Return the time on the run's clock."""
+
+    def take_seq(self) -> int:
+        """Return the number of the next hit, and count it."""
+
+    def attach(self, slot: Slot, sock: Any) -> None:
+        """Give the slot this open connection."""
+
+    def detach(self, slot: Slot) -> None:
+        """Close the slot's connection, whatever is in progress on it."""
+
+    def check_idle(self, slot: Slot) -> Ending | None:
+        """Return how a connection that was idle must be closed before anything is sent on it; None if it is good."""
+
+    def send(self, slot: Slot) -> None:
+        """Send the slot's request: every hit is sent here, once, except on the fast path."""
+
+    def row(self, slot: Slot, kind: int, done_ns: int) -> None:
+        """Write the row of the slot's hit."""

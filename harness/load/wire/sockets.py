@@ -1,0 +1,160 @@
+"""The sockets of one worker's slots in one epoll set: attach them to a slot, watch, write, close."""
+
+from __future__ import annotations
+
+import ssl
+from array import array
+from fcntl import ioctl
+from select import EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP, epoll
+from termios import FIONREAD
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
+
+from harness.load.wire.slot import READING, SENDING, WAITING, Slot
+from harness.model import NEVER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.load.failures import Ending
+
+BLOCKED = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+# Edge-triggered: what was reported once is not reported again, which saves the kernel work at each hit.
+# So code that stops reading before a read blocks must call modify to be notified again.
+READ = EPOLLIN | EPOLLRDHUP | EPOLLET
+READ_AND_WRITE = READ | EPOLLOUT
+_PIECE = 64 * 1024
+
+
+class Sockets:
+    """What both wires share. Times are on the run's clock, whose zero is `anchor_ns` on the monotonic clock."""
+
+    def __init__(self, anchor_ns: int) -> None:
+        self._anchor = anchor_ns
+        self._by_fd: dict[int, Slot] = {}
+        self._watched: dict[int, Callable[[], None]] = {}
+        self._epoll = epoll()
+        # The kernel writes here how many bytes wait to be read. Allocated once, which is cheapest.
+        self._waiting = array("i", [0])
+        self.seq = 0  # of the next hit; not in Pacing, because the hot loop writes it
+
+    def watch(self, fd: int, ready: Callable[[], None]) -> None:
+        """Call `ready` whenever this descriptor is readable, with the same delay as responses have."""
+        self._watched[fd] = ready
+        self._epoll.register(fd, EPOLLIN)
+
+    def unwatch(self, fd: int) -> None:
+        """Stop watching this descriptor."""
+        del self._watched[fd]
+        self._epoll.unregister(fd)
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when `ready` has work to do."""
+        return self._epoll.fileno()
+
+    def now(self) -> int:
+        """Return the time on the run's clock."""
+        return monotonic_ns() - self._anchor
+
+    def take_seq(self) -> int:
+        """Return the number of the next hit, and count it."""
+        seq, self.seq = self.seq, self.seq + 1
+        return seq
+
+    def attach(self, slot: Slot, sock: Any) -> None:
+        """Give the slot this open connection."""
+        slot.sock, slot.fd = sock, sock.fileno()
+        if isinstance(sock, ssl.SSLSocket):
+            # SSLSocket's methods check flags that are not used here, and then call the wrapped object, in C.
+            # Calling that directly pays for the question asked after each read.
+            wrapped = getattr(sock, "_sslobj", None) or sock
+            slot.recv, slot.send = wrapped.read, wrapped.write
+            slot.fast_recv = self._fast_recv_tls(slot)
+        else:
+            slot.recv, slot.send = sock.recv, sock.send
+            slot.fast_recv = sock.recv
+        slot.hits = 0
+        self._by_fd[slot.fd] = slot
+        self._epoll.register(slot.fd, READ)
+
+    def detach(self, slot: Slot) -> None:
+        """Close the slot's socket and forget it."""
+        if slot.reader is not None:
+            slot.reader.release()
+            slot.reader = None
+        self._by_fd.pop(slot.fd, None)
+        self._epoll.unregister(slot.fd)
+        slot.sock.close()
+        slot.sock, slot.fd = None, -1
+        slot.recv, slot.fast_recv, slot.send = bytes, bytes, len
+
+    def _fast_recv_tls(self, slot: Slot) -> Callable[[int], bytes]:
+        """Return how the fast path receives over TLS: only data that nothing follows.
+
+        A read returns one record. If another one came with it, mostly the server's close, its edge has been used up:
+        unless it is noticed now, before the next request is sent, that request times out. Asking by `ioctl` costs a
+        third of a read.
+        """
+        read, fd, ask, which, waiting = slot.recv, slot.fd, ioctl, FIONREAD, self._waiting
+
+        def receive(size: int) -> bytes:
+            data = read(size)
+            ask(fd, which, waiting)
+            if waiting[0]:
+                self._take(slot, data, self.now(), closing=True)
+                raise BlockingIOError  # nothing is left for the fast path
+            return data
+
+        return receive
+
+    def check_idle(self, slot: Slot) -> Ending | None:
+        """Return how a connection that was idle must be closed before anything is sent on it; None if it is good."""
+        del slot
+        return None
+
+    def send(self, slot: Slot) -> None:
+        """Send the slot's request: every hit is sent here, once, except on the fast path."""
+        slot.seq = self.seq
+        self.seq += 1
+        slot.first, slot.bytes_in, slot.unsent, slot.write_error = NEVER, 0, None, None
+        slot.state = WAITING
+        prepared = slot.prepared
+        request = prepared.template % ((slot.seq,) * prepared.places) if prepared.places else prepared.request
+        slot.sent = self.now()
+        self._write(slot, memoryview(request))
+
+    def _write(self, slot: Slot, rest: memoryview) -> None:
+        try:
+            while rest:  # after it has blocked, TLS needs the same piece again, so cut pieces from the front
+                rest = rest[slot.send(rest[:_PIECE]) :]
+        except BLOCKED:
+            self._wait_to_write(slot, rest)
+            return
+        except OSError as error:
+            self._unwritten(slot, error, rest)
+            return
+        if slot.unsent is not None:
+            slot.unsent = None
+            self._epoll.modify(slot.fd, READ)
+            slot.state = WAITING if slot.first == NEVER else READING
+
+    def _wait_to_write(self, slot: Slot, rest: memoryview) -> None:
+        if slot.unsent is None:
+            self._epoll.modify(slot.fd, READ_AND_WRITE)
+            slot.state = SENDING
+        slot.unsent = rest
+
+    def _unwritten(self, slot: Slot, error: OSError, rest: memoryview) -> None:
+        """Handle a failed write; `rest` is what is left of the request."""
+        raise NotImplementedError
+
+    def _take(self, slot: Slot, data: bytes, now: int, *, closing: bool) -> None:
+        """Process bytes of a response; `closing` if the connection may end after them."""
+        raise NotImplementedError
+
+
+def unread(slot: Slot) -> bool:
+    """Return whether more TLS records may have come after what was read. Without TLS, an edge reports that."""
+    return isinstance(slot.sock, ssl.SSLSocket) and (
+        slot.sock.pending() > 0 or ioctl(slot.fd, FIONREAD, bytes(4)) != bytes(4)
+    )

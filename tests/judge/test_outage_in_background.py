@@ -1,0 +1,51 @@
+"""Where most requests fail all the time, failures are no sign of a loss; that nothing at all is answered still is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.judge.verdict.judgement import judge
+from harness.model import Grade
+from harness.recording.read import Recording
+from tests.judge.synthetic import TRIGGER, S, SyntheticRun, write_hits
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.judge.verdict.judgement import Judgement
+
+
+def judged(tmp_path: Path, good_of: int, outages: tuple[tuple[float, float], ...] = ()) -> Judgement:
+    """Judge a run in which one of so many requests is good, and none within these stretches."""
+    run = SyntheticRun.rolling(prestop=4, grace=20, record={"max_baseline_failures": 1.0})
+    rows = run.hits()
+    for number, row in enumerate(rows):
+        since = row["done_ns"] / S - TRIGGER
+        if number % good_of or any(a < since < b for a, b in outages):
+            row.update(status=503, pod="")
+    path = run.write(tmp_path)
+    write_hits(path / "hits" / "0.arrow", rows)
+    return judge(Recording.open(path))
+
+
+@pytest.mark.parametrize("good_of", [2, 10])
+def test_an_outage_during_the_rollout_withholds_the_pass_of_a_service_that_mostly_fails(
+    tmp_path: Path, good_of: int
+) -> None:
+    found = judged(tmp_path, good_of, ((0.0, 3.0),))
+    assert found.grade is not Grade.PASS
+    assert "no good answer for 3.0" in found.verdict.findings[0].observed
+
+
+@pytest.mark.parametrize("good_of", [2, 10, 50])
+def test_a_service_that_mostly_fails_as_before_is_no_fault_of_the_rollout(
+    tmp_path: Path, good_of: int
+) -> None:
+    assert judged(tmp_path, good_of).grade is Grade.PASS
+
+
+def test_outages_that_came_before_too_are_background(tmp_path: Path) -> None:
+    found = judged(tmp_path, 2, ((-8.0, -5.5), (2.0, 5.0)))
+    assert "no good answer for" not in found.verdict.findings[0].observed
