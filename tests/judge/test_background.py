@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from harness.judge import chance
-from harness.judge.numbers.background import Stretch, excesses_of
+from harness.judge.numbers.excess import Stretch, excesses_of
 from harness.judge.verdict.judgement import Judgement, judge
 from harness.model import Grade, Outcome
 from harness.recording.read import Recording

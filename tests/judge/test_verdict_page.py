@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.judge.findings import finding, load, unanswered
 from harness.judge.findings.finding import OBJECTIVES
-from harness.judge.numbers import background, sending
+from harness.judge.numbers import excess, sending
 from harness.model import Grade, WatchGap
 from harness.scenario.schema import Scenario
 
@@ -88,8 +88,8 @@ def test_the_page_says_when_each_objective_fails_or_withholds_a_pass_and_only_th
 def test_the_numbers_on_the_page_are_those_of_the_code() -> None:
     seconds = unanswered.OUTAGE_NS // 10**9
     assert f"nothing was answered at the end for over {seconds} s" in PAGE
-    assert f"at most {sum(background.LEVELS.values()) * 100:.0f} of 100 runs" in PAGE
-    short, middle, long = (length / 1e9 for length in background.WINDOWS_NS)
+    assert f"at most {sum(excess.LEVELS.values()) * 100:.0f} of 100 runs" in PAGE
+    short, middle, long = (length / 1e9 for length in excess.WINDOWS_NS)
     assert f"bursts of {short:g}, {middle:g} and {long:g} s" in PAGE
     assert (
         f"its lag was over {sending.LAG_LIMIT_NS / 1e6:.0f} ms (p99) in over {load.LAG_SHARE:.0%}".replace(

@@ -11,7 +11,8 @@ from harness.model import Grade, Phase
 
 if TYPE_CHECKING:
     from harness.judge.findings.case import Case
-    from harness.judge.numbers.background import Background, Excess, FamilyBackground
+    from harness.judge.numbers.background import Background, FamilyBackground
+    from harness.judge.numbers.excess import Excess
     from harness.judge.timeline.timeline import Timeline
 
 _SHOWN = 3  # families, and excesses of one family, that the sentence names
