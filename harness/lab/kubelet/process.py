@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import time
@@ -26,13 +27,20 @@ class ParentPipe:
     """A pipe that is every pod's standard input. It closes when the lab ends, however the lab ends, and the pods exit."""
 
     def __init__(self) -> None:
-        self.reader, self._writer = os.pipe()  # not inherited by other children
+        self._ends: tuple[int, int] | None = os.pipe()  # not inherited by other children
+
+    @property
+    def reader(self) -> int:
+        """The end that pods read from. Raises OSError once it is closed: its number may be another file's by then."""
+        if self._ends is None:
+            raise OSError(errno.EBADF, "the lab is ending, and starts no more processes")
+        return self._ends[0]
 
     def close(self) -> None:
         """End all processes that read from it."""
-        for end in (self.reader, self._writer):
-            with contextlib.suppress(OSError):
-                os.close(end)
+        ends, self._ends = self._ends or (), None
+        for end in ends:
+            os.close(end)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ import httpx
 import pytest
 
 from harness.lab.kubelet.linux import BlackholeAddress
+from harness.lab.kubelet.process import ParentPipe, Process, Program
 from harness.lab.objects.podstatus import pod_condition
 from tests.lab.control_plane import Cluster, control_plane, env, gone, service
 
 if TYPE_CHECKING:
-    from harness.lab.kubelet.process import Process
     from harness.lab.objects.store import Object
 
 HTTP = {"httpGet": {"port": 8080, "path": "/status/200"}}
@@ -392,3 +392,14 @@ async def test_a_port_that_cannot_be_bound_is_replaced_by_a_free_one_in_the_endp
                     else:
                         return
             pytest.fail("nothing listened there")
+
+
+def test_no_process_starts_once_the_pipe_that_ends_it_is_closed(tmp_path: Path) -> None:
+    """Its number is another file's by then: a pod that got that as its input kept the lab waiting for it for ever."""
+    pipe = ParentPipe()
+    program = Program(tmp_path, pipe)
+    pipe.close()
+    place = {"HOSTNAME": "p", "BIND": "127.0.0.1", "BIND_PORT": "0"}
+    with pytest.raises(OSError, match="starts no more processes"):
+        asyncio.run(Process.start(program, {}, place, tmp_path / "p.log"))
+    pipe.close()
