@@ -64,6 +64,7 @@ def test_pods_that_were_there_before_have_moments_before_the_run() -> None:
 
 def test_a_server_whose_clock_is_an_hour_off_changes_nothing() -> None:
     right, wrong = lived(SyntheticRun.rolling()), lived(SyntheticRun.rolling(server_skew=3600.0))
+    assert right.keys() == wrong.keys() != set()
     for name, line in right.items():
         for moment in ("created_ns", "started_ns", "ready_ns", "deleted_ns", "exited_ns"):
             assert (getattr(line, moment) is None) == (getattr(wrong[name], moment) is None)
@@ -121,8 +122,13 @@ def test_a_measured_clock_never_makes_a_server_time_later_than_our_hearing_of_it
     synthetic = SyntheticRun.rolling(server_skew=30.0)
     stepped = replace(synthetic.run(), server_clock_ns=(25 * S, 26 * S))
     latest = {event.uid: event.t_ns for event in synthetic.events()}
-    for line in lifelines(stepped, synthetic.events()):
-        assert line.exited_ns is None or line.exited_ns <= latest[line.uid]
+    exited = {
+        line.uid: line.exited_ns
+        for line in lifelines(stepped, synthetic.events())
+        if line.exited_ns is not None
+    }
+    assert len(exited) == sum(pod.old for pod in synthetic.pods)
+    assert {uid: t_ns for uid, t_ns in exited.items() if t_ns > latest[uid]} == {}
 
 
 def test_without_anything_created_in_sight_the_wall_anchor_maps_server_times() -> None:
@@ -168,7 +174,9 @@ def test_slices_of_other_services_do_not_count() -> None:
     for event in events:
         if event.kind == "EndpointSlice":
             event.object["metadata"]["labels"]["kubernetes.io/service-name"] = "web-canary"
-    assert all(line.in_endpoints_ns is None for line in lifelines(synthetic.run(), events))
+    assert {line.name: line.in_endpoints_ns for line in lifelines(synthetic.run(), events)} == {
+        pod.name: None for pod in synthetic.pods
+    }
 
 
 def test_a_pod_that_flaps_has_several_stretches_in_the_endpoints() -> None:
@@ -185,7 +193,9 @@ def test_a_pod_that_flaps_has_several_stretches_in_the_endpoints() -> None:
 
 
 def test_bars_follow_the_life_without_a_hole() -> None:
-    for pod in lived(SyntheticRun.rolling(prestop=3, grace=20)).values():
+    lines = lived(SyntheticRun.rolling(prestop=3, grace=20))
+    assert {pod.old for pod in lines.values()} == {True, False}
+    for pod in lines.values():
         segments = pod.segments(60 * S)
         assert [a.to_ns for a in segments[:-1]] == [b.from_ns for b in segments[1:]]
         assert segments[-1].state == ("terminating" if pod.old else "in_endpoints")

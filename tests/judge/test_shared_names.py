@@ -59,7 +59,7 @@ def test_a_clean_rollout_of_a_statefulset_passes(tmp_path: Path) -> None:
     assert {pod.name for pod in found.timeline.pods} == {
         f"web-{n}{life}" for n in range(3) for life in ("", " (2)")
     }
-    assert all(pod.first_good_ns is not None for pod in found.numbers.pods)
+    assert {pod.first_good_ns is not None for pod in found.numbers.pods} == {True}
 
 
 @pytest.mark.parametrize("direct", [False, True], ids=["through a balancer", "straight to the pods"])
@@ -70,7 +70,7 @@ def test_what_an_old_pod_lost_is_not_taken_for_the_new_one_s_of_its_name(
     found = judged(tmp_path, run)
     lost = sum(run.truth.values())
     assert [(cause.ids, cause.hits) for cause in found.causes] == [(("B1",), lost)]
-    assert all(share.old for share in found.causes[0].pods)
+    assert {share.old for share in found.causes[0].pods} == {True}
 
 
 def test_a_cache_of_a_statefulset_s_answers_withholds_the_pass(tmp_path: Path) -> None:

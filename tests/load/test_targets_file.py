@@ -116,5 +116,5 @@ def test_a_rollout_under_several_targets_is_judged_with_each_of_them(tmp_path: P
     assert record["rollout"]["state"] == "complete"
     rows = verdict["sending"]["targets"]
     assert {row["name"].split(" ")[0]: row["weight"] for row in rows} == {"GET": 3, "POST": 1}
-    assert all(row["requests"] > 50 and row["failed"] for row in rows)
+    assert [row for row in rows if row["requests"] <= 50 or not row["failed"]] == []
     assert "s3cret" not in (path / "run.json").read_text() + done.stdout

@@ -89,7 +89,7 @@ def test_the_lab_with_a_cluster_s_flags_is_a_contradiction(tmp_path: Path) -> No
 def test_the_lab_without_any_file_runs_the_shipped_scenario(tmp_path: Path) -> None:
     resolved = resolve(Request(lab=True), tmp_path)
     assert resolved.use_lab
-    assert all(Path(path).is_file() for path in resolved.lab_plan().manifests)
+    assert {Path(path).is_file() for path in resolved.lab_plan().manifests} == {True}
 
 
 def test_malformed_yaml_is_named_with_file_and_line(tmp_path: Path) -> None:
