@@ -212,12 +212,13 @@ def scaled_down(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
 
 
 def not_drained(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
-    """B2: begun before SIGTERM, cut at the exit."""
+    """B2: begun before SIGTERM, or before the last one that the pod took; cut at the exit."""
     del lag_ns
     window, stopped = _at_exit(pod, context), stop_ns(pod)
     if window is None or stopped is None or killed_at_grace(pod):
         return None
     ended = (max(window.ended[0], stopped - SLACK // 20), window.ended[1])
-    return Window(
-        begun=(-FOREVER, min(stopped, window.begun[1])), ended=ended, took=(10_000_000, FOREVER)
-    )  # a refusal takes less
+    seen = context.traffic.get(pod.name)
+    taken = min(seen.last_good_begun_ns or stopped, stopped + SLACK) if seen else stopped
+    begun = min(max(stopped, taken), window.begun[1])
+    return Window(begun=(-FOREVER, begun), ended=ended, took=(10_000_000, FOREVER))  # a refusal takes less
