@@ -82,13 +82,17 @@ class Bed:
     kind: str = "Deployment"
 
     @property
+    def folder(self) -> Path:
+        """The scenario's folder: of those that are shipped, or of a test's own by its whole path."""
+        return shipped() / self.scenario
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     def apply(self) -> None:
-        folder = shipped() / self.scenario
-        listed = yaml.safe_load((folder / "zdtest.yaml").read_text())["manifests"]
-        docs = [doc for name in listed for doc in yaml.safe_load_all((folder / name).read_text()) if doc]
+        listed = yaml.safe_load((self.folder / "zdtest.yaml").read_text())["manifests"]
+        docs = [doc for name in listed for doc in yaml.safe_load_all((self.folder / name).read_text()) if doc]
         kubectl("create", "namespace", self.namespace)
         kubectl(
             "-n",
@@ -120,7 +124,7 @@ class Bed:
     def zdtest(self, *options: str, path: str = "/") -> Run:
         out = self.home / f"out-{time.monotonic_ns()}"
         command = [
-            sys.executable, "-m", "harness", "run", self.url + path, "-f", str(shipped() / self.scenario),
+            sys.executable, "-m", "harness", "run", self.url + path, "-f", str(self.folder),
             "--context", CONTEXT, "-n", self.namespace, "-o", str(out), "--deployment", f"{self.kind.lower()}/web", *options,
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)

@@ -1,4 +1,4 @@
-"""A pod that writes down what happens to it, on the clock that the whole machine shares: /witness/<pod>-<uid>.txt.
+"""A pod that writes down what happens to it, on the clock that the whole machine shares: /witness/<pod>:<uid>.txt.
 
 Lines are `word monotonic_ns`: started, listening, request (when its head has been read), term, exit. It serves after
 STARTUP_DELAY seconds, says its name in X-Pod, takes 20 ms a request, and ends at SIGTERM: at once, or with TERM_IS=drain
@@ -52,11 +52,13 @@ def term(*_: object) -> None:
 
 if __name__ == "__main__":
     BOOK = os.open(
-        Path("/witness") / f"{NAME}-{os.environ['POD_UID']}.txt", os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o644
+        Path("/witness") / f"{NAME}:{os.environ['POD_UID']}.txt",
+        os.O_CREAT | os.O_APPEND | os.O_WRONLY,
+        0o644,
     )
     note("started")
     signal.signal(signal.SIGTERM, term)
     time.sleep(float(os.environ.get("STARTUP_DELAY", "2")))
-    server = ThreadingHTTPServer(("0.0.0.0", 8080), Pages)  # noqa: S104  a pod serves all its addresses
+    server = ThreadingHTTPServer(("0.0.0.0", 8080), Pages)
     note("listening")
     sys.exit(server.serve_forever())
