@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from harness.load.answers import AnswerBook
 from harness.model import NEVER, OUTCOME_CODE, OUTCOMES, POD_NAMES, LoadPlan, Outcome, is_failed
-from harness.recording.answers import NONE
+from harness.recording.answers import FOLDER, NONE
 from harness.recording.write import CONNECTION_SCHEMA, HIT_SCHEMA, OUTCOME_NAMES, ArrowStream
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class HitRows:
 
     def __init__(self, path: Path, worker: int, plan: LoadPlan) -> None:
         self._stream = ArrowStream(path, HIT_SCHEMA, worker)
+        self.answers = AnswerBook(path.parent.parent / FOLDER / f"{worker}.jsonl", plan.pod_headers)
         self._plan = plan
         self.buffer = bytearray(ROW.size * (self.CAPACITY + self.BATCH))
         self.limit = ROW.size * self.CAPACITY
@@ -191,6 +193,7 @@ class HitRows:
         """Write the remaining rows and end the file."""
         self.flush()
         self._stream.close()
+        self.answers.close()
 
     def _rows(self) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
         count = self.offset // ROW.size * 10
