@@ -50,7 +50,7 @@ _PRESENT = frozenset(
 )  # fmt: skip
 _DIGITS_ONLY, _HEX_ONLY = b"0123456789", b"0123456789abcdefABCDEF"
 _TOKEN = re.compile(r"[A-Za-z0-9_+/=-]+")
-_HEX = re.compile(r"[0-9A-Fa-f-]+")
+_HEX = re.compile(r"(?<![A-Za-z0-9])(?=[A-Fa-f]*[0-9])[0-9A-Fa-f]+(?![A-Za-z0-9])")
 _DIGITS = re.compile(r"[0-9]+")
 _HUMP = re.compile(r"[a-z](?=[A-Z])")
 _LONG_TOKEN = 16
@@ -90,13 +90,13 @@ class AnswerBook:
             tuple[int, int, str, bytes], int
         ] = {}  # by the bytes without digits, and without all of hex
         self._sent: dict[int, Sent] = {}
-        self._reads = _READS
+        self._reads = 2 * MOST  # failed answers that may still be read in this second
         self.looks = LOOKS  # good answers that are still to be looked at
 
     def second(self) -> None:
         """Look at some good answers again, as who answers may have changed; and read failed ones whole again."""
         self.looks = LOOKS if self._good < _MOST_GOOD else 0
-        self._reads = _READS
+        self._reads = max(self._reads, _READS)
 
     def failed(
         self,
@@ -227,6 +227,4 @@ def _without_id(found: re.Match[str]) -> str:
     if not _DIGITS.search(token):
         random = len(token) >= _LONG_TOKEN and len(_HUMP.findall(token)) * _LONGEST_HUMP >= len(token)
         return "0" if random else token
-    if len(token) >= _LONG_TOKEN or _HEX.fullmatch(token):
-        return "0"
-    return _DIGITS.sub("0", token)
+    return "0" if len(token) >= _LONG_TOKEN else _DIGITS.sub("0", _HEX.sub("0", token))
