@@ -46,12 +46,14 @@ _PRESENT = frozenset(
     {
         "cf-ray", "x-amz-cf-id", "x-amzn-requestid", "x-amzn-trace-id", "x-azure-ref", "x-varnish", "akamai-grn",
         "x-iinfo", "x-envoy-original-path", "x-envoy-original-host",
+        "x-envoy-peer-metadata", "x-envoy-peer-metadata-id",
     }
 )  # fmt: skip
 _DIGITS_ONLY, _HEX_ONLY = b"0123456789", b"0123456789abcdefABCDEF"
 _TOKEN = re.compile(r"[A-Za-z0-9_+/=-]+")
 _HEX = re.compile(r"(?<![A-Za-z0-9])(?=[A-Fa-f]*[0-9])[0-9A-Fa-f]+(?![A-Za-z0-9])")
 _DIGITS = re.compile(r"[0-9]+")
+_LAST_WORD = re.compile(r"[^\s<>\"'&,;:=]+\Z")
 _HUMP = re.compile(r"[a-z](?=[A-Z])")
 _LONG_TOKEN = 16
 _LONGEST_HUMP = 6  # letters to each change of case, below which a token is no word
@@ -60,6 +62,7 @@ _CHARSET = re.compile(r"charset=[\"']?([\w-]{1,20})", re.IGNORECASE)
 _TEXTS = re.compile(
     r"text/|application/(?:[\w.+-]*(?:json|xml|javascript|html)|x-www-form-urlencoded)\b|$", re.IGNORECASE
 )
+_NAME = re.compile(r"[a-z0-9-]{1,64}")
 _WORD = re.compile(r"[\w.+/-]{1,40}")
 
 
@@ -70,8 +73,9 @@ class Said:
     status: int
     headers: Sequence[tuple[str, str]]  # names in lower case
     body: bytes  # its beginning
-    cut: bool  # whether there was more of it than that
+    cut: bool  # whether more of it came than that
     size: int
+    whole: bool  # whether the answer came to its end
     closes: bool = False
 
 
@@ -81,14 +85,12 @@ class AnswerBook:
     def __init__(self, path: Path, pod_headers: Iterable[str]) -> None:
         self._path = path
         self._file: JsonLines | None = None
-        self._unlike = frozenset(
-            name.lower() for name in pod_headers
-        )  # their values tell pods apart, not answers
+        # Headers whose values tell pods apart, not answers.
+        self._unlike = frozenset(name.lower() for name in pod_headers)
         self._known: dict[object, int] = {}
         self._good = 0
-        self._seen: dict[
-            tuple[int, int, str, bytes], int
-        ] = {}  # by the bytes without digits, and without all of hex
+        # By an answer's bytes without digits, and without hexadecimal ones.
+        self._seen: dict[tuple[int, int, str, bytes], int] = {}
         self._sent: dict[int, Sent] = {}
         self._reads = 2 * MOST  # failed answers that may still be read in this second
         self.looks = LOOKS  # good answers that are still to be looked at
@@ -121,7 +123,8 @@ class AnswerBook:
         if not self._reads:
             return self._seen.get(rough, OTHER)
         self._reads -= 1
-        index = self._keep(self._answer(prepared, seq, read(), grpc, good=False))
+        said = read()
+        index = self._keep(self._answer(prepared, seq, said, grpc, good=False), whole=said.whole)
         if len(self._seen) >= _MOST_SEEN:
             self._seen.clear()
         self._seen[key] = self._seen[rough] = index
@@ -131,15 +134,15 @@ class AnswerBook:
         """Keep who gave a good answer."""
         self.looks -= 1
         if self._good < _MOST_GOOD:
-            self._keep(self._answer(prepared, seq, said, "", good=True))
+            self._keep(self._answer(prepared, seq, said, "", good=True), whole=True)
 
     def close(self) -> None:
         """Close the file."""
         if self._file is not None:
             self._file.close()
 
-    def _keep(self, answer: Answer) -> int:
-        key = alike(answer, self._unlike)
+    def _keep(self, answer: Answer, *, whole: bool) -> int:
+        key = alike(answer, self._unlike, whole=whole)
         index = self._known.get(key)
         if index is not None:
             return index
@@ -178,7 +181,7 @@ def told(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return those headers of an answer that tell who gave it and why. What an application puts in others stays out."""
     found = []
     for name, value in headers:
-        if name in _PRESENT or name in _NAMED or (name.startswith(_BEGIN_WITH) and len(name) <= 64):
+        if name in _PRESENT or name in _NAMED or (name.startswith(_BEGIN_WITH) and _NAME.fullmatch(name)):
             found.append((name, unquote(value[:1024]) if name == "grpc-message" else value[:1024]))
     return found[:MOST_HEADERS]
 
@@ -192,30 +195,26 @@ def text_of(said: Said) -> str:
     coding, kind = kinds.get("content-encoding", "").strip().lower(), kinds.get("content-type", "").strip()
     if not said.body:
         return ""
-    name = (
-        coding
-        if coding not in {"", "identity"}
-        else ""
-        if _TEXTS.match(kind)
-        else kind.partition(";")[0].strip()
-    )
+    name = coding if coding != "identity" else ""
+    if not name and not _TEXTS.match(kind):
+        name = kind.partition(";")[0].strip()
     if name:
         return f"({name if _WORD.fullmatch(name) else 'encoded'}, {said.size} bytes)"
     found = _CHARSET.search(kind)
     charset = found[1].lower() if found and found[1].lower() in _CHARSETS else "utf-8"
     text = said.body.decode(charset, errors="replace")
-    return (
-        re.sub(r"[^\s<>\"'&,;:=]+\Z", "", text) if said.cut else text
-    )  # half a word may be half of a secret
+    # Half a word may be half of a secret.
+    return _LAST_WORD.sub("", text) if said.cut else text
 
 
-def alike(answer: Answer, unlike: frozenset[str] = frozenset()) -> object:
-    """Return what two answers that are the same have in common."""
+def alike(answer: Answer, unlike: frozenset[str] = frozenset(), *, whole: bool = True) -> object:
+    """Return what two answers that are the same have in common. Those that were cut differ in where, which says nothing."""
     headers = tuple(
         (name, "" if name in unlike else value if name == "grpc-status" else _alike(value))
         for name, value in answer.headers
     )
-    return answer.good, answer.status, answer.closes, headers, _alike(answer.body)
+    body = _alike(answer.body) if whole else None
+    return answer.good, answer.status, answer.closes, headers, body
 
 
 def _alike(text: str) -> str:

@@ -215,6 +215,22 @@ def test_an_answer_that_is_cut_says_what_came_of_it(
     assert {hit["answer"] for hit in cuts} == {0}
 
 
+def test_answers_that_are_cut_at_different_places_are_one(tmp_path: Path) -> None:
+    page = response(b"The quick brown fox jumps over the lazy dog", b"200 OK", Server="nginx")
+    turn = itertools.count()
+
+    def cut(visit: Visit) -> None:
+        if visit.request():
+            visit.answer(page[: -1 - next(turn) % 40])
+            time.sleep(0.01)
+            visit.fin()
+
+    result, found = load(cut, tmp_path, count=100)
+    assert len(found.known) == 1
+    assert found.known[0].body.startswith("The")
+    assert {hit["answer"] for hit in result.only("eof_mid_response")} == {0}
+
+
 def test_a_malformed_answer_whose_head_came_is_kept(tmp_path: Path) -> None:
     chunk = b"HTTP/1.1 502 Bad Gateway\r\nServer: bad\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nNO SIZE\r\n"
     result, found = load(once(chunk), tmp_path)

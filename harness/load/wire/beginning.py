@@ -20,10 +20,10 @@ _LENGTH = re.compile(r"[0-9]{1,15}")
 _SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[^\r\n]*\r?\n")
 
 
-def said(status: int, begin: bytes, seen: int, *, bodiless: bool) -> Said:
+def said(status: int, begin: bytes, seen: int, *, bodiless: bool, done: bool) -> Said:
     """Return what a response said of which `begin` are the first bytes, and `seen` as many as have come by now.
 
-    `bodiless`: it answers HEAD. Interim responses before it are left out.
+    `bodiless`: it answers HEAD; `done`: it came to its end. Interim responses before it are left out.
     """
     data = begin.lstrip(b"\r\n")
     start = 0
@@ -44,7 +44,7 @@ def said(status: int, begin: bytes, seen: int, *, bodiless: bool) -> Said:
         body, size = body[:length], length
         whole = whole or len(body) == length
     closes = any(name == "connection" and "close" in value.lower() for name, value in headers)
-    return Said(status, headers, body[:KEPT], not whole or len(body) > KEPT, size, closes)
+    return Said(status, headers, body[:KEPT], not whole or len(body) > KEPT, size, done, closes)
 
 
 def _headers(head: bytes) -> list[tuple[str, str]]:
@@ -83,6 +83,7 @@ class Heard:
     headers: list[tuple[str, str]]
     body: bytearray = field(default_factory=bytearray)
     size: int = 0
+    whole: bool = False
 
     def take(self, piece: bytes) -> None:
         """Take bytes of the body."""
@@ -91,7 +92,8 @@ class Heard:
         self.size += len(piece)
 
     def ended(self, trailers: Mapping[bytes, bytes]) -> None:
-        """Take the trailers: those of gRPC say how the call failed."""
+        """Take the trailers, with which it is whole: those of gRPC say how the call failed."""
+        self.whole = True
         self.headers += [
             (name.decode(errors="replace"), value.decode(errors="replace"))
             for name, value in trailers.items()
@@ -112,4 +114,4 @@ class Heard:
             value for name, value in self.headers if name == "content-length" and _LENGTH.fullmatch(value)
         ]
         size = int(lengths[0]) if lengths else self.size
-        return Said(self.status, self.headers, bytes(self.body), self.size > KEPT, size, closes)
+        return Said(self.status, self.headers, bytes(self.body), self.size > KEPT, size, self.whole, closes)

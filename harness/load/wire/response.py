@@ -175,7 +175,9 @@ class ResponseReader:
 
     def said(self) -> Said:
         """Return what the response said, as far as it came."""
-        return beginning.said(self.status, self.begin, self._seen, bodiless=self._head_request)
+        return beginning.said(
+            self.status, self.begin, self._seen, bodiless=self._head_request, done=self.done
+        )
 
     def ended(self) -> bool:
         """Return whether the response is complete, now that the stream has ended in an orderly way."""
