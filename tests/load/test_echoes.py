@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, strategies as st
 
 from harness.load.echoes import Sent, plain
 
@@ -73,3 +74,19 @@ def test_a_body_of_any_size_is_known_by_its_beginning() -> None:
     request = b"POST / HTTP/1.1\r\n\r\n" + b" ".join(b"word%06d" % n for n in range(500_000))
     sent = Sent(request)
     assert sent.hidden("word000007 of it") == "*** of it"
+
+
+@given(
+    secret=st.text("abcdefghijkmXYZ0123456789-_.~+/", min_size=8, max_size=60).filter(
+        lambda text: text[:8].isalnum()
+    ),
+    kept=st.integers(8, 60),
+    before=st.sampled_from(["", "bad token ", "<pre>", 'token="', "x=", "(", "a: "]),
+    after=st.sampled_from(["", " is bad", "</pre>", '"', "...", "\u2026", ")", "\n", "&y=1"]),
+)
+def test_no_beginning_of_a_token_that_was_sent_is_left(
+    secret: str, kept: int, before: str, after: str
+) -> None:
+    request = f"GET /?q={secret} HTTP/1.1\r\nAuthorization: Bearer {secret}\r\n\r\n".encode()
+    found = Sent(request).hidden(plain(before + secret[:kept] + after, 1000))
+    assert secret[:8] not in found
