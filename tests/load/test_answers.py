@@ -34,7 +34,7 @@ ENVOY = (
     b"date: Mon, 30 Nov 2026 10:00:00 GMT\r\nserver: envoy\r\n\r\n" + ENVOY_BODY
 )
 HAPROXY_BODY = b"<html><body><h1>503 Service Unavailable</h1>\nNo server is available to handle this request.\n</body></html>\n"
-GZIPPED = gzip.compress(b"x" * 5000)
+GZIPPED = gzip.compress(b"x" * 5000, mtime=0)
 HAPROXY = (
     b"HTTP/1.0 503 Service Unavailable\r\ncache-control: no-cache\r\nconnection: close\r\ncontent-type: text/html\r\n\r\n"
     + HAPROXY_BODY
