@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from harness.load.request import PreparedRequest
 
 KEPT = 1024  # bytes of a body of which the beginning is made
-LOOKS = 16  # good answers that are looked at, at first and then in each second
+LOOKS = 16  # good answers that are looked at, at first,
+_LOOKS_A_SECOND = 2  # and then
 _READS = 100  # failed answers that are read whole in each second: with an id in every one, that is most of a failure's cost
 _MOST_GOOD = 16
+_GOOD = 0  # in place of a status
 _SEARCHED = 640  # characters of a body that are searched for what was sent, to keep 256 of them
 _MOST_SEEN = 1024  # answers remembered by their bytes
 _NAMED = frozenset(
@@ -97,7 +99,7 @@ class AnswerBook:
 
     def second(self) -> None:
         """Look at some good answers again, as who answers may have changed; and read failed ones whole again."""
-        self.looks = LOOKS if self._good < _MOST_GOOD else 0
+        self.looks = max(self.looks, _LOOKS_A_SECOND) if self._good < _MOST_GOOD else 0
         self._reads = max(self._reads, _READS)
 
     def failed(
@@ -130,11 +132,12 @@ class AnswerBook:
         self._seen[key] = self._seen[rough] = index
         return index
 
-    def good(self, prepared: PreparedRequest, seq: int, said: Said) -> None:
-        """Keep who gave a good answer."""
+    def good(self, prepared: PreparedRequest, seq: int, raw: bytes, read: Callable[[], Said]) -> None:
+        """Keep who gave a good answer; `raw` and `read` as for a failed one."""
         self.looks -= 1
-        if self._good < _MOST_GOOD:
-            self._keep(self._answer(prepared, seq, said, "", good=True), whole=True)
+        key = prepared.index, _GOOD, "", raw.translate(None, _DIGITS_ONLY)
+        if key not in self._seen and self._good < _MOST_GOOD:
+            self._seen[key] = self._keep(self._answer(prepared, seq, read(), "", good=True), whole=True)
 
     def close(self) -> None:
         """Close the file."""

@@ -237,7 +237,7 @@ class Http1Wire(Sockets):
             failed = True
             kind = self._rows.kind(status, Outcome.GRPC_ERROR, pod, prepared.index, answer=self.answer(slot))
         elif self._answers.looks:
-            self._answers.good(prepared, slot.seq, response.said())
+            self._answers.good(prepared, slot.seq, response.begin, response.said)
         response.begin = b""
         self.row(slot, kind, now)
         slot.hits += 1

@@ -8,6 +8,7 @@ its outcome follows from the type of the exception, never from its text.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
@@ -177,7 +178,9 @@ class Http2Wire(Sockets):
             self._owner.keep_sample(Outcome.GRPC_ERROR, wrong)
             kind = self._rows.kind(status, Outcome.GRPC_ERROR, pod, prepared.index, answer=self.answer(slot))
         elif self._rows.answers.looks:
-            self._rows.answers.good(prepared, slot.seq, heard.said(closes=session.stream.closing))
+            self._rows.answers.good(
+                prepared, slot.seq, heard.raw(), partial(heard.said, closes=session.stream.closing)
+            )
         self.row(slot, kind, now)
         self._go_on(slot, session, now, failed=self._rows.failed(kind))
 
@@ -217,7 +220,7 @@ class Http2Wire(Sockets):
             heard.status,
             heard.grpc(),
             heard.raw(),
-            lambda: heard.said(closes=closes),
+            partial(heard.said, closes=closes),
         )
 
     def row(self, slot: Slot, kind: int, done_ns: int) -> None:
