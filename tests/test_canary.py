@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+
+from tests.load.scripted_server import ScriptedServer, Visit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,7 +131,43 @@ def test_nor_does_a_run_whose_trigger_is_a_command_with_secrets_in_its_words(com
     assert leaks(commanded) == []
 
 
-@pytest.mark.parametrize("which", ["restarted", "commanded"])
+@pytest.fixture(scope="module")
+def echoed(tmp_path_factory: pytest.TempPathFactory) -> Left:
+    """A run against a server that fails, and says what it was asked in its page and in its headers."""
+    home = tmp_path_factory.mktemp("echoed")
+
+    def echo(visit: Visit) -> None:
+        while request := visit.request():
+            time.sleep(0.01)
+            page = b"<h1>502 Bad Gateway</h1><pre>%b</pre>" % request
+            server = request.replace(b"\r\n", b" ")[-120:]
+            head = b"HTTP/1.1 502 Bad Gateway\r\nServer: envoy\r\nVia: 1.1 %b\r\nX-Cache: %b\r\n" % (
+                server,
+                request.split()[1],
+            )
+            visit.answer(head + b"Content-Length: %d\r\n\r\n%b" % (len(page), page))
+
+    with ScriptedServer(echo) as server:
+        command = [
+            sys.executable, "-m", "harness", "run", f"{server.url}a?token={CANARY}&x={CANARY}%2Fy", "--no-rollout", "-d", "2s", "-c", "3",
+            "--method", "POST", "--body", f'{{"password": "{CANARY}"}}', "-H", f"Authorization: Bearer {CANARY}",
+            "-H", f"Cookie: sid={CANARY}; other={CANARY}", "-H", f"X-Token: {CANARY}", "-o", str(home / "results"),
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=170, cwd=home)
+    (folder,) = (home / "results").iterdir()
+    return Left(done.returncode, done.stdout + done.stderr, folder)
+
+
+def test_an_error_page_that_repeats_the_request_leaves_none_of_it_in_the_recording(echoed: Left) -> None:
+    assert echoed.code in {1, 3}, echoed.printed
+    text = (echoed.folder / "answers" / "0.jsonl").read_text()
+    assert "502 Bad Gateway" in text
+    assert '["server","envoy"]' in text
+    assert len(text.splitlines()) == 1
+    assert leaks(echoed) == []
+
+
+@pytest.mark.parametrize("which", ["restarted", "commanded", "echoed"])
 def test_a_recording_is_its_owner_s_alone(which: str, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(which).folder
     for path in (folder, *folder.rglob("*")):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from harness.model import Target
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_KNOWN = 512  # how many responses to remember,
+_KNOWN_SIZE = 8 * 1024  # and up to what size: looking up a longer one costs more than parsing it
 _REPEATABLE = 64 * 1024  # our own headers are shorter; a longer one is a mistake
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 # Placeholders for ids in a request, until the run and the worker are known.
@@ -54,6 +56,11 @@ class PreparedRequest:
     # The bytes between the places, if each place takes 12 hexadecimal digits: joining is faster than formatting.
     pieces: tuple[bytes, ...] = ()
     known: dict[bytes, int] = field(default_factory=dict)
+
+    def remember(self, whole: bytes, kind: int) -> None:
+        """Keep a response's bytes with their kind, if they are not too long nor too many."""
+        if 0 < len(whole) <= _KNOWN_SIZE and len(self.known) < _KNOWN:
+            self.known[whole] = kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import httpcore
 from h2.config import H2Configuration
-from h2.events import Event, TrailersReceived
+from h2.errors import ErrorCodes
+from h2.events import Event, StreamReset, TrailersReceived
+from h2.exceptions import InvalidBodyLengthError, ProtocolError
 
 from harness.load import failures
+from harness.load.failures import ERROR, FIN, PEER, US, Ending
 from harness.load.wire.h2frames import Frames
 from harness.load.wire.slot import SENDING, Slot
 from harness.load.wire.sockets import BLOCKED
+from harness.model import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +43,18 @@ class UnsentError(Exception):
     def __init__(self, cause: OSError) -> None:
         super().__init__(repr(cause))
         self.cause = cause
+
+
+# Everything that an exchange can raise.
+LOST = (
+    PeerEndedError,
+    GoneAwayError,
+    OversizedError,
+    UnsentError,
+    OSError,
+    httpcore.ProtocolError,
+    ProtocolError,
+)
 
 
 class SocketStream(httpcore.AsyncNetworkStream):
@@ -194,3 +210,27 @@ class Connection(httpcore.AsyncHTTP2Connection):
 
 def _bytes(text: bytes | str) -> bytes:
     return text.encode() if isinstance(text, str) else bytes(text)
+
+
+def lost(error: Exception, *, answered: bool) -> tuple[Outcome, Ending | None]:
+    """Return the outcome of a failed hit and how its connection ended; None if only the hit's stream has ended."""
+    if isinstance(error, GoneAwayError):
+        return Outcome.H2_GOAWAY, Ending(PEER, FIN)
+    if isinstance(error, UnsentError):
+        return failures.unsent(error.cause), failures.closed(error.cause)
+    if isinstance(error, (PeerEndedError, OSError)):
+        fault = error if isinstance(error, OSError) else None
+        return failures.lost(fault, answered=answered), failures.closed(fault)
+    wrapped = error.args[0] if error.args and isinstance(error, httpcore.ProtocolError) else error
+    return _breach(wrapped, answered=answered)
+
+
+def _breach(cause: object, *, answered: bool) -> tuple[Outcome, Ending | None]:
+    """Name what httpcore wraps in an error of its own, or lets through: an event, or an error of h2."""
+    if isinstance(cause, StreamReset):
+        if cause.error_code == ErrorCodes.REFUSED_STREAM:
+            return Outcome.H2_REFUSED_STREAM, None
+        return Outcome.H2_RESET_MID_RESPONSE if answered else Outcome.H2_RESET_BEFORE_RESPONSE, None
+    if isinstance(cause, InvalidBodyLengthError):  # fewer bytes than Content-Length: truncated
+        return Outcome.EOF_MID_RESPONSE, Ending(US, ERROR)
+    return Outcome.PROTOCOL_ERROR, Ending(US, ERROR)

@@ -21,13 +21,13 @@ from harness.load import failures
 from harness.load.failures import ERROR, FIN, US, Ending
 from harness.load.rows import ROW, HitRows
 from harness.load.wire import grpc, idle
-from harness.load.wire.response import ResponseReader, reader_for
+from harness.load.wire.response import ResponseReader, next_reader
 from harness.load.wire.slot import READING, SENDING, WAITING, Slot
 from harness.load.wire.sockets import BLOCKED, READ, READ_AND_WRITE, Sockets, unread
 from harness.model import NEVER, LoadPlan, Outcome
+from harness.recording.answers import NONE
 
 if TYPE_CHECKING:
-    from harness.load.request import PreparedRequest
     from harness.load.wire.interface import Pacing, SlotOwner
 
 _CLOSING = EPOLLRDHUP | EPOLLHUP | EPOLLERR
@@ -35,8 +35,6 @@ _FIRST_READ = 32 * 1024  # most responses are small; longer ones continue with b
 _BIG_READ = 256 * 1024
 _READS = 32  # in a row on one connection, so that one download does not starve the others
 _HOLD_NS = 1_000_000  # how long the hot loop may keep the event loop waiting, if that has work for slots
-_KNOWN = 512  # how many responses to remember,
-_KNOWN_SIZE = 8 * 1024  # and up to what size: looking up a longer one costs more than parsing it
 
 
 class Http1Wire(Sockets):
@@ -49,6 +47,7 @@ class Http1Wire(Sockets):
         self._owner = owner
         self._pacing = pacing
         self._rows = rows
+        self._answers = rows.answers
         # Without a wait after a failed hit, the fast path may serve it.
         self._remember_failed = not plan.error_backoff
         names = dict.fromkeys(name.lower().encode("latin-1") for name in plan.pod_headers)
@@ -181,7 +180,9 @@ class Http1Wire(Sockets):
             return
         if slot.first == NEVER and data:
             slot.first = now
-            self._prepare_reader(slot)
+            slot.reader = next_reader(
+                slot.reader, self._pod_headers, head_request=slot.prepared.method == "HEAD"
+            )
         if slot.state == WAITING:
             slot.state = READING
         reads = 0
@@ -217,14 +218,6 @@ class Http1Wire(Sockets):
             self._complete(slot, response, ending, data if slot.bytes_in == len(data) else b"", now)
         return bool(response.fault) or response.done
 
-    def _prepare_reader(self, slot: Slot) -> None:
-        head_request = slot.prepared.method == "HEAD"
-        if slot.reader is not None and slot.reader.reuse(head_request=head_request):
-            return
-        if slot.reader is not None:
-            slot.reader.release()
-        slot.reader = reader_for(self._pod_headers, head_request=head_request)
-
     def _complete(
         self, slot: Slot, response: ResponseReader, ending: Ending | None, whole: bytes, now: int
     ) -> None:
@@ -232,21 +225,26 @@ class Http1Wire(Sockets):
 
         `whole` holds the response's bytes if they came in one piece; only such responses are remembered.
         """
-        prepared = slot.prepared
-        kind = self._rows.kind(
-            response.status, Outcome.RESPONSE, response.pod, prepared.index, until_close=response.until_close
-        )
+        prepared, status, pod, cut = slot.prepared, response.status, response.pod, response.until_close
+        kind = self._rows.kind(status, Outcome.RESPONSE, pod, prepared.index, until_close=cut)
         failed = self._rows.failed(kind)
-        if not failed and (wrong := grpc.fault(response.content_type, response.grpc_status)):
+        if failed:
+            kind = self._rows.kind(
+                status, Outcome.RESPONSE, pod, prepared.index, until_close=cut, answer=self.answer(slot)
+            )
+        elif wrong := grpc.fault(response.content_type, response.grpc_status):
             self._owner.keep_sample(Outcome.GRPC_ERROR, wrong)
             failed = True
-            kind = self._rows.kind(response.status, Outcome.GRPC_ERROR, response.pod, prepared.index)
+            kind = self._rows.kind(status, Outcome.GRPC_ERROR, pod, prepared.index, answer=self.answer(slot))
+        elif self._answers.looks:
+            self._answers.good(prepared, slot.seq, response.begin, response.said)
+        response.begin = b""
         self.row(slot, kind, now)
         slot.hits += 1
         if ending is not None:
             self._owner.close(slot, ending, now)
         elif not self._pacing.draining and (not failed or self._remember_failed):
-            _remember(prepared, whole, kind)
+            prepared.remember(whole, kind)
         slot.first, slot.bytes_in, slot.unsent = NEVER, 0, None
         self._owner.hit_done(slot, now, failed=failed)
 
@@ -277,6 +275,15 @@ class Http1Wire(Sockets):
             outcome = failures.lost(error, answered=answered)
             self._owner.hit_failed(slot, outcome, failures.closed(error), now, error or "end of stream")
 
+    def answer(self, slot: Slot) -> int:
+        """Keep what the slot's failed answer said, and return its index; NONE if its head did not come."""
+        reader = slot.reader
+        if slot.first == NEVER or reader is None or not reader.begin:
+            return NONE
+        return self._answers.failed(
+            slot.prepared, slot.seq, reader.status, reader.grpc_status or "", reader.begin, reader.said
+        )
+
     def row(self, slot: Slot, kind: int, done_ns: int) -> None:
         """Write the row of the slot's hit, on the slow path."""
         out = (
@@ -291,8 +298,3 @@ class Http1Wire(Sockets):
 
 def _nothing() -> None:
     """Do nothing about a connection that is closed already."""
-
-
-def _remember(prepared: PreparedRequest, whole: bytes, kind: int) -> None:
-    if 0 < len(whole) <= _KNOWN_SIZE and len(prepared.known) < _KNOWN:
-        prepared.known[whole] = kind

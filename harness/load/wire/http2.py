@@ -8,30 +8,23 @@ its outcome follows from the type of the exception, never from its text.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
 import httpcore
 import httpx
-from h2.errors import ErrorCodes
-from h2.events import StreamReset
-from h2.exceptions import InvalidBodyLengthError, ProtocolError
 
 from harness.load import failures
 from harness.load.eventloop import report_failure
-from harness.load.failures import ERROR, FIN, PEER, US, Ending
+from harness.load.failures import FIN, PEER, US, Ending
 from harness.load.wire import grpc
-from harness.load.wire.h2connection import (
-    Connection,
-    GoneAwayError,
-    OversizedError,
-    PeerEndedError,
-    SocketStream,
-    UnsentError,
-)
+from harness.load.wire.beginning import Heard
+from harness.load.wire.h2connection import LOST, Connection, SocketStream, lost
 from harness.load.wire.slot import IDLE, READING, WAITING, Slot
 from harness.load.wire.sockets import Sockets
 from harness.model import NEVER, LoadPlan, Outcome
+from harness.recording.answers import NONE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -43,17 +36,6 @@ if TYPE_CHECKING:
 # Headers about the connection, which HTTP/2 forbids.
 _OF_A_CONNECTION = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
-)
-
-# Everything that an exchange can raise.
-_LOST = (
-    PeerEndedError,
-    GoneAwayError,
-    OversizedError,
-    UnsentError,
-    OSError,
-    httpcore.ProtocolError,
-    ProtocolError,
 )
 
 
@@ -161,7 +143,7 @@ class Http2Wire(Sockets):
             self._owner.begin(slot, slot.due)
             return
         slot.seq, self.seq = self.seq, self.seq + 1
-        slot.first, slot.bytes_in, slot.answered = NEVER, 0, (0, "")
+        slot.first, slot.bytes_in, slot.answered, slot.heard = NEVER, 0, (0, ""), None
         slot.state = WAITING
         session.stream.begin()
         slot.sent = self.now()
@@ -179,18 +161,26 @@ class Http2Wire(Sockets):
                 (response.headers[name] for name in self._pod_headers if name in response.headers), ""
             )[:253]
             slot.answered = response.status_code, pod
-            async for _ in response.aiter_raw():
-                pass
+            slot.heard = heard = Heard(response.status_code, response.headers.multi_items())
+            async for piece in response.aiter_raw():
+                heard.take(piece)
             await response.aclose()
-        except _LOST as error:
+        except LOST as error:
             self._lost(slot, session, error)
             return
-        now = self.now()
-        kind = self._rows.kind(response.status_code, Outcome.RESPONSE, pod, prepared.index)
+        now, status = self.now(), response.status_code
+        kind = self._rows.kind(status, Outcome.RESPONSE, pod, prepared.index)
         wrong = grpc.fault_of(response.headers, session.transport.trailers)
-        if wrong and not self._rows.failed(kind):
+        heard.ended(session.transport.trailers)
+        if self._rows.failed(kind):
+            kind = self._rows.kind(status, Outcome.RESPONSE, pod, prepared.index, answer=self.answer(slot))
+        elif wrong:
             self._owner.keep_sample(Outcome.GRPC_ERROR, wrong)
-            kind = self._rows.kind(response.status_code, Outcome.GRPC_ERROR, pod, prepared.index)
+            kind = self._rows.kind(status, Outcome.GRPC_ERROR, pod, prepared.index, answer=self.answer(slot))
+        elif self._rows.answers.looks:
+            self._rows.answers.good(
+                prepared, slot.seq, heard.raw(), partial(heard.said, closes=session.stream.closing)
+            )
         self.row(slot, kind, now)
         self._go_on(slot, session, now, failed=self._rows.failed(kind))
 
@@ -202,7 +192,8 @@ class Http2Wire(Sockets):
             return
         self._owner.keep_sample(outcome, error)
         status, pod = slot.answered
-        self.row(slot, self._rows.kind(status, outcome, pod, slot.prepared.index), now)
+        kind = self._rows.kind(status, outcome, pod, slot.prepared.index, answer=self.answer(slot))
+        self.row(slot, kind, now)
         self._go_on(slot, session, now, failed=True)
 
     def _go_on(self, slot: Slot, session: Session, now: int, *, failed: bool) -> None:
@@ -216,6 +207,21 @@ class Http2Wire(Sockets):
         self._owner.hit_done(slot, now, failed=failed)
         if slot.state == IDLE and self._sessions.get(slot.index) is session:
             session.stream.watch(lambda: self._owner.close(slot, Ending(PEER, FIN), self.now()))
+
+    def answer(self, slot: Slot) -> int:
+        """Keep what the slot's failed answer said, and return its index; NONE if its head did not come."""
+        heard, session = slot.heard, self._sessions.get(slot.index)
+        if heard is None:
+            return NONE
+        closes = session is not None and session.stream.closing
+        return self._rows.answers.failed(
+            slot.prepared,
+            slot.seq,
+            heard.status,
+            heard.grpc(),
+            heard.raw(),
+            partial(heard.said, closes=closes),
+        )
 
     def row(self, slot: Slot, kind: int, done_ns: int) -> None:
         """Write the row of the slot's hit. Its bytes are those of all frames sent and received during it."""
@@ -244,35 +250,11 @@ async def send_single(
         async for _ in response.aiter_raw():
             pass
         await response.aclose()
-    except _LOST as error:
+    except LOST as error:
         return lost(error, answered=answered)[0], failures.reason(error)
     finally:
         session.stream.close()
     return Outcome.RESPONSE, ""
-
-
-def lost(error: Exception, *, answered: bool) -> tuple[Outcome, Ending | None]:
-    """Return the outcome of a failed hit and how its connection ended; None if only the hit's stream has ended."""
-    if isinstance(error, GoneAwayError):
-        return Outcome.H2_GOAWAY, Ending(PEER, FIN)
-    if isinstance(error, UnsentError):
-        return failures.unsent(error.cause), failures.closed(error.cause)
-    if isinstance(error, (PeerEndedError, OSError)):
-        fault = error if isinstance(error, OSError) else None
-        return failures.lost(fault, answered=answered), failures.closed(fault)
-    wrapped = error.args[0] if error.args and isinstance(error, httpcore.ProtocolError) else error
-    return _breach(wrapped, answered=answered)
-
-
-def _breach(cause: object, *, answered: bool) -> tuple[Outcome, Ending | None]:
-    """Name what httpcore wraps in an error of its own, or lets through: an event, or an error of h2."""
-    if isinstance(cause, StreamReset):
-        if cause.error_code == ErrorCodes.REFUSED_STREAM:
-            return Outcome.H2_REFUSED_STREAM, None
-        return Outcome.H2_RESET_MID_RESPONSE if answered else Outcome.H2_RESET_BEFORE_RESPONSE, None
-    if isinstance(cause, InvalidBodyLengthError):  # fewer bytes than Content-Length: truncated
-        return Outcome.EOF_MID_RESPONSE, Ending(US, ERROR)
-    return Outcome.PROTOCOL_ERROR, Ending(US, ERROR)
 
 
 def _request(whole: bytes, origin: Origin) -> httpx.Request:

@@ -93,5 +93,8 @@ class Wire(Protocol):
     def send(self, slot: Slot) -> None:
         """Send the slot's request: every hit is sent here, once, except on the fast path."""
 
+    def answer(self, slot: Slot) -> int:
+        """Keep what the slot's failed answer said, and return its index; NONE if its head did not come."""
+
     def row(self, slot: Slot, kind: int, done_ns: int) -> None:
         """Write the row of the slot's hit."""

@@ -12,19 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 import httptools
 
-from harness.load.wire import heads
+from harness.load.answers import KEPT
+from harness.load.wire import beginning, heads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from harness.load.answers import Said
+
 MAX_HEAD = 1024 * 1024  # bytes within which the head must end, interim responses included
+_BEGIN = (
+    8 * 1024
+)  # bytes that are kept of a response until it is judged, and as many of its body that come later as answers need
 POD_HEADERS = {b"x-pod": 0, b"x-pod-name": 1, b"x-served-by": 2}  # the first of these names the pod
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _OF_GRPC = frozenset({b"content-type", b"grpc-status"})
 _BODILESS = frozenset({204, 304})
-_HEAD_END = re.compile(rb"\r?\n\r?\n")
 _LENGTHS = re.compile(rb"\ncontent-length:([^\r\n]*)", re.IGNORECASE)
-_INTERIM = re.compile(rb"HTTP/\d\.\d 1\d\d")
 
 
 class ResponseReader:
@@ -46,8 +50,10 @@ class ResponseReader:
         "_pieces",
         "_pod_headers",
         "_pod_rank",
+        "_room",
         "_seen",
         "_used_up",
+        "begin",
         "content_type",
         "done",
         "extra",
@@ -81,6 +87,8 @@ class ResponseReader:
         self._doubt = ""  # an error of the parser in the head that may still turn out to be harmless
         self._head_seen = False  # the final head, not an interim one
         self._forget_headers()
+        self.begin = b""  # the response's first bytes, once its head has ended
+        self._room = 0  # how many more are wanted
         self.status = 0
         self.keep_alive = False
         self.done = False
@@ -119,6 +127,9 @@ class ResponseReader:
         self._seen += len(data)
         if not self._head_seen:
             self._pieces.append(data)
+        elif self._room > 0:
+            self.begin += data[: self._room]
+            self._room -= len(data)
         if not self._doubt:
             self._parse(data)
         if self._doubt:
@@ -144,7 +155,7 @@ class ResponseReader:
         received = b"".join(self._pieces)
         lengths = _LENGTHS.findall(received)
         if len(lengths) > 1 or b"," in b"".join(lengths):
-            if (whole := one_length(received)) is None:
+            if (whole := heads.one_length(received)) is None:
                 return
             if whole != received:
                 seen = self._seen
@@ -161,6 +172,12 @@ class ResponseReader:
             self.extra = True
         else:
             self.fault = self.fault or what
+
+    def said(self) -> Said:
+        """Return what the response said, as far as it came."""
+        return beginning.said(
+            self.status, self.begin, self._seen, bodiless=self._head_request, done=self.done
+        )
 
     def ended(self) -> bool:
         """Return whether the response is complete, now that the stream has ended in an orderly way."""
@@ -216,7 +233,10 @@ class ResponseReader:
             return
         self.status = status
         self._head_seen = True
-        if wrong := heads.breach(b"".join(self._pieces)):
+        received = b"".join(self._pieces)
+        self.begin = received[:_BEGIN]
+        self._room = KEPT if len(received) <= _BEGIN else 0
+        if wrong := heads.breach(received):
             self._breach(wrong)
         if self._codings:
             self._judge_codings()
@@ -257,27 +277,17 @@ class HeadResponseReader(ResponseReader):
         self.extra = True
 
 
+def next_reader(
+    reader: ResponseReader | None, pod_headers: Mapping[bytes, int], *, head_request: bool
+) -> ResponseReader:
+    """Return a reader for the next response on a connection: the one of the response before, if it can be used again."""
+    if reader is not None:
+        if reader.reuse(head_request=head_request):
+            return reader
+        reader.release()
+    return reader_for(pod_headers, head_request=head_request)
+
+
 def reader_for(pod_headers: Mapping[bytes, int] = POD_HEADERS, *, head_request: bool) -> ResponseReader:
     """Return a reader for the first response on a connection."""
     return HeadResponseReader(pod_headers) if head_request else ResponseReader(pod_headers)
-
-
-def one_length(data: bytes) -> bytes | None:
-    """Return the response with its Content-Length once, if it is repeated with the same value.
-
-    Return anything else unchanged, and None as long as the head is incomplete.
-    """
-    start = 0
-    while (end := _HEAD_END.search(data, start)) and _INTERIM.match(data, start):
-        start = end.end()
-    if end is None:
-        return None
-    status, *lines = data[start : end.start()].split(b"\n")
-    pairs = [(line, *line.lower().split(b":", 1)) for line in lines]
-    values = [pair[2] for pair in pairs if len(pair) == 3 and pair[1] == b"content-length"]
-    lengths = {length.strip() for value in values for length in value.split(b",")}
-    if len(lengths) != 1:
-        return data
-    others = [pair[0] for pair in pairs if pair[1] != b"content-length"]
-    head = b"\n".join([status, b"Content-Length: " + lengths.pop() + b"\r", *others])
-    return data[:start] + head.removesuffix(b"\r") + data[end.start() :]

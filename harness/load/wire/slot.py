@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from harness.load.dial import Address
     from harness.load.request import Origin, PreparedRequest
+    from harness.load.wire.beginning import Heard
     from harness.load.wire.response import ResponseReader
 
 # The states of a slot.
@@ -46,7 +47,8 @@ class Slot:
     unsent: memoryview | None = None
     write_error: OSError | None = None
     reader: ResponseReader | None = None
-    answered: tuple[int, str] = (0, "")  # status and pod of a response over HTTP/2
+    answered: tuple[int, str] = (0, "")  # status and pod of a response over HTTP/2,
+    heard: Heard | None = None  # and what has come of it
     held: tuple[Outcome, int] | None = (
         None  # outcome and time of a failed hit, while a probe decides whether it was a race
     )

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from harness.load import failures
 from harness.load.failures import END, FIN, LIMIT, PEER, TIMEOUT, US, Ending
-from harness.load.wire.http1 import Http1Wire
 from harness.load.wire.interface import Pacing
 from harness.load.wire.slot import DIALLING, ENDED, IDLE, PROBING, READING, SENDING, TIMED_OUT, WAITING, Slot
 from harness.load.worker.arrivals import Arrivals
 from harness.load.worker.connections import Connections, Limits
 from harness.load.worker.listening import Listening
 from harness.load.worker.pacer import turns
+from harness.load.worker.protocol import wire_of
 from harness.model import NEVER, LoadPlan, Outcome
+from harness.recording.answers import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from harness.load.dial import Dialler
     from harness.load.request import PreparedRequest
     from harness.load.rows import ConnectionRows, HitRows
-    from harness.load.wire.interface import SlotOwner, Wire
     from harness.load.worker.pacer import ClosedLoop, FixedRate
 
 _IN_FLIGHT = frozenset({DIALLING, SENDING, WAITING, READING, PROBING})
@@ -46,7 +46,7 @@ class Slots:
         self._pacing = Pacing(
             numbered=any(prepared.places for prepared in requests), slow_path=self._limits.any
         )
-        self._wire = _wire_of(plan)(self, rows, anchor_ns, plan, self._pacing)
+        self._wire = wire_of(plan)(self, rows, anchor_ns, plan, self._pacing)
         self._listening = Listening(0 if plan.http2 else len(indices))
         asyncio.get_running_loop().add_reader(self._wire.fileno(), self._wire.ready)
         self._connections = Connections(
@@ -132,6 +132,7 @@ class Slots:
     def forget_known(self) -> None:
         """Forget the responses parsed so far. Called every second: their Date header has changed by then."""
         self._listening.second()
+        self._rows.answers.second()
         self._forget()
 
     def _forget(self) -> None:
@@ -214,6 +215,7 @@ class Slots:
             and now - slot.sent <= failures.RACE_NS
         )
         status, pod = slot.head()
+        answer = self._wire.answer(slot)
         hits_before, slot.hits = slot.hits, slot.hits + 1
         self.close(slot, ending, now)
         slot.hits = hits_before
@@ -223,7 +225,7 @@ class Slots:
             slot.state = PROBING
             self._connections.probe(slot, slot.origin, slot.address, outcome, now)
             return
-        self.row(slot, outcome, now, status, pod)
+        self.row(slot, outcome, now, status, pod, answer)
         self.hit_done(slot, now, failed=True)
 
     def close(self, slot: Slot, ending: Ending, now: int) -> None:
@@ -282,9 +284,12 @@ class Slots:
         self._next_target(slot)
         self._wait(slot, due_ns)
 
-    def row(self, slot: Slot, outcome: Outcome, done_ns: int, status: int = 0, pod: str = "") -> None:
+    def row(
+        self, slot: Slot, outcome: Outcome, done_ns: int, status: int = 0, pod: str = "", answer: int = NONE
+    ) -> None:
         """Write the row of a hit that got no complete response."""
-        self._wire.row(slot, self._rows.kind(status, outcome, pod, slot.prepared.index), done_ns)
+        kind = self._rows.kind(status, outcome, pod, slot.prepared.index, answer=answer)
+        self._wire.row(slot, kind, done_ns)
 
     def keep_sample(self, outcome: Outcome, error: BaseException | str) -> None:
         """Keep the text of the first error of each outcome."""
@@ -294,12 +299,3 @@ class Slots:
     def sample(self, outcome: Outcome) -> str:
         """Return that text; "" if there is none."""
         return self.samples.get(outcome.value, "")
-
-
-def _wire_of(plan: LoadPlan) -> Callable[[SlotOwner, HitRows, int, LoadPlan, Pacing], Wire]:
-    """Choose the protocol. httpx is imported only for HTTP/2, because it costs start-up time and memory."""
-    if plan.http2:
-        from harness.load.wire.http2 import Http2Wire  # noqa: PLC0415
-
-        return Http2Wire
-    return Http1Wire

@@ -1,0 +1,117 @@
+"""The beginning of a response, taken apart: its head once more, this time for its headers, and what came of its body. Pure.
+
+Only responses that are kept are read so: the parser that judges them all would copy every header of every response.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from harness.load.answers import KEPT, Said
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_INTERIM = re.compile(rb"HTTP/\d\.\d 1(?!01)\d\d")
+_LENGTH = re.compile(r"[0-9]{1,15}")
+_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[^\r\n]*\r?\n")
+
+
+def said(status: int, begin: bytes, seen: int, *, bodiless: bool, done: bool) -> Said:
+    """Return what a response said of which `begin` are the first bytes, and `seen` as many as have come by now.
+
+    `bodiless`: it answers HEAD; `done`: it came to its end. Interim responses before it are left out.
+    """
+    data = begin.lstrip(b"\r\n")
+    start = 0
+    while (end := _HEAD_END.search(data, start)) and _INTERIM.match(data, start):
+        start = end.end()
+    head, body = (data[start:], b"") if end is None else (data[start : end.start()], data[end.end() :])
+    headers = _headers(head)
+    lengths = [value for name, value in headers if name == "content-length"]
+    length = int(lengths[0]) if lengths and _LENGTH.fullmatch(lengths[0]) else None
+    size = seen - (len(begin) - len(body))
+    whole = seen <= len(begin)
+    if bodiless:
+        body = b""
+    elif any(name == "transfer-encoding" and "chunked" in value.lower() for name, value in headers):
+        body = _unchunked(body)
+        size = len(body) if whole else size
+    elif length is not None:
+        body, size = body[:length], length
+        whole = whole or len(body) == length
+    closes = any(name == "connection" and "close" in value.lower() for name, value in headers)
+    return Said(status, headers, body[:KEPT], not whole or len(body) > KEPT, size, done, closes)
+
+
+def _headers(head: bytes) -> list[tuple[str, str]]:
+    """Return names in lower case, and values. UTF-8; what is not becomes U+FFFD. Folded lines are one."""
+    found: list[tuple[str, str]] = []
+    for line in head.split(b"\n")[1:]:
+        text = line.decode(errors="replace").rstrip("\r")
+        if text[:1] in {" ", "\t"} and found:
+            name, value = found.pop()
+            found.append((name, f"{value} {text.strip()}"))
+        else:
+            name, _, value = text.partition(":")
+            found.append((name.strip().lower(), value.strip()))
+    return found
+
+
+def _unchunked(data: bytes) -> bytes:
+    """Return what came of a body in chunks, as far as it can be read."""
+    parts: list[bytes] = []
+    at = 0
+    while found := _SIZE.match(data, at):
+        size = int(found[1], 16)
+        if not size:
+            break
+        parts.append(data[found.end() : found.end() + size])
+        at = found.end() + size
+        at += 2 if data.startswith(b"\r\n", at) else 1 if data.startswith(b"\n", at) else 0
+    return b"".join(parts)
+
+
+@dataclass(slots=True)
+class Heard:
+    """What has come of a response over HTTP/2: headers with names in lower case, and the beginning of the body."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytearray = field(default_factory=bytearray)
+    size: int = 0
+    whole: bool = False
+
+    def take(self, piece: bytes) -> None:
+        """Take bytes of the body."""
+        if self.size < KEPT:
+            self.body += piece[: KEPT - self.size]
+        self.size += len(piece)
+
+    def ended(self, trailers: Mapping[bytes, bytes]) -> None:
+        """Take the trailers, with which it is whole: those of gRPC say how the call failed."""
+        self.whole = True
+        self.headers += [
+            (name.decode(errors="replace"), value.decode(errors="replace"))
+            for name, value in trailers.items()
+            if name.startswith(b"grpc-")
+        ]
+
+    def grpc(self) -> str:
+        """Return the grpc-status; "" without."""
+        return next((value for name, value in self.headers if name == "grpc-status"), "")
+
+    def raw(self) -> bytes:
+        """Return bytes that tell this response from others."""
+        return repr(self.headers).encode(errors="replace") + self.body
+
+    def said(self, *, closes: bool) -> Said:
+        """Return what it said."""
+        lengths = [
+            value for name, value in self.headers if name == "content-length" and _LENGTH.fullmatch(value)
+        ]
+        size = int(lengths[0]) if lengths else self.size
+        return Said(self.status, self.headers, bytes(self.body), self.size > KEPT, size, self.whole, closes)
