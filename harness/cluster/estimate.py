@@ -5,17 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-NS = 1_000_000_000
+from harness.clock import NS
+from harness.k8s.amounts import amount
+from harness.k8s.hooks import first_sleep_s, last_sleep_ns, pre_stop
+
 CONTAINER_START_S = 2.0  # image there, sandbox made, process up: a guess, said as one
 EXIT_S = 1.0
-
-
-def rounded(value: object, replicas: int, *, up: bool) -> int:
-    """Read maxSurge or maxUnavailable: percentages round up for surge, down for unavailable (Deployment docs)."""
-    if isinstance(value, str) and value.endswith("%"):
-        share = int(value[:-1]) * replicas / 100
-        return math.ceil(share) if up else math.floor(share)
-    return int(str(value))
 
 
 def rollout_ns(kind: str, workload: dict[str, Any]) -> int:
@@ -26,13 +21,13 @@ def rollout_ns(kind: str, workload: dict[str, Any]) -> int:
     replicas = int(spec.get("replicas") or (workload.get("status") or {}).get("desiredNumberScheduled") or 1)
     if kind == "Deployment":
         update = (spec.get("strategy") or {}).get("rollingUpdate") or {}
-        surge = rounded(update.get("maxSurge", "25%"), replicas, up=True)
-        away = rounded(update.get("maxUnavailable", "25%"), replicas, up=False)
+        surge = amount(update.get("maxSurge", "25%"), replicas, up=True)
+        away = amount(update.get("maxUnavailable", "25%"), replicas, up=False)
         batch = max(1, surge + away)
         # With surge a new pod starts while the old one still ends: only the last one's end is waited for.
         return round((math.ceil(replicas / batch) * start + stop) * NS)
     update = (spec.get("updateStrategy") or {}).get("rollingUpdate") or {}
-    batch = max(1, rounded(update.get("maxUnavailable", 1), replicas, up=False))
+    batch = max(1, amount(update.get("maxUnavailable", 1), replicas, up=False))
     return round(math.ceil(replicas / batch) * (start + stop) * NS)
 
 
@@ -52,11 +47,5 @@ def _stop_s(template: dict[str, Any]) -> float:
 
 
 def _hook_s(container: dict[str, Any]) -> float:
-    hook = (container.get("lifecycle") or {}).get("preStop") or {}
-    if "sleep" in hook:
-        return float(hook["sleep"].get("seconds") or 0)
-    words = " ".join((hook.get("exec") or {}).get("command") or []).split()
-    number = (
-        words[words.index("sleep") + 1] if "sleep" in words and words.index("sleep") + 1 < len(words) else "0"
-    )
-    return float(number) if number.replace(".", "", 1).isdigit() else 0.0
+    hook = pre_stop(container)
+    return max(first_sleep_s(hook) or 0.0, (last_sleep_ns(hook) or 0) / NS)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from harness.clock import NS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)

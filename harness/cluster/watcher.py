@@ -16,6 +16,7 @@ import anyio.from_thread
 import anyio.to_thread
 
 from harness import masking
+from harness.clock import NS
 from harness.cluster.answers import ApiStatusError, ApiUnreachableError, Stream
 from harness.cluster.reduce import reduced
 from harness.model import ClusterEvent, WatchGap
@@ -163,7 +164,7 @@ class Watcher:
             self._open = False
         # The window ended as agreed: resuming from the version we hold is no gap.
         self._alive_ns = self._clock.now_ns()
-        return spoke or self._alive_ns - opened > 1_000_000_000
+        return spoke or self._alive_ns - opened > NS
 
     def _line(self, now: int, line: bytes) -> None:
         try:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from harness.cluster.surroundings import backend_name
+from harness.k8s.selectors import service_selects
 from harness.model import BY_ANSWERS, POD_HEADERS, PathProof
-from harness.serving import selects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +19,7 @@ Object = dict[str, Any]
 
 def services_of(services: Iterable[Object], pod_labels: dict[str, str]) -> list[Object]:
     """Return the Services whose selector takes in pods with these labels."""
-    return [service for service in services if selects(service, pod_labels)]
+    return [service for service in services if service_selects(service, pod_labels)]
 
 
 def prove_all(

@@ -19,9 +19,10 @@ from harness.cluster.resources import Resource
 from harness.cluster.surroundings import concerns
 from harness.cluster.trigger import patch_for
 from harness.errors import ClusterError, UsageError
+from harness.k8s import selectors
 from harness.model import ClusterFacts, PathProof
 from harness.run.path import prove_all, services_of
-from harness.run.watches import label_selector, watches
+from harness.run.watches import watches
 from harness.scenario.trigger import FOREIGN, Trigger, parse
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def inspect(
         labels = workload["spec"]["template"]["metadata"].get("labels") or {}
         services = tuple(services_of(_listed(api, k8s.SERVICES, namespace), labels))
         around = _surroundings(api, groups, namespace)
-        selector = label_selector(workload["spec"]["selector"])
+        selector = selectors.as_text(workload["spec"]["selector"])
         sets = (
             api.list_all(k8s.REPLICASETS, namespace, label_selector=selector).get("items", [])
             if kind == "Deployment"

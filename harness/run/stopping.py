@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from harness.clock import NS
 from harness.model import NEVER
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
     from harness.model import LiveCounts
 
-NS = 1_000_000_000
 WARMUP_NS = 2 * NS
 GIVE_UP_EXTRA_NS = 30 * NS  # on top of the workload's own progressDeadlineSeconds
 DOWN_NS = 30 * NS

@@ -16,21 +16,6 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 
-def label_selector(selector: Object) -> str:
-    """Write a workload's selector as the text that lists and watches take."""
-    parts = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
-    words = {
-        "In": "{key} in ({values})",
-        "NotIn": "{key} notin ({values})",
-        "Exists": "{key}",
-        "DoesNotExist": "!{key}",
-    }
-    for expression in selector.get("matchExpressions") or []:
-        values = ",".join(expression.get("values") or [])
-        parts.append(words[expression["operator"]].format(key=expression["key"], values=values))
-    return ",".join(parts)
-
-
 def watches(
     facts: ClusterFacts, slices: Resource, selector: str, scalers: Iterable[str], *, events: bool
 ) -> tuple[Watched, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from harness.cluster.reduce import manifest, reduced
-from harness.judge.timeline.lifeline import hook_ns
+from harness.k8s.hooks import last_sleep_ns
 
 POD = {
     "metadata": {
@@ -198,7 +198,7 @@ def test_commands_probes_hooks_and_volumes_keep_what_they_do_and_no_value() -> N
     )
     assert SECRET not in text
     container = reduced("Pod", {"spec": pod})["spec"]["containers"][0]
-    assert hook_ns(container["lifecycle"]["preStop"]) == 7_000_000_000
+    assert last_sleep_ns(container["lifecycle"]["preStop"]) == 7_000_000_000
     assert container["args"] == ["exec app --token *** -p*** A=***"]
     assert container["livenessProbe"]["httpGet"]["path"] == "/up?key=***"
 

@@ -10,9 +10,10 @@ import pytest
 import yaml
 from hypothesis import given, strategies as st
 
-from harness.cluster.estimate import rollout_ns, rounded
+from harness.clock import NS
+from harness.cluster.estimate import rollout_ns
 from harness.cluster.lock import ANNOTATION, LASTS, claim, holder
-from harness.cluster.offset import NS, Reading, bounds, next_send_ns
+from harness.cluster.offset import Reading, bounds, next_send_ns
 from harness.cluster.rbac import as_yaml, needs, role
 from harness.cluster.rollout import View
 from harness.cluster.stuck import why_stuck
@@ -71,12 +72,6 @@ def test_the_next_question_is_timed_so_that_the_second_turns_in_the_middle_of_wh
     now = 10 * NS + 300_000_000
     assert next_send_ns(now, None, 0) == now
     assert next_send_ns(now, (0, 0), 0) == 11 * NS
-
-
-def test_surge_is_rounded_up_and_unavailable_down() -> None:
-    assert rounded("25%", 3, up=True) == 1
-    assert rounded("25%", 3, up=False) == 0
-    assert rounded(2, 3, up=True) == 2
 
 
 def test_an_estimate_grows_with_probe_delay_hook_and_replicas() -> None:

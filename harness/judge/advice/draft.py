@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
 from harness.judge.timeline.surroundings import services
-from harness.serving import serving, serving_port
+from harness.k8s.serving import serving, serving_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,17 +13,15 @@ Traps in reading one, and what is done about each:
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
-from harness.serving import serving, serving_port
+from harness.k8s.hooks import last_sleep_ns, pre_stop
+from harness.k8s.serving import serving, serving_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}  # as coreutils' sleep has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +126,9 @@ def pod_spec(spec: dict[str, Any], services: Iterable[dict[str, Any]] = ()) -> P
     Another container's probe delays the pod's readiness, and its hook the pod's end; neither says that this one listens.
     """
     served = serving(spec, services)
-    hook = (served.get("lifecycle") or {}).get("preStop")
+    hook = pre_stop(served)
     grace = spec.get("terminationGracePeriodSeconds")
-    length = hook_ns(hook or {})
+    length = last_sleep_ns(hook)
     kind = next(iter(hook), "hook") if hook else ""
     port = serving_port(served, services)
     return PodSpec(
@@ -142,12 +140,3 @@ def pod_spec(spec: dict[str, Any], services: Iterable[dict[str, Any]] = ()) -> P
         ports=() if port is None else (port,),
         cpu_limited="cpu" in ((served.get("resources") or {}).get("limits") or {}),
     )
-
-
-def hook_ns(hook: dict[str, Any]) -> int | None:
-    """Return how long a preStop hook sleeps; None where it does something else."""
-    if "sleep" in hook:
-        return int((hook["sleep"] or {}).get("seconds") or 0) * NS
-    words = " ".join((hook.get("exec") or {}).get("command") or [])
-    asleep = re.search(r"(?:^|[\s/;&])sleep\s+(\d+(?:\.\d+)?)([smhd]?)\s*;?\s*$", words)
-    return round(float(asleep[1]) * _UNITS[asleep[2]] * NS) if asleep else None

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
-from harness.judge.timeline.clocks import node_offsets_ns, server_ns, server_offset_ns
+from harness.judge.timeline.clocks import node_offsets_ns, server_offset_ns
 from harness.judge.timeline.lifeline import Lifeline, PodNote, PodSpec, pod_spec
+from harness.k8s.timestamps import since_epoch_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -161,7 +162,7 @@ class Pod:
         listed = event.change == "LISTED" or event.missed
 
         def mapped(stamp: object, away_ns: int) -> int | None:
-            stamp_ns = server_ns(stamp)
+            stamp_ns = since_epoch_ns(stamp)
             return None if stamp_ns is None else min(stamp_ns - away_ns, event.t_ns)
 
         def local(stamp: object) -> int | None:
@@ -181,7 +182,9 @@ class Pod:
             stamp_ns = mapped(meta.get("creationTimestamp"), offset_ns)
             self.created_ns = stamp_ns if listed and stamp_ns is not None else event.t_ns
         if self.deleted_ns is None and meta.get("deletionTimestamp"):
-            stamp_ns = server_ns(meta["deletionTimestamp"])  # lies in the future: not to be clipped to now
+            stamp_ns = since_epoch_ns(
+                meta["deletionTimestamp"]
+            )  # lies in the future: not to be clipped to now
             grace_ns = int(meta.get("deletionGracePeriodSeconds") or 0) * NS
             # Mapped seconds lie at most 1 s too early: where we heard of it later than that, we heard of it late.
             latest = (
@@ -237,7 +240,7 @@ class Pod:
 
     def note(self, event: ClusterEvent, offset_ns: int) -> None:
         """Take in an Event about the pod; the first of each reason counts."""
-        stamp_ns = server_ns(event.object.get("firstTimestamp"))
+        stamp_ns = since_epoch_ns(event.object.get("firstTimestamp"))
         t_ns = (
             event.t_ns
             if stamp_ns is None or event.change == "ADDED"

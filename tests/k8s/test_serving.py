@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.serving import serving, serving_port
+from harness.k8s.serving import serving, serving_port
 
 Object = dict[str, Any]
 PROXY: Object = {"name": "istio-proxy", "ports": [{"name": "http-envoy-prom", "containerPort": 15090}]}

@@ -68,12 +68,6 @@ def targets(services: Iterable[Mapping[str, Any]]) -> Iterator[int | str]:
                 yield int(target) if str(target).isdigit() else str(target)
 
 
-def selects(service: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Tell whether a Service's selector takes in pods with these labels. No selector selects nothing."""
-    selector: Mapping[str, str] = (service.get("spec") or {}).get("selector") or {}
-    return bool(selector) and selector.items() <= labels.items()
-
-
 def leads(service: Mapping[str, Any], container: Mapping[str, Any]) -> bool:
     """Tell whether a Service leads to a port that the container declares."""
     return any(_leads(target, container) is not None for target in targets((service,)))
