@@ -9,7 +9,7 @@ from harness.cluster.offset import Reading, bounds, next_send_ns
 from harness.errors import ClusterError
 
 if TYPE_CHECKING:
-    from harness.cluster.api import Api
+    from harness.cluster.client.api import Api
 
 READINGS = 8  # 22 ms wide at a few ms of round trip; the round trip is the limit
 

@@ -11,7 +11,7 @@ import anyio
 
 from harness.clock import NS
 from harness.model import NEVER, LiveCounts, Mark, Phase
-from harness.run.stopping import WARMUP_NS, Limits, Standing, baseline_share, is_down, why_stop
+from harness.run.stopping import WARMUP_NS, Limits, Standing, Tally, baseline_share, is_down, why_stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from harness.clock import Clock
-    from harness.cluster.rollout import Progress
-    from harness.cluster.watcher import Item
+    from harness.cluster.rollout.progress import Progress
+    from harness.cluster.watching.watcher import Item
     from harness.load.generator import Load
-    from harness.run.change import Change
+    from harness.run.change.change import Change
     from harness.run.holding import Hold
     from harness.run.log import Log
     from harness.scenario.resolve import Resolved
@@ -43,8 +43,8 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Follower:
-    """Who follows a run: lines to say, pictures of the moment, and a way to end it."""
+class RunObserver:
+    """Who observes a run: takes its lines, is shown where it stands, and can interrupt it."""
 
     say: Callable[[str], None]
     show: Callable[[Snapshot], None]
@@ -62,7 +62,7 @@ class Conductor:
         change: Change | None,
         clock: Clock,
         log: Log,
-        follower: Follower,
+        observer: RunObserver,
         limits: Limits,
         hold: Hold,
     ) -> None:
@@ -71,19 +71,19 @@ class Conductor:
         self._change = change
         self._clock = clock
         self._log = log
-        self._follower = follower
+        self._observer = observer
         self._limits = limits
-        self._history: deque[tuple[int, int, int]] = deque(maxlen=400)  # 40 s of ticks
+        self._history: deque[Tally] = deque(maxlen=400)  # 40 s of ticks
         self._good, self._last_good_ns = 0, NEVER  # hits that ended well, and when that number last grew
         self._down = False
         self._clean_before = True
         self._load_ended = False
         self._warmup_end_ns = NEVER
 
-    def take(self, item: Item) -> None:
-        """Hand on what the watch saw to the change that is under way."""
+    def see(self, item: Item) -> None:
+        """Let the change that is under way see what was recorded."""
         if self._change:
-            self._change.take(item)
+            self._change.see(item)
 
     async def conduct(self, load: Load, group: TaskGroup) -> None:
         """Warm up, look at the baseline, roll out, wait until it is over and settled, end the load."""
@@ -104,7 +104,7 @@ class Conductor:
         if self._hold.lost_to:
             self._log.note(f"another run took the workload meanwhile: {self._hold.lost_to}")
         self._log.update(ended_by=ended_by, workers_lost=load.lost)
-        self._follower.say(f"ending the load ({ended_by.replace('_', ' ')})")
+        self._observer.say(f"ending the load ({ended_by.replace('_', ' ')})")
         drain = INTERRUPTED_DRAIN_NS if ended_by == "interrupted" else self._resolved.scenario.load.drain
         await self._end_load(load, drain)
         for number, words in load.last_words.items():
@@ -143,13 +143,13 @@ class Conductor:
             self._log.next_round()
             self._change = self._change_made().again()
             self._history.clear()
-            self._follower.say(f"rollout {number} of {total} has settled")
+            self._observer.say(f"rollout {number} of {total} has settled")
         raise AssertionError("a run without a rollout to make")
 
     async def _rollout(self, load: Load, group: TaskGroup, begin_ns: int, limits: Limits) -> str:
         """Look at the baseline from `begin_ns`, make the change, wait until it is over and settled."""
         before, change = load.counts, self._change_made()
-        change.look()
+        change.baseline_begins()
         trigger_ns = begin_ns + limits.trigger_after_ns
         ended_by = await self._until(load, limits, trigger_ns)
         load.baseline()
@@ -183,7 +183,7 @@ class Conductor:
                 self._change.tick()
             now = self._clock.now_ns()
             counts = load.counts
-            self._history.append((now, counts.completed, counts.failed))
+            self._history.append(Tally(now, counts.completed, counts.failed))
             if counts.completed - counts.failed > self._good:
                 self._good, self._last_good_ns = counts.completed - counts.failed, now
             triggered = self._log.record.mark(Mark.TRIGGER) != NEVER
@@ -200,7 +200,7 @@ class Conductor:
                 )
                 if triggered:
                     await self._end_load(load, self._resolved.scenario.load.drain)
-            self._follower.show(
+            self._observer.show(
                 Snapshot(now, self._phase(), counts, self._change.progress if self._change else None)
             )
             reason = why_stop(self._standing(now, load), limits, rollout=self._change is not None)
@@ -225,7 +225,7 @@ class Conductor:
             command_running=bool(self._change and self._change.command_running),
             service_down=self._down,
             workers_lost=bool(load.lost),
-            interrupted=self._follower.interrupted(),
+            interrupted=self._observer.interrupted(),
         )
 
     def _ended_by(self) -> str:

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from harness.cluster.answers import ApiStatusError
-from harness.cluster.lock import RENEW_EVERY_S, claim, holder, patch
-from harness.cluster.resources import WORKLOADS
+from harness.cluster.client.answers import ApiStatusError
+from harness.cluster.client.resources import WORKLOADS
+from harness.cluster.permission.lock import RENEW_EVERY_S, claim, holder, patch
 from harness.errors import ClusterError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from harness.cluster.api import Api
-    from harness.run.preflight import Subject
+    from harness.cluster.client.api import Api
+    from harness.run.preflight.workload import Subject
 
 MANAGER = "zdtest-lock"
 ATTEMPTS = 4  # the workload may change under us for reasons of its own, such as a status

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.clock import NS
 from harness.model import NEVER
@@ -18,6 +18,14 @@ WARMUP_NS = 2 * NS
 GIVE_UP_EXTRA_NS = 30 * NS  # on top of the workload's own progressDeadlineSeconds
 DOWN_NS = 30 * NS
 SILENT_NS = 5 * NS
+
+
+class Tally(NamedTuple):
+    """Running totals of the hits at one moment."""
+
+    t_ns: int
+    completed: int
+    failed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,22 +114,23 @@ def baseline_share(before: LiveCounts, after: LiveCounts) -> float:
     return (after.failed - before.failed) / completed if completed else 1.0
 
 
-def is_down(history: Sequence[tuple[int, int, int]]) -> bool:
+def is_down(history: Sequence[Tally]) -> bool:
     """Tell whether over half of the hits failed in every second of the last 30 s.
 
-    `history` holds (t_ns, completed, failed), running totals, oldest first, about ten a second. A second in
-    which nothing was completed counts as down: nobody was served in it.
+    `history` is oldest first, about ten tallies a second. A second in which nothing was completed counts as down: nobody was
+    served in it.
     """
-    if not history or history[-1][0] - history[0][0] < DOWN_NS:
+    if not history or history[-1].t_ns - history[0].t_ns < DOWN_NS:
         return False
-    end = history[-1][0]
+    end_ns = history[-1].t_ns
     marks = [history[-1]]
-    for row in reversed(history):
-        if marks[-1][0] - row[0] >= NS:
-            marks.append(row)
-        if end - row[0] >= DOWN_NS:
+    for tally in reversed(history):
+        if marks[-1].t_ns - tally.t_ns >= NS:
+            marks.append(tally)
+        if end_ns - tally.t_ns >= DOWN_NS:
             break
     return all(
-        (late[2] - early[2]) * 2 > (late[1] - early[1]) or late[1] == early[1]
+        (late.failed - early.failed) * 2 > (late.completed - early.completed)
+        or late.completed == early.completed
         for late, early in pairwise(marks)
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.cluster.history import revisions_left
+from harness.cluster.rollout.history import revisions_left
 from harness.errors import UsageError
 from harness.scenario.trigger import parse
 

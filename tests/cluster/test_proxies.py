@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trustme
 
-from harness.cluster import resources as k8s
-from harness.cluster.answers import ApiUnreachableError
-from harness.cluster.api import Api
-from harness.cluster.proxies import goes_straight, proxy_for
+from harness.cluster.client import resources as k8s
+from harness.cluster.client.answers import ApiUnreachableError
+from harness.cluster.client.api import Api
+from harness.cluster.client.proxies import goes_straight, proxy_for
 from harness.errors import UsageError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from harness.cluster.reduce import manifest, reduced
+from harness.cluster.watching.reduce import manifest, reduced
 from harness.k8s.hooks import last_sleep_ns
 
 POD = {

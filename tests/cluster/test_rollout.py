@@ -6,19 +6,10 @@ from typing import Any
 
 import pytest
 
-from harness.cluster.reduce import reduced
-from harness.cluster.rollout import (
-    Baseline,
-    View,
-    an_autoscaler_s,
-    first_sign,
-    kubectl_status,
-    leaving,
-    pods_of,
-    progress,
-    revisions,
-)
+from harness.cluster.rollout.progress import an_autoscaler_s, first_sign, kubectl_status, leaving, progress
+from harness.cluster.rollout.view import Baseline, View, pods_of, revisions
 from harness.cluster.trigger import RESTARTED_AT, restart_patch
+from harness.cluster.watching.reduce import reduced
 from harness.model import ClusterEvent, PodRef
 
 

@@ -11,12 +11,12 @@ import yaml
 from hypothesis import given, strategies as st
 
 from harness.clock import NS
-from harness.cluster.estimate import rollout_ns
-from harness.cluster.lock import ANNOTATION, LASTS, claim, holder
 from harness.cluster.offset import Reading, bounds, next_send_ns
-from harness.cluster.rbac import as_yaml, needs, role
-from harness.cluster.rollout import View
-from harness.cluster.stuck import why_stuck
+from harness.cluster.permission.lock import ANNOTATION, LASTS, claim, holder
+from harness.cluster.permission.rbac import as_yaml, needs, role
+from harness.cluster.rollout.estimate import rollout_ns
+from harness.cluster.rollout.stuck import why_stuck
+from harness.cluster.rollout.view import View
 from harness.scenario.trigger import parse
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from harness.cluster.rbac import as_yaml, needs, role
+from harness.cluster.permission.rbac import as_yaml, needs, role
 from harness.scenario.trigger import parse
 from tests.e2e.bed import Bed, kubectl
 

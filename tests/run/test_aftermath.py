@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from harness.model import ClusterFacts, PathProof
-from harness.run.aftermath import way_back
-from harness.run.preflight import Subject
+from harness.run.change.aftermath import way_back
+from harness.run.preflight.workload import Subject
 from harness.scenario.trigger import parse
 
 STAGING = ClusterFacts("https://10.0.0.1", "staging", "shop", "Deployment", "web", "uid", "v1.30.2", "admin")

@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from harness.model import LoadPlan, Target
-from harness.run.asking import Answers, ask
+from harness.run.preflight.asking import Answers, ask
 from tests.complaints import complaint
 from tests.load.h2_server import H2Visit
 from tests.load.load_run import plan_for

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from harness.clock import NS
-from harness.cluster.rollout import Baseline, View
+from harness.cluster.rollout.view import Baseline, View
 from harness.model import NEVER, ClusterEvent, PodRef, WatchGap
-from harness.run.waiting import Waiting
+from harness.run.change.waiting import Waiting
 
 A: dict[str, Any] = {"spec": {"v": "a"}}
 B: dict[str, Any] = {"spec": {"v": "b"}}

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.cluster import resources as k8s
-from harness.cluster.watcher import Watched
+from harness.cluster.client import resources as k8s
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from harness.cluster.resources import Resource
+    from harness.cluster.client.resources import Resource
     from harness.model import ClusterFacts
 
 Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What to watch: one resource, narrowed by selectors and by `keep`. `kind` is what events are recorded as."""
+
+    resource: Resource
+    kind: str
+    namespace: str
+    selectors: dict[str, str] = field(default_factory=dict)
+    keep: Callable[[dict[str, Any]], bool] = lambda _: True
+    skip_first_list: bool = False  # old Events are no news
 
 
 def watches(

@@ -1,34 +1,24 @@
-"""One list+watch loop per kind, in a thread; stamps changes on receipt; records its own gaps."""
+"""The list+watch loop of one kind: stamps changes on receipt, and reports the gaps in its own watch."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import random
 import threading
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from math import inf
 from typing import TYPE_CHECKING, Any
-
-import anyio
-import anyio.from_thread
-import anyio.to_thread
 
 from harness import masking
 from harness.clock import NS
-from harness.cluster.answers import ApiStatusError, ApiUnreachableError, Stream
-from harness.cluster.reduce import reduced
+from harness.cluster.client.answers import ApiStatusError, ApiUnreachableError, Stream
+from harness.cluster.watching.reduce import reduced
 from harness.model import ClusterEvent, WatchGap
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
-
-    from anyio.streams.memory import MemoryObjectReceiveStream
+    from collections.abc import Callable
 
     from harness.clock import Clock
-    from harness.cluster.api import Api
-    from harness.cluster.resources import Resource
+    from harness.cluster.client.api import Api
+    from harness.cluster.watching.watches import Watched
     from harness.errors import ClusterError
 
 WINDOW_S = 10  # of one watch call: bounds how long a half-open connection can go unnoticed
@@ -38,18 +28,6 @@ BACKOFF_S = (0.05, 5.0)
 UNWATCHED_NS = 500_000_000
 
 Item = ClusterEvent | WatchGap
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """What to watch: one resource, narrowed by selectors and by `keep`. `kind` is what events are recorded as."""
-
-    resource: Resource
-    kind: str
-    namespace: str
-    selectors: dict[str, str] = field(default_factory=dict)
-    keep: Callable[[dict[str, Any]], bool] = lambda _: True
-    skip_first_list: bool = False  # old Events are no news
 
 
 class Watcher:
@@ -252,56 +230,3 @@ class Watcher:
             ),
             relisted=relisted,
         )
-
-
-@asynccontextmanager
-async def watching(
-    api: Api,
-    watches: Sequence[Watched],
-    clock: Clock,
-    window_s: int = WINDOW_S,
-    rest: Callable[[Item], None] = lambda _: None,
-) -> AsyncIterator[MemoryObjectReceiveStream[Item]]:
-    """Watch all of these until the context is left; yield the stream of what is seen, first lists included.
-
-    Enters once every first list is in. Raises ClusterError when one of them fails. What nobody had read by the end goes to
-    `rest`: a gap that was still open, above all.
-    """
-    send, receive = anyio.create_memory_object_stream[Item](inf)
-    limiter = anyio.CapacityLimiter(len(watches) + 1)
-
-    def emit(item: Item) -> None:
-        try:
-            anyio.from_thread.run_sync(send.send_nowait, item)
-        except (RuntimeError, anyio.BrokenResourceError, anyio.ClosedResourceError):
-            return  # the run is over, and this thread will see that next
-
-    watchers = [Watcher(api, watched, clock, emit, window_s) for watched in watches]
-    async with anyio.create_task_group() as group:
-        try:
-            for watcher in watchers:
-                group.start_soon(_in_thread, watcher, limiter)
-            for watcher in watchers:
-                await anyio.to_thread.run_sync(watcher.listed.wait, abandon_on_cancel=True)
-            for watcher in watchers:
-                if watcher.error:
-                    break
-            else:
-                yield receive
-        finally:
-            with anyio.CancelScope(shield=True):
-                for watcher in watchers:
-                    await anyio.to_thread.run_sync(watcher.stop, limiter=limiter)
-            group.cancel_scope.cancel()
-            send.close()
-            with contextlib.suppress(anyio.EndOfStream, anyio.WouldBlock):
-                while True:
-                    rest(receive.receive_nowait())
-            receive.close()
-    failed = next((watcher.error for watcher in watchers if watcher.error), None)
-    if failed:
-        raise failed
-
-
-async def _in_thread(watcher: Watcher, limiter: anyio.CapacityLimiter) -> None:
-    await anyio.to_thread.run_sync(watcher.run, abandon_on_cancel=True, limiter=limiter)

@@ -13,7 +13,7 @@ import secrets
 from typing import Any
 
 from harness import masking
-from harness.cluster.notes import container_status, event_message, known_annotations
+from harness.cluster.watching.notes import container_status, event_message, known_annotations
 
 Object = dict[str, Any]
 

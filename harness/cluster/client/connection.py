@@ -1,18 +1,17 @@
-"""The only door to the `kubernetes` package.
+"""The only door to the `kubernetes` package: credentials, the connection, and its errors as ours.
 
-Credentials, raw lists and watches, the one patch. Objects are dicts: the package's typed models refuse real
+Objects are dicts: the package's typed models refuse real
 objects (an Event with `eventTime: null`, to name one), and differ between its versions. `CustomObjectsApi`
 serves every group by name and version, so an old server's beta APIs need no classes of their own.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import urllib3
 import yaml
@@ -20,8 +19,8 @@ from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
 
 from harness import masking
-from harness.cluster.answers import ApiStatusError, ApiUnreachableError, Stream, brief, status_error
-from harness.cluster.credentials import (
+from harness.cluster.client.answers import ApiStatusError, ApiUnreachableError, brief, status_error
+from harness.cluster.client.credentials import (
     in_cluster,
     kubeconfig_files,
     kubeconfig_paths,
@@ -29,22 +28,18 @@ from harness.cluster.credentials import (
     own_namespace,
     proxy_url_of,
 )
-from harness.cluster.proxies import proxy_for
+from harness.cluster.client.proxies import proxy_for
 from harness.errors import UsageError
 from harness.model import IN_CLUSTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.cluster.resources import Resource
-
 CONNECT_S = 3.0
 READ_S = 15.0
-_SNAKE = {"Deployment": "deployment", "StatefulSet": "stateful_set", "DaemonSet": "daemon_set"}
-_CORE = {"pods": "pod", "services": "service", "endpoints": "endpoints", "events": "event"}
 
 
-class Api:
+class Connection:
     """One connection to one cluster, as one user."""
 
     def __init__(
@@ -57,7 +52,7 @@ class Api:
     ) -> None:
         configuration = client.Configuration()
         load(configuration)
-        _through(configuration, proxy_url)
+        _send_through(configuration, proxy_url)
         configuration.retries = False  # we decide what to try again
         configuration.connection_pool_maxsize = 16  # five watches, and room beside them
         self._load, self._proxy_url = load, proxy_url
@@ -71,13 +66,15 @@ class Api:
         self._custom: Any = client.CustomObjectsApi(self._client)
         self._core: Any = client.CoreV1Api(self._client)
         self._apps: Any = client.AppsV1Api(self._client)
+        self._groups: Any = client.ApisApi(self._client)
+        self._versions: Any = client.VersionApi(self._client)
         self.server: str = masking.url(configuration.host)  # it may hold a user and a password
         self.context = context
         self.namespace = namespace
         self.user = user
 
     @classmethod
-    def connect(cls, kubeconfig: str | None, context: str | None) -> Api:
+    def connect(cls, kubeconfig: str | None, context: str | None) -> Self:
         """Read credentials: a kubeconfig where there is one, else those of the pod we run in.
 
         Raises UsageError with one line when there are none, or they cannot be read.
@@ -95,156 +92,11 @@ class Api:
         where = str(body.get("namespace") or "default")
         return cls(load, name, where, str(body.get("user") or ""), proxy_url)
 
-    def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
-        """Read one object. Raises ApiStatusError, ApiUnreachableError."""
-        if not resource.group:
-            call = getattr(self._core, f"read_namespaced_{_CORE[resource.plural]}")
-            return self._json(lambda: call(name, namespace, **_RAW))
-        return self._json(
-            lambda: self._custom.get_namespaced_custom_object(
-                resource.group, resource.version, namespace, resource.plural, name, **_RAW
-            )
-        )
-
-    def list_all(self, resource: Resource, namespace: str, **selectors: str) -> dict[str, Any]:
-        """List objects (`label_selector`, `field_selector`), whole. Raises ApiStatusError, ApiUnreachableError."""
-        return self._json(lambda: self._listing(resource, namespace)(**selectors, **_RAW))
-
-    def watch(
-        self, resource: Resource, namespace: str, version: str, window_s: int, **selectors: str
-    ) -> Stream:
-        """Open a watch from a resourceVersion for `window_s` seconds, with bookmarks.
-
-        Raises ApiStatusError (410 when the version is too old), ApiUnreachableError.
-        """
-        response = self._call(
-            lambda: self._listing(resource, namespace)(
-                watch=True,
-                resource_version=version,
-                allow_watch_bookmarks=True,
-                timeout_seconds=window_s,
-                _preload_content=False,
-                _request_timeout=(CONNECT_S, window_s + 3.0),
-                **selectors,
-            )
-        )
-        return Stream(response)
-
-    def patch(
-        self,
-        kind: str,
-        namespace: str,
-        name: str,
-        patch: dict[str, Any],
-        *,
-        field_manager: str,
-        dry_run: bool = False,
-    ) -> dict[str, Any]:
-        """Patch a workload (strategic merge). Never sent twice. Raises ApiStatusError, ApiUnreachableError."""
-        call = getattr(self._apps, f"patch_namespaced_{_SNAKE[kind]}")
-        options: dict[str, Any] = {"field_manager": field_manager, **({"dry_run": "All"} if dry_run else {})}
-        return self._json(lambda: call(name, namespace, patch, **options, **_RAW))
-
-    def apply(
-        self,
-        kind: str,
-        namespace: str,
-        name: str,
-        manifest: dict[str, Any],
-        *,
-        field_manager: str,
-        dry_run: bool = False,
-    ) -> dict[str, Any]:
-        """Apply a workload's manifest (server-side, taking over conflicting fields). Never sent twice.
-
-        Raises ApiStatusError, ApiUnreachableError.
-        """
-        options: dict[str, Any] = {
-            "field_manager": field_manager,
-            "force": True,
-            **({"dry_run": "All"} if dry_run else {}),
-        }
-        content = "application/apply-patch+yaml"  # JSON is YAML
-        call = getattr(self._apps, f"patch_namespaced_{_SNAKE[kind]}")
-        if "_content_type" in inspect.signature(call).parameters:
-            return self._json(
-                lambda: call(name, namespace, manifest, _content_type=content, **options, **_RAW)
-            )
-        # Up to 36 the content type of one call cannot be chosen, but a client's default header wins.
-        applier: Any = client.ApiClient(self._client.configuration)
-        applier.set_default_header("Content-Type", content)
-        call = getattr(client.AppsV1Api(applier), f"patch_namespaced_{_SNAKE[kind]}")
-        return self._json(lambda: call(name, namespace, manifest, **options, **_RAW))
-
-    def delete_pod(self, namespace: str, name: str, *, dry_run: bool = False) -> None:
-        """Delete a pod, with its own grace period. Raises ApiStatusError, ApiUnreachableError."""
-        options = {"dry_run": "All"} if dry_run else {}
-        self._json(lambda: self._core.delete_namespaced_pod(name, namespace, **options, **_RAW))
-
-    def evict_pod(self, namespace: str, name: str, version: str, *, dry_run: bool = False) -> None:
-        """Evict a pod through the API that honours PodDisruptionBudgets; `version` is policy's, v1 or v1beta1.
-
-        Raises ApiStatusError (429 when a budget does not allow it now), ApiUnreachableError.
-        """
-        body = {
-            "apiVersion": f"policy/{version}",
-            "kind": "Eviction",
-            "metadata": {"name": name, "namespace": namespace},
-        }
-        options = {"dry_run": "All"} if dry_run else {}
-        self._json(
-            lambda: self._core.create_namespaced_pod_eviction(name, namespace, body, **options, **_RAW)
-        )
-
-    def date(self) -> str:
-        """Ask for the version and return the answer's Date header: the server's clock, in whole seconds."""
-        response = self._call(lambda: client.VersionApi(self._client).get_code(**_RAW))
-        return str(response.headers.get("Date", ""))
-
-    def version(self) -> str:
-        """Return the server's gitVersion. Raises ApiStatusError, ApiUnreachableError."""
-        return str(
-            self._json(lambda: client.VersionApi(self._client).get_code(**_RAW)).get("gitVersion", "unknown")
-        )
-
-    def groups(self) -> dict[str, list[str]]:
-        """Return the API groups that the server has, with their versions."""
-        listed = self._json(lambda: client.ApisApi(self._client).get_api_versions(**_RAW))
-        return {
-            group["name"]: [v["version"] for v in group["versions"]] for group in listed.get("groups", [])
-        }
-
-    def allowed(self, verb: str, resource: Resource, namespace: str, name: str = "", sub: str = "") -> bool:
-        """Ask the server whether we may (SelfSubjectAccessReview); `sub` is a subresource, as in pods/eviction."""
-        attributes = {
-            "verb": verb,
-            "group": resource.group,
-            "resource": resource.plural,
-            "namespace": namespace,
-        }
-        review = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {
-                "resourceAttributes": attributes
-                | ({"name": name} if name else {})
-                | ({"subresource": sub} if sub else {})
-            },
-        }
-        answer = self._json(
-            lambda: self._custom.create_cluster_custom_object(
-                "authorization.k8s.io", "v1", "selfsubjectaccessreviews", review, **_RAW
-            )
-        )
-        return bool(answer.get("status", {}).get("allowed"))
-
-    def _listing(self, resource: Resource, namespace: str) -> Callable[..., Any]:
-        if not resource.group:
-            call = getattr(self._core, f"list_namespaced_{_CORE[resource.plural]}")
-            return lambda **kw: call(namespace, **kw)
-        return lambda **kw: self._custom.list_namespaced_custom_object(
-            resource.group, resource.version, namespace, resource.plural, **kw
-        )
+    def _apps_sending(self, content_type: str) -> Any:
+        """Return the apps API of a client whose default Content-Type is this one."""
+        other: Any = client.ApiClient(self._client.configuration)
+        other.set_default_header("Content-Type", content_type)
+        return client.AppsV1Api(other)
 
     def _json(self, call: Callable[[], Any]) -> dict[str, Any]:
         response = self._call(call)
@@ -300,13 +152,15 @@ class Api:
                 fresh.cert_file != configuration.cert_file
             ):  # a client certificate is read by the connections' pool
                 configuration.cert_file, configuration.key_file = fresh.cert_file, fresh.key_file
-                _through(configuration, self._proxy_url)  # a renewed token may have set it as the file has it
+                _send_through(
+                    configuration, self._proxy_url
+                )  # a renewed token may have set it as the file has it
                 self._client.rest_client = type(self._client.rest_client)(configuration)
             self._renewed_at = time.monotonic()
             return before != (dict(configuration.api_key), configuration.cert_file)
 
 
-def _through(configuration: Any, proxy_url: str | None) -> None:
+def _send_through(configuration: Any, proxy_url: str | None) -> None:
     """Set which proxy leads to the server. Raises UsageError when it is none that can be used."""
     proxy = proxy_for(configuration.host, proxy_url, os.environ)
     configuration.no_proxy = ""  # it has been decided
@@ -333,9 +187,6 @@ def _load_of_a_file(file: str, context: str, configuration: Any) -> None:
         raise UsageError(
             f"the credentials of context {context!r} cannot be had: {masking.prose(complaints[0])}"
         )
-
-
-_RAW: dict[str, Any] = {"_preload_content": False, "_request_timeout": (CONNECT_S, READ_S)}
 
 
 def _choose_context(file: str, context: str | None) -> dict[str, Any]:

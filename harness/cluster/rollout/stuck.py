@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.cluster.rollout import View
+    from harness.cluster.rollout.view import View
 
 # Waiting reasons that a pod passes through on its way up are no reason to call it stuck.
 _PASSING = {"", "ContainerCreating", "PodInitializing"}

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.cluster.rollout import Baseline
+    from harness.cluster.rollout.view import Baseline
 
 Object = dict[str, Any]
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.clock import NS
-from harness.cluster.rollout import an_autoscaler_s, first_sign
+from harness.cluster.rollout.progress import an_autoscaler_s, first_sign
 from harness.model import NEVER
 
 if TYPE_CHECKING:
-    from harness.cluster.rollout import Baseline, View
+    from harness.cluster.rollout.view import Baseline, View
     from harness.model import ClusterEvent, WatchGap
 
 NOTHING_AFTER_NS = 15 * NS  # a command after which nothing moves for so long has changed nothing

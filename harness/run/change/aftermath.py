@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.cluster.reduce import manifest
+from harness.cluster.watching.reduce import manifest
 
 if TYPE_CHECKING:
-    from harness.cluster.rollout import Progress
-    from harness.run.preflight import Subject
+    from harness.cluster.rollout.progress import Progress
+    from harness.run.preflight.workload import Subject
 
 
 def shown(kind: str, patch: dict[str, object]) -> dict[str, object]:

@@ -30,7 +30,7 @@ class Proxy:
 
 
 def proxy_for(server: str, given: str | None, environ: Mapping[str, str]) -> Proxy | None:
-    """Return the proxy that leads to a server, None for the straight way; `given` is the kubeconfig's proxy-url.
+    """Return the proxy that leads to a server, None where none does; `given` is the kubeconfig's proxy-url.
 
     Raises UsageError when it is none that can be used.
     """

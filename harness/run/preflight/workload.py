@@ -7,27 +7,27 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from harness.cluster import resources as k8s
-from harness.cluster.answers import ApiStatusError
-from harness.cluster.credentials import in_cluster, own_namespace
-from harness.cluster.gitops import objection, tracked_by
-from harness.cluster.guard import refusal
-from harness.cluster.history import revisions_left
-from harness.cluster.lock import holder
-from harness.cluster.rbac import SURROUNDINGS, needs
-from harness.cluster.resources import Resource
+from harness.cluster.client import resources as k8s
+from harness.cluster.client.answers import ApiStatusError
+from harness.cluster.client.credentials import in_cluster, own_namespace
+from harness.cluster.client.resources import Resource
+from harness.cluster.permission.gitops import objection, tracked_by
+from harness.cluster.permission.guard import refusal
+from harness.cluster.permission.lock import holder
+from harness.cluster.permission.rbac import SURROUNDINGS, needs
+from harness.cluster.rollout.history import revisions_left
 from harness.cluster.surroundings import concerns
 from harness.cluster.trigger import patch_for
+from harness.cluster.watching.watches import watches
 from harness.errors import ClusterError, UsageError
 from harness.k8s import selectors
 from harness.model import ClusterFacts, PathProof
-from harness.run.path import prove_all, services_of
-from harness.run.watches import watches
+from harness.run.preflight.path import prove_all, services_of
 from harness.scenario.trigger import FOREIGN, Trigger, parse
 
 if TYPE_CHECKING:
-    from harness.cluster.api import Api
-    from harness.cluster.watcher import Watched
+    from harness.cluster.client.api import Api
+    from harness.cluster.watching.watches import Watched
     from harness.scenario.resolve import Resolved
 
 Object = dict[str, Any]
