@@ -224,7 +224,7 @@ def test_a_container_s_last_words_are_not_kept_and_a_registry_s_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "message", "told"),
+    ("reason", "message", "kept"),
     [
         ("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503", "Readiness probe failed: HTTP probe failed with statuscode: 503"),
         ("Unhealthy", f'Liveness probe failed: Get "http://10.1.1.1:80/?key={SECRET}": EOF', 'Liveness probe failed: Get "http://10.1.1.1:80/?key=***": EOF'),
@@ -243,9 +243,9 @@ def test_a_container_s_last_words_are_not_kept_and_a_registry_s_are() -> None:
     ],
 )  # fmt: skip
 def test_an_event_says_what_went_wrong_and_not_what_a_command_printed(
-    reason: str, message: str, told: str
+    reason: str, message: str, kept: str
 ) -> None:
-    assert reduced("Event", {"reason": reason, "message": message})["message"] == told
+    assert reduced("Event", {"reason": reason, "message": message})["message"] == kept
 
 
 def test_conditions_say_why_without_a_secret() -> None:

@@ -223,12 +223,12 @@ def test_another_number_of_pods_that_an_autoscaler_told_of_is_its_doing() -> Non
     baseline = replace(BEFORE, template={}, replicas=2)
     view = view_of(deployment(3, KEPT, 5, **DONE), STAYING, BOTH)
     assert not an_autoscaler_s(view, baseline)
-    told = {
+    rescaled = {
         "metadata": {"name": "web.1", "uid": "uid-e"},
         "reason": "SuccessfulRescale",
         "message": "New size: 5; reason: cpu resource utilization (percentage of request) above target",
     }
-    view.apply(event("Event", told))
+    view.apply(event("Event", rescaled))
     assert an_autoscaler_s(view, baseline)
 
 

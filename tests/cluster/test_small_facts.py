@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, strategies as st
 
 from harness.clock import NS
-from harness.cluster.offset import Reading, bounds, next_send_ns
+from harness.cluster.offset import OffsetBounds, Reading, bounds, next_send_ns
 from harness.cluster.permission.lock import ANNOTATION, LASTS, claim, holder
 from harness.cluster.permission.rbac import as_yaml, needs, role
 from harness.cluster.rollout.estimate import rollout_ns
@@ -71,7 +71,7 @@ def test_a_date_that_is_none_is_passed_over() -> None:
 def test_the_next_question_is_timed_so_that_the_second_turns_in_the_middle_of_what_is_possible() -> None:
     now = 10 * NS + 300_000_000
     assert next_send_ns(now, None, 0) == now
-    assert next_send_ns(now, (0, 0), 0) == 11 * NS
+    assert next_send_ns(now, OffsetBounds(0, 0), 0) == 11 * NS
 
 
 def test_an_estimate_grows_with_probe_delay_hook_and_replicas() -> None:

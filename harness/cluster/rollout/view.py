@@ -24,7 +24,7 @@ class View:
     pods: dict[str, Object] = field(default_factory=dict)
     slices: dict[str, Object] = field(default_factory=dict)
     last_progress_ns: int = NEVER
-    rescaled: set[int] = field(default_factory=set)  # sizes that an autoscaler told of
+    rescaled: set[int] = field(default_factory=set)  # sizes that an autoscaler's Events name
     deleted: bool = (
         False  # the workload was, or is being; one of the same name made later is another workload
     )
@@ -35,8 +35,8 @@ class View:
             self._workload(event)
             return
         if event.kind == "Event" and event.object.get("reason") == "SuccessfulRescale":
-            told = _NEW_SIZE.search(str(event.object.get("message") or ""))
-            self.rescaled |= {int(told[1])} if told else set()
+            size = _NEW_SIZE.search(str(event.object.get("message") or ""))
+            self.rescaled |= {int(size[1])} if size else set()
             return
         table = {"ReplicaSet": self.replicasets, "Pod": self.pods, "EndpointSlice": self.slices}.get(
             event.kind

@@ -98,12 +98,12 @@ def event_message(reason: str, message: str) -> str:
 
 def _how_it_failed(message: str) -> str:
     """Keep how something could not run: an exit code, and the words for a program that is not there."""
-    told = [f"exit code {found}" for found in dict.fromkeys(_EXIT.findall(message))]
+    known = [f"exit code {found}" for found in dict.fromkeys(_EXIT.findall(message))]
     for words in _WHY:
-        if words in message and not any(words in earlier for earlier in told):
-            told.append(words)
+        if words in message and not any(words in earlier for earlier in known):
+            known.append(words)
     kind = re.match(r"\w+(?: lifecycle hook|Hook)? ?(?:failed)?", message)
-    return ": ".join(part for part in ((kind[0].strip() if kind else ""), ", ".join(told)) if part)
+    return ": ".join(part for part in ((kind[0].strip() if kind else ""), ", ".join(known)) if part)
 
 
 # What the kubelet and registries say of images; of a container that cannot start, the words may be its command's.

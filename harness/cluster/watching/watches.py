@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.cluster.client import resources as k8s
+from harness.cluster.client import resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,12 +36,15 @@ def watches(
     names = frozenset({name, *scalers})
     found = [
         Watched(
-            k8s.WORKLOADS[facts.kind], facts.kind, namespace, {"field_selector": f"metadata.name={name}"}
+            resources.WORKLOADS[facts.kind],
+            facts.kind,
+            namespace,
+            {"field_selector": f"metadata.name={name}"},
         ),
-        Watched(k8s.PODS, "Pod", namespace, {"label_selector": selector}),
+        Watched(resources.PODS, "Pod", namespace, {"label_selector": selector}),
     ]
     if facts.kind == "Deployment":
-        found.append(Watched(k8s.REPLICASETS, "ReplicaSet", namespace, {"label_selector": selector}))
+        found.append(Watched(resources.REPLICASETS, "ReplicaSet", namespace, {"label_selector": selector}))
     if facts.services and slices.kind == "Endpoints":
         found.append(
             Watched(
@@ -54,7 +57,11 @@ def watches(
     if events:
         found.append(
             Watched(
-                k8s.EVENTS, "Event", namespace, keep=lambda obj: _concerns(obj, names), skip_first_list=True
+                resources.EVENTS,
+                "Event",
+                namespace,
+                keep=lambda obj: _concerns(obj, names),
+                skip_first_list=True,
             )
         )
     return tuple(found)

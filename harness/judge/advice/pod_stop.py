@@ -61,12 +61,12 @@ def stop(basis: Basis, draft: Draft) -> None:
 def _wanted_sleep(basis: Basis, hook_s: int | None) -> Sleep | None:
     """Decide how long preStop must last: never shorter than it is; None when nothing need change."""
     reach = basis.measured.reach
-    struck = bool(basis.ids & {"B1", "C1", "B6", "B7", "C6", "B2", "C3", "C9", "D1"})
-    struck |= "B9" in basis.ids and basis.grace_s == 0  # no hook runs then, whatever the manifest says
+    lost_at_stop = bool(basis.ids & {"B1", "C1", "B6", "B7", "C6", "B2", "C3", "C9", "D1"})
+    lost_at_stop |= "B9" in basis.ids and basis.grace_s == 0  # no hook runs then, whatever the manifest says
     exposed = basis.failed and hook_s == 0  # what the start lost may have hidden what the stop would
     left_ns = (hook_s or 0) * NS - reach.max_ns if reach else None
     tight = bool(hook_s and left_ns is not None and left_ns < TIGHT_NS)
-    if not (struck or exposed or tight):
+    if not (lost_at_stop or exposed or tight):
         return None
     flight_s = 0 if basis.drains or basis.tail_s <= 1 else basis.tail_s  # the margin covers a second
     flight = f" + {flight_s} s for requests in flight (the app was not seen to drain)" if flight_s else ""

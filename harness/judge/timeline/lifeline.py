@@ -14,7 +14,7 @@ Traps in reading one, and what is done about each:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.clock import NS
 from harness.k8s.hooks import last_sleep_ns, pre_stop
@@ -58,12 +58,18 @@ class Segment:
     to_ns: int
 
 
+class Served(NamedTuple):
+    """A stretch in which a pod was a ready endpoint; `to_ns` is None while it lasts."""
+
+    from_ns: int
+    to_ns: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Lifeline:
     """One pod's moments. None: it did not happen, or nobody saw it. Negative: before the run began.
 
-    `old` pods existed at the trigger. `endpoints` are the stretches in which the pod was a ready endpoint; the
-    last one is open (None) while it lasts. `missed`: some of this is known only from a list taken after a gap.
+    `old` pods existed at the trigger. Only the last of `endpoints` may still last. `missed`: some of this is known only from a list taken after a gap.
     """
 
     name: str
@@ -85,7 +91,7 @@ class Lifeline:
     exit_reason: str = ""
     restarts: int = 0
     missed: bool = False
-    endpoints: tuple[tuple[int, int | None], ...] = ()
+    endpoints: tuple[Served, ...] = ()
     notes: tuple[PodNote, ...] = ()
     # When the last container had exited, a sidecar for one; `exited_ns` is of the one that serves.
     ended_ns: int | None = None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from harness.cluster.client import resources as k8s
+from harness.cluster.client import resources
 from harness.cluster.rollout.progress import leaving
 from harness.cluster.rollout.stuck import why_stuck
 from harness.cluster.rollout.view import own, revisions
@@ -46,7 +46,7 @@ async def keep_manifests(tools: Tools) -> None:
     facts = subject.facts
     try:
         now = await anyio.to_thread.run_sync(
-            lambda: api.get(k8s.WORKLOADS[facts.kind], facts.namespace, facts.name)
+            lambda: api.get(resources.WORKLOADS[facts.kind], facts.namespace, facts.name)
         )
     except ClusterError as error:
         tools.log.note(f"the manifest after the run could not be read: {error}")

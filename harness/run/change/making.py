@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from harness.cluster.client import resources as k8s
+from harness.cluster.client import resources
 from harness.cluster.client.answers import ApiStatusError, ApiUnreachableError
 from harness.cluster.trigger import doomed_pod, patch_for, pull, remove_pod
 from harness.cluster.watching.reduce import reduced
@@ -33,7 +33,7 @@ async def send_patch(tools: Tools, tracker: RolloutTracker, before: Baseline) ->
     patch = patch_for(subject.trigger, subject.workload, datetime.now().astimezone(), tools.base)
     tools.log.update_rollout(patch=shown(subject.trigger.kind, patch))
     was = await anyio.to_thread.run_sync(
-        lambda: api.get(k8s.WORKLOADS[facts.kind], facts.namespace, facts.name)
+        lambda: api.get(resources.WORKLOADS[facts.kind], facts.namespace, facts.name)
     )
     sent_ns = tools.clock.now_ns()
     try:

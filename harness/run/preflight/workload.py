@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from harness.cluster.client import resources as k8s
+from harness.cluster.client import resources
 from harness.cluster.client.answers import ApiStatusError
 from harness.cluster.client.credentials import in_cluster, own_namespace
 from harness.cluster.client.resources import Resource
@@ -77,18 +77,18 @@ def inspect(
                 f"{api.user or 'this user'} may not {missing} in namespace {namespace}; ask for that permission"
             )
         labels = workload["spec"]["template"]["metadata"].get("labels") or {}
-        services = tuple(services_of(_listed(api, k8s.SERVICES, namespace), labels))
+        services = tuple(services_of(_listed(api, resources.SERVICES, namespace), labels))
         around = _surroundings(api, groups, namespace)
         selector = selectors.as_text(workload["spec"]["selector"])
         sets = (
-            api.list_all(k8s.REPLICASETS, namespace, label_selector=selector).get("items", [])
+            api.list_all(resources.REPLICASETS, namespace, label_selector=selector).get("items", [])
             if kind == "Deployment"
             else []
         )
         notes += revisions_left(workload, sets, trigger, scenario.rollout.rollouts)
         pods = [
             p["metadata"]["name"]
-            for p in api.list_all(k8s.PODS, namespace, label_selector=selector).get("items", [])
+            for p in api.list_all(resources.PODS, namespace, label_selector=selector).get("items", [])
         ]
     except ApiStatusError as error:
         who = f"the user {api.user!r}" if api.user else "this user"
@@ -146,7 +146,7 @@ def inspect(
 
 
 def _workload(api: Api, kind: str, namespace: str, name: str) -> Object:
-    resource = k8s.WORKLOADS[kind]
+    resource = resources.WORKLOADS[kind]
     try:
         return api.get(resource, namespace, name)
     except ApiStatusError as error:
@@ -212,7 +212,9 @@ def _newest(groups: dict[str, list[str]], group: str, known: tuple[str, ...]) ->
 def _slices(groups: dict[str, list[str]]) -> Resource:
     version = _newest(groups, "discovery.k8s.io", ("v1", "v1beta1"))
     return (
-        Resource("EndpointSlice", "discovery.k8s.io", version, "endpointslices") if version else k8s.ENDPOINTS
+        Resource("EndpointSlice", "discovery.k8s.io", version, "endpointslices")
+        if version
+        else resources.ENDPOINTS
     )
 
 

@@ -30,7 +30,7 @@ def kubectl(*words: str, stdin: str | None = None) -> str:
     return done.stdout
 
 
-def for_the_bed(manifest: dict[str, Any], kind: str = "Deployment") -> dict[str, Any]:
+def for_real_cluster(manifest: dict[str, Any], kind: str = "Deployment") -> dict[str, Any]:
     """Exchange a Deployment's public Python image for the host's Python; all else stays as it is.
 
     With another `kind` the same pods become a StatefulSet's or a DaemonSet's.
@@ -74,7 +74,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Bed:
+class Deployed:
     scenario: str
     namespace: str
     port: int
@@ -96,7 +96,7 @@ class Bed:
             "apply",
             "-f",
             "-",
-            stdin=yaml.safe_dump_all(for_the_bed(doc, self.kind) for doc in docs),
+            stdin=yaml.safe_dump_all(for_real_cluster(doc, self.kind) for doc in docs),
         )
         kubectl("-n", self.namespace, "rollout", "status", f"{self.kind.lower()}/web", "--timeout=90s")
 
