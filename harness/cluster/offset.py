@@ -1,4 +1,4 @@
-"""How far is the API server's clock from ours? Bounded by its Date header, whose resolution is one second. Pure."""
+"""How far is the API server's clock from ours? Its Date header, in whole seconds, gives bounds. Pure."""
 
 from __future__ import annotations
 

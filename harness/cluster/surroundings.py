@@ -1,4 +1,4 @@
-"""What stands around a workload: the Ingresses, budgets, autoscalers and target groups that concern it. Pure."""
+"""The Ingresses, budgets, autoscalers and target groups that concern a workload. Pure."""
 
 from __future__ import annotations
 

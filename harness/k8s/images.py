@@ -1,4 +1,4 @@
-"""What an image's name says of its contents: a guess, and said as one."""
+"""What an image's name says of its contents: only a guess."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which container of a pod serves: the one that is judged and patched, tried on the lab, and of which lint speaks. Pure."""
+"""Which container of a pod serves requests: the one that is judged, patched, linted, and replaced in the lab. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
-# Containers that meshes and platforms put beside an application, by the names that they give them.
+# Names of the containers that meshes and platforms add to an application's pod.
 SIDECARS = frozenset(
     {
         "aws-otel-collector",
@@ -50,10 +50,10 @@ def serving(pod: Mapping[str, Any], services: Iterable[Mapping[str, Any]] = ()) 
 
 
 def serving_port(container: Mapping[str, Any], services: Iterable[Mapping[str, Any]] = ()) -> int | None:
-    """Return the port on which the serving container takes requests; None where neither it nor a Service says so."""
+    """Return the port on which the serving container takes requests; None where neither it nor a Service says which."""
     wanted = list(targets(services))
     led = [port for target in wanted if (port := _leads(target, container)) is not None]
-    # A number that is declared nowhere is where requests go all the same.
+    # Requests go to a numbered port even where no container declares it.
     bare = [target for target in wanted if isinstance(target, int)]
     declared = [number for _, number in _ports(container) if number is not None]
     return next(iter((*led, *bare, *declared)), None)

@@ -24,13 +24,13 @@ def announce(resolved: Resolved, subject: Subject | None, say: Callable[[str], N
     facts, what = subject.facts, _what(subject)
     say(
         f"server {facts.server} ({facts.version}) as {facts.identity or 'unknown'}, context {facts.context}, namespace {facts.namespace}: "
-        f"will {what}{' (dry run: not now)' if resolved.dry_run else ''}, {resolved.scenario.trigger_after_ns / NS:g} s after a warm-up"
+        f"will {what}{' (dry run: not now)' if resolved.dry_run else ''}, {round(resolved.scenario.trigger_after_ns / NS, 1):g} s after the warm-up"
     )
     say(f"path {'proven' if subject.path.proven else 'not proven'}: {subject.path.how}")
     for note in subject.notes:
         say(f"note: {note}")
     if not resolved.dry_run and subject.trigger.kind != "observe":
-        say(f"while it lasts it is held by its own annotation {ANNOTATION}, against a second run at once")
+        say(f"the annotation {ANNOTATION} on it keeps a second run away until this one ends")
     say(
         f"{_model(load.rate, load.ramp)}, {load.concurrency} connections, one request in flight each, for at least {load.duration / NS:g} s"
     )
@@ -38,7 +38,7 @@ def announce(resolved: Resolved, subject: Subject | None, say: Callable[[str], N
     if subject.trigger.kind in {"restart", "apply", "set-image"}:
         each = f", and there will be {times}" if times > 1 else ""
         say(
-            f"the rollout will take about {rollout_ns(facts.kind, subject.workload) / NS:.0f} s by its manifest; a guess{each}"
+            f"the rollout should take about {rollout_ns(facts.kind, subject.workload) / NS:.0f} s, estimated from its manifest{each}"
         )
 
 
@@ -61,5 +61,5 @@ def _what(subject: Subject) -> str:
         "delete-pod": f"delete {trigger.argument or 'one pod'} of {name}",
         "evict-pod": f"evict {trigger.argument or 'one pod'} of {name}",
         "command": f"run {trigger.shown.removeprefix('command ')!r}, which is to change {name},",
-        "observe": f"change nothing and wait for somebody else's change of {name}, from",
+        "observe": f"change nothing and wait for somebody else to change {name}, from",
     }[trigger.kind]

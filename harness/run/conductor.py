@@ -1,4 +1,4 @@
-"""One run's way through its phases: warm up, baseline, trigger, until it is over and settled, drain."""
+"""Takes a run through its phases: warm-up, baseline, trigger, rollout until it has settled, drain."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ class RunObserver:
     show: Callable[[Snapshot], None]
     interrupted: Callable[[], bool]
     command: Sequence[str] = ()
-    kept: Callable[[Path], None] = lambda _: None  # told where the recording of a run is that is left midway
+    kept: Callable[[Path], None] = lambda _: (
+        None
+    )  # called with the recording's folder when a run is left midway
 
 
 class Conductor:
@@ -89,8 +91,8 @@ class Conductor:
         """Warm up, look at the baseline, roll out, wait until it is over and settled, end the load."""
         self._log.mark(Mark.LOAD_START, load.started_ns)
         warm_ns = load.started_ns + WARMUP_NS
-        # Without a rollout a lull has no trigger to come before: it ends the warm-up, so that neither the numbers nor the
-        # duration have it in them, and all that the connections meet when they send again is judged.
+        # Without a rollout there is no trigger for a lull to precede, so it comes at the end of the warm-up: neither the
+        # numbers nor the duration include it, and what the connections meet when they send again is judged.
         lull_ns = 0 if self._change else self._resolved.scenario.load.lull
         self._warmup_end_ns = warmup_end = warm_ns + lull_ns
         ended_by = await self._until(load, self._limits, warm_ns)
@@ -102,7 +104,7 @@ class Conductor:
         elif ended_by is None:
             ended_by = await self._until(load, self._limits, None) or "duration"
         if self._hold.lost_to:
-            self._log.note(f"another run took the workload meanwhile: {self._hold.lost_to}")
+            self._log.note(f"another run has taken over the workload: {self._hold.lost_to}")
         self._log.update(ended_by=ended_by, workers_lost=load.lost)
         self._observer.say(f"ending the load ({ended_by.replace('_', ' ')})")
         drain = INTERRUPTED_DRAIN_NS if ended_by == "interrupted" else self._resolved.scenario.load.drain
@@ -119,7 +121,7 @@ class Conductor:
             await self._change.last_words(ended_by)
 
     def leave(self, why: str) -> None:
-        """Write down where the load ends, when it is left in the middle and nobody waits for what is still out."""
+        """Write down where the load ends when the run is left midway and nobody waits for the hits in flight."""
         with suppress(OSError):  # that nothing can be written may be why
             self._log.mark(Mark.LOAD_END, self._clock.now_ns())
             self._log.update(ended_by=why, state="interrupted")
@@ -127,7 +129,7 @@ class Conductor:
             self._change.say_way_back()
 
     async def _rollouts(self, load: Load, group: TaskGroup, warmup_end_ns: int) -> str:
-        """Make the change as often as was asked for, each time from a settled state. Returns what ended the last one."""
+        """Make the change as often as the scenario asks, each time from a settled state. Return what ended the last one."""
         total = self._resolved.scenario.rollout.rollouts
         begin_ns = warmup_end_ns
         for number in range(1, total + 1):
@@ -196,7 +198,7 @@ class Conductor:
             ):
                 self._down = True
                 self._log.note(
-                    "for 30 s over half of the requests failed, or none was answered: the load was stopped"
+                    "over half of the requests failed, or none was answered, for 30 s: the load was stopped"
                 )
                 if triggered:
                     await self._end_load(load, self._resolved.scenario.load.drain)
@@ -229,7 +231,7 @@ class Conductor:
         )
 
     def _ended_by(self) -> str:
-        """Why the change, or that the workload is no longer ours to change, ends the run; "" while nothing does."""
+        """Why the change, or another run's claim on the workload, ends this run; "" while neither does."""
         if self._hold.lost_to:
             return "changed"
         return self._change.ended_by if self._change else ""

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
-    """The way to what is tested: a URL, and an API server where there is a rollout."""
+class _Tested:
+    """What is tested: a URL, and an API server where there is a rollout."""
 
     url: str
     ca_file: str | None
@@ -62,8 +62,8 @@ async def execute(
         raise UsageError(str(error)) from None
     with directory:
         try:
-            async with _way(resolved, directory.path, observer) as way:
-                await _run(resolved, way, directory, observer, prestarted)
+            async with _tested(resolved, directory.path, observer) as tested:
+                await _run(resolved, tested, directory, observer, prestarted)
         except BaseException as error:
             full, begun = no_room(error), any((directory.path / "hits").iterdir())
             cause = full or unwrap(error)
@@ -82,8 +82,8 @@ async def execute(
 
 
 @asynccontextmanager
-async def _way(resolved: Resolved, directory: Path, observer: RunObserver) -> AsyncIterator[_Way]:
-    """Start the lab where it is wanted; else point at what the scenario names."""
+async def _tested(resolved: Resolved, directory: Path, observer: RunObserver) -> AsyncIterator[_Tested]:
+    """Start the lab if it is wanted; else connect to what the scenario names."""
     scenario = resolved.scenario
     if not resolved.use_lab:
         api = None
@@ -91,7 +91,7 @@ async def _way(resolved: Resolved, directory: Path, observer: RunObserver) -> As
             api = await anyio.to_thread.run_sync(
                 _connect, scenario.cluster.kubeconfig, scenario.cluster.context
             )
-        yield _Way(resolved.url, None, api)
+        yield _Tested(resolved.url, None, api)
         return
     from harness.lab import lab  # noqa: PLC0415  a run on a real cluster needs none of it
 
@@ -101,14 +101,14 @@ async def _way(resolved: Resolved, directory: Path, observer: RunObserver) -> As
             api = await anyio.to_thread.run_sync(_connect, endpoint.kubeconfig, endpoint.context)
             url = endpoint.url.rstrip("/") + scenario.target.path
             notes = tuple(f"the lab: {note}" for note in endpoint.notes)
-            yield _Way(url, endpoint.ca_file, api if resolved.rollout_wanted else None, notes)
+            yield _Tested(url, endpoint.ca_file, api if resolved.rollout_wanted else None, notes)
         try:
-            _keep_what_the_lab_tells(Path(home), directory)
+            _keep_lab_files(Path(home), directory)
         except OSError:  # shutil.Error is one; the recording is whole without
             observer.say(f"note: the logs of the lab's pods could not be copied to {directory}")
 
 
-def _keep_what_the_lab_tells(home: Path, directory: Path) -> None:
+def _keep_lab_files(home: Path, directory: Path) -> None:
     logs, truth = home / "pods", home / "truth.jsonl"
     if logs.is_dir():
         shutil.copytree(logs, directory / "pods", dirs_exist_ok=True)
@@ -127,7 +127,7 @@ def _connect(kubeconfig: str | None, context: str | None) -> Api:
 
 async def _run(
     resolved: Resolved,
-    way: _Way,
+    tested: _Tested,
     directory: RunDirectory,
     observer: RunObserver,
     prestarted: PrestartedWorkers | None,
@@ -135,20 +135,20 @@ async def _run(
     from harness.load import generator  # noqa: PLC0415  keeps `--help` light
     from harness.load.feasibility import warnings  # noqa: PLC0415
 
-    plan = load_plan(resolved, resolved.targets(way.url), way.ca_file)
+    plan = load_plan(resolved, resolved.targets(tested.url), tested.ca_file)
     answers = await ask(plan, timeout_s=min(15.0, plan.timeout_ns / NS))
     subject = None
-    if way.api:
+    if tested.api:
         from harness.cluster.watching.streaming import watching  # noqa: PLC0415  these bring kubernetes too
         from harness.run.preflight.workload import inspect  # noqa: PLC0415
 
-        api = way.api
+        api = tested.api
         subject = await anyio.to_thread.run_sync(
             lambda: inspect(api, resolved, answers.pods, lab=resolved.use_lab)
         )
     clock = Clock.start()
     log = Log(directory, first_record(resolved, plan.targets, clock, observer.command, Path.cwd()))
-    notes = (*resolved.notes, *way.notes, *answers.notes, *ignored_proxies(os.environ), *warnings(plan))
+    notes = (*resolved.notes, *tested.notes, *answers.notes, *ignored_proxies(os.environ), *warnings(plan))
     for note in notes:
         observer.say(f"note: {note}")
     log.update(notes=notes)
@@ -158,26 +158,26 @@ async def _run(
             "before", [manifest(o) for o in (subject.workload, *subject.services, *subject.around)]
         )
     announce(resolved, subject, observer.say)
-    change = _change(resolved, way, subject, clock, directory, log, observer)
+    change = _change(resolved, tested, subject, clock, directory, log, observer)
     limits = _limits(resolved, subject)
     async with AsyncExitStack() as stack:
         hold = Hold()
-        if way.api and subject and not resolved.dry_run:
+        if tested.api and subject and not resolved.dry_run:
             hold = await stack.enter_async_context(
-                held(way.api, subject, f"{directory.path.name} on {log.record.host['name']}")
+                held(tested.api, subject, f"{directory.path.name} on {log.record.host['name']}")
             )
         conductor = Conductor(resolved, change, clock, log, observer, limits, hold)
         events = None
-        if way.api and subject:
+        if tested.api and subject:
             events = await stack.enter_async_context(
-                watching(way.api, subject.watches, clock, rest=directory.keep)
+                watching(tested.api, subject.watches, clock, rest=directory.keep)
             )
         load = await stack.enter_async_context(generator.running(plan, clock, directory.path, prestarted))
         group = await stack.enter_async_context(anyio.create_task_group())
         group.start_soon(keep_health, load, directory)
-        if events is not None and change and way.api:
+        if events is not None and change and tested.api:
             group.start_soon(keep_events, events, directory, conductor.see)
-            group.start_soon(keep_server_clock, way.api, log)
+            group.start_soon(keep_server_clock, tested.api, log)
         try:
             await conductor.conduct(load, group)
         except BaseException:
@@ -195,21 +195,21 @@ async def _run(
 
 def _change(
     resolved: Resolved,
-    way: _Way,
+    tested: _Tested,
     subject: Subject | None,
     clock: Clock,
     directory: RunDirectory,
     log: Log,
     observer: RunObserver,
 ) -> Change | None:
-    if way.api is None or subject is None:
+    if tested.api is None or subject is None:
         return None
     from harness.run.change.change import Change  # noqa: PLC0415  brings kubernetes
     from harness.run.change.tools import Tools  # noqa: PLC0415
 
     rollout = resolved.scenario.rollout
     tools = Tools(
-        api=way.api,
+        api=tested.api,
         subject=subject,
         clock=clock,
         directory=directory,

@@ -1,4 +1,4 @@
-"""When a run is over, and why. Pure: told the time, never asks."""
+"""When a run is over, and why. Pure: the caller passes the time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Tally(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a scenario says of time."""
+    """The time limits of a scenario."""
 
     duration_ns: int  # of the load, counted from the warm-up's end
     trigger_after_ns: int  # counted from the warm-up's end
@@ -41,7 +41,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a run stands, on the run's clock. NEVER for what has not come."""
+    """Where a run stands, on the run's clock. NEVER for what has not happened."""
 
     now_ns: int
     warmup_end_ns: int
@@ -91,8 +91,8 @@ def _stuck(at: Standing, limits: Limits) -> bool:
 
 
 def _settled(at: Standing, limits: Limits) -> bool:
-    # A service that is down has had its load taken away: there is no later failure to wait for. And one that loses a
-    # request now and then by itself would never be called settled.
+    # A service that is down no longer gets any load, so there is no later failure to wait for. And one that loses a
+    # request now and then even without a rollout would never settle.
     last_failed = at.last_failed_ns if at.clean_before and not at.service_down else NEVER
     return (
         _over(at)
@@ -102,7 +102,7 @@ def _settled(at: Standing, limits: Limits) -> bool:
 
 
 def _silent(at: Standing) -> bool:
-    """Tell whether hits are under way of which none has ended for a while, well or badly: what became of them is not known."""
+    """Tell whether hits are in flight and none has ended for a while, well or badly: nobody knows yet what became of them."""
     if not at.in_flight or at.last_good_ns == NEVER:
         return False
     return at.now_ns - at.last_good_ns >= SILENT_NS and at.last_failed_ns <= at.last_good_ns

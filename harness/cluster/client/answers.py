@@ -1,4 +1,4 @@
-"""What an API server answers, and how it fails to: errors with Kubernetes' own words, and open watches."""
+"""What an API server answers: errors in Kubernetes' own words, and open watches."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def status_error(code: int | None, body: Any, headers: Any) -> ApiStatusError:
 
 
 def brief(error: BaseException) -> str:
-    """Tell the innermost cause in a few words: urllib3 wraps and wraps."""
+    """Return the innermost cause in a few words: urllib3 wraps errors in errors."""
     while isinstance(getattr(error, "reason", None), BaseException):
         error = error.reason  # type: ignore[attr-defined]
     text = " ".join(str(error).split())

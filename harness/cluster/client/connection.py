@@ -1,8 +1,7 @@
 """The only door to the `kubernetes` package: credentials, the connection, and its errors as ours.
 
-Objects are dicts: the package's typed models refuse real
-objects (an Event with `eventTime: null`, to name one), and differ between its versions. `CustomObjectsApi`
-serves every group by name and version, so an old server's beta APIs need no classes of their own.
+Objects are dicts: the package's typed models refuse real objects (an Event with `eventTime: null`, for one) and differ
+between its versions. `CustomObjectsApi` serves every group by name and version, so beta APIs need no classes.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ class Connection:
         try:
             self._client: Any = client.ApiClient(configuration)
         except (urllib3.exceptions.HTTPError, ImportError) as error:
-            # It says so only as it is used for the first time: SOCKS wants a package of its own.
+            # SOCKS needs a package of its own, and only its first use shows that it is missing.
             raise UsageError(f"{configuration.host}: its proxy cannot be used: {brief(error)}") from None
         self._custom: Any = client.CustomObjectsApi(self._client)
         self._core: Any = client.CoreV1Api(self._client)
@@ -111,7 +110,7 @@ class Connection:
         return data
 
     def _call(self, call: Callable[[], Any]) -> Any:
-        """Ask once; with new credentials once more where the old ones were refused, for such a request did nothing."""
+        """Ask once, and once more with fresh credentials if the old ones were refused: a refused request did nothing."""
         asked = time.monotonic()
         try:
             return self._ask(call)

@@ -1,4 +1,4 @@
-"""Where credentials lie: kubeconfig files, and those of the pod that we run in."""
+"""Where credentials are: kubeconfig files, or the pod that we run in."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def logged_errors() -> Iterator[list[str]]:
-    """Collect what is logged as an error meanwhile, instead of showing it."""
+    """Collect what is logged as an error inside the block, instead of showing it."""
     caught: list[str] = []
 
     class Catch(logging.Handler):

@@ -1,4 +1,4 @@
-"""The resources of the API that we speak of, by group, version and plural."""
+"""The API resources that we use, by group, version and plural."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who else keeps this object the way it is? Pure."""
+"""Which GitOps tool manages this object? Pure."""
 
 from __future__ import annotations
 

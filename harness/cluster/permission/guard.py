@@ -1,4 +1,4 @@
-"""Names that may not be touched without being spelled out. Pure.
+"""Names that are protected until the user spells them out. Pure.
 
 A restart of the wrong cluster is the worst thing this program could do.
 """

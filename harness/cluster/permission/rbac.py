@@ -1,4 +1,4 @@
-"""The least permissions a run needs: asked for one by one in the preflight, printed whole by `zdtest rbac`. Pure."""
+"""The least permissions that a run needs: checked one by one in the preflight, printed by `zdtest rbac`. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SURROUNDINGS = (
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One verb on one resource; `name` narrows it to one object where Kubernetes can. Optional ones are only missed."""
+    """One verb on one resource; `name` narrows it to one object where Kubernetes can. Without an optional one the run goes on."""
 
     verb: str
     group: str

@@ -1,4 +1,4 @@
-"""How long will a rollout take? Pure arithmetic on the manifest, said before it starts."""
+"""How long will a rollout take? An estimate from the manifest, announced before it starts. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from harness.clock import NS
 from harness.k8s.amounts import amount
 from harness.k8s.hooks import first_sleep_s, last_sleep_ns, pre_stop
 
-CONTAINER_START_S = 2.0  # image there, sandbox made, process up: a guess, said as one
+CONTAINER_START_S = 2.0  # image there, sandbox made, process up: a guess
 EXIT_S = 1.0
 
 

@@ -1,4 +1,4 @@
-"""What a rollout costs in revisions: how many are left before Kubernetes prunes the oldest. Pure.
+"""How many rollouts are left before Kubernetes prunes the oldest revision. Pure.
 
 A Deployment keeps `revisionHistoryLimit` old ReplicaSets (10 where nothing is said), a StatefulSet and a DaemonSet as
 many ControllerRevisions; every new pod template makes one more, and the oldest beyond the limit is deleted

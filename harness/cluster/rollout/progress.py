@@ -1,6 +1,6 @@
-"""Objects -> how far is the rollout? which pods are old, which new? is it over? Pure.
+"""How far is the rollout, which pods still have to go, and is it over? Pure.
 
-What counts as done is kubectl's rule (k8s.io/kubectl pkg/polymorphichelpers/rollout_status.go), and then more:
+Done is kubectl's rule (k8s.io/kubectl pkg/polymorphichelpers/rollout_status.go), and then more:
 `kubectl rollout status` leaves out pods that are being deleted, and those are the ones that lose requests.
 """
 
@@ -39,12 +39,12 @@ class Progress:
 
     @property
     def over(self) -> bool:
-        """Done for kubectl, no old pod and no pod too many left, and no endpoint that is old, going, or missing."""
+        """Done for kubectl, no old or surplus pod left, and no endpoint old, terminating or missing."""
         return self.status.done and self.old_pods == 0 and self.enough and self.endpoints_settled
 
 
 def progress(view: View, baseline: Baseline, kind: str) -> Progress:
-    """Judge how far the rollout is."""
+    """Return how far the rollout is."""
     known, old = {ref.uid for ref in baseline.old_pods}, leaving(view, baseline)
     if view.deleted:
         status = Status(done=False, message="the workload was deleted")
@@ -86,7 +86,7 @@ def _ordinal(name: str) -> int:
 
 
 def first_sign(view: View, baseline: Baseline) -> str:
-    """Tell by what a change shows: "deleted", "template", "size" (of the workload), "pod" (an old one goes), or "" for nothing yet.
+    """Return the first sign of a change: "deleted", "template", "size" (of the workload), "pod" (an old one goes), or "" for nothing yet.
 
     Not by the generation: a Deployment's grows with every annotation of its own (pkg/registry/apps/deployment/strategy.go).
     """
@@ -102,7 +102,7 @@ def first_sign(view: View, baseline: Baseline) -> str:
 
 
 def an_autoscaler_s(view: View, baseline: Baseline) -> bool:
-    """Tell whether the number of pods is another one because an autoscaler wanted it so."""
+    """Tell whether an autoscaler changed the number of replicas."""
     size = view.workload.get("spec", {}).get("replicas")
     return size != baseline.replicas and size in view.rescaled
 

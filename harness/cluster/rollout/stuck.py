@@ -1,4 +1,4 @@
-"""Why does a rollout not go on? In Kubernetes' own words. Pure."""
+"""Why is a rollout stuck? In Kubernetes' own words. Pure."""
 
 from __future__ import annotations
 

@@ -81,8 +81,8 @@ class Baseline:
 def own(view: View) -> dict[str, Object]:
     """Return the pods that the workload's controllers made, by uid.
 
-    A selector may take in pods of somebody else's too: of a canary, of a Job. And a pod that has ended for good (evicted, say) is
-    no longer one: nobody counts on it, and nobody takes it away.
+    A selector may match others' pods too: a canary's, a Job's. A pod that has ended for good (evicted, say) no longer counts:
+    nobody relies on it, and nobody removes it.
     """
     uid = view.workload.get("metadata", {}).get("uid")
     owners = {uid} | {rs for rs, obj in view.replicasets.items() if uid in _owners(obj)}

@@ -1,4 +1,4 @@
-"""Which pod template does a change lead to, and is the workload still on its way there? Pure."""
+"""Which pod template does the change lead to, and has anybody changed it again since? Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def template_of(workload: Object) -> Object:
 def wanting(baseline: Baseline, workload: Object, *, may_come: bool) -> Baseline:
     """Return the baseline with the template that the change leads to, once that is known.
 
-    It is the first one that is another than before. Where none has come and none may come any more, it is the one before.
+    It is the first that differs from the one before; if none has come and none may come any more, the one before.
     """
     now = template_of(workload)
     if baseline.template or not now or (may_come and now == baseline.template_before):

@@ -1,4 +1,4 @@
-"""Kubernetes objects -> the fields that may be, and need to be, written down.
+"""Reduces Kubernetes objects to the fields that a recording needs and may hold.
 
 Pure. Keeps Kubernetes' own shape, so that a reader of events.jsonl needs no other manual. Environment values, header
 values and queries of probes, what follows a program's name in commands, attributes of volumes, the last words of a
@@ -42,7 +42,7 @@ def reduced(kind: str, obj: Object) -> Object:
 
 
 def manifest(obj: Object) -> Object:
-    """Return an object as one would write it in a file: no status, no server-side bookkeeping, no values of variables."""
+    """Return an object as a manifest file would have it: no status, no server-side bookkeeping, no values of variables."""
     metadata = {
         k: v for k, v in _metadata(obj).items() if k in {"name", "namespace", "labels", "annotations"}
     }
@@ -211,7 +211,7 @@ def _workload(obj: Object) -> Object:
 
 
 def _digest(value: object) -> str:
-    """Return what tells two values apart without telling them: hashed with a salt that no other process knows."""
+    """Return a fingerprint that tells two values apart and reveals neither: hashed with a salt that no other process knows."""
     text = json.dumps(value, sort_keys=True).encode()
     return hashlib.blake2b(text, key=_SALT, digest_size=12).hexdigest()
 

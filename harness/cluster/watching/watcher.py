@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 WINDOW_S = 10  # of one watch call: bounds how long a half-open connection can go unnoticed
 BACKOFF_S = (0.05, 5.0)
-# Nobody watching for longer goes on record as a gap, however it came about: what is seen right after it may be older by
-# as much. It is blind only from 2 s on (WatchGap.blind).
+# Longer without a watch is recorded as a gap, whatever the reason: what is seen right after it may be that much older.
+# It counts as blind from 2 s on (WatchGap.blind).
 UNWATCHED_NS = 500_000_000
 
 Item = ClusterEvent | WatchGap
@@ -121,7 +121,7 @@ class Watcher:
         self.listed.set()
 
     def _watch(self) -> bool:
-        """Watch for one window; tell whether it was a useful one: it said something, or lasted."""
+        """Watch for one window; tell whether it was useful: it sent something, or it lasted."""
         watched = self._watched
         opened, spoke = self._clock.now_ns(), False
         stream = self._api.watch(

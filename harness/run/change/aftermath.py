@@ -1,4 +1,4 @@
-"""What a change comes to: what of it rolls at all, what became of it, and the way back. Pure."""
+"""What a change leads to: whether it rolls anything, how it ended, and how to undo it. Pure."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def shown(kind: str, patch: dict[str, object]) -> dict[str, object]:
 
 
 def what_rolls(workload: dict[str, Any]) -> tuple[Any, Any]:
-    """Return what of a workload a rollout follows upon: its pods' template and their number."""
+    """Return the part of a workload that starts a rollout when it changes: the pod template and the number of replicas."""
     spec = workload.get("spec") or {}
     return spec.get("template"), spec.get("replicas")
 
 
 def outcome(now: Progress | None, ended_by: str, stuck: str, *, over: bool) -> tuple[str, str]:
-    """Return the rollout's state and reason at the end of a run. `over`: it was once, whatever moves since."""
+    """Return the rollout's state and reason at the end of a run. `over`: it was over once, whatever has moved since."""
     if now is None:
         return "not_started", "no change was seen after it was made"
     if now.deleted:
@@ -40,7 +40,7 @@ def outcome(now: Progress | None, ended_by: str, stuck: str, *, over: bool) -> t
 
 
 def way_back(subject: Subject, changed: bool, *, over: bool) -> str:  # noqa: FBT001
-    """Say what an interrupted run leaves behind, and how to go back. `over`: the rollout has come to its end."""
+    """Say what an interrupted run leaves behind, and how to go back. `over`: the rollout is complete."""
     facts, kind = subject.facts, subject.trigger.kind
     what = f"{facts.kind.lower()}/{facts.name}"
     if not changed:
@@ -49,7 +49,7 @@ def way_back(subject: Subject, changed: bool, *, over: bool) -> str:  # noqa: FB
     if facts.lab:
         return f"{line}, on the lab, which ends with this run"
     if not over:
-        line += f" and goes on by itself; follow it with: {facts.kubectl} rollout status {what}"
+        line += f" and continues without us; follow it with: {facts.kubectl} rollout status {what}"
     if kind in {"apply", "set-image"}:
         line += f"; go back with: {facts.kubectl} rollout undo {what}"
     if kind == "scale":

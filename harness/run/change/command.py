@@ -1,4 +1,4 @@
-"""Somebody else's tool, run to its end: its output kept, its exit code told, and never killed in the middle of its work."""
+"""Runs the trigger's command: keeps its output, reports its exit code, and lets it finish what it is doing."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 async def run_to_its_end(words: Sequence[str], output: IO[bytes], ending_s: float) -> str:
-    """Run a command in a process group of its own; return what went wrong, or "".
+    """Run a command in its own process group; return what went wrong, or "".
 
-    Cancelled, it sends the group SIGTERM, so that a `helm upgrade` may put its release in order, and SIGKILL only when
-    that had no effect for `ending_s`.
+    When cancelled, it sends the group SIGTERM, so that a `helm upgrade` can leave its release in order, and SIGKILL
+    after `ending_s`.
     """
     try:
         process = await anyio.open_process(

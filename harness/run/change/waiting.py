@@ -1,4 +1,4 @@
-"""Waits for a change that somebody else makes, or whose answer was lost: says when it began. Told the time, never asks."""
+"""Decides when a change began that somebody else made, or whose answer was lost. Pure: the caller passes the time."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from harness.cluster.rollout.view import Baseline, View
     from harness.model import ClusterEvent, WatchGap
 
-NOTHING_AFTER_NS = 15 * NS  # a command after which nothing moves for so long has changed nothing
+NOTHING_AFTER_NS = 15 * NS  # a command has changed nothing if nothing moves for this long after it
 LOST_AFTER_NS = 60 * NS  # the same for a patch whose answer was lost: the API server may be away
-DOUBT_NS = 3 * NS  # an autoscaler's Event may come this long after what it did
-CATCH_UP_NS = 2 * NS  # what comes so soon after a gap in the watch may have happened in it
+DOUBT_NS = 3 * NS  # an autoscaler's Event may come this long after its change
+CATCH_UP_NS = 2 * NS  # an event this soon after a gap may have happened during the gap
 
 
 @dataclass(slots=True)
 class Waiting:
-    """What is waited for, and what has been seen of it."""
+    """The change that is expected, and the signs of it so far."""
 
     view: View
     expected: Baseline | None = None  # the workload before the change; None while nothing is waited for
     asked_ns: int = NEVER  # since when a change that was asked for is to be seen
     patience_ns: int = NOTHING_AFTER_NS
     earliest_ns: int = 0  # when the baseline began to be measured
-    _sign_ns: int = NEVER  # when something first moved that may be an autoscaler's doing
+    _sign_ns: int = NEVER  # when something first moved that an autoscaler may have done
     _seen_ns: int = NEVER  # when that was seen
     _gaps: dict[str, WatchGap] = field(default_factory=dict)  # the last one of each kind
 
@@ -37,7 +37,7 @@ class Waiting:
         self._gaps[gap.kind] = gap
 
     def see(self, event: ClusterEvent) -> int:
-        """Return when the change began, by what was seen just now; NEVER where that is no beginning, or not yet sure to be one."""
+        """Return when the change began, judging by this event; NEVER while it has not, or is not sure."""
         if self.expected is None:
             return NEVER
         sign = first_sign(self.view, self.expected)
@@ -50,17 +50,17 @@ class Waiting:
         return NEVER
 
     def doubtful(self, now_ns: int) -> int:
-        """Return when the change began, where what moved then can by now be no autoscaler's doing; else NEVER."""
+        """Return when the change began, once it is too late for an autoscaler's Event to explain it; else NEVER."""
         sure = self._sign_ns != NEVER and now_ns > self._seen_ns + DOUBT_NS
         return self._sign_ns if self.expected and sure else NEVER
 
     def an_autoscaler_did_it(self) -> bool:
-        """Tell whether what has moved was an autoscaler's doing."""
+        """Tell whether an autoscaler did what was seen."""
         moved = self.expected is not None and self._sign_ns != NEVER
         return moved and an_autoscaler_s(self.view, self.expected)  # type: ignore[arg-type]
 
     def go_on(self, expected: Baseline) -> None:
-        """Wait on: what has moved was not the change."""
+        """Keep waiting: what was seen was not the change."""
         self.expected, self._sign_ns = expected, NEVER
 
     def overdue(self, now_ns: int) -> bool:
@@ -70,7 +70,7 @@ class Waiting:
         )
 
     def _since(self, event: ClusterEvent) -> int:
-        """Return the earliest moment at which this can have happened, as far as the watch can tell."""
+        """Return the earliest moment at which this can have happened, given the gaps in the watch."""
         gap = self._gaps.get(event.kind)
         if gap and 0 <= event.t_ns - gap.to_ns < CATCH_UP_NS:
             return max(min(gap.from_ns, event.t_ns), self.earliest_ns)

@@ -1,4 +1,4 @@
-"""Preflight of the target: does it answer, and whom does it name?"""
+"""Preflight of the target: does it answer, and which pods do its answers name?"""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 ASKED = 3
 _HARMLESS = ("GET", "HEAD", "OPTIONS")
-_WORKER = 99  # which no worker of a load has: the ids of what is sent here are in none of its rows
+_WORKER = 99  # no worker of a load has this number, so these requests' ids are in none of its rows
 _SILENT = frozenset({Outcome.CONNECT_TIMEOUT, Outcome.TLS_TIMEOUT})
-# A body that is long in coming is an answer: the load's patience is longer than ours.
+# A slow body is an answer too: the load waits longer than the preflight.
 _ANSWERED = frozenset({None, Outcome.RESPONSE, Outcome.READ_TIMEOUT_BODY})
 
 
@@ -43,9 +43,9 @@ class Answers:
 async def ask(plan: LoadPlan, *, timeout_s: float) -> Answers:
     """Send a request of the plan's own to each of its hosts a few times, before any load.
 
-    Each goes on a connection of its own, and is data, as in the load: a lost one ends nothing. Raises UsageError
-    with one line when none came back, or when what came back redirects. An error status is no error here: the baseline
-    judges that. Where every request of a host may change something, it is only connected to.
+    Each uses a new connection. A lost one is data, as in the load, and ends nothing. Raises UsageError
+    with one line when no answer came back, or when it redirects. An error status is fine here: the baseline
+    judges that. A host whose every request may change something is only connected to.
     """
     dialler = Dialler(replace(plan, timeout_ns=round(timeout_s * NS)))
     seqs = itertools.count()
@@ -63,7 +63,7 @@ async def ask(plan: LoadPlan, *, timeout_s: float) -> Answers:
 
 
 def _one_of_each_host(targets: Iterable[Target]) -> list[Target]:
-    """Choose whom to ask: the first target of each host, one that changes nothing where there is one."""
+    """Choose one target for each host: the first that changes nothing, else the first."""
     found: dict[tuple[str, str], Target] = {}
     for target in targets:
         parts = urlsplit(target.url)
@@ -88,19 +88,19 @@ async def _ask_one(dialler: Dialler, target: Target, seqs: Iterator[int]) -> lis
     first = await once()  # by itself: it learns which of the addresses answer
     if first.outcome in _SILENT or first.outcome is None:
         return [first]
-    # The others at once: where nothing answers, the user waits twice and not three times.
+    # The others at once: when nothing answers, the user waits for two timeouts, not three.
     return [first, *await asyncio.gather(*(once() for _ in range(ASKED - 1)))]
 
 
 def _trouble(target: Target, attempts: list[Attempt], plan: LoadPlan, timeout_s: float) -> str:
-    """Say why there is no use in a load; "" when there is."""
+    """Say why a load would be pointless; "" when it would not."""
     shown = masking.url(target.url)
     if any(plan.expected(attempt.status) for attempt in attempts):
         return ""
     for attempt in attempts:
         if 300 <= attempt.status < 400 and attempt.location:
             where = masking.url(attempt.location)
-            return f"{shown} answers {attempt.status} to {where}; redirects are never followed, so send to that URL, or --expect {attempt.status}"
+            return f"{shown} answers {attempt.status} to {where}; redirects are not followed; use that URL, or --expect {attempt.status}"
     if any(attempt.status or attempt.outcome in _ANSWERED for attempt in attempts):
         return ""
     return _why_not(target, attempts, shown, plan, timeout_s)
@@ -143,7 +143,7 @@ def _why_not(target: Target, attempts: list[Attempt], shown: str, plan: LoadPlan
 def _notes(target: Target, attempts: list[Attempt]) -> Iterator[str]:
     shown = masking.url(target.url)
     if target.method not in _HARMLESS:
-        yield f"{shown} takes connections, and was not asked anything: a {target.method} before the load might change something"
+        yield f"{shown} accepts connections; no request was sent before the load, since a {target.method} may change something"
     lost = [attempt for attempt in attempts if attempt.outcome not in _ANSWERED]
     if lost:
         yield f"{len(lost)} of {len(attempts)} requests to {shown} before the load were lost ({_counted(lost)})"

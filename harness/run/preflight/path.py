@@ -1,4 +1,4 @@
-"""How a URL is known to reach a workload. Pure."""
+"""How we know that a URL reaches a workload. Pure."""
 
 from __future__ import annotations
 

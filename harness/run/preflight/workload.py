@@ -1,4 +1,4 @@
-"""Preflight of the cluster: everything that must hold before anything is touched."""
+"""Preflight of the workload: everything that must hold before anything is changed."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def inspect(
             facts,
         ),
         notes=notes
-        + (("events may not be watched by us: the timeline has none",) if "events" in optional else ()),
+        + (("no permission to watch events: the timeline has none",) if "events" in optional else ()),
     )
 
 
@@ -174,22 +174,22 @@ def _check_strategy(kind: str, name: str, workload: Object) -> tuple[str, ...]:
     spec = workload.get("spec") or {}
     if spec.get("paused"):
         raise UsageError(
-            f"{kind} {name} is paused: a restart would do nothing; first: kubectl rollout resume {kind.lower()}/{name}"
+            f"{kind} {name} is paused, so a restart would do nothing; resume it first: kubectl rollout resume {kind.lower()}/{name}"
         )
     strategy = (spec.get("strategy") or spec.get("updateStrategy") or {}).get("type", "RollingUpdate")
     if strategy == "OnDelete":
         raise UsageError(
-            f"{kind} {name} has updateStrategy OnDelete: a restart replaces no pod; set RollingUpdate"
+            f"{kind} {name} has updateStrategy OnDelete, so a restart replaces no pod; set RollingUpdate"
         )
     notes = []
     if strategy == "Recreate":
         notes.append(
-            f"{name} has strategy Recreate: all old pods go before a new one comes, an outage by design"
+            f"{name} has strategy Recreate: all old pods stop before a new one starts, an outage by design"
         )
     if kind != "DaemonSet" and int(spec.get("replicas", 1)) == 0:
         raise UsageError(f"{kind} {name} has 0 replicas: there is nothing to roll out")
     if kind != "DaemonSet" and int(spec.get("replicas", 1)) == 1:
-        notes.append(f"{name} has one replica: nobody else serves while it is replaced")
+        notes.append(f"{name} has one replica: nothing else serves while it is replaced")
     return tuple(notes)
 
 
@@ -197,9 +197,7 @@ def _check_others(workload: Object, trigger: Trigger) -> None:
     """Refuse what another run, or a GitOps tool, holds."""
     other = holder(workload, "", datetime.now(UTC))
     if other and trigger.kind not in FOREIGN:
-        raise UsageError(
-            f"another run is at work on {workload['metadata']['name']}: {other}; wait for its end"
-        )
+        raise UsageError(f"another run is using {workload['metadata']['name']}: {other}; wait for its end")
     denied = objection(tracked_by(workload), trigger.kind)
     if denied:
         raise UsageError(denied)
