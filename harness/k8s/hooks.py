@@ -1,4 +1,4 @@
-"""How long a preStop hook sleeps, read from its action. Commands are read here and never run."""
+"""How a pod is given time to stop: how long its preStop sleeps, and its grace period. Commands are read here, never run."""
 
 from __future__ import annotations
 
@@ -52,6 +52,12 @@ def pre_stop(container: Mapping[str, Any]) -> dict[str, Any]:
     """Return a container's preStop; {} without one."""
     found: dict[str, Any] = (container.get("lifecycle") or {}).get("preStop") or {}
     return found
+
+
+def grace_s(pod: Mapping[str, Any]) -> int:
+    """Return the grace period of a pod's spec, in seconds: 30 where it does not say (core/v1, PodSpec)."""
+    given = pod.get("terminationGracePeriodSeconds")
+    return 30 if given is None else int(given)
 
 
 def _native_s(hook: Mapping[str, Any]) -> float:

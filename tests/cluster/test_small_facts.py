@@ -96,6 +96,16 @@ def test_an_estimate_grows_with_probe_delay_hook_and_replicas() -> None:
     )
 
 
+def test_an_estimate_reads_a_hook_in_minutes_and_a_grace_period_of_zero() -> None:
+    def lasts(command: str, grace_s: int) -> int:
+        hook = {"preStop": {"exec": {"command": ["sh", "-c", command]}}}
+        pod = {"terminationGracePeriodSeconds": grace_s, "containers": [{"lifecycle": hook}]}
+        return rollout_ns("Deployment", {"spec": {"replicas": 1, "template": {"spec": pod}}})
+
+    assert lasts("nginx -s quit; sleep 1m", 90) - lasts("sleep 5", 90) == 55 * NS
+    assert lasts("sleep 5", 90) - lasts("sleep 5", 0) == 6 * NS
+
+
 def test_the_role_holds_exactly_what_is_needed_and_narrows_it_to_the_workload() -> None:
     documents = list(yaml.safe_load_all(as_yaml(role("shop", "Deployment", "web", parse("restart")))))
     rules = {(r["apiGroups"][0], r["resources"][0]): r for r in documents[0]["rules"]}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.k8s.hooks import first_sleep_s, last_sleep_ns, only_sleeps
+from harness.k8s.hooks import first_sleep_s, grace_s, last_sleep_ns, only_sleeps
 from harness.k8s.images import has_shell
 
 S = 1_000_000_000
@@ -35,6 +35,12 @@ def test_a_hook_is_known_by_the_sleep_it_begins_and_the_sleep_it_ends_with(
     hook: dict[str, Any], first_s: float | None, last_ns: int | None, *, alone: bool
 ) -> None:
     assert (first_sleep_s(hook), last_sleep_ns(hook), only_sleeps(hook)) == (first_s, last_ns, alone)
+
+
+def test_a_grace_period_of_zero_is_zero_and_none_is_30_seconds() -> None:
+    assert grace_s({"terminationGracePeriodSeconds": 0}) == 0
+    assert grace_s({"terminationGracePeriodSeconds": 45}) == 45
+    assert grace_s({"terminationGracePeriodSeconds": None}) == grace_s({}) == 30
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.clock import NS
 from harness.k8s.amounts import amount
-from harness.k8s.hooks import first_sleep_s, last_sleep_ns, pre_stop
+from harness.k8s.hooks import first_sleep_s, grace_s, last_sleep_ns, pre_stop
 
 CONTAINER_START_S = 2.0  # image there, sandbox made, process up: a guess
 EXIT_S = 1.0
@@ -42,8 +42,9 @@ def _start_s(template: dict[str, Any]) -> float:
 
 
 def _stop_s(template: dict[str, Any]) -> float:
-    grace = float(template.get("terminationGracePeriodSeconds") or 30)
-    return min(grace, max([_hook_s(c) for c in template.get("containers") or []] or [0.0]) + EXIT_S)
+    return min(
+        grace_s(template), max([_hook_s(c) for c in template.get("containers") or []] or [0.0]) + EXIT_S
+    )
 
 
 def _hook_s(container: dict[str, Any]) -> float:

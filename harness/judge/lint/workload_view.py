@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
-from harness.k8s.hooks import last_sleep_ns, pre_stop
+from harness.k8s.hooks import grace_s, last_sleep_ns, pre_stop
 from harness.k8s.serving import serving
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ class WorkloadView:
     @property
     def grace_s(self) -> int:
         """The grace period, in seconds."""
-        grace = self.pod.get("terminationGracePeriodSeconds")
-        return 30 if grace is None else int(grace)
+        return grace_s(self.pod)
 
     @property
     def replicas(self) -> int:

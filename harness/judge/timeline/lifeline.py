@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.clock import NS
-from harness.k8s.hooks import last_sleep_ns, pre_stop
+from harness.k8s.hooks import grace_s, last_sleep_ns, pre_stop
 from harness.k8s.serving import serving, serving_port
 
 if TYPE_CHECKING:
@@ -133,7 +133,6 @@ def pod_spec(spec: dict[str, Any], services: Iterable[dict[str, Any]] = ()) -> P
     """
     served = serving(spec, services)
     hook = pre_stop(served)
-    grace = spec.get("terminationGracePeriodSeconds")
     length = last_sleep_ns(hook)
     kind = next(iter(hook), "hook") if hook else ""
     port = serving_port(served, services)
@@ -142,7 +141,7 @@ def pod_spec(spec: dict[str, Any], services: Iterable[dict[str, Any]] = ()) -> P
         readiness_probe=bool(served.get("readinessProbe")),
         pre_stop=f"sleep {length / NS:g} s" if length is not None else kind,
         pre_stop_ns=length,
-        grace_ns=(30 if grace is None else int(grace)) * NS,
+        grace_ns=grace_s(spec) * NS,
         ports=() if port is None else (port,),
         cpu_limited="cpu" in ((served.get("resources") or {}).get("limits") or {}),
     )
