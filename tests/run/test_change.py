@@ -1,4 +1,4 @@
-"""A change as it is followed by what the watch tells: a real record on disk, and events one by one."""
+"""A change, tracked event by event, with a real record on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a change of somebody else's began, by what the watch tells."""
+"""When somebody else's change began, judging by what the watch saw."""
 
 from __future__ import annotations
 

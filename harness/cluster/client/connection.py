@@ -133,8 +133,8 @@ class Connection:
     def _renew(self, asked: float) -> bool:
         """Read the credentials anew, as kubectl does after a 401; tell whether it is worth asking again.
 
-        A token that ran out is renewed by the package itself where its end is known. One that was revoked, or a
-        plugin that tells no end, is only known by the refusal. Raises ApiStatusError 401 when they cannot be had.
+        The package renews an expired token itself if it knows when it expires. A revoked token, or a plugin that gives
+        no expiry, shows only in the refusal. Raises ApiStatusError 401 when there are no new credentials.
         """
         with self._renewing:
             if asked < self._renewed_at:  # another thread has done it meanwhile

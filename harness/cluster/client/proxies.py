@@ -1,8 +1,8 @@
 """Pure: which proxy leads to an API server, as kubectl decides it (client-go, Go's net/http and x/net/http/httpproxy).
 
-The kubeconfig's proxy-url goes before all else. Then HTTPS_PROXY or HTTP_PROXY, by the server's own scheme, unless NO_PROXY
-names the server; never for a server on loopback, so never for the lab. ALL_PROXY is not asked for, as kubectl does not.
-The package decides otherwise, and each version of it in its own way: so it is not left to decide.
+The kubeconfig's proxy-url comes first. Then HTTPS_PROXY or HTTP_PROXY, by the server's own scheme, unless NO_PROXY
+names the server; never for a server on loopback, so never for the lab. ALL_PROXY is ignored, as kubectl ignores it.
+Each version of the package decides differently, so the decision is not left to it.
 """
 
 from __future__ import annotations

@@ -27,10 +27,10 @@ _MAKES_ONE = frozenset({"restart", "apply", "set-image"})
 def revisions_left(
     workload: Object, replicasets: Iterable[Object], trigger: Trigger, rollouts: int
 ) -> tuple[str, ...]:
-    """Say how many revisions may still be made before the oldest is pruned; () where the trigger makes none.
+    """Say how many revisions are left before the oldest is pruned; () where the trigger makes none.
 
-    `replicasets` are those that the workload's selector takes in; of a StatefulSet or DaemonSet none, and only the
-    limit is told. Raises UsageError where `rollouts` would prune every revision from before the run.
+    `replicasets` are those that the workload's selector matches; for a StatefulSet or DaemonSet there are none, and only the
+    limit is stated. Raises UsageError where `rollouts` would prune every revision from before the run.
     """
     if trigger.kind not in _MAKES_ONE:
         return ()
@@ -58,7 +58,7 @@ def revisions_left(
     left = limit - old
     if left >= rollouts:
         return (
-            f"{rollouts} of {left} revisions will be used that {name} may still make before the oldest is pruned (revisionHistoryLimit {limit})",
+            f"this run uses {rollouts} of the {left} revisions that {name} has left before Kubernetes prunes the oldest (revisionHistoryLimit {limit})",
         )
     gone = min(rollouts - max(left, 0), old)
     return (

@@ -154,7 +154,7 @@ def _action(action: Any) -> Any:
 
 
 def _volume(volume: Object) -> Object:
-    """Return a volume without what it tells its driver: only its owner knows what of that is secret."""
+    """Return a volume without its driver's attributes: only its owner knows which of them are secret."""
     kept = dict(volume)
     for kind, field in (("csi", "volumeAttributes"), ("flexVolume", "options")):
         if (kept.get(kind) or {}).get(field):

@@ -1,4 +1,4 @@
-"""The one change of a run, as the run sees it: it is made or waited for, and tells when it is a reason to end."""
+"""The one change of a run: makes it or waits for it, and says when it is a reason to end the run."""
 
 from __future__ import annotations
 

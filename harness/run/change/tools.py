@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a change is made with, and whom it tells."""
+    """What a change needs: the API, the subject, the run's clock and record, and somebody to report to."""
 
     api: Api
     subject: Subject
