@@ -47,15 +47,15 @@ def slow(session: nox.Session) -> None:
     session.run("pytest", "-m", "slow", "-n", "2", *session.posargs)
 
 
-def _bed() -> bool:
+def _real_cluster() -> bool:
     """Whether there is a real Kubernetes to run on, with a balancer in front."""
     return "KUBECONFIG" in os.environ and Path(os.environ.get("ZDTEST_BED", "/nowhere"), "ingress").exists()
 
 
 @nox.session
 def e2e(session: nox.Session) -> None:
-    """Run the main job on a real Kubernetes. Needs KUBECONFIG, and `ingress` of a test bed in ZDTEST_BED."""
-    if not _bed():
+    """Run the main job on a real Kubernetes. Needs KUBECONFIG, and a test cluster's `ingress` in ZDTEST_BED."""
+    if not _real_cluster():
         session.error(
             "set KUBECONFIG to a test cluster, and ZDTEST_BED to the folder of its `ingress` script (CONTRIBUTING.md)"
         )
@@ -74,7 +74,7 @@ def matrix(session: nox.Session) -> None:
 def mend(session: nox.Session) -> None:
     """Take `zdtest advise` at its word: patch what failed, run it again, and it must PASS. On the lab, and on the real Kubernetes of KUBECONFIG. Half an hour."""
     session.install("-e", ".[test]")
-    real = ("--real", "results/mended-real") if _bed() else ()
+    real = ("--real", "results/mended-real") if _real_cluster() else ()
     session.run(
         "python", "-m", "tests.bench.mend_bench", "--write", "docs/mended.md", *real, *session.posargs
     )
@@ -84,7 +84,7 @@ def mend(session: nox.Session) -> None:
 def score(session: nox.Session) -> None:
     """Score the judge against the lab's known answers, and by label on the real Kubernetes of KUBECONFIG. Recordings are kept and judged again. An hour."""
     session.install("-e", ".[test]")
-    sets = ["--fresh", "results/score-fresh", *(["--real", "results/score-real"] if _bed() else [])]
+    sets = ["--fresh", "results/score-fresh", *(["--real", "results/score-real"] if _real_cluster() else [])]
     session.run(
         "python", "-m", "tests.bench.score_bench", "--write", "docs/judged.md", *sets, *session.posargs
     )

@@ -1,4 +1,4 @@
-"""What a user is told of bad input."""
+"""What a user reads about bad input."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def complaint(ask: Callable[[], object]) -> str:
-    """Return what bad input is told, in one line, as all of it is."""
+    """Return the complaint about bad input, which must be one line."""
     with pytest.raises(UsageError) as caught:
         ask()
     text = str(caught.value)

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 import harness.cli  # noqa: F401  registers the commands
 from harness.cli.root import root
-from harness.cluster.rbac import role
+from harness.cluster.permission.rbac import role
 from harness.scenario.trigger import parse
 from tests.podsecurity import violations
 

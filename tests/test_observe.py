@@ -19,8 +19,8 @@ import pytest
 import yaml
 
 from harness.clock import NS
-from harness.cluster.api import Api
-from harness.cluster.resources import WORKLOADS
+from harness.cluster.client.api import Api
+from harness.cluster.client.resources import WORKLOADS
 from harness.model import Mark
 from harness.recording.read import Recording
 from harness.scenario.resolve import shipped

@@ -56,9 +56,9 @@ def _from_cluster(
     name: str, namespace: str | None, context: str | None, kubeconfig: str | None
 ) -> list[dict[str, Any]]:
     """Read a live workload, and what may concern it in its namespace."""
-    from harness.cluster import resources as k8s  # noqa: PLC0415
-    from harness.cluster.api import Api  # noqa: PLC0415  brings the kubernetes package
-    from harness.cluster.reduce import manifest  # noqa: PLC0415
+    from harness.cluster.client import resources  # noqa: PLC0415
+    from harness.cluster.client.api import Api  # noqa: PLC0415  brings the kubernetes package
+    from harness.cluster.watching.reduce import manifest  # noqa: PLC0415
     from harness.scenario.schema import kind_and_name  # noqa: PLC0415
 
     try:
@@ -68,11 +68,11 @@ def _from_cluster(
     api = Api.connect(kubeconfig, context)
     where = namespace or api.namespace
     try:
-        workload = api.get(k8s.WORKLOADS[kind], where, plain)
+        workload = api.get(resources.WORKLOADS[kind], where, plain)
         found = [manifest({**workload, "kind": kind})]
         found += [
             manifest({**item, "kind": "Service"})
-            for item in api.list_all(k8s.SERVICES, where).get("items", [])
+            for item in api.list_all(resources.SERVICES, where).get("items", [])
         ]
         found += [item for row in _AROUND for item in _listed(api, row, where)]
     except ClusterError as error:
@@ -82,9 +82,9 @@ def _from_cluster(
 
 def _listed(api: Any, row: tuple[str, str, str, str], namespace: str) -> list[dict[str, Any]]:
     """List what may concern a workload; an API that the server lacks, or that we may not read, has nothing."""
-    from harness.cluster.answers import ApiStatusError  # noqa: PLC0415
-    from harness.cluster.reduce import manifest  # noqa: PLC0415
-    from harness.cluster.resources import Resource  # noqa: PLC0415
+    from harness.cluster.client.answers import ApiStatusError  # noqa: PLC0415
+    from harness.cluster.client.resources import Resource  # noqa: PLC0415
+    from harness.cluster.watching.reduce import manifest  # noqa: PLC0415
 
     group, version, kind, plural = row
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from harness.errors import UsageError
-from harness.lab.fields import schema
+from harness.k8s import schema
 from harness.scenario import yamltext
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from harness.model import ExitCode
 @click.option("--endpoints", is_flag=True, help="For a server without EndpointSlices (before 1.17).")
 def rbac(*, workload: str, namespace: str, trigger: str, endpoints: bool) -> int:
     """Print the least Role, and its RoleBinding to the ServiceAccount `zdtest`, for a run."""
-    from harness.cluster.rbac import as_yaml, role  # noqa: PLC0415  keeps `--help` light
+    from harness.cluster.permission.rbac import as_yaml, role  # noqa: PLC0415  keeps `--help` light
     from harness.scenario.schema import kind_and_name  # noqa: PLC0415
     from harness.scenario.trigger import parse  # noqa: PLC0415
 

@@ -113,14 +113,14 @@ def carry_out(resolved: Resolved, asked: Asked) -> Path:
                 async with prestart(workers) as prestarted:
                     # All that a run needs takes about as long to load here as in its workers: it is loaded at the same time.
                     conductor, execute = await anyio.to_thread.run_sync(_machinery)
-                    follower = conductor.Follower(
+                    observer = conductor.RunObserver(
                         say=line.say,
                         show=line.show,
                         interrupted=lambda: asked.count > 0,
                         command=sys.argv,
                         kept=kept.append,
                     )
-                    path = await execute.execute(resolved, follower, prestarted)
+                    path = await execute.execute(resolved, observer, prestarted)
             group.cancel_scope.cancel()
         return path
 

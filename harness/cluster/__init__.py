@@ -1,1 +1,1 @@
-"""The Kubernetes side: what is there, what changes, and the one change that we make."""
+"""The Kubernetes side: the client, the watches, how far a rollout is, and the one change that we make."""

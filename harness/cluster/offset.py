@@ -1,15 +1,15 @@
-"""How far is the API server's clock from ours? Bounded by its Date header, whose resolution is one second. Pure."""
+"""How far is the API server's clock from ours? Its Date header, in whole seconds, gives bounds. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from harness.clock import NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,15 @@ class Reading:
     date: str
 
 
-def bounds(readings: Iterable[Reading]) -> tuple[int, int] | None:
-    """Return the least and greatest offset (server minus us, ns) that all readings allow; None when they contradict.
+class OffsetBounds(NamedTuple):
+    """The least and the greatest offset (server minus us) that is still possible."""
+
+    low_ns: int
+    high_ns: int
+
+
+def bounds(readings: Iterable[Reading]) -> OffsetBounds | None:
+    """Return the offsets that all readings allow; None when they contradict each other.
 
     The server read its clock between our sending and our receiving, and cut it off to whole seconds: so
     Date - received <= offset < Date + 1 s - sent. A contradiction is a clock that stepped, or two servers.
@@ -38,13 +45,13 @@ def bounds(readings: Iterable[Reading]) -> tuple[int, int] | None:
         high = below if high is None else min(high, below)
     if low is None or high is None or low > high:
         return None
-    return low, high
+    return OffsetBounds(low, high)
 
 
-def next_send_ns(now_ns: int, known: tuple[int, int] | None, round_trip_ns: int) -> int:
+def next_send_ns(now_ns: int, known: OffsetBounds | None, round_trip_ns: int) -> int:
     """Say when to ask again, so that the server's second turns in the middle of what is still possible."""
     if known is None:
         return now_ns
-    middle = (known[0] + known[1]) // 2
+    middle = (known.low_ns + known.high_ns) // 2
     server_now = now_ns + middle
     return now_ns + (-server_now % NS) - round_trip_ns // 2

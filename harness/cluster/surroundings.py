@@ -1,8 +1,10 @@
-"""What stands around a workload: the Ingresses, budgets, autoscalers and target groups that concern it. Pure."""
+"""The Ingresses, budgets, autoscalers and target groups that concern a workload. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from harness.k8s.selectors import budget_selects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,8 +19,7 @@ def concerns(obj: Object, kind: str, name: str, labels: dict[str, str], services
         case "Ingress":
             return bool(backends(obj) & set(services))
         case "PodDisruptionBudget":
-            wanted = (spec.get("selector") or {}).get("matchLabels") or {}
-            return bool(wanted) and wanted.items() <= labels.items()
+            return budget_selects(obj, labels)
         case "HorizontalPodAutoscaler":
             target = spec.get("scaleTargetRef") or {}
             return (target.get("kind"), target.get("name")) == (kind, name)

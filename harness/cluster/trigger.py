@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from harness.cluster.api import Api
+    from harness.cluster.client.api import Api
     from harness.model import ClusterFacts
     from harness.scenario.trigger import Trigger
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from harness.errors import UsageError
+from harness.k8s.selectors import service_selects
 from harness.lab.objects import defaults, validation
 from harness.lab.objects.resources import BY_KIND
 from harness.lab.unmodelled import unmodelled
@@ -161,9 +162,8 @@ def _front(items: list[Object], where: str) -> Object:
 
 
 def _selects(service: Object, deployment: Object) -> bool:
-    selector = service["spec"].get("selector") or {}
     labels = deployment["spec"]["template"]["metadata"].get("labels") or {}
     same = service["metadata"].get("namespace", "default") == deployment["metadata"].get(
         "namespace", "default"
     )
-    return bool(selector) and same and selector.items() <= labels.items()
+    return same and service_selects(service, labels)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
+from harness.k8s.timestamps import timestamp
 from harness.lab import kubeconfig, manifests, truth
 from harness.lab.apiserver.server import ApiServer
 from harness.lab.checks import http_get
@@ -27,7 +28,6 @@ from harness.lab.kubelet.process import ParentPipe, Program
 from harness.lab.objects.recorder import NODE, Recorder
 from harness.lab.objects.resources import version
 from harness.lab.objects.store import Object, Store
-from harness.lab.objects.timestamps import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,9 +13,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from harness.clock import NS
 from harness.lab.balancer.group import TAIL
 from harness.lab.balancer.profiles import CLIENT_LEFT, ERROR_STATUS, NO_TARGET, Loss
-from harness.lab.kubelet.journal import LATER, LOSSES, NS, TRUTH, Journal, PodLife, ProcessRun
+from harness.lab.kubelet.journal import LATER, LOSSES, TRUTH, Journal, PodLife, ProcessRun
 
 if TYPE_CHECKING:
     from pathlib import Path

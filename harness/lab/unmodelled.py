@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.lab.kubelet.actions import only_sleeps, sleep_of
+from harness.k8s.hooks import first_sleep_s, only_sleeps
 
 Object = dict[str, Any]
 
@@ -184,7 +184,7 @@ def _container(container: Object, path: str) -> list[str]:
 
 def _pre_stop(action: Object, path: str) -> list[str]:
     if "exec" in action and not only_sleeps(action):
-        seconds = sleep_of(action)
+        seconds = first_sleep_s(action)
         what = (
             "only sleep is modelled: this hook ends at once"
             if seconds is None

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
-from harness.serving import leads, serving, serving_port
+from harness.k8s.hooks import pre_stop
+from harness.k8s.serving import leads, serving, serving_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -191,8 +192,10 @@ def _bring_first(service: Object, container: Object) -> list[str]:
 def _probed(container: Object, path: str, port: int) -> list[str]:
     """Point probes and hooks at the sample app's only port, which serves plain HTTP."""
     notes = []
-    hook = (container.get("lifecycle") or {}).get("preStop") or {}
-    for name, action in (*((probe, container.get(probe) or {}) for probe in _PROBES), ("preStop", hook)):
+    for name, action in (
+        *((probe, container.get(probe) or {}) for probe in _PROBES),
+        ("preStop", pre_stop(container)),
+    ):
         for kind in ("httpGet", "tcpSocket"):
             get = action.get(kind)
             if not isinstance(get, dict):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from harness.model import RunRecord
 
-LONGEST_NS = 31 * 86400 * 1_000_000_000  # after which no moment of a run lies
+LONGEST_NS = 31 * 86400 * NS  # after which no moment of a run lies
 MOST_WORKERS = 1024
 _SPARSE_S = 100_000  # seconds that nothing tells of, over a day: a longer run has rows enough
 _SETTING_NS = 1 << 60  # no setting is as long

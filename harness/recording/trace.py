@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
+from harness.clock import NS
+
 
 def run_digits(wall_ns: int, monotonic_ns: int) -> str:
     """Return the 16 digits that stand for a run."""
@@ -32,7 +34,7 @@ def request_id(wall_ns: int, monotonic_ns: int, worker: int, seq: int) -> str:
 def amzn_trace_id(wall_ns: int, monotonic_ns: int, worker: int, seq: int) -> str:
     """Return the X-Amzn-Trace-Id of the hit with this row."""
     run = run_digits(wall_ns, monotonic_ns)
-    return f"Root=1-{wall_ns // 1_000_000_000 & 0xFFFF_FFFF:08x}-{run[:8]}{worker:04x}{seq:012x}"
+    return f"Root=1-{wall_ns // NS & 0xFFFF_FFFF:08x}-{run[:8]}{worker:04x}{seq:012x}"
 
 
 def uuid(wall_ns: int, monotonic_ns: int, worker: int, seq: int) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from harness.clock import NS
 from harness.model import Outcome
 from harness.report import bombardier
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from harness.recording.read import Recording
 
 _RANKS = (50, 75, 90, 95, 99)
-_NS = 1_000_000_000
 
 
 def render(judgement: Judgement, recording: Recording, *, latencies: bool) -> str:
@@ -30,7 +30,7 @@ def render(judgement: Judgement, recording: Recording, *, latencies: bool) -> st
     result: dict[str, Any] = {
         "bytesRead": read,
         "bytesWritten": written,
-        "timeTakenSeconds": numbers.elapsed_ns / _NS,
+        "timeTakenSeconds": numbers.elapsed_ns / NS,
         **classes,
         "others": shown.classes.get("others", 0),
     }
@@ -49,12 +49,12 @@ def render(judgement: Judgement, recording: Recording, *, latencies: bool) -> st
     spec: dict[str, Any] = {
         "numberOfConnections": run.concurrency,
         "testType": "timed",
-        "testDurationSeconds": _number(asked_ns / _NS),
+        "testDurationSeconds": _number(asked_ns / NS),
         "method": target["method"],
         "url": target["url"],
         "body": "",  # a secret, as header values are
         "stream": False,
-        "timeoutSeconds": _number(run.timeout_ns / _NS),
+        "timeoutSeconds": _number(run.timeout_ns / NS),
         "client": f"zdtest {judgement.about.version}",
     }
     if run.rate is not None:
@@ -82,6 +82,6 @@ def _of_rates(judgement: Judgement) -> dict[str, float]:
     whole = sorted(
         row.completed
         for row in judgement.numbers.seconds
-        if load.from_ns <= zero_ns + row.second * _NS and zero_ns + (row.second + 1) * _NS <= load.to_ns
+        if load.from_ns <= zero_ns + row.second * NS and zero_ns + (row.second + 1) * NS <= load.to_ns
     )
     return {str(p): float(whole[(len(whole) - 1) * p // 100]) for p in _RANKS} if whole else {}

@@ -1,1 +1,1 @@
-"""One run: preflight, load, cluster, recording; the phases marked; and what stops it."""
+"""One run: preflight, load, watch, recording, the phases, and when to stop."""

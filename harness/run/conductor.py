@@ -1,4 +1,4 @@
-"""One run's way through its phases: warm up, baseline, trigger, until it is over and settled, drain."""
+"""Takes a run through its phases: warm-up, baseline, trigger, rollout until it has settled, drain."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import anyio
 
 from harness.clock import NS
 from harness.model import NEVER, LiveCounts, Mark, Phase
-from harness.run.stopping import WARMUP_NS, Limits, Standing, baseline_share, is_down, why_stop
+from harness.run.stopping import WARMUP_NS, Limits, Standing, Tally, baseline_share, is_down, why_stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from harness.clock import Clock
-    from harness.cluster.rollout import Progress
-    from harness.cluster.watcher import Item
+    from harness.cluster.rollout.progress import Progress
+    from harness.cluster.watching.watcher import Item
     from harness.load.generator import Load
-    from harness.run.change import Change
+    from harness.run.change.change import Change
     from harness.run.holding import Hold
     from harness.run.log import Log
     from harness.scenario.resolve import Resolved
@@ -43,14 +43,16 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Follower:
-    """Who follows a run: lines to say, pictures of the moment, and a way to end it."""
+class RunObserver:
+    """Who observes a run: takes its lines, is shown where it stands, and can interrupt it."""
 
     say: Callable[[str], None]
     show: Callable[[Snapshot], None]
     interrupted: Callable[[], bool]
     command: Sequence[str] = ()
-    kept: Callable[[Path], None] = lambda _: None  # told where the recording of a run is that is left midway
+    kept: Callable[[Path], None] = lambda _: (
+        None
+    )  # called with the recording's folder when a run is left midway
 
 
 class Conductor:
@@ -62,7 +64,7 @@ class Conductor:
         change: Change | None,
         clock: Clock,
         log: Log,
-        follower: Follower,
+        observer: RunObserver,
         limits: Limits,
         hold: Hold,
     ) -> None:
@@ -71,26 +73,26 @@ class Conductor:
         self._change = change
         self._clock = clock
         self._log = log
-        self._follower = follower
+        self._observer = observer
         self._limits = limits
-        self._history: deque[tuple[int, int, int]] = deque(maxlen=400)  # 40 s of ticks
+        self._history: deque[Tally] = deque(maxlen=400)  # 40 s of ticks
         self._good, self._last_good_ns = 0, NEVER  # hits that ended well, and when that number last grew
         self._down = False
         self._clean_before = True
         self._load_ended = False
         self._warmup_end_ns = NEVER
 
-    def take(self, item: Item) -> None:
-        """Hand on what the watch saw to the change that is under way."""
+    def see(self, item: Item) -> None:
+        """Let the change that is under way see what was recorded."""
         if self._change:
-            self._change.take(item)
+            self._change.see(item)
 
     async def conduct(self, load: Load, group: TaskGroup) -> None:
         """Warm up, look at the baseline, roll out, wait until it is over and settled, end the load."""
         self._log.mark(Mark.LOAD_START, load.started_ns)
         warm_ns = load.started_ns + WARMUP_NS
-        # Without a rollout a lull has no trigger to come before: it ends the warm-up, so that neither the numbers nor the
-        # duration have it in them, and all that the connections meet when they send again is judged.
+        # Without a rollout there is no trigger for a lull to precede, so it comes at the end of the warm-up: neither the
+        # numbers nor the duration include it, and what the connections meet when they send again is judged.
         lull_ns = 0 if self._change else self._resolved.scenario.load.lull
         self._warmup_end_ns = warmup_end = warm_ns + lull_ns
         ended_by = await self._until(load, self._limits, warm_ns)
@@ -102,9 +104,9 @@ class Conductor:
         elif ended_by is None:
             ended_by = await self._until(load, self._limits, None) or "duration"
         if self._hold.lost_to:
-            self._log.note(f"another run took the workload meanwhile: {self._hold.lost_to}")
+            self._log.note(f"another run has taken over the workload: {self._hold.lost_to}")
         self._log.update(ended_by=ended_by, workers_lost=load.lost)
-        self._follower.say(f"ending the load ({ended_by.replace('_', ' ')})")
+        self._observer.say(f"ending the load ({ended_by.replace('_', ' ')})")
         drain = INTERRUPTED_DRAIN_NS if ended_by == "interrupted" else self._resolved.scenario.load.drain
         await self._end_load(load, drain)
         for number, words in load.last_words.items():
@@ -119,7 +121,7 @@ class Conductor:
             await self._change.last_words(ended_by)
 
     def leave(self, why: str) -> None:
-        """Write down where the load ends, when it is left in the middle and nobody waits for what is still out."""
+        """Write down where the load ends when the run is left midway and nobody waits for the hits in flight."""
         with suppress(OSError):  # that nothing can be written may be why
             self._log.mark(Mark.LOAD_END, self._clock.now_ns())
             self._log.update(ended_by=why, state="interrupted")
@@ -127,7 +129,7 @@ class Conductor:
             self._change.say_way_back()
 
     async def _rollouts(self, load: Load, group: TaskGroup, warmup_end_ns: int) -> str:
-        """Make the change as often as was asked for, each time from a settled state. Returns what ended the last one."""
+        """Make the change as often as the scenario asks, each time from a settled state. Return what ended the last one."""
         total = self._resolved.scenario.rollout.rollouts
         begin_ns = warmup_end_ns
         for number in range(1, total + 1):
@@ -143,13 +145,13 @@ class Conductor:
             self._log.next_round()
             self._change = self._change_made().again()
             self._history.clear()
-            self._follower.say(f"rollout {number} of {total} has settled")
+            self._observer.say(f"rollout {number} of {total} has settled")
         raise AssertionError("a run without a rollout to make")
 
     async def _rollout(self, load: Load, group: TaskGroup, begin_ns: int, limits: Limits) -> str:
         """Look at the baseline from `begin_ns`, make the change, wait until it is over and settled."""
         before, change = load.counts, self._change_made()
-        change.look()
+        change.baseline_begins()
         trigger_ns = begin_ns + limits.trigger_after_ns
         ended_by = await self._until(load, limits, trigger_ns)
         load.baseline()
@@ -183,7 +185,7 @@ class Conductor:
                 self._change.tick()
             now = self._clock.now_ns()
             counts = load.counts
-            self._history.append((now, counts.completed, counts.failed))
+            self._history.append(Tally(now, counts.completed, counts.failed))
             if counts.completed - counts.failed > self._good:
                 self._good, self._last_good_ns = counts.completed - counts.failed, now
             triggered = self._log.record.mark(Mark.TRIGGER) != NEVER
@@ -196,11 +198,11 @@ class Conductor:
             ):
                 self._down = True
                 self._log.note(
-                    "for 30 s over half of the requests failed, or none was answered: the load was stopped"
+                    "over half of the requests failed, or none was answered, for 30 s: the load was stopped"
                 )
                 if triggered:
                     await self._end_load(load, self._resolved.scenario.load.drain)
-            self._follower.show(
+            self._observer.show(
                 Snapshot(now, self._phase(), counts, self._change.progress if self._change else None)
             )
             reason = why_stop(self._standing(now, load), limits, rollout=self._change is not None)
@@ -225,11 +227,11 @@ class Conductor:
             command_running=bool(self._change and self._change.command_running),
             service_down=self._down,
             workers_lost=bool(load.lost),
-            interrupted=self._follower.interrupted(),
+            interrupted=self._observer.interrupted(),
         )
 
     def _ended_by(self) -> str:
-        """Why the change, or that the workload is no longer ours to change, ends the run; "" while nothing does."""
+        """Why the change, or another run's claim on the workload, ends this run; "" while neither does."""
         if self._hold.lost_to:
             return "changed"
         return self._change.ended_by if self._change else ""

@@ -1,4 +1,4 @@
-"""Holds a workload for one run, and lets it go at the end."""
+"""Claims a workload for one run, and releases it at the end."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from harness.cluster.answers import ApiStatusError
-from harness.cluster.lock import RENEW_EVERY_S, claim, holder, patch
-from harness.cluster.resources import WORKLOADS
+from harness.cluster.client.answers import ApiStatusError
+from harness.cluster.client.resources import WORKLOADS
+from harness.cluster.permission.lock import RENEW_EVERY_S, claim, holder, patch
 from harness.errors import ClusterError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from harness.cluster.api import Api
-    from harness.run.preflight import Subject
+    from harness.cluster.client.api import Api
+    from harness.run.preflight.workload import Subject
 
 MANAGER = "zdtest-lock"
-ATTEMPTS = 4  # the workload may change under us for reasons of its own, such as a status
+ATTEMPTS = 4  # the workload may change meanwhile, in its status for one
 PATCHES = ("restart", "apply", "set-image", "scale")  # the others need no right to patch the workload
 
 
 @dataclass(slots=True)
 class Hold:
-    """A workload that is held. `lost_to` names the run that has it now, where ours was out of reach for too long."""
+    """A claimed workload. `lost_to` names the run that took it over when our claim expired."""
 
     lost_to: str = ""
 
@@ -38,7 +38,7 @@ class Hold:
 async def held(api: Api, subject: Subject, run: str) -> AsyncIterator[Hold]:
     """Hold the subject's workload. Raises UsageError when another run was faster.
 
-    Does nothing where nothing is changed, and where we may not patch the workload and need not.
+    Does nothing when the run changes nothing, or when it needs no patch and may not patch.
     """
     hold, facts = Hold(), subject.facts
     resource = WORKLOADS[facts.kind]
@@ -55,7 +55,7 @@ async def held(api: Api, subject: Subject, run: str) -> AsyncIterator[Hold]:
     try:
         await anyio.to_thread.run_sync(_take, api, subject, run, write)
     except ClusterError as error:
-        raise UsageError(f"{facts.name} cannot be held for this run: {error}") from None
+        raise UsageError(f"cannot claim {facts.name} for this run: {error}") from None
 
     def write_if_ours(value: str | None) -> None:
         """Change our claim, and nobody else's: the version that was read makes sure of that."""
@@ -67,7 +67,7 @@ async def held(api: Api, subject: Subject, run: str) -> AsyncIterator[Hold]:
     async def renew() -> None:
         while not hold.lost_to:
             await anyio.sleep(RENEW_EVERY_S)
-            # The API server may be away, or the workload have changed in between; the claim has twice this time left.
+            # The API server may be away, or the workload may have changed in between; the claim is good for two more tries.
             with contextlib.suppress(ClusterError):
                 await anyio.to_thread.run_sync(write_if_ours, claim(run, datetime.now(UTC)))
 
@@ -102,7 +102,7 @@ def _take(api: Api, subject: Subject, run: str, write: Callable[[str | None, str
         now = datetime.now(UTC)
         other = holder(workload, run, now)
         if other:
-            raise UsageError(f"another run is at work on {facts.name}: {other}; wait for its end")
+            raise UsageError(f"another run is using {facts.name}: {other}; wait for its end")
         try:
             write(claim(run, now), workload["metadata"].get("resourceVersion"))
         except ApiStatusError as error:

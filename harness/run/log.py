@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import harness
 from harness import masking
+from harness.clock import NS
 from harness.model import FORMAT, NEVER, OF_A_ROLLOUT, Mark, MarkAt, Round, RunRecord
 from harness.scenario.reading import redacted
 from harness.scenario.trigger import parse
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.clock import Clock
-    from harness.model import Target
+    from harness.model import RolloutFacts, Target
     from harness.recording.write import RunDirectory
     from harness.scenario.resolve import Resolved
 
@@ -73,6 +74,17 @@ class Log:
             rollout=None,
         )
 
+    @property
+    def rollout(self) -> RolloutFacts:
+        """The rollout under way. Raises AssertionError while there is none."""
+        if self.record.rollout is None:
+            raise AssertionError("a change without a record of it")
+        return self.record.rollout
+
+    def update_rollout(self, **changes: Any) -> None:
+        """Change fields of the rollout under way."""
+        self.update(rollout=replace(self.rollout, **changes))
+
     def note(self, line: str) -> None:
         """Add one line for the summary."""
         self.update(notes=(*self.record.notes, line))
@@ -108,7 +120,7 @@ def first_record(
         http2=scenario.target.http2,
         expect=scenario.target.expect,
         timeout_ns=scenario.target.timeout,
-        stalled_ns=5_000_000_000,
+        stalled_ns=5 * NS,
         settle_ns=scenario.rollout.settle,
         max_baseline_failures=scenario.max_baseline_failures,
         rollout_wanted=resolved.rollout_wanted,

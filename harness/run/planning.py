@@ -1,4 +1,4 @@
-"""From a resolved scenario to the plan of its load."""
+"""Turns a resolved scenario into the plan of its load."""
 
 from __future__ import annotations
 

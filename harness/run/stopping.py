@@ -1,11 +1,12 @@
-"""When a run is over, and why. Pure: told the time, never asks."""
+"""When a run is over, and why. Pure: the caller passes the time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from harness.clock import NS
 from harness.model import NEVER
 
 if TYPE_CHECKING:
@@ -13,16 +14,23 @@ if TYPE_CHECKING:
 
     from harness.model import LiveCounts
 
-NS = 1_000_000_000
 WARMUP_NS = 2 * NS
 GIVE_UP_EXTRA_NS = 30 * NS  # on top of the workload's own progressDeadlineSeconds
 DOWN_NS = 30 * NS
 SILENT_NS = 5 * NS
 
 
+class Tally(NamedTuple):
+    """Running totals of the hits at one moment."""
+
+    t_ns: int
+    completed: int
+    failed: int
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a scenario says of time."""
+    """The time limits of a scenario."""
 
     duration_ns: int  # of the load, counted from the warm-up's end
     trigger_after_ns: int  # counted from the warm-up's end
@@ -33,7 +41,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a run stands, on the run's clock. NEVER for what has not come."""
+    """Where a run stands, on the run's clock. NEVER for what has not happened."""
 
     now_ns: int
     warmup_end_ns: int
@@ -83,8 +91,8 @@ def _stuck(at: Standing, limits: Limits) -> bool:
 
 
 def _settled(at: Standing, limits: Limits) -> bool:
-    # A service that is down has had its load taken away: there is no later failure to wait for. And one that loses a
-    # request now and then by itself would never be called settled.
+    # A service that is down no longer gets any load, so there is no later failure to wait for. And one that loses a
+    # request now and then even without a rollout would never settle.
     last_failed = at.last_failed_ns if at.clean_before and not at.service_down else NEVER
     return (
         _over(at)
@@ -94,7 +102,7 @@ def _settled(at: Standing, limits: Limits) -> bool:
 
 
 def _silent(at: Standing) -> bool:
-    """Tell whether hits are under way of which none has ended for a while, well or badly: what became of them is not known."""
+    """Tell whether hits are in flight and none has ended for a while, well or badly: nobody knows yet what became of them."""
     if not at.in_flight or at.last_good_ns == NEVER:
         return False
     return at.now_ns - at.last_good_ns >= SILENT_NS and at.last_failed_ns <= at.last_good_ns
@@ -106,22 +114,23 @@ def baseline_share(before: LiveCounts, after: LiveCounts) -> float:
     return (after.failed - before.failed) / completed if completed else 1.0
 
 
-def is_down(history: Sequence[tuple[int, int, int]]) -> bool:
+def is_down(history: Sequence[Tally]) -> bool:
     """Tell whether over half of the hits failed in every second of the last 30 s.
 
-    `history` holds (t_ns, completed, failed), running totals, oldest first, about ten a second. A second in
-    which nothing was completed counts as down: nobody was served in it.
+    `history` is oldest first, about ten tallies a second. A second in which nothing was completed counts as down: nobody was
+    served in it.
     """
-    if not history or history[-1][0] - history[0][0] < DOWN_NS:
+    if not history or history[-1].t_ns - history[0].t_ns < DOWN_NS:
         return False
-    end = history[-1][0]
+    end_ns = history[-1].t_ns
     marks = [history[-1]]
-    for row in reversed(history):
-        if marks[-1][0] - row[0] >= NS:
-            marks.append(row)
-        if end - row[0] >= DOWN_NS:
+    for tally in reversed(history):
+        if marks[-1].t_ns - tally.t_ns >= NS:
+            marks.append(tally)
+        if end_ns - tally.t_ns >= DOWN_NS:
             break
     return all(
-        (late[2] - early[2]) * 2 > (late[1] - early[1]) or late[1] == early[1]
+        (late.failed - early.failed) * 2 > (late.completed - early.completed)
+        or late.completed == early.completed
         for late, early in pairwise(marks)
     )

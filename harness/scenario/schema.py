@@ -63,7 +63,7 @@ def resolved_names(value: object) -> tuple[tuple[str, int, str], ...]:
     lines = [value] if isinstance(value, str) else value
     if not isinstance(lines, list | tuple):
         raise ValueError("a list of HOST:PORT:ADDRESS is wanted")  # noqa: TRY004  pydantic turns ValueError into a finding
-    told: list[tuple[str, int, str]] = []
+    addresses: list[tuple[str, int, str]] = []
     for line in lines:
         match = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5}):(\S+)", str(line))
         if not match or not 0 < int(match[2]) < 65536:
@@ -73,8 +73,8 @@ def resolved_names(value: object) -> tuple[tuple[str, int, str], ...]:
                 literal = str(ip_address(address.strip("[]")))
             except ValueError:
                 raise ValueError(f"{address!r} in {line!r} is no IP address") from None
-            told.append((match[1].strip("[]").lower(), int(match[2]), literal))
-    return tuple(told)
+            addresses.append((match[1].strip("[]").lower(), int(match[2]), literal))
+    return tuple(addresses)
 
 
 def proportions(value: object) -> tuple[tuple[str, int], ...]:

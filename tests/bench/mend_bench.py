@@ -77,7 +77,7 @@ def on_the_lab(scenario: Path, out: Path, flags: tuple[str, ...] = ()) -> Path |
 
 
 def on_the_cluster(scenario: Path, out: Path, flags: tuple[str, ...] = ()) -> Path | None:
-    """Run a scenario on the real cluster, behind the bed's nginx; return its run directory."""
+    """Run a scenario on the real cluster, behind its nginx; return its run directory."""
     return real_runs.record(scenario, out, *flags)
 
 

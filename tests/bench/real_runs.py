@@ -1,6 +1,6 @@
 """The labelled scenarios on a real Kubernetes, behind a real nginx: recorded, to be scored as the lab's are.
 
-Wants KUBECONFIG and ZDTEST_BED, as the end-to-end tests do. What that bed cannot do is left out, and UNFIT says why.
+Wants KUBECONFIG and ZDTEST_BED, as the end-to-end tests do. What that cluster cannot do is left out, and UNFIT says why.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from typing import Any
 
 import yaml
 
-from tests.e2e.bed import Bed, for_the_bed
+from tests.e2e.real_cluster import Deployed, for_real_cluster
 
 PORT = 8200
 UNFIT = {
-    "A7-health-checks": "the nginx of the bed has no health checks",
-    "A7-not-registered-yet": "the nginx of the bed has no registration",
-    "C1-lag-with-a-tail": "the bed's lag is the same each time",
-    "C3-pinned-connections": "connections through a Service; the bed has a balancer",
-    "C4-deregistration-delay": "the nginx of the bed has no deregistration delay",
-    "min-ready-covers-registration": "the nginx of the bed has no registration",
-    "nginx-retries": "the bed's nginx may try the same pod again, so a few GETs are truly lost (4 of 33,585, named B1 and B2): not clean there",
+    "A7-health-checks": "the nginx of the test cluster has no health checks",
+    "A7-not-registered-yet": "the nginx of the test cluster has no registration",
+    "C1-lag-with-a-tail": "the test cluster's lag is the same each time",
+    "C3-pinned-connections": "connections through a Service; the test cluster has a balancer",
+    "C4-deregistration-delay": "the nginx of the test cluster has no deregistration delay",
+    "min-ready-covers-registration": "the nginx of the test cluster has no registration",
+    "nginx-retries": "the test cluster's nginx may try the same pod again, so a few GETs are truly lost (4 of 33,585, named B1 and B2): not clean there",
     "prestop-sleep": "preStop.sleep came with Kubernetes 1.30",
-    "service-drains": "connections through a Service; the bed has a balancer",
+    "service-drains": "connections through a Service; the test cluster has a balancer",
 }
-# What a cluster with an ingress-nginx has on record of the way to the pods; the bed's own nginx is set up from outside.
+# What a cluster with an ingress-nginx has on record of the way to the pods; the test cluster's own nginx is set up from outside.
 INGRESS = {
     "apiVersion": "networking.k8s.io/v1",
     "kind": "Ingress",
@@ -55,7 +55,7 @@ def seconds(text: object) -> float:
 
 
 def balancer_options(wanted: dict[str, Any]) -> list[str]:
-    """Return what makes the bed's nginx behave as the scenario's lab part says: it takes whole seconds for its timeouts."""
+    """Return what makes the test cluster's nginx behave as the scenario's lab part says: it takes whole seconds for its timeouts."""
     part = wanted.get("lab") or {}
     options = ["--lag", str(seconds(part.get("lag", "0s")))]
     options += ["--connect-timeout", str(math.ceil(seconds(part.get("connect_timeout", "3s"))))]
@@ -64,7 +64,7 @@ def balancer_options(wanted: dict[str, Any]) -> list[str]:
 
 
 def without_shell(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Take the shell away from hooks where the image has none: the bed's own image has one."""
+    """Take the shell away from hooks where the image has none: the test cluster's own image has one."""
     manifest = copy.deepcopy(manifest)
     if manifest["kind"] == "Deployment":
         for container in manifest["spec"]["template"]["spec"]["containers"]:
@@ -75,7 +75,7 @@ def without_shell(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def adapted(folder: Path, to: Path) -> Path:
-    """Copy a scenario for the bed: same load, same workload, manifests by absolute paths."""
+    """Copy a scenario for the test cluster: same load, same workload, manifests by absolute paths."""
     wanted = yaml.safe_load((folder / "zdtest.yaml").read_text())
     to.mkdir(parents=True)
     for name in wanted["manifests"]:
@@ -88,7 +88,7 @@ def adapted(folder: Path, to: Path) -> Path:
     trigger = str(wanted["rollout"].get("trigger", ""))
     if trigger.startswith("apply "):
         name = trigger.removeprefix("apply ")
-        docs = [for_the_bed(d) for d in yaml.safe_load_all((folder / name).read_text()) if d]
+        docs = [for_real_cluster(d) for d in yaml.safe_load_all((folder / name).read_text()) if d]
         (to / name).write_text(yaml.safe_dump_all(docs, sort_keys=False))
     wanted.pop("label", None)
     (to / "zdtest.yaml").write_text(yaml.safe_dump(wanted, sort_keys=False))
@@ -100,22 +100,22 @@ def record(folder: Path, out: Path, *options: str, port: int = PORT) -> Path:
     with tempfile.TemporaryDirectory(prefix="zdtest-real-") as scratch:
         scenario = adapted(folder, Path(scratch) / "scenario")
         name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower())
-        bed = Bed(str(scenario), f"score-{name[:40]}-{time.monotonic_ns() % 100000}", port, out)
-        command = [str(Path(os.environ["ZDTEST_BED"]) / "ingress"), "web", str(port), "-n", bed.namespace]
+        web = Deployed(str(scenario), f"score-{name[:40]}-{time.monotonic_ns() % 100000}", port, out)
+        command = [str(Path(os.environ["ZDTEST_BED"]) / "ingress"), "web", str(port), "-n", web.namespace]
         command += balancer_options(yaml.safe_load((scenario / "zdtest.yaml").read_text()))
         out.mkdir(parents=True, exist_ok=True)
         try:
-            bed.apply()
+            web.apply()
             with (out / "balancer.log").open("wb") as log:
                 balancer = subprocess.Popen([sys.executable, *command], stdout=log, stderr=log)
             try:
-                bed.wait_until_it_answers()
-                done = bed.zdtest(*FLAGS.get(folder.name, ()), *options)
+                web.wait_until_it_answers()
+                done = web.zdtest(*FLAGS.get(folder.name, ()), *options)
             finally:
                 balancer.terminate()
                 balancer.wait(20)
         finally:
-            bed.delete()
+            web.delete()
     if done.code not in {0, 1, 3}:
         raise SystemExit(f"{folder.name}: exit {done.code}\n{done.stderr}")
     return done.path

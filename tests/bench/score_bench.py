@@ -35,7 +35,7 @@ class Table:
     """The scores of one set of recordings."""
 
     title: str
-    told: str
+    about: str
     scores: list[Score] = field(default_factory=list)
 
     @property
@@ -91,8 +91,8 @@ def scored(
             continue
         s = judge(folder.name, label, run)
         table.scores.append(s)
-        told = f"{s.hits} failed, {s.right} right, {s.pair} pair, {s.wrong} wrong, {s.unmatched} no truth"
-        print(f"{s.name}: {s.grade} {told} {dict(s.pairs)} {s.accused}", flush=True)  # noqa: T201  a script
+        counts = f"{s.hits} failed, {s.right} right, {s.pair} pair, {s.wrong} wrong, {s.unmatched} no truth"
+        print(f"{s.name}: {s.grade} {counts} {dict(s.pairs)} {s.accused}", flush=True)  # noqa: T201  a script
     return table
 
 
@@ -101,7 +101,7 @@ def of_the_lab(table: Table) -> list[str]:
     rows = [
         f"## {table.title}",
         "",
-        table.told,
+        table.about,
         "",
         "| scenario | label | verdict | failed | right | in a set of two | wrong | no truth | wrongly named |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -140,7 +140,7 @@ def of_the_cluster(table: Table) -> list[str]:
     rows = [
         f"## {table.title}",
         "",
-        table.told,
+        table.about,
         "",
         "| scenario | label | verdict | named | label named |",
         "|---|---|---|---|---|",
@@ -152,11 +152,11 @@ def of_the_cluster(table: Table) -> list[str]:
         rows.append(f"| {s.name} | {s.label} | {s.grade} | {named}{beside} | {verdict} |")
     rows += [f"| {name} | - | left out: {why} | | |" for name, why in real_runs.UNFIT.items()]
     right = sum(s.label_named for s in table.scores)
-    told = [s for s in table.scores if not s.nothing_to_name]
+    judged = [s for s in table.scores if not s.nothing_to_name]
     return [
         *rows,
         "",
-        f"**{right} of {len(told)} as they should be**, of those in which there was something to name, or nothing to be named.",
+        f"**{right} of {len(judged)} as they should be**, of those in which there was something to name, or nothing to be named.",
     ]
 
 

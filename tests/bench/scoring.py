@@ -133,11 +133,11 @@ class Truth:
     def __init__(self, path: Path, recording: Recording) -> None:
         files = sorted(path.rglob("truth.jsonl"))
         lines = [json.loads(text) for text in files[0].read_text().splitlines()] if files else []
-        told = [line for line in lines if not line.get("saved")]
+        lost = [line for line in lines if not line.get("saved")]
         self._run = recording.run
         # The last word on a request that was tried on several pods counts.
-        self._by_id = {line["request_id"]: line for line in told if line["request_id"]}
-        self._rest = [line for line in told if not line["request_id"]]
+        self._by_id = {line["request_id"]: line for line in lost if line["request_id"]}
+        self._rest = [line for line in lost if not line["request_id"]]
 
     def of(self, worker: int, seq: int, done_ns: int, status: int) -> dict[str, Any] | None:
         """Return the line of one hit, or None."""

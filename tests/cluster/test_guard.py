@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.cluster.guard import protected_word, refusal
+from harness.cluster.permission.guard import protected_word, refusal
 
 
 @pytest.mark.parametrize(

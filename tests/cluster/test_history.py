@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.cluster.history import revisions_left
+from harness.cluster.rollout.history import revisions_left
 from harness.errors import UsageError
 from harness.scenario.trigger import parse
 
@@ -26,8 +26,13 @@ def sets(mine: int, others: int = 0) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("limit", "mine", "rollouts", "said"),
     [
-        (10, 1, 1, "1 of 10 revisions will be used that web may still make before the oldest is pruned"),
-        (None, 4, 3, "3 of 7 revisions will be used"),
+        (
+            10,
+            1,
+            1,
+            "this run uses 1 of the 10 revisions that web has left before Kubernetes prunes the oldest",
+        ),
+        (None, 4, 3, "this run uses 3 of the 7 revisions"),
         (
             2,
             3,

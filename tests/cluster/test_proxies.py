@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trustme
 
-from harness.cluster import resources as k8s
-from harness.cluster.answers import ApiUnreachableError
-from harness.cluster.api import Api
-from harness.cluster.proxies import goes_straight, proxy_for
+from harness.cluster.client import resources
+from harness.cluster.client.answers import ApiUnreachableError
+from harness.cluster.client.api import Api
+from harness.cluster.client.proxies import goes_straight, proxy_for
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -117,8 +117,8 @@ def kubeconfig(folder: Path, server: str, **cluster: str) -> str:
 def ask(path: str) -> None:
     """List and watch, as a run does."""
     api = Api.connect(path, None)
-    assert api.list_all(k8s.PODS, "default")["metadata"]["resourceVersion"] == "7"
-    api.watch(k8s.PODS, "default", "7", 5)
+    assert api.list_all(resources.PODS, "default")["metadata"]["resourceVersion"] == "7"
+    api.watch(resources.PODS, "default", "7", 5)
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy"])

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from harness.cluster.reduce import manifest, reduced
-from harness.judge.timeline.lifeline import hook_ns
+from harness.cluster.watching.reduce import manifest, reduced
+from harness.k8s.hooks import last_sleep_ns
 
 POD = {
     "metadata": {
@@ -198,7 +198,7 @@ def test_commands_probes_hooks_and_volumes_keep_what_they_do_and_no_value() -> N
     )
     assert SECRET not in text
     container = reduced("Pod", {"spec": pod})["spec"]["containers"][0]
-    assert hook_ns(container["lifecycle"]["preStop"]) == 7_000_000_000
+    assert last_sleep_ns(container["lifecycle"]["preStop"]) == 7_000_000_000
     assert container["args"] == ["exec app --token *** -p*** A=***"]
     assert container["livenessProbe"]["httpGet"]["path"] == "/up?key=***"
 
@@ -224,7 +224,7 @@ def test_a_container_s_last_words_are_not_kept_and_a_registry_s_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "message", "told"),
+    ("reason", "message", "kept"),
     [
         ("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503", "Readiness probe failed: HTTP probe failed with statuscode: 503"),
         ("Unhealthy", f'Liveness probe failed: Get "http://10.1.1.1:80/?key={SECRET}": EOF', 'Liveness probe failed: Get "http://10.1.1.1:80/?key=***": EOF'),
@@ -243,9 +243,9 @@ def test_a_container_s_last_words_are_not_kept_and_a_registry_s_are() -> None:
     ],
 )  # fmt: skip
 def test_an_event_says_what_went_wrong_and_not_what_a_command_printed(
-    reason: str, message: str, told: str
+    reason: str, message: str, kept: str
 ) -> None:
-    assert reduced("Event", {"reason": reason, "message": message})["message"] == told
+    assert reduced("Event", {"reason": reason, "message": message})["message"] == kept
 
 
 def test_conditions_say_why_without_a_secret() -> None:

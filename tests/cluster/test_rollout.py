@@ -6,19 +6,10 @@ from typing import Any
 
 import pytest
 
-from harness.cluster.reduce import reduced
-from harness.cluster.rollout import (
-    Baseline,
-    View,
-    an_autoscaler_s,
-    first_sign,
-    kubectl_status,
-    leaving,
-    pods_of,
-    progress,
-    revisions,
-)
+from harness.cluster.rollout.progress import an_autoscaler_s, first_sign, kubectl_status, leaving, progress
+from harness.cluster.rollout.view import Baseline, View, pods_of, revisions
 from harness.cluster.trigger import RESTARTED_AT, restart_patch
+from harness.cluster.watching.reduce import reduced
 from harness.model import ClusterEvent, PodRef
 
 
@@ -232,12 +223,12 @@ def test_another_number_of_pods_that_an_autoscaler_told_of_is_its_doing() -> Non
     baseline = replace(BEFORE, template={}, replicas=2)
     view = view_of(deployment(3, KEPT, 5, **DONE), STAYING, BOTH)
     assert not an_autoscaler_s(view, baseline)
-    told = {
+    rescaled = {
         "metadata": {"name": "web.1", "uid": "uid-e"},
         "reason": "SuccessfulRescale",
         "message": "New size: 5; reason: cpu resource utilization (percentage of request) above target",
     }
-    view.apply(event("Event", told))
+    view.apply(event("Event", rescaled))
     assert an_autoscaler_s(view, baseline)
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from harness.cluster.answers import status_error
-from harness.cluster.api import Api
+from harness.cluster.client.answers import status_error
+from harness.cluster.client.api import Api
 from harness.errors import ClusterError, UsageError
 
 if TYPE_CHECKING:

@@ -10,12 +10,13 @@ import pytest
 import yaml
 from hypothesis import given, strategies as st
 
-from harness.cluster.estimate import rollout_ns, rounded
-from harness.cluster.lock import ANNOTATION, LASTS, claim, holder
-from harness.cluster.offset import NS, Reading, bounds, next_send_ns
-from harness.cluster.rbac import as_yaml, needs, role
-from harness.cluster.rollout import View
-from harness.cluster.stuck import why_stuck
+from harness.clock import NS
+from harness.cluster.offset import OffsetBounds, Reading, bounds, next_send_ns
+from harness.cluster.permission.lock import ANNOTATION, LASTS, claim, holder
+from harness.cluster.permission.rbac import as_yaml, needs, role
+from harness.cluster.rollout.estimate import rollout_ns
+from harness.cluster.rollout.stuck import why_stuck
+from harness.cluster.rollout.view import View
 from harness.scenario.trigger import parse
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -70,13 +71,7 @@ def test_a_date_that_is_none_is_passed_over() -> None:
 def test_the_next_question_is_timed_so_that_the_second_turns_in_the_middle_of_what_is_possible() -> None:
     now = 10 * NS + 300_000_000
     assert next_send_ns(now, None, 0) == now
-    assert next_send_ns(now, (0, 0), 0) == 11 * NS
-
-
-def test_surge_is_rounded_up_and_unavailable_down() -> None:
-    assert rounded("25%", 3, up=True) == 1
-    assert rounded("25%", 3, up=False) == 0
-    assert rounded(2, 3, up=True) == 2
+    assert next_send_ns(now, OffsetBounds(0, 0), 0) == 11 * NS
 
 
 def test_an_estimate_grows_with_probe_delay_hook_and_replicas() -> None:
@@ -99,6 +94,16 @@ def test_an_estimate_grows_with_probe_delay_hook_and_replicas() -> None:
         rollout_ns("StatefulSet", workload(3, 5, 25)) - rollout_ns("StatefulSet", workload(3, 5, 5))
         == 60 * NS
     )
+
+
+def test_an_estimate_reads_a_hook_in_minutes_and_a_grace_period_of_zero() -> None:
+    def lasts(command: str, grace_s: int) -> int:
+        hook = {"preStop": {"exec": {"command": ["sh", "-c", command]}}}
+        pod = {"terminationGracePeriodSeconds": grace_s, "containers": [{"lifecycle": hook}]}
+        return rollout_ns("Deployment", {"spec": {"replicas": 1, "template": {"spec": pod}}})
+
+    assert lasts("nginx -s quit; sleep 1m", 90) - lasts("sleep 5", 90) == 55 * NS
+    assert lasts("sleep 5", 90) - lasts("sleep 5", 0) == 6 * NS
 
 
 def test_the_role_holds_exactly_what_is_needed_and_narrows_it_to_the_workload() -> None:

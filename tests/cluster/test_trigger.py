@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.cluster.gitops import objection, tracked_by
+from harness.cluster.permission.gitops import objection, tracked_by
 from harness.cluster.trigger import doomed_pod, patch_for
 from harness.errors import UsageError
 from harness.scenario.trigger import Trigger, parse

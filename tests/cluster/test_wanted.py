@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from harness.cluster.rollout import Baseline
-from harness.cluster.wanted import strayed, wanting
+from harness.cluster.rollout.view import Baseline
+from harness.cluster.rollout.wanted import strayed, wanting
 
 A: dict[str, Any] = {"spec": {"v": "a"}, "digest": "a"}
 B: dict[str, Any] = {"spec": {"v": "b"}, "digest": "b"}

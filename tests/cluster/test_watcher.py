@@ -8,10 +8,11 @@ import anyio
 import pytest
 
 from harness.clock import Clock
-from harness.cluster.answers import ApiStatusError
-from harness.cluster.api import Api
-from harness.cluster.resources import PODS
-from harness.cluster.watcher import Watched, watching
+from harness.cluster.client.answers import ApiStatusError
+from harness.cluster.client.api import Api
+from harness.cluster.client.resources import PODS
+from harness.cluster.watching.streaming import watching
+from harness.cluster.watching.watches import Watched
 from harness.model import ClusterEvent, WatchGap
 from tests.cluster.scripted_api import ScriptedApi, change, cut, pod, pods, silence, status, window
 

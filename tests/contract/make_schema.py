@@ -1,4 +1,4 @@
-"""Makes harness/lab/fields/schema.json: `python -m tests.contract.make_schema OPENAPI.json > harness/lab/fields/schema.json`.
+"""Makes harness/k8s/schema.json: `python -m tests.contract.make_schema OPENAPI.json > harness/k8s/schema.json`.
 
 OPENAPI.json is what an old server answers on /openapi/v2 (`kubectl get --raw /openapi/v2`): it knows how lists merge.
 The installed `kubernetes` package knows the fields that came since. The result has the kinds that the lab serves and

@@ -168,11 +168,11 @@ def test_a_review_tells_the_truth_to_whom_it_concerns_and_to_others(
     assert may(account, verb="get", resource="pods") == {"allowed": False}
     bind(server, name, rule("", "pods", "get", name="a"), rule("", "pods/eviction", "create"))
     comes_true(account, "GET", server.path("pods", "a"))
-    told = (
+    reason = (
         f'RBAC: allowed by RoleBinding "{name}/{server.namespace}" of Role "{name}" '
         f'to ServiceAccount "{name}/{server.namespace}"'
     )
-    assert may(account, verb="get", resource="pods", name="a") == {"allowed": True, "reason": told}
+    assert may(account, verb="get", resource="pods", name="a") == {"allowed": True, "reason": reason}
     assert may(account, verb="get", resource="pods", name="b")["allowed"] is False
     assert may(account, verb="create", resource="pods", subresource="eviction")["allowed"] is True
     assert may(account, verb="create", resource="pods")["allowed"] is False

@@ -51,15 +51,15 @@ def test_the_last_lines_and_the_first_bytes_of_an_output_can_be_asked_for(server
 
 
 def test_an_output_is_followed_to_the_end_of_its_pod(server: Server, pod: str, name: str) -> None:
-    told: list[Any] = []
-    reader = threading.Thread(target=lambda: told.append(server("GET", pod, follow=True)))
+    answers: list[Any] = []
+    reader = threading.Thread(target=lambda: answers.append(server("GET", pod, follow=True)))
     reader.start()
     time.sleep(0.5)
     assert reader.is_alive()
     server("DELETE", server.path("pods", name)).good()
     reader.join(30)
-    assert told
-    assert "listening" in told[0].good()
+    assert answers
+    assert "listening" in answers[0].good()
 
 
 def test_of_two_containers_one_must_be_named_that_is_there(server: Server, name: str) -> None:

@@ -126,8 +126,8 @@ def test_events_tell_the_story_in_order(server: Server, two: str, name: str) -> 
     listed = server.until(path, lambda found: any(e["reason"] == "Started" for e in found["items"]))
     events = listed["items"]
     events.sort(key=lambda event: int(event["metadata"]["resourceVersion"]))
-    told = [event["reason"] for event in events]
-    assert [r for r in told if r != "MissingClusterDNS"] == ["Scheduled", "Pulled", "Created", "Started"]
+    reasons = [event["reason"] for event in events]
+    assert [r for r in reasons if r != "MissingClusterDNS"] == ["Scheduled", "Pulled", "Created", "Started"]
     started = next(event for event in events if event["reason"] == "Started")
     assert (started["message"], started["type"], started["count"]) == ("Started container main", "Normal", 1)
     assert started["source"]["component"] == "kubelet"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.bed import Bed
+from tests.e2e.real_cluster import Deployed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,15 +26,15 @@ def _cluster_there() -> None:
 
 
 @pytest.fixture
-def bed(tmp_path: Path) -> Iterator[Callable[..., Bed]]:
+def deployed(tmp_path: Path) -> Iterator[Callable[..., Deployed]]:
     """Put a scenario's manifests on the cluster, each time in a namespace of its own, with a balancer in front."""
-    started: list[tuple[Bed, subprocess.Popen[bytes]]] = []
+    started: list[tuple[Deployed, subprocess.Popen[bytes]]] = []
 
     def make(
         scenario: str, *options: str, port: int = 8090, kind: str = "Deployment", word: str = "zdtest"
-    ) -> Bed:
+    ) -> Deployed:
         name = f"{word}-{os.getpid()}-{len(started)}-{time.monotonic_ns() % 100000}"
-        made = Bed(scenario, name, port, tmp_path, kind)
+        made = Deployed(scenario, name, port, tmp_path, kind)
         made.apply()
         command = [str(BALANCER), "web", str(port), "--namespace", made.namespace, *options]
         with (tmp_path / f"balancer-{len(started)}.log").open("wb") as log:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.model import Mark
-from tests.e2e.bed import kubectl
+from tests.e2e.real_cluster import kubectl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.recording.read import Recording
-    from tests.e2e.bed import Bed
+    from tests.e2e.real_cluster import Deployed
 
 
 def moments(recording: Recording) -> dict[str, list[str]]:
@@ -47,9 +47,9 @@ def moments(recording: Recording) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_without_a_probe_the_rollout_loses_requests_and_the_run_says_so(
-    bed: Callable[..., Bed], method: str
+    deployed: Callable[..., Deployed], method: str
 ) -> None:
-    web = bed("seed/1-no-probe")
+    web = deployed("seed/1-no-probe")
     body = ["--body", "hello"] if method == "POST" else []
     run = web.zdtest(
         "--method", method, *body, "-c", "50", "-d", "20s", "--trigger-after", "6s", "--settle", "5s"
@@ -79,9 +79,9 @@ def test_without_a_probe_the_rollout_loses_requests_and_the_run_says_so(
     assert len((run.path / "summary.md").read_text().splitlines()) <= 15
 
 
-def test_with_probe_prestop_and_grace_not_one_request_is_lost(bed: Callable[..., Bed]) -> None:
+def test_with_probe_prestop_and_grace_not_one_request_is_lost(deployed: Callable[..., Deployed]) -> None:
     # a slow request takes 4.5 s; a busy machine needs room above that before the balancer calls it a 504
-    web = bed("seed/4-grace", "--read-timeout", "15")
+    web = deployed("seed/4-grace", "--read-timeout", "15")
     run = web.zdtest("-c", "50", "-d", "20s", "--trigger-after", "6s", "--settle", "5s")
     assert run.code == 0, run.stderr + run.stdout
     assert run.stdout.rstrip().splitlines()[-1].startswith("PASS")
@@ -92,8 +92,8 @@ def test_with_probe_prestop_and_grace_not_one_request_is_lost(bed: Callable[...,
     assert set(hits["pod"].unique()) >= {ref.name for ref in rollout.old_pods}
 
 
-def test_a_dry_run_changes_nothing_on_the_cluster(bed: Callable[..., Bed]) -> None:
-    web = bed("seed/1-no-probe")
+def test_a_dry_run_changes_nothing_on_the_cluster(deployed: Callable[..., Deployed]) -> None:
+    web = deployed("seed/1-no-probe")
     before = kubectl("-n", web.namespace, "get", "deployment", "web", "-o", "jsonpath={.metadata.generation}")
     run = web.zdtest("--dry-run", "-c", "10", "-d", "6s", "--trigger-after", "3s")
     assert run.code == 0, run.stderr
@@ -104,8 +104,10 @@ def test_a_dry_run_changes_nothing_on_the_cluster(bed: Callable[..., Bed]) -> No
     assert run.recording.run.mark(Mark.TRIGGER) == -1
 
 
-def test_what_cannot_be_rolled_out_is_refused_in_one_line_and_left_alone(bed: Callable[..., Bed]) -> None:
-    web = bed("seed/1-no-probe")
+def test_what_cannot_be_rolled_out_is_refused_in_one_line_and_left_alone(
+    deployed: Callable[..., Deployed],
+) -> None:
+    web = deployed("seed/1-no-probe")
     for options, words in (
         (["--deployment", "nope"], ["nope", "web"]),
         (["-n", "no-such-namespace"], ["no-such-namespace"]),

@@ -17,12 +17,12 @@ import yaml
 
 from harness.model import NEVER, Mark
 from harness.scenario.resolve import shipped
-from tests.e2e.bed import Bed, for_the_bed, kubectl
+from tests.e2e.real_cluster import Deployed, for_real_cluster, kubectl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.e2e.bed import Run
+    from tests.e2e.real_cluster import Run
 
 pytestmark = pytest.mark.matrix
 TABLE = Path(__file__).parents[2] / "docs" / "matrix.md"
@@ -84,24 +84,24 @@ def covered(run: Run) -> None:
     assert {ref.uid for ref in record.rollout.old_pods} <= deleted
 
 
-def manifest_of(bed: Bed, folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+def manifest_of(deployed: Deployed, folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
     """The workload's manifest with a change: what one would apply to try it."""
-    docs = list(yaml.safe_load_all((shipped() / bed.scenario / "app.yaml").read_text()))
-    doc = for_the_bed(next(d for d in docs if d["kind"] == "Deployment"), bed.kind)
+    docs = list(yaml.safe_load_all((shipped() / deployed.scenario / "app.yaml").read_text()))
+    doc = for_real_cluster(next(d for d in docs if d["kind"] == "Deployment"), deployed.kind)
     change(doc["spec"]["template"]["spec"])
     path = folder / f"new-{time.monotonic_ns()}.yaml"
     path.write_text(yaml.safe_dump(doc))
     return path
 
 
-def allow_one_eviction(bed: Bed) -> None:
+def allow_one_eviction(deployed: Deployed) -> None:
     budget: dict[str, Any] = {
         "apiVersion": "policy/v1beta1",
         "kind": "PodDisruptionBudget",
         "metadata": {"name": "web"},
     }
     budget["spec"] = {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "web"}}}
-    kubectl("-n", bed.namespace, "apply", "-f", "-", stdin=yaml.safe_dump(budget))
+    kubectl("-n", deployed.namespace, "apply", "-f", "-", stdin=yaml.safe_dump(budget))
 
 
 # A StatefulSet takes one pod after the other, and a DaemonSet has one pod a node: of each change, how many pods go.
@@ -109,8 +109,8 @@ GO = {"Deployment": 3, "StatefulSet": 3, "DaemonSet": 1}
 
 
 @pytest.mark.parametrize("kind", GO)
-def test_every_kind_under_every_trigger(bed: Callable[..., Bed], tmp_path: Path, kind: str) -> None:
-    web = bed("seed/4-grace", *PATIENT, kind=kind)
+def test_every_kind_under_every_trigger(deployed: Callable[..., Deployed], tmp_path: Path, kind: str) -> None:
+    web = deployed("seed/4-grace", *PATIENT, kind=kind)
     workload, all_of_them = f"{kind.lower()}/web", GO[kind]
     if kind != "DaemonSet":  # the policy controller of this version cannot count a DaemonSet's pods
         allow_one_eviction(web)
@@ -143,8 +143,10 @@ def test_every_kind_under_every_trigger(bed: Callable[..., Bed], tmp_path: Path,
 
 
 @pytest.mark.parametrize("kind", GO)
-def test_somebody_else_s_rollout_is_waited_for_and_judged(bed: Callable[..., Bed], kind: str) -> None:
-    web = bed("seed/4-grace", *PATIENT, kind=kind)
+def test_somebody_else_s_rollout_is_waited_for_and_judged(
+    deployed: Callable[..., Deployed], kind: str
+) -> None:
+    web = deployed("seed/4-grace", *PATIENT, kind=kind)
     later = threading.Timer(
         14, lambda: kubectl("-n", web.namespace, "rollout", "restart", f"{kind.lower()}/web")
     )
@@ -156,11 +158,13 @@ def test_somebody_else_s_rollout_is_waited_for_and_judged(bed: Callable[..., Bed
     rows.append(Row(kind, "observe", "nginx", run))
 
 
-def test_several_rollouts_are_each_covered_and_judged_by_themselves(bed: Callable[..., Bed]) -> None:
-    web = bed("seed/4-grace", *PATIENT)
+def test_several_rollouts_are_each_covered_and_judged_by_themselves(
+    deployed: Callable[..., Deployed],
+) -> None:
+    web = deployed("seed/4-grace", *PATIENT)
     run = web.zdtest(*QUICK, "--rollouts", "3")
     assert run.code == 0, run.stderr + run.stdout
-    assert "3 of 10 revisions will be used" in run.stderr
+    assert "3 of the 10 revisions" in run.stderr
     covered(run)
     record = run.recording.run
     assert len(record.earlier) == 2
@@ -173,8 +177,10 @@ def test_several_rollouts_are_each_covered_and_judged_by_themselves(bed: Callabl
     rows.append(Row("Deployment", "restart, 3 times", "nginx", run))
 
 
-def test_an_autoscaler_that_scales_meanwhile_is_named_and_withholds_no_pass(bed: Callable[..., Bed]) -> None:
-    web = bed("seed/4-grace", *PATIENT)
+def test_an_autoscaler_that_scales_meanwhile_is_named_and_withholds_no_pass(
+    deployed: Callable[..., Deployed],
+) -> None:
+    web = deployed("seed/4-grace", *PATIENT)
     name = ("-n", web.namespace)
     kubectl(*name, "autoscale", "deployment", "web", "--min=3", "--max=6", "--cpu-percent=80")
     grow = threading.Timer(
@@ -195,10 +201,10 @@ BALANCERS = {"--proxy haproxy": 8091, "--proxy haproxy --retry": 8093, "--retry"
 
 
 @pytest.mark.parametrize("words", BALANCERS)
-def test_other_balancers_and_their_retries(bed: Callable[..., Bed], words: str) -> None:
+def test_other_balancers_and_their_retries(deployed: Callable[..., Deployed], words: str) -> None:
     options = words.split()
     for scenario, code in (("seed/1-no-probe", {1}), ("seed/4-grace", {0})):
-        web = bed(scenario, *options, *PATIENT, port=BALANCERS[words] + (code == {0}))
+        web = deployed(scenario, *options, *PATIENT, port=BALANCERS[words] + (code == {0}))
         run = web.zdtest(*QUICK)
         # With retries nginx and HAProxy hide most of what a manifest without a probe loses from a GET.
         assert run.code in (code | {0} if "--retry" in options else code), run.stderr + run.stdout
@@ -231,9 +237,9 @@ STUCK: dict[str, Callable[[dict[str, Any]], object] | None] = {
 
 @pytest.mark.parametrize("reason", STUCK)
 def test_a_rollout_that_cannot_start_its_pods_is_named_in_kubernetes_words(
-    bed: Callable[..., Bed], tmp_path: Path, reason: str
+    deployed: Callable[..., Deployed], tmp_path: Path, reason: str
 ) -> None:
-    web = bed("seed/4-grace", *PATIENT)
+    web = deployed("seed/4-grace", *PATIENT)
     name = ("-n", web.namespace)
     kubectl(*name, "patch", "deployment", "web", "-p", '{"spec":{"progressDeadlineSeconds":15}}')
     if reason == "exceeded quota":
@@ -252,8 +258,10 @@ def test_a_rollout_that_cannot_start_its_pods_is_named_in_kubernetes_words(
     rows.append(Row("Deployment", f"{trigger.split(maxsplit=1)[0]}: {reason}", "nginx", run))
 
 
-def test_an_annotation_that_a_controller_takes_away_again_is_recognised(bed: Callable[..., Bed]) -> None:
-    web = bed("seed/4-grace", *PATIENT)
+def test_an_annotation_that_a_controller_takes_away_again_is_recognised(
+    deployed: Callable[..., Deployed],
+) -> None:
+    web = deployed("seed/4-grace", *PATIENT)
     taken = '{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":null}}}}}'
     later = threading.Timer(
         12, lambda: kubectl("-n", web.namespace, "patch", "deployment", "web", "-p", taken)
@@ -266,8 +274,8 @@ def test_an_annotation_that_a_controller_takes_away_again_is_recognised(bed: Cal
     assert "kubectl.kubernetes.io/restartedAt was taken away again" in run.stdout
 
 
-def test_what_argo_cd_tracks_is_not_changed_behind_its_back(bed: Callable[..., Bed]) -> None:
-    web = bed("seed/4-grace", *PATIENT)
+def test_what_argo_cd_tracks_is_not_changed_behind_its_back(deployed: Callable[..., Deployed]) -> None:
+    web = deployed("seed/4-grace", *PATIENT)
     tracking = "argocd.argoproj.io/tracking-id=shop:apps/Deployment:shop/web"
     kubectl("-n", web.namespace, "annotate", "deployment", "web", tracking)
     refused = web.zdtest(*QUICK, "--trigger", "set-image web=local/box:1")
@@ -277,8 +285,10 @@ def test_what_argo_cd_tracks_is_not_changed_behind_its_back(bed: Callable[..., B
     assert "observe" in refused.stderr
 
 
-def test_a_protected_name_is_let_through_only_when_it_is_spelled_out(bed: Callable[..., Bed]) -> None:
-    web = bed("seed/4-grace", *PATIENT, word="shop-prod")
+def test_a_protected_name_is_let_through_only_when_it_is_spelled_out(
+    deployed: Callable[..., Deployed],
+) -> None:
+    web = deployed("seed/4-grace", *PATIENT, word="shop-prod")
     refused = web.zdtest(*QUICK)
     assert refused.code == 2, refused.stdout
     spelled = f"realk8s/{web.namespace}/web"
@@ -290,15 +300,15 @@ def test_a_protected_name_is_let_through_only_when_it_is_spelled_out(bed: Callab
 
 
 def test_a_strategy_that_replaces_nothing_is_refused_and_one_that_is_an_outage_is_announced(
-    bed: Callable[..., Bed],
+    deployed: Callable[..., Deployed],
 ) -> None:
-    agent = bed("seed/4-grace", *PATIENT, kind="DaemonSet")
+    agent = deployed("seed/4-grace", *PATIENT, kind="DaemonSet")
     on_delete = '{"spec":{"updateStrategy":{"type":"OnDelete","rollingUpdate":null}}}'
     kubectl("-n", agent.namespace, "patch", "daemonset", "web", "-p", on_delete)
     refused = agent.zdtest(*QUICK)
     assert refused.code == 2
     assert "OnDelete" in refused.stderr
-    web = bed("seed/4-grace", *PATIENT, port=8089)
+    web = deployed("seed/4-grace", *PATIENT, port=8089)
     recreate = '{"spec":{"strategy":{"type":"Recreate","rollingUpdate":null}}}'
     kubectl("-n", web.namespace, "patch", "deployment", "web", "-p", recreate)
     run = web.zdtest(*QUICK)
@@ -309,10 +319,10 @@ def test_a_strategy_that_replaces_nothing_is_refused_and_one_that_is_an_outage_i
 
 
 def test_a_token_that_is_revoked_in_the_middle_is_exchanged_for_the_next_one(
-    bed: Callable[..., Bed], tmp_path: Path
+    deployed: Callable[..., Deployed], tmp_path: Path
 ) -> None:
     """A login that ends during a run: the credential plugin is asked again, as kubectl does it."""
-    web = bed("seed/4-grace", *PATIENT)
+    web = deployed("seed/4-grace", *PATIENT)
     name = ("-n", web.namespace)
     kubectl(*name, "create", "serviceaccount", "nightly")
     kubectl(
@@ -372,8 +382,10 @@ def test_a_token_that_is_revoked_in_the_middle_is_exchanged_for_the_next_one(
     rows.append(Row("Deployment", "restart, token revoked before it", "nginx", run))
 
 
-def test_a_change_by_somebody_else_half_way_ends_the_run_as_inconclusive(bed: Callable[..., Bed]) -> None:
-    web = bed("seed/4-grace", *PATIENT)
+def test_a_change_by_somebody_else_half_way_ends_the_run_as_inconclusive(
+    deployed: Callable[..., Deployed],
+) -> None:
+    web = deployed("seed/4-grace", *PATIENT)
     later = threading.Timer(
         12, lambda: kubectl("-n", web.namespace, "set", "env", "deployment/web", "OTHER=1")
     )
@@ -384,8 +396,8 @@ def test_a_change_by_somebody_else_half_way_ends_the_run_as_inconclusive(bed: Ca
     assert run.recording.run.ended_by == "changed"
 
 
-def test_a_second_run_at_once_is_refused(bed: Callable[..., Bed]) -> None:
-    web = bed("seed/4-grace", *PATIENT)
+def test_a_second_run_at_once_is_refused(deployed: Callable[..., Deployed]) -> None:
+    web = deployed("seed/4-grace", *PATIENT)
     first = subprocess.Popen(
         [sys.executable, "-m", "harness", "run", web.url, "-f", str(shipped() / web.scenario), "--context", "realk8s",
          "-n", web.namespace, "-o", str(web.home / "first"), *QUICK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -402,8 +414,10 @@ def test_a_second_run_at_once_is_refused(bed: Callable[..., Bed]) -> None:
     assert "zdtest.dev/run" not in annotations, "the lock is taken away at the end"
 
 
-def test_the_api_server_away_for_ten_seconds_is_a_gap_that_the_report_names(bed: Callable[..., Bed]) -> None:
-    web = bed("seed/4-grace", *PATIENT)
+def test_the_api_server_away_for_ten_seconds_is_a_gap_that_the_report_names(
+    deployed: Callable[..., Deployed],
+) -> None:
+    web = deployed("seed/4-grace", *PATIENT)
     restart = Path(os.environ["ZDTEST_BED"]) / "restart"
     later = threading.Timer(10, lambda: subprocess.run([str(restart), "apiserver", "10"], check=True))
     later.start()

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from harness.cluster.rbac import as_yaml, needs, role
+from harness.cluster.permission.rbac import as_yaml, needs, role
 from harness.scenario.trigger import parse
-from tests.e2e.bed import Bed, kubectl
+from tests.e2e.real_cluster import Deployed, kubectl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[2]
 
 
-def account(bed: Bed, documents: list[dict[str, Any]]) -> Path:
+def account(deployed: Deployed, documents: list[dict[str, Any]]) -> Path:
     """Make the ServiceAccount with this Role, and a kubeconfig for it."""
-    namespace = ["-n", bed.namespace]
+    namespace = ["-n", deployed.namespace]
     kubectl(*namespace, "delete", "role,rolebinding,serviceaccount", "zdtest", "--ignore-not-found")
     kubectl(*namespace, "create", "serviceaccount", "zdtest")
     kubectl(*namespace, "apply", "-f", "-", stdin=as_yaml(documents))
@@ -41,13 +41,15 @@ def account(bed: Bed, documents: list[dict[str, Any]]) -> Path:
     config = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
     config["users"] = [{"name": "zdtest", "user": {"token": token}}]
     config["contexts"] = [{"name": "realk8s", "context": {"cluster": "realk8s", "user": "zdtest"}}]
-    path = bed.home / "restricted.kubeconfig"
+    path = deployed.home / "restricted.kubeconfig"
     path.write_text(yaml.safe_dump(config))
     return path
 
 
-def test_the_least_role_is_enough_and_one_verb_less_is_refused_by_its_name(bed: Callable[..., Bed]) -> None:
-    web = bed("seed/1-no-probe")
+def test_the_least_role_is_enough_and_one_verb_less_is_refused_by_its_name(
+    deployed: Callable[..., Deployed],
+) -> None:
+    web = deployed("seed/1-no-probe")
     whole = role(web.namespace, "Deployment", "web", parse("restart"))
     run = web.zdtest(
         "--kubeconfig",
@@ -82,9 +84,11 @@ def test_the_least_role_is_enough_and_one_verb_less_is_refused_by_its_name(bed: 
         assert f"{verb} {resource}" in refused.stderr.splitlines()[-1]
 
 
-def test_a_pod_inside_the_cluster_tests_its_neighbour_without_any_kubeconfig(bed: Callable[..., Bed]) -> None:
-    """The CronJob of deploy/ as one Job: its account, Role and arguments; image and URL are the bed's."""
-    web = bed("seed/1-no-probe")
+def test_a_pod_inside_the_cluster_tests_its_neighbour_without_any_kubeconfig(
+    deployed: Callable[..., Deployed],
+) -> None:
+    """The CronJob of deploy/ as one Job: its account, Role and arguments; image and URL are the deployed's."""
+    web = deployed("seed/1-no-probe")
     address = json.loads(kubectl("-n", web.namespace, "get", "service", "web", "-o", "json"))["spec"][
         "clusterIP"
     ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.e2e.bed import kubectl
+from tests.e2e.real_cluster import kubectl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -134,8 +134,8 @@ def main() -> None:
             why = "" if fits else because(Difference(case, key, ours.get(key, "-"), real[key]))
             open_ += why == UNEXPLAINED
             lines.append(f"| {key} | {ours.get(key, '-')} | {real[key]} | {why} |")
-    told = f"{equal} of {total} facts in {len(results)} cases are the same, {total - equal - open_} differ for a known reason"
-    text = "\n".join([f"{told}, {open_} unexplained.", *lines])
+    summary = f"{equal} of {total} facts in {len(results)} cases are the same, {total - equal - open_} differ for a known reason"
+    text = "\n".join([f"{summary}, {open_} unexplained.", *lines])
     page = Path("docs/fidelity.md")
     head = page.read_text(encoding="utf-8").partition("<!-- table -->")[0] if page.exists() else ""
     if sys.argv[1:]:

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from harness.scenario.resolve import shipped
-from tests.e2e.bed import for_the_bed
+from tests.e2e.real_cluster import for_real_cluster
 
 Object = dict[str, Any]
 # The time-out is long because the machine is busy: a probe that is late would be noise.
@@ -81,7 +81,7 @@ class Case:
             "metadata": {"name": "web"},
             "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]},
         }
-        return [config, for_the_bed(deployment) if real else deployment, service]
+        return [config, for_real_cluster(deployment) if real else deployment, service]
 
 
 def sleep(seconds: int) -> Object:

@@ -97,7 +97,7 @@ REASONS: tuple[tuple[str, Callable[[Difference], bool]], ...] = (
 
 
 def because(difference: Difference) -> str:
-    """Say why a fact differs: what is known of 1.20, of the bed, or of chance; UNEXPLAINED is for a person to look at."""
+    """Say why a fact differs: what is known of 1.20, of the test cluster, or of chance; UNEXPLAINED is for a person to look at."""
     return next((why for why, holds in REASONS if holds(difference)), UNEXPLAINED)
 
 

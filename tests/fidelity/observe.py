@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 TIE_S = 0.4  # moments nearer to one another than this have no order
-_BEDS_OWN = {"MissingClusterDNS", "FailedMount"}  # events of the real bed's own making
+_OF_THE_TEST_CLUSTER = {"MissingClusterDNS", "FailedMount"}  # events that only the real test cluster makes
 
 
 @dataclass
@@ -140,7 +140,7 @@ class Observer:
 
     def _events(self, t: float, _: str, item: Object) -> None:
         about, reason, uid = item["involvedObject"], item["reason"], item["metadata"]["uid"]
-        if reason in _BEDS_OWN or about["kind"] not in {"Pod", "ReplicaSet", "Deployment"}:
+        if reason in _OF_THE_TEST_CLUSTER or about["kind"] not in {"Pod", "ReplicaSet", "Deployment"}:
             return
         count = item.get("count") or 1
         self.seen.events[reason] += count - self._counts.get(uid, 0)

@@ -25,13 +25,13 @@ RESET: dict[str, Any] = {
 }
 
 
-def run_of(tmp_path: Path, invented: SyntheticRun, every: int, change: dict[str, Any]) -> Judgement:
+def run_of(tmp_path: Path, simulated: SyntheticRun, every: int, change: dict[str, Any]) -> Judgement:
     """Judge a run in which every so many-th good request fails, from its first second to its last."""
-    rows = invented.hits()
+    rows = simulated.hits()
     good = [row for row in rows if row["status"] == 200]
     for row in good[every // 2 :: every]:
         row.update(change)
-    path = invented.write(tmp_path)
+    path = simulated.write(tmp_path)
     write_hits(path / "hits" / "0.arrow", rows)
     return judge(Recording.open(path))
 

@@ -11,7 +11,7 @@ import anyio.from_thread
 import pytest
 import yaml
 
-from harness.cluster.rbac import role
+from harness.cluster.permission.rbac import role
 from harness.lab import lab
 from harness.model import LabPlan
 from harness.scenario.resolve import shipped

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from harness.k8s import schema
 from harness.lab.apiserver.server import ApiServer
 from harness.lab.controllers.endpoints import EndpointsController, ready_addresses, slices_for
-from harness.lab.fields import schema
 from harness.lab.fields.fieldsets import from_json, to_json
 from harness.lab.objects.store import Store
 from tests.lab.control_plane import OWNER, TOKEN, control_plane, deployment, env, new_store, service

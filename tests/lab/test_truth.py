@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.clock import NS
 from harness.lab.balancer.profiles import ERROR_STATUS
-from harness.lab.kubelet.journal import LATER, LOSSES, NS, TRUTH, Journal, PodLife, ProcessRun
+from harness.lab.kubelet.journal import LATER, LOSSES, TRUTH, Journal, PodLife, ProcessRun
 from harness.lab.truth import OTHER, answer, write
 from harness.model import LabPlan
 

@@ -19,7 +19,7 @@ from hypothesis import given, strategies as st
 from harness.errors import UsageError
 from harness.load.wire.h2frames import Frames, Goaway
 from harness.model import LoadPlan, Target
-from harness.run.asking import ask
+from harness.run.preflight.asking import ask
 from tests.load.h2_server import ENHANCE_YOUR_CALM, INTERNAL_ERROR, REFUSED_STREAM, Asked, H2Visit
 from tests.load.load_run import LoadResult, completed, plan_for, run_load
 from tests.load.scripted_server import ScriptedServer, Visit, always

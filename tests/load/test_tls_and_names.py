@@ -11,7 +11,7 @@ import trustme
 
 from harness.errors import UsageError
 from harness.load.feasibility import check
-from harness.run.asking import ask
+from harness.run.preflight.asking import ask
 from tests.load.load_run import completed, plan_for, run_load
 from tests.load.scripted_server import OK, ScriptedServer, Visit, always
 

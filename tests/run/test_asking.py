@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from harness.model import LoadPlan, Target
-from harness.run.asking import Answers, ask
+from harness.run.preflight.asking import Answers, ask
 from tests.complaints import complaint
 from tests.load.h2_server import H2Visit
 from tests.load.load_run import plan_for
@@ -135,7 +135,7 @@ def test_a_silent_server_does_not_answer_in_time() -> None:
 def test_an_expected_status_is_no_redirect() -> None:
     found = b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n"
     with ScriptedServer(always(found)) as server:
-        assert "answers 302 to /login; redirects are never followed" in refused(plan_for(server.url))
+        assert "answers 302 to /login; redirects are not followed" in refused(plan_for(server.url))
         assert asked(plan_for(server.url, expect=((200, 299), (302, 302)))).statuses == (302,) * 3
     with ScriptedServer(always(b"HTTP/1.1 304 Not Modified\r\n\r\n")) as server:
         assert asked(plan_for(server.url, expect=((200, 299), (304, 304)))).statuses == (304,) * 3
@@ -171,7 +171,7 @@ def test_nothing_is_sent_where_every_request_may_change_something() -> None:
     assert server.seen["requests"] == 0
     assert answers.statuses == ()
     assert answers.notes == (
-        f"{server.url} takes connections, and was not asked anything: a POST before the load might change something",
+        f"{server.url} accepts connections; no request was sent before the load, since a POST may change something",
     )
 
 

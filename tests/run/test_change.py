@@ -1,4 +1,4 @@
-"""A change as it is followed by what the watch tells: a real record on disk, and events one by one."""
+"""A change, tracked event by event, with a real record on disk."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import pytest
 from harness.clock import Clock
 from harness.model import NEVER, ClusterEvent, ClusterFacts, Mark, PathProof
 from harness.recording.write import RunDirectory
-from harness.run.change import Change, Means
+from harness.run.change.change import Change
+from harness.run.change.tools import Tools
 from harness.run.log import Log
-from harness.run.preflight import Subject
+from harness.run.preflight.workload import Subject
 from harness.scenario.trigger import parse
 from tests.judge.synthetic import SyntheticRun
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from harness.cluster.api import Api
+    from harness.cluster.client.api import Api
 
 FACTS = ClusterFacts(
     "https://10.0.0.1", "staging", "shop", "Deployment", "web", "uid-web", "v1.30.2", "admin"
@@ -54,8 +55,8 @@ class Followed:
 
     def see(self, kind: str, obj: dict[str, Any], change: str) -> None:
         meta = obj["metadata"]
-        now_ns = self.change._means.clock.now_ns()
-        self.change.take(ClusterEvent(now_ns, change, kind, "shop", meta["name"], meta["uid"], obj))
+        now_ns = self.change._tools.clock.now_ns()
+        self.change.see(ClusterEvent(now_ns, change, kind, "shop", meta["name"], meta["uid"], obj))
 
     def make(self) -> str | None:
         return anyio.run(self.change.make)
@@ -68,15 +69,15 @@ def follow(tmp_path: Path) -> Iterator[Any]:
         def begin(trigger: str) -> Followed:
             log = Log(directory, replace(SyntheticRun().run(), marks=(), rollout=None))
             subject = Subject(FACTS, {}, parse(trigger), (), (), (), PathProof(proven=True, how=""), ())
-            means = Means(
+            tools = Tools(
                 api=cast("Api", None),  # nothing is asked of it: the change is somebody else's
                 subject=subject, clock=Clock.start(), directory=directory, log=log, say=lambda _: None, base=tmp_path,
                 field_manager=None, dry_run=False, interrupted=lambda: False,
             )  # fmt: skip
-            found = Followed(Change(means), log)
+            found = Followed(Change(tools), log)
             found.template("a", change="LISTED")
             found.pod("web-a", "LISTED")
-            found.change.look()
+            found.change.baseline_begins()
             return found
 
         yield begin
@@ -122,7 +123,7 @@ def test_a_command_is_not_ended_for_a_second_change_or_a_deletion_of_its_own(fol
     web.template("b")
     web.template("a")
     assert web.change.ended_by == ""
-    web.change.command_running = False
+    web.change.tracker.command_running = False
     assert web.change.ended_by == "changed"
     web.template("a", change="DELETED")
     assert web.change.ended_by == "deleted"
@@ -132,7 +133,7 @@ def test_a_scaling_that_a_command_began_with_is_not_the_end_of_its_release(follo
     web = follow("command ./release.sh")
     web.make()
     web.template("a", replicas=2)
-    web.change._has_begun(web.log.record.mark(Mark.TRIGGER))
+    web.change.tracker.has_begun(web.log.record.mark(Mark.TRIGGER))
     web.pod("web-a2", "ADDED")
     assert web.log.record.mark(Mark.ENDPOINTS_SETTLED) != NEVER
     web.template("b", replicas=2)

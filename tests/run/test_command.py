@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from harness.run.command import run_to_its_end
+from harness.run.change.command import run_to_its_end
 
 if TYPE_CHECKING:
     from pathlib import Path

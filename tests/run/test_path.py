@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.run.path import prove, prove_all, services_of
+from harness.run.preflight.path import prove, prove_all, services_of
 
 SERVICE: dict[str, Any] = {
     "metadata": {"name": "web", "namespace": "shop"},

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from harness.clock import NS
 from harness.model import LiveCounts
-from harness.run.stopping import Limits, Standing, baseline_share, is_down, why_stop
+from harness.run.stopping import Limits, Standing, Tally, baseline_share, is_down, why_stop
 
 LIMITS = Limits(
     duration_ns=60 * NS,
@@ -101,8 +101,8 @@ def test_a_baseline_in_which_nothing_was_completed_is_unsound() -> None:
     assert baseline_share(LiveCounts(), LiveCounts()) == 1.0
 
 
-def history(seconds: int, share: float) -> list[tuple[int, int, int]]:
-    return [(t * NS // 10, 100 * t, int(100 * t * share)) for t in range(seconds * 10 + 1)]
+def history(seconds: int, share: float) -> list[Tally]:
+    return [Tally(t * NS // 10, 100 * t, int(100 * t * share)) for t in range(seconds * 10 + 1)]
 
 
 def test_a_service_is_down_after_30_seconds_of_mostly_failures() -> None:
@@ -113,9 +113,9 @@ def test_a_service_is_down_after_30_seconds_of_mostly_failures() -> None:
 
 def test_one_good_second_within_the_30_is_not_down() -> None:
     rows = history(40, 0.9)
-    healed = [(t, c + (5000 if t > 20 * NS else 0), f) for t, c, f in rows]
+    healed = [Tally(t, c + (5000 if t > 20 * NS else 0), f) for t, c, f in rows]
     assert not is_down(healed)
 
 
 def test_a_service_that_answers_nothing_at_all_is_down() -> None:
-    assert is_down([(t * NS // 10, 500, 0) for t in range(320)])
+    assert is_down([Tally(t * NS // 10, 500, 0) for t in range(320)])

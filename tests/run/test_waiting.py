@@ -1,4 +1,4 @@
-"""When a change of somebody else's began, by what the watch tells."""
+"""When somebody else's change began, judging by what the watch saw."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from harness.clock import NS
-from harness.cluster.rollout import Baseline, View
+from harness.cluster.rollout.view import Baseline, View
 from harness.model import NEVER, ClusterEvent, PodRef, WatchGap
-from harness.run.waiting import Waiting
+from harness.run.change.waiting import Waiting
 
 A: dict[str, Any] = {"spec": {"v": "a"}}
 B: dict[str, Any] = {"spec": {"v": "b"}}

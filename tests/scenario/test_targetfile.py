@@ -130,11 +130,11 @@ def test_what_is_wrong_is_one_line_that_names_the_place_and_no_secret(
     path = file(tmp_path, text)
     with pytest.raises(UsageError) as caught:
         read_targets(path)
-    told = str(caught.value)
-    assert f"{path}{line}" in told
-    assert said in told
-    assert "\n" not in told
-    assert "s3cret" not in told
+    message = str(caught.value)
+    assert f"{path}{line}" in message
+    assert said in message
+    assert "\n" not in message
+    assert "s3cret" not in message
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -149,10 +149,10 @@ def asked(folder: Path, text: str, scenario: str = "", **flags: str) -> Request:
     file(folder, text)
     if scenario:
         (folder / "zdtest.yaml").write_text(scenario)
-    told = {f"target.{name}": value for name, value in flags.items()}
+    given = {f"target.{name}": value for name, value in flags.items()}
     if not scenario:
-        told["load.targets"] = str(folder / "targets.http")
-    return Request(flags=told, no_rollout=True, file=folder if scenario else None)
+        given["load.targets"] = str(folder / "targets.http")
+    return Request(flags=given, no_rollout=True, file=folder if scenario else None)
 
 
 def test_targets_with_urls_of_their_own_want_no_other(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_targets_beside_what_contradicts_them_are_refused(
         resolve(asked(tmp_path, text, **flags), tmp_path)
 
 
-def told(*words: str) -> dict[str, Any]:
+def flags_for(*words: str) -> dict[str, Any]:
     options = run.make_context("run", [*words]).params
     return flags_of(options.pop("url"), options)
 
@@ -199,11 +199,11 @@ def test_a_flag_beats_what_the_scenario_says_of_its_requests(tmp_path: Path) -> 
     (tmp_path / "zdtest.yaml").write_text(
         "target: {url: 'http://a/', method: PUT}\nload: {mix: 'GET:1,HEAD:1'}\n"
     )
-    flags = told("--targets", str(tmp_path / "targets.http"))
+    flags = flags_for("--targets", str(tmp_path / "targets.http"))
     resolved = resolve(Request(flags=flags, no_rollout=True, file=tmp_path), tmp_path)
     assert resolved.targets(resolved.url) == (Target("http://a/x", "POST"),)
     (tmp_path / "zdtest.yaml").write_text("target: {url: 'http://a/'}\nload: {targets: targets.http}\n")
-    flags = told("--mix", "GET:1,HEAD:1")
+    flags = flags_for("--mix", "GET:1,HEAD:1")
     resolved = resolve(Request(flags=flags, no_rollout=True, file=tmp_path), tmp_path)
     assert [target.method for target in resolved.targets(resolved.url)] == ["GET", "HEAD"]
 
@@ -219,12 +219,12 @@ def test_a_flag_beats_what_the_scenario_says_of_its_requests(tmp_path: Path) -> 
 def test_a_method_beside_a_mix_is_refused(tmp_path: Path, scenario: str, words: list[str]) -> None:
     (tmp_path / "zdtest.yaml").write_text(scenario)
     with pytest.raises(UsageError, match="drop --method, or --mix"):
-        resolve(Request(flags=told(*words), no_rollout=True, file=tmp_path), tmp_path)
+        resolve(Request(flags=flags_for(*words), no_rollout=True, file=tmp_path), tmp_path)
 
 
 def test_a_mix_on_the_command_line_beats_the_scenarios_method(tmp_path: Path) -> None:
     (tmp_path / "zdtest.yaml").write_text("target: {url: 'http://a/', method: POST}\n")
-    request = Request(flags=told("--mix", "GET:1,HEAD:1"), no_rollout=True, file=tmp_path)
+    request = Request(flags=flags_for("--mix", "GET:1,HEAD:1"), no_rollout=True, file=tmp_path)
     resolved = resolve(request, tmp_path)
     assert [target.method for target in resolved.targets(resolved.url)] == ["GET", "HEAD"]
 

@@ -90,10 +90,10 @@ def test_every_reader_of_yaml_has_these_bounds_and_says_the_line(
     text, said = BOMBS[bomb]
     file = tmp_path / "some.yaml"
     file.write_text(text)
-    told = complaint(lambda: READERS[reader](file))
-    assert said in told
-    assert f"{file}:" in told
-    assert len(told) < 400
+    line = complaint(lambda: READERS[reader](file))
+    assert said in line
+    assert f"{file}:" in line
+    assert len(line) < 400
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
 from harness.judge.timeline.surroundings import services
-from harness.serving import serving, serving_port
+from harness.k8s.hooks import grace_s
+from harness.k8s.serving import serving, serving_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,8 +81,7 @@ class Basis:
         """The grace period, in seconds."""
         if not self.workload:
             return max((pod.spec.grace_ns // NS for pod in self.timeline.pods if pod.old), default=30)
-        grace = self.pod.get("terminationGracePeriodSeconds")
-        return 30 if grace is None else int(grace)
+        return grace_s(self.pod)
 
     @property
     def tail_s(self) -> int:

@@ -11,6 +11,8 @@ from harness.clock import NS
 from harness.judge.advice.draft import AS_IT_IS
 from harness.judge.advice.path_defaults import PathDefault, default_of
 from harness.judge.wording import count, lasting
+from harness.k8s.hooks import pre_stop
+from harness.k8s.images import has_shell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +24,6 @@ LAG_MARGIN_S = 2  # on top of the longest reach that was measured
 GRACE_MARGIN_S = 5  # on top of preStop and the longest request
 TIGHT_NS = NS  # less than this to spare is too little
 NATIVE_SLEEP = (1, 30)  # preStop.sleep is there by default from this version on (KEP-3960)
-_SHELL_LESS = re.compile(r"distroless|scratch|chainguard|cgr\.dev|/static[:@-]|busyboxless", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Sleep:
 
 def stop(basis: Basis, draft: Draft) -> None:
     """Set preStop and the grace period, where they are too short."""
-    hook = _hook(basis.container)
+    hook = pre_stop(basis.container)
     olds = [pod for pod in basis.timeline.pods if pod.old]
     hook_s = _hook_s(olds) if hook or not basis.workload else 0
     wanted = _wanted_sleep(basis, hook_s)
@@ -60,12 +61,12 @@ def stop(basis: Basis, draft: Draft) -> None:
 def _wanted_sleep(basis: Basis, hook_s: int | None) -> Sleep | None:
     """Decide how long preStop must last: never shorter than it is; None when nothing need change."""
     reach = basis.measured.reach
-    struck = bool(basis.ids & {"B1", "C1", "B6", "B7", "C6", "B2", "C3", "C9", "D1"})
-    struck |= "B9" in basis.ids and basis.grace_s == 0  # no hook runs then, whatever the manifest says
+    lost_at_stop = bool(basis.ids & {"B1", "C1", "B6", "B7", "C6", "B2", "C3", "C9", "D1"})
+    lost_at_stop |= "B9" in basis.ids and basis.grace_s == 0  # no hook runs then, whatever the manifest says
     exposed = basis.failed and hook_s == 0  # what the start lost may have hidden what the stop would
     left_ns = (hook_s or 0) * NS - reach.max_ns if reach else None
     tight = bool(hook_s and left_ns is not None and left_ns < TIGHT_NS)
-    if not (struck or exposed or tight):
+    if not (lost_at_stop or exposed or tight):
         return None
     flight_s = 0 if basis.drains or basis.tail_s <= 1 else basis.tail_s  # the margin covers a second
     flight = f" + {flight_s} s for requests in flight (the app was not seen to drain)" if flight_s else ""
@@ -114,7 +115,7 @@ def _put_hook(basis: Basis, draft: Draft, hook: Mapping[str, Any], wanted: Sleep
         action = {"exec": {"command": ["/bin/sh", "-c", f"sleep {seconds}"]}}
         in_words = f"exec sleep {seconds}"
         image = str(basis.container.get("image") or "")
-        if "B6" in basis.ids or _SHELL_LESS.search(image):
+        if "B6" in basis.ids or not has_shell(image):
             draft.warnings.append(
                 f"the image {image} seems to have no shell, and this server has no preStop.sleep (Kubernetes 1.30): this hook will fail; "
                 "put a `sleep` into the image, or let the app itself wait after SIGTERM"
@@ -158,11 +159,6 @@ def server_version(text: str) -> tuple[int, int]:
     """Read "v1.33.0+x" as (1, 33); (0, 0) when it cannot be read."""
     match = re.match(r"v?(\d+)\.(\d+)", text)
     return (int(match[1]), int(match[2])) if match else (0, 0)
-
-
-def _hook(container: Mapping[str, Any]) -> Mapping[str, Any]:
-    hook: Mapping[str, Any] = (container.get("lifecycle") or {}).get("preStop") or {}
-    return hook
 
 
 def _hook_s(pods: Sequence[Lifeline]) -> int | None:

@@ -14,6 +14,7 @@ from harness.judge.lint.pods import OF_PODS
 from harness.judge.lint.rollouts import OF_ROLLOUTS
 from harness.judge.lint.workload_view import WorkloadView
 from harness.judge.timeline.surroundings import backends, services
+from harness.k8s.selectors import budget_selects, service_selects
 from harness.model import Grade
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def workload_view(workload: Object, objects: Sequence[Object]) -> WorkloadView:
         if (item.get("metadata") or {}).get("namespace", meta.get("namespace")) == meta.get("namespace")
         or not meta.get("namespace")
     ]
-    chosen = tuple(s for s in services(near) if _selects((s.get("spec") or {}).get("selector"), labels))
+    chosen = tuple(s for s in services(near) if service_selects(s, labels))
     names = {s["metadata"].get("name") for s in chosen}
     return WorkloadView(
         workload=workload,
@@ -107,10 +108,7 @@ def workload_view(workload: Object, objects: Sequence[Object]) -> WorkloadView:
         alone=not services(objects),
         ingresses=tuple(i for i in near if i.get("kind") == "Ingress" and names & backends(i)),
         budgets=tuple(
-            b
-            for b in near
-            if b.get("kind") == "PodDisruptionBudget"
-            and _selects(((b.get("spec") or {}).get("selector") or {}).get("matchLabels"), labels)
+            b for b in near if b.get("kind") == "PodDisruptionBudget" and budget_selects(b, labels)
         ),
         scalers=tuple(
             s
@@ -155,7 +153,3 @@ def _status(rule_id: str, ids: Collection[str], *, judged: bool) -> str:
     if rule.causes & set(ids):
         return CONFIRMED
     return REFUTED if judged and rule.shown else UNTESTED
-
-
-def _selects(selector: Mapping[str, str] | None, labels: Mapping[str, str]) -> bool:
-    return bool(selector) and all(labels.get(key) == value for key, value in (selector or {}).items())

@@ -9,9 +9,9 @@ from harness.judge.lint.workload_view import (
     LBC,
     POD,
     LintRule,
-    rounded,
     rule,
 )
+from harness.k8s.amounts import amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,8 +128,8 @@ def _budget(view: WorkloadView) -> Iterator[tuple[str, str]]:
         spec = budget.get("spec") or {}
         name = f"PodDisruptionBudget {budget['metadata'].get('name')}"
         least, most = spec.get("minAvailable"), spec.get("maxUnavailable")
-        blocks = (least is not None and rounded(least, view.replicas, up=True) >= view.replicas) or (
-            most is not None and rounded(most, view.replicas, up=True) == 0
+        blocks = (least is not None and amount(least, view.replicas, up=True) >= view.replicas) or (
+            most is not None and amount(most, view.replicas, up=True) == 0
         )
         if blocks:
             yield name, "allows no pod to be evicted: it blocks every drain of a node"

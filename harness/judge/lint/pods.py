@@ -14,18 +14,17 @@ from harness.judge.lint.workload_view import (
     LintRule,
     handler,
     hook_length_s,
-    hook_of,
     in_container,
     rule,
 )
+from harness.k8s.hooks import pre_stop
+from harness.k8s.images import has_shell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.judge.lint.workload_view import Object, WorkloadView
 
-SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh", "ksh"})
-SHELL_LESS = re.compile(r"distroless|(^|/)scratch|chainguard|cgr\.dev|/static[:@-]", re.IGNORECASE)
 PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
 
 
@@ -106,7 +105,7 @@ def _grace_left(view: WorkloadView) -> Iterator[tuple[str, str]]:
 
 
 def _hook_missing(view: WorkloadView) -> Iterator[tuple[str, str]]:
-    if view.takes_requests and not hook_of(view.serving):
+    if view.takes_requests and not pre_stop(view.serving):
         yield (
             in_container(view.serving, "lifecycle.preStop"),
             "there is none: SIGTERM comes while balancers still send requests",
@@ -115,9 +114,9 @@ def _hook_missing(view: WorkloadView) -> Iterator[tuple[str, str]]:
 
 def _hook_shell(view: WorkloadView) -> Iterator[tuple[str, str]]:
     for container in view.containers:
-        command = (hook_of(container).get("exec") or {}).get("command") or []
+        command = (pre_stop(container).get("exec") or {}).get("command") or []
         image = str(container.get("image") or "")
-        if command and SHELL_LESS.search(image):
+        if command and not has_shell(image):
             yield (
                 in_container(container, "lifecycle.preStop.exec"),
                 f"runs {command[0]}, which the image {image} does not seem to have: the hook fails and SIGTERM comes at once",
@@ -126,17 +125,21 @@ def _hook_shell(view: WorkloadView) -> Iterator[tuple[str, str]]:
 
 def _hook_unknown(view: WorkloadView) -> Iterator[tuple[str, str]]:
     for container in view.containers:
-        if hook_of(container) and hook_length_s(container) is None:
+        if pre_stop(container) and hook_length_s(container) is None:
             yield (
                 in_container(container, "lifecycle.preStop"),
-                f"is no plain sleep ({next(iter(hook_of(container)))}): if it ends early it protects nothing",
+                f"is no plain sleep ({next(iter(pre_stop(container)))}): if it ends early it protects nothing",
             )
 
 
 def _shell(view: WorkloadView) -> Iterator[tuple[str, str]]:
     for container in view.containers:
         words = [str(word) for word in [*(container.get("command") or []), *(container.get("args") or [])]]
-        if len(words) >= 3 and words[0].rpartition("/")[2] in SHELLS and words[1] in {"-c", "-ec", "-lc"}:
+        if (
+            len(words) >= 3
+            and words[0].rpartition("/")[2] in masking.SHELLS
+            and words[1] in {"-c", "-ec", "-lc"}
+        ):
             last = re.split(r"[;&|\n]+", words[2].strip().rstrip(";"))[-1].strip()
             if not last.startswith("exec "):
                 yield (

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from harness.judge.lint.workload_view import (
     DEPLOY,
     LintRule,
-    rounded,
     rule,
 )
+from harness.k8s.amounts import amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ def _few_replicas(view: WorkloadView) -> Iterator[tuple[str, str]]:
     if view.workload.get("kind") != "Deployment" or view.strategy.get("type") == "Recreate":
         return
     value = view.rolling.get("maxUnavailable", "25%")
-    lost = rounded(value, view.replicas, up=False)
+    lost = amount(value, view.replicas, up=False)
     if lost and lost * 3 >= view.replicas:
         yield (
             "spec.strategy.rollingUpdate.maxUnavailable",

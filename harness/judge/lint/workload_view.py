@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
-from harness.judge.timeline.lifeline import hook_ns
-from harness.serving import serving
+from harness.k8s.hooks import grace_s, last_sleep_ns, pre_stop
+from harness.k8s.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -70,8 +69,7 @@ class WorkloadView:
     @property
     def grace_s(self) -> int:
         """The grace period, in seconds."""
-        grace = self.pod.get("terminationGracePeriodSeconds")
-        return 30 if grace is None else int(grace)
+        return grace_s(self.pod)
 
     @property
     def replicas(self) -> int:
@@ -128,30 +126,15 @@ def in_container(container: Object, field: str) -> str:
     return f"{POD}.containers[{container.get('name', '?')}].{field}"
 
 
-def hook_of(container: Object) -> Object:
-    """Return a container's preStop; {} without one."""
-    found: Object = (container.get("lifecycle") or {}).get("preStop") or {}
-    return found
-
-
 def hook_length_s(container: Object) -> float | None:
     """Return how long the hook sleeps; 0 without one, None where it cannot be read."""
-    found = hook_of(container)
+    found = pre_stop(container)
     if not found:
         return 0.0
-    length = hook_ns(found)
+    length = last_sleep_ns(found)
     return None if length is None else length / NS
 
 
 def handler(probe: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a probe asks for, without its timing."""
     return {kind: probe[kind] for kind in HANDLERS if kind in probe}
-
-
-def rounded(value: object, replicas: int, *, up: bool) -> int:
-    """Return a number or a percentage of replicas; maxUnavailable rounds down, maxSurge up."""
-    text = str(value)
-    if not text.endswith("%"):
-        return int(text) if text.isdigit() else 0
-    share = replicas * float(text[:-1] or 0) / 100
-    return math.ceil(share) if up else math.floor(share)

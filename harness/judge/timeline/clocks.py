@@ -7,10 +7,10 @@ mapped so lies at most 1 s too early.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
+from harness.k8s.timestamps import since_epoch_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,17 +19,6 @@ if TYPE_CHECKING:
 
 
 SLACK = NS  # a moment taken from a stamp is up to this much too early
-
-
-def server_ns(stamp: object) -> int | None:
-    """Return a Kubernetes time stamp as ns since 1970, or None where there is none."""
-    if not isinstance(stamp, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(stamp)
-    except ValueError:
-        return None
-    return round(moment.timestamp() * 1_000_000) * 1000 if moment.tzinfo else None
 
 
 def server_offset_ns(run: RunRecord, events: Sequence[ClusterEvent]) -> int:
@@ -43,7 +32,7 @@ def server_offset_ns(run: RunRecord, events: Sequence[ClusterEvent]) -> int:
         stamp - event.t_ns
         for event in events
         if event.change == "ADDED" and not event.missed
-        for stamp in [server_ns((event.object.get("metadata") or {}).get("creationTimestamp"))]
+        for stamp in [since_epoch_ns((event.object.get("metadata") or {}).get("creationTimestamp"))]
         if stamp is not None
     ]
     if run.server_clock_ns is None:
@@ -66,7 +55,7 @@ def node_offsets_ns(events: Sequence[ClusterEvent], server_offset: int) -> dict[
             continue
         node = str((event.object.get("spec") or {}).get("nodeName") or "")
         known = seen.setdefault((node, event.uid), set())
-        created = server_ns((event.object.get("metadata") or {}).get("creationTimestamp"))
+        created = since_epoch_ns((event.object.get("metadata") or {}).get("creationTimestamp"))
         for stamp, started in _of_the_node(event.object.get("status") or {}):
             if started and created is not None:
                 least = stamp + NS - (created - server_offset)
@@ -86,10 +75,10 @@ def _of_the_node(status: dict[str, Any]) -> Iterator[tuple[int, bool]]:
         state = container.get("state") or {}
         for phase in ("running", "terminated"):
             for field in ("startedAt", "finishedAt"):
-                stamp = server_ns((state.get(phase) or {}).get(field))
+                stamp = since_epoch_ns((state.get(phase) or {}).get(field))
                 if stamp is not None:
                     yield stamp, field == "startedAt"
     for condition in status.get("conditions") or []:
-        stamp = server_ns(condition.get("lastTransitionTime"))
+        stamp = since_epoch_ns(condition.get("lastTransitionTime"))
         if condition.get("type") == "Ready" and stamp is not None:
             yield stamp, False

@@ -13,17 +13,15 @@ Traps in reading one, and what is done about each:
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.clock import NS
-from harness.serving import serving, serving_port
+from harness.k8s.hooks import grace_s, last_sleep_ns, pre_stop
+from harness.k8s.serving import serving, serving_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}  # as coreutils' sleep has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +58,18 @@ class Segment:
     to_ns: int
 
 
+class Served(NamedTuple):
+    """A stretch in which a pod was a ready endpoint; `to_ns` is None while it lasts."""
+
+    from_ns: int
+    to_ns: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Lifeline:
     """One pod's moments. None: it did not happen, or nobody saw it. Negative: before the run began.
 
-    `old` pods existed at the trigger. `endpoints` are the stretches in which the pod was a ready endpoint; the
-    last one is open (None) while it lasts. `missed`: some of this is known only from a list taken after a gap.
+    `old` pods existed at the trigger. Only the last of `endpoints` may still last. `missed`: some of this is known only from a list taken after a gap.
     """
 
     name: str
@@ -87,7 +91,7 @@ class Lifeline:
     exit_reason: str = ""
     restarts: int = 0
     missed: bool = False
-    endpoints: tuple[tuple[int, int | None], ...] = ()
+    endpoints: tuple[Served, ...] = ()
     notes: tuple[PodNote, ...] = ()
     # When the last container had exited, a sidecar for one; `exited_ns` is of the one that serves.
     ended_ns: int | None = None
@@ -128,9 +132,8 @@ def pod_spec(spec: dict[str, Any], services: Iterable[dict[str, Any]] = ()) -> P
     Another container's probe delays the pod's readiness, and its hook the pod's end; neither says that this one listens.
     """
     served = serving(spec, services)
-    hook = (served.get("lifecycle") or {}).get("preStop")
-    grace = spec.get("terminationGracePeriodSeconds")
-    length = hook_ns(hook or {})
+    hook = pre_stop(served)
+    length = last_sleep_ns(hook)
     kind = next(iter(hook), "hook") if hook else ""
     port = serving_port(served, services)
     return PodSpec(
@@ -138,16 +141,7 @@ def pod_spec(spec: dict[str, Any], services: Iterable[dict[str, Any]] = ()) -> P
         readiness_probe=bool(served.get("readinessProbe")),
         pre_stop=f"sleep {length / NS:g} s" if length is not None else kind,
         pre_stop_ns=length,
-        grace_ns=(30 if grace is None else int(grace)) * NS,
+        grace_ns=grace_s(spec) * NS,
         ports=() if port is None else (port,),
         cpu_limited="cpu" in ((served.get("resources") or {}).get("limits") or {}),
     )
-
-
-def hook_ns(hook: dict[str, Any]) -> int | None:
-    """Return how long a preStop hook sleeps; None where it does something else."""
-    if "sleep" in hook:
-        return int((hook["sleep"] or {}).get("seconds") or 0) * NS
-    words = " ".join((hook.get("exec") or {}).get("command") or [])
-    asleep = re.search(r"(?:^|[\s/;&])sleep\s+(\d+(?:\.\d+)?)([smhd]?)\s*;?\s*$", words)
-    return round(float(asleep[1]) * _UNITS[asleep[2]] * NS) if asleep else None

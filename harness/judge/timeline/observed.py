@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
-from harness.judge.timeline.clocks import node_offsets_ns, server_ns, server_offset_ns
-from harness.judge.timeline.lifeline import Lifeline, PodNote, PodSpec, pod_spec
+from harness.judge.timeline.clocks import node_offsets_ns, server_offset_ns
+from harness.judge.timeline.lifeline import Lifeline, PodNote, PodSpec, Served, pod_spec
+from harness.k8s.timestamps import since_epoch_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -85,7 +86,7 @@ class Slices:
     def __init__(self, services: frozenset[str]) -> None:
         self._services = services
         self._inside: dict[str, set[str]] = {}  # slice -> pod uids
-        self._stretches: dict[str, list[tuple[int, int | None]]] = {}
+        self._stretches: dict[str, list[Served]] = {}
 
     def see(self, event: ClusterEvent, pods: dict[str, Pod]) -> None:
         """Take in a slice as it is now."""
@@ -104,11 +105,11 @@ class Slices:
             # What the first list shows was so before we looked: since the pod was ready.
             ready = pods[uid].ready_ns if uid in pods else None
             start = ready if event.change == "LISTED" and ready is not None else event.t_ns
-            self._stretches.setdefault(uid, []).append((min(start, event.t_ns), None))
+            self._stretches.setdefault(uid, []).append(Served(min(start, event.t_ns), None))
         for uid in before - after:
-            self._stretches[uid][-1] = (self._stretches[uid][-1][0], event.t_ns)
+            self._stretches[uid][-1] = self._stretches[uid][-1]._replace(to_ns=event.t_ns)
 
-    def stretches(self, uid: str) -> tuple[tuple[int, int | None], ...]:
+    def stretches(self, uid: str) -> tuple[Served, ...]:
         """Return the stretches in which a pod was a ready endpoint."""
         return tuple(self._stretches.get(uid, ()))
 
@@ -161,7 +162,7 @@ class Pod:
         listed = event.change == "LISTED" or event.missed
 
         def mapped(stamp: object, away_ns: int) -> int | None:
-            stamp_ns = server_ns(stamp)
+            stamp_ns = since_epoch_ns(stamp)
             return None if stamp_ns is None else min(stamp_ns - away_ns, event.t_ns)
 
         def local(stamp: object) -> int | None:
@@ -181,7 +182,9 @@ class Pod:
             stamp_ns = mapped(meta.get("creationTimestamp"), offset_ns)
             self.created_ns = stamp_ns if listed and stamp_ns is not None else event.t_ns
         if self.deleted_ns is None and meta.get("deletionTimestamp"):
-            stamp_ns = server_ns(meta["deletionTimestamp"])  # lies in the future: not to be clipped to now
+            stamp_ns = since_epoch_ns(
+                meta["deletionTimestamp"]
+            )  # lies in the future: not to be clipped to now
             grace_ns = int(meta.get("deletionGracePeriodSeconds") or 0) * NS
             # Mapped seconds lie at most 1 s too early: where we heard of it later than that, we heard of it late.
             latest = (
@@ -237,7 +240,7 @@ class Pod:
 
     def note(self, event: ClusterEvent, offset_ns: int) -> None:
         """Take in an Event about the pod; the first of each reason counts."""
-        stamp_ns = server_ns(event.object.get("firstTimestamp"))
+        stamp_ns = since_epoch_ns(event.object.get("firstTimestamp"))
         t_ns = (
             event.t_ns
             if stamp_ns is None or event.change == "ADDED"
@@ -247,7 +250,7 @@ class Pod:
         if all(note.reason != reason for note in self.notes):
             self.notes.append(PodNote(t_ns, reason, str(event.object.get("message") or "")))
 
-    def lifeline(self, stretches: tuple[tuple[int, int | None], ...], *, old: bool) -> Lifeline:
+    def lifeline(self, stretches: tuple[Served, ...], *, old: bool) -> Lifeline:
         """Return what is known by now."""
         killing = next((note.t_ns for note in self.notes if note.reason == "Killing"), None)
         return Lifeline(
@@ -260,10 +263,10 @@ class Pod:
             created_ns=self.created_ns,
             started_ns=self.started_ns,
             ready_ns=self.ready_ns,
-            in_endpoints_ns=stretches[0][0] if stretches else None,
+            in_endpoints_ns=stretches[0].from_ns if stretches else None,
             deleted_ns=self.deleted_ns,
             killing_ns=killing,
-            out_of_endpoints_ns=stretches[-1][1] if stretches else None,
+            out_of_endpoints_ns=stretches[-1].to_ns if stretches else None,
             exited_ns=self.exited_ns,
             ended_ns=self.ended_ns,
             gone_ns=self.gone_ns,

@@ -217,9 +217,9 @@ def _headline(
     blamed = any(f.grade is Grade.FAIL and f.objective == LOSSLESS for f in findings)
     if grade is Grade.FAIL and lost and blamed:
         kinds = _kinds(verdicts)
-        told = ", ".join(f"{kind}: {n:,}" for kind, n in list(kinds.items())[:_SHOWN])
+        counted = ", ".join(f"{kind}: {n:,}" for kind, n in list(kinds.items())[:_SHOWN])
         more = ", ..." if len(kinds) > _SHOWN else ""
-        return f"{about(lost, kinds)}{lost:,} of {requests} requests failed because of {len(bad)} of {total} rollouts ({told}{more})"
+        return f"{about(lost, kinds)}{lost:,} of {requests} requests failed because of {len(bad)} of {total} rollouts ({counted}{more})"
     if grade is not Grade.PASS:
         faults = sorted(
             (f for f in findings if f.grade is grade),

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from harness.k8s.timestamps import timestamp
 from harness.lab.objects import selection
 from harness.lab.objects.status import StatusError
-from harness.lab.objects.timestamps import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from harness.k8s import schema
 from harness.lab.apiserver import patch, protobuf
 from harness.lab.apiserver.gate import media_type
-from harness.lab.fields import schema
 from harness.lab.objects.resources import BY_KIND
 from harness.lab.objects.status import bad_request, invalid_options, unsupported_media_type
 from harness.scenario import yamltext

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from harness.lab.fields import schema
+from harness.k8s import schema
 from harness.lab.objects.resources import version
 
 if TYPE_CHECKING:

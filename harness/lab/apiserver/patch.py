@@ -8,11 +8,11 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from harness.lab.fields import schema
+from harness.k8s import schema
 from harness.lab.objects.status import StatusError, bad_request
 
 if TYPE_CHECKING:
-    from harness.lab.fields.schema import Node
+    from harness.k8s.schema import Node
 
 Object = dict[str, Any]
 

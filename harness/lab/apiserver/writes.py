@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from harness.k8s.timestamps import timestamp
 from harness.lab.apiserver.bodies import (
     APPLY,
     dry_run,
@@ -22,7 +23,6 @@ from harness.lab.fields.ownership import ConflictError, Writer
 from harness.lab.objects import evictions
 from harness.lab.objects.resources import BY_KIND
 from harness.lab.objects.status import apply_conflict, bad_request, conflict, invalid, invalid_options
-from harness.lab.objects.timestamps import timestamp
 
 if TYPE_CHECKING:
     from harness.lab.apiserver.httpserver import Request

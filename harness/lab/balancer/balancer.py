@@ -9,6 +9,7 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.clock import NS
 from harness.lab.balancer.client import ClientConnection
 from harness.lab.balancer.context import Context
 from harness.lab.balancer.group import Group, Rules
@@ -20,7 +21,6 @@ from harness.lab.balancer.splice import Splice
 if TYPE_CHECKING:
     import asyncio
 
-NS = 1_000_000_000
 BACKLOG = 8192
 ACCEPTS = 64  # accepted in a row before other events are served
 _STATUSES = (400, 408, 502, 503, 504)

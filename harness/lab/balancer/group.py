@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from harness.lab.balancer.losses import Losses
 
-NS = 1_000_000_000
 TAIL = 8  # a random lag is at most this many times its mean
 
 

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from harness.clock import NS
 from harness.lab.balancer.profiles import Loss, Stage
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from harness.lab.balancer.upstream import UpstreamTarget
 
-NS = 1_000_000_000
 WRITE_S = 0.25  # a line is on disk at most this long after its event
 _REQUEST_ID = re.compile(rb"\r\nx-request-id:[ \t]*([^\r\n]*)", re.IGNORECASE)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.lab.controllers.rollouts import share
+from harness.k8s.amounts import amount
 from harness.lab.objects.evictions import covered
 from harness.lab.objects.podstatus import pod_ready
 
@@ -28,10 +28,10 @@ def counted(budget: Object, pods: list[Object], expected: int) -> Object:
     )
     spec: dict[str, Any] = budget["spec"]
     if spec.get("maxUnavailable") is not None:
-        desired = max(0, expected - share(spec["maxUnavailable"], expected, up=True))
+        desired = max(0, expected - amount(spec["maxUnavailable"], expected, up=True))
     else:
         least = spec.get("minAvailable", 1)
-        desired = share(least, expected, up=True)
+        desired = amount(least, expected, up=True)
         expected = expected if isinstance(least, str) else len(pods)
     status = {
         "observedGeneration": budget["metadata"]["generation"],

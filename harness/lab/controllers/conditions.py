@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from harness.k8s.timestamps import parse_timestamp, timestamp
 from harness.lab.controllers.rollouts import fences
-from harness.lab.objects.timestamps import parse_timestamp, timestamp
 
 Object = dict[str, Any]
 

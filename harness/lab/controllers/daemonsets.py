@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from harness.k8s.amounts import amount
 from harness.lab.controllers import revisions
 from harness.lab.controllers.deployments import owned_by
 from harness.lab.controllers.replicasets import active, available_in
-from harness.lab.controllers.rollouts import share
 from harness.lab.objects.podstatus import pod_ready
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _NODES = 1
 def surges(workload: Object) -> bool:
     """Tell whether a new pod may run beside the old one (maxSurge, since 1.22)."""
     rolling = workload["spec"]["updateStrategy"].get("rollingUpdate") or {}
-    return share(rolling.get("maxSurge") or 0, _NODES, up=True) > 0
+    return amount(rolling.get("maxSurge") or 0, _NODES, up=True) > 0
 
 
 class DaemonSets:

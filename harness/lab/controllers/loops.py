@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from harness.k8s.timestamps import timestamp
 from harness.lab.controllers.budgets import Budgets
 from harness.lab.controllers.daemonsets import DaemonSets
 from harness.lab.controllers.deployments import Deployments
@@ -16,7 +17,6 @@ from harness.lab.controllers.statefulsets import StatefulSets
 from harness.lab.objects.evictions import covered
 from harness.lab.objects.recorder import NODE, Recorder
 from harness.lab.objects.resources import MINOR
-from harness.lab.objects.timestamps import timestamp
 from harness.lab.objects.watchevents import WatchEvent
 
 if TYPE_CHECKING:

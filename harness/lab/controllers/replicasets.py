@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from harness.k8s.timestamps import parse_timestamp
 from harness.lab.controllers.deployments import owned_by, owner
 from harness.lab.objects.podstatus import pod_condition, pod_ready
-from harness.lab.objects.timestamps import parse_timestamp
 
 if TYPE_CHECKING:
     from harness.lab.objects.recorder import Recorder

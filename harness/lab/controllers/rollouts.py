@@ -9,18 +9,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from harness.k8s.amounts import amount
+
 Object = dict[str, Any]
 
 MAX_REPLICAS = "deployment.kubernetes.io/max-replicas"
 DESIRED_REPLICAS = "deployment.kubernetes.io/desired-replicas"
-
-
-def share(value: int | str, whole: int, *, up: bool) -> int:
-    """Resolve a number or a percentage of `whole`; a percentage rounds up or down."""
-    if isinstance(value, int):
-        return value
-    exact = int(value.rstrip("%")) * whole / 100
-    return math.ceil(exact) if up else math.floor(exact)
 
 
 def fences(deployment: Object) -> tuple[int, int]:
@@ -30,8 +24,8 @@ def fences(deployment: Object) -> tuple[int, int]:
     if not rolling(deployment) or replicas == 0:
         return 0, 0
     limits = spec["strategy"].get("rollingUpdate") or {}
-    surge = share(limits.get("maxSurge", "25%"), replicas, up=True)
-    unavailable = share(limits.get("maxUnavailable", "25%"), replicas, up=False)
+    surge = amount(limits.get("maxSurge", "25%"), replicas, up=True)
+    unavailable = amount(limits.get("maxUnavailable", "25%"), replicas, up=False)
     if surge == 0 and unavailable == 0:
         unavailable = 1
     return surge, min(unavailable, replicas)

@@ -1,1 +1,1 @@
-"""The fields of Kubernetes' kinds: the schema, how lists merge, and which manager owns which field."""
+"""Which manager owns which field, and what a server-side apply does to it."""

@@ -10,10 +10,10 @@ import copy
 import json
 from typing import TYPE_CHECKING, Any
 
-from harness.lab.fields import schema
+from harness.k8s import schema
 
 if TYPE_CHECKING:
-    from harness.lab.fields.schema import Node
+    from harness.k8s.schema import Node
 
 Object = dict[str, Any]
 Path = tuple[str, ...]

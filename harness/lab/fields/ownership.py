@@ -6,7 +6,7 @@ import copy
 from dataclasses import dataclass
 from typing import Any
 
-from harness.lab.fields import schema
+from harness.k8s import schema
 from harness.lab.fields.fieldsets import (
     SERVERS_OWN,
     Fields,

@@ -6,6 +6,7 @@ import asyncio
 import re
 from typing import TYPE_CHECKING, Any
 
+from harness.k8s.hooks import first_sleep_s
 from harness.lab.checks import http_get
 
 if TYPE_CHECKING:
@@ -13,40 +14,7 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
-_SLEEP = re.compile(
-    r"^\s*(?:exec\s+)?(?:/\S*/)?sleep\s+(?P<n>\d+(?:\.\d+)?)(?P<unit>[smhd]?)\s*(?:$|(?:;|&&|\n)\s*(?P<then>.*))",
-    re.DOTALL,
-)
 _NUMBER = re.compile(r"[0-9]{1,5}")
-_UNIT = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SHELLS = {"sh", "bash", "ash", "dash"}
-_NO_SHELL = ("distroless", "chainguard", "scratch")
-
-
-def sleep_of(action: Object) -> float | None:
-    """Return how many seconds a hook sleeps first: `sleep.seconds`, or a command that begins with `sleep N`."""
-    if "sleep" in action:
-        return float((action["sleep"] or {}).get("seconds", 0))
-    found = _SLEEP.match(_command(action))
-    return float(found["n"]) * _UNIT[found["unit"]] if found else None
-
-
-def only_sleeps(action: Object) -> bool:
-    """Tell whether a hook does nothing but sleep."""
-    found = _SLEEP.match(_command(action))
-    return "sleep" in action or bool(found and not found["then"])
-
-
-def _command(action: Object) -> str:
-    command = [str(word) for word in (action.get("exec") or {}).get("command") or ()]
-    if len(command) == 3 and command[0].rpartition("/")[2] in _SHELLS and command[1] in {"-c", "-ec"}:
-        return command[2]
-    return " ".join(command)
-
-
-def has_shell(image: str) -> bool:
-    """Guess from its name whether an image has /bin/sh and sleep, without which such an `exec` hook fails."""
-    return not any(word in image for word in _NO_SHELL)
 
 
 def port_of(container: Object, port: int | str) -> int:
@@ -70,7 +38,7 @@ async def pre_stop(
     """
     if "exec" in action and not shell:
         return False
-    seconds = sleep_of(action)
+    seconds = first_sleep_s(action)
     if seconds is not None:
         await asyncio.sleep(seconds)
     elif "httpGet" in action:

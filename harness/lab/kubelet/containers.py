@@ -7,13 +7,14 @@ import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from harness.lab.kubelet.actions import has_shell, pre_stop
+from harness.k8s.images import has_shell
+from harness.k8s.timestamps import timestamp
+from harness.lab.kubelet.actions import pre_stop
 from harness.lab.kubelet.environment import MissingError
 from harness.lab.kubelet.probes import KINDS, Prober
 from harness.lab.kubelet.process import Process
 from harness.lab.kubelet.restarts import LEAST_GRACE_S, BackOff, Grace, crash_loop, turns
 from harness.lab.objects.podstatus import ContainerState
-from harness.lab.objects.timestamps import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable

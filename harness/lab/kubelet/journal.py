@@ -9,16 +9,17 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.lab.kubelet.actions import sleep_of
+from harness.clock import NS
+from harness.k8s.hooks import first_sleep_s
+from harness.k8s.selectors import service_selects
+from harness.k8s.serving import serving
 from harness.lab.objects.podstatus import pod_ready
-from harness.serving import selects, serving
 
 if TYPE_CHECKING:
     from harness.lab.objects.store import Object, Store
 
 LOSSES = "losses.jsonl"  # written by the balancer (losses.py)
 TRUTH = "truth.jsonl"
-NS = 1_000_000_000
 LATER = 1 << 62  # a time that has not come
 
 
@@ -112,7 +113,7 @@ class Journal:
         metadata, spec = pod["metadata"], pod["spec"]
         life = self.life(metadata["name"])
         labels = metadata.get("labels") or {}
-        container = serving(spec, [s for s in self.services.values() if selects(s, labels)])
+        container = serving(spec, [s for s in self.services.values() if service_selects(s, labels)])
         life.revision = labels.get("pod-template-hash", "")
         life.env = {
             str(entry["name"]): str(entry.get("value", ""))
@@ -141,5 +142,5 @@ def _hook(container: Object) -> tuple[str, int]:
     action = (container.get("lifecycle") or {}).get("preStop")
     if not isinstance(action, dict) or not action:
         return "", 0
-    seconds = sleep_of(action)
+    seconds = first_sleep_s(action)
     return ("sleep", round(seconds * NS)) if seconds is not None else (next(iter(action)), 0)

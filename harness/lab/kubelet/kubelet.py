@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from harness.k8s.serving import serving
 from harness.lab.fields.ownership import Writer
 from harness.lab.kubelet.containers import Container
 from harness.lab.kubelet.environment import environment
@@ -20,7 +21,6 @@ from harness.lab.kubelet.restarts import Grace
 from harness.lab.objects.podstatus import log_name, status_of
 from harness.lab.objects.recorder import NODE, Recorder
 from harness.lab.objects.store import WRITER
-from harness.serving import serving
 
 if TYPE_CHECKING:
     from harness.lab.kubelet.addresses import Addresses

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.lab.objects.selection import selected
+from harness.k8s.selectors import selected
+from harness.k8s.timestamps import timestamp
 from harness.lab.objects.status import StatusError, over_budget
-from harness.lab.objects.timestamps import timestamp
 
 if TYPE_CHECKING:
     from harness.lab.objects.store import Object, Store

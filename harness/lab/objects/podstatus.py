@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.lab.objects.timestamps import timestamp
+from harness.k8s.timestamps import timestamp
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from harness.k8s.timestamps import timestamp
 from harness.lab.objects.store import Object, Store, suffix
-from harness.lab.objects.timestamps import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -89,22 +89,3 @@ def _text_at(item: Any, path: list[str]) -> str:
     for step in path:
         item = item.get(step) if isinstance(item, dict) else None
     return "" if item is None else str(item)
-
-
-def selected(selector: dict[str, Any] | None, have: dict[str, str]) -> bool:
-    """Tell whether labels satisfy a LabelSelector object (matchLabels, matchExpressions). None selects nothing."""
-    if selector is None:
-        return False
-    if any(have.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
-        return False
-    for rule in selector.get("matchExpressions") or ():
-        key, values = rule["key"], rule.get("values") or []
-        passed = {
-            "In": have.get(key) in values,
-            "NotIn": have.get(key) not in values,
-            "Exists": key in have,
-            "DoesNotExist": key not in have,
-        }[rule["operator"]]
-        if not passed:
-            return False
-    return True

@@ -15,12 +15,12 @@ from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from harness.k8s.timestamps import parse_timestamp, timestamp
 from harness.lab.fields import ownership
 from harness.lab.fields.ownership import Writer
 from harness.lab.objects import defaults, validation
 from harness.lab.objects.resources import BY_KIND, Resource
 from harness.lab.objects.status import already_exists, bad_request, conflict, expired, invalid, not_found
-from harness.lab.objects.timestamps import parse_timestamp, timestamp
 from harness.lab.objects.watchevents import Subscription, WatchEvent
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from harness.lab.objects.selection import selected
+from harness.k8s.selectors import selected
 
 _WORKLOADS = {"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"}
 Causes = list[tuple[str, str]]

@@ -10,7 +10,8 @@ import ctypes
 import os
 import time
 
-_NS = 1_000_000_000
+from harness.clock import NS
+
 _ABSOLUTE = 1
 # Each sample wakes the worker up. At forty a second, this costs two workers at a low rate little.
 _PERIOD_NS = 25_000_000
@@ -39,7 +40,7 @@ class KernelTimer:
 
     def set(self, at_ns: int, every_ns: int = 0) -> None:
         """Expire at this time (at once if it is past), and then again every `every_ns`, if not 0."""
-        schedule = _Schedule(_Moment(*divmod(every_ns, _NS)), _Moment(*divmod(max(at_ns, 1), _NS)))
+        schedule = _Schedule(_Moment(*divmod(every_ns, NS)), _Moment(*divmod(max(at_ns, 1), NS)))
         if self._libc.timerfd_settime(self._fd, _ABSOLUTE, ctypes.byref(schedule), None) < 0:
             raise OSError(ctypes.get_errno(), "timerfd_settime")
 

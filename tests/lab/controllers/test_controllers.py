@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.k8s.timestamps import timestamp
 from harness.lab.controllers.conditions import condition
 from harness.lab.controllers.deployments import template_hash
 from harness.lab.controllers.endpoints import slices_for
 from harness.lab.controllers.replicasets import available_in, doomed_first
-from harness.lab.objects.timestamps import timestamp
 from tests.lab.control_plane import Cluster, control_plane, deployment, service
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.lab.kubelet.actions import only_sleeps, port_of, sleep_of
+from harness.k8s.hooks import first_sleep_s, only_sleeps
+from harness.lab.kubelet.actions import port_of
 from harness.lab.kubelet.environment import MissingError, environment
 from harness.lab.kubelet.probes import Streak
 from harness.lab.kubelet.restarts import BackOff
@@ -56,7 +57,7 @@ def test_a_container_restarts_at_once_then_after_10_seconds_doubling_to_5_minute
     ],
 )
 def test_a_hook_sleeps_for_as_long_as_it_says_first(action: Object, seconds: float | None) -> None:
-    assert sleep_of(action) == seconds
+    assert first_sleep_s(action) == seconds
     words = (action.get("exec") or {}).get("command") or [""]
     assert only_sleeps(action) == (seconds is not None and "&&" not in words[-1] and "kill" not in words[-1])
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from harness.k8s.selectors import selected
 from harness.lab.objects import selection
 from harness.lab.objects.status import StatusError
 
@@ -69,4 +70,4 @@ def test_a_malformed_label_selector_is_refused() -> None:
     ],
 )
 def test_a_label_selector_object_takes_labels(selector: dict[str, Any] | None, *, taken: bool) -> None:
-    assert selection.selected(selector, ITEM["metadata"]["labels"]) is taken
+    assert selected(selector, ITEM["metadata"]["labels"]) is taken

@@ -1,0 +1,169 @@
+"""What is asked of the API server: raw reads, lists and watches, and the one change of a run."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from harness.cluster.client.answers import Stream
+from harness.cluster.client.connection import CONNECT_S, READ_S, Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.cluster.client.resources import Resource
+
+_RAW: dict[str, Any] = {"_preload_content": False, "_request_timeout": (CONNECT_S, READ_S)}
+_SNAKE = {"Deployment": "deployment", "StatefulSet": "stateful_set", "DaemonSet": "daemon_set"}
+_CORE = {"pods": "pod", "services": "service", "endpoints": "endpoints", "events": "event"}
+
+
+class Api(Connection):
+    """The requests that a run makes, over one connection."""
+
+    def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
+        """Read one object. Raises ApiStatusError, ApiUnreachableError."""
+        if not resource.group:
+            call = getattr(self._core, f"read_namespaced_{_CORE[resource.plural]}")
+            return self._json(lambda: call(name, namespace, **_RAW))
+        return self._json(
+            lambda: self._custom.get_namespaced_custom_object(
+                resource.group, resource.version, namespace, resource.plural, name, **_RAW
+            )
+        )
+
+    def list_all(self, resource: Resource, namespace: str, **selectors: str) -> dict[str, Any]:
+        """List objects (`label_selector`, `field_selector`), whole. Raises ApiStatusError, ApiUnreachableError."""
+        return self._json(lambda: self._listing(resource, namespace)(**selectors, **_RAW))
+
+    def watch(
+        self, resource: Resource, namespace: str, version: str, window_s: int, **selectors: str
+    ) -> Stream:
+        """Open a watch from a resourceVersion for `window_s` seconds, with bookmarks.
+
+        Raises ApiStatusError (410 when the version is too old), ApiUnreachableError.
+        """
+        response = self._call(
+            lambda: self._listing(resource, namespace)(
+                watch=True,
+                resource_version=version,
+                allow_watch_bookmarks=True,
+                timeout_seconds=window_s,
+                _preload_content=False,
+                _request_timeout=(CONNECT_S, window_s + 3.0),
+                **selectors,
+            )
+        )
+        return Stream(response)
+
+    def patch(
+        self,
+        kind: str,
+        namespace: str,
+        name: str,
+        patch: dict[str, Any],
+        *,
+        field_manager: str,
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """Patch a workload (strategic merge). Never sent twice. Raises ApiStatusError, ApiUnreachableError."""
+        call = getattr(self._apps, f"patch_namespaced_{_SNAKE[kind]}")
+        options: dict[str, Any] = {"field_manager": field_manager, **({"dry_run": "All"} if dry_run else {})}
+        return self._json(lambda: call(name, namespace, patch, **options, **_RAW))
+
+    def apply(
+        self,
+        kind: str,
+        namespace: str,
+        name: str,
+        manifest: dict[str, Any],
+        *,
+        field_manager: str,
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """Apply a workload's manifest (server-side, taking over conflicting fields). Never sent twice.
+
+        Raises ApiStatusError, ApiUnreachableError.
+        """
+        options: dict[str, Any] = {
+            "field_manager": field_manager,
+            "force": True,
+            **({"dry_run": "All"} if dry_run else {}),
+        }
+        content = "application/apply-patch+yaml"  # JSON is YAML
+        call = getattr(self._apps, f"patch_namespaced_{_SNAKE[kind]}")
+        if "_content_type" in inspect.signature(call).parameters:
+            return self._json(
+                lambda: call(name, namespace, manifest, _content_type=content, **options, **_RAW)
+            )
+        # Up to 36 the content type of one call cannot be chosen, but a client's default header wins.
+        call = getattr(self._apps_sending(content), f"patch_namespaced_{_SNAKE[kind]}")
+        return self._json(lambda: call(name, namespace, manifest, **options, **_RAW))
+
+    def delete_pod(self, namespace: str, name: str, *, dry_run: bool = False) -> None:
+        """Delete a pod, with its own grace period. Raises ApiStatusError, ApiUnreachableError."""
+        options = {"dry_run": "All"} if dry_run else {}
+        self._json(lambda: self._core.delete_namespaced_pod(name, namespace, **options, **_RAW))
+
+    def evict_pod(self, namespace: str, name: str, version: str, *, dry_run: bool = False) -> None:
+        """Evict a pod through the API that honours PodDisruptionBudgets; `version` is policy's, v1 or v1beta1.
+
+        Raises ApiStatusError (429 when a budget does not allow it now), ApiUnreachableError.
+        """
+        body = {
+            "apiVersion": f"policy/{version}",
+            "kind": "Eviction",
+            "metadata": {"name": name, "namespace": namespace},
+        }
+        options = {"dry_run": "All"} if dry_run else {}
+        self._json(
+            lambda: self._core.create_namespaced_pod_eviction(name, namespace, body, **options, **_RAW)
+        )
+
+    def date(self) -> str:
+        """Ask for the version and return the answer's Date header: the server's clock, in whole seconds."""
+        response = self._call(lambda: self._versions.get_code(**_RAW))
+        return str(response.headers.get("Date", ""))
+
+    def version(self) -> str:
+        """Return the server's gitVersion. Raises ApiStatusError, ApiUnreachableError."""
+        return str(self._json(lambda: self._versions.get_code(**_RAW)).get("gitVersion", "unknown"))
+
+    def groups(self) -> dict[str, list[str]]:
+        """Return the API groups that the server has, with their versions."""
+        listed = self._json(lambda: self._groups.get_api_versions(**_RAW))
+        return {
+            group["name"]: [v["version"] for v in group["versions"]] for group in listed.get("groups", [])
+        }
+
+    def allowed(self, verb: str, resource: Resource, namespace: str, name: str = "", sub: str = "") -> bool:
+        """Ask the server whether we may (SelfSubjectAccessReview); `sub` is a subresource, as in pods/eviction."""
+        attributes = {
+            "verb": verb,
+            "group": resource.group,
+            "resource": resource.plural,
+            "namespace": namespace,
+        }
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {
+                "resourceAttributes": attributes
+                | ({"name": name} if name else {})
+                | ({"subresource": sub} if sub else {})
+            },
+        }
+        answer = self._json(
+            lambda: self._custom.create_cluster_custom_object(
+                "authorization.k8s.io", "v1", "selfsubjectaccessreviews", review, **_RAW
+            )
+        )
+        return bool(answer.get("status", {}).get("allowed"))
+
+    def _listing(self, resource: Resource, namespace: str) -> Callable[..., Any]:
+        if not resource.group:
+            call = getattr(self._core, f"list_namespaced_{_CORE[resource.plural]}")
+            return lambda **kw: call(namespace, **kw)
+        return lambda **kw: self._custom.list_namespaced_custom_object(
+            resource.group, resource.version, namespace, resource.plural, **kw
+        )

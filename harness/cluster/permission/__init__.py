@@ -1,0 +1,1 @@
+"""What a run may touch: protected names, rights, other runs, GitOps tools. Pure."""

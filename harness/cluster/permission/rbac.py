@@ -1,0 +1,95 @@
+"""The least permissions that a run needs: checked one by one in the preflight, printed by `zdtest rbac`. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from harness.scenario.trigger import FOREIGN, Trigger
+
+_PLURAL = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
+
+
+# What explains a rollout without being part of it: recorded where it may be listed.
+SURROUNDINGS = (
+    ("networking.k8s.io", "ingresses"),
+    ("policy", "poddisruptionbudgets"),
+    ("autoscaling", "horizontalpodautoscalers"),
+    ("elbv2.k8s.aws", "targetgroupbindings"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One verb on one resource; `name` narrows it to one object where Kubernetes can. Without an optional one the run goes on."""
+
+    verb: str
+    group: str
+    resource: str
+    name: str = ""
+    optional: bool = False
+
+    def __str__(self) -> str:
+        dotted = f"{self.resource}.{self.group}" if self.group else self.resource
+        return f"{self.verb} {dotted}{'/' + self.name if self.name else ''}"
+
+
+def needs(kind: str, name: str, trigger: Trigger, slices: str = "endpointslices") -> tuple[Need, ...]:
+    """List what a run of this trigger on this workload needs. `slices` is endpointslices, or endpoints on old servers."""
+    workload = _PLURAL[kind]
+    # list and watch may be narrowed by name: the request carries a field selector on it (RBAC docs, resourceNames)
+    wanted = [Need(verb, "apps", workload, name) for verb in ("get", "list", "watch")]
+    if trigger.kind not in {*FOREIGN, "delete-pod", "evict-pod"}:
+        wanted.append(Need("patch", "apps", workload, name))
+    if trigger.kind == "delete-pod":
+        wanted.append(Need("delete", "", "pods"))
+    if trigger.kind == "evict-pod":
+        wanted.append(Need("create", "", "pods/eviction"))
+    watched = [("", "pods"), ("discovery.k8s.io" if slices == "endpointslices" else "", slices)]
+    if kind == "Deployment":
+        watched.append(("apps", "replicasets"))
+    wanted += [Need(verb, group, resource) for group, resource in watched for verb in ("list", "watch")]
+    wanted.append(Need("list", "", "services"))
+    wanted += [Need(verb, "", "events", optional=True) for verb in ("list", "watch")]
+    wanted += [Need("list", group, resource, optional=True) for group, resource in SURROUNDINGS]
+    return tuple(wanted)
+
+
+def role(
+    namespace: str, kind: str, name: str, trigger: Trigger, slices: str = "endpointslices"
+) -> list[dict[str, Any]]:
+    """Make the Role that holds exactly these needs, and a RoleBinding to a ServiceAccount `zdtest`."""
+    rules: dict[tuple[str, str, str], list[str]] = {}
+    for need in needs(kind, name, trigger, slices):
+        rules.setdefault((need.group, need.resource, need.name), []).append(need.verb)
+    metadata = {"name": "zdtest", "namespace": namespace}
+    return [
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "Role",
+            "metadata": metadata,
+            "rules": [
+                {
+                    "apiGroups": [group],
+                    "resources": [resource],
+                    **({"resourceNames": [which]} if which else {}),
+                    "verbs": verbs,
+                }
+                for (group, resource, which), verbs in rules.items()
+            ],
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "zdtest"},
+            "subjects": [{"kind": "ServiceAccount", "name": "zdtest", "namespace": namespace}],
+        },
+    ]
+
+
+def as_yaml(documents: list[dict[str, Any]]) -> str:
+    """Write the documents as one file for `kubectl apply -f -`."""
+    return yaml.safe_dump_all(documents, sort_keys=False)

@@ -1,0 +1,1 @@
+"""How far a rollout is, where it leads, why it is stuck, what it costs. Pure."""

@@ -1,0 +1,143 @@
+"""The objects that a rollout is about: as the watch last showed them, and as they were just before the change. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from harness.model import NEVER, PodRef
+
+if TYPE_CHECKING:
+    from harness.model import ClusterEvent
+
+Object = dict[str, Any]
+_NEW_SIZE = re.compile(r"New size: (\d+)")  # kubernetes pkg/controller/podautoscaler/horizontal.go
+
+
+@dataclass(slots=True)
+class View:
+    """The newest known state of the objects that a rollout is about, by uid."""
+
+    workload: Object = field(default_factory=dict)
+    replicasets: dict[str, Object] = field(default_factory=dict)
+    pods: dict[str, Object] = field(default_factory=dict)
+    slices: dict[str, Object] = field(default_factory=dict)
+    last_progress_ns: int = NEVER
+    rescaled: set[int] = field(default_factory=set)  # sizes that an autoscaler's Events name
+    deleted: bool = (
+        False  # the workload was, or is being; one of the same name made later is another workload
+    )
+
+    def apply(self, event: ClusterEvent) -> None:
+        """Take in one change."""
+        if event.kind in {"Deployment", "StatefulSet", "DaemonSet"}:
+            self._workload(event)
+            return
+        if event.kind == "Event" and event.object.get("reason") == "SuccessfulRescale":
+            size = _NEW_SIZE.search(str(event.object.get("message") or ""))
+            self.rescaled |= {int(size[1])} if size else set()
+            return
+        table = {"ReplicaSet": self.replicasets, "Pod": self.pods, "EndpointSlice": self.slices}.get(
+            event.kind
+        )
+        if table is None:
+            return
+        if event.change == "DELETED":
+            table.pop(event.uid, None)
+        else:
+            table[event.uid] = event.object
+
+    def _workload(self, event: ClusterEvent) -> None:
+        known = self.workload.get("metadata", {}).get("uid", event.uid)
+        going = "deletionTimestamp" in event.object.get("metadata", {})
+        if event.change == "DELETED" or going or known != event.uid:
+            self.deleted = True
+        if event.change != "DELETED":
+            if _counters(event.object) != _counters(self.workload):
+                self.last_progress_ns = event.t_ns
+            self.workload = event.object
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The workload just before the change, and what the change made of it.
+
+    `template` is the pod template that the change leads to: as the server returned it after our own patch, or as it was first
+    seen after somebody else's; {} until that is known. Every later one is a second change. `doomed` are pods that go
+    although the template stays.
+    """
+
+    old_pods: tuple[PodRef, ...]
+    old_revision: str
+    template_before: Object
+    template: Object
+    generation: int
+    replicas: int | None = None  # as the spec had it
+    doomed: frozenset[str] = frozenset()
+    foreign: bool = False  # the change is a command's, or somebody else's
+
+
+def own(view: View) -> dict[str, Object]:
+    """Return the pods that the workload's controllers made, by uid.
+
+    A selector may match others' pods too: a canary's, a Job's. A pod that has ended for good (evicted, say) no longer counts:
+    nobody relies on it, and nobody removes it.
+    """
+    uid = view.workload.get("metadata", {}).get("uid")
+    owners = {uid} | {rs for rs, obj in view.replicasets.items() if uid in _owners(obj)}
+    return {
+        pod_uid: pod
+        for pod_uid, pod in view.pods.items()
+        if (is_going(pod) or not has_ended(pod)) and (not _owners(pod) or _owners(pod) & owners)
+    }
+
+
+def _owners(obj: Object) -> set[str]:
+    return {ref["uid"] for ref in obj["metadata"].get("ownerReferences") or () if ref.get("uid")}
+
+
+def pods_of(view: View) -> tuple[PodRef, ...]:
+    """Return the workload's pods, by name."""
+    return tuple(
+        sorted((PodRef(p["metadata"]["name"], uid) for uid, p in own(view).items()), key=lambda ref: ref.name)
+    )
+
+
+def revision_of(pod: Object) -> str:
+    """Return the hash that names a pod's template: of its ReplicaSet, or of its controller's revision."""
+    labels = pod["metadata"].get("labels", {})
+    return str(labels.get("pod-template-hash") or labels.get("controller-revision-hash") or "")
+
+
+def revisions(view: View, uids: set[str], *, inside: bool) -> list[str]:
+    """Return the template hashes of pods in (or not in) `uids`, most frequent first."""
+    seen: dict[str, int] = {}
+    for uid, pod in own(view).items():
+        if (uid in uids) is inside and revision_of(pod):
+            seen[revision_of(pod)] = seen.get(revision_of(pod), 0) + 1
+    return sorted(seen, key=lambda h: -seen[h])
+
+
+def is_going(pod: Object) -> bool:
+    """Whether the pod is being deleted."""
+    return "deletionTimestamp" in pod["metadata"]
+
+
+def has_ended(pod: Object) -> bool:
+    """Whether the pod will never run again: evicted by its node, or out of reach of its controller."""
+    return pod.get("status", {}).get("phase") in {"Failed", "Succeeded"}
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether the pod's Ready condition is true."""
+    return any(
+        c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions", [])
+    )
+
+
+def _counters(obj: Object) -> tuple[Any, ...]:
+    """Return what moves when a rollout moves. Not observedGeneration: our own lock's annotation moves that."""
+    names = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas", "currentReplicas",
+             "updatedNumberScheduled", "numberAvailable", "numberReady")  # fmt: skip
+    return tuple(obj.get("status", {}).get(name) for name in names)

@@ -1,0 +1,1 @@
+"""What changes in the cluster: watched, stamped on receipt, and cut down to what a recording may hold."""

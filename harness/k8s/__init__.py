@@ -1,0 +1,1 @@
+"""What several parts know of Kubernetes: pure, without a client, and each rule once."""

@@ -1,0 +1,65 @@
+"""Says what a run is about to do, before it does it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.clock import NS
+from harness.cluster.permission.lock import ANNOTATION
+from harness.cluster.rollout.estimate import rollout_ns
+from harness.cluster.trigger import RESTARTED_AT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.run.preflight.workload import Subject
+    from harness.scenario.resolve import Resolved
+
+
+def announce(resolved: Resolved, subject: Subject | None, say: Callable[[str], None]) -> None:
+    """Say what this run will change, on which server, and under which load. Nothing without a rollout."""
+    load = resolved.scenario.load
+    if subject is None:
+        return
+    facts, what = subject.facts, _what(subject)
+    say(
+        f"server {facts.server} ({facts.version}) as {facts.identity or 'unknown'}, context {facts.context}, namespace {facts.namespace}: "
+        f"will {what}{' (dry run: not now)' if resolved.dry_run else ''}, {round(resolved.scenario.trigger_after_ns / NS, 1):g} s after the warm-up"
+    )
+    say(f"path {'proven' if subject.path.proven else 'not proven'}: {subject.path.how}")
+    for note in subject.notes:
+        say(f"note: {note}")
+    if not resolved.dry_run and subject.trigger.kind != "observe":
+        say(f"the annotation {ANNOTATION} on it keeps a second run away until this one ends")
+    say(
+        f"{_model(load.rate, load.ramp)}, {load.concurrency} connections, one request in flight each, for at least {load.duration / NS:g} s"
+    )
+    times = resolved.scenario.rollout.rollouts
+    if subject.trigger.kind in {"restart", "apply", "set-image"}:
+        each = f", and there will be {times}" if times > 1 else ""
+        say(
+            f"the rollout should take about {rollout_ns(facts.kind, subject.workload) / NS:.0f} s, estimated from its manifest{each}"
+        )
+
+
+def _model(rate: float | None, ramp_ns: int) -> str:
+    if rate is None:
+        return "closed loop"
+    ramp = f" after a ramp of {ramp_ns / NS:g} s" if ramp_ns else ""
+    return f"open loop, {rate:g} requests/s{ramp}, due by the clock"
+
+
+def _what(subject: Subject) -> str:
+    """Say what will be changed, and how, in words."""
+    facts, trigger = subject.facts, subject.trigger
+    name = f"{facts.kind.lower()}/{facts.name}"
+    return {
+        "restart": f"restart {name} by patching spec.template.metadata.annotations[{RESTARTED_AT}]",
+        "apply": f"apply {trigger.argument} to {name} (server-side, taking over its fields)",
+        "set-image": f"set the image {trigger.argument} in {name}",
+        "scale": f"scale {name} to {trigger.argument} replicas",
+        "delete-pod": f"delete {trigger.argument or 'one pod'} of {name}",
+        "evict-pod": f"evict {trigger.argument or 'one pod'} of {name}",
+        "command": f"run {trigger.shown.removeprefix('command ')!r}, which is to change {name},",
+        "observe": f"change nothing and wait for somebody else to change {name}, from",
+    }[trigger.kind]

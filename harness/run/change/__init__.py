@@ -1,0 +1,1 @@
+"""The one change of a run: made, waited for, followed to its end."""

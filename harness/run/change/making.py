@@ -1,0 +1,122 @@
+"""Makes the change: one patch or apply, or one pod deleted or evicted. Never sent twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from harness.cluster.client import resources
+from harness.cluster.client.answers import ApiStatusError, ApiUnreachableError
+from harness.cluster.trigger import doomed_pod, patch_for, pull, remove_pod
+from harness.cluster.watching.reduce import reduced
+from harness.model import Mark
+from harness.run.change.aftermath import shown, what_rolls
+from harness.run.change.waiting import LOST_AFTER_NS
+
+if TYPE_CHECKING:
+    from harness.cluster.rollout.view import Baseline
+    from harness.errors import ClusterError
+    from harness.run.change.tools import Tools
+    from harness.run.change.tracker import RolloutTracker
+
+BUDGET_PATIENCE_S = 60.0  # how long an eviction that a PodDisruptionBudget refuses is tried again
+BUDGET_EVERY_S = 5.0
+
+
+async def send_patch(tools: Tools, tracker: RolloutTracker, before: Baseline) -> str | None:
+    """Patch or apply. Returns a reason to end the run, or None to go on. Raises ClusterError when it is refused."""
+    subject, api, facts = tools.subject, tools.api, tools.subject.facts
+    patch = patch_for(subject.trigger, subject.workload, datetime.now().astimezone(), tools.base)
+    tools.log.update_rollout(patch=shown(subject.trigger.kind, patch))
+    was = await anyio.to_thread.run_sync(
+        lambda: api.get(resources.WORKLOADS[facts.kind], facts.namespace, facts.name)
+    )
+    sent_ns = tools.clock.now_ns()
+    try:
+        after = await anyio.to_thread.run_sync(
+            lambda: pull(
+                api,
+                subject.trigger,
+                facts,
+                patch,
+                field_manager=tools.field_manager,
+                dry_run=tools.dry_run,
+            )
+        )
+    except ApiUnreachableError as error:
+        _answer_lost(tools, tracker, before, sent_ns, error)
+        return None
+    if tools.dry_run:
+        return _rehearsed(tools)
+    if what_rolls(after) == what_rolls(was):
+        tools.log.note(
+            "nothing to roll out: the change left the pods' template and their number as they were"
+        )
+        return "nothing_changed"
+    template = reduced(facts.kind, after)["spec"]["template"]
+    generation = int(after["metadata"]["generation"])
+    _begin(tools, tracker, replace(before, template=template, generation=generation), sent_ns)
+    return None
+
+
+async def send_removal(tools: Tools, tracker: RolloutTracker, before: Baseline) -> str | None:
+    """Delete or evict one pod; an eviction that a budget refuses is tried again for a while.
+
+    Returns a reason to end the run, or None to go on. Raises ClusterError when it is refused.
+    """
+    trigger, facts = tools.subject.trigger, tools.subject.facts
+    pod = doomed_pod(trigger, [ref.name for ref in before.old_pods])
+    uid = next(ref.uid for ref in before.old_pods if ref.name == pod)
+    doomed = replace(before, doomed=frozenset({uid}))
+    patience = BUDGET_PATIENCE_S
+    while not tools.interrupted():
+        sent_ns = tools.clock.now_ns()
+        try:
+            await anyio.to_thread.run_sync(
+                lambda: remove_pod(tools.api, trigger, facts, pod, dry_run=tools.dry_run)
+            )
+        except ApiUnreachableError as error:
+            _answer_lost(tools, tracker, doomed, sent_ns, error)
+            return None
+        except ApiStatusError as error:
+            if error.code != 429 or patience <= 0:
+                raise
+            tools.say(f"not now: {error}")
+            patience -= BUDGET_EVERY_S
+            await anyio.sleep(BUDGET_EVERY_S)
+            continue
+        if tools.dry_run:
+            return _rehearsed(tools)
+        _begin(tools, tracker, doomed, sent_ns)
+        return None
+    return "interrupted"
+
+
+def _begin(tools: Tools, tracker: RolloutTracker, baseline: Baseline, sent_ns: int) -> None:
+    tools.log.mark(Mark.TRIGGER, sent_ns)
+    facts, trigger = tools.subject.facts, tools.subject.trigger
+    done = "restarted" if trigger.kind == "restart" else f"{trigger.shown}:"
+    names = ", ".join(p.name for p in baseline.old_pods)
+    tools.say(f"{done} {facts.kind.lower()}/{facts.name}; pods until now: {names}")
+    tracker.begin(baseline)
+
+
+def _answer_lost(
+    tools: Tools, tracker: RolloutTracker, before: Baseline, sent_ns: int, error: ClusterError
+) -> None:
+    """Whether the server made the change is unknown, and it is not sent again: the watch will show."""
+    tools.log.note(f"the answer to the change was lost ({error}); the watch shows whether it was made")
+    if tools.dry_run:
+        raise error
+    tools.log.mark(Mark.TRIGGER, sent_ns)
+    tracker.waiting.expected, tracker.waiting.patience_ns = before, LOST_AFTER_NS
+    tracker.waiting.asked_ns = tools.clock.now_ns()
+
+
+def _rehearsed(tools: Tools) -> str:
+    tools.say("dry run: the server accepts the change; nothing was changed")
+    return "dry_run"
