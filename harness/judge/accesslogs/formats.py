@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.recording.upstreams import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
 
 NGINX, HAPROXY, ENVOY, CADDY, TRAEFIK, ALB = "nginx", "haproxy", "envoy", "caddy", "traefik", "alb"
 
