@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 
 from harness import cli
 from harness.model import NEVER, Mark
+from harness.recording import trace
 from harness.recording.read import Recording
 from harness.scenario.resolve import shipped
 from tests.processes import descendants, ended_within, signalled_until_it_ends
@@ -90,6 +92,21 @@ def test_the_first_step_of_the_ladder_fails_with_502s_that_fall_in_the_rollout(l
         <= recording.run.mark(Mark.ENDPOINTS_SETTLED)
         < recording.run.mark(Mark.LOAD_END)
     )
+
+
+def test_the_labs_own_access_log_tells_exactly_which_requests_met_which_of_two_faults(lost: Run) -> None:
+    lines = [json.loads(line) for line in (lost.path / "lab/truth.jsonl").read_text().splitlines()]
+    recording = Recording.open(lost.path)
+    digits = trace.run_digits(recording.run.wall_ns, recording.run.monotonic_ns)
+    true = Counter(line["cause"] for line in lines if str(line["request_id"]).startswith(digits))
+    assert set(true) == {"A1", "B1"}
+    causes = lost.verdict["causes"]
+    assert {cause["confidence"] for cause in causes} == {"exact"}
+    assert {tuple(cause["ids"]): cause["hits"] for cause in causes} == {(key,): n for key, n in true.items()}
+    coverage = recording.access_log().coverage
+    assert coverage
+    assert (coverage.named, coverage.unlogged, coverage.strays) == (sum(true.values()), 0, 0)
+    assert f"names the pod of {coverage.failed:,} of {coverage.failed:,} failed requests" in lost.stdout
 
 
 def test_every_old_pod_is_on_record_from_ready_to_gone(lost: Run) -> None:
