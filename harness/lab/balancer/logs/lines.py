@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from harness import masking
 from harness.lab.balancer.families.family import Meaning
 
 if TYPE_CHECKING:
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 
 NS = 1_000_000_000
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # noqa: SIM905  %b depends on the locale
+_OURS = {  # what a recording may hold of a request's fields: nothing that its user chose
+    "user-agent": re.compile(r"(?:zdtest|kube-probe)/[\w.+-]{1,40}"),
+    "host": re.compile(r"(?:localhost|(?:\d{1,3}\.){3}\d{1,3}|\[[0-9a-fA-F:]+\])(?::\d{1,5})?"),
+    "x-request-id": re.compile(r"[0-9a-f]{32}"),
+    "x-amzn-trace-id": re.compile(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}"),
+}
 _UNPRINTABLE = re.compile(r'[^\x20-\x7e]|["\\]')
 
 
@@ -52,23 +59,22 @@ class Exchange:
     tls: bool = False
 
     def field(self, name: str) -> str:
-        """Return the value of a request's field, "-" without one; nothing in it can end a field of the log."""
+        """Return the value of one of the request's fields in _OURS, "-" where it has none or one of its user's own."""
         seen = re.search(rb"\r\n" + name.encode() + rb":[ \t]*([^\r\n]*)", self.head, re.IGNORECASE)
-        return _clean(seen[1]) if seen else "-"
+        value = seen[1].decode("latin-1").strip() if seen else ""
+        return value if _OURS[name].fullmatch(value) else "-"
 
     @property
     def request(self) -> str:
-        """The request line."""
-        return _clean(self.head[: self.head.find(b"\r\n")])
+        """The request line, without the values in its query."""
+        method, _, rest = self.head[: self.head.find(b"\r\n")].decode("latin-1").partition(" ")
+        target, _, proto = rest.rpartition(" ")
+        return _UNPRINTABLE.sub("?", f"{method} {masking.url(target)} {proto}")
 
     @property
     def last(self) -> Try | None:
         """The target that was asked last."""
         return self.tries[-1] if self.tries else None
-
-
-def _clean(raw: bytes) -> str:
-    return _UNPRINTABLE.sub("?", raw.decode("latin-1"))
 
 
 def _when(ns: int) -> datetime:
@@ -98,7 +104,7 @@ def nginx(x: Exchange) -> str:
     ]
     upstream = " ".join(", ".join(column) for column in zip(*each, strict=True)) or "- - - -"
     return (
-        f'{x.client[0]} - - [{_day(x.began_ns + round(x.took_s * NS))} +0000] "{x.request}" {x.status} {x.sent} "{x.field("referer")}" '
+        f'{x.client[0]} - - [{_day(x.began_ns + round(x.took_s * NS))} +0000] "{x.request}" {x.status} {x.sent} "-" '
         f'"{x.field("user-agent")}" {len(x.head)} {x.took_s:.3f} [default-web-80] [] {upstream} {x.field("x-request-id")}'
     )
 
@@ -109,7 +115,7 @@ def apache(x: Exchange) -> str:
         return ""
     worker = f"http://{x.last.address}" if x.last else "-"
     return (
-        f'{x.client[0]} - - [{_day(x.began_ns)} +0000] "{x.request}" {x.status} {x.sent} "{x.field("referer")}" '
+        f'{x.client[0]} - - [{_day(x.began_ns)} +0000] "{x.request}" {x.status} {x.sent} "-" '
         f'"{x.field("user-agent")}" {worker} {x.field("x-request-id")}'
     )
 
