@@ -76,7 +76,8 @@ class AccessLog:
     @property
     def notes(self) -> tuple[str, ...]:
         """How well the log and the run fit together, as a line for the summary."""
-        return (self.coverage.sentence(),) if self.coverage else ()
+        count = self.coverage
+        return (count.sentence(),) if count and (count.failed or count.strays) else ()
 
 
 def keep(path: Path, found: Mapping[tuple[int, int], str | Entry], coverage: Coverage | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import itertools
 import json
@@ -18,7 +19,7 @@ from harness.judge.numbers.accesslog import entries, told_by, upstreams_of
 from harness.judge.verdict.judgement import judge
 from harness.recording import trace
 from harness.recording.read import Recording
-from harness.recording.upstreams import Coverage, Entry, keep
+from harness.recording.upstreams import AccessLog, Coverage, Entry, keep
 from tests.judge.synthetic import SyntheticRun
 
 if TYPE_CHECKING:
@@ -203,6 +204,13 @@ def test_what_a_log_leaves_out_and_what_it_has_too_much_is_counted_kept_and_said
     assert set(Recording.open(directory).upstreams().values()) == {
         e.address for e in told.entries.values() if e.address
     }
+
+
+def test_of_a_run_that_lost_nothing_the_log_has_nothing_to_say() -> None:
+    nothing = Coverage(lines=3, ours=3, strays=0, failed=0, named=0, unlogged=0)
+    assert AccessLog({}, nothing).notes == ()
+    assert AccessLog({}, dataclasses.replace(nothing, strays=2)).notes != ()
+    assert AccessLog({}).notes == ()
 
 
 def test_a_haproxy_log_without_addresses_is_answered_with_the_log_format_to_set(
