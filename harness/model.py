@@ -406,7 +406,7 @@ class LabPlan:
     """
 
     manifests: tuple[str, ...]  # files, absolute
-    profile: str = "alb"  # alb | nginx | service
+    profile: str = "alb"  # alb | nginx | envoy | haproxy | caddy | apache | service
     tls: bool = True
     lag_ns: int = 1_000_000_000
     connect_timeout_ns: int = 10_000_000_000
@@ -420,7 +420,7 @@ class LabPlan:
     check_path: str = "/"
     healthy: int = 5
     unhealthy: int = 2
-    tries: int = 1  # targets that nginx sends a request to, at most
+    tries: int = 1  # targets that a request may go to, with a profile that asks another
     retry_posts: bool = False
     clock_offset_ns: int = 0  # of the API server's clock
     drop_watches_ns: int = 0  # each watch is cut off in mid-stream after so long; 0: as real servers do

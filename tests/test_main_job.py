@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from harness import cli
 from harness.model import NEVER, Mark
+from harness.recording import trace
 from harness.recording.read import Recording
 from harness.scenario.resolve import shipped
 from tests.processes import come_true, descendants, ended_within, signalled_until_it_ends
@@ -89,6 +91,23 @@ def test_the_first_step_of_the_ladder_fails_with_502s_that_fall_in_the_rollout(l
         <= recording.run.mark(Mark.ENDPOINTS_SETTLED)
         < recording.run.mark(Mark.LOAD_END)
     )
+
+
+def test_the_labs_own_access_log_tells_exactly_which_requests_met_which_of_two_faults(lost: Run) -> None:
+    lines = [json.loads(line) for line in (lost.path / "lab/truth.jsonl").read_text().splitlines()]
+    recording = Recording.open(lost.path)
+    digits = trace.run_digits(recording.run.wall_ns, recording.run.monotonic_ns)
+    true = Counter(line["cause"] for line in lines if str(line["request_id"]).startswith(digits))
+    causes = {tuple(cause["ids"]): cause for cause in lost.verdict["causes"]}
+    assert {cause["confidence"] for cause in causes.values()} == {"exact"}
+    assert causes["A1",]["hits"] == true["A1"] > 0
+    # On a slow machine a few hits meet an address that has gone silent meanwhile: C6, at the root B1.
+    assert causes["B1",]["hits"] >= true["B1"] > 0
+    assert sum(cause["hits"] for cause in causes.values()) == sum(true.values())
+    coverage = recording.access_log().coverage
+    assert coverage
+    assert (coverage.named, coverage.unlogged, coverage.strays) == (sum(true.values()), 0, 0)
+    assert f"names the pod of {coverage.failed:,} of {coverage.failed:,} failed requests" in lost.stdout
 
 
 def test_every_old_pod_is_on_record_from_ready_to_gone(lost: Run) -> None:

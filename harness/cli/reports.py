@@ -12,6 +12,8 @@ from harness.errors import RecordingError, in_one_line
 from harness.model import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.judge.verdict.judgement import Judgement
 
 
@@ -67,21 +69,27 @@ def exit_code(judgement: Judgement, *, exit_zero: bool) -> int:
     return ExitCode[judgement.grade.name]
 
 
+def take_in(directory: Path, logs: Sequence[Path], *, strict: bool = True) -> None:
+    """Keep what access logs tell of a run beside its recording. Raises UsageError; `strict` as in `told_by`."""
+    from harness.judge.numbers.accesslog import told_by  # noqa: PLC0415
+    from harness.recording.read import Recording  # noqa: PLC0415
+    from harness.recording.upstreams import keep  # noqa: PLC0415
+
+    told = told_by(Recording.open(directory), logs, strict=strict)
+    keep(directory, told.entries, told.coverage)
+
+
 @root.command(epilog=EPILOG)
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("-l", "--latencies", is_flag=True, help="Print the latency distribution.")
 @click.option("--exit-zero", is_flag=True, help="End with 0 whatever the verdict.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="What to print.  [text]")
 @click.option("--access-log", "logs", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
-              help="The balancer's access log (nginx, ALB, HAProxy; .gz too): tells which pod each failed request went to. Several times.")  # fmt: skip
+              help="The balancer's access log (nginx, HAProxy, Envoy, Istio, Caddy, Traefik, ALB; .gz too): tells which pod each failed request went to. Several times.")  # fmt: skip
 def report(directory: Path, *, latencies: bool, exit_zero: bool, form: str, logs: tuple[Path, ...]) -> int:
     """Make all reports of a run again from its recording alone, with the same verdict."""
     if logs:
-        from harness.judge.numbers.accesslog import upstreams_of  # noqa: PLC0415
-        from harness.recording.read import Recording  # noqa: PLC0415
-        from harness.recording.upstreams import keep  # noqa: PLC0415
-
-        keep(directory, upstreams_of(Recording.open(directory), logs))
+        take_in(directory, logs)
     return exit_code(report_on(directory, latencies=latencies, form=form), exit_zero=exit_zero)
 
 

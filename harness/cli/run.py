@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.options import flags_of, output_option, scenario_options
-from harness.cli.reports import FORMATS, exit_code, report_on
+from harness.cli.reports import FORMATS, exit_code, report_on, take_in
 from harness.cli.root import EPILOG, LeftAtOnce, guarded, root, warn
+from harness.errors import HarnessError
 from harness.interrupts import PROGRAM
 from harness.model import ExitCode
 
@@ -128,7 +129,20 @@ def carry_out(resolved: Resolved, asked: Asked) -> Path:
         path = anyio.run(whole)
     if path is None:
         raise LeftAtOnce if kept else click.Abort
+    if resolved.use_lab:
+        _ask_the_labs_log(path)
     return path
+
+
+def _ask_the_labs_log(path: Path) -> None:
+    """Take in what the lab's balancer wrote of the requests that failed, as `report --access-log` does."""
+    log = path / "lab" / "access.log"
+    if not log.is_file():  # nothing failed, or its profile writes none
+        return
+    try:
+        take_in(path, [log], strict=False)
+    except HarnessError as error:  # the recording is whole without
+        warn(f"zdtest: {error}")
 
 
 def _machinery() -> Any:

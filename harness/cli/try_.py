@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @click.option("--keep-alive", metavar="TIME", help="Idle connections are closed after this.  [never]")
 @click.option(
     "--profile",
-    type=click.Choice(["alb", "nginx", "service"]),
+    type=click.Choice(["alb", "nginx", "envoy", "haproxy", "caddy", "apache", "service"]),
     default="alb",
     help="What stands in front.  [alb]",
 )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from harness.lab.objects.store import Store
     from harness.model import LabPlan
 
+ACCESS_LOG = "access.log"
 _KNOBS = (
     "lag_ns",
     "lag_tail_ns",
@@ -81,6 +82,7 @@ async def balancer(plan: LabPlan, cert_file: str, key_file: str, log: Path) -> A
         "connect_timeout_ns": plan.connect_timeout_ns,
         "idle_timeout_ns": plan.idle_timeout_ns,
         "losses_file": str(log.parent / LOSSES),
+        "access_log": str(log.parent / ACCESS_LOG),
         **{name: getattr(plan, name) for name in _KNOBS},
     }
     with log.open("ab") as errors:

@@ -22,7 +22,7 @@ from harness.recording.bounds import MOST_WORKERS, check_rows, check_run, is_mom
 from harness.recording.columns import Columns, NoAnswerError, TooManyWordsError
 from harness.recording.folder import MIB
 from harness.recording.jsontext import parse
-from harness.recording.upstreams import kept
+from harness.recording.upstreams import access_log, kept
 from harness.recording.write import CONNECTION_SCHEMA, HIT_SCHEMA
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from harness.recording.answers import Answer, Answers
-    from harness.recording.upstreams import Upstreams
+    from harness.recording.upstreams import AccessLog, Upstreams
 
 
 _MOST_TEXT = 64 * MIB
@@ -114,6 +114,10 @@ class Recording:
     def upstreams(self) -> Upstreams:
         """Return the pods' addresses that failed hits were sent to, where an access log was brought."""
         return kept(self.path)
+
+    def access_log(self) -> AccessLog:
+        """Return all that the balancer's access log said of failed hits; it is empty where none was brought."""
+        return access_log(self.path)
 
     def health(self) -> list[HealthSample]:
         """Return the generator's own health, one sample per worker and second."""

@@ -1,12 +1,17 @@
-"""To which pod's address the balancer sent the hits that failed, by its own access log: upstreams.jsonl of a run directory.
+"""What the balancer's own access log says of the hits that failed: upstreams.jsonl of a run directory.
 
-A line is [worker, seq, address]. It is written when somebody brings the log, and read whenever the run is judged from then on.
+A line is [worker, seq, address], or [worker, seq, address, family, said]: `address` is the pod's that the hit was sent to, without
+a port, or "" where the log names none; `family` is whose log it is (nginx, haproxy, envoy, caddy, traefik, alb), and `said` the
+reason in that balancer's words. A first line that is an object counts what the log covers (Coverage). The file is written when
+somebody brings the log, or after a run on the lab, and read whenever the run is judged from then on.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.errors import RecordingError
 from harness.recording.folder import MIB, read, write_below
@@ -21,9 +26,66 @@ _MOST = 256 * MIB
 Upstreams = dict[tuple[int, int], str]  # (worker, seq) -> address without a port
 
 
-def keep(path: Path, found: Mapping[tuple[int, int], str]) -> None:
+class Entry(NamedTuple):
+    """What a log says of one hit.
+
+    `said` is, by family: Envoy's response flags ("UF,URX"), HAProxy's termination state ("SC"), nginx's list of upstream
+    statuses ("502, 504"), an ALB's and Traefik's status and the target's ("502 -"); "" where the log gives no reason.
+    """
+
+    address: str
+    family: str = ""
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How well a log and a run fit together."""
+
+    lines: int  # of the log
+    ours: int  # lines of this run
+    strays: int  # hits that a line of this run speaks of, and that are not in the recording
+    failed: int  # failed hits
+    named: int  # those of them whose pod a line names
+    unlogged: int  # those of them that no line speaks of
+
+    def sentence(self) -> str:
+        """Say it in one line."""
+        told = f"the access log names the pod of {self.named:,} of {self.failed:,} failed requests"
+        unnamed = self.failed - self.named - self.unlogged
+        more = [
+            f"{self.unlogged:,} {_are(self.unlogged)} on none of its lines" if self.unlogged else "",
+            f"{unnamed:,} {_are(unnamed)} on a line that names no pod" if unnamed else "",
+            f"{self.strays:,} on its lines {_are(self.strays)} not in the recording" if self.strays else "",
+        ]
+        return "; ".join([told, *(part for part in more if part)])
+
+
+@dataclass(frozen=True, slots=True)
+class AccessLog:
+    """What an access log tells of a run. `entries` are by (worker, seq)."""
+
+    entries: Mapping[tuple[int, int], Entry]
+    coverage: Coverage | None = None  # None: not counted when it was kept
+
+    @property
+    def addresses(self) -> Upstreams:
+        """The pods' addresses, where they are named."""
+        return {key: entry.address for key, entry in self.entries.items() if entry.address}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How well the log and the run fit together, as a line for the summary."""
+        count = self.coverage
+        return (count.sentence(),) if count and (count.failed or count.strays) else ()
+
+
+def keep(path: Path, found: Mapping[tuple[int, int], str | Entry], coverage: Coverage | None = None) -> None:
     """Write them into a run directory, in place of earlier ones. Raises RecordingError when it cannot be written."""
-    lines = [json.dumps([worker, seq, address]) for (worker, seq), address in sorted(found.items())]
+    lines = [json.dumps(dataclasses.asdict(coverage))] if coverage else []
+    for (worker, seq), entry in sorted(found.items()):
+        fields = [entry] if isinstance(entry, str) else list(entry) if any(entry[1:]) else [entry.address]
+        lines.append(json.dumps([worker, seq, *fields]))
     try:
         write_below(path, FILE, "".join(line + "\n" for line in lines))
     except OSError as error:
@@ -31,15 +93,35 @@ def keep(path: Path, found: Mapping[tuple[int, int], str]) -> None:
 
 
 def kept(path: Path) -> Upstreams:
-    """Read them back; {} where nobody brought a log. Raises RecordingError."""
+    """Read back the addresses; {} where nobody brought a log. Raises RecordingError."""
+    return access_log(path).addresses
+
+
+def access_log(path: Path) -> AccessLog:
+    """Read all of it back; it is empty where nobody brought a log. Raises RecordingError."""
     try:
         text = read(path, FILE, _MOST)
     except FileNotFoundError:
-        return {}
+        return AccessLog({})
     try:
         rows = [parse(line) for line in text.splitlines()]
-        return {(int(worker), int(seq)): str(address) for worker, seq, address in rows}
-    except (ValueError, TypeError) as error:
+        coverage = _coverage(rows.pop(0)) if rows and isinstance(rows[0], dict) else None
+        return AccessLog(dict(_row(*row) for row in rows), coverage)
+    except (ValueError, TypeError, KeyError) as error:
         raise RecordingError(
             f"{path / FILE} does not hold [worker, seq, address] on each line: {error}"
         ) from error
+
+
+def _row(
+    worker: Any, seq: Any, address: Any, family: Any = "", said: Any = ""
+) -> tuple[tuple[int, int], Entry]:
+    return (int(worker), int(seq)), Entry(str(address), str(family), str(said))
+
+
+def _coverage(row: Mapping[str, Any]) -> Coverage:
+    return Coverage(**{part.name: int(row[part.name]) for part in dataclasses.fields(Coverage)})
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"

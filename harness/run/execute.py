@@ -109,14 +109,15 @@ async def _tested(resolved: Resolved, directory: Path, observer: RunObserver) ->
 
 
 def _keep_lab_files(home: Path, directory: Path) -> None:
-    logs, truth = home / "pods", home / "truth.jsonl"
+    logs, kept = home / "pods", [home / name for name in ("truth.jsonl", "access.log")]
     if logs.is_dir():
         shutil.copytree(logs, directory / "pods", dirs_exist_ok=True)
         make_private(directory / "pods")
-    if truth.is_file():  # the lab's known answers: for tests, never for the judge
-        (directory / "lab").mkdir(exist_ok=True)
-        shutil.copy(truth, directory / "lab")
-        make_private(directory / "lab")
+    for file in kept:  # the known answers, for tests and never for the judge; the balancer's access log
+        if file.is_file():
+            (directory / "lab").mkdir(exist_ok=True)
+            shutil.copy(file, directory / "lab")
+            make_private(directory / "lab")
 
 
 def _connect(kubeconfig: str | None, context: str | None) -> Api:

@@ -253,7 +253,7 @@ class HealthCheck(_Strict):
 class LabPart(_Strict):
     """The embedded lab's balancer and the faults that the lab is to have. docs/lab.md says what each models."""
 
-    profile: Literal["alb", "nginx", "service"] = "alb"
+    profile: Literal["alb", "nginx", "envoy", "haproxy", "caddy", "apache", "service"] = "alb"
     tls: bool | None = None  # not given: HTTPS, but plain HTTP with the profile service
     lag: DurationNs = NS
     lag_tail: DurationNs = 0
@@ -279,10 +279,12 @@ class LabPart(_Strict):
     def _fits(self) -> LabPart:
         if self.profile == "service" and self.tls:
             raise ValueError("the profile service passes bytes on and has no TLS; drop tls: true")
-        if self.profile != "nginx" and (self.tries > 1 or self.retry_posts):
+        if self.profile in {"alb", "service"} and (self.tries > 1 or self.retry_posts):
             raise ValueError(
                 f"the profile {self.profile} sends no request twice; tries goes with profile: nginx"
             )
+        if self.profile != "nginx" and self.retry_posts:
+            raise ValueError(f"retry_posts goes with profile: nginx, not with {self.profile}")
         return self
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import itertools
 import json
@@ -12,13 +13,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import cli
-from harness.errors import UsageError
+from harness.errors import RecordingError, UsageError
 from harness.judge.causes.causes import EXACT
-from harness.judge.numbers.accesslog import entries, upstreams_of
+from harness.judge.numbers.accesslog import entries, told_by, upstreams_of
 from harness.judge.verdict.judgement import judge
 from harness.recording import trace
 from harness.recording.read import Recording
-from harness.recording.upstreams import keep
+from harness.recording.upstreams import AccessLog, Coverage, Entry, keep
 from tests.judge.synthetic import SyntheticRun
 
 if TYPE_CHECKING:
@@ -167,3 +168,84 @@ def test_the_report_takes_the_log_and_remembers_it(
     assert report("--access-log", str(log)).returncode == 1
     again = report()
     assert {cause["confidence"] for cause in json.loads(again.stdout)["causes"]} == {EXACT}
+
+
+def test_what_a_log_leaves_out_and_what_it_has_too_much_is_counted_kept_and_said(
+    lost: tuple[Path, SyntheticRun, dict[int, FakePod]], tmp_path: Path
+) -> None:
+    directory, synthetic, went = lost
+    run = synthetic.run()
+    every = lines(NGINX, directory, went)
+    stray = NGINX.format(
+        status=502, address="10.1.0.30", id=trace.request_id(run.wall_ns, run.monotonic_ns, 9, 0)
+    )
+    (tmp_path / "one.log").write_text("\n".join(["somebody else's", *every[:5], stray]))
+    bare = every[5].replace(":8080", "")
+    (tmp_path / "two.log.gz").write_bytes(gzip.compress("\n".join([bare, *every[6:-2]]).encode()))
+
+    told = told_by(Recording.open(directory), [tmp_path / "one.log", tmp_path / "two.log.gz"])
+    keep(directory, told.entries, told.coverage)
+    coverage = Recording.open(directory).access_log().coverage
+    hits = Recording.open(directory).hits()
+    failed = int((hits["status"] != 200).sum())
+    assert coverage == Coverage(
+        lines=len(every),
+        ours=len(every) - 1,
+        strays=1,
+        failed=failed,
+        named=len(every) - 3,
+        unlogged=2 + failed - len(every),
+    )
+    assert coverage.sentence() in judge(Recording.open(directory)).notes
+    assert "2 are on none of its lines" in coverage.sentence()
+    assert "1 is on a line that names no pod" in coverage.sentence()
+    assert "1 on its lines is not in the recording" in coverage.sentence()
+    assert Recording.open(directory).access_log().entries == told.entries
+    assert set(Recording.open(directory).upstreams().values()) == {
+        e.address for e in told.entries.values() if e.address
+    }
+
+
+def test_of_a_run_that_lost_nothing_the_log_has_nothing_to_say() -> None:
+    nothing = Coverage(lines=3, ours=3, strays=0, failed=0, named=0, unlogged=0)
+    assert AccessLog({}, nothing).notes == ()
+    assert AccessLog({}, dataclasses.replace(nothing, strays=2)).notes != ()
+    assert AccessLog({}).notes == ()
+
+
+def test_a_haproxy_log_without_addresses_is_answered_with_the_log_format_to_set(
+    lost: tuple[Path, SyntheticRun, dict[int, FakePod]], tmp_path: Path
+) -> None:
+    directory, _, went = lost
+    log = tmp_path / "haproxy.log"
+    log.write_text("\n".join(lines(HAPROXY.replace(" {address}:8080", ""), directory, went)))
+    with pytest.raises(UsageError, match=r"log-format .* %si:%sp") as said:
+        upstreams_of(Recording.open(directory), [log])
+    assert "\n" not in str(said.value)
+
+
+def test_what_was_kept_before_there_were_reasons_is_still_read(tmp_path: Path) -> None:
+    directory = SyntheticRun.rolling(seed=next(SEEDS)).write(tmp_path)
+    (directory / "upstreams.jsonl").write_text('[0, 7, "10.1.0.28"]\n[1, 2, "", "envoy", "UH"]\n')
+    kept = Recording.open(directory).access_log()
+    assert kept.entries == {(0, 7): Entry("10.1.0.28"), (1, 2): Entry("", "envoy", "UH")}
+    assert kept.coverage is None
+    assert Recording.open(directory).upstreams() == {(0, 7): "10.1.0.28"}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "[0, 7]",
+        '{"lines": 1}',
+        '{"lines": 1}\n[0, 7, "a"]',
+        '[0, "x", "a"]',
+        '[0, 7, "a", "b", "c", "d"]',
+        "7",
+    ],
+)
+def test_a_file_of_a_stranger_that_holds_something_else_is_one_line(tmp_path: Path, bad: str) -> None:
+    directory = SyntheticRun.rolling(seed=next(SEEDS)).write(tmp_path)
+    (directory / "upstreams.jsonl").write_text(bad + "\n")
+    with pytest.raises(RecordingError, match=r"upstreams\.jsonl does not hold"):
+        Recording.open(directory).access_log()

@@ -33,13 +33,21 @@ IDLE_NS = (
     60 * NS
 )  # an ALB's idle timeout and ingress-nginx's upstream_keepalive_timeout, where nobody changed them
 UNKNOWN = PathDefault("an unknown balancer", 30)
+_OF_THE_LAB = {
+    "nginx": NGINX,
+    "service": SERVICE,
+    "envoy": PathDefault("Envoy", 10),
+    "haproxy": PathDefault("HAProxy", 10),
+    "caddy": PathDefault("Caddy", 10),
+    "apache": PathDefault("Apache", 10),
+}
 
 
 def default_of(run: RunRecord, objects: Sequence[Mapping[str, Any]]) -> PathDefault:
     """Tell the path from the lab's profile, or from Ingresses and Services among the recorded manifests."""
     if run.cluster is not None and run.cluster.lab:
         profile = str((run.scenario.get("lab") or {}).get("profile", "alb"))
-        return {"nginx": NGINX, "service": SERVICE}.get(profile, ALB)
+        return _OF_THE_LAB.get(profile, ALB)
     words = " ".join(_words(item) for item in objects).lower()
     if "alb" in words.split() or "elbv2.k8s.aws" in words or "load-balancer-type" in words:
         return ALB

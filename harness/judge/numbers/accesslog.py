@@ -1,92 +1,103 @@
-"""A balancer's access log -> which pod each failed hit went to.
+"""A balancer's access log -> which pod each failed hit went to, and what the balancer says of it.
 
-Of any format that holds, on one line, an id that zdtest sends with each hit and the address of the pod: ingress-nginx's own
-(`$upstream_addr ... $req_id`; it takes X-Request-ID over), an ALB's (`target:port ... "Root=1-..."`), HAProxy's with `%si:%sp`
-and X-Request-ID captured. Of several addresses on a line (nginx lists those it tried) the last one gave the answer.
+A line is about a hit when it holds the id that zdtest sent with it: X-Request-ID (ingress-nginx: $req_id; HAProxy captures it) or
+X-Amzn-Trace-Id, which an ALB logs. accesslogs/ knows the formats.
 """
 
 from __future__ import annotations
 
-import gzip
-import re
-import zlib
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from harness.errors import UsageError
+from harness.judge.accesslogs.formats import ALB, CADDY, ENVOY, HAPROXY, NGINX, TRAEFIK, parse
+from harness.judge.accesslogs.scanning import Scan, key_of, own_ids, scan
 from harness.judge.numbers.hits import COLUMNS, classify
 from harness.judge.timeline.observed import lifelines
-from harness.recording import trace
+from harness.recording.upstreams import AccessLog, Coverage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
+    import pandas as pd
+    from numpy.typing import NDArray
+
     from harness.model import RunRecord
     from harness.recording.read import Recording
     from harness.recording.upstreams import Upstreams
 
-_LONGEST_LINE = 1 << 20
-_ADDRESS = re.compile(r"(?<![\d.])((?:\d{1,3}\.){3}\d{1,3}):\d+|\[([0-9a-fA-F:]+)\]:\d+")
+_TELLS = {  # what makes a log name the pod, where it does not
+    NGINX: "nginx: put $upstream_addr into the log_format",
+    # httplog's own format as HAProxy's manual writes it out, with the address at its end
+    HAPROXY: "HAProxy names a slot, not an address: in place of option httplog set "
+    'log-format "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r %si:%sp"',
+    ENVOY: "Envoy: put %UPSTREAM_HOST% into the access log's format",
+    CADDY: "Caddy: log_append upstream {http.reverse_proxy.upstream.hostport}",
+    TRAEFIK: "Traefik: keep the field ServiceAddr",
+    ALB: "",
+}
 
 
 def upstreams_of(recording: Recording, logs: Iterable[Path]) -> Upstreams:
-    """Return the address that each failed hit was sent to, of those that the logs speak of.
+    """Return the address that each failed hit was sent to, of those that the logs speak of. Raises as `told_by` does."""
+    return told_by(recording, logs).addresses
 
-    Raises UsageError, one line, when a log cannot be read or none holds anything of this run.
+
+def told_by(recording: Recording, logs: Iterable[Path], *, strict: bool = True) -> AccessLog:
+    """Return what the logs say of the hits that failed.
+
+    Raises UsageError, one line, when a log cannot be read, and if `strict` also when none holds anything of this run, or
+    when there are failed hits and no line names the pod of one.
     """
     hits = classify(recording.hits((*COLUMNS, "seq")), recording.run)
-    lost = hits.frame[hits.failed]
-    wanted = set(zip(lost["worker"].tolist(), lost["seq"].tolist(), strict=True))
+    every, lost = _keys(hits.frame), _keys(hits.frame[hits.failed])
+    wanted = {b"%016x" % key for key in lost.tolist()}
     pods = {pod.address for pod in lifelines(recording.run, recording.events()) if pod.address}
-    found: Upstreams = {}
-    ours = 0
+    found = Scan()
     for log in logs:
-        for key, address in entries(_lines(log), recording.run, pods):
-            ours += 1
-            if key in wanted and address:
-                found[key] = address
-    if not ours:
+        scan(log, own_ids(recording.run), wanted, pods, found)
+    logged = found.keys
+    named = sum(1 for entry in found.entries.values() if entry.address)
+    if strict and not len(logged):
         raise UsageError(
-            "no line of the access log holds an id of this run: it must have X-Request-ID (ingress-nginx: $req_id) or X-Amzn-Trace-Id "
-            "on it, and be of the time of the run"
+            "no line of the access log holds an id of this run: it must have X-Request-ID (ingress-nginx: $req_id; HAProxy: captured; "
+            "Envoy: with preserve_external_request_id) or X-Amzn-Trace-Id on it, and be of the time of the run"
         )
-    if wanted and not found:
+    if strict and len(lost) and not named:
         raise UsageError(
-            f"the access log has {ours:,} lines of this run, and none of a failed request names a pod's address (nginx: $upstream_addr)"
+            f"the access log has {sum(map(len, found.ids)):,} lines of this run, and none of a failed request names a pod's address"
+            f" ({_what_tells(found.families)})"
         )
-    return found
+    coverage = Coverage(
+        lines=found.lines,
+        ours=sum(map(len, found.ids)),
+        strays=int((~np.isin(logged, every)).sum()),
+        failed=len(lost),
+        named=named,
+        unlogged=int((~np.isin(lost, logged)).sum()),
+    )
+    return AccessLog(found.entries, coverage)
 
 
 def entries(
     lines: Iterable[str], run: RunRecord, addresses: Collection[str]
 ) -> Iterator[tuple[tuple[int, int], str]]:
     """Yield ((worker, seq), the address of the pod or "") of each line that is about this run."""
-    digits = trace.run_digits(run.wall_ns, run.monotonic_ns)
-    row = "([0-9a-fA-F]{4})([0-9a-fA-F]{12})"
-    known = re.compile(
-        f"(?:{digits}|Root=1-[0-9a-fA-F]{{8}}-{digits[:8]}){row}(?![0-9a-fA-F])", re.IGNORECASE
-    )
+    ids = own_ids(run)
     for line in lines:
-        seen = known.search(line)
-        if seen is None:
-            continue
-        named = [four or six for four, six in _ADDRESS.findall(line) if (four or six) in addresses]
-        yield (int(seen[1], 16), int(seen[2], 16)), named[-1] if named else ""
+        seen = ids.search(line.lower().encode("latin-1", "replace"))
+        if seen is not None:
+            yield key_of(seen[1]), parse(line, addresses, seen.start(), seen.end()).address
 
 
-def _lines(log: Path) -> Iterator[str]:
-    try:
-        with log.open("rb") as raw, gzip.open(raw) if log.suffix == ".gz" else raw as file:
-            while line := file.readline(_LONGEST_LINE):
-                if len(line) == _LONGEST_LINE:
-                    raise UsageError(
-                        f"{log} is no access log: a line of it is over {_LONGEST_LINE:,} bytes long"
-                    )
-                yield line.decode(errors="replace")
-    except EOFError:
-        raise UsageError(
-            f"the access log {log} is cut off: the end of it is missing; bring the whole file, or unpack what there is of it"
-        ) from None
-    except (OSError, zlib.error) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise UsageError(f"cannot read the access log {log}: {why}") from None
+def _keys(frame: pd.DataFrame) -> NDArray[np.uint64]:
+    """Return worker << 48 | seq of each hit."""
+    worker, seq = (frame[name].to_numpy().astype(np.uint64) for name in ("worker", "seq"))
+    return (worker << np.uint64(48)) | seq
+
+
+def _what_tells(families: Collection[str]) -> str:
+    told = [_TELLS[family] for family in sorted(families) if _TELLS.get(family)]
+    return "; ".join(told) or _TELLS[NGINX]

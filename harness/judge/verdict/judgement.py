@@ -94,7 +94,8 @@ class _Uncited:
 def _judge(recording: Recording, *, whole: bool) -> tuple[Judgement, _Uncited]:
     run = recording.run
     events = recording.events()
-    upstreams = recording.upstreams()
+    log = recording.access_log()
+    upstreams = log.addresses
     hits = classify(recording.hits((*COLUMNS, "seq") if upstreams else COLUMNS), run)
     objects = recording.manifests("before")
     timeline = times.read(run, events, recording.gaps(), _last_ns(hits), services(objects))
@@ -131,7 +132,7 @@ def _judge(recording: Recording, *, whole: bool) -> tuple[Judgement, _Uncited]:
         numbers=numbers,
         causes=cited(explained.causes, decided),
         timeline=timeline,
-        notes=(*run.notes, *traffic.notes(hits)),
+        notes=(*run.notes, *traffic.notes(hits), *(log.notes if whole else ())),
         measured=measured,
         headroom=with_advised(uncited.headroom, decided),
         curve=shorter_pre_stops(hits, timeline, measured),
@@ -190,7 +191,7 @@ def _together(recording: Recording, judged: tuple[tuple[Judgement, _Uncited], ..
         numbers=numbers,
         causes=cited(causes, decided),
         timeline=timeline,
-        notes=(*run.notes, *traffic.notes(hits)),
+        notes=(*run.notes, *traffic.notes(hits), *recording.access_log().notes),
         measured=measured,
         headroom=with_advised(rollouts.closest(uncited.headroom for _, uncited in judged), decided),
         curve=shorter_pre_stops(hits, timeline, measured),

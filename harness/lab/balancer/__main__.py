@@ -2,7 +2,7 @@
 
 It talks to its parent in lines of JSON. The first line on standard input is the configuration (balancer.Config):
 
-    {"profile": "alb"|"nginx"|"service", "tls": bool, "cert_file": path, "key_file": path, "listen": address, "port": 0 = any,
+    {"profile": a name of families/ or "service", "tls": bool, "cert_file": path, "key_file": path, "listen": address, "port": 0 = any,
      "connect_timeout_ns": n, "idle_timeout_ns": n, "lag_ns": n, ...}
 
 Once it listens, it writes {"port": n} to standard output. After that each line on standard input is a set of endpoints:
@@ -56,6 +56,7 @@ class Parent:
         if not data:
             if self._balancer:
                 self._balancer.losses.flush()
+                self._balancer.log.flush()
             os._exit(0)
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:

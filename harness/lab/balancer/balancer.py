@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from harness.clock import NS
 from harness.lab.balancer.client import ClientConnection
 from harness.lab.balancer.context import Context
+from harness.lab.balancer.families import PROFILES
 from harness.lab.balancer.group import Group, Rules
 from harness.lab.balancer.heads import Heads
+from harness.lab.balancer.logs.writing import AccessLog
 from harness.lab.balancer.losses import Losses
-from harness.lab.balancer.profiles import PROFILES
 from harness.lab.balancer.splice import Splice
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 BACKLOG = 8192
 ACCEPTS = 64  # accepted in a row before other events are served
-_STATUSES = (400, 408, 502, 503, 504)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class Config:
     tries: int = 1
     retry_posts: bool = False
     losses_file: str = ""
+    access_log: str = ""
 
     def rules(self) -> Rules:
         """Return the rules of the target group."""
@@ -80,14 +81,16 @@ class Balancer:
         self._loop = loop
         self._plain = config.profile == "service"
         profile = PROFILES["alb" if self._plain else config.profile]
+        log_file = "" if self._plain else config.access_log
+        self.log = AccessLog(log_file, profile.name, loop, tls=config.tls)
         idle_ns = config.idle_timeout_ns if profile.client_idle_ns is None else profile.client_idle_ns
         self._context = Context(
             loop=loop,
             profile=profile,
             heads=Heads(profile, loop),
             losses=self.losses,
+            log=self.log,
             group=self.group,
-            pages={status: profile.page(status) for status in _STATUSES},
             client_idle_s=idle_ns / NS,
             tries=config.tries,
             retry_posts=config.retry_posts,
@@ -144,13 +147,13 @@ class Balancer:
                     self._loop.remove_reader(listener)
                     self._loop.call_later(0.1, self._accept_again, listener)
                 return
-            self._welcome(sock, str(peer[0]))
+            self._welcome(sock, (str(peer[0]), int(peer[1])))
 
     def _accept_again(self, listener: socket.socket) -> None:
         if listener is self._listener:
             self._loop.add_reader(listener, self._accept, listener)
 
-    def _welcome(self, sock: socket.socket, peer: str) -> None:
+    def _welcome(self, sock: socket.socket, peer: tuple[str, int]) -> None:
         sock.setblocking(False)
         if self._plain:
             with contextlib.suppress(OSError):  # the client has left already
@@ -163,6 +166,5 @@ class Balancer:
                 sock.close()
                 return
         with contextlib.suppress(OSError):  # as above
-            ClientConnection(
-                self._context, sock, b"X-Forwarded-For: %b\r\n%b" % (peer.encode(), self._suffix)
-            )
+            suffix = b"X-Forwarded-For: %b\r\n%b" % (peer[0].encode(), self._suffix)
+            ClientConnection(self._context, sock, suffix, peer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.lab.balancer.bytestream import HIGH_WATER, ByteStream
+from harness.lab.balancer.families.family import Meaning
 from harness.lab.balancer.profiles import (
     CLIENT_LEFT,
     CUT,
@@ -12,8 +13,9 @@ from harness.lab.balancer.profiles import (
     NO_TARGET,
     Loss,
     Stage,
-    classify,
+    asks_again,
     may_retry,
+    meaning,
 )
 from harness.lab.balancer.wire import (
     HEAD_LIMIT,
@@ -24,7 +26,6 @@ from harness.lab.balancer.wire import (
     ResponseHead,
     body_of,
     chunk,
-    parse_response,
     without,
 )
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     import socket
 
     from harness.lab.balancer.context import Context
+    from harness.lab.balancer.families.family import Reply
+    from harness.lab.balancer.logs.lines import Try
     from harness.lab.balancer.upstream import Upstream, UpstreamTarget
 
 _IN_TIME_S = 0.001  # uvloop's timers are accurate to a millisecond
@@ -44,6 +47,8 @@ class ClientConnection:
     __slots__ = (
         "_active",
         "_answered",
+        "_asked",
+        "_began",
         "_begun",
         "_body",
         "_chunk",
@@ -51,19 +56,32 @@ class ClientConnection:
         "_head",
         "_held",
         "_keep",
+        "_passed",
+        "_peer",
         "_request",
+        "_status",
         "_stream",
         "_suffix",
         "_timer",
         "_tried",
         "_tries",
+        "_turns",
         "_upstream",
         "sent_all",
         "wants_payload",
     )  # fmt: skip
 
-    def __init__(self, context: Context, sock: socket.socket, suffix: bytes) -> None:
+    def __init__(
+        self, context: Context, sock: socket.socket, suffix: bytes, peer: tuple[str, int] = ("", 0)
+    ) -> None:
         self._context = context
+        self._peer = peer
+        self._asked = 0  # requests on this connection so far
+        self._began = 0.0  # when this request arrived, on the loop's clock
+        self._turns: tuple[Try, ...] = ()  # for the access log: the targets that failed this request
+        self._status = self._passed = (
+            0  # of the answer that is being passed on: its status, and the bytes of its body
+        )
         self._suffix = suffix  # the fields added to each request, and the empty line
         self._request: RequestHead | None = None  # the one being answered
         self._head = b""  # as sent to the target, with the part of the body that arrived with it
@@ -92,7 +110,7 @@ class ClientConnection:
             if self._body is not None:
                 return self._upload(data)
         except Malformed:
-            self._refuse(400)
+            self._refuse(Meaning.BAD_REQUEST)
             return False
         self._held += data
         if len(self._held) > HIGH_WATER:
@@ -105,6 +123,7 @@ class ClientConnection:
         if self._upstream and self._request:
             left = self._context.profile.client_left
             self._context.losses.lost(self._head, left, CLIENT_LEFT, None, self._upstream)
+            self._log(left, upstream=self._upstream, left=True)
         self._give_up()
 
     def drained(self) -> None:
@@ -126,7 +145,9 @@ class ClientConnection:
         self._request = request
         self._keep = request.keep
         self._begun = self._answered = self._chunk = False
-        self._tried = ()
+        self._tried = self._turns = ()
+        self._asked += 1
+        self._began = self._context.loop.time()
         self.wants_payload = request.http10
         context = self._context
         numbered = request.traced or not context.heads.traces
@@ -138,8 +159,10 @@ class ClientConnection:
         self._tries = context.tries if self._body is None else 1
         target = context.group.pick()
         if target is None:
-            context.losses.lost(head, 503, NO_TARGET)
-            self._say(503)
+            reply = context.profile.replies[Meaning.NOBODY]
+            context.losses.lost(head, reply.status, NO_TARGET)
+            self._log(reply.status, Meaning.NOBODY, sent=len(reply.body))
+            self._say(reply)
         else:
             self._upstream = target.send(self, head)
         return self._body is not None
@@ -178,9 +201,7 @@ class ClientConnection:
         """Parse a target's head for this client."""
         request = self._request
         assert request is not None  # noqa: S101  for mypy: there is no answer without a request
-        if not request.bare:
-            return self._context.heads.read_response(head)
-        return parse_response(head, bare=True, drop=self._context.profile.drop)
+        return self._context.heads.read_response(head, bare=request.bare)
 
     def interim(self, response: ResponseHead) -> None:
         """Pass on a 1xx, except to an HTTP/1.0 client, which does not know it."""
@@ -189,17 +210,20 @@ class ClientConnection:
 
     def answer(self, response: ResponseHead, part: bytes, *, done: bool) -> None:
         """Pass on the head of an answer and the part of its body that came with it."""
-        if response.status >= 500:
-            losses, status = self._context.losses, response.status
-            losses.lost(self._head, status, ERROR_STATUS, Stage.WAITING, self._upstream)
+        if response.status >= 400 or self._turns:
+            self._of_note(response.status, len(part))
+        forward = response.forward
+        if self._context.profile.times and self._upstream:
+            took_s = self._context.loop.time() - self._upstream.begun
+            forward += b"x-envoy-upstream-service-time: %d\r\n" % (took_s * 1000)
         if done and not self.wants_payload:  # the usual case
             self._stream.write(
-                response.forward + self._context.heads.tail(keep=self._keep, dated=response.dated) + part
+                forward + self._context.heads.tail(keep=self._keep, dated=response.dated) + part
             )
             self._complete()
             return
-        forward = response.forward
         self._begun = True
+        self._status, self._passed = response.status, len(part)
         if response.framing is Framing.CLOSE and not self.wants_payload:
             self._chunk = True
             forward += b"Transfer-Encoding: chunked\r\n"
@@ -212,6 +236,7 @@ class ClientConnection:
 
     def more(self, part: bytes, *, done: bool) -> None:
         """Pass on more of the body."""
+        self._passed += len(part)
         self._stream.write(chunk(part) if self._chunk else part)
         self._after_write(done=done)
 
@@ -222,30 +247,78 @@ class ClientConnection:
         self._complete()
 
     def fail(self, stage: Stage, loss: Loss, upstream: Upstream) -> None:
-        """Try the next target if that is allowed; else answer with an error of our own, or cut the answer off."""
+        """Ask another target if that is allowed; else answer with an error of our own, or cut the answer off."""
         self._upstream = None
-        status = classify(stage, loss)
-        self._tries -= 1
-        posts = self._context.retry_posts
-        again = self._tries > 0 and may_retry(self._head, stage, loss, posts=posts)
-        self._tried = (*self._tried, upstream.target)
-        target = self._context.group.another(self._tried) if again else None
-        self._context.losses.lost(self._head, status, loss, stage, upstream, saved=target is not None)
+        context, profile = self._context, self._context.profile
+        means = meaning(stage, loss)
+        reply = profile.replies[means] if means else None
+        silent = reply is not None and reply.first_only and self._asked > 1
+        status = CUT if reply is None or silent else reply.status
+        target = self._next_target(stage, loss, upstream)
+        context.losses.lost(self._head, status, loss, stage, upstream, saved=target is not None)
+        self._turns = (*self._turns, context.log.tried(upstream, reply.status if reply else self._status))
         if target is not None:
             self._upstream = target.send(self, self._head)
-        elif status != CUT:
-            self._say(status)
-        else:
+        elif reply is None:
+            self._log(self._status, sent=self._passed, cut=True)
             self._cut()
+        else:
+            self._log(reply.status, means, sent=0 if silent else len(reply.body), silent=silent)
+            if silent:
+                self._end()
+                self._stream.finish()
+            else:
+                self._say(reply)
 
-    def _say(self, status: int) -> None:
-        head, body = self._context.pages[status]
+    def _next_target(self, stage: Stage, loss: Loss, upstream: Upstream) -> UpstreamTarget | None:
+        """Return the target to send the request to again, if any."""
+        context, profile = self._context, self._context.profile
+        unheard = (
+            not upstream.heard and self.sent_all and self._request is not None and not self._request.frame
+        )
+        if unheard and asks_again(profile, self._head, stage, loss, reused=upstream.uses > 1):
+            return upstream.target
+        self._tries -= 1
+        self._tried = (*self._tried, upstream.target)
+        again = self._tries > 0 and may_retry(
+            profile.retries, self._head, stage, loss, posts=context.retry_posts
+        )
+        return context.group.another(self._tried) if again else None
+
+    def _of_note(self, status: int, sent: int) -> None:
+        """Log an answer of a target that is an error, or that came at a second try only."""
+        if status >= 500:
+            self._context.losses.lost(self._head, status, ERROR_STATUS, Stage.WAITING, self._upstream)
+        self._status = status
+        self._log(status, upstream=self._upstream, sent=sent)
+
+    def _log(
+        self,
+        status: int,
+        means: Meaning | None = None,
+        *,
+        upstream: Upstream | None = None,
+        sent: int = 0,
+        cut: bool = False,
+        silent: bool = False,
+        left: bool = False,
+    ) -> None:
+        """Write this request into the access log. `upstream`: a target that was asked last and is not among those that failed."""
+        log = self._context.log
+        tries = (*self._turns, log.tried(upstream, status)) if upstream else self._turns
+        log.ended(
+            self._head, self._peer, self._began, status, sent, tries, means, cut=cut, silent=silent, left=left
+        )
+
+    def _say(self, reply: Reply) -> None:
         bare = self._request is not None and self._request.bare
         self._begun = True
-        self._stream.write(head + self._context.heads.own_tail(keep=self._keep) + (b"" if bare else body))
+        self._keep = self._keep and not reply.closes
+        end = self._context.heads.own_tail(keep=self._keep)
+        self._stream.write(reply.head + end + (b"" if bare else reply.body))
         self._complete()
 
-    def _refuse(self, status: int) -> None:
+    def _refuse(self, why: Meaning) -> None:
         """Answer a faulty request, and close the connection."""
         self._give_up()
         if self._begun and self._request:
@@ -253,15 +326,20 @@ class ClientConnection:
             return
         self._body = None
         self._keep = False
-        self._say(status)
+        self._say(self._context.profile.replies[why])
 
     def _cut(self) -> None:
         """Close in the middle of an answer. If the body ends with the connection, only a reset shows that it is incomplete."""
         self._end()
         if self.wants_payload:
             self._stream.abort()
+        elif self._context.profile.cut_after_s:
+            self._context.loop.call_later(self._context.profile.cut_after_s, self._finish_cut)
         else:
-            self._stream.finish(clean=False)
+            self._finish_cut()
+
+    def _finish_cut(self) -> None:
+        self._stream.finish(clean=False)
 
     def _after_write(self, *, done: bool) -> None:
         if done:
@@ -310,7 +388,7 @@ class ClientConnection:
             self._end()
             self._stream.abort()
         elif self._request or self._held:  # the client does not send the rest
-            self._refuse(408)
+            self._refuse(Meaning.SLOW_REQUEST)
         else:
             self._end()
             self._stream.finish()

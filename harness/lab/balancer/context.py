@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import asyncio
 
+    from harness.lab.balancer.families.family import Profile
     from harness.lab.balancer.group import Group
     from harness.lab.balancer.heads import Heads
+    from harness.lab.balancer.logs.writing import AccessLog
     from harness.lab.balancer.losses import Losses
-    from harness.lab.balancer.profiles import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +23,8 @@ class Context:
     profile: Profile
     heads: Heads
     losses: Losses
+    log: AccessLog
     group: Group
-    pages: dict[int, tuple[bytes, bytes]]  # status -> head and body of an answer of its own
     client_idle_s: float
     tries: int  # how many targets a request may go to
     retry_posts: bool  # whether a POST that was sent may be sent again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import secrets
 import time
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from harness.lab.balancer.profiles import Profile
+    from harness.lab.balancer.families.family import Profile
 
 HEADS_KEPT = 512  # cached heads: a pod sends the same one again and again
 _NUMBERS = (b"\r\nX-Request-ID: ", b"\r\nX-Amzn-Trace-Id: ")  # fields with a new value in each request
@@ -34,11 +35,13 @@ class Heads:
         self._own_tails: dict[bool, bytes] = {}
         self._date()
 
-    def read_response(self, head: bytes) -> ResponseHead:
-        """Parse the head of a response to any request but HEAD."""
-        known = self._responses.get(head)
+    def read_response(self, head: bytes, *, bare: bool = False) -> ResponseHead:
+        """Parse the head of a response. `bare`: it answers HEAD."""
+        known = self._responses.get(head) if not bare else None
         if known is None:
-            known = parse_response(head, drop=self._profile.drop)
+            known = _as_passed_on(parse_response(head, bare=bare, drop=self._profile.drop), self._profile)
+            if bare:
+                return known
             if len(self._responses) >= HEADS_KEPT:
                 self._responses.clear()
             self._responses[head] = known
@@ -74,14 +77,34 @@ class Heads:
         return self._own_tails[keep]
 
     def _date(self) -> None:
-        date = f"Date: {formatdate(usegmt=True)}\r\n".encode()
-        server = b"" if self._profile.passes_server else self._profile.server
+        profile, now = self._profile, formatdate(usegmt=True)
+        date, connection = ("date", "connection") if profile.lower else ("Date", "Connection")
         for keep in (True, False):
-            end = b"Connection: keep-alive\r\n\r\n" if keep else b"Connection: close\r\n\r\n"
-            self._own_tails[keep] = date + end
+            words = {
+                "close": "" if keep else f"{connection}: close\r\n",
+                "connection": "keep-alive" if keep else "close",
+            }
+            self._own_tails[keep] = _end(profile.own_end, date=f"{date}: {now}\r\n", **words)
             for dated in (True, False):
-                self._tails[keep, dated] = server + (b"" if dated else date) + end
+                told = "" if dated else f"{date}: {now}\r\n"
+                self._tails[keep, dated] = _end(profile.end, date=told, **words)
         self._loop.call_later(1, self._date)
+
+
+def _end(template: str, **words: str) -> bytes:
+    return template.format(**words).encode() + b"\r\n"
+
+
+def _as_passed_on(head: ResponseHead, profile: Profile) -> ResponseHead:
+    """Write a target's head as this balancer passes it on."""
+    forward = head.forward
+    if profile.lower:
+        line, *fields = forward.split(b"\r\n")
+        named = (field.partition(b":") for field in fields)
+        forward = b"\r\n".join([line, *(name.lower() + colon + value for name, colon, value in named)])
+    if profile.server and b"\r\nserver:" not in forward.lower():
+        forward += profile.server
+    return head if forward == head.forward else dataclasses.replace(head, forward=forward)
 
 
 def _like(head: bytes) -> Callable[[bytes], object]:

@@ -140,6 +140,11 @@ class Upstream:
         """Whether the client should send no more for now."""
         return self._stream.queued > HIGH_WATER if self._stream else len(self._pending) > 1
 
+    @property
+    def heard(self) -> bool:
+        """Whether part of an answer has arrived, though not its whole head."""
+        return bool(self._held)
+
     def drained(self) -> None:
         """See bytestream.Owner."""
         if self.requester:

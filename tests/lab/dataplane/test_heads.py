@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import uvloop
 
+from harness.lab.balancer.families import PROFILES
 from harness.lab.balancer.heads import HEADS_KEPT, Heads
-from harness.lab.balancer.profiles import PROFILES
 from harness.lab.balancer.wire import Malformed
 
 LINE = b"GET / HTTP/1.1\r\nHost: a\r\n"

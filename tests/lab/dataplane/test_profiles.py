@@ -2,23 +2,55 @@ from __future__ import annotations
 
 import pytest
 
-from harness.lab.balancer.profiles import CUT, PROFILES, Loss, Stage, classify, pick
+from harness.lab.balancer.families import PROFILES
+from harness.lab.balancer.families.family import Meaning
+from harness.lab.balancer.profiles import Loss, Stage, asks_again, may_retry, meaning, pick
 
 BEFORE_THE_HEAD = [Stage.CONNECTING, Stage.WAITING]
 TIMEOUTS = {Loss.CONNECT_TIMEOUT, Loss.IDLE_TIMEOUT}
 
 
+@pytest.mark.parametrize("name", ["alb", "nginx"])
 @pytest.mark.parametrize("stage", BEFORE_THE_HEAD)
 @pytest.mark.parametrize("loss", Loss)
-def test_what_takes_too_long_is_504_and_all_else_502_as_long_as_nothing_was_passed_on(
-    stage: Stage, loss: Loss
+def test_for_nginx_and_an_alb_what_takes_too_long_is_504_and_all_else_502(
+    name: str, stage: Stage, loss: Loss
 ) -> None:
-    assert classify(stage, loss) == (504 if loss in TIMEOUTS else 502)
+    means = meaning(stage, loss)
+    assert means
+    assert PROFILES[name].replies[means].status == (504 if loss in TIMEOUTS else 502)
 
 
 @pytest.mark.parametrize("loss", Loss)
 def test_an_answer_that_has_begun_can_only_be_cut(loss: Loss) -> None:
-    assert classify(Stage.ANSWERING, loss) == CUT
+    assert meaning(Stage.ANSWERING, loss) is None
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_balancer_has_an_answer_to_everything_and_its_length_is_right(name: str) -> None:
+    profile = PROFILES[name]
+    for means in Meaning:
+        reply = profile.replies[means]
+        assert reply.head.startswith(b"HTTP/1.1 %d " % reply.status)
+        assert b"content-length: %d\r\n" % len(reply.body) in (reply.head + profile.own_end.encode()).lower()
+
+
+def test_what_is_asked_again_by_default_or_with_tries_differs_by_balancer() -> None:
+    def may(name: str, method: bytes, stage: Stage, loss: Loss = Loss.RESET) -> bool:
+        return may_retry(PROFILES[name].retries, method + b" / HTTP/1.1", stage, loss)
+
+    connecting = {name for name in PROFILES if may(name, b"POST", Stage.CONNECTING, Loss.REFUSED)}
+    assert connecting == {"nginx", "haproxy", "envoy", "caddy", "apache"}
+    assert {name for name in PROFILES if may(name, b"GET", Stage.WAITING)} == {"nginx", "caddy"}
+    assert {name for name in PROFILES if may(name, b"PUT", Stage.WAITING)} == {"nginx"}
+    assert not {name for name in PROFILES if may(name, b"POST", Stage.WAITING)}
+    assert not {name for name in PROFILES if may(name, b"GET", Stage.ANSWERING)}
+    own = {
+        name
+        for name, profile in PROFILES.items()
+        if asks_again(profile, b"GET / HTTP/1.1", Stage.WAITING, Loss.EOF, reused=True)
+    }
+    assert own == {"caddy"}
 
 
 def test_each_target_gets_its_turn_and_a_shorter_list_is_no_harm() -> None:

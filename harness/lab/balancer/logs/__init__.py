@@ -1,0 +1,1 @@
+"""The balancer's access log, in its family's own format."""
