@@ -2,7 +2,7 @@
 
 A finished hit is ten integers in a preallocated buffer, written by one call: a tenth of the cost of appending to each
 column. What repeats is not written for each hit: everything about the connection is one number (`ident`), and the
-response (status, outcome, pod, target) is another (`kind`). numpy splits the buffer into columns: four times a second
+response (status, outcome, pod, target, what it said if it failed) is another (`kind`). numpy splits the buffer into columns: four times a second
 for the totals, and about once a second for the file.
 """
 
@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from harness.model import NEVER, OUTCOME_CODE, OUTCOMES, POD_NAMES, LoadPlan, Outcome, is_failed
+from harness.recording.answers import NONE
 from harness.recording.write import CONNECTION_SCHEMA, HIT_SCHEMA, OUTCOME_NAMES, ArrowStream
 
 if TYPE_CHECKING:
@@ -82,25 +83,34 @@ class HitRows:
         self.totals = Totals()
         self.cycles = CycleMedian()
         self.cycles_open = True  # the baseline is still being measured
-        self._codes: dict[tuple[int, Outcome, str, int, bool], int] = {}
-        self._kinds: list[tuple[int, int, int, int, bool, bool]] = []
-        self._table = np.zeros((0, 6), np.int64)  # status, outcome, pod, target, failed, until_close
+        self._codes: dict[tuple[int, Outcome, str, int, bool, int], int] = {}
+        self._kinds: list[tuple[int, int, int, int, bool, bool, int]] = []
+        self._table = np.zeros((0, 7), np.int64)  # status, outcome, pod, target, failed, until_close, answer
         self._pods = _Names()
         self._peers = _Names()
 
-    def kind(self, status: int, outcome: Outcome, pod: str, target: int, *, until_close: bool = False) -> int:
-        """Return the number that stands for this result."""
-        key = (status, outcome, pod, target, until_close)
+    def kind(
+        self,
+        status: int,
+        outcome: Outcome,
+        pod: str,
+        target: int,
+        *,
+        until_close: bool = False,
+        answer: int = NONE,
+    ) -> int:
+        """Return the number that stands for this result. `answer`: the index of what a failed answer said."""
+        key = (status, outcome, pod, target, until_close, answer)
         code = self._codes.get(key)
         if code is None:
             if pod and not self._pods.takes(
                 pod, POD_NAMES
             ):  # a new name in every response would make every hit a kind of its own
-                return self.kind(status, outcome, "", target, until_close=until_close)
+                return self.kind(status, outcome, "", target, until_close=until_close, answer=answer)
             code = self._codes[key] = len(self._kinds)
             failed = is_failed(outcome, expected=self._plan.expected(status))
             self._kinds.append(
-                (status, OUTCOME_CODE[outcome], self._pods.code(pod), target, failed, until_close)
+                (status, OUTCOME_CODE[outcome], self._pods.code(pod), target, failed, until_close, answer)
             )
         return code
 
@@ -172,6 +182,7 @@ class HitRows:
                 self._peers.column(ident >> 48),
                 self._pods.column(kinds[:, 2]),
                 _column(kinds[:, 5], np.bool_),
+                _column(kinds[:, 6], np.int16),
             ]
         )
         self.offset = self._counted = 0

@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from harness.recording.answers import MOST, OTHER, Answers
 from harness.recording.write import LATER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+_ANSWER = "answer"
 MOST_WORDS = 1 << 16  # of one column: pods, addresses, ways to end
 
 
@@ -21,11 +23,17 @@ class TooManyWordsError(Exception):
     """A column of text has more words than a run can meet."""
 
 
+class NoAnswerError(Exception):
+    """A row points to an answer that no worker can have kept."""
+
+
 class Columns:
     """Columns being filled. Text columns become categories, in the order in which their words were first met."""
 
-    def __init__(self, fields: Sequence[pa.Field], rows: int) -> None:
+    def __init__(self, fields: Sequence[pa.Field], rows: int, answers: Answers | None = None) -> None:
         self._at = 0
+        self._answers = answers or Answers()
+        self._placed: dict[int, Any] = {}  # by worker: what each value of its column `answer` means
         self._fields = fields
         self._numbers: dict[str, Any] = {"worker": np.empty(rows, dtype=np.uint16)}
         self._words: dict[str, dict[str, int]] = {}
@@ -33,6 +41,8 @@ class Columns:
         for field in fields:
             if pa.types.is_dictionary(field.type):
                 self._words[field.name] = {}
+                self._numbers[field.name] = np.empty(rows, dtype=np.int32)
+            elif field.name == _ANSWER:  # of all workers together there are more than of one
                 self._numbers[field.name] = np.empty(rows, dtype=np.int32)
             else:
                 self._numbers[field.name] = np.empty(rows, dtype=field.type.to_pandas_dtype())
@@ -55,8 +65,20 @@ class Columns:
                 codes = column.indices.to_numpy(zero_copy_only=False)
                 told = self._told(field.name, column.dictionary, known)
                 self._numbers[field.name][rows] = told[codes] if len(codes) else codes
+            elif field.name == _ANSWER:
+                self._numbers[field.name][rows] = self._place(worker, column.to_numpy(zero_copy_only=False))
             else:
                 self._numbers[field.name][rows] = column.to_numpy(zero_copy_only=False)
+
+    def _place(self, worker: int, indices: Any) -> Any:
+        """Return places among the answers of the whole recording for a worker's own indices."""
+        if len(indices) and not OTHER <= indices.min() <= indices.max() < MOST:
+            raise NoAnswerError(f"column {_ANSWER} holds what no row of a run has")
+        told = self._placed.get(worker)
+        if told is None:
+            meanings = [self._answers.place(worker, index) for index in range(OTHER, MOST)]
+            told = self._placed[worker] = np.array(meanings, dtype=np.int32)
+        return told[indices.astype(np.int64) - OTHER]
 
     def _told(self, name: str, words: pa.Array, known: dict[str, int]) -> Any:
         """Return which of the known words each of a batch's words is. Most batches have those of the one before."""

@@ -16,10 +16,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import RecordingError
 from harness.model import FORMAT, ClusterEvent, HealthSample, RunRecord, WatchGap
-from harness.recording import folder, shapes
+from harness.recording import answers, folder, shapes
 from harness.recording.batches import Stream
 from harness.recording.bounds import MOST_WORKERS, check_rows, check_run, is_moment, is_sparse
-from harness.recording.columns import Columns, TooManyWordsError
+from harness.recording.columns import Columns, NoAnswerError, TooManyWordsError
 from harness.recording.folder import MIB
 from harness.recording.jsontext import parse
 from harness.recording.upstreams import kept
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from harness.recording.answers import Answer, Answers
     from harness.recording.upstreams import Upstreams
 
 
@@ -48,6 +49,7 @@ class Recording:
         self.path = path
         self.run = run
         self._lines: tuple[list[ClusterEvent], list[WatchGap]] | None = None
+        self._answers: Answers | None = None
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -80,9 +82,18 @@ class Recording:
         """Return one row per hit of all workers: the columns asked for (default all) and `worker`.
 
         Columns are those of write.HIT_SCHEMA, text as categories; rows of one worker stand in the order in which
-        they ended. A file that was cut off gives all its whole batches.
+        they ended. A file that was cut off gives all its whole batches. `answer` is a place in `answers()`, or
+        answers.NONE or OTHER; all of it is NONE in a recording that is older than the column.
         """
         return self._table("hits", HIT_SCHEMA, columns)
+
+    def answers(self) -> tuple[Answer, ...]:
+        """Return the distinct failed answers of all workers, and some good ones that tell who answers; () when none were kept."""
+        return self._kept().known
+
+    def lost_answers(self) -> int:
+        """Return how many answers are damaged in the recording. The hits that had them read answers.OTHER."""
+        return self._kept().lost
 
     def connections(self) -> pd.DataFrame:
         """Return one row per connection of all workers: the columns of write.CONNECTION_SCHEMA and `worker`."""
@@ -154,6 +165,11 @@ class Recording:
             self._lines = (events, gaps)
         return self._lines
 
+    def _kept(self) -> Answers:
+        if self._answers is None:
+            self._answers = answers.kept(self.path, self._workers("hits"))
+        return self._answers
+
     def _workers(self, kind: str) -> list[int]:
         """Return the numbers of the workers that have a file of this kind. What is called otherwise is not ours."""
         numbers = (_WORKER.fullmatch(name) for name in folder.names(self.path, kind))
@@ -165,11 +181,13 @@ class Recording:
         # Counted first, so that each column is made once, in its final size: a long run has gigabytes of them.
         streams = [Stream(self.path, f"{kind}/{number}.arrow", schema, names) for number in numbers]
         try:
-            table = Columns([schema.field(name) for name in names], sum(stream.rows for stream in streams))
+            said = self._kept() if "answer" in names else None
+            rows = sum(stream.rows for stream in streams)
+            table = Columns([schema.field(name) for name in names], rows, said)
             for number, stream in zip(numbers, streams, strict=True):
                 for batch in stream.batches():
                     table.take(batch, number)
-        except TooManyWordsError as error:
+        except (TooManyWordsError, NoAnswerError) as error:
             raise RecordingError(f"{self.path / kind} is damaged: {error}") from None
         except MemoryError:
             raise RecordingError(f"{self.path / kind} does not fit into this machine's memory") from None

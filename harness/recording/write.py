@@ -1,6 +1,6 @@
 """The only writer of a run directory. Workers import it, so: pyarrow and json, no pandas.
 
-    <dir>/run.json  hits/<worker>.arrow  connections/<worker>.arrow  events.jsonl  generator.jsonl
+    <dir>/run.json  hits/<worker>.arrow  connections/<worker>.arrow  answers/<worker>.jsonl  events.jsonl  generator.jsonl
     manifests/{before,after}.json  verdict.json  summary.txt  summary.md  timeline.png
 
 The .arrow files are Arrow IPC *streams*, one batch about each second: cut off at any byte, all batches before
@@ -23,7 +23,7 @@ import pyarrow as pa
 from harness import masking
 from harness.errors import RecordingError
 from harness.model import OUTCOMES, ClusterEvent, HealthSample, RunRecord, WatchGap
-from harness.recording import jsontext
+from harness.recording import answers, jsontext
 from harness.recording.folder import FOLDER_MODE, MIB, append, create, read, write_text
 
 if TYPE_CHECKING:
@@ -41,7 +41,9 @@ HIT_SCHEMA = pa.schema(
         ("seq", pa.int64()),  # of this worker, in order of sending
         ("slot", pa.uint16()),
         ("conn", pa.int32()),  # this worker's connection number, -1 when none was opened
-        ("conn_hits", pa.int32()),  # hits the connection had carried before this one; 0 = a new connection
+        # Hits the connection had carried before this one. 0: it was sent on a new connection, else on a reused one.
+        # Where `conn` is -1 no connection was opened, so it is neither.
+        ("conn_hits", pa.int32()),
         ("due_ns", pa.int64()),  # when the slot wanted to send; latency = done_ns - due_ns
         ("sent_ns", pa.int64()),
         ("first_byte_ns", pa.int64()),
@@ -55,10 +57,13 @@ HIT_SCHEMA = pa.schema(
         ("pod", _NAMES),  # named by a response header, "" when none
         # A whole response whose body only the connection's end delimits: a cut looks the same.
         ("until_close", pa.bool_()),
+        # What a failed answer said: `index` of a line of answers/<worker>.jsonl, answers.NONE or answers.OTHER. Read back
+        # as a place in Recording.answers().
+        ("answer", pa.int16()),
     ]
 )
 # Columns that older recordings lack, and what to read in their place.
-LATER = {"until_close": False}
+LATER: dict[str, Any] = {"until_close": False, "answer": answers.NONE}
 
 # One row per connection, written when it is closed, or failed to open.
 CONNECTION_SCHEMA = pa.schema(
@@ -149,7 +154,7 @@ class RunDirectory:
                     path.mkdir(mode=FOLDER_MODE)
                 except FileExistsError:
                     continue
-                for sub in ("hits", "connections", "manifests"):
+                for sub in ("hits", "connections", "answers", "manifests"):
                     (path / sub).mkdir(mode=FOLDER_MODE)
                 return cls(path)
         except OSError as error:

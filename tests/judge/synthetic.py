@@ -32,7 +32,9 @@ from harness.model import (
     RunRecord,
     WatchGap,
 )
-from harness.recording.write import HIT_SCHEMA, LATER, OUTCOME_NAMES, ArrowStream, RunDirectory
+from harness.recording import answers
+from harness.recording.answers import Answer
+from harness.recording.write import HIT_SCHEMA, LATER, OUTCOME_NAMES, ArrowStream, JsonLines, RunDirectory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +79,7 @@ class Simulated:
     rows: list[dict[str, Any]]
     truth: dict[str, int]
     arrow: bytes = b""
+    answers: bytes = b""
 
 
 _SIMULATED: dict[str, Simulated] = {}
@@ -102,6 +105,9 @@ class SyntheticRun:
     methods: tuple[str, ...] = ("GET",)
     beside: tuple[dict[str, Any], ...] = ()  # containers that stand before the app's
     services: tuple[dict[str, Any], ...] = ()
+    # What failed answers said, by the cause in `truth` ("B1", "cut", "noise") or by the status as text ("502").
+    said: dict[str, Answer] = field(default_factory=dict)
+    identity: tuple[Answer, ...] = ()  # good answers that tell who answers; write Answer(..., good=True)
     direct: bool = False  # no balancer: connections go to pods, failures are refused and reset
     record: dict[str, Any] = field(default_factory=dict)
     gaps: list[WatchGap] = field(default_factory=list)
@@ -171,11 +177,14 @@ class SyntheticRun:
                     directory.health(sample)
             directory.manifests("before", [self.deployment(), *self.services])
             directory.manifests("after", [self.deployment(), *self.services])
-            arrow = directory.path / "hits" / "0.arrow"
+            arrow, lines = directory.path / "hits" / "0.arrow", directory.path / "answers" / "0.jsonl"
             if not simulated.arrow:
-                write_hits(arrow, simulated.rows)
+                write_hits(arrow, simulated.rows, identity=self.identity)
                 simulated.arrow = arrow.read_bytes()
+                simulated.answers = lines.read_bytes() if lines.exists() else b""
             arrow.write_bytes(simulated.arrow)
+            if simulated.answers:
+                lines.write_bytes(simulated.answers)
             directory.run(self.run())
             return directory.path
 
@@ -401,6 +410,7 @@ class SyntheticRun:
                 "done_ns": round((TRIGGER + t + took) * S), "status": status, "outcome": outcome,
                 "bytes_in": 120 if byte else 0, "bytes_out": 60, "target": turn % len(self.methods),
                 "peer": f"{pod.address}:8080" if self.direct and pod else "127.0.0.1:8088", "pod": name,
+                "answer": (self.said.get(cause) or self.said.get(str(status)) or answers.NONE) if cause and byte else answers.NONE,
             })  # fmt: skip
             carried[slot] = carried[slot] + 1 if outcome is Outcome.RESPONSE else 0
             heapq.heappush(slots, (t + max(took, self.work if status != 200 else 0.0), slot))
@@ -473,9 +483,16 @@ def event(t: float, change: str, kind: str, name: str, uid: str, thing: dict[str
     return ClusterEvent(round((TRIGGER + t) * S), change, kind, "shop", name, uid, thing)
 
 
-def write_hits(path: Path, rows: list[dict[str, Any]], batch: int = 1000) -> None:
-    """Write rows as a worker does: batches, dictionaries that grow."""
+def write_hits(
+    path: Path, rows: list[dict[str, Any]], batch: int = 1000, identity: tuple[Answer, ...] = ()
+) -> None:
+    """Write rows as a worker does: batches, dictionaries that grow.
+
+    A row's "answer" may be an Answer: it goes to answers/<worker>.jsonl beside the folder of the hits, once, and the row
+    points to it. So do good answers that tell who answers.
+    """
     path.unlink(missing_ok=True)
+    rows = write_answers(path.parent.parent / answers.FOLDER / f"{path.stem}.jsonl", rows, identity)
     stream = ArrowStream(path, HIT_SCHEMA, int(path.stem))
     words: dict[str, dict[str, int]] = {"peer": {}, "pod": {}}
     for start in range(0, len(rows), batch):
@@ -494,6 +511,26 @@ def write_hits(path: Path, rows: list[dict[str, Any]], batch: int = 1000) -> Non
                 arrays.append(pa.array(values, column.type))
         stream.append(arrays)
     stream.close()
+
+
+def write_answers(
+    path: Path, rows: list[dict[str, Any]], identity: tuple[Answer, ...] = ()
+) -> list[dict[str, Any]]:
+    """Write the answers in these rows, and return the rows with indices in their place."""
+    known: dict[Answer, int] = {answer: index for index, answer in enumerate(identity)}
+    found = []
+    for row in rows:
+        if isinstance(answer := row.get("answer"), Answer):
+            row = row | {"answer": known.setdefault(answer, len(known))}  # noqa: PLW2901
+        found.append(row)
+    if known:
+        path.parent.mkdir(exist_ok=True)
+        path.unlink(missing_ok=True)
+        lines = JsonLines(path)
+        for answer, index in known.items():
+            lines.append(answers.line(index, answer))
+        lines.close()
+    return found
 
 
 def _word(number: int) -> str:
