@@ -159,7 +159,7 @@ def own_answer(status: int) -> Meaning:
     """Return what an answer of the application's own means."""
     if status == 429:
         return Meaning.LIMITED
-    return Meaning.APP_UNAVAILABLE if status in GATEWAY else Meaning.APP
+    return Meaning.APP_UNAVAILABLE if status in {502, 503} else Meaning.APP
 
 
 def quota(status: int, answer: Answer | None) -> Meaning:

@@ -16,7 +16,7 @@ class Meaning(IntFlag):
     CUT = 32  # the answer had begun
     NO_ANSWER = 64  # the pod took it, and gave no answer in time
     APP = 128  # the application's own error
-    APP_UNAVAILABLE = 256  # the application itself said 502, 503 or 504
+    APP_UNAVAILABLE = 256  # the application itself said 502 or 503
     BALANCER = 512  # the balancer's own doing: it closed the client's connection, or was not there
     LIMITED = 1024  # too many requests, or a quota
     UNKNOWN = 2048
@@ -37,7 +37,7 @@ WORDS = {
     Meaning.CUT: "cut within the answer",
     Meaning.NO_ANSWER: "no answer in time",
     Meaning.APP: "the application's own error",
-    Meaning.APP_UNAVAILABLE: "the application's own 502, 503 or 504",
+    Meaning.APP_UNAVAILABLE: "the application's own 502 or 503",
     Meaning.BALANCER: "the balancer's own doing",
     Meaning.LIMITED: "too many requests, or a quota",
     Meaning.UNKNOWN: "unknown",

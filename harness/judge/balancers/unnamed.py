@@ -83,7 +83,7 @@ UNKNOWN = Unknown(
     statuses={
         502: Meaning.REFUSED | TIMED_OUT | BROKEN | Meaning.APP_UNAVAILABLE,
         503: Meaning.NOBODY | (OF_A_POD & ~(Meaning.CUT | Meaning.NO_ANSWER)) | Meaning.APP_UNAVAILABLE,
-        504: TIMED_OUT | Meaning.APP_UNAVAILABLE,
+        504: TIMED_OUT,
     },
     gate=True,
     deregisters=True,

@@ -57,7 +57,7 @@ def response(answer: Answer, **rest: bool) -> Failure:
     ],
 )
 def test_each_family_means_something_of_its_own_by_its_answers(
-    name: str, answer: Answer, quick: bool, expected: Meaning
+    name: str, answer: Answer, expected: Meaning, *, quick: bool
 ) -> None:
     assert meaning(name, response(answer, quick=quick)) == expected
 
