@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.clock import NS
-from harness.judge.balancers.meaning import OF_A_POD, Meaning
+from harness.judge.balancers.meaning import Meaning
 from harness.judge.causes.connections import connection_keys
 from harness.judge.causes.matching import NOT_THE_ROLLOUT, UNEXPLAINED, episodes
 from harness.judge.causes.rules import RULES
@@ -88,7 +88,7 @@ def _of_pods(rows: Mapping[str, int], meaning: int, *, unknown: bool) -> tuple[s
     if "whole" not in rows:
         return tuple(ids)
     rule = RULES[rows["whole"]]
-    if not (rule.yields and ids and meaning & OF_A_POD):
+    if not (ids and meaning & rule.yields_to):
         start = RULES[rows["start"]].id if "start" in rows else ""
         # A pod whose container ends has not flapped: it was killed, or crashed.
         return (start,) if rule.id == "D7" and start in {"A4", "A8"} else (rule.id,)

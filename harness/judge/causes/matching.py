@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.clock import NS
-from harness.judge.balancers.meaning import OF_A_POD, TIMED_OUT, Meaning
+from harness.judge.balancers.meaning import TIMED_OUT, Meaning
 from harness.judge.causes.context import LAGS, Context, Window
 from harness.judge.causes.rules import CUT_OFF, RULES
 from harness.judge.numbers.hits import IDEMPOTENT
@@ -58,11 +58,13 @@ def match(
         by_log = np.array([by_address.get(str(address), -1) for address in upstream], dtype=np.int64)
         known = np.where(by_log >= 0, by_log, known)
     may = [_may(rule, lost, context, pinned) for rule in RULES]
-    either = context.may_be(OF_A_POD)
     fits: dict[tuple[int, int], NDArray[np.bool_]] = {}
     open_ = np.ones(len(lost), dtype=bool)
+    once_more = np.zeros(
+        len(lost), dtype=bool
+    )  # explained by a rule that yields: tried with the next lag too
     for lag_ns in LAGS:
-        explained = np.zeros(len(lost), dtype=bool)
+        explained, soon = np.zeros(len(lost), dtype=bool), np.zeros(len(lost), dtype=bool)
         for row, rule in enumerate(RULES):
             of_rule = open_ & may[row]
             if not of_rule.any():
@@ -75,8 +77,12 @@ def match(
                 mask &= _within(window, lost.begun_ns, lost.done_ns, took)
                 if mask.any():
                     fits[row, number] = fits.get((row, number), np.zeros(len(lost), dtype=bool)) | mask
-                    explained |= mask & ~either if rule.yields else mask
-        open_ &= ~explained
+                    likelier = context.may_be(rule.yields_to)
+                    explained |= mask & ~likelier
+                    if rule.side != "whole":
+                        soon |= mask & likelier
+        open_ &= ~explained & ~once_more
+        once_more = soon
         if not open_.any():
             break
     return Match(one_cause_per_burst(fits, lost, context.may_be(CUT_OFF)), known)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.judge.balancers.meaning import BROKEN, TIMED_OUT, Meaning
+from harness.judge.balancers.meaning import BROKEN, OF_A_POD, TIMED_OUT, Meaning
 from harness.judge.causes import shortage, starts, stops
 from harness.judge.wording import at, count, lasting
 
@@ -75,7 +75,7 @@ class Rule:
     in_flight: bool = (
         False  # fits nothing that waited longer than requests take, where it may have been for a dead pod
     )
-    yields: bool = False  # holds alone only of what can mean nothing that a pod does to a request
+    yields_to: Meaning = _NOTHING  # of what may mean one of these, a rule about that is the likelier one
 
 
 # --- evidence -----------------------------------------------------------------------------------------------
@@ -163,13 +163,13 @@ RULES: tuple[Rule, ...] = (
          "at least 2 replicas, and spec.strategy: {strategy}"),
     Rule("D7", "whole", "readiness had flapped, and the balancer had not heard of the next endpoint", _UNAVAILABLE, shortage.flapped_unheard,
          _flap_story, f"{_CONTAINER}.readinessProbe: a timeoutSeconds and a failureThreshold that load does not break",
-         unknown_pod_only=True, yields=True),
+         unknown_pod_only=True, yields_to=OF_A_POD),
     Rule("D1", "whole", "the only endpoint had gone, and the balancer had not heard of the next one", _UNAVAILABLE, shortage.only_unheard,
-         _stop_story, f"at least 2 replicas; until then {_PRE_STOP}", unknown_pod_only=True, yields=True),
+         _stop_story, f"at least 2 replicas; until then {_PRE_STOP}", unknown_pod_only=True, yields_to=OF_A_POD),
     Rule("D9", "whole", "no endpoint had been left, and the balancer had not heard of the next one", _UNAVAILABLE, shortage.nobody_unheard,
-         _stop_story, "at least 2 replicas, and spec.strategy: {strategy}", unknown_pod_only=True, yields=True),
+         _stop_story, "at least 2 replicas, and spec.strategy: {strategy}", unknown_pod_only=True, yields_to=OF_A_POD),
     Rule("A7", "whole", "the balancer had no healthy target, though the cluster had endpoints", _UNAVAILABLE, starts.not_registered,
-         _start_story, "{gate}spec.minReadySeconds: {min_ready}", unknown_pod_only=True, yields=True),
+         _start_story, "{gate}spec.minReadySeconds: {min_ready}", unknown_pod_only=True, yields_to=OF_A_POD),
     Rule("C19", "start", "the Service publishes pods that are not ready", REFUSAL | SILENCE, starts.published_early, _start_story,
          "Service spec.publishNotReadyAddresses: false"),
     Rule("A4", "start", "liveness kills it while it starts", REFUSAL | CUT_OFF, starts.killed_starting, _restart_story,
@@ -211,7 +211,8 @@ RULES: tuple[Rule, ...] = (
     Rule("C1", "stop", "traffic came for longer than preStop lasted", REFUSAL, stops.hook_outlasted, _stop_story, _PRE_STOP),
     Rule("C4", "stop", "cut off while its target was being drained: the deregistration delay is too short", CUT_OFF, stops.deregistered,
          _stop_story, "the target group's deregistration delay: longer than the longest request"),
-    Rule("C6", "stop", "requests sent to a dead pod's address", SILENCE, stops.dead_address, _stop_story, _PRE_STOP),
+    Rule("C6", "stop", "requests sent to a dead pod's address", SILENCE, stops.dead_address, _stop_story, _PRE_STOP,
+         yields_to=REFUSAL),
     Rule("D2", "capacity", "fewer pods than the load needs", SILENCE, shortage.short_of_pods, _stop_story,
          "spec.strategy: {strategy}"),
 )  # fmt: skip
