@@ -9,7 +9,7 @@ import click
 
 from harness.cli.root import EPILOG, root, show, warn
 from harness.errors import RecordingError, in_one_line
-from harness.model import ExitCode
+from harness.model import BALANCERS, ExitCode
 
 if TYPE_CHECKING:
     from harness.judge.verdict.judgement import Judgement
@@ -74,8 +74,23 @@ def exit_code(judgement: Judgement, *, exit_zero: bool) -> int:
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="What to print.  [text]")
 @click.option("--access-log", "logs", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
               help="The balancer's access log (nginx, ALB, HAProxy; .gz too): tells which pod each failed request went to. Several times.")  # fmt: skip
-def report(directory: Path, *, latencies: bool, exit_zero: bool, form: str, logs: tuple[Path, ...]) -> int:
+@click.option("--balancer", type=click.Choice(BALANCERS),
+              help="Who stands in front of the pods, where answers do not tell; kept in the recording.  [as answers show]")  # fmt: skip
+def report(
+    directory: Path,
+    *,
+    latencies: bool,
+    exit_zero: bool,
+    form: str,
+    logs: tuple[Path, ...],
+    balancer: str | None,
+) -> int:
     """Make all reports of a run again from its recording alone, with the same verdict."""
+    if balancer:
+        from harness.recording.read import Recording  # noqa: PLC0415
+        from harness.recording.write import say_balancer  # noqa: PLC0415
+
+        say_balancer(directory, Recording.open(directory).run, balancer)
     if logs:
         from harness.judge.numbers.accesslog import upstreams_of  # noqa: PLC0415
         from harness.recording.read import Recording  # noqa: PLC0415
