@@ -272,6 +272,21 @@ class PodRef:
     uid: str
 
 
+# Who may stand between the client and the pods, as --balancer takes them; the judge has a table for each.
+BALANCERS = (
+    "nginx",
+    "ingress-nginx",
+    "haproxy",
+    "envoy",
+    "istio-envoy",
+    "caddy",
+    "traefik",
+    "apache",
+    "alb",
+    "google",
+    "cloudfront",
+    "none",
+)
 IN_CLUSTER = "in-cluster"  # said in place of a context: the credentials of the pod that we run in
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from harness.errors import UsageError
+from harness.model import BALANCERS
 
 _Decorator = Any
 
@@ -175,6 +176,11 @@ def scenario_options(command: _Decorator) -> _Decorator:
             help="Assert that the URL reaches the workload, where zdtest cannot prove it.",
         ),
         click.option(
+            "--balancer",
+            type=click.Choice(BALANCERS),
+            help="Who stands in front of the pods, where answers do not tell: what a 502 or 503 means depends on it.  [as answers show]",
+        ),
+        click.option(
             "--error-backoff",
             type=click.Choice(["0", "1"]),
             help="0: send again at once after a failure, as bombardier does.  [1]",
@@ -194,7 +200,7 @@ _FIELDS = {
     "trigger": "rollout.trigger", "rollouts": "rollout.rollouts",
     "field_manager": "rollout.field_manager",
     "trigger_after": "rollout.trigger_after", "settle": "rollout.settle", "max_time": "rollout.max_time",
-    "max_baseline_failures": "max_baseline_failures", "time_scale": "lab.time_scale",
+    "max_baseline_failures": "max_baseline_failures", "balancer": "balancer", "time_scale": "lab.time_scale",
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import click
 
 from harness.cli.root import EPILOG, root, show, warn
 from harness.errors import RecordingError, in_one_line
-from harness.model import ExitCode
+from harness.model import BALANCERS, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,8 +86,23 @@ def take_in(directory: Path, logs: Sequence[Path], *, strict: bool = True) -> No
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="What to print.  [text]")
 @click.option("--access-log", "logs", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
               help="The balancer's access log (nginx, HAProxy, Envoy, Istio, Caddy, Traefik, ALB; .gz too): tells which pod each failed request went to. Several times.")  # fmt: skip
-def report(directory: Path, *, latencies: bool, exit_zero: bool, form: str, logs: tuple[Path, ...]) -> int:
+@click.option("--balancer", type=click.Choice(BALANCERS),
+              help="Who stands in front of the pods, where answers do not tell; kept in the recording.  [as answers show]")  # fmt: skip
+def report(
+    directory: Path,
+    *,
+    latencies: bool,
+    exit_zero: bool,
+    form: str,
+    logs: tuple[Path, ...],
+    balancer: str | None,
+) -> int:
     """Make all reports of a run again from its recording alone, with the same verdict."""
+    if balancer:
+        from harness.recording.read import Recording  # noqa: PLC0415
+        from harness.recording.write import say_balancer  # noqa: PLC0415
+
+        say_balancer(directory, Recording.open(directory).run, balancer)
     if logs:
         take_in(directory, logs)
     return exit_code(report_on(directory, latencies=latencies, form=form), exit_zero=exit_zero)

@@ -221,6 +221,15 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=1, default=str) + "\n")
 
 
+def say_balancer(path: Path, record: RunRecord, name: str) -> None:
+    """Write down in a run's own run.json who stands before its pods. Raises RecordingError when that cannot be written."""
+    said = dataclasses.replace(record, scenario={**record.scenario, "balancer": name})
+    try:
+        write_json(path / "run.json", dataclasses.asdict(said))
+    except OSError as error:
+        raise RecordingError(f"cannot write {path / 'run.json'}: {error.strerror}") from None
+
+
 def prune(root: Path, name: str, keep: int) -> list[Path]:
     """Delete the oldest finished runs called `name` under `root` until `keep` are left; return what went.
 

@@ -6,6 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from harness.escaping import everywhere, for_line
+from harness.judge.balancers import shown as balancers
 from harness.judge.wording import at, lasting, share
 from harness.model import Grade
 from harness.report import bombardier, lint, measured, sending
@@ -44,6 +45,7 @@ def render(judgement: Judgement, *, latencies: bool) -> str:
         + sending.samples(judgement.sending, {kind.kind: kind.count for kind in numbers.kinds}),
         _rollouts(judgement) or _phases(numbers, timeline),
         _bad_time(numbers, timeline),
+        [part for line in balancers.lines(judgement.balancers) for part in _wrapped(line, "", "          ")],
         _why(judgement.causes, timeline, several=bool(judgement.rollouts)),
         [] if judgement.rollouts else _pods(timeline),
         _scalings(timeline),

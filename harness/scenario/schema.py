@@ -11,6 +11,7 @@ import pydantic
 
 from harness import masking
 from harness.clock import NS
+from harness.model import BALANCERS
 from harness.scenario.objectives import condition
 from harness.scenario.trigger import parse
 
@@ -45,6 +46,13 @@ def duration_ns(value: object) -> int:
     if not 0 <= value < 1e9:
         raise ValueError(f"{value} seconds is no sensible duration")
     return round(value * NS)
+
+
+def balancer(value: str) -> str:
+    """Return the name of a balancer. Raises ValueError."""
+    if value not in BALANCERS:
+        raise ValueError(f"{value!r} is no balancer that zdtest knows; known are {', '.join(BALANCERS)}")
+    return value
 
 
 def status_ranges(value: object) -> tuple[tuple[int, int], ...]:
@@ -317,6 +325,9 @@ class Scenario(_Strict):
     objectives: tuple[Annotated[str, pydantic.AfterValidator(condition)], ...] = ()  # must hold
     fail_on: tuple[Annotated[str, pydantic.AfterValidator(condition)], ...] = ()  # must not
     path_proven: bool = False
+    balancer: Annotated[str, pydantic.AfterValidator(balancer)] | None = (
+        None  # who stands in front of the pods, where answers do not tell
+    )
 
     @pydantic.model_validator(mode="after")
     def _time_for_all_rollouts(self) -> Scenario:

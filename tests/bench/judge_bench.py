@@ -40,7 +40,9 @@ def write(root: Path, hits: int) -> Path:
     names = [pod.name for pod in synthetic.pods]
     peers = pa.array(["127.0.0.1:8088"])
     for worker in range(2):
-        stream = ArrowStream(directory / "hits" / f"{worker}.arrow", HIT_SCHEMA, worker)
+        path = directory / "hits" / f"{worker}.arrow"
+        path.unlink(missing_ok=True)
+        stream = ArrowStream(path, HIT_SCHEMA, worker)
         mine = hits // 2
         done = np.sort(chance.uniform(0.05 * S, length * S, mine)).astype(np.int64)
         took = np.minimum(chance.lognormal(17.5, 0.5, mine).astype(np.int64), done)

@@ -11,7 +11,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.judge.causes.causes import EXACT, explain
+from harness.judge.balancers.known import Chain
+from harness.judge.causes.causes import EXACT, Way, explain
 from harness.judge.causes.matching import NOT_THE_ROLLOUT, UNEXPLAINED
 from harness.judge.numbers.hits import COLUMNS, classify
 from harness.judge.timeline.surroundings import surroundings
@@ -91,7 +92,9 @@ def score(name: str, label: str, path: Path) -> Score:
     """Compare each failed hit's label with the truth."""
     found, recording, judgement = opened(name, label, path)
     hits = classify(recording.hits((*COLUMNS, "seq")), recording.run)
-    explained = explain(hits, judgement.timeline, judgement.numbers, surroundings(recording))
+    between = judgement.balancers.chain if judgement.balancers else Chain()
+    way = Way(between, recording.answers(), recording.connections)
+    explained = explain(hits, judgement.timeline, judgement.numbers, surroundings(recording), way=way)
     if not explained.labels:
         return found
     lost = hits.where(hits.failed & (hits.done_ns >= judgement.timeline.zero_ns))

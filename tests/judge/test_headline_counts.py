@@ -17,13 +17,17 @@ def test_a_kind_that_is_background_alone_is_not_among_the_lost(tmp_path: Path) -
     background = (spread(12, *BEFORE), "503"), (spread(9, 0.5, 9.5), "503")
     found = judged(tmp_path, clean(), *background, (burst(20, 2.0), RESET))
     assert found.verdict.headline.startswith("20 of ")
-    assert found.verdict.headline.endswith("failed because of the rollout (reset_before_response: 20)")
+    assert found.verdict.headline.endswith(
+        "failed during the rollout, tied to nothing that happened to a pod (reset_before_response: 20)"
+    )
     assert found.verdict.kinds == {"reset_before_response": 20}
 
 
 def test_what_this_host_could_not_send_is_not_among_the_lost(tmp_path: Path) -> None:
     found = judged(tmp_path, clean(), ([3.0], Outcome.NO_LOCAL_PORT), (burst(20, 2.0), RESET))
-    assert found.verdict.headline.endswith("failed because of the rollout (reset_before_response: 20)")
+    assert found.verdict.headline.endswith(
+        "failed during the rollout, tied to nothing that happened to a pod (reset_before_response: 20)"
+    )
     assert not found.verdict.headline.startswith("about")
 
 

@@ -195,7 +195,7 @@ def test_a_grace_period_of_zero_is_mended_by_one_that_lets_the_hook_run(tmp_path
 
 
 def test_a_balancer_that_is_slow_to_take_in_new_pods_is_waited_for(tmp_path: Path) -> None:
-    synthetic = SyntheticRun.rolling(replicas=1, lag=5.0)
+    synthetic = SyntheticRun.rolling(replicas=1, lag=5.0, record={"scenario": {"balancer": "alb"}})
     old, new = synthetic.pods[0], synthetic.pods[1]
     assert old.deleted is not None
     synthetic.lag = 0.0

@@ -14,7 +14,7 @@ from harness.clock import NS
 from harness.judge.advice import pod_start, pod_stop
 from harness.judge.advice.draft import Advice, Basis, Draft
 from harness.judge.advice.path_defaults import idle_ns_of
-from harness.judge.causes.rules import VALUES
+from harness.judge.causes.rules import RULES, VALUES
 from harness.judge.wording import count, lasting
 
 if TYPE_CHECKING:
@@ -59,11 +59,11 @@ def advise(
         timeline=timeline,
         numbers=numbers,
         measured=measured,
-        ids=frozenset(name for cause in against for name in cause.ids),
+        ids=frozenset(name for cause in against for name in _to_mend(cause)),
         beside=frozenset(cause.diagnosis or cause.ids[0] for cause in causes if not cause.the_rollouts),
         workload=_workload(run, objects),
         objects=objects,
-        failed=bool(against),
+        failed=any(cause.of_pods for cause in against),
     )
     draft = Draft(basis)
     if basis.workload:
@@ -85,6 +85,12 @@ def advise(
         "" if cluster.lab else cluster.kubectl,
     )
     return Decided(advice, draft.values)
+
+
+def _to_mend(cause: Cause) -> tuple[str, ...]:
+    """Return the ids to act on: to wait for the balancer (A7) mends nothing that a preStop mends, so it yields to what one does."""
+    stops = {rule.id for rule in RULES if rule.side == "stop"}
+    return tuple(name for name in cause.ids if name != "A7" or not stops & set(cause.ids))
 
 
 def cited(causes: Iterable[Cause], decided: Decided) -> tuple[Cause, ...]:

@@ -13,16 +13,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.judge.causes.connections import pods_of_connections
+from harness.judge.balancers.known import Chain
+from harness.judge.balancers.meaning import Meaning
+from harness.judge.balancers.reading import meanings
+from harness.judge.causes import told
+from harness.judge.causes.connections import Reload, lost_to, pods_of_connections, reloads
 from harness.judge.causes.context import FOREVER, Context
 from harness.judge.causes.diagnosis import diagnosis_of, plain, plain_evidence
+from harness.judge.causes.labels import Beside, began_early, consequences, label
 from harness.judge.causes.left_balancer import departures
 from harness.judge.causes.matching import (
     NOT_THE_ROLLOUT,
     UNEXPLAINED,
     Match,
     episodes,
-    label,
     logged,
     match,
     requests_of,
@@ -31,22 +35,25 @@ from harness.judge.causes.matching import (
 from harness.judge.causes.rules import AFTER_STOP, AT_EXIT, RULES
 from harness.judge.numbers.background import Background, background
 from harness.judge.numbers.measured import PodLosses
+from harness.judge.numbers.usual import usual
 from harness.judge.timeline.ending import assumed
-from harness.judge.wording import at, count
+from harness.judge.wording import at
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    import pandas as pd
     from numpy.typing import NDArray
 
-    from harness.judge.causes.rules import Rule
     from harness.judge.numbers.hits import Hits
     from harness.judge.numbers.summary import Numbers
     from harness.judge.timeline.surroundings import Surroundings
     from harness.judge.timeline.timeline import Timeline
+    from harness.recording.answers import Answer
 
+NO_PODS = frozenset({"E1", "E2", "E3", "C8"})
+UNTIED = frozenset({"E2", "E3", UNEXPLAINED})
 EXACT, BY_TIME, ONE_OF = "exact", "by time", "one of a set"
-_SHOWN_PODS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,25 @@ class Cause:
         """Whether this counts against the rollout."""
         return self.ids not in {(NOT_THE_ROLLOUT,), ("E1",)}
 
+    @property
+    def of_pods(self) -> bool:
+        """Whether something that happened to a pod may be the reason: else no line of the pods' manifest mends it."""
+        return self.the_rollouts and not set(self.ids) <= NO_PODS
+
+    @property
+    def untied(self) -> bool:
+        """Whether it failed during the rollout, and nothing ties it to that."""
+        return self.the_rollouts and set(self.ids) <= UNTIED
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What lies between the client and the pods: the balancers, what failed answers said, and the client's own connections."""
+
+    chain: Chain = field(default_factory=Chain)
+    answers: Sequence[Answer] = ()
+    connections: Callable[[], pd.DataFrame] | None = None  # read only where they may tell something
+
 
 @dataclass(frozen=True, slots=True)
 class Explained:
@@ -103,6 +129,7 @@ def explain(
     numbers: Numbers,
     surroundings: Surroundings,
     upstreams: Mapping[tuple[int, int], str] | None = None,
+    way: Way | None = None,
 ) -> Explained:
     """Explain every failed hit that ended after the trigger.
 
@@ -113,6 +140,7 @@ def explain(
     lost = hits.where(hits.failed & (hits.done_ns >= timeline.zero_ns))
     if not len(lost):
         return Explained()
+    way = way or Way()
     pinned = pods_of_connections(hits, lost)
     context = Context(
         timeline=replace(timeline, pods=assumed(timeline.pods)),
@@ -120,19 +148,46 @@ def explain(
         surroundings=surroundings,
         departed=departures(hits, timeline, numbers) if pinned is None else {},
         episode_end=episodes(lost.done_ns),
+        chain=way.chain,
+        meanings=meanings(lost, way.answers, way.chain, surroundings.methods),
+        slowest_ns=usual(hits, timeline).slowest_ns,
     )
     found = match(lost, context, pinned, logged(lost, upstreams or {}))
     tied = tied_to_pods(found)
     of_pods = requests_of(hits, lost, found, timeline) if tied.any() else 0
     beside = background(hits, lost, timeline, tied, of_pods)
-    labels = label(lost, found, beside.is_background)
+    own_doing = _reloads(lost, context, way) if pinned is None else []
+    no_pods = Beside(
+        began_early(lost, beside.is_background, timeline),
+        lost_to(own_doing, lost, context.meanings),
+        consequences(lost, context),
+    )
+    labels = label(lost, found, beside.is_background, context, no_pods)
     groups: dict[tuple[str, ...], NDArray[np.bool_]] = {}
     for ids in dict.fromkeys(labels):
         groups[ids] = np.fromiter((label == ids for label in labels), dtype=bool, count=len(lost))
-    causes = [_cause(ids, mask, lost, found, context, numbers) for ids, mask in groups.items()]
+    causes = [
+        _cause(
+            ids,
+            mask,
+            lost,
+            found,
+            context,
+            numbers,
+            told.besides(ids, mask, lost, no_pods, own_doing, context),
+        )
+        for ids, mask in groups.items()
+    ]
     ranked = tuple(sorted(causes, key=lambda cause: (-cause.hits, cause.ids)))
     pod_losses = _pod_losses(groups, lost, found, timeline)
     return Explained(ranked, pod_losses, beside, lost.done_ns, lost.kind, tuple(labels))
+
+
+def _reloads(lost: Hits, context: Context, way: Way) -> list[Reload]:
+    may = context.may_be(Meaning.BALANCER)
+    if way.connections is None or way.chain.direct or not may.any():
+        return []
+    return reloads(way.connections(), lost, context.timeline)
 
 
 def _pod_losses(
@@ -193,12 +248,13 @@ def _cause(
     found: Match,
     context: Context,
     numbers: Numbers,
+    besides: list[str],
 ) -> Cause:
     used = {row for row, _ in found.fits}
     rules = [
         (row, rule)
         for row, rule in enumerate(RULES)
-        if rule.id in ids and rule.also in {"", *ids} and (row in used or rule.side == "own")
+        if rule.id in ids and rule.also in {"", *ids} and (row in used or rule.side in {"own", "beside"})
     ]
     shares: dict[tuple[int, int], int] = {
         key: n
@@ -215,8 +271,8 @@ def _cause(
         name = " or: ".join(dict.fromkeys(rule.name for _, rule in rules))
         known = bool((found.pod[mask] >= 0).all()) or ids == ("E1",)
         confidence = ONE_OF if len(ids) > 1 else EXACT if known else BY_TIME
-        fixes = tuple(dict.fromkeys(_fix(rule, row, shares, context) for row, rule in rules))
-        evidence = _evidence(shares, context)
+        fixes = told.fixes(rules, shares, context)
+        evidence = told.evidence(shares, context)
     pods: dict[int, int] = {}
     for (_, number), n in shares.items():
         pods[number] = max(pods.get(number, 0), n)
@@ -232,37 +288,9 @@ def _cause(
             PodShare(context.timeline.pods[number].name, context.timeline.pods[number].old, n)
             for number, n in sorted(pods.items())
         ),
-        evidence=tuple(evidence) or (f"from {at(int(done.min()), zero)} to {at(int(done.max()), zero)}",),
+        evidence=(*besides, *evidence)
+        or (f"from {at(int(done.min()), zero)} to {at(int(done.max()), zero)}",),
         mend=fixes,
-        spread_by=_telling_apart(numbers) if confidence == ONE_OF else "",
+        spread_by=told.telling_apart(numbers, context) if confidence == ONE_OF else "",
         diagnosis=diagnosis_of(lost, mask) if ids == (NOT_THE_ROLLOUT,) else "",
     )
-
-
-def _fix(rule: Rule, row: int, shares: Mapping[tuple[int, int], int], context: Context) -> str:
-    """Return a rule's line with the names of this run. Values are left as {prestop} and so on: the advice decides them."""
-    names = [context.timeline.pods[number].spec.container for of_row, number in shares if of_row == row]
-    return rule.fix.replace("{container}", names[-1] if names else "")
-
-
-def _telling_apart(numbers: Numbers) -> str:
-    """Say which further knowledge would split a set."""
-    if numbers.named:
-        return "a failed answer names no pod, the balancer's access log does: zdtest report RUN --access-log FILE"
-    return "let answers name their pod (a header such as X-Pod), or bring the balancer's access log: zdtest report RUN --access-log FILE"
-
-
-def _evidence(shares: Mapping[tuple[int, int], int], context: Context) -> list[str]:
-    """Return a line per pod, those with most hits first."""
-    lines: list[str] = []
-    ranking = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
-    for (row, number), n in ranking[:_SHOWN_PODS]:
-        pod = context.timeline.pods[number]
-        story = RULES[row].evidence(pod, context)
-        if story:
-            lines.append(
-                f"{pod.name} ({'old' if pod.old else 'new'}): {story}; {count(n)} failed in its window"
-            )
-    if len(ranking) > _SHOWN_PODS:
-        lines.append(f"... and {count(len(ranking) - _SHOWN_PODS, 'more pod')} in the same way")
-    return lines

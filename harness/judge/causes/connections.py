@@ -1,18 +1,40 @@
-"""Which pod a connection leads to, where a connection leads to one pod: through a Service, not through an L7 balancer."""
+"""What the client's own connections tell: to which pod each leads, and that a balancer closed many of them by itself.
+
+A connection leads to one pod through a Service, not through an L7 balancer.
+
+A balancer's reload or restart (C8) closes kept-alive connections with the next answer (`Connection: close`) or by a FIN; a
+request that crosses the FIN is lost without any pod's fault. Not taken for one: connections that all had the same number of hits
+(a limit of the balancer's), those whose last request had failed (HAProxy and Apache close after an error), and what happens all
+the time.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.clock import NS
+from harness.judge.balancers.meaning import Meaning
+from harness.judge.wording import at, count
+
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
     from harness.judge.numbers.hits import Hits
+    from harness.judge.timeline.timeline import Timeline
 
 LEAST = 20  # connections that must have been seen to lead to one pod, before that is believed of the others
 SHARE = 0.98
+
+CLOSED_LEAST = 5  # connections within a second
+CLOSED_SHARE = 0.2  # of those that are open
+UNUSUAL = 5  # times as many as in the mean second
+ALIKE = 0.8  # of them with one number of hits: a limit
+HEARD_NS = 10 * NS  # so long after a change of the endpoints the balancer may take it in
+AROUND_NS = NS // 4  # what is lost so long before or after
 
 
 def pods_of_connections(hits: Hits, lost: Hits) -> NDArray[np.object_] | None:
@@ -30,10 +52,10 @@ def pods_of_connections(hits: Hits, lost: Hits) -> NDArray[np.object_] | None:
     named = (codes >= 0) & (codes != empty) & hits.good
     if not (named & reused).any():
         return None
-    keys = _keys(lost)
+    keys = connection_keys(lost.frame)
     mine = np.unique(keys)
     rows = np.flatnonzero(named)
-    every = _keys(hits)[named]  # not of a copy of all columns
+    every = connection_keys(hits.frame)[named]  # not of a copy of all columns
     # Few connections are enough to tell what kind of path this is: those that lost something, and the first ones.
     sample = np.union1d(mine, np.unique(every[: 50 * LEAST]))
     inside = np.isin(every, sample)
@@ -56,7 +78,80 @@ def pods_of_connections(hits: Hits, lost: Hits) -> NDArray[np.object_] | None:
     )
 
 
-def _keys(hits: Hits) -> NDArray[np.int64]:
-    """Return a number for each hit's connection that no other worker's has."""
-    worker = hits.frame["worker"].to_numpy().astype(np.int64)
-    return worker * (1 << 32) + hits.frame["conn"].to_numpy().astype(np.int64)
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """One: from the first connection that it closed to the last."""
+
+    from_ns: int
+    to_ns: int
+    closed: int
+    keys: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+
+def reloads(connections: pd.DataFrame, lost: Hits, timeline: Timeline) -> list[Reload]:
+    """Find them, at changes of the endpoints since the trigger. `lost` are the failed hits."""
+    if connections.empty or not timeline.triggered:
+        return []
+    closed = connections["closed_ns"].to_numpy()
+    by, how = connections["closed_by"].astype(str), connections["how"].astype(str)
+    ended = ((by == "peer") | (by == "us")) & (how == "fin") & (connections["hits"] > 0)
+    keys = connection_keys(connections)
+    failed = np.unique(connection_keys(lost.frame)[lost.kind < 1000])  # with an answer: some close after one
+    mask = ended.to_numpy() & ~np.isin(keys, failed)
+    rows = np.flatnonzero(mask & (closed >= timeline.zero_ns))
+    if len(rows) < CLOSED_LEAST:
+        return []
+    rows = rows[np.argsort(closed[rows], kind="stable")]
+    moments = closed[rows]
+    load_s = max((timeline.load.to_ns - timeline.load.from_ns) / NS, 1.0)
+    mean = int(mask.sum()) / load_s
+    opened = np.sort(connections["opened_ns"].to_numpy())
+    gone = np.sort(closed)
+    carried = connections["hits"].to_numpy()
+    changes = endpoint_changes(timeline)
+    found: list[Reload] = []
+    first = 0
+    while first < len(rows):
+        last = int(np.searchsorted(moments, moments[first] + NS, side="right"))
+        size, start = last - first, int(moments[first])
+        there = int(np.searchsorted(opened, start) - np.searchsorted(gone, start))
+        # The mean holds the bursts too: of a run of 30 s with three of them it is a tenth of one.
+        many = size >= max(CLOSED_LEAST, CLOSED_SHARE * there) and size >= min(UNUSUAL * mean, 0.8 * there)
+        heard = any(change - AROUND_NS <= start <= change + HEARD_NS for change in changes)
+        _, alike = np.unique(carried[rows[first:last]], return_counts=True)
+        if many and heard and alike.max() < max(ALIKE * size, 2):
+            found.append(Reload(start, int(moments[last - 1]), size, keys[rows[first:last]]))
+            first = last
+        else:
+            first += 1
+    return found
+
+
+def lost_to(found: list[Reload], lost: Hits, meanings: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Say which lost hits a reload may have cost: on a connection that ended, at that moment, by the balancer's doing."""
+    mask = np.zeros(len(lost), dtype=bool)
+    may = (meanings & int(Meaning.BALANCER)) != 0
+    for one in found:
+        mask |= may & (lost.done_ns >= one.from_ns - AROUND_NS) & (lost.done_ns <= one.to_ns + AROUND_NS)
+    return mask
+
+
+def closings(found: list[Reload], zero_ns: int) -> list[str]:
+    """Say of each what was seen."""
+    return [
+        f"the balancer closed {count(one.closed, 'connection')} that had lost nothing, {at(one.from_ns, zero_ns)} to "
+        f"{at(one.to_ns, zero_ns)}, at a change of the endpoints: a reload or a restart of its own"
+        for one in found
+    ]
+
+
+def endpoint_changes(timeline: Timeline) -> list[int]:
+    """Return when a pod came into the endpoints or left them, since the trigger."""
+    moments = (t for pod in timeline.pods for stretch in pod.endpoints for t in stretch if t is not None)
+    return sorted(t for t in moments if t >= timeline.zero_ns)
+
+
+def connection_keys(frame: pd.DataFrame) -> NDArray[np.int64]:
+    """Return a number for each row's connection that no other worker's has."""
+    worker = frame["worker"].to_numpy().astype(np.int64)
+    return worker * (1 << 32) + frame["conn"].to_numpy().astype(np.int64)

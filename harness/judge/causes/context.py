@@ -6,14 +6,20 @@ and the least that explains a hit counts. Moments taken from Kubernetes' whole s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from harness.clock import NS
+from harness.judge.balancers.known import Chain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from numpy.typing import NDArray
+
+    from harness.judge.balancers.meaning import Meaning
     from harness.judge.numbers.traffic import PodTraffic
     from harness.judge.timeline.lifeline import Lifeline
     from harness.judge.timeline.surroundings import Surroundings
@@ -36,6 +42,24 @@ class Context:
     episode_end: Callable[
         [int], int
     ]  # the end of the run of failures that is under way at a moment, or just after
+    chain: Chain = field(default_factory=Chain)
+    meanings: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # of each hit
+    slowest_ns: int = 0  # a good answer took so long at most, before the trigger; 0: not known
+
+    def may_be(self, meanings: Meaning) -> NDArray[np.bool_]:
+        """Say which hits may mean one of these."""
+        found: NDArray[np.bool_] = (self.meanings & int(meanings)) != 0
+        return found
+
+    @property
+    def deregisters(self) -> bool:
+        """Whether a balancer cuts off what a removed target still answers, after a delay; True where that is not known."""
+        return any(family.deregisters for family in self.chain.families)
+
+    @property
+    def in_flight_ns(self) -> int:
+        """Return how long a request that a healthy pod works on has taken at most: beyond that, it waits for a dead one."""
+        return 2 * self.slowest_ns + NS // 2 if self.slowest_ns else FOREVER
 
     def listening_ns(self, pod: Lifeline) -> int | None:
         """When a pod is first known to have answered."""

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.clock import NS
+from harness.judge.balancers.meaning import TIMED_OUT, Meaning
 from harness.judge.causes.context import LAGS, Context, Window
 from harness.judge.causes.rules import CUT_OFF, RULES
-from harness.judge.numbers.hits import IDEMPOTENT, OWN_FAULT, kind_name
+from harness.judge.numbers.hits import IDEMPOTENT
 from harness.judge.timeline.clocks import SLACK
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ class Match:
 
     fits: dict[tuple[int, int], NDArray[np.bool_]]  # (rule, pod) by index -> hits
     pod: NDArray[np.int64]  # the pod a hit is known to belong to, -1 otherwise
-    kinds: Mapping[int, str]
 
 
 def match(
@@ -52,17 +52,19 @@ def match(
     pod's address that the balancer's log tells of, or "".
     """
     took = lost.done_ns - lost.begun_ns
-    kinds = {int(code): kind_name(int(code)) for code in np.unique(lost.kind)}
     known = _known_pods(lost, context.timeline.pods, pinned)
     if upstream is not None:
         by_address = {pod.address: number for number, pod in enumerate(context.timeline.pods) if pod.address}
         by_log = np.array([by_address.get(str(address), -1) for address in upstream], dtype=np.int64)
         known = np.where(by_log >= 0, by_log, known)
-    may = [_may(rule, lost, kinds, context, pinned) for rule in RULES]
+    may = [_may(rule, lost, context, pinned) for rule in RULES]
     fits: dict[tuple[int, int], NDArray[np.bool_]] = {}
     open_ = np.ones(len(lost), dtype=bool)
+    once_more = np.zeros(
+        len(lost), dtype=bool
+    )  # explained by a rule that yields: tried with the next lag too
     for lag_ns in LAGS:
-        explained = np.zeros(len(lost), dtype=bool)
+        explained, soon = np.zeros(len(lost), dtype=bool), np.zeros(len(lost), dtype=bool)
         for row, rule in enumerate(RULES):
             of_rule = open_ & may[row]
             if not of_rule.any():
@@ -75,20 +77,23 @@ def match(
                 mask &= _within(window, lost.begun_ns, lost.done_ns, took)
                 if mask.any():
                     fits[row, number] = fits.get((row, number), np.zeros(len(lost), dtype=bool)) | mask
-                    explained |= mask
-        open_ &= ~explained
+                    likelier = context.may_be(rule.yields_to)
+                    explained |= mask & ~likelier
+                    if rule.side != "whole":
+                        soon |= mask & likelier
+        open_ &= ~explained & ~once_more
+        once_more = soon
         if not open_.any():
             break
-    return Match(one_cause_per_burst(fits, lost, kinds), known, kinds)
+    return Match(one_cause_per_burst(fits, lost, context.may_be(CUT_OFF)), known)
 
 
-def one_cause_per_burst(fits: Fits, lost: Hits, kinds: Mapping[int, str]) -> Fits:
+def one_cause_per_burst(fits: Fits, lost: Hits, may_be_cut: NDArray[np.bool_]) -> Fits:
     """Drop, for each burst of cut requests, what fits fewer of them than another rule or pod of the stop side does.
 
     Requests cut within 20 ms share a cause: the explanation that covers most of them is kept.
     """
-    codes = [code for code, kind in kinds.items() if kind in CUT_OFF]
-    cut = np.flatnonzero(np.isin(lost.kind, codes) & (lost.done_ns - lost.begun_ns > LONG_NS))
+    cut = np.flatnonzero(may_be_cut & (lost.done_ns - lost.begun_ns > LONG_NS))
     stops = [key for key in fits if RULES[key[0]].side == "stop"]
     if len(cut) < 2 or len(stops) < 2:
         return fits
@@ -107,12 +112,12 @@ def one_cause_per_burst(fits: Fits, lost: Hits, kinds: Mapping[int, str]) -> Fit
     return {key: fit for key, fit in kept.items() if fit.any()}
 
 
-def _may(
-    rule: Rule, lost: Hits, kinds: Mapping[int, str], context: Context, pinned: NDArray[np.object_] | None
-) -> NDArray[np.bool_]:
+def _may(rule: Rule, lost: Hits, context: Context, pinned: NDArray[np.object_] | None) -> NDArray[np.bool_]:
     """Say which hits a rule may explain at all, whenever they failed."""
-    codes = [code for code, kind in kinds.items() if rule.kinds is None or kind in rule.kinds]
-    mask: NDArray[np.bool_] = np.isin(lost.kind, codes)
+    mask = context.may_be(rule.meanings)
+    if rule.in_flight and not context.chain.unknown:
+        waited = lost.done_ns - lost.begun_ns > context.in_flight_ns
+        mask &= ~(waited & context.may_be(TIMED_OUT | Meaning.BALANCER))
     if rule.unsafe_only:
         mask &= _unsafe(lost, context.surroundings.methods)
     if rule.pinned_only:
@@ -165,39 +170,6 @@ def requests_of(hits: Hits, lost: Hits, found: Match, timeline: Timeline) -> int
         failed += int(((found.pod == number) & (lost.begun_ns >= from_ns)).sum())
     # Answers that name nobody are taken to have gone to the same pods in the same shares.
     return failed + round(answered / told)
-
-
-def label(lost: Hits, found: Match, background: NDArray[np.bool_]) -> list[tuple[str, ...]]:
-    """Choose among what fits: own faults, then background, then whole-rollout rules, then one of each side."""
-    best: dict[str, NDArray[np.int64]] = {}
-    for (row, _), mask in found.fits.items():
-        side = best.setdefault(RULES[row].side, np.full(len(lost), len(RULES), dtype=np.int64))
-        np.minimum(side, np.where(mask, row, len(RULES)), out=side)
-    columns = {side: rows.tolist() for side, rows in best.items()}
-    labels: list[tuple[str, ...]] = []
-    for number, code in enumerate(lost.kind.tolist()):
-        kind = found.kinds[code]
-        rows = {side: column[number] for side, column in columns.items() if column[number] < len(RULES)}
-        if kind in OWN_FAULT:
-            labels.append(("E1",))
-        elif background[number]:
-            labels.append((NOT_THE_ROLLOUT,))
-        elif "whole" in rows:
-            labels.append(_whole(rows))
-        else:
-            ids = dict.fromkeys(
-                found_id for row in sorted(rows.values()) for found_id in (RULES[row].id, RULES[row].also)
-            )
-            ids.pop("", None)
-            labels.append(tuple(ids) or (UNEXPLAINED,))
-    return labels
-
-
-def _whole(rows: Mapping[str, int]) -> tuple[str, ...]:
-    """Of rules that are about all pods at once the first counts. A pod whose container ends has not flapped: it was killed, or crashed."""
-    ids = (RULES[rows["whole"]].id,)
-    start = RULES[rows["start"]].id if "start" in rows else ""
-    return (start,) if ids == ("D7",) and start in {"A4", "A8"} else ids
 
 
 def episodes(done_ns: NDArray[np.int64]) -> Episodes:

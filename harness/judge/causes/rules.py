@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.judge.balancers.meaning import BROKEN, OF_A_POD, TIMED_OUT, Meaning
 from harness.judge.causes import shortage, starts, stops
-from harness.judge.numbers.hits import OWN_FAULT
 from harness.judge.wording import at, count, lasting
 
 if TYPE_CHECKING:
@@ -23,57 +23,17 @@ if TYPE_CHECKING:
     from harness.judge.causes.context import Context, Window
     from harness.judge.timeline.lifeline import Lifeline
 
-# Somebody said no, at once.
-REFUSAL = frozenset(
-    [
-        "502",
-        "503",
-        "connect_refused",
-        "connect_reset",
-        "write_reset",
-        "write_broken_pipe",
-        "idle_close_race",
-        "reset_before_response",
-        "eof_before_response",
-        "tls_handshake",
-        "h2_goaway",
-        "h2_refused_stream",
-        "h2_reset_before_response",
-        "grpc_error",  # what a balancer that speaks gRPC says in place of a 502, 503 or 504
-    ]
-)
+# It was not taken, or broke before the answer.
+REFUSAL = Meaning.REFUSED | BROKEN | Meaning.APP_UNAVAILABLE
 # Nobody said anything.
-SILENCE = frozenset(
-    [
-        "504",
-        "connect_timeout",
-        "connect_unreachable",
-        "connect_fail",
-        "tls_timeout",
-        "write_timeout",
-        "read_timeout_headers",
-        "grpc_error",
-    ]
-)
+SILENCE = TIMED_OUT
 # It had begun.
-CUT_OFF = frozenset(
-    [
-        "502",
-        "reset_before_response",
-        "eof_before_response",
-        "reset_mid_response",
-        "eof_mid_response",
-        "read_timeout_body",
-        "protocol_error",
-        "h2_goaway",
-        "h2_reset_before_response",
-        "h2_reset_mid_response",
-        "grpc_error",
-    ]
-)
-# There was nobody to send it to.
-_UNAVAILABLE = frozenset({"503", "grpc_error"})
-NOBODY = frozenset({"502", "503", "connect_refused", "grpc_error"})
+CUT_OFF = BROKEN | Meaning.CUT
+# There was nobody to send it to: by the balancer's own word, or as it shows before the balancer has heard.
+_UNAVAILABLE = Meaning.NOBODY
+NOBODY = Meaning.NOBODY | Meaning.REFUSED
+_EVERYTHING = ~Meaning.LIMITED  # a limit touches all pods alike
+_NOTHING = Meaning(0)  # known by other signs than its meaning
 # Causes, by id, of what was sent to a pod that no longer listened, and of what was in flight when one ended.
 AFTER_STOP = frozenset({"B1", "C1", "B6", "B7", "C3", "C6", "C19"})
 AT_EXIT = frozenset({"B2", "B3", "B4", "B5", "B9", "C4", "C9"})
@@ -86,6 +46,8 @@ VALUES = {
     "startup": "one that allows for the start",
     "min_ready": "longer than it takes to register and check a target",
     "strategy": "RollingUpdate, maxUnavailable 0, with a surge",
+    "gate": "a readiness gate of the balancer, or ",  # where the balancer has one
+    "reload": "the balancer: a controller that takes changes of endpoints without a reload",
     "or_no_surge": "; or spec.strategy.rollingUpdate.maxSurge: 0 with more replicas",  # where no surge is advised
 }
 
@@ -99,9 +61,9 @@ class Rule:
     """
 
     id: str
-    side: str  # own | whole | start | stop | capacity
+    side: str  # own | beside (no pod has a part in it) | whole | start | stop | capacity
     name: str
-    kinds: frozenset[str] | None  # None: any
+    meanings: Meaning  # fits hits that may mean one of these
     window: Callable[[Lifeline, Context, int], Window | None]
     evidence: Callable[[Lifeline, Context], str]
     fix: str
@@ -110,6 +72,10 @@ class Rule:
     unknown_pod_only: bool = False  # fits only answers that came from no pod
     unsafe_only: bool = False  # fits only methods that may not be sent twice
     also: str = ""  # the id of a cause that looks the same here: the two are a set
+    in_flight: bool = (
+        False  # fits nothing that waited longer than requests take, where it may have been for a dead pod
+    )
+    yields_to: Meaning = _NOTHING  # of what may mean one of these, a rule about that is the likelier one
 
 
 # --- evidence -----------------------------------------------------------------------------------------------
@@ -175,8 +141,14 @@ _PRE_STOP = f"{_CONTAINER}.lifecycle.preStop: {{prestop}}; {_GRACE}: {{grace}}"
 _LOST_TO_A_GRACE = f"{_GRACE}: {{grace}}"
 
 RULES: tuple[Rule, ...] = (
-    Rule("E1", "own", "the load host ran out of ports or descriptors", OWN_FAULT, shortage.never, _no_story,
+    Rule("E1", "own", "the load host ran out of ports or descriptors", _NOTHING, shortage.never, _no_story,
          "raise `ulimit -n`, or net.ipv4.ip_local_port_range on the load host; the manifest has no part in it"),
+    Rule("E2", "beside", "began before any pod was touched: nothing in the rollout", _NOTHING, shortage.never, _no_story,
+         "the balancer's error log from that moment on (ports, descriptors, limits), and what else changed then; no line of the pods' manifest"),
+    Rule("E3", "beside", "too many requests, or a quota: it touches all pods alike", Meaning.LIMITED, shortage.never, _no_story,
+         "whoever limits: a rate limit of the balancer or of the app, or a quota; a load below it (-c, --rate)"),
+    Rule("C8", "beside", "the balancer itself closed connections: a reload or a restart", _NOTHING, shortage.never, _no_story,
+         "{reload}; clients ask again on a connection that was closed before an answer"),
     Rule("D3", "whole", "strategy Recreate ends all old pods first", REFUSAL | SILENCE, shortage.recreate, _stop_story,
          "spec.strategy: {strategy}"),
     Rule("D7", "whole", "no endpoint was left, and nobody had deleted a pod: readiness flaps", NOBODY, shortage.flapped, _flap_story,
@@ -190,14 +162,14 @@ RULES: tuple[Rule, ...] = (
     Rule("D9", "whole", "no endpoint was left", NOBODY, shortage.no_endpoint, _stop_story,
          "at least 2 replicas, and spec.strategy: {strategy}"),
     Rule("D7", "whole", "readiness had flapped, and the balancer had not heard of the next endpoint", _UNAVAILABLE, shortage.flapped_unheard,
-         _flap_story, f"{_CONTAINER}.readinessProbe: a timeoutSeconds and a failureThreshold that load does not break", unknown_pod_only=True),
+         _flap_story, f"{_CONTAINER}.readinessProbe: a timeoutSeconds and a failureThreshold that load does not break",
+         unknown_pod_only=True, yields_to=OF_A_POD),
     Rule("D1", "whole", "the only endpoint had gone, and the balancer had not heard of the next one", _UNAVAILABLE, shortage.only_unheard,
-         _stop_story, f"at least 2 replicas; until then {_PRE_STOP}", unknown_pod_only=True),
+         _stop_story, f"at least 2 replicas; until then {_PRE_STOP}", unknown_pod_only=True, yields_to=OF_A_POD),
     Rule("D9", "whole", "no endpoint had been left, and the balancer had not heard of the next one", _UNAVAILABLE, shortage.nobody_unheard,
-         _stop_story, "at least 2 replicas, and spec.strategy: {strategy}", unknown_pod_only=True),
+         _stop_story, "at least 2 replicas, and spec.strategy: {strategy}", unknown_pod_only=True, yields_to=OF_A_POD),
     Rule("A7", "whole", "the balancer had no healthy target, though the cluster had endpoints", _UNAVAILABLE, starts.not_registered,
-         _start_story, "a readiness gate of the balancer, or spec.minReadySeconds: {min_ready}",
-         unknown_pod_only=True),
+         _start_story, "{gate}spec.minReadySeconds: {min_ready}", unknown_pod_only=True, yields_to=OF_A_POD),
     Rule("C19", "start", "the Service publishes pods that are not ready", REFUSAL | SILENCE, starts.published_early, _start_story,
          "Service spec.publishNotReadyAddresses: false"),
     Rule("A4", "start", "liveness kills it while it starts", REFUSAL | CUT_OFF, starts.killed_starting, _restart_story,
@@ -206,7 +178,7 @@ RULES: tuple[Rule, ...] = (
          "no line of the rollout: the new version itself; maxUnavailable 0 keeps the old one serving meanwhile"),
     Rule("A1", "start", "in the endpoints before it listens: no readinessProbe", REFUSAL | SILENCE, starts.not_listening,
          _start_story, f"{_CONTAINER}.readinessProbe: {{readiness}}"),
-    Rule("A2", "start", "ready, yet answers with errors: the probe passes too early", None, starts.bad_answers, _start_story,
+    Rule("A2", "start", "ready, yet answers with errors: the probe passes too early", _EVERYTHING, starts.bad_answers, _start_story,
          f"{_CONTAINER}.readinessProbe: a path that fails until everything a request needs is there", known_pod_only=True),
     Rule("A2", "start", "ready, yet does not answer: the probe passes too early", SILENCE, starts.no_answers, _start_story,
          f"{_CONTAINER}.readinessProbe: a path that fails until everything a request needs is there"),
@@ -231,7 +203,7 @@ RULES: tuple[Rule, ...] = (
     Rule("B3", "stop", "SIGTERM has no effect, or requests outlast the grace period: cut off by SIGKILL", CUT_OFF, stops.grace_used_up, _stop_story,
          _LOST_TO_A_GRACE, also="B4"),
     Rule("B2", "stop", "exits with requests in flight: does not drain", CUT_OFF, stops.not_drained, _stop_story,
-         f"graceful shutdown in the app; until then {_CONTAINER}.lifecycle.preStop: {{prestop}}"),
+         f"graceful shutdown in the app; until then {_CONTAINER}.lifecycle.preStop: {{prestop}}", in_flight=True),
     Rule("B6", "stop", "preStop could not run: same as none", REFUSAL, stops.hook_missing, _stop_story,
          f"{_CONTAINER}.lifecycle.preStop: {{prestop}}; preStop.sleep needs no shell (Kubernetes 1.30 or later)"),
     Rule("B7", "stop", "preStop returned early: same as none", REFUSAL, stops.hook_short, _stop_story, _PRE_STOP),
@@ -239,7 +211,8 @@ RULES: tuple[Rule, ...] = (
     Rule("C1", "stop", "traffic came for longer than preStop lasted", REFUSAL, stops.hook_outlasted, _stop_story, _PRE_STOP),
     Rule("C4", "stop", "cut off while its target was being drained: the deregistration delay is too short", CUT_OFF, stops.deregistered,
          _stop_story, "the target group's deregistration delay: longer than the longest request"),
-    Rule("C6", "stop", "requests sent to a dead pod's address", SILENCE, stops.dead_address, _stop_story, _PRE_STOP),
+    Rule("C6", "stop", "requests sent to a dead pod's address", SILENCE, stops.dead_address, _stop_story, _PRE_STOP,
+         yields_to=REFUSAL),
     Rule("D2", "capacity", "fewer pods than the load needs", SILENCE, shortage.short_of_pods, _stop_story,
          "spec.strategy: {strategy}"),
 )  # fmt: skip

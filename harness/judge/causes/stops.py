@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from harness.judge.causes.context import Context
     from harness.judge.timeline.lifeline import Lifeline
 
+_ASKS_THE_NEXT = frozenset({"nginx", "ingress-nginx", "unknown"})  # as far as the manifests tell of it
+
 
 def after_listening(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
     """B1 and C1, one set: from the end of listening to when traffic ends, the lag after leaving the endpoints."""
@@ -88,6 +90,8 @@ def killed_at_once(pod: Lifeline, context: Context, lag_ns: int) -> Window | Non
 
 def deregistered(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
     """C4: begun before it left the endpoints, cut long after that, while the process was still well."""
+    if not context.deregisters:
+        return None
     left, stopped = pod.out_of_endpoints_ns, stop_ns(pod)
     if left is None or stopped is None:
         return None
@@ -193,7 +197,7 @@ def term_ignored(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
 
 def not_retried(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
     """C9: behind a balancer that asks the next pod, but not once it has sent a request that may not be sent twice."""
-    if not context.surroundings.retries:
+    if not context.surroundings.retries or not context.chain.names & _ASKS_THE_NEXT:
         return None
     cut, after = _at_exit(pod, context), after_listening(pod, context, lag_ns)
     if cut is None or after is None:

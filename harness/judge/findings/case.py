@@ -35,3 +35,4 @@ class Case:
     usual: Usual = field(default_factory=Usual)  # what good answers take before the trigger
     unanswered: Unanswered | None = None  # the hits that were still out at the end
     sending: Sending | None = None
+    untied: int = 0  # of the failed hits: during the rollout, tied to nothing that happened to a pod

@@ -38,6 +38,7 @@ COLUMNS = (
     "peer",
     "pod",
     "until_close",
+    "answer",
 )
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 TIMEOUTS = frozenset(

@@ -43,6 +43,7 @@ def headline(
     numbers: Numbers,
     timeline: Timeline,
     background: Background,
+    untied: int = 0,
 ) -> str:
     """Say the verdict in one line: what was lost, or what withholds the PASS, or what passed."""
     total = f"{numbers.requests:,}"
@@ -52,7 +53,12 @@ def headline(
         kinds = blamed(run, numbers, background)
         most = ", ".join(f"{kind}: {n:,}" for kind, n in list(kinds.items())[:_SHOWN])
         more = ", ..." if len(kinds) > _SHOWN else ""
-        return f"{about(lost, kinds)}{lost:,} of {total} requests failed{because} ({most}{more})"
+        why = (
+            reasons(lost, untied, total, because)
+            if run.rollout_wanted
+            else f"{lost:,} of {total} requests failed"
+        )
+        return f"{about(lost, kinds)}{why} ({most}{more})"
     if grade is not Grade.PASS:
         faults = [finding for finding in findings if finding.grade is grade]
         lead = _LEADS.get(run.ended_by, "?")
@@ -76,6 +82,16 @@ def headline(
     during = timeline.phase(Phase.DURING)
     took = f" in {lasting(during.length_ns)}" if during else ""
     return f"none of {total} requests failed{because} ({count(len(run.rollout.old_pods) if run.rollout else 0, 'pod')} replaced{took}{rest})"
+
+
+def reasons(lost: int, untied: int, total: str, because: str) -> str:
+    """Say how many failed because of the rollout, and how many only during it. `because` holds the words."""
+    nothing = "tied to nothing that happened to a pod"
+    if untied >= lost:
+        return f"{lost:,} of {total} requests failed during the rollout, {nothing}"
+    if untied:
+        return f"{lost:,} of {total} requests failed during the rollout, {lost - untied:,}{because}, {untied:,} {nothing}"
+    return f"{lost:,} of {total} requests failed{because}"
 
 
 def blamed(run: RunRecord, numbers: Numbers, background: Background) -> dict[str, int]:

@@ -14,7 +14,9 @@ from harness.errors import RecordingError
 from harness.judge.advice.advice import advise, cited
 from harness.judge.advice.draft import Advice  # noqa: TC001  pydantic reads verdict.json by it
 from harness.judge.advice.margins import CurvePoint, Margin, margins, shorter_pre_stops, with_advised
-from harness.judge.causes.causes import Cause, explain
+from harness.judge.balancers.reading import balancers_of
+from harness.judge.balancers.shown import Balancers  # noqa: TC001  pydantic reads verdict.json by it
+from harness.judge.causes.causes import Cause, Way, explain
 from harness.judge.findings import objectives
 from harness.judge.findings.case import Case
 from harness.judge.findings.finding import COVERED
@@ -59,6 +61,9 @@ class Judgement:
     lint: tuple[LintFinding, ...] = ()
     rollouts: tuple[Judgement, ...] = ()  # each by itself, where the run made several
     sending: Sending | None = None  # the load's own side, of the whole run
+    balancers: Balancers | None = (
+        None  # who stands between the client and the pods, and what failed answers said
+    )
 
     @property
     def grade(self) -> Grade:
@@ -102,7 +107,10 @@ def _judge(recording: Recording, *, whole: bool) -> tuple[Judgement, _Uncited]:
     hits, timeline = told_apart(hits, timeline)
     numbers = summarise(hits, run, timeline)
     sent = sending(recording, hits, timeline) if whole else None
-    explained = explain(hits, timeline, numbers, surroundings(recording), upstreams)
+    answers = recording.answers()
+    between = balancers_of(hits, run, answers, (pod.address for pod in timeline.pods), objects)
+    way = Way(between.chain, answers, recording.connections)
+    explained = explain(hits, timeline, numbers, surroundings(recording), upstreams, way)
     measured = measure_rollout(
         hits, timeline, numbers, explained.pod_losses, run.rollout.replicas if run.rollout else 0
     )
@@ -119,6 +127,7 @@ def _judge(recording: Recording, *, whole: bool) -> tuple[Judgement, _Uncited]:
         usual=known,
         unanswered=unanswered(hits, timeline, known.slowest_ns, run.concurrency),
         sending=sent,
+        untied=sum(cause.hits for cause in explained.causes if cause.untied) if timeline.pods else 0,
     )
     verdict = decide(case, whole=whole)
     decided = advise(
@@ -145,6 +154,7 @@ def _judge(recording: Recording, *, whole: bool) -> tuple[Judgement, _Uncited]:
             advised=decided.by_path(),
         ),
         sending=sent,
+        balancers=between,
     )
     return judgement, uncited
 
@@ -205,6 +215,9 @@ def _together(recording: Recording, judged: tuple[tuple[Judgement, _Uncited], ..
         ),
         rollouts=each,
         sending=sent,
+        balancers=balancers_of(
+            hits, run, recording.answers(), (pod.address for pod in timeline.pods), objects
+        ),
     )
 
 

@@ -16,7 +16,7 @@ from harness.judge.numbers.hits import ranked
 from harness.judge.numbers.measured import Capacity, Measured, Tail, of_pods
 from harness.judge.timeline.observed import lifelines
 from harness.judge.timeline.timeline import PhaseSpan, Span, Timeline
-from harness.judge.verdict.headline import about, allowed
+from harness.judge.verdict.headline import about, allowed, reasons
 from harness.judge.verdict.verdict import Verdict
 from harness.judge.wording import count
 from harness.model import Grade, Phase, RolloutFacts
@@ -169,6 +169,7 @@ def decide_together(
         of=numbers.requests,
         bound=_bound(numbers, verdicts),
         kinds=_kinds(verdicts),
+        untied=sum(verdict.untied for verdict in verdicts),
     )
 
 
@@ -219,7 +220,9 @@ def _headline(
         kinds = _kinds(verdicts)
         counted = ", ".join(f"{kind}: {n:,}" for kind, n in list(kinds.items())[:_SHOWN])
         more = ", ..." if len(kinds) > _SHOWN else ""
-        return f"{about(lost, kinds)}{lost:,} of {requests} requests failed because of {len(bad)} of {total} rollouts ({counted}{more})"
+        untied = sum(verdict.untied for verdict in verdicts)
+        why = reasons(lost, untied, requests, f" because of {len(bad)} of {total} rollouts")
+        return f"{about(lost, kinds)}{why} ({counted}{more})"
     if grade is not Grade.PASS:
         faults = sorted(
             (f for f in findings if f.grade is grade),

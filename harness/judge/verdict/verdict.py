@@ -38,6 +38,7 @@ class Verdict:
     of: int  # requests among which they are counted
     bound: str
     kinds: dict[str, int] = field(default_factory=dict)  # failed since the trigger, of kinds held against it
+    untied: int = 0  # of `lost`: during the rollout, tied to nothing that happened to a pod
 
 
 Objective = Callable[[Case], Finding | None]
@@ -85,9 +86,10 @@ def decide(case: Case, *, whole: bool = True) -> Verdict:
     grades = {finding.grade for finding in findings}
     grade = next(g for g in (Grade.FAIL, Grade.INCONCLUSIVE, Grade.PASS) if g in grades)
     run, timeline, numbers = case.run, case.timeline, case.numbers
+    untied = min(case.untied, lost)
     return Verdict(
         grade=grade,
-        headline=headline(grade, findings, lost, run, numbers, timeline, case.background),
+        headline=headline(grade, findings, lost, run, numbers, timeline, case.background, untied),
         findings=findings,
         lost=lost,
         of=numbers.requests,
@@ -95,6 +97,7 @@ def decide(case: Case, *, whole: bool = True) -> Verdict:
         if not lost and grade is not Grade.FAIL and numbers.requests
         else "",
         kinds=blamed(run, numbers, case.background),
+        untied=untied,
     )
 
 

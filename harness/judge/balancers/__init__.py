@@ -1,0 +1,1 @@
+"""What balancers say when a pod fails them: who they are, and what their answers mean."""

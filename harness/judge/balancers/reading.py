@@ -1,0 +1,147 @@
+"""From hits to meanings: each distinct way of failing is read once, and all hits by their codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.judge.balancers.family import GATEWAY, QUICK_NS, Failure
+from harness.judge.balancers.meaning import NONE, in_words
+from harness.judge.balancers.recognise import Met, recognise, shown_by
+from harness.judge.balancers.shown import Balancers, Sample, said_text
+from harness.judge.numbers.hits import IDEMPOTENT
+from harness.model import OUTCOMES, Outcome
+from harness.recording.answers import NONE as NO_ANSWER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from harness.judge.balancers.known import Chain
+    from harness.judge.balancers.meaning import Meaning
+    from harness.judge.numbers.hits import Hits
+    from harness.model import RunRecord
+    from harness.recording.answers import Answer
+
+_SAMPLES = 8  # kinds of answers that are shown
+_STATUSES = 1000  # kinds below are statuses, see numbers/hits.py
+
+
+def balancers_of(
+    hits: Hits,
+    run: RunRecord,
+    answers: Sequence[Answer],
+    pods: Iterable[str],
+    objects: Iterable[Mapping[str, Any]],
+) -> Balancers:
+    """Recognise the balancers of a run, and choose a sample of each kind of failed answer. `pods` are the pods' addresses."""
+    failed = hits.where(hits.failed)
+    chain = recognise(run, _met(failed, answers, frozenset(pods)), objects)
+    methods = tuple(str(target.get("method", "GET")).upper() for target in run.targets)
+    return Balancers(chain.seen, tuple(_samples(failed, answers, chain, methods)[:_SAMPLES]))
+
+
+def meanings(
+    lost: Hits, answers: Sequence[Answer], chain: Chain, methods: Sequence[str]
+) -> NDArray[np.int64]:
+    """Return the set of meanings of each hit, as a sum of Meaning."""
+    ways = _ways(lost, answers, methods)
+    table = np.array([int(chain.meaning(one)) for one in ways.failures], dtype=np.int64)
+    return table[ways.codes] if len(table) else np.zeros(0, dtype=np.int64)
+
+
+def answer_column(hits: Hits) -> NDArray[np.int64]:
+    """Return which answer each hit had: an index, NONE or OTHER. Older recordings have none."""
+    if "answer" not in hits.frame:
+        return np.full(len(hits), NO_ANSWER, dtype=np.int64)
+    column: NDArray[np.int64] = hits.frame["answer"].to_numpy().astype(np.int64)
+    return column
+
+
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    """The distinct ways in which hits failed, and the number of each hit's."""
+
+    failures: tuple[Failure, ...]
+    codes: NDArray[np.int64]
+
+
+def _ways(lost: Hits, answers: Sequence[Answer], methods: Sequence[str]) -> _Ways:
+    if not len(lost):
+        return _Ways((), np.zeros(0, dtype=np.int64))
+    said = answer_column(lost)
+    flags: list[NDArray[np.bool_]] = [
+        lost.frame["conn_hits"].to_numpy() > 0,
+        _idempotent(lost, methods),
+        lost.done_ns - lost.begun_ns < QUICK_NS,
+        _names_its_pod(lost),
+    ]
+    key = (said + 2) * 65536 + lost.kind
+    for flag in flags:
+        key = key * 2 + flag
+    _, first, codes = np.unique(key, return_index=True, return_inverse=True)
+    failures = tuple(
+        Failure(
+            outcome=Outcome.RESPONSE if kind < _STATUSES else OUTCOMES[kind - _STATUSES],
+            status=kind if kind < _STATUSES else 0,
+            answer=answers[place] if 0 <= place < len(answers) else None,
+            reused=reused,
+            idempotent=idempotent,
+            quick=quick,
+            named=named,
+        )
+        for kind, place, reused, idempotent, quick, named in zip(
+            lost.kind[first].tolist(),
+            said[first].tolist(),
+            *(flag[first].tolist() for flag in flags),
+            strict=True,
+        )
+    )
+    return _Ways(failures, codes.reshape(-1))
+
+
+def _names_its_pod(hits: Hits) -> NDArray[np.bool_]:
+    column = hits.frame["pod"].cat
+    named = np.array([bool(word) for word in column.categories] + [False])
+    found: NDArray[np.bool_] = named[column.codes.to_numpy()]
+    return found
+
+
+def _idempotent(hits: Hits, methods: Sequence[str]) -> NDArray[np.bool_]:
+    known = np.array([method in IDEMPOTENT for method in methods] or [True])
+    found: NDArray[np.bool_] = known[np.minimum(hits.frame["target"].to_numpy(), len(known) - 1)]
+    return found
+
+
+def _met(failed: Hits, answers: Sequence[Answer], pods: frozenset[str]) -> Met:
+    """Count what recognition goes by. Answers that name their pod are the pod's own, and tell of nobody else."""
+    unnamed = ~_names_its_pod(failed)
+    column = answer_column(failed)
+    places, counts = np.unique(column[unnamed & (column >= 0)], return_counts=True)
+    told = zip(places.tolist(), counts.tolist(), strict=True)
+    gateway = np.isin(failed.kind, sorted(GATEWAY))
+    peers = {str(peer).rpartition(":")[0].strip("[]") for peer in failed.frame["peer"].cat.categories if peer}
+    return Met(
+        failed=[(answers[place], count) for place, count in told if place < len(answers)],
+        good=[answer for answer in answers if answer.good],
+        to_pods=bool(peers) and peers <= pods,
+        unworded=int((gateway & unnamed & (column < 0)).sum()),
+    )
+
+
+def _samples(failed: Hits, answers: Sequence[Answer], chain: Chain, methods: Sequence[str]) -> list[Sample]:
+    ways = _ways(failed, answers, methods)
+    counts = np.bincount(ways.codes, minlength=len(ways.failures)).tolist() if len(failed) else []
+    merged: dict[tuple[str, str], tuple[int, Meaning]] = {}
+    for failure, count in zip(ways.failures, counts, strict=True):
+        if failure.answer is not None:
+            shown = shown_by(failure.answer)
+            text = said_text(failure.answer, shown[0][0].title if shown else "")
+            n, meaning = merged.get((str(failure.status), text), (0, NONE))
+            merged[str(failure.status), text] = (n + count, meaning | chain.meaning(failure))
+    found = [Sample(kind, n, text, in_words(meaning)) for (kind, text), (n, meaning) in merged.items()]
+    return sorted(found, key=lambda one: (-one.count, one.kind, one.text))

@@ -1,0 +1,70 @@
+"""What people are shown of balancers and their answers, as lines of text. Pure; whoever prints them escapes them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.judge.balancers.known import Chain, Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.recording.answers import Answer
+
+_LONGEST = 100  # characters of what an answer said
+_TAG = re.compile(r"<[^<>]*>")
+_UNSAID = re.compile(r"<(style|script|head)\b.*?(</\1>|$)", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One kind of failed answer: what it was, how many failed so, and what that means there."""
+
+    kind: str
+    count: int
+    text: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Balancers:
+    """Who stands between the client and the pods, and what failed answers said, the most frequent first."""
+
+    seen: tuple[Seen, ...] = ()
+    samples: tuple[Sample, ...] = ()
+
+    @property
+    def chain(self) -> Chain:
+        """Return them as what reads a failure."""
+        return Chain(self.seen) if self.seen else Chain()
+
+
+def said_text(answer: Answer, who: str) -> str:
+    """Return in one line who gave an answer, and what it said: `Envoy: "no healthy upstream"`."""
+    body = " ".join(_TAG.sub(" ", _UNSAID.sub(" ", answer.body)).split())
+    if len(body) > _LONGEST:
+        body = f"{body[: _LONGEST // 2].rstrip()} ... {body[-_LONGEST // 2 :].lstrip()}"
+    by = who or answer.header("server")
+    words = f'"{body}"' if body else "(no words)"
+    return f"{by}: {words}" if by else words
+
+
+def lines(balancers: Balancers | None) -> Sequence[str]:
+    """Return a line for each balancer, and one for each kind of failed answer."""
+    if balancers is None or not balancers.seen:
+        return ()
+    first, *rest = balancers.seen
+    found = [f"Balancer  {_named(first.title, first.evidence)}"]
+    found += [f"  then    {_named(one.title, one.evidence)}" for one in rest]
+    if first.name == "unknown" and balancers.samples:
+        found = ["Balancer  unknown: nothing that failed answers said tells which; --balancer NAME says it"]
+    elif first.name == "unknown":
+        found = []
+    found += [f"  {one.kind} {one.text}: {one.count:,} ({one.meaning})" for one in balancers.samples]
+    return tuple(found)
+
+
+def _named(title: str, evidence: str) -> str:
+    return f"{title} ({evidence})" if evidence else title

@@ -1,0 +1,171 @@
+"""From the rules that fit a failed hit to its label: a cause, a set, or that no pod has a part in it.
+
+What began before any pod was touched (E2), what touches all pods alike (E3) and what the balancer did by itself (C8) have no
+window around a moment of a pod. They stand alone where no rule about pods fits, and beside it where one does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.clock import NS
+from harness.judge.balancers.meaning import Meaning
+from harness.judge.causes.connections import connection_keys
+from harness.judge.causes.matching import NOT_THE_ROLLOUT, UNEXPLAINED, episodes
+from harness.judge.causes.rules import RULES
+from harness.judge.numbers.hits import OWN_FAULT, kind_code
+from harness.judge.wording import at, count
+from harness.model import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from harness.judge.causes.context import Context
+    from harness.judge.causes.matching import Match
+    from harness.judge.numbers.hits import Hits
+    from harness.judge.timeline.timeline import Timeline
+
+LEAST_EARLY = 3  # failures of one kind before any pod was touched: fewer may be chance
+_BEFORE_NS = NS // 4  # what ended so long before a pod was touched has nothing to do with it
+_CLOSED = frozenset(
+    {Outcome.EOF_BEFORE_RESPONSE, Outcome.RESET_BEFORE_RESPONSE, Outcome.IDLE_CLOSE_RACE, Outcome.WRITE_RESET,
+     Outcome.WRITE_BROKEN_PIPE}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What no pod has a part in, for each hit; and of those that only follow from an earlier failure, its row (-1: none)."""
+
+    early: NDArray[np.bool_]
+    reloaded: NDArray[np.bool_]
+    follows: NDArray[np.int64]
+
+
+def label(
+    lost: Hits, found: Match, background: NDArray[np.bool_], context: Context, beside: Beside
+) -> list[tuple[str, ...]]:
+    """Choose among what fits: own faults, then background, then whole-rollout rules, then one of each side."""
+    best: dict[str, NDArray[np.int64]] = {}
+    for (row, _), mask in found.fits.items():
+        side = best.setdefault(RULES[row].side, np.full(len(lost), len(RULES), dtype=np.int64))
+        np.minimum(side, np.where(mask, row, len(RULES)), out=side)
+    columns = {side: rows.tolist() for side, rows in best.items()}
+    own = np.isin(lost.kind, [kind_code(name) for name in OWN_FAULT]).tolist()
+    meanings = context.meanings.tolist()
+    early, reloaded = beside.early.tolist(), (beside.reloaded & (found.pod < 0)).tolist()
+    follows = beside.follows.tolist()
+    labels: list[tuple[str, ...]] = []
+    for number in range(len(lost)):
+        rows = {side: column[number] for side, column in columns.items() if column[number] < len(RULES)}
+        if own[number]:
+            labels.append(("E1",))
+        elif background[number]:
+            labels.append((NOT_THE_ROLLOUT,))
+        elif follows[number] >= 0 and labels[follows[number]] != (NOT_THE_ROLLOUT,):
+            labels.append(labels[follows[number]])
+        elif reloaded[number]:
+            labels.append(("C8",))
+        else:
+            ids = _of_pods(rows, meanings[number], unknown=context.chain.unknown)
+            if meanings[number] & Meaning.LIMITED:
+                ids = (*ids, "E3")
+            elif early[number] and found.pod[number] < 0 and "whole" not in rows:
+                ids = (*ids, "E2")
+            labels.append(ids or (UNEXPLAINED,))
+    return labels
+
+
+def _of_pods(rows: Mapping[str, int], meaning: int, *, unknown: bool) -> tuple[str, ...]:
+    """Return what the rules about pods say of one hit."""
+    others = sorted(row for side, row in rows.items() if side != "whole")
+    ids = dict.fromkeys(name for row in others for name in (RULES[row].id, RULES[row].also) if name)
+    if "whole" not in rows:
+        return tuple(ids)
+    rule = RULES[rows["whole"]]
+    if not (ids and meaning & rule.yields_to):
+        start = RULES[rows["start"]].id if "start" in rows else ""
+        # A pod whose container ends has not flapped: it was killed, or crashed.
+        return (start,) if rule.id == "D7" and start in {"A4", "A8"} else (rule.id,)
+    # Where a balancer says the same of no target and of a pod that fails it, a pod that fails it is the likelier one.
+    return tuple(ids) if rule.id == "A7" and not unknown else tuple(sorted({*ids, rule.id}))
+
+
+def began_early(lost: Hits, background: NDArray[np.bool_], timeline: Timeline) -> NDArray[np.bool_]:
+    """Say which hits are of a run of failures of one kind that began before any pod was touched."""
+    mask = np.zeros(len(lost), dtype=bool)
+    touched = first_touched_ns(timeline)
+    if touched is None:
+        return mask
+    for kind in np.unique(lost.kind[~background]):
+        of_kind = (lost.kind == kind) & ~background
+        moments = lost.done_ns[of_kind]
+        before = moments < touched - _BEFORE_NS
+        if int(before.sum()) < LEAST_EARLY:
+            continue
+        last = episodes(moments)(int(moments[before].max()))
+        mask |= of_kind & (lost.done_ns <= last)
+    return mask
+
+
+def first_touched_ns(timeline: Timeline) -> int | None:
+    """Return when the first pod was deleted, ended, came into the endpoints or left them, since the trigger; None without pods."""
+    moments = [
+        t
+        for pod in timeline.pods
+        for t in (
+            pod.deleted_ns,
+            pod.exited_ns,
+            pod.gone_ns,
+            *(t for stretch in pod.endpoints for t in stretch),
+        )
+        if t is not None and t >= timeline.zero_ns
+    ]
+    return min(moments, default=None) if timeline.pods else None
+
+
+def early_evidence(lost: Hits, mask: NDArray[np.bool_], timeline: Timeline) -> list[str]:
+    """Say when it began, and when the first pod was touched."""
+    touched = first_touched_ns(timeline)
+    if touched is None or not mask.any():
+        return []
+    began = int(lost.done_ns[mask].min())
+    before = int((mask & (lost.done_ns < touched)).sum())
+    zero = timeline.zero_ns
+    quiet = f"no pod was deleted, ended or came into the endpoints before {at(touched, zero)}"
+    return [f"the first failed {at(began, zero)}; {quiet}; {count(before)} failed until then"]
+
+
+def consequences(lost: Hits, context: Context) -> NDArray[np.int64]:
+    """Return for each hit the row of the failure that it follows from, else -1.
+
+    Some balancers end the client's connection after an error that they answered, and do not say so: the next request on it is
+    lost too. HAProxy does after a connect timeout.
+    """
+    follows = np.full(len(lost), -1, dtype=np.int64)
+    if context.chain.direct:
+        return follows
+    carried = lost.frame["conn_hits"].to_numpy().astype(np.int64)
+    closed = np.isin(lost.kind, [kind_code(outcome.value) for outcome in _CLOSED]) & (carried > 0)
+    if not closed.any():
+        return follows
+    keys = connection_keys(lost.frame)
+    failed = (lost.kind >= 500) & (lost.kind < 600)
+    rows = {pair: row for row, pair in _pairs(keys, carried, np.flatnonzero(failed))}
+    for row, (key, number) in _pairs(keys, carried, np.flatnonzero(closed)):
+        earlier = rows.get((key, number - 1), -1)
+        if 0 <= earlier < row:
+            follows[row] = earlier
+    return follows
+
+
+def _pairs(
+    keys: NDArray[np.int64], carried: NDArray[np.int64], rows: NDArray[np.int64]
+) -> list[tuple[int, tuple[int, int]]]:
+    pairs: Sequence[tuple[int, int]] = list(zip(keys[rows].tolist(), carried[rows].tolist(), strict=True))
+    return list(zip(rows.tolist(), pairs, strict=True))

@@ -1,0 +1,98 @@
+"""What people are told of a cause: its evidence, what fixes it behind the balancer that stands there, what would tell a set apart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.judge.causes.connections import closings
+from harness.judge.causes.labels import early_evidence
+from harness.judge.causes.rules import AFTER_STOP, RULES
+from harness.judge.wording import count
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from harness.judge.causes.connections import Reload
+    from harness.judge.causes.context import Context
+    from harness.judge.causes.labels import Beside
+    from harness.judge.causes.rules import Rule
+    from harness.judge.numbers.hits import Hits
+    from harness.judge.numbers.summary import Numbers
+
+_SHOWN_PODS = 4
+
+
+def fixes(
+    rules: Sequence[tuple[int, Rule]], shares: Mapping[tuple[int, int], int], context: Context
+) -> tuple[str, ...]:
+    """Return the lines of a cause's rules, each once; and how the balancer can ask another pod, where it is known and can.
+
+    Waiting for the balancer to register a pod mends nothing that a preStop mends, so it is not named beside one.
+    """
+    stops = any(rule.side == "stop" for _, rule in rules)
+    named = [(row, rule) for row, rule in rules if not (stops and rule.id == "A7")]
+    lines = dict.fromkeys(_fix(rule, row, shares, context) for row, rule in named)
+    retry = context.chain.families[-1].retry
+    if retry and any(rule.id in AFTER_STOP for _, rule in named):
+        lines[f"until then, at the balancer: {retry}"] = None
+    return tuple(lines)
+
+
+def _fix(rule: Rule, row: int, shares: Mapping[tuple[int, int], int], context: Context) -> str:
+    """Return a rule's line with the names of this run. Values are left as {prestop} and so on: the advice decides them."""
+    names = [context.timeline.pods[number].spec.container for of_row, number in shares if of_row == row]
+    families = context.chain.families
+    text = rule.fix.replace("{container}", names[-1] if names else "")
+    if not any(family.gate for family in families):
+        text = text.replace("{gate}", "")
+    reload = families[0].reload
+    return text.replace("{reload}", reload) if reload else text
+
+
+def evidence(shares: Mapping[tuple[int, int], int], context: Context) -> list[str]:
+    """Return a line per pod, those with most hits first."""
+    lines: list[str] = []
+    ranking = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
+    for (row, number), n in ranking[:_SHOWN_PODS]:
+        pod = context.timeline.pods[number]
+        story = RULES[row].evidence(pod, context)
+        if story:
+            lines.append(
+                f"{pod.name} ({'old' if pod.old else 'new'}): {story}; {count(n)} failed in its window"
+            )
+    if len(ranking) > _SHOWN_PODS:
+        lines.append(f"... and {count(len(ranking) - _SHOWN_PODS, 'more pod')} in the same way")
+    return lines
+
+
+def besides(
+    ids: tuple[str, ...],
+    mask: NDArray[np.bool_],
+    lost: Hits,
+    no_pods: Beside,
+    own_doing: list[Reload],
+    context: Context,
+) -> list[str]:
+    """Return what was seen besides the pods' own moments, of the hits in `mask`."""
+    more: list[str] = []
+    if "C8" in ids:
+        more += closings(own_doing, context.timeline.zero_ns)
+    if "E2" in ids:
+        more += early_evidence(lost, mask & no_pods.early, context.timeline)
+    if after := int((mask & (no_pods.follows >= 0)).sum()):
+        more.append(
+            f"{count(after)} of them lost on a connection that the balancer had closed after an earlier failure on it, without saying so"
+        )
+    return more
+
+
+def telling_apart(numbers: Numbers, context: Context) -> str:
+    """Say which further knowledge would split a set."""
+    bring = "the balancer's access log: zdtest report RUN --access-log FILE"
+    known = "; or say which balancer it is: --balancer NAME" if context.chain.unknown else ""
+    if numbers.named:
+        return f"a failed answer names no pod, the balancer's access log does: zdtest report RUN --access-log FILE{known}"
+    return f"let answers name their pod (a header such as X-Pod), or bring {bring}{known}"
