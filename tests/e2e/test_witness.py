@@ -16,7 +16,7 @@ from harness.judge.verdict.judgement import Judgement, judge
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.e2e.bed import Bed
+    from tests.e2e.real_cluster import Deployed
 
 APP = Path(__file__).with_name("witness_app.py")
 LAG_S = 3
@@ -107,10 +107,10 @@ def scenario(folder: Path, pre_stop_s: int) -> Path:
 
 
 def judged(
-    bed: Callable[..., Bed], folder: Path, kind: str, pre_stop_s: int
+    deployed: Callable[..., Deployed], folder: Path, kind: str, pre_stop_s: int
 ) -> tuple[Judgement, dict[str, Witness], int]:
     """Return the judgement, what each pod wrote by its uid, and the exit code of the run."""
-    web = bed(str(scenario(folder, pre_stop_s)), "--lag", str(LAG_S), kind=kind)
+    web = deployed(str(scenario(folder, pre_stop_s)), "--lag", str(LAG_S), kind=kind)
     run = web.zdtest("-c", "10", "-d", "20s", "--trigger-after", "5s", "--settle", "6s")
     assert run.path.is_dir(), run.stderr
     zero_ns = run.recording.run.monotonic_ns
@@ -127,9 +127,10 @@ def judged(
     ],
 )
 def test_each_moment_and_the_lag_are_those_that_the_pods_wrote_down(
-    bed: Callable[..., Bed], tmp_path: Path, kind: str
+    deployed: Callable[..., Deployed], tmp_path: Path, kind: str
 ) -> None:
-    found, books, code = judged(bed, tmp_path, kind, pre_stop_s=8)
+    found, books, code = judged(deployed, tmp_path, kind, pre_stop_s=8)
+    assert found.measured is not None
     measured = {row.pod: row for row in found.measured.pods}
     old = [pod for pod in found.timeline.pods if pod.old]
     assert len(old) == (1 if kind == "DaemonSet" else 3)
@@ -157,13 +158,14 @@ def test_each_moment_and_the_lag_are_those_that_the_pods_wrote_down(
 
 @pytest.mark.matrix
 def test_a_statefulset_that_exits_at_once_is_advised_what_its_pods_wrote_down(
-    bed: Callable[..., Bed], tmp_path: Path
+    deployed: Callable[..., Deployed], tmp_path: Path
 ) -> None:
-    found, books, code = judged(bed, tmp_path, "StatefulSet", pre_stop_s=0)
+    found, books, code = judged(deployed, tmp_path, "StatefulSet", pre_stop_s=0)
     assert code == 1
     ids = {cause_id for cause in found.causes for cause_id in cause.ids}
     assert ids <= {"B1", "B2", "C6", "D2"}
     assert "B1" in ids
+    assert found.measured is not None
     late = {row.pod: row.late_least_ns or 0 for row in found.measured.pods if row.old}
     # The balancer went on for LAG_S after each deletion, and no longer: what failed later was another pod's.
     assert max(late.values()) <= (LAG_S + 1) * NS, late

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -61,4 +60,4 @@ if __name__ == "__main__":
     time.sleep(float(os.environ.get("STARTUP_DELAY", "2")))
     server = ThreadingHTTPServer(("0.0.0.0", 8080), Pages)
     note("listening")
-    sys.exit(server.serve_forever())
+    server.serve_forever()
