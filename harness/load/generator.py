@@ -220,8 +220,8 @@ async def running(
 
     `prestarted` are workers that are already waiting; without them, new ones are started.
 
-    Rows go to `<directory>/hits/<worker>.arrow` and `<directory>/connections/<worker>.arrow`; both folders are
-    created if missing. Raises UsageError, before anything is started, if this host cannot carry out the plan, and
+    Rows go to `<directory>/hits/<worker>.arrow` and `<directory>/connections/<worker>.arrow`, what failed answers said
+    to `<directory>/answers/<worker>.jsonl`; the folders are created if missing. Raises UsageError, before anything is started, if this host cannot carry out the plan, and
     HarnessError if a worker does not start.
     """
     check(plan)
