@@ -58,7 +58,7 @@ def revisions_left(
     left = limit - old
     if left >= rollouts:
         return (
-            f"{rollouts} of {left} revisions will be used that {name} may still make before the oldest is pruned (revisionHistoryLimit {limit})",
+            f"{rollouts} of {left} revisions that are left will be used (revisionHistoryLimit {limit}); after that, Kubernetes prunes the oldest of {name}",
         )
     gone = min(rollouts - max(left, 0), old)
     return (

@@ -26,8 +26,8 @@ def sets(mine: int, others: int = 0) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("limit", "mine", "rollouts", "said"),
     [
-        (10, 1, 1, "1 of 10 revisions will be used that web may still make before the oldest is pruned"),
-        (None, 4, 3, "3 of 7 revisions will be used"),
+        (10, 1, 1, "1 of 10 revisions that are left will be used (revisionHistoryLimit 10)"),
+        (None, 4, 3, "3 of 7 revisions that are left will be used"),
         (
             2,
             3,

@@ -160,7 +160,7 @@ def test_several_rollouts_are_each_covered_and_judged_by_themselves(bed: Callabl
     web = bed("seed/4-grace", *PATIENT)
     run = web.zdtest(*QUICK, "--rollouts", "3")
     assert run.code == 0, run.stderr + run.stdout
-    assert "3 of 10 revisions will be used" in run.stderr
+    assert "3 of 10 revisions that are left will be used" in run.stderr
     covered(run)
     record = run.recording.run
     assert len(record.earlier) == 2

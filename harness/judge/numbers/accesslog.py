@@ -80,7 +80,7 @@ def _lines(log: Path) -> Iterator[str]:
             while line := file.readline(_LONGEST_LINE):
                 if len(line) == _LONGEST_LINE:
                     raise UsageError(
-                        f"{log} is no access log: a line of it is over {_LONGEST_LINE:,} bytes long"
+                        f"{log} is not an access log: it has a line of over {_LONGEST_LINE:,} bytes long"
                     )
                 yield line.decode(errors="replace")
     except EOFError:
