@@ -414,5 +414,5 @@ def test_the_api_server_away_for_ten_seconds_is_a_gap_that_the_report_names(bed:
     assert any(gap.blind for gap in gaps)
     assert run.recording.run.rollout
     assert run.recording.run.rollout.state == "complete"
-    assert "nobody watched" in run.stdout or "gap" in run.stdout
+    assert "the watch of" in run.stdout or "gap" in run.stdout
     rows.append(Row("Deployment", "restart, API server away 10 s", "nginx", run))

@@ -158,7 +158,7 @@ def _why_and_fix(judgement: Judgement, room: int) -> list[list[str]]:
     shown = 0
     for cause in causes:
         words = _cause(cause)
-        new = [fix for fix in fixes_of(cause) if fix not in fixes]
+        new = [fix for fix in fixes_of(cause) if fix.removeprefix("until then ") not in fixes]
         needs = len(words) + sum(len(_fix(fix)) for fix in new)
         used = len(why) + sum(len(_fix(fix)) for fix in fixes)
         if shown and used + needs > room:
@@ -182,7 +182,7 @@ def _cause(cause: Cause) -> list[str]:
 
 def fixes_of(cause: Cause) -> list[str]:
     """Return what fixes a cause, a manifest line each."""
-    return [line for fix in cause.mend for line in re.split(r"; (?=spec\.)", fix)]
+    return [line for fix in cause.mend for line in re.split(r"; (?=(?:until then )?spec\.)", fix)]
 
 
 def _fix(text: str) -> list[str]:
