@@ -47,5 +47,5 @@ def scenarios(word: str | None, *, as_json: bool) -> int:
         lines = textwrap.wrap(text, max(_WIDTH - len(indent), 40)) or [""]
         show("\n".join(f"{head if n == 0 else indent}{line}" for n, line in enumerate(lines)))
     if not found:
-        show("none")
+        show(f"no scenario has {word!r} in its name, label or text")
     return ExitCode.PASS

@@ -142,7 +142,7 @@ class TargetPart(_Strict):
     @pydantic.model_validator(mode="after")
     def _key_of_a_certificate(self) -> TargetPart:
         if self.key and not self.cert:
-            raise ValueError("key belongs to a client certificate; add cert")
+            raise ValueError("key is the key of a client certificate; add cert")
         return self
 
     @pydantic.field_validator("method", mode="before")
@@ -214,7 +214,7 @@ class LoadPart(_Strict):
     @pydantic.model_validator(mode="after")
     def _ramp_of_a_rate(self) -> LoadPart:
         if self.ramp and self.rate is None:
-            raise ValueError("ramp is the time in which a rate rises; add rate")
+            raise ValueError("ramp raises a rate, and there is none; add rate")
         if self.lull and self.rate is not None:
             raise ValueError("a lull changes the rate, which rate fixes; drop one of them")
         if self.targets and self.mix:

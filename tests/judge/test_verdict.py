@@ -99,7 +99,7 @@ def test_the_same_rate_before_and_after_is_no_fault_of_the_rollout(tmp_path: Pat
         (clean(), {"marks": without(clean().run(), Mark.ENDPOINTS_SETTLED, Mark.SETTLED)}, "endpoints were not seen to settle"),
         (clean(gaps=[WatchGap("Pod", 13 * S, 14 * S, "410 Gone", relisted=True)]), {}, "the watch of Pod was down 1 time"),
         (clean(gaps=[WatchGap("EndpointSlice", 13 * S, 16 * S, "down", relisted=False)]), {}, "the watch of EndpointSlice was down 1 time (up to 3 s)"),
-        (clean(gaps=[WatchGap("Deployment", 4 * S, 12 * S - MS, "down", relisted=False)]), {"rollout": facts(trigger="observe")}, "just before the change was seen: it may have begun in that time"),
+        (clean(gaps=[WatchGap("Deployment", 4 * S, 12 * S - MS, "down", relisted=False)]), {"rollout": facts(trigger="observe")}, "just before the change was seen: the rollout may have begun then"),
         (clean(gaps=[WatchGap("Deployment", 32 * S, 99 * S, "down", relisted=False)]), {}, "the watch of Deployment was down when the load ended"),
         (clean(), {"workers_lost": (0,)}, "1 of 1 worker was lost (number 0); what it wrote"),
         (clean(), {"workers": 2}, "1 of 2 workers was lost (number 1); what it wrote"),
@@ -109,7 +109,7 @@ def test_the_same_rate_before_and_after_is_no_fault_of_the_rollout(tmp_path: Pat
         (clean(lag_p99=0.08), {}, "saturated: p99 over 50 ms in 100 % of worker 0's seconds"),
         (clean(health=False), {}, "the generator's own lag was not recorded"),
         (clean(), {"state": "interrupted", "ended_by": "interrupted"}, "the run was interrupted"),
-        (clean(), {"state": "running", "ended_by": ""}, "killed, crashed, or still running"),
+        (clean(), {"state": "running", "ended_by": ""}, "it was killed, it crashed, or it is still running"),
     ],
 )  # fmt: skip
 def test_each_doubt_withholds_a_pass_and_says_why(
@@ -334,7 +334,7 @@ def test_a_run_killed_at_any_mark_is_inconclusive_or_failed(tmp_path: Path, mark
     _rewrite(path, replace(run, marks=run.marks[:marks], state="running", ended_by=""))
     found = judge(Recording.open(path))
     assert found.grade is Grade.INCONCLUSIVE
-    assert "killed, crashed, or still running" in " ".join(open_points(found))
+    assert "it was killed, it crashed, or it is still running" in " ".join(open_points(found))
 
 
 def test_rows_that_are_missing_withhold_a_pass(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ from harness.report.looks import FAILURES, STATES
 from harness.report.markdown import render as message
 from harness.report.patch import render as advised
 from harness.report.plot import draw
-from harness.report.text import WIDTH, render, render_comparison
+from harness.report.summary.layout import WIDTH
+from harness.report.text import render, render_comparison
 from tests.judge.synthetic import S, SyntheticRun
 
 if TYPE_CHECKING:
