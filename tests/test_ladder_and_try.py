@@ -66,8 +66,8 @@ def test_a_users_manifest_is_rolled_out_with_the_sample_app_and_its_losses_are_e
 @pytest.mark.parametrize(
     ("good", "bad", "said"),
     [
-        ("replicas: 2", 'replicas: "2"', 'Deployment/shop: spec.replicas: "2" is no integer'),
-        ("ports: [{containerPort: 9000}]", "ports: [9000]", "containers[0].ports[0]: 9000 is no object"),
+        ("replicas: 2", 'replicas: "2"', 'Deployment/shop: spec.replicas: "2" is not an integer'),
+        ("ports: [{containerPort: 9000}]", "ports: [9000]", "containers[0].ports[0]: 9000 is not an object"),
     ],
 )
 def test_a_malformed_manifest_is_refused_before_anything_is_started(

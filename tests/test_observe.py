@@ -196,7 +196,7 @@ def test_a_workload_that_is_deleted_is_not_rolled_out(pipeline: Pipeline, tmp_pa
     grade = run.summary.rstrip().splitlines()[-1].partition(":")[0]
     assert (grade, run.code) in {("FAIL", 1), ("INCONCLUSIVE", 3)}, run.summary
     assert (run.state, run.record.ended_by) == ("deleted", "deleted")
-    assert "the workload was deleted meanwhile" in run.summary
+    assert "the workload was deleted during the rollout" in run.summary
 
 
 class Way:
@@ -271,7 +271,7 @@ def test_a_release_that_began_while_the_watch_was_blind_counts_from_there_and_do
     finally:
         way.close()
     assert (run.code, run.state) == (3, "complete"), run.summary
-    assert "nobody watched" in run.summary
+    assert "the watch of" in run.summary
     gap = next(gap for gap in Recording.open(run.path).gaps() if gap.kind == "Deployment")
     assert not gap.relisted
     assert run.record.mark(Mark.TRIGGER) <= gap.to_ns - 4 * NS, "before the release, as far as anybody knows"

@@ -46,6 +46,6 @@ def _answer() -> int:
     except click.ClickException as error:
         # What is left over may be the end of a header that was not quoted.
         said = re.sub(r"(unexpected extra arguments?) \(.*\)", r"\1", error.format_message(), flags=re.DOTALL)
-        return complain(" ".join(said.split()) + "; see --help")
+        return complain(" ".join(said.split()).rstrip(".") + "; see --help")
     except Exception as error:  # noqa: BLE001  a traceback shown to a user is a bug of its own
         return crashed(error, Path.cwd())

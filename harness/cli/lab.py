@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @root.group()
 def lab() -> None:
-    """Start the embedded lab, a small cluster in plain processes."""
+    """Use the embedded lab, a small cluster in plain processes."""
 
 
 @lab.command("up")
 @click.argument("scenario", type=click.Path(path_type=Path), required=False)
 def lab_up(scenario: Path | None) -> int:
-    """Start the lab with SCENARIO's manifests and leave it running until Ctrl-C."""
+    """Start the lab with SCENARIO's manifests, and keep it running until Ctrl-C."""
     from harness.scenario.resolve import Request, resolve  # noqa: PLC0415
 
     resolved = resolve(Request(file=scenario, lab=True, no_rollout=True), Path.cwd())

@@ -25,15 +25,15 @@ _OPTIONS = {"concurrency": "load.concurrency", "duration": "load.duration"}
 @root.command(epilog=EPILOG)
 @click.argument("directory", required=False)
 @click.option("--repeat", type=click.IntRange(min=1), default=1, metavar="N", help="Runs of each step.  [1]")
-@click.option("-c", "--concurrency", type=int, help="Connections.  [each step's own]")
-@click.option("-d", "--duration", help="How long each load lasts at least.  [each step's own]")
+@click.option("-c", "--concurrency", type=int, help="Connections.  [as each step says]")
+@click.option("-d", "--duration", help="Minimum length of each load.  [as each step says]")
 @output_option
-@click.option("--exit-zero", is_flag=True, help="End with 0 whatever the verdicts.")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever the verdicts.")
 def ladder(directory: str | None, *, repeat: int, output: Path, exit_zero: bool, **options: Any) -> int:
-    """Run a ladder: the scenarios in DIRECTORY's sub-folders, one after the other, and put them into one table.
+    """Run the scenarios in DIRECTORY's sub-folders one after the other, and show them in one table.
 
-    Without DIRECTORY the ladder of the seed post, on the embedded lab. With --repeat all steps are run in turn N times, and
-    each number is the median with its spread. The exit code is that of the last step: where the ladder leads to.
+    Without DIRECTORY: the four shipped steps from a Deployment without a probe to a clean rollout, on the embedded lab. With
+    --repeat N all steps are run N times, and each number is the median with its range. The exit code is that of the last step.
     """
     from harness.report.ladder import Row, cells, row, table  # noqa: PLC0415
 
@@ -75,7 +75,7 @@ def _steps(directory: str | None) -> tuple[Entry, ...]:
         folder = shipped() / directory
     found = steps(folder) if folder.is_dir() else ()
     if not found:
-        raise UsageError(f"no ladder in {folder}: none of its sub-folders has a zdtest.yaml")
+        raise UsageError(f"nothing to run in {folder}: none of its sub-folders has a zdtest.yaml")
     return found
 
 

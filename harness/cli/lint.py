@@ -22,15 +22,15 @@ _AROUND = (
 @root.command()
 @click.argument("what", nargs=-1, required=True, metavar="FILE|KIND/NAME…")
 @click.option("-n", "--namespace", help="Namespace of live objects.  [the context's]")
-@click.option("--context", help="Context of the kubeconfig, for live objects.  [the current one]")
+@click.option("--context", help="Kubeconfig context, for live objects.  [the current one]")
 @click.option("--kubeconfig", help="Kubeconfig file, for live objects.")
 def lint(what: tuple[str, ...], namespace: str | None, context: str | None, kubeconfig: str | None) -> int:
-    """Check manifests for what loses requests in a rollout: files, folders, or live objects such as deployment/web.
+    """Find what would lose requests in a rollout, in files, folders, or live objects such as deployment/web.
 
-    Services, Ingresses, budgets and autoscalers that concern a workload are read with it. Without any Service a workload
-    that declares a port is taken to serve requests, and a line says so. Ends with 1 when there is an error among the
-    findings, with 2 when a manifest is malformed. After a run its summary says which of them it confirmed, refuted, or
-    did not test.
+    Services, Ingresses, PodDisruptionBudgets and HorizontalPodAutoscalers of a workload are read with it. If there is no
+    Service at all, a workload that declares a port is taken to serve requests, and a note says so. Exit codes: 1 if a
+    finding is an error, 2 if a manifest is malformed. A run's summary says which findings it confirmed, refuted, or did
+    not test.
     """
     from harness.cli.manifestfiles import from_files, strange_fields  # noqa: PLC0415  keeps `--help` light
     from harness.judge.lint.lint import KINDS, assumptions, lint as check  # noqa: PLC0415
@@ -46,7 +46,7 @@ def lint(what: tuple[str, ...], namespace: str | None, context: str | None, kube
         else:
             objects += _from_cluster(name, namespace, context, kubeconfig)
     if not any(item.get("kind") in KINDS for item in objects):
-        raise UsageError(f"{' '.join(what)}: no {', '.join(KINDS[:-1])} or {KINDS[-1]} is in there")
+        raise UsageError(f"{' '.join(what)}: no {', '.join(KINDS[:-1])} or {KINDS[-1]} was found")
     findings = check(objects)
     show(lines(findings, [*notes, *assumptions(objects)]))
     return ExitCode.FAIL if any(found.severity == "error" for found in findings) else ExitCode.PASS

@@ -127,7 +127,7 @@ def _objects(text: str, name: str) -> Iterator[Object]:
         if isinstance(document, dict) and str(document.get("kind", "")).endswith("List"):
             items = document.get("items") or []
             if not isinstance(items, list):
-                raise UsageError(f"{name}: {document['kind']}: items: it is no array")
+                raise UsageError(f"{name}: {document['kind']}: items: it must be an array")
         yield from (item for item in items if isinstance(item, dict))
 
 
@@ -139,12 +139,12 @@ def _name(item: Object) -> str:
 def _shown(line: str) -> str:
     """Shorten a value; one that may be a secret is nobody's business."""
     path, _, said = line.partition(": ")
-    value, _, wanted = said.rpartition(" is no ")
+    value, _, wanted = said.rpartition(" is not ")
     if _PRIVATE.search(path) or _WITHIN.search(value):
         value = "it"
     elif len(value) > _LONGEST:
         value = f"{value[:_LONGEST]}..."
-    return f"{path}: {value} is no {wanted}"
+    return f"{path}: {value} is not {wanted}"
 
 
 def _wrong_shares(item: Object) -> Iterator[str]:
@@ -158,7 +158,7 @@ def _wrong_shares(item: Object) -> Iterator[str]:
     for name in _SHARES:
         value = part.get(name)
         if isinstance(value, str) and not _SHARE.fullmatch(value):
-            yield f"{at}.{name}: {value!r} is no number and no percentage"
+            yield f"{at}.{name}: {value!r} is neither a number nor a percentage"
 
 
 def _wrong_selector(item: Object) -> Iterator[str]:

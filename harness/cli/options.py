@@ -18,7 +18,7 @@ output_option = click.option(
     type=click.Path(path_type=Path),
     default=Path("results"),
     metavar="DIR",
-    help="Where runs land.  [results]",
+    help="Folder for the runs.  [results]",
 )
 
 
@@ -30,21 +30,24 @@ def scenario_options(command: _Decorator) -> _Decorator:
             "--concurrency",
             "--connections",
             type=int,
-            help="Connections, one request in flight each.  [50]",
+            help="Connections, each with one request in flight.  [50]",
         ),
         click.option(
             "-d",
             "--duration",
-            help="How long the load lasts at least; it goes on until the rollout is over and settled.  [60s]",
+            help="Minimum length of the load; it goes on until the rollout is over and settled.  [60s]",
         ),
         click.option("-n", "--namespace", help="Namespace of the workload.  [the context's]"),
-        click.option("--context", help="Context of the kubeconfig.  [the current one]"),
+        click.option("--context", help="Kubeconfig context.  [the current one]"),
         click.option(
             "--kubeconfig",
             help="Kubeconfig file.  [KUBECONFIG, ~/.kube/config, or the pod's own credentials]",
         ),
         click.option(
-            "--deployment", "workload", metavar="NAME", help="What to roll out: NAME, or kind/NAME."
+            "--deployment",
+            "workload",
+            metavar="NAME",
+            help="The workload to roll out: NAME of a Deployment, or KIND/NAME.",
         ),
         click.option("--method", help="HTTP method.  [GET]"),
         click.option(
@@ -57,66 +60,72 @@ def scenario_options(command: _Decorator) -> _Decorator:
         ),
         click.option("--body", help="Request body."),
         click.option("--body-file", type=click.Path(dir_okay=False), help="File with the request body."),
-        click.option("-t", "--timeout", help="From sending to the last byte.  [65s]"),
-        click.option("--expect", help="Statuses that are good.  [200-299]"),
+        click.option("-t", "--timeout", help="Longest time from sending a request to its last byte.  [65s]"),
+        click.option("--expect", help="Status codes that count as good.  [200-299]"),
         click.option("-k", "--insecure", is_flag=True, help="Do not verify the certificate."),
-        click.option("--workers", type=int, help="Processes that send.  [1]"),
+        click.option("--workers", type=int, help="Number of processes that send the load.  [1]"),
         click.option(
             "-r",
             "--rate",
             type=float,
             metavar="R",
-            help="Requests a second, due by the clock and timed from when they were due (an open loop, -c at a time at most).  "
-            "[each connection sends when it has been answered]",
+            help="Open loop: R requests a second, sent by the clock and timed from when they were due, at most -c at a time.  "
+            "[closed loop: each connection sends its next request when the last one is answered]",
         ),
-        click.option("--ramp", metavar="TIME", help="Let the rate rise to R over this long.  [0s]"),
+        click.option("--ramp", metavar="TIME", help="With --rate: raise the rate to R over this time.  [0s]"),
         click.option(
             "--lull",
             metavar="TIME",
-            help="Before the trigger (with --no-rollout: after the warm-up), send one request a second for so long: connections that rest age, as at a quiet hour.  [0s]",
+            help="Send only one request a second for this long before the trigger (with --no-rollout: after the warm-up), so that connections lie idle as in a quiet hour.  [0s]",
         ),
         click.option(
             "--mix",
             metavar="METHOD:N,…",
-            help="Methods in this proportion, as GET:9,POST:1; the body goes with POST, PUT and PATCH.",
+            help="Send these methods in this proportion, such as GET:9,POST:1. The body goes with POST, PUT and PATCH.",
         ),
         click.option(
             "--targets",
             type=click.Path(dir_okay=False),
             metavar="FILE",
-            help="Requests to send in turn, in vegeta's http or JSON format; URL then says where the paths in it go.",
+            help="Send the requests in FILE in turn (vegeta's http or JSON format). If they are paths, URL says where they go.",
         ),
-        click.option("--disable-keepalive", is_flag=True, help="A new connection for each request."),
+        click.option("--disable-keepalive", is_flag=True, help="Open a new connection for each request."),
         click.option(
             "--conn-max-hits",
             type=int,
             metavar="N",
-            help="Close a connection after N requests at most, each after its own number between N/2 and N.",
+            help="Close each connection after a random number of requests between N/2 and N.",
         ),
         click.option(
             "--conn-max-age",
             metavar="TIME",
-            help="Close a connection after this long at most (and half as long at least), once its request is answered.",
+            help="Close each connection at a random age between half of this and all of it, once its request is answered.",
         ),
         click.option(
             "--resolve",
             multiple=True,
             metavar="HOST:PORT:ADDRESS",
-            help="Connect to this address instead of asking the resolver, as in curl; ADDRESS,ADDRESS are used in turn.",
+            help="Connect to ADDRESS instead of resolving HOST, as in curl. ADDRESS,ADDRESS are used in turn.",
         ),
         click.option(
-            "--cacert", type=click.Path(dir_okay=False), help="CA file (PEM) to verify the server with."
+            "--cacert", type=click.Path(dir_okay=False), help="CA file (PEM) that verifies the server."
         ),
         click.option("--cert", type=click.Path(dir_okay=False), help="Client certificate (PEM)."),
-        click.option("--key", type=click.Path(dir_okay=False), help="Its key.  [in the certificate's file]"),
         click.option(
-            "--servername", metavar="NAME", help="Name for SNI and in the certificate.  [the URL's host]"
+            "--key",
+            type=click.Path(dir_okay=False),
+            help="Key of the client certificate (PEM).  [in the certificate's file]",
         ),
-        click.option("--tls-min", type=click.Choice(["1.2", "1.3"]), help="Oldest TLS version.  [1.2]"),
+        click.option(
+            "--servername",
+            metavar="NAME",
+            help="Name for SNI and for checking the certificate.  [the URL's host]",
+        ),
+        click.option("--tls-min", type=click.Choice(["1.2", "1.3"]), help="Lowest TLS version.  [1.2]"),
         click.option(
             "--http2",
             is_flag=True,
-            help="Speak HTTP/2 (on http:// with prior knowledge), one request at a time on each connection. Slower than HTTP/1.1.",
+            help="Use HTTP/2 (on http:// with prior knowledge), one request at a time on each connection. Slower than HTTP/1.1.",
         ),
         click.option(
             "--pod-header",
@@ -126,54 +135,54 @@ def scenario_options(command: _Decorator) -> _Decorator:
         click.option(
             "--no-trace-headers",
             is_flag=True,
-            help="Send no X-Request-ID and no X-Amzn-Trace-Id, by which a balancer's log tells the requests.",
+            help="Do not send X-Request-ID and X-Amzn-Trace-Id, which identify each request in a balancer's log.",
         ),
         click.option(
             "--trigger",
             metavar="CHANGE",
             help="What starts the rollout: restart, 'apply FILE', 'set-image CONTAINER=IMAGE', 'scale N', 'delete-pod [NAME]', "
-            "'evict-pod [NAME]', 'command COMMAND…', or observe (somebody else's change is waited for).  [restart]",
+            "'evict-pod [NAME]', 'command COMMAND…', or observe (wait for a change that somebody else makes).  [restart]",
         ),
         click.option(
             "--rollouts",
             type=int,
             metavar="N",
-            help="Make the change N times, each once the one before has settled; each is judged by itself, and all together.  [1]",
+            help="Make N rollouts, each after the one before has settled. Each is judged by itself, then all together.  [1]",
         ),
         click.option(
             "--field-manager",
-            help="Name under which the change is made.  [kubectl-rollout; zdtest for apply]",
+            help="Field manager of the change.  [kubectl-rollout; zdtest for apply]",
         ),
         click.option(
             "--trigger-after",
-            help="Roll out this long after the warm-up.  [a third of the duration, at most 60s]",
+            help="Time from the warm-up to the trigger: the baseline.  [a third of the duration, at most 60s]",
         ),
         click.option(
             "--time-scale",
             type=float,
             metavar="X",
-            help="Multiply the waits of the lab's balancer: lag, timeouts, health checks, registration.  [1]",
+            help="Lab only: multiply the balancer's waits (lag, timeouts, health checks, registration) by X.  [1]",
         ),
-        click.option("--settle", help="Go on this long after the last sign of the rollout.  [30s]"),
-        click.option("--drain", help="How long requests in flight may finish at the end.  [15s]"),
-        click.option("--max-time", help="End everything after this.  [45m]"),
+        click.option("--settle", help="Keep up the load for this long after the rollout is over.  [30s]"),
+        click.option("--drain", help="Time for requests in flight to finish at the end.  [15s]"),
+        click.option("--max-time", help="End the run after this, whatever its state.  [45m]"),
         click.option(
             "--max-baseline-failures",
             type=float,
-            help="Share of failures before the trigger that calls the run off.  [0.001]",
+            help="Do not roll out if a larger share than this fails before the trigger.  [0.001]",
         ),
         click.option(
             "--fail-on",
             multiple=True,
             metavar="CONDITION",
-            help="FAIL when this is true: 'failed>0', 'p99>250ms', 'p99{during}>1s', 'outage>100ms', 'bad_seconds>1', … "
-            "May be given several times. It adds to the default, requests failed because of the rollout; "
-            "a bound on 'failed', 'failed_share' or 'lost' replaces it.",
+            help="FAIL if this is true: 'failed>0', 'p99>250ms', 'p99{during}>1s', 'outage>100ms', 'bad_seconds>1', … "
+            "May be given several times. The default (a request failed because of the rollout) stays in force; "
+            "only a bound on 'failed', 'failed_share' or 'lost' replaces it.",
         ),
         click.option(
             "--path-proven",
             is_flag=True,
-            help="Assert that the URL reaches the workload, where zdtest cannot prove it.",
+            help="You vouch that the URL reaches the workload, where zdtest cannot prove it.",
         ),
         click.option(
             "--balancer",
@@ -183,7 +192,7 @@ def scenario_options(command: _Decorator) -> _Decorator:
         click.option(
             "--error-backoff",
             type=click.Choice(["0", "1"]),
-            help="0: send again at once after a failure, as bombardier does.  [1]",
+            help="1: pause a connection after a failed request; 0: send the next one at once, as bombardier does.  [1]",
         ),
     ]
     for option in reversed(options):
@@ -215,7 +224,7 @@ def flags_of(url: str | None, options: dict[str, Any]) -> dict[str, Any]:
         flags["target.headers"] = parse_headers(options["headers"])
     if options["body_file"] is not None:
         if options["body"] is not None:
-            raise UsageError("--body and --body-file exclude each other; drop one of them")
+            raise UsageError("--body and --body-file cannot be combined; drop one of them")
         flags["target.body_file"] = str(Path(options["body_file"]).absolute())
     if (options["trigger"] or "").startswith("apply "):
         # A file on the command line is relative to here, not to the scenario's folder.

@@ -11,15 +11,19 @@ from harness.model import ExitCode
 
 @root.command()
 @click.option(
-    "--deployment", "workload", metavar="NAME", required=True, help="What is rolled out: NAME, or kind/NAME."
+    "--deployment",
+    "workload",
+    metavar="NAME",
+    required=True,
+    help="The workload to roll out: NAME of a Deployment, or KIND/NAME.",
 )
 @click.option("-n", "--namespace", default="default", show_default=True, help="Its namespace.")
 @click.option(
     "--trigger", default="restart", show_default=True, help="What starts the rollout, as for `run`."
 )
-@click.option("--endpoints", is_flag=True, help="For a server without EndpointSlices (before 1.17).")
+@click.option("--endpoints", is_flag=True, help="For an API server without EndpointSlices (before 1.17).")
 def rbac(*, workload: str, namespace: str, trigger: str, endpoints: bool) -> int:
-    """Print the least Role, and its RoleBinding to the ServiceAccount `zdtest`, for a run."""
+    """Print the smallest Role that a run needs, and its RoleBinding to the ServiceAccount `zdtest`."""
     from harness.cluster.permission.rbac import as_yaml, role  # noqa: PLC0415  keeps `--help` light
     from harness.scenario.schema import kind_and_name  # noqa: PLC0415
     from harness.scenario.trigger import parse  # noqa: PLC0415

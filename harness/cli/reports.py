@@ -82,10 +82,10 @@ def take_in(directory: Path, logs: Sequence[Path], *, strict: bool = True) -> No
 @root.command(epilog=EPILOG)
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("-l", "--latencies", is_flag=True, help="Print the latency distribution.")
-@click.option("--exit-zero", is_flag=True, help="End with 0 whatever the verdict.")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever the verdict.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="What to print.  [text]")
 @click.option("--access-log", "logs", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
-              help="The balancer's access log (nginx, HAProxy, Envoy, Istio, Caddy, Traefik, ALB; .gz too): tells which pod each failed request went to. Several times.")  # fmt: skip
+              help="The balancer's access log (nginx, HAProxy, Envoy, Istio, Caddy, Traefik, ALB; .gz too), which says which pod each failed request went to. May be given several times.")  # fmt: skip
 @click.option("--balancer", type=click.Choice(BALANCERS),
               help="Who stands in front of the pods, where answers do not tell; kept in the recording.  [as answers show]")  # fmt: skip
 def report(
@@ -97,7 +97,7 @@ def report(
     logs: tuple[Path, ...],
     balancer: str | None,
 ) -> int:
-    """Make all reports of a run again from its recording alone, with the same verdict."""
+    """Judge the recording in DIRECTORY again, and write its reports anew."""
     if balancer:
         from harness.recording.read import Recording  # noqa: PLC0415
         from harness.recording.write import say_balancer  # noqa: PLC0415
@@ -112,7 +112,7 @@ def report(
 @click.argument("before", type=click.Path(path_type=Path))
 @click.argument("after", type=click.Path(path_type=Path))
 def compare(before: Path, after: Path) -> int:
-    """Put two runs side by side: what was lost, how long it took, which manifest fields differ."""
+    """Compare two runs: what each lost, how long it took, and which manifest fields differ."""
     from harness.judge.verdict.compare import compare as compared  # noqa: PLC0415
     from harness.judge.verdict.judgement import judge  # noqa: PLC0415
     from harness.recording.read import Recording  # noqa: PLC0415

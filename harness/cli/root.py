@@ -18,8 +18,8 @@ from harness.recording.folder import write_text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-EPILOG = """Exit codes: 0 PASS, 1 FAIL (requests were lost), 2 usage or configuration (nothing was touched),
-3 INCONCLUSIVE (nothing lost that was seen, but the run proves nothing), 4 a crash of zdtest itself,
+EPILOG = """Exit codes: 0 PASS, 1 FAIL (requests were lost), 2 wrong usage or configuration (nothing was touched),
+3 INCONCLUSIVE (no loss was seen, but the run does not prove that there was none), 4 zdtest itself crashed,
 130 interrupted (what was recorded is kept and reported)."""
 
 
@@ -28,7 +28,7 @@ EPILOG = """Exit codes: 0 PASS, 1 FAIL (requests were lost), 2 usage or configur
 )
 @click.version_option(__version__, prog_name="zdtest")
 def root() -> None:
-    """Prove that a Kubernetes rollout loses no request; when it does, say which, why, and what fixes it."""
+    """Prove that a Kubernetes rollout loses no requests. If it does lose some, say which, why, and what fixes it."""
 
 
 class LeftAtOnce(click.Abort):
@@ -85,5 +85,7 @@ def crashed(error: BaseException, folder: Path) -> int:
         write_text(crash, text)
     except OSError as refused:
         where = f"and crash.txt cannot be written there ({refused.strerror})"
-    warn(f"zdtest: crashed: {type(cause).__name__}: {masking.prose(str(cause))}; this is our fault, {where}")
+    warn(
+        f"zdtest: crashed: {type(cause).__name__}: {masking.prose(str(cause))}; this is a bug in zdtest, {where}"
+    )
     return ExitCode.CRASH

@@ -28,20 +28,27 @@ if TYPE_CHECKING:
     "--file",
     type=click.Path(path_type=Path),
     metavar="SCENARIO",
-    help="Scenario: a file, or a folder with a zdtest.yaml.",
+    help="Scenario: a file, a folder with a zdtest.yaml, or a name that `zdtest scenarios` lists.",
 )
 @click.option("--lab", is_flag=True, help="Run on the embedded lab, a small cluster in plain processes.")
 @click.option("-l", "--latencies", is_flag=True, help="Print the latency distribution.")
 @output_option
 @click.option(
-    "--keep", type=click.IntRange(min=1), metavar="N", help="Delete older runs of the same name; keep N."
+    "--keep",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Keep the latest N runs of this name, and delete older ones.",
 )
-@click.option("--no-rollout", is_flag=True, help="A plain load test, judged whole.")
-@click.option("--dry-run", is_flag=True, help="Do everything up to the patch.")
+@click.option(
+    "--no-rollout",
+    is_flag=True,
+    help="Change nothing: a plain load test, in which any failed request is a FAIL.",
+)
+@click.option("--dry-run", is_flag=True, help="Do everything but the change itself.")
 @click.option(
     "--allow",
     metavar="CONTEXT/NAMESPACE/NAME",
-    help="Go on with a workload whose name looks like production.",
+    help="Allow a rollout of this workload although a name looks like production.",
 )
 @click.option(
     "--format",
@@ -50,7 +57,9 @@ if TYPE_CHECKING:
     default="text",
     help="What to print at the end: the summary, verdict.json, or what bombardier -o json prints.  [text]",
 )
-@click.option("--exit-zero", is_flag=True, help="End with 0 whatever the verdict: for jobs that only report.")
+@click.option(
+    "--exit-zero", is_flag=True, help="Exit with 0 whatever the verdict, for jobs that only report."
+)
 def run(url: str | None, **options: Any) -> int:
     """Hold a load on URL while a workload is restarted, and judge what was lost.
 

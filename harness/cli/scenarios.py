@@ -14,12 +14,12 @@ _WIDTH = 100
 
 @root.command()
 @click.argument("word", required=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON array: name, label, text, path, needs.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array: name, label, text, path, needs.")
 def scenarios(word: str | None, *, as_json: bool) -> int:
-    """List the scenarios that come with zdtest: what each is called, its one fault, what it shows.
+    """List the scenarios that come with zdtest: each one's name, its one fault, and what it shows.
 
-    With WORD only those that hold it in name, label or text. `zdtest run -f NAME` runs one on the lab,
-    `zdtest run URL -f NAME` on a real cluster; what that must have for it, beyond the usual, is said.
+    With WORD, only those with that word in the name, label or text. `zdtest run -f NAME` runs one on the embedded lab,
+    `zdtest run URL -f NAME` on a real cluster; the list says what that cluster must have.
     """
     import textwrap  # noqa: PLC0415  keeps `--help` light
 
@@ -43,9 +43,9 @@ def scenarios(word: str | None, *, as_json: bool) -> int:
     for entry in found:
         indent = " " * (name + label + 4)
         head = f"{entry.name:{name}}  {entry.label:{label}}  "
-        text = entry.first_sentence + (f" On a real cluster: wants {entry.needs}." if entry.needs else "")
+        text = entry.first_sentence + (f" A real cluster needs {entry.needs}." if entry.needs else "")
         lines = textwrap.wrap(text, max(_WIDTH - len(indent), 40)) or [""]
         show("\n".join(f"{head if n == 0 else indent}{line}" for n, line in enumerate(lines)))
     if not found:
-        show("none")
+        show(f"no scenario has {word!r} in its name, label or text")
     return ExitCode.PASS

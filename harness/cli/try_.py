@@ -26,37 +26,41 @@ if TYPE_CHECKING:
 
 @lab.command("try", epilog=EPILOG)
 @click.argument("files", nargs=-1, required=True, metavar="MANIFEST...")
-@click.option("--deployment", metavar="[KIND/]NAME", help="Which of several workloads.")
-@click.option("--startup-time", default="5s", help="From a container's start until it listens.  [5s]")
-@click.option("--warm-up", default="0s", help="How long it answers 503 after that.  [0s]")
-@click.option("--request-time", default="50ms", help="How long a request takes.  [50ms]")
+@click.option("--deployment", metavar="[KIND/]NAME", help="The workload to roll out, if there are several.")
 @click.option(
-    "--slow-request", metavar="TIME", help="How long one request in 200 takes.  [no longer than the others]"
+    "--startup-time", default="5s", help="Time from a container's start until the app listens.  [5s]"
 )
+@click.option("--warm-up", default="0s", help="Time after that in which the app answers 503.  [0s]")
+@click.option("--request-time", default="50ms", help="Time that a request takes.  [50ms]")
+@click.option("--slow-request", metavar="TIME", help="Time that one request in 200 takes.  [as the others]")
 @click.option(
     "--on-term",
     type=click.Choice(["exit", "drain", "ignore"]),
     default="exit",
-    help="How the app takes SIGTERM: ends at once, answers what it has, goes on.  [exit]",
+    help="What the app does on SIGTERM: exit at once, drain (finish its requests), or ignore it.  [exit]",
 )
-@click.option("--keep-alive", metavar="TIME", help="Idle connections are closed after this.  [never]")
+@click.option(
+    "--keep-alive", metavar="TIME", help="Time after which the app closes an idle connection.  [never]"
+)
 @click.option(
     "--profile",
     type=click.Choice(["alb", "nginx", "envoy", "haproxy", "caddy", "apache", "service"]),
     default="alb",
-    help="What stands in front.  [alb]",
+    help="The balancer in front.  [alb]",
 )
-@click.option("--lag", default="2s", help="Until the balancer hears of a change.  [2s]")
-@click.option("--replicas", type=click.IntRange(min=1, max=50), default=6, help="At most so many pods.  [6]")
+@click.option("--lag", default="2s", help="Time until the balancer hears of a change.  [2s]")
+@click.option(
+    "--replicas", type=click.IntRange(min=1, max=50), default=6, help="Largest number of pods.  [6]"
+)
 @click.option("-c", "--concurrency", type=int, default=20, help="Connections.  [20]")
-@click.option("-d", "--duration", default="30s", help="How long the load lasts at least.  [30s]")
+@click.option("-d", "--duration", default="30s", help="Minimum length of the load.  [30s]")
 @output_option
-@click.option("--exit-zero", is_flag=True, help="End with 0 whatever the verdict.")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever the verdict.")
 def try_(files: tuple[str, ...], **options: Any) -> int:
-    """Say what a manifest of your own would lose: roll it out on the embedded lab, with the sample app in its containers.
+    """Roll your own manifest out on the embedded lab, with the sample app in its containers, and say what it would lose.
 
     MANIFEST is a file, or - for standard input (kubectl get deploy web -o yaml | zdtest lab try -). Probes, hooks, grace
-    period, strategy and replicas are yours; how the app starts, answers and stops is said by the options. What the lab does
+    period, strategy and replicas are taken from it; options say how the app starts, answers and stops. What the lab does
     not model is listed.
     """
     import tempfile  # noqa: PLC0415

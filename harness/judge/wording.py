@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from harness.clock import NS
 
-# The objective of the finding that says which objectives replace the default; reports look for it.
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def at(t_ns: int | None, zero_ns: int) -> str:
@@ -41,3 +44,13 @@ def share(part: int, whole: int) -> str:
     if part < whole and percent > 99.99:
         return ">99.99 %"
     return f"{percent:.2f} %"
+
+
+def cause_in_words(name: str, ids: Sequence[str]) -> str:
+    """Return a cause as it is printed everywhere: "No preStop: pods stopped ... (B1)"; several ids are "(A1 or B1)".
+
+    "unexplained" and "not-the-rollout" are labels, no ids: they are left out.
+    """
+    known = [name for name in ids if name[:1].isupper()]
+    words = name[:1].upper() + name[1:]
+    return f"{words} ({' or '.join(known)})" if known else words

@@ -14,6 +14,7 @@ Node = dict[str, Any]
 
 _REF = "#/definitions/"
 ANY: Node = {}  # for unknown kinds: every field is allowed, lists are atomic
+_A = {"integer": "an integer", "array": "an array", "object": "an object"}
 _DEFAULT_KEYS = {"protocol": "TCP"}  # defaults for parts of a list's key that a manifest may leave out
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 _LABEL_SELECTOR = "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"
@@ -174,7 +175,7 @@ def wrong_types(value: Any, node: Node, at: str = "") -> list[str]:
             bad
             for n, item in enumerate(value)
             for bad in (
-                [f"{at}[{n}]: null is no {wanted}"]
+                [f"{at}[{n}]: null is not {_A.get(wanted, f'a {wanted}')}"]
                 if item is None and wanted
                 else wrong_types(item, inside, f"{at}[{n}]")
             )
@@ -188,4 +189,8 @@ def wrong_types(value: Any, node: Node, at: str = "") -> list[str]:
         "number": whole or isinstance(value, float),
         "boolean": isinstance(value, bool),
     }
-    return [] if fits.get(kind, False) else [f"{at}: {json.dumps(value, default=str)} is no {kind}"]
+    return (
+        []
+        if fits.get(kind, False)
+        else [f"{at}: {json.dumps(value, default=str)} is not {_A.get(kind, f'a {kind}')}"]
+    )

@@ -19,7 +19,7 @@ def parse(raw: bytes) -> Any:
     try:
         text = raw.decode()
     except UnicodeDecodeError:
-        raise ValueError("it is no UTF-8 text") from None
+        raise ValueError("it is not UTF-8 text") from None
     if text.count("[") + text.count("{") > DEEPEST and _depth(text) > DEEPEST:
         raise ValueError(f"it is nested over {DEEPEST} levels deep")
     try:

@@ -64,7 +64,11 @@ class Recording:
                 f"{path}: {what}; give the folder of one run, such as results/20261125T140211Z-web"
             )
         file = path / "run.json"
-        raw, text = _json(path, "run.json", f"{path} is no run directory: there is no run.json in it")
+        raw, text = _json(
+            path,
+            "run.json",
+            f"{path} is not a run folder: there is no run.json in it; give the folder of one run",
+        )
         if not isinstance(raw, dict) or not isinstance(raw.get("format"), int):
             raise RecordingError(f"{file} was not written by zdtest: it has no format number")
         if raw["format"] > FORMAT:

@@ -18,12 +18,12 @@ WIDTH = 100
 
 def lines(findings: Sequence[LintFinding], notes: Sequence[str] = ()) -> str:
     """Return all findings with reason and source, the gravest first, what was assumed, and a line that counts them."""
-    told = []
+    printed = []
     findings, notes = everywhere(tuple(findings), for_line), everywhere(tuple(notes), for_line)
     for found in findings:
-        told.append(f"{found.severity}: {found.object} {found.path} [{found.rule}]")
-        told += textwrap.wrap(found.message, WIDTH, initial_indent="  ", subsequent_indent="  ")
-        told += textwrap.wrap(
+        printed.append(f"{found.severity}: {found.object} {found.path} [{found.rule}]")
+        printed += textwrap.wrap(found.message, WIDTH, initial_indent="  ", subsequent_indent="  ")
+        printed += textwrap.wrap(
             f"why: {found.reason} ({found.source})",
             WIDTH,
             initial_indent="  ",
@@ -33,8 +33,8 @@ def lines(findings: Sequence[LintFinding], notes: Sequence[str] = ()) -> str:
         )
     severities = [f.severity for f in findings]
     counted = [count(severities.count(word), word) for word in ("error", "warning")]
-    told += [f"note: {note}" for note in notes]
-    return "\n".join([*told, f"{counted[0]}, {counted[1]}, {severities.count('info')} for information"])
+    printed += [f"note: {note}" for note in notes]
+    return "\n".join([*printed, f"{counted[0]}, {counted[1]}, {severities.count('info')} for information"])
 
 
 def marked(findings: Sequence[LintFinding]) -> list[str]:
@@ -43,13 +43,13 @@ def marked(findings: Sequence[LintFinding]) -> list[str]:
     if not shown:
         return []
     order = ("confirmed", "untested", "refuted")
-    told = ["What the manifest said beforehand, and what this run says to it"]
+    block: list[str] = []
     for found in sorted(shown, key=lambda f: order.index(f.status) if f.status in order else 1):
-        told += textwrap.wrap(
+        block += textwrap.wrap(
             f"{found.rule}: {found.path}: {found.message}",
             WIDTH,
             initial_indent=f"  {found.status:<11}",
             subsequent_indent=" " * 15,
             break_on_hyphens=False,
         )
-    return told
+    return block

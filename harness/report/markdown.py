@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from harness.escaping import everywhere, for_code, for_markdown
 from harness.judge.findings.finding import REPLACED
-from harness.judge.wording import at, count, lasting
+from harness.judge.wording import at, cause_in_words, count, lasting
 from harness.model import Grade
 from harness.report.measured import short
+from harness.report.summary.remedies import remedy
 
 if TYPE_CHECKING:
+    from harness.judge.findings.finding import Finding
     from harness.judge.verdict.judgement import Judgement
 
 LINES = 15
@@ -30,17 +32,17 @@ def render(judgement: Judgement) -> str:
     )
     lines = [f"**{verdict.grade}: {verdict.headline}**", "", f"- {about.name}, {about.began}: {what}"]
     lines += [f"- objectives: {f.observed}" for f in verdict.findings if f.objective == REPLACED]
-    told = f"- {count(numbers.requests, 'request')}"
+    sent = f"- {count(numbers.requests, 'request')}"
     if numbers.latency is not None:
         p50, p99 = (lasting(numbers.latency.percentiles[p]) for p in ("50", "99"))
-        told += f" ({numbers.rates.mean:,.0f}/s), good ones p50 {p50}, p99 {p99}"
-    lines.append(told)
+        sent += f" ({numbers.rates.mean:,.0f}/s), good ones: p50 {p50}, p99 {p99}"
+    lines.append(sent)
     if numbers.failed:
         kinds = ", ".join(f"{kind.kind}: {kind.count:,}" for kind in numbers.kinds[:4])
         lines.append(f"- {numbers.failed:,} failed ({kinds}) in {count(numbers.bad_seconds, 'second')}")
     if numbers.outage:
         lines.append(
-            f"- longest outage {lasting(numbers.outage.to_ns - numbers.outage.from_ns)}, {at(numbers.outage.from_ns, zero)}"
+            f"- longest outage {lasting(numbers.outage.to_ns - numbers.outage.from_ns)} at {at(numbers.outage.from_ns, zero)}"
         )
     if judgement.rollouts:
         bad = [str(n) for n, one in enumerate(judgement.rollouts, 1) if one.verdict.lost]
@@ -51,8 +53,8 @@ def render(judgement: Judgement) -> str:
         )
         lines.append(f"- {count(len(judgement.rollouts), 'rollout')}: {lost}")
     for cause in judgement.causes[:_CAUSES]:
-        fix = f"; fix: {cause.mend[0]}" if cause.mend else ""
-        lines.append(f"- {cause.hits:,} x {' or '.join(cause.ids)} ({cause.confidence}): {cause.name}{fix}")
+        fix = f"; fix: {'; '.join(cause.mend)}" if cause.mend else ""
+        lines.append(f"- {cause.hits:,} failed: {cause_in_words(cause.name, cause.ids)}{fix}")
     if len(judgement.causes) > _CAUSES:
         lines.append(f"- ... and {count(len(judgement.causes) - _CAUSES, 'more cause')}")
     advised = short(judgement.advice)
@@ -64,7 +66,13 @@ def render(judgement: Judgement) -> str:
     lines += [f"- {line.what}: {line.sentence}" for line in closest]
     if verdict.grade is Grade.INCONCLUSIVE:
         open_ = [finding for finding in verdict.findings if finding.grade is Grade.INCONCLUSIVE]
-        lines += [f"- open: {finding.observed}" for finding in open_[: LINES - len(lines) - 1]]
+        lines += [f"- no PASS: {_doubt(finding, judgement)}" for finding in open_[: LINES - len(lines) - 1]]
     if verdict.bound:
         lines.append(f"- {verdict.bound}")
     return "\n".join(lines[:LINES]) + "\n"
+
+
+def _doubt(finding: Finding, judgement: Judgement) -> str:
+    """Say what withholds the PASS, and what to do about it."""
+    to_do = for_markdown(remedy(finding, judgement))
+    return f"{finding.observed}; to do: {to_do}" if to_do else finding.observed

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 from harness.judge.wording import count, lasting
+from harness.report.summary.layout import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from harness.judge.advice.draft import Advice
     from harness.judge.advice.margins import CurvePoint, Margin
     from harness.judge.numbers.measured import Capacity, Measured, Spread
-
-WIDTH = 100
 
 
 def numbers(measured: Measured | None) -> list[str]:
@@ -31,8 +29,8 @@ def numbers(measured: Measured | None) -> list[str]:
     tail = measured.tail
     if tail is not None:
         cut = f", {lasting(tail.cut_ns)} or more when cut" if tail.cut_ns else ""
-        told = f"p99 {lasting(tail.p99_ns)}, p99.9 {lasting(tail.p999_ns)}, max {lasting(tail.max_ns)}{cut}"
-        lines.append(f"  {'good requests, warm-up included':<38}{told}")
+        values = f"p99 {lasting(tail.p99_ns)}, p99.9 {lasting(tail.p999_ns)}, max {lasting(tail.max_ns)}{cut}"
+        lines.append(f"  {'good requests, warm-up included':<38}{values}")
     at_exit = sum(pod.failed_at_exit for pod in measured.pods)
     if at_exit:
         lines.append(f"  {'in flight when their pod ended':<38}{at_exit:,} failed")
@@ -45,16 +43,16 @@ def headroom(found: Sequence[Margin], curve: Sequence[CurvePoint]) -> list[str]:
     """Return a line per protection, and what shorter preStops would have lost."""
     if not found:
         return []
-    lines = ["Headroom"]
+    lines: list[str] = []
     for line in found:
-        lines += _wrapped(
+        lines += wrapped(
             f"{line.what}: {line.sentence}{f' ({line.pod})' if line.pod else ''}", "  - ", "    "
         )
     if curve:
         points = ", ".join(
             f"{lasting(point.pre_stop_ns) if point.pre_stop_ns else '0 s'}: {point.lost:,}" for point in curve
         )
-        lines += _wrapped(f"with a shorter preStop would have been lost: {points}", "  - ", "    ")
+        lines += wrapped(f"lost with a shorter preStop: {points}", "  - ", "    ")
     return lines
 
 
@@ -62,12 +60,12 @@ def advice(found: Advice | None) -> list[str]:
     """Return what to change, and why, in short; `zdtest advise` has the patch."""
     if found is None or not (found.lines or found.warnings):
         return []
-    lines = ["Advice (`zdtest advise RUN` prints it as a patch)"] if found.lines else ["Advice"]
+    lines: list[str] = []
     for line in found.lines:
-        lines += _wrapped(f"{line.path}: {line.value}", "  - ", "      ")
-        lines += _wrapped(line.reason, "    ", "    ")
+        lines += wrapped(f"{line.path}: {line.value}", "  - ", "      ")
+        lines += wrapped(line.reason, "    ", "    ")
     for warning in found.warnings:
-        lines += _wrapped(f"note: {warning}", "  ", "    ")
+        lines += wrapped(f"note: {warning}", "  ", "    ")
     return lines
 
 
@@ -82,20 +80,16 @@ def _spread(name: str, found: Spread | None) -> list[str]:
     if found is None:
         return []
     least = ">= " if found.at_least else ""
-    told = "".join(f"{least + lasting(value):>12}" for value in (found.p50_ns, found.p99_ns, found.max_ns))
+    values = "".join(f"{least + lasting(value):>12}" for value in (found.p50_ns, found.p99_ns, found.max_ns))
     some = "" if found.at_least == found.count else f"{found.at_least} "
     bounds = f", {some}at least" if found.at_least else ""
-    return [f"  {name:<38}{told}  {count(found.count, 'pod')}{bounds}"]
+    return [f"  {name:<38}{values}  {count(found.count, 'pod')}{bounds}"]
 
 
 def _capacity(found: Capacity) -> list[str]:
-    told = f"at worst {found.least_endpoints} of {count(found.replicas, 'pod')} in the endpoints, {found.least_serving} serving"
+    words = f"at worst {found.least_endpoints} of {count(found.replicas, 'pod')} in the endpoints, {found.least_serving} serving"
     if found.below_ns:
-        told += f"; fewer than {found.replicas} served for {lasting(found.below_ns)}"
+        words += f"; fewer than {found.replicas} served for {lasting(found.below_ns)}"
     if found.worst_share is not None:
-        told += f"; worst second {100 * found.worst_share:.0f} % of the rate before"
-    return _wrapped(told, f"  {'capacity':<38}", " " * 40)
-
-
-def _wrapped(text: str, first: str, rest: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
+        words += f"; worst second {100 * found.worst_share:.0f} % of the rate before"
+    return wrapped(words, f"  {'capacity':<38}", " " * 40)

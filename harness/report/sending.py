@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 from harness.judge.wording import count, lasting
+from harness.report.summary.layout import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,19 +13,18 @@ if TYPE_CHECKING:
     from harness.judge.numbers.sending import Connections, OpenLoop, Sending, TargetNumbers
     from harness.judge.numbers.summary import Latency
 
-_WIDTH = 100
 _RANKS = ("50", "75", "90", "95", "99")
 _TARGETS = 12
 _ENDS = {
     "us end": "by us at the end",
     "us limit": "by us at their limit",
-    "us fin": "by us, as the answer asked for it",
+    "us fin": "by us, as the response asked for it",
     "us timeout": "by us after a timeout",
-    "us error": "by us after a fault",
-    "us unasked": "by us after an answer that nobody had asked for",
+    "us error": "by us after an error",
+    "us unasked": "by us after a response that nobody had asked for",
     "peer fin": "by the server",
     "peer reset": "reset by the server",
-    "peer error": "by the server with a TLS fault",
+    "peer error": "by the server with a TLS error",
     "network timeout": "lost in the network",
     "network error": "lost in the network",
 }
@@ -43,10 +42,10 @@ def latencies(sent: Sending | None) -> list[str]:
         *_row("  corrected (from when it was due)", loop.corrected),
         *_row("  raw (from when it was sent)", loop.raw),
     ]
-    told = f"  {loop.due:,} due: {loop.late:,} sent over 50 ms late"
+    counts = f"  {loop.due:,} due: {loop.late:,} sent over 50 ms late"
     if loop.late:
-        told += f" (worst {lasting(loop.late_max_ns)})"
-    return [*lines, f"{told}, {loop.dropped:,} dropped"]
+        counts += f" (worst {lasting(loop.late_max_ns)})"
+    return [*lines, f"{counts}, {loop.dropped:,} dropped"]
 
 
 def _rate(loop: OpenLoop) -> str:
@@ -71,9 +70,9 @@ def targets(sent: Sending | None) -> list[str]:
         lines.append(f"  {name:<45}{row.requests:>11,}{row.failed:>9,}{_three(row)}")
         if row.kinds:
             kinds = ", ".join(f"{kind}: {n:,}" for kind, n in row.kinds.items())
-            lines += _wrapped(kinds, "    ", "    ")
+            lines += wrapped(kinds, "    ", "    ")
     left = len(sent.targets) - len(shown) + sent.targets_left_out
-    return lines + ([f"  ... and {count(left, 'more target')} with less to tell"] if left else [])
+    return lines + ([f"  ... and {count(left, 'more target')}"] if left else [])
 
 
 def _three(row: TargetNumbers) -> str:
@@ -88,36 +87,36 @@ def samples(sent: Sending | None, kinds: Mapping[str, int]) -> list[str]:
     """Return one raw text for each outcome that failed."""
     if sent is None:
         return []
-    told = [(name, text) for name, text in sent.samples.items() if name in kinds and text]
-    return [line for name, text in told for line in _wrapped(f"{name}, for one: {text}", "    ", "      ")]
+    texts = [(name, text) for name, text in sent.samples.items() if name in kinds and text]
+    return [line for name, text in texts for line in wrapped(f"{name}, for one: {text}", "    ", "      ")]
 
 
 def connections(sent: Sending | None) -> list[str]:
-    """Tell of the connections: how many, how long to open, who ended them."""
+    """Return how many connections there were, how long they took to open, and who closed them."""
     if sent is None:
         return []
     if sent.connections is None:
         return [f"{'Connections':<14}unknown: {lost}" for lost in _of_lost(sent)]
     found = sent.connections
-    told = f"{count(found.opened)} opened to {count(len(found.peers), 'address', 'addresses')}"
+    opened = f"{count(found.opened)} opened to {count(len(found.peers), 'address', 'addresses')}"
     if found.hits:
-        told += f", {count(found.hits, 'request')} each (median)"
+        opened += f", {count(found.hits, 'request')} each (median)"
     if found.connect_ns is not None:
-        told += f"; {lasting(found.connect_ns)} to connect"
+        opened += f"; {lasting(found.connect_ns)} to connect"
     if found.tls_ns is not None:
-        told += f", {lasting(found.tls_ns)} for {' and '.join(found.tls_versions)}"
-    lines = _wrapped(told, f"{'Connections':<14}", " " * 14)
-    lines += _wrapped(_ended(found), f"{'  closed':<14}", " " * 14)
+        opened += f", {lasting(found.tls_ns)} for {' and '.join(found.tls_versions)}"
+    lines = wrapped(opened, f"{'Connections':<14}", " " * 14)
+    lines += wrapped(_ended(found), f"{'  closed':<14}", " " * 14)
     if len(found.peers) > 1:
         spread = ", ".join(f"{peer}: {n:,}" for peer, n in list(found.peers.items())[:6])
         more = f", ... {len(found.peers) - 6} more" if len(found.peers) > 6 else ""
-        lines += _wrapped(spread + more, f"{'  to':<14}", " " * 14)
+        lines += wrapped(spread + more, f"{'  to':<14}", " " * 14)
     if found.refused:
         lines.append(f"{'  not opened':<14}{found.refused:,}")
     lines += [f"{'  unknown':<14}{lost}" for lost in _of_lost(sent)]
     if sent.backed_off:
-        waits = f"after a failed request its connection waited {count(sent.backed_off, 'time')}, so as not to multiply the rate"
-        lines += _wrapped(f"{waits} (--error-backoff 0 sends at once)", f"{'Back-off':<14}", " " * 14)
+        waits = f"{count(sent.backed_off, 'time')} a connection waited after a failed request, so that fast failures do not raise the rate"
+        lines += wrapped(f"{waits} (--error-backoff 0 turns it off)", f"{'Back-off':<14}", " " * 14)
     return lines
 
 
@@ -141,10 +140,10 @@ def stalls(sent: Sending | None) -> list[str]:
     if not found:
         return []
     worst = sorted(found.items(), key=lambda item: -item[1])[:8]
-    told = ", ".join(f"{second:+d} ({lasting(lag)})" for second, lag in sorted(worst))
+    late = ", ".join(f"{second:+d} ({lasting(lag)})" for second, lag in sorted(worst))
     more = f", ... {len(found) - len(worst)} more" if len(found) > len(worst) else ""
-    text = f"{count(len(found), 'second')} in which the generator itself was over 50 ms late: {told}{more}; what was measured in them is partly its own delay"
-    return _wrapped(text, f"{'Own stalls':<14}", " " * 14)
+    text = f"{count(len(found), 'second')} in which the generator itself was over 50 ms late: {late}{more}; latencies in them are partly its own delay"
+    return wrapped(text, f"{'Own stalls':<14}", " " * 14)
 
 
 def slower(sent: Sending | None) -> list[str]:
@@ -152,11 +151,7 @@ def slower(sent: Sending | None) -> list[str]:
     if sent is None or sent.protocol == "HTTP/1.1" or sent.cpu_ns_per_request is None:
         return []
     text = (
-        f"{sent.protocol} goes through httpx, which is slower than our own HTTP/1.1: a request took {lasting(sent.cpu_ns_per_request)} "
+        f"{sent.protocol} goes through httpx, which is slower than zdtest's own HTTP/1.1: a request took {lasting(sent.cpu_ns_per_request)} "
         f"of the generator's processor time, and its own lag was {lasting(sent.lag_p99_ns or 0)} (p99 of the worst second)"
     )
-    return _wrapped(text, f"{sent.protocol:<14}", " " * 14)
-
-
-def _wrapped(text: str, first: str, rest: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
+    return wrapped(text, f"{sent.protocol:<14}", " " * 14)

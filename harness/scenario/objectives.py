@@ -74,11 +74,11 @@ def parse(text: object) -> Condition:
     """Read a condition. Raises ValueError with a message for the user."""
     match = _TERM.fullmatch(text) if isinstance(text, str) else None
     if match is None:
-        raise ValueError(f"{text!r} is no condition; write 'failed>0', 'p99>250ms' or 'outage>100ms'")
+        raise ValueError(f"{text!r} is not a condition; write 'failed>0', 'p99>250ms' or 'outage>100ms'")
     metric, phase, sign, number, unit = match[1], match[2] or "", match[3], float(match[4]), match[5]
     if not metric.isdigit() and metric not in METRICS:
         raise ValueError(
-            f"there is no metric {metric!r}; there are {', '.join(METRICS)}, and statuses such as 502"
+            f"there is no metric {metric!r}; use one of {', '.join(METRICS)}, or a status such as 502"
         )
     if phase and (phase not in PHASES or (metric not in BY_PHASE and not metric.isdigit())):
         raise ValueError(

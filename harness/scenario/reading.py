@@ -33,14 +33,12 @@ def expand(value: str, header: str, environ: Mapping[str, str] = os.environ) -> 
     def replace(match: re.Match[str]) -> str:
         name = match[1]
         if name not in environ:
-            raise UsageError(
-                f"the header {header} wants ${{{name}}}, and no such environment variable is set"
-            )
+            raise UsageError(f"the header {header} needs the environment variable {name}, which is not set")
         return environ[name]
 
     expanded = re.sub(r"\$\{(\w+)\}", replace, value)
     if "\r" in expanded or "\n" in expanded:
-        raise UsageError(f"the header {header} holds a line break")
+        raise UsageError(f"the header {header} contains a line break")
     return expanded
 
 
@@ -52,7 +50,7 @@ def parse_headers(lines: Sequence[str]) -> dict[str, str]:
         if not colon or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name.strip()):
             # Without a colon all of it may be a value that lost its name.
             shown = repr(name) if colon else "without a colon"
-            raise UsageError(f"-H {shown} is no header; write -H 'Name: value'")
+            raise UsageError(f"-H {shown} is not a header; write -H 'Name: value'")
         headers[name.strip()] = value.strip()
     return headers
 
@@ -92,7 +90,7 @@ def read_file(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
     if data is None:
         return {}, {}
     if not isinstance(data, dict):
-        raise UsageError(f"{path}:1: a scenario is a mapping of fields such as target: and load:")
+        raise UsageError(f"{path}:1: a scenario must be a mapping of fields such as target: and load:")
     lines: dict[tuple[str, ...], int] = {}
     _lines_of(node, (), lines)
     return data, lines
@@ -189,7 +187,7 @@ def _neighbours(where: tuple[str, ...]) -> str:
         "cluster": ClusterPart,
     }
     model = parts.get(where[0], Scenario) if len(where) > 1 else Scenario
-    return "there are " + ", ".join(sorted(model.model_fields))
+    return "use one of " + ", ".join(sorted(model.model_fields))
 
 
 _FLAGS = {

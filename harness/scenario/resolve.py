@@ -79,7 +79,7 @@ class Resolved:
             except ValueError as error:
                 raise UsageError(f"cannot read the body file {path}: {error}") from None
         if body and part.method == "HEAD":
-            raise UsageError("a HEAD request carries no body; drop --body, or choose another --method")
+            raise UsageError("a HEAD request has no body; drop --body, or choose another --method")
         return Target(url=url, method=part.method, headers=headers, body=body)
 
     def lab_plan(self) -> LabPlan:
@@ -87,7 +87,7 @@ class Resolved:
         part = self.scenario.lab or LabPart()
         if not self.scenario.manifests:
             raise UsageError(
-                f"the lab needs manifests; name a Deployment's and a Service's files under manifests: in {self.source}"
+                f"the lab needs manifests: list the files of a Deployment and a Service under manifests: in {self.source}"
             )
         paths = [self.base / name for name in self.scenario.manifests]
         for path in paths:
@@ -163,13 +163,13 @@ def resolve(request: Request, folder: Path) -> Resolved:
     elsewhere = url_given or flags.keys() & {"cluster.context", "cluster.kubeconfig"}
     use_lab = request.lab or (data.get("lab") is not None and not elsewhere)
     if "lab.time_scale" in flags and not use_lab:
-        raise UsageError("--time-scale shrinks the waits of the lab's balancer; add --lab, or drop it")
+        raise UsageError("--time-scale is for the lab's balancer only; add --lab, or drop --time-scale")
     if request.lab and elsewhere:
-        raise UsageError("--lab goes with neither a URL nor --context nor --kubeconfig; drop one of them")
+        raise UsageError("--lab cannot be combined with a URL, --context or --kubeconfig; drop one of them")
     if listed and _both_said(scenario, flags, "load.targets"):
-        raise UsageError("each target of a file names its own method; drop --method, or --targets")
+        raise UsageError("each target in the file has a method of its own; drop --method or --targets")
     if scenario.load.mix and _both_said(scenario, flags, "load.mix"):
-        raise UsageError("a mix names its methods itself; drop --method, or --mix")
+        raise UsageError("--mix says which methods are sent; drop --method or --mix")
     _check_listed(scenario, listed, use_lab=use_lab)
     if not use_lab:
         _check_target(scenario, why, listed, no_rollout=request.no_rollout)
@@ -178,7 +178,7 @@ def resolve(request: Request, folder: Path) -> Resolved:
     if not use_lab and not request.no_rollout and not request.interactive:
         _check_explicit(scenario)
     if request.dry_run and request.no_rollout:
-        raise UsageError("--dry-run is a rehearsal of a rollout; it does not go with --no-rollout")
+        raise UsageError("--dry-run rehearses a rollout, and --no-rollout makes none; drop one of them")
     return Resolved(
         scenario=scenario,
         source=f"{why}{' (the embedded lab)' if use_lab else ''}",
@@ -226,25 +226,23 @@ def _check_listed(scenario: Scenario, listed: tuple[Listed, ...], *, use_lab: bo
         return
     if use_lab and (other := next((each for each in listed if not each.is_path), None)):
         raise UsageError(
-            f"{other.place}: the lab has an address of its own; write a path that begins with / instead of a URL"
+            f"{other.place}: the lab has its own address; write a path that begins with /, not a URL"
         )
     if use_lab:
         return
     if scenario.target.url and all(not each.is_path for each in listed):
-        raise UsageError(
-            "a URL beside targets is where their paths go, and none of them is a path; drop the URL"
-        )
+        raise UsageError("the URL is for targets that are paths, and none of them is; drop the URL")
     aimed(listed, scenario.target.url or whole_url(listed), (), b"")
 
 
 def _check_target(scenario: Scenario, why: str, listed: tuple[Listed, ...], *, no_rollout: bool) -> None:
     if not scenario.target.url and not listed:
         raise UsageError(
-            f"{why} gives no URL to send to, and the lab is not asked for; add a URL, or target.url, or --lab"
+            f"{why} has no URL to send to; add a URL, or target.url, or --lab for the embedded lab"
         )
     if not scenario.workload and not no_rollout:
         raise UsageError(
-            "a URL without a workload; add --deployment NAME (and -n NAMESPACE), or --no-rollout for a plain load test"
+            "there is a URL but no workload to roll out; add --deployment NAME (and -n NAMESPACE), or --no-rollout for a plain load test"
         )
 
 

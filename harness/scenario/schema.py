@@ -42,9 +42,9 @@ def duration_ns(value: object) -> int:
             try:
                 value = float(text)
             except ValueError:
-                raise ValueError(f"{text!r} is no duration; write 90s, 1m30s or 500ms") from None
+                raise ValueError(f"{text!r} is not a duration; write 90s, 1m30s or 500ms") from None
     if not 0 <= value < 1e9:
-        raise ValueError(f"{value} seconds is no sensible duration")
+        raise ValueError(f"{value} seconds is not a usable duration")
     return round(value * NS)
 
 
@@ -61,7 +61,7 @@ def status_ranges(value: object) -> tuple[tuple[int, int], ...]:
     for part in str(value).split(","):
         match = re.fullmatch(r"\s*(\d{3})(?:\s*-\s*(\d{3}))?\s*", part)
         if not match or not 100 <= int(match[1]) <= int(match[2] or match[1]) <= 599:
-            raise ValueError(f"{value!r} is no list of statuses; write 200-299 or 200-299,304")
+            raise ValueError(f"{value!r} is not a list of statuses; write 200-299 or 200-299,304")
         ranges.append((int(match[1]), int(match[2] or match[1])))
     return tuple(ranges)
 
@@ -70,17 +70,17 @@ def resolved_names(value: object) -> tuple[tuple[str, int, str], ...]:
     """Read curl's HOST:PORT:ADDRESS[,ADDRESS] as (host, port, address). Raises ValueError."""
     lines = [value] if isinstance(value, str) else value
     if not isinstance(lines, list | tuple):
-        raise ValueError("a list of HOST:PORT:ADDRESS is wanted")  # noqa: TRY004  pydantic turns ValueError into a finding
+        raise ValueError("give a list of HOST:PORT:ADDRESS")  # noqa: TRY004  pydantic turns ValueError into a finding
     addresses: list[tuple[str, int, str]] = []
     for line in lines:
         match = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5}):(\S+)", str(line))
         if not match or not 0 < int(match[2]) < 65536:
-            raise ValueError(f"{line!r} is no HOST:PORT:ADDRESS, such as shop.example:443:10.0.0.7")
+            raise ValueError(f"{line!r} is not HOST:PORT:ADDRESS, such as shop.example:443:10.0.0.7")
         for address in match[3].split(","):
             try:
                 literal = str(ip_address(address.strip("[]")))
             except ValueError:
-                raise ValueError(f"{address!r} in {line!r} is no IP address") from None
+                raise ValueError(f"{address!r} in {line!r} is not an IP address") from None
             addresses.append((match[1].strip("[]").lower(), int(match[2]), literal))
     return tuple(addresses)
 
@@ -92,7 +92,9 @@ def proportions(value: object) -> tuple[tuple[str, int], ...]:
     parts = [part.strip().upper().partition(":") for part in str(value).split(",")] if value else []
     for method, _, share in parts:
         if method not in METHODS or not re.fullmatch(r"[1-9]\d{0,2}", share):
-            raise ValueError(f"{value!r} is no list of methods and shares up to 999, such as GET:9,POST:1")
+            raise ValueError(
+                f"{value!r} is not a list of methods and shares (1 to 999), such as GET:9,POST:1"
+            )
     if len({method for method, _, _ in parts}) < len(parts):
         raise ValueError(f"{value!r} names a method twice")
     return tuple((method, int(share)) for method, _, share in parts)
@@ -104,7 +106,7 @@ def kind_and_name(value: object) -> tuple[str, str]:
     known = KINDS.get(kind.lower()) if slash else "Deployment"
     if not known or not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name):
         raise ValueError(
-            f"{value!r} is no workload; write deployment/NAME, statefulset/NAME or daemonset/NAME"
+            f"{value!r} is not a workload; write deployment/NAME, statefulset/NAME or daemonset/NAME"
         )
     return known, name
 
@@ -148,7 +150,7 @@ class TargetPart(_Strict):
     @pydantic.model_validator(mode="after")
     def _key_of_a_certificate(self) -> TargetPart:
         if self.key and not self.cert:
-            raise ValueError("key belongs to a client certificate; add cert")
+            raise ValueError("key is the key of a client certificate; add cert")
         return self
 
     @pydantic.field_validator("method", mode="before")
@@ -180,7 +182,7 @@ class TargetPart(_Strict):
             port = parts.port
         except ValueError:  # whose text may be a part of a password
             raise ValueError(
-                f"{masking.broken_url(value)!r} is no URL: its host or port cannot be read"
+                f"{masking.broken_url(value)!r} is not a URL: its host or port cannot be read"
             ) from None
         if (
             parts.scheme not in {"http", "https"}
@@ -188,7 +190,7 @@ class TargetPart(_Strict):
             or port == 0
             or re.search(r"\s", value)
         ):
-            raise ValueError(f"{masking.broken_url(value)!r} is no http:// or https:// URL")
+            raise ValueError(f"{masking.broken_url(value)!r} is not an http:// or https:// URL")
         return value
 
 
@@ -220,7 +222,7 @@ class LoadPart(_Strict):
     @pydantic.model_validator(mode="after")
     def _ramp_of_a_rate(self) -> LoadPart:
         if self.ramp and self.rate is None:
-            raise ValueError("ramp is the time in which a rate rises; add rate")
+            raise ValueError("ramp raises a rate, and there is none; add rate")
         if self.lull and self.rate is not None:
             raise ValueError("a lull changes the rate, which rate fixes; drop one of them")
         if self.targets and self.mix:

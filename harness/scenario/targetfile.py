@@ -67,7 +67,7 @@ def read_targets(path: Path) -> tuple[Listed, ...]:
     if not listed:
         raise UsageError(f"{path} lists no target; write a line such as GET https://shop.example/")
     if len(listed) > MOST:
-        raise UsageError(f"{path} lists {len(listed):,} targets; {MOST:,} are the most that one run takes")
+        raise UsageError(f"{path} lists {len(listed):,} targets; one run takes {MOST:,} at most")
     weights = [each.target.weight for each in listed]
     if sum(weights) // gcd(*weights) > _ROUND:
         raise UsageError(f"the weights in {path} add up to more than {_ROUND:,}; choose smaller ones")
@@ -90,7 +90,7 @@ def aimed(
         target = each.target
         if each.is_path and not origin:
             raise UsageError(
-                f"{each.place}: {masking.url(target.url)} is a path; give the URL that it is a path of"
+                f"{each.place}: {masking.url(target.url)} is a path; give the URL it belongs to on the command line"
             )
         own = {name.lower() for name, _ in target.headers}
         found.append(
@@ -139,7 +139,7 @@ class _Http:
             else:
                 self._header(line, place)
         if self._heredoc is not None:
-            raise UsageError(f"{path}:{self._heredoc[1]}: no line {self._heredoc[0]!r} ends this body")
+            raise UsageError(f"{path}:{self._heredoc[1]}: this body has no closing line {self._heredoc[0]!r}")
         self._close()
         return self._found
 
@@ -153,18 +153,18 @@ class _Http:
         if not colon or not _NAME.fullmatch(name) or not value:
             # What stands in the line may be a secret that lost its name.
             raise UsageError(
-                f"{place}: neither a request line (GET https://shop.example/), nor a header (Name: value), nor @FILE"
+                f"{place}: this is not a request line (GET https://shop.example/), a header (Name: value) or @FILE"
             )
         if self._target is None:
             raise UsageError(
-                f"{place}: the header {name} belongs to no target; there is a blank line above it"
+                f"{place}: the header {name} belongs to no target: remove the blank line above it"
             )
         added = (name, _value(value, name, place))
         self._target = replace(self._target, headers=(*self._target.headers, added))
 
     def _body(self, path: Path, name: str, place: str) -> None:
         if self._target is None:
-            raise UsageError(f"{place}: this body belongs to no target; there is a blank line above it")
+            raise UsageError(f"{place}: this body belongs to no target: remove the blank line above it")
         if name.startswith("<<"):
             self._heredoc = name[2:].strip(), int(place.rpartition(":")[2]), []
             return
@@ -199,10 +199,10 @@ def _json(path: Path, lines: Sequence[str]) -> list[Listed]:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise UsageError(
-                f"{place}: no JSON ({error}); each line is one object with a method and a url"
+                f"{place}: not JSON ({error}); each line must be one object with a method and a url"
             ) from None
         if not isinstance(row, dict):
-            raise UsageError(f"{place}: each line is one JSON object with a method and a url")
+            raise UsageError(f"{place}: each line must be one JSON object with a method and a url")
         found.append(Listed(_from_json(row, place), place))
     return found
 
@@ -210,19 +210,19 @@ def _json(path: Path, lines: Sequence[str]) -> list[Listed]:
 def _from_json(row: dict[str, Any], place: str) -> Target:
     odd = sorted(set(row) - _FIELDS)
     if odd:
-        raise UsageError(f"{place}: no such field: {odd[0]}; there are {', '.join(sorted(_FIELDS))}")
+        raise UsageError(f"{place}: no such field: {odd[0]}; use {', '.join(sorted(_FIELDS))}")
     url, header, body = row.get("url"), row.get("header") or {}, row.get("body") or ""
     if not isinstance(url, str) or not isinstance(row.get("method"), str):
-        raise UsageError(f"{place}: method and url are wanted, both text")
+        raise UsageError(f"{place}: method and url must both be given, as text")
     if not isinstance(header, dict) or not all(
         _NAME.fullmatch(name) and isinstance(values, list) and all(isinstance(value, str) for value in values)
         for name, values in header.items()
     ):
-        raise UsageError(f'{place}: header is an object of lists of text, such as {{"Accept": ["*/*"]}}')
+        raise UsageError(f'{place}: header must be an object of lists of text, such as {{"Accept": ["*/*"]}}')
     try:
         content = b64decode(body, validate=True)
     except (Base64Error, TypeError, ValueError):
-        raise UsageError(f"{place}: the body is no base64 text") from None
+        raise UsageError(f"{place}: the body is not base64 text") from None
     target = Target(
         url=_url(url, place),
         method=_method(row["method"], place),
@@ -237,13 +237,13 @@ def _from_json(row: dict[str, Any], place: str) -> Target:
 
 def _fits(target: Target, place: str) -> Target:
     if target.body and target.method == "HEAD":
-        raise UsageError(f"{place}: a HEAD request carries no body")
+        raise UsageError(f"{place}: a HEAD request has no body")
     return target
 
 
 def _method(text: str, place: str) -> str:
     if text.upper() not in METHODS:
-        raise UsageError(f"{place}: no such method: {text}; there are {', '.join(METHODS)}")
+        raise UsageError(f"{place}: no such method: {text}; use one of {', '.join(METHODS)}")
     return text.upper()
 
 
@@ -253,7 +253,7 @@ def _url(text: str, place: str) -> str:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:  # whose text may be a part of a password
-        raise UsageError(f"{place}: {shown!r} is no URL: its host or port cannot be read") from None
+        raise UsageError(f"{place}: {shown!r} is not a URL: its host or port cannot be read") from None
     path = text.startswith("/") and not text.startswith("//")
     if re.search(r"\s", text) or (
         not path and (parts.scheme not in {"http", "https"} or not parts.hostname or port == 0)
@@ -272,12 +272,14 @@ def _value(text: str, name: str, place: str) -> str:
     try:
         value.encode("latin-1")
     except UnicodeEncodeError:
-        raise UsageError(f"{place}: the header {name} holds a character that no header can carry") from None
+        raise UsageError(
+            f"{place}: the header {name} contains a character that a header cannot carry"
+        ) from None
     return value
 
 
 def _weight(value: object, place: str) -> int:
     text = str(value).strip()
     if isinstance(value, bool) or not re.fullmatch(r"[1-9]\d{0,2}", text):
-        raise UsageError(f"{place}: a weight is a whole number from 1 to {_HEAVIEST}, not {text[:20]}")
+        raise UsageError(f"{place}: a weight must be a whole number from 1 to {_HEAVIEST}, not {text[:20]}")
     return int(text)

@@ -57,16 +57,16 @@ def parse(text: str) -> Trigger:
     argument = argument.strip()
     if kind not in KINDS:
         shown = repr(kind) if re.fullmatch(r"[A-Za-z-]{0,30}", kind) else "this"
-        raise ValueError(f"{shown} is no trigger; there are: {', '.join(KINDS)}")
+        raise ValueError(f"{shown} is not a trigger; use one of: {', '.join(KINDS)}")
     if kind in {"restart", "observe"} and argument:
         raise ValueError(f"{kind} takes no argument")
     wanted = {"apply": "FILE", "set-image": "CONTAINER=IMAGE", "scale": "N", "command": "COMMAND"}
     if kind in wanted and not argument:
-        raise ValueError(f"{kind} wants an argument: {kind} {wanted[kind]}")
+        raise ValueError(f"{kind} needs an argument: {kind} {wanted[kind]}")
     if kind == "set-image" and not re.fullmatch(r"[^=\s]+=\S+", argument):
-        raise ValueError(f"{argument!r} is no image; write set-image CONTAINER=IMAGE")
+        raise ValueError(f"{argument!r} is not CONTAINER=IMAGE; write set-image CONTAINER=IMAGE")
     if kind == "scale" and not re.fullmatch(r"[0-9]{1,6}", argument):
-        raise ValueError(f"{argument!r} is no number of replicas; write scale 5")
+        raise ValueError(f"{argument!r} is not a number of replicas; write scale 5")
     if kind == "command":
         try:
             shlex.split(argument)

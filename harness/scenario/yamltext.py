@@ -86,14 +86,14 @@ class Loader(yaml.SafeLoader):
         """Make a value. What no value can be made of is malformed, whatever its type stumbles over."""
         if node.tag in _NUMBERS and len(node.value) > _LONGEST_NUMBER:
             raise yaml.constructor.ConstructorError(
-                None, None, f"a number of {len(node.value):,} digits", node.start_mark
+                None, None, f"a number has {len(node.value):,} digits", node.start_mark
             )
         try:
             return super().construct_object(node, deep=deep)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             said = " ".join(str(error).split())[:100]
             raise yaml.constructor.ConstructorError(
-                None, None, f"no value can be made of it ({said})", node.start_mark
+                None, None, f"its value cannot be read ({said})", node.start_mark
             ) from None
 
 
@@ -124,7 +124,7 @@ def read_stream(file: BinaryIO, most: int = MOST_BYTES) -> bytes:
     """Return what is left of an open file, a pipe included. Raises as `read_bytes` does."""
     content = file.read(most + 1)
     if len(content) > most:
-        raise ValueError(f"it has over {most >> 20} MiB, which are the most that is read")
+        raise ValueError(f"it is larger than {most >> 20} MiB, the most that is read")
     return content
 
 
@@ -138,7 +138,7 @@ def decoded(content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError("it is no UTF-8 text") from None
+        raise ValueError("it is not UTF-8 text") from None
 
 
 def is_file(path: Path) -> bool:

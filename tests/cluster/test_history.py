@@ -26,13 +26,8 @@ def sets(mine: int, others: int = 0) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("limit", "mine", "rollouts", "said"),
     [
-        (
-            10,
-            1,
-            1,
-            "this run uses 1 of the 10 revisions that web has left before Kubernetes prunes the oldest",
-        ),
-        (None, 4, 3, "this run uses 3 of the 7 revisions"),
+        (10, 1, 1, "1 of 10 revisions that are left will be used (revisionHistoryLimit 10)"),
+        (None, 4, 3, "3 of 7 revisions that are left will be used"),
         (
             2,
             3,

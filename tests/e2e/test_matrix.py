@@ -164,7 +164,7 @@ def test_several_rollouts_are_each_covered_and_judged_by_themselves(
     web = deployed("seed/4-grace", *PATIENT)
     run = web.zdtest(*QUICK, "--rollouts", "3")
     assert run.code == 0, run.stderr + run.stdout
-    assert "3 of the 10 revisions" in run.stderr
+    assert "3 of 10 revisions that are left will be used" in run.stderr
     covered(run)
     record = run.recording.run
     assert len(record.earlier) == 2
@@ -429,5 +429,5 @@ def test_the_api_server_away_for_ten_seconds_is_a_gap_that_the_report_names(
     assert any(gap.blind for gap in gaps)
     assert run.recording.run.rollout
     assert run.recording.run.rollout.state == "complete"
-    assert "nobody watched" in run.stdout
+    assert "the watch of" in run.stdout
     rows.append(Row("Deployment", "restart, API server away 10 s", "nginx", run))

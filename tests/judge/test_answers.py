@@ -168,7 +168,7 @@ def test_what_hangs_longer_than_anything_before_withholds_a_pass_whatever_the_dr
     assert found.numbers.cut >= slots
     assert found.grade is Grade.INCONCLUSIVE
     assert "still out when the load was over" in found.verdict.headline
-    assert "before, no good answer took over 400 ms" in found.verdict.headline
+    assert "before that, no good answer took over 400 ms" in found.verdict.headline
 
 
 def test_half_of_all_slots_need_not_hang_for_twice_as_long_as_anything_before(tmp_path: Path) -> None:

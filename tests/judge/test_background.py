@@ -141,7 +141,7 @@ def test_the_finding_says_what_was_subtracted_and_why(tmp_path: Path) -> None:
 def test_what_is_too_little_to_tell_says_how_to_tell(tmp_path: Path) -> None:
     found = judged(tmp_path, clean(), ([-5.0], "503"), (burst(5, 2.0), "503"))
     assert found.grade is OPEN
-    assert "a longer baseline would tell (--trigger-after)" in found.verdict.headline
+    assert "make it longer (--trigger-after)" in found.verdict.headline
 
 
 def test_background_gets_no_cause_and_what_is_beyond_it_does(tmp_path: Path) -> None:

@@ -34,33 +34,33 @@ def deployment(pod: str, more: str = "") -> str:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (deployment('{terminationGracePeriodSeconds: "30s"}'), 'spec.terminationGracePeriodSeconds: "30s" is no integer'),
-        (deployment("{containers: {name: a}}"), 'spec.template.spec.containers: {"name": "a"} is no array'),
-        (deployment("{containers: [null]}"), "spec.template.spec.containers[0]: null is no object"),
-        (deployment("{containers: [{name: a, ports: [8080]}]}"), "containers[0].ports[0]: 8080 is no object"),
+        (deployment('{terminationGracePeriodSeconds: "30s"}'), 'spec.terminationGracePeriodSeconds: "30s" is not an integer'),
+        (deployment("{containers: {name: a}}"), 'spec.template.spec.containers: {"name": "a"} is not an array'),
+        (deployment("{containers: [null]}"), "spec.template.spec.containers[0]: null is not an object"),
+        (deployment("{containers: [{name: a, ports: [8080]}]}"), "containers[0].ports[0]: 8080 is not an object"),
         (
             deployment("{containers: [{name: a, lifecycle: {preStop: {sleep: 10}}}]}"),
-            "containers[0].lifecycle.preStop.sleep: 10 is no object",
+            "containers[0].lifecycle.preStop.sleep: 10 is not an object",
         ),
         (
             deployment("{containers: [{name: a, readinessProbe: {httpGet: /x, periodSeconds: 5s}}]}"),
-            'containers[0].readinessProbe.httpGet: "/x" is no object (and 1 more)',
+            'containers[0].readinessProbe.httpGet: "/x" is not an object (and 1 more)',
         ),
-        (deployment("{containers: [{name: a, command: sleep}]}"), 'containers[0].command: "sleep" is no array'),
+        (deployment("{containers: [{name: a, command: sleep}]}"), 'containers[0].command: "sleep" is not an array'),
         (
             deployment("{containers: [{name: a, readinessProbe: {tcpSocket: {port: [80]}}}]}"),
-            "readinessProbe.tcpSocket.port: [80] is no string",
+            "readinessProbe.tcpSocket.port: [80] is not a string",
         ),
-        (deployment("{}", ', replicas: "3"'), 'spec.replicas: "3" is no integer'),
+        (deployment("{}", ', replicas: "3"'), 'spec.replicas: "3" is not an integer'),
         (
             deployment("{}", ", strategy: {rollingUpdate: {maxSurge: lots}}"),
-            "spec.strategy.rollingUpdate.maxSurge: 'lots' is no number and no percentage",
+            "spec.strategy.rollingUpdate.maxSurge: 'lots' is neither a number nor a percentage",
         ),
         (
             deployment("{}", ", selector: {matchLabels: {a: c}}"),
             "spec.selector.matchLabels: a: c is not among spec.template.metadata.labels",
         ),
-        (HEAD + "spec: []\n", "spec: [] is no object"),
+        (HEAD + "spec: []\n", "spec: [] is not an object"),
         ("apiVersion: apps/v1\nkind: Deployment\nspec: {}\n", "metadata: it is missing, or no object"),
     ],
 )  # fmt: skip
@@ -80,7 +80,7 @@ def test_a_malformed_manifest_is_one_line_with_file_object_and_field(
 def test_a_value_of_the_environment_is_not_shown() -> None:
     item = copy.deepcopy(SOUND[0])
     item["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "PASSWORD", "value": 123456}]
-    assert malformed(item) == ["spec.template.spec.containers[0].env[0].value: it is no string"]
+    assert malformed(item) == ["spec.template.spec.containers[0].env[0].value: it is not a string"]
 
 
 def test_what_kubernetes_takes_is_not_malformed() -> None:

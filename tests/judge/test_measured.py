@@ -99,28 +99,28 @@ def test_headroom_says_how_much_of_the_hook_and_of_the_grace_period_was_used(tmp
     hook = room(found, "preStop")
     assert hook.used_ns == seconds(1.05)
     assert hook.of_ns == 4 * S
-    assert "into a preStop of 4 s: 2.9" in hook.sentence
+    assert "into its preStop of 4 s: 2.9" in hook.sentence
     assert "to spare" in hook.sentence
     grace = room(found, "grace")
     assert grace.used_ns == pytest.approx(4 * S, abs=1.1 * S)
-    assert "of a grace period of 20 s" in grace.sentence
-    assert "answered first" in room(found, "readiness").sentence
+    assert "of its grace period of 20 s" in grace.sentence
+    assert "the first good answer came" in room(found, "readiness").sentence
 
 
 def test_a_hook_that_traffic_outlasted_has_no_room_left(tmp_path: Path) -> None:
     found = judged(tmp_path, SyntheticRun.rolling(prestop=1, grace=20, lag=3.0))
-    assert "too short, by how much cannot be told" in room(found, "preStop").sentence
+    assert "too short, by an unknown time" in room(found, "preStop").sentence
     killed = judged(tmp_path / "killed", SyntheticRun.rolling(prestop=2, grace=6, deaf=True))
-    assert "was used up: SIGKILL" in room(killed, "grace").sentence
+    assert "was used up, and SIGKILL" in room(killed, "grace").sentence
 
 
 def test_a_keep_alive_race_is_untested_unless_connections_lay_idle_in_a_lull(tmp_path: Path) -> None:
     synthetic = SyntheticRun.rolling(prestop=4, grace=20)
-    assert room(judged(tmp_path, synthetic), "keep-alive").sentence.startswith("untested")
+    assert room(judged(tmp_path, synthetic), "keep-alive").sentence.startswith("not tested")
     marks = (*synthetic.run().marks, MarkAt(Mark.LULL, round((TRIGGER - 3) * S)))
     synthetic.record = {"marks": tuple(sorted(marks, key=lambda mark: mark.t_ns))}
     sentence = room(judged(tmp_path / "lull", synthetic), "keep-alive").sentence
-    assert sentence.startswith("idle connections were tried in a lull of 3 s")
+    assert sentence.startswith("idle connections were tested in a lull of 3 s")
 
 
 def test_the_curve_says_what_each_shorter_hook_would_have_lost(tmp_path: Path) -> None:

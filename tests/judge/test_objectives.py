@@ -64,7 +64,7 @@ def test_what_is_no_condition_is_said_in_words_that_help(text: str, says: str) -
 
 
 def test_a_flag_that_is_no_condition_is_named_as_it_was_given() -> None:
-    with pytest.raises(UsageError, match=r"--fail-on: 'p99>oops' is no condition"):
+    with pytest.raises(UsageError, match=r"--fail-on: 'p99>oops' is not a condition"):
         validate({}, {"fail_on": ["failed>0", "p99>oops"]})
     assert validate({"objectives": ["p99 <  1s"]}, {}).objectives == ("p99 < 1s",)
 

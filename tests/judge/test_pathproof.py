@@ -56,7 +56,10 @@ def test_answers_that_name_their_pods_prove_the_path_and_say_how_many(tmp_path: 
     found = judged(tmp_path, synthetic, lambda row: "" if row["seq"] in some else row["pod"])
     total = len(synthetic.hits())
     assert found.grade is Grade.PASS
-    assert about(found).observed == f"{total - len(some):,} of {total:,} good answers named 6 pods of it"
+    assert (
+        about(found).observed
+        == f"{total - len(some):,} of {total:,} good answers named 6 pods of the workload"
+    )
 
 
 @pytest.mark.parametrize("record", [UNPROVEN, ROUTED, ONE_NAME, ASSERTED])
@@ -159,7 +162,7 @@ def test_most_answers_have_to_name_their_pod(tmp_path: Path, part: int, grade: G
 def test_a_name_before_the_load_is_no_proof_where_the_load_met_none(tmp_path: Path) -> None:
     found = judged(tmp_path, clean(ONE_NAME), lambda _: "")
     assert found.grade is Grade.INCONCLUSIVE
-    assert "path not proven: no answer named a pod of it" in about(found).observed
+    assert "path not proven: no answer named a pod of the workload" in about(found).observed
 
 
 @pytest.mark.parametrize("record", [ROUTED, ASSERTED])
@@ -176,4 +179,4 @@ def test_a_target_whose_answers_name_nobody_is_not_proven_by_another_one(tmp_pat
     synthetic = clean(methods=("GET", "GET", "GET", "POST"))
     found = judged(tmp_path, synthetic, lambda row: row["pod"] if row["target"] != 3 else "")
     assert found.grade is Grade.INCONCLUSIVE
-    assert "to POST http://127.0.0.1:8088/ named a pod of it" in about(found).observed
+    assert "to POST http://127.0.0.1:8088/ named a pod of the workload" in about(found).observed

@@ -66,7 +66,7 @@ def test_such_answers_of_a_pod_that_stays_are_good(tmp_path: Path) -> None:
     finding = about(found)
     assert found.grade is Grade.PASS
     assert finding is not None
-    assert "none while a pod that may have sent it went away" in finding.observed
+    assert "but none while a pod that may have sent it was going away" in finding.observed
 
 
 def test_such_answers_that_name_nobody_may_come_from_any_pod_that_goes(tmp_path: Path) -> None:

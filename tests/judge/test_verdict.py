@@ -85,31 +85,31 @@ def test_the_same_rate_before_and_after_is_no_fault_of_the_rollout(tmp_path: Pat
     [
         (clean(noise=0.005), {}, "failed (0."),
         (clean(names_pods=False), {"path": PathProof(proven=False, how="a URL of another host")}, "path not proven: a URL of another"),
-        (clean(), {"rollout": facts(state="stalled", reason="ProgressDeadlineExceeded")}, "it stalled (ProgressDeadlineExceeded)"),
+        (clean(), {"rollout": facts(state="stalled", reason="ProgressDeadlineExceeded")}, "the rollout stalled (ProgressDeadlineExceeded)"),
         (clean(), {"rollout": facts(state="changed")}, "changed by somebody else"),
-        (clean(), {"rollout": facts(state="changed", trigger="observe")}, "changed again meanwhile"),
-        (clean(), {"rollout": facts(state="deleted"), "ended_by": "deleted"}, "the workload was deleted meanwhile"),
+        (clean(), {"rollout": facts(state="changed", trigger="observe")}, "changed again during the rollout"),
+        (clean(), {"rollout": facts(state="deleted"), "ended_by": "deleted"}, "the workload was deleted during the rollout"),
         (clean(), {"rollout": facts(old_pods=())}, "no old pod was replaced"),
         (clean(), {"rollout": facts(old_pods=(), trigger="observe", new_template=True)}, "no old pod was replaced"),
         (clean(), {"rollout": facts(old_pods=(), trigger="command helm", new_template=True)}, "no old pod was replaced"),
         (clean(), {"rollout": facts(state="progressing")}, "still progressing"),
-        (clean(), {"rollout": facts(state="not_started")}, "it was not started"),
+        (clean(), {"rollout": facts(state="not_started")}, "the rollout was not started"),
         (clean(load_after=5.0), {}, "the load ended +5.0 s, the rollout"),
-        (clean(), {"ended_by": "max_time", "marks": without(clean().run(), Mark.SETTLED)}, "(max time) before the time to settle"),
-        (clean(), {"marks": without(clean().run(), Mark.ENDPOINTS_SETTLED, Mark.SETTLED)}, "end of its endpoints' changes"),
-        (clean(gaps=[WatchGap("Pod", 13 * S, 14 * S, "410 Gone", relisted=True)]), {}, "nobody watched Pod 1 time"),
-        (clean(gaps=[WatchGap("EndpointSlice", 13 * S, 16 * S, "down", relisted=False)]), {}, "nobody watched EndpointSlice 1 time (for up to 3 s)"),
-        (clean(gaps=[WatchGap("Deployment", 4 * S, 12 * S - MS, "down", relisted=False)]), {"rollout": facts(trigger="observe")}, "just before the change was seen: it may have begun in that time"),
-        (clean(gaps=[WatchGap("Deployment", 32 * S, 99 * S, "down", relisted=False)]), {}, "nobody watched Deployment when the load ended"),
+        (clean(), {"ended_by": "max_time", "marks": without(clean().run(), Mark.SETTLED)}, "(max time) before it had settled"),
+        (clean(), {"marks": without(clean().run(), Mark.ENDPOINTS_SETTLED, Mark.SETTLED)}, "endpoints were not seen to settle"),
+        (clean(gaps=[WatchGap("Pod", 13 * S, 14 * S, "410 Gone", relisted=True)]), {}, "the watch of Pod was down 1 time"),
+        (clean(gaps=[WatchGap("EndpointSlice", 13 * S, 16 * S, "down", relisted=False)]), {}, "the watch of EndpointSlice was down 1 time (up to 3 s)"),
+        (clean(gaps=[WatchGap("Deployment", 4 * S, 12 * S - MS, "down", relisted=False)]), {"rollout": facts(trigger="observe")}, "just before the change was seen: the rollout may have begun then"),
+        (clean(gaps=[WatchGap("Deployment", 32 * S, 99 * S, "down", relisted=False)]), {}, "the watch of Deployment was down when the load ended"),
         (clean(), {"workers_lost": (0,)}, "1 of 1 worker was lost (number 0); what it wrote"),
         (clean(), {"workers": 2}, "1 of 2 workers was lost (number 1); what it wrote"),
         (clean(), {"workers": 4, "workers_lost": (0,)}, "4 of 4 workers were lost (numbers 0, 1, 2, 3); what they wrote"),
         (clean(), {"ended_by": "worker_lost"}, "one of 1 worker was lost; what it wrote"),
         (clean(), {"workers": 2, "state": "interrupted", "ended_by": "interrupted"}, "1 of 2 workers was not waited for (number 1)"),
         (clean(lag_p99=0.08), {}, "saturated: p99 over 50 ms in 100 % of worker 0's seconds"),
-        (clean(health=False), {}, "its own health was not recorded"),
-        (clean(), {"state": "interrupted", "ended_by": "interrupted"}, "it was interrupted"),
-        (clean(), {"state": "running", "ended_by": ""}, "killed, crashed, or still running"),
+        (clean(health=False), {}, "the generator's own lag was not recorded"),
+        (clean(), {"state": "interrupted", "ended_by": "interrupted"}, "the run was interrupted"),
+        (clean(), {"state": "running", "ended_by": ""}, "it was killed, it crashed, or it is still running"),
     ],
 )  # fmt: skip
 def test_each_doubt_withholds_a_pass_and_says_why(
@@ -281,10 +281,10 @@ def test_a_service_that_went_down_fails_even_before_the_trigger(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("ended_by", "says"),
     [
-        ("dry_run", "dry run: nothing was patched"),
-        ("baseline_unsound", "nothing was patched"),
+        ("dry_run", "dry run: nothing was changed"),
+        ("baseline_unsound", "nothing was changed"),
         ("deleted", "the workload was deleted before the change"),
-        ("interrupted", "it was interrupted"),
+        ("interrupted", "the run was interrupted"),
     ],
 )
 def test_a_run_that_never_reached_the_trigger_says_why(tmp_path: Path, ended_by: str, says: str) -> None:
@@ -334,7 +334,7 @@ def test_a_run_killed_at_any_mark_is_inconclusive_or_failed(tmp_path: Path, mark
     _rewrite(path, replace(run, marks=run.marks[:marks], state="running", ended_by=""))
     found = judge(Recording.open(path))
     assert found.grade is Grade.INCONCLUSIVE
-    assert "killed, crashed, or still running" in " ".join(open_points(found))
+    assert "it was killed, it crashed, or it is still running" in " ".join(open_points(found))
 
 
 def test_rows_that_are_missing_withhold_a_pass(tmp_path: Path) -> None:

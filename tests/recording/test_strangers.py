@@ -297,7 +297,7 @@ def test_a_whole_character_in_two_halves_is_read(run: Path) -> None:
 def test_a_file_beyond_every_size_is_refused_unread(run: Path) -> None:
     with (run / "run.json").open("ab") as file:
         file.truncate(1 << 40)
-    assert "are the most that is read" in refusal(lambda: Recording.open(run))
+    assert "the most that is read" in refusal(lambda: Recording.open(run))
 
 
 @pytest.mark.parametrize("name", ["\u00b21.arrow", "-1.arrow", "99999.arrow", "00.arrow", "0.arrow.txt"])

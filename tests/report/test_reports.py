@@ -25,7 +25,8 @@ from harness.report.looks import FAILURES, STATES
 from harness.report.markdown import render as message
 from harness.report.patch import render as advised
 from harness.report.plot import draw
-from harness.report.text import WIDTH, render, render_comparison
+from harness.report.summary.layout import WIDTH
+from harness.report.text import render, render_comparison
 from tests.judge.synthetic import S, SyntheticRun
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def test_the_summary_fits_a_narrow_terminal_and_ends_with_the_verdict(tmp_path: 
     assert lines[-1].isprintable()
 
 
-def test_the_summary_tells_what_failed_when_why_and_what_mends_it(tmp_path: Path) -> None:
+def test_the_summary_tells_what_failed_when_why_and_what_fixes_it(tmp_path: Path) -> None:
     text = render(judged(tmp_path, probe=False), latencies=False)
     for words in (
         "Statistics        Avg      Stdev        Max",
@@ -71,7 +72,7 @@ def test_the_summary_tells_what_failed_when_why_and_what_mends_it(tmp_path: Path
         "  - control",
         "Seconds with failures",
         "Longest outage",
-        "no readinessProbe",
+        "No readinessProbe",
         "fix: spec.template.spec.containers[web].readinessProbe",
         "old web-6d9f7c8b54-",
         "  FAIL  no request fails because of the rollout",
@@ -86,7 +87,7 @@ def test_latencies_are_shown_on_demand(tmp_path: Path) -> None:
 
 def test_a_clean_run_shows_no_empty_block(tmp_path: Path) -> None:
     text = render(judged(tmp_path, prestop=4, grace=20), latencies=False)
-    assert not re.search(r"^(Failed|Why|Gaps|Seconds with)", text, re.MULTILINE)
+    assert not re.search(r"^(Failed|Lost|Why|Fix|-- Causes|Gaps|Seconds with)", text, re.MULTILINE)
     assert "\n\n\n" not in text
     assert text.splitlines()[-1].startswith("PASS: none of ")
 

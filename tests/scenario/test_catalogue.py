@@ -92,7 +92,7 @@ def test_time_scale_shrinks_every_wait_of_the_balancer_and_needs_the_lab(tmp_pat
     assert small.lag_ns == plain.lag_ns // 10
     assert small.idle_timeout_ns == plain.idle_timeout_ns // 10
     assert small.deregistration_ns == 30_000_000_000
-    with pytest.raises(UsageError, match="--time-scale shrinks the waits of the lab"):
+    with pytest.raises(UsageError, match="--time-scale is for the lab"):
         resolve(Request(flags={"lab.time_scale": 0.1, "target.url": "http://a/"}, no_rollout=True), tmp_path)
 
 
@@ -101,7 +101,7 @@ def test_time_scale_shrinks_every_wait_of_the_balancer_and_needs_the_lab(tmp_pat
     [
         ("{profile: service, tls: true}", "the profile service passes bytes on and has no TLS"),
         ("{profile: alb, tries: 2}", "the profile alb sends no request twice"),
-        ("{clock_offset: --3s}", "is no duration"),
+        ("{clock_offset: --3s}", "is not a duration"),
         ("{health_check: {intervall: 3s}}", "no such field"),
     ],
 )

@@ -197,7 +197,7 @@ def test_a_url_that_is_refused_is_named_without_its_password(url: str, tmp_path:
 def test_a_trigger_that_is_none_is_refused_without_its_words(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         resolve(Request(flags=URL | {"rollout.trigger": "--token=s3cret x"}), tmp_path)
-    assert "is no trigger" in str(caught.value)
+    assert "is not a trigger" in str(caught.value)
     assert "s3cret" not in str(caught.value)
 
 

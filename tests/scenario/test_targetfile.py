@@ -99,11 +99,11 @@ def test_paths_go_to_the_runs_url_and_its_headers_and_body_stand_in(tmp_path: Pa
     ("text", "line", "said"),
     [
         ("", "", "lists no target"),
-        ("GET http://h/\nAuthorization Bearer s3cret\n", ":2:", "neither a request line"),
+        ("GET http://h/\nAuthorization Bearer s3cret\n", ":2:", "not a request line"),
         ("GET http://h/\n\nX-Late: s3cret\n", ":3:", "blank line above"),
         ("FETCH http://h/\n", ":1:", "no such method: FETCH"),
         ("GET ftp://u:s3cret@h/\n", ":1:", "'ftp://h/'"),
-        ("GET http://u:s3cret@h:port/\n", ":1:", "is no URL"),
+        ("GET http://u:s3cret@h:port/\n", ":1:", "is not a URL"),
         ("GET //h/x\n", ":1:", "neither an http://"),
         ("GET http://h/a b\n", ":1:", "neither an http://"),
         ("POST http://h/\n@none.json\n", ":2:", "body file"),
@@ -112,9 +112,9 @@ def test_paths_go_to_the_runs_url_and_its_headers_and_body_stand_in(tmp_path: Pa
         ("HEAD http://h/\n@<<E\nx\nE\n", ":1:", "no body"),
         ("# weight: 0\nGET http://h/\n", ":1:", "from 1 to 999"),
         ("GET http://h/\nX: ${UNSET_IN_ANY_TEST}\n", ":2:", "UNSET_IN_ANY_TEST"),
-        ("GET http://h/\nX: s3cret€\n", ":2:", "X holds a character"),
+        ("GET http://h/\nX: s3cret€\n", ":2:", "X contains a character"),
         ('{"method": "GET"}\n', ":1:", "url"),
-        ('{"method": "GET", "url": "http://h/"}\n{"method"\n', ":2:", "no JSON"),
+        ('{"method": "GET", "url": "http://h/"}\n{"method"\n', ":2:", "not JSON"),
         ('{"method": "GET", "url": "http://h/", "headers": {}}\n', ":1:", "no such field: headers"),
         ('{"method": "GET", "url": "http://h/", "header": {"A": "s3cret"}}\n', ":1:", "lists of text"),
         ('{"method": "GET", "url": "http://h/", "body": "s3cret!"}\n', ":1:", "base64"),
@@ -218,7 +218,7 @@ def test_a_flag_beats_what_the_scenario_says_of_its_requests(tmp_path: Path) -> 
 )
 def test_a_method_beside_a_mix_is_refused(tmp_path: Path, scenario: str, words: list[str]) -> None:
     (tmp_path / "zdtest.yaml").write_text(scenario)
-    with pytest.raises(UsageError, match="drop --method, or --mix"):
+    with pytest.raises(UsageError, match="drop --method or --mix"):
         resolve(Request(flags=flags_for(*words), no_rollout=True, file=tmp_path), tmp_path)
 
 
@@ -234,7 +234,7 @@ def test_in_the_lab_targets_are_paths(tmp_path: Path) -> None:
     resolved = resolve(asked(tmp_path, "GET /x\n", scenario=scenario), tmp_path)
     assert resolved.use_lab
     assert resolved.targets("https://127.0.0.1:7/y")[0].url == "https://127.0.0.1:7/x"
-    with pytest.raises(UsageError, match=r"targets\.http:1: the lab has an address of its own"):
+    with pytest.raises(UsageError, match=r"targets\.http:1: the lab has its own address"):
         resolve(asked(tmp_path, "GET http://h/x\n", scenario=scenario), tmp_path)
 
 

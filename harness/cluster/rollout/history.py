@@ -58,7 +58,7 @@ def revisions_left(
     left = limit - old
     if left >= rollouts:
         return (
-            f"this run uses {rollouts} of the {left} revisions that {name} has left before Kubernetes prunes the oldest (revisionHistoryLimit {limit})",
+            f"{rollouts} of {left} revisions that are left will be used (revisionHistoryLimit {limit}); after that, Kubernetes prunes the oldest of {name}",
         )
     gone = min(rollouts - max(left, 0), old)
     return (

@@ -119,11 +119,13 @@ def _pre_stop(going: Sequence[Lifeline], measured: Measured) -> Margin | None:
     left, pod, row = min(held, key=lambda item: (item[0], item[1].name))
     hook = lasting(pod.spec.pre_stop_ns or 0)
     if row.censored:
-        sentence = f"requests still came when a preStop of {hook} was over: it is too short, by how much cannot be told"
+        sentence = (
+            f"requests still came when the preStop of {hook} was over: it is too short, by an unknown time"
+        )
     elif left < 0:
-        sentence = f"the last request came {lasting(-left)} after a preStop of {hook}: the app itself went on listening"
+        sentence = f"the last request came {lasting(-left)} after the preStop of {hook} was over: the app was still listening"
     else:
-        sentence = f"the last request reached a terminating pod {lasting(row.reach_ns or 0)} into a preStop of {hook}: {lasting(left)} to spare"
+        sentence = f"the last request reached a terminating pod {lasting(row.reach_ns or 0)} into its preStop of {hook}: {lasting(left)} to spare"
     return Margin("preStop", sentence, pod.name, row.reach_ns, pod.spec.pre_stop_ns)
 
 
@@ -140,11 +142,11 @@ def _grace(going: Sequence[Lifeline]) -> Margin | None:
     used, grace = pod.spec.grace_ns - left, lasting(pod.spec.grace_ns)
     if any(killed_at_grace(other) for _, other in ended):
         pod = next(other for _, other in ended if killed_at_grace(other))
-        sentence = f"a grace period of {grace} was used up: SIGKILL"
+        sentence = f"the grace period of {grace} was used up, and SIGKILL ended the pod"
     elif left <= 0:
-        sentence = f"the slowest pod ended within a second of its grace period of {grace}: nothing to spare"
+        sentence = f"the slowest pod took all of its grace period of {grace}, to the second: nothing to spare"
     else:
-        sentence = f"the slowest pod ended {lasting(used)} after its deletion, of a grace period of {grace}: {lasting(left)} to spare (to the second)"
+        sentence = f"the slowest pod took {lasting(used)} of its grace period of {grace} to end: {lasting(left)} to spare (to the second)"
     return Margin("grace", sentence, pod.name, used, pod.spec.grace_ns)
 
 
@@ -157,7 +159,7 @@ def _readiness(timeline: Timeline, measured: Measured) -> Margin | None:
     took = lasting(row.listen_ns) if row.listen_ns is not None else "?"
     return Margin(
         "readiness",
-        f"new pods were ready {took} after their start, and answered first {lasting(row.serve_ns or 0)} or more after that",
+        f"new pods were ready {took} after their start; the first good answer came {lasting(row.serve_ns or 0)} or more after that",
         row.pod,
         row.listen_ns,
         None,
@@ -169,10 +171,10 @@ def _keep_alive(run: RunRecord) -> Margin:
     if NEVER not in {began, ended} and ended > began:
         return Margin(
             "keep-alive",
-            f"idle connections were tried in a lull of {lasting(ended - began)} before the trigger; an app that closes them sooner than the "
-            "balancer shows as idle_close_race or fast 502 there",
+            f"idle connections were tested in a lull of {lasting(ended - began)} before the trigger; if the app closes them sooner than the "
+            "balancer, idle_close_race or fast 502 show there",
         )
     return Margin(
         "keep-alive",
-        "untested: under a steady load no connection lies idle, so a keep-alive shorter than the balancer's would not show (load.lull tries it)",
+        "not tested: under a steady load no connection lies idle, so a keep-alive shorter than the balancer's would not show (--lull tests it)",
     )

@@ -56,13 +56,13 @@ def lines(balancers: Balancers | None) -> Sequence[str]:
     if balancers is None or not balancers.seen:
         return ()
     first, *rest = balancers.seen
-    found = [f"Balancer  {_named(first.title, first.evidence)}"]
-    found += [f"  then    {_named(one.title, one.evidence)}" for one in rest]
+    found = [_named(first.title, first.evidence)]
+    found += [f"then {_named(one.title, one.evidence)}" for one in rest]
     if first.name == "unknown" and balancers.samples:
-        found = ["Balancer  unknown: nothing that failed answers said tells which; --balancer NAME says it"]
+        found = ["unknown: no failed answer says which it is; --balancer NAME does"]
     elif first.name == "unknown":
         found = []
-    found += [f"  {one.kind} {one.text}: {one.count:,} ({one.meaning})" for one in balancers.samples]
+    found += [f"{one.kind} {one.text}: {one.count:,} ({one.meaning})" for one in balancers.samples]
     return tuple(found)
 
 

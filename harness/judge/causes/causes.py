@@ -268,7 +268,7 @@ def _cause(
         confidence = BY_TIME
         evidence = plain_evidence(ids[0], lost, mask, numbers)
     else:
-        name = " or: ".join(dict.fromkeys(rule.name for _, rule in rules))
+        name = ", or ".join(dict.fromkeys(rule.name for _, rule in rules))
         known = bool((found.pod[mask] >= 0).all()) or ids == ("E1",)
         confidence = ONE_OF if len(ids) > 1 else EXACT if known else BY_TIME
         fixes = told.fixes(rules, shares, context)

@@ -32,7 +32,7 @@ def finding(case: Case) -> Finding | None:
     """
     numbers, rollout = case.numbers, case.run.rollout_wanted
     if not numbers.requests:
-        return Finding(ANSWERED, "not one request ended after the warm-up", Grade.INCONCLUSIVE)
+        return Finding(ANSWERED, "no request ended after the warm-up", Grade.INCONCLUSIVE)
     parts = [(phase, part) for phase in _NAMES if (part := numbers.part(phase)) is not None]
     bare = [
         f"no good answer {_NAMES[phase] if rollout else 'in the whole run'} ({_instead(part)})"

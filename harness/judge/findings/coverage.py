@@ -41,22 +41,22 @@ def _state_fault(run: RunRecord, timeline: Timeline) -> str:
     """Say what is wrong with the rollout itself; "" for nothing."""
     facts = run.rollout
     if run.ended_by == "dry_run":
-        return "dry run: nothing was patched"
+        return "dry run: nothing was changed"
     if run.ended_by == "nothing_changed":
-        return "the change changed nothing that a rollout would follow"
+        return "the change made no difference, so no rollout followed"
     if run.ended_by == "deleted" and not timeline.triggered:
         return "the workload was deleted before the change"
     if not timeline.triggered or facts is None or facts.state == "not_started":
-        return "it was not started"
+        return "the rollout was not started"
     reason = f" ({facts.reason})" if facts.reason else ""
     how = "again" if _kind(facts) in {"command", "observe"} else "by somebody else"
     said = {
         "complete": "",
-        "stalled": f"it stalled{reason}",
-        "changed": f"the workload was changed {how} meanwhile{reason}",
-        "deleted": f"the workload was deleted meanwhile{reason}",
+        "stalled": f"the rollout stalled{reason}",
+        "changed": f"the workload was changed {how} during the rollout{reason}",
+        "deleted": f"the workload was deleted during the rollout{reason}",
     }
-    return said.get(facts.state, f"it was still {facts.state} at the end{reason}")
+    return said.get(facts.state, f"the rollout was still {facts.state} at the end{reason}")
 
 
 def _sight_fault(run: RunRecord, timeline: Timeline) -> str:
@@ -68,11 +68,11 @@ def _sight_fault(run: RunRecord, timeline: Timeline) -> str:
         more = " ..." if len(left) > 3 else ""
         return f"{count(len(left), 'old pod')} not seen gone: {', '.join(left[:3])}{more}"
     if facts and not facts.old_pods and _replaces(facts):
-        return "the pods' template was changed, and no old pod was replaced"
+        return "the pod template was changed, but no old pod was replaced"
     if not timeline.during_ended:
-        return "the end of its endpoints' changes was not seen"
+        return "the endpoints were not seen to settle"
     if timeline.pods and not any(_moved(pod, timeline.zero_ns) for pod in timeline.pods):
-        return "no pod came and none went: whatever was changed, it was no rollout"
+        return "no pod came and none went: the change was not a rollout"
     return ""
 
 
@@ -83,7 +83,7 @@ def _load_fault(run: RunRecord, timeline: Timeline) -> str:
         ends = (at(t_ns, timeline.zero_ns) for t_ns in (timeline.load.to_ns, during.to_ns))
         return "the load ended {}, the rollout {}".format(*ends)
     if run.mark(Mark.SETTLED) == NEVER:
-        return f"the run ended ({run.ended_by.replace('_', ' ')}) before the time to settle was over"
+        return f"the run ended ({run.ended_by.replace('_', ' ')}) before it had settled"
     return ""
 
 
@@ -106,7 +106,7 @@ def watch(case: Case) -> Finding | None:
         return None
     during = case.timeline.phase(Phase.DURING)
     if during is None:
-        return Finding(WATCHED, "there was none to see", Grade.PASS)
+        return Finding(WATCHED, "there was no rollout to see", Grade.PASS)
     fault = _watch_fault(case, during)
     if fault:
         return Finding(WATCHED, fault, Grade.INCONCLUSIVE)
@@ -126,15 +126,15 @@ def _watch_fault(case: Case, during: Span) -> str:
         kinds = ", ".join(sorted({gap.kind for gap in within}))
         longest = max(gap.to_ns - gap.from_ns for gap in within)
         early = all(gap.to_ns <= during.from_ns for gap in within)
-        how = f"nobody watched {kinds} {count(len(within), 'time')} (for up to {lasting(longest)})"
-        return how + (" just before the change was seen: it may have begun in that time" if early else "")
+        how = f"the watch of {kinds} was down {count(len(within), 'time')} (up to {lasting(longest)})"
+        return how + (" just before the change was seen: the rollout may have begun then" if early else "")
     end_ns = timeline.load.to_ns
     kind = run.cluster.kind if run.cluster else ""
     if any(gap.kind == kind and gap.from_ns < end_ns <= gap.to_ns for gap in blind):
-        return f"nobody watched {kind} when the load ended: one more change would not have been seen"
+        return f"the watch of {kind} was down when the load ended: one more change would have gone unseen"
     failed = _just_before(timeline, case.numbers) if observed else 0
     if failed:
-        return f"{count(failed, 'request')} failed in the last 2 s before the change was seen, and hardly any earlier: it may have begun by then"
+        return f"{count(failed, 'request')} failed in the last 2 s before the change was seen, and hardly any earlier: the rollout may have begun by then"
     if not timeline.pods and run.cluster is not None:
         return "no pod of the workload was seen"
     return ""

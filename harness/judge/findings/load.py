@@ -61,7 +61,9 @@ def record(case: Case) -> Finding:
         missing = counted[found.worker] - found.hits
         if missing > 0:
             return Finding(
-                objective, f"worker {found.worker} lacks {missing:,} of those it counted", Grade.INCONCLUSIVE
+                objective,
+                f"worker {found.worker} lacks {missing:,} of the rows it counted",
+                Grade.INCONCLUSIVE,
             )
         if run.mark(Mark.LOAD_END) != NEVER and found.last_ns < timeline.load.to_ns - TAIL_NS:
             ends = (at(t_ns, timeline.zero_ns) for t_ns in (found.last_ns, timeline.load.to_ns))
@@ -78,7 +80,7 @@ def generator(case: Case) -> Finding | None:
     if not samples:
         if timeline.load.length_ns < 3 * NS or not numbers.requests:
             return None
-        return Finding(objective, "its own health was not recorded", Grade.INCONCLUSIVE)
+        return Finding(objective, "the generator's own lag was not recorded", Grade.INCONCLUSIVE)
     seconds = Counter(sample.worker for sample in samples)
     slow = Counter(sample.worker for sample in samples if sample.lag_p99_ns > LAG_LIMIT_NS)
     worker, late = max(((w, slow[w] / n) for w, n in seconds.items()), key=lambda pair: (pair[1], -pair[0]))
@@ -94,13 +96,15 @@ def end(case: Case) -> Finding:
     run = case.run
     objective = ENDED
     if run.ended_by == "crash":
-        early = "it ended early: zdtest crashed, or its disk took no more"
+        early = "the run ended early: zdtest crashed, or its disk was full"
         return Finding(objective, early, Grade.INCONCLUSIVE)
     if run.state == "interrupted" or run.ended_by == "interrupted":
-        return Finding(objective, "it was interrupted", Grade.INCONCLUSIVE)
+        return Finding(objective, "the run was interrupted", Grade.INCONCLUSIVE)
     if run.state != "complete":
         return Finding(
-            objective, "it ended without a word: killed, crashed, or still running", Grade.INCONCLUSIVE
+            objective,
+            "the run has no end: it was killed, it crashed, or it is still running",
+            Grade.INCONCLUSIVE,
         )
     return Finding(objective, run.ended_by.replace("_", " "), Grade.PASS)
 
@@ -114,8 +118,8 @@ def paired(case: Case) -> Finding | None:
     if not ends:
         return None
     observed = (
-        f"{count(ends, 'connection')} brought an answer that nobody had asked for: which answer belongs to which "
-        "request cannot be told, and good ones may be none"
+        f"{count(ends, 'connection')} brought an answer that nobody had asked for: it is unknown which answer belongs "
+        "to which request, so a good one may not be good"
     )
     return Finding(PAIRED, observed, Grade.INCONCLUSIVE)
 
@@ -152,8 +156,8 @@ def hole(case: Case) -> Finding | None:
         return None
     worst = max(holes, key=lambda stall: stall.lag_max_ns)
     observed = (
-        f"the generator itself stood still {count(len(holes), 'time')}, for {lasting(worst.lag_max_ns)} at "
-        f"{at(worst.from_ns, timeline.zero_ns)}: nothing was sent meanwhile, and nothing that failed then was seen"
+        f"the load generator stood still {count(len(holes), 'time')}, at worst for {lasting(worst.lag_max_ns)} at "
+        f"{at(worst.from_ns, timeline.zero_ns)}: nothing was sent in that time, so a failure then would have gone unseen"
     )
     return Finding(WITHOUT_HOLE, observed, Grade.INCONCLUSIVE)
 
@@ -165,8 +169,8 @@ def held(case: Case) -> Finding | None:
         return None
     if loop.dropped:
         observed = (
-            f"{loop.dropped:,} of {loop.due:,} requests that were due were never sent, as every connection was taken "
-            f"for {lasting(loop.dropped_after_ns)} and more: raise -c, or lower --rate"
+            f"{loop.dropped:,} of {loop.due:,} requests that were due were never sent, because every connection was busy "
+            f"for {lasting(loop.dropped_after_ns)} or more: raise -c, or lower --rate"
         )
         return Finding(HELD, observed, Grade.INCONCLUSIVE)
     late = f"{loop.late:,} of {loop.due:,} sent later ({share(loop.late, loop.due)})"

@@ -26,11 +26,11 @@ def lost_requests(case: Case) -> tuple[int, Finding]:
         grade = Grade.FAIL if failed else Grade.PASS
         return failed, Finding(UNBROKEN, f"{failed:,} of {numbers.requests:,} failed", grade)
     if not timeline.triggered:
-        return 0, Finding(LOSSLESS, "the trigger was never reached", Grade.INCONCLUSIVE)
+        return 0, Finding(LOSSLESS, "the run ended before the trigger", Grade.INCONCLUSIVE)
     parts = [part for phase in (Phase.DURING, Phase.AFTER) if (part := numbers.part(phase))]
     seen = sum(part.failed - own_faults(part.kinds) for part in parts)
     if run.rollout and run.rollout.state == "not_started":
-        meanwhile = f"; {seen:,} failed meanwhile by themselves" if seen else ""
+        meanwhile = f"; {seen:,} failed all the same" if seen else ""
         return 0, Finding(LOSSLESS, f"no rollout was made{meanwhile}", Grade.INCONCLUSIVE)
     observed = f"{seen:,} of {sum(part.requests for part in parts):,} failed since the trigger"
     said = [observed]
@@ -41,7 +41,9 @@ def lost_requests(case: Case) -> tuple[int, Finding]:
         clean = sum(family.seen for family in background.families if not family.before)
         said += [f"{clean:,} of kinds that never failed in the baseline"] if clean else []
     if background.hung:
-        said.append(f"{background.hung:,} had hung since before the trigger, so the rollout is not why")
+        said.append(
+            f"{background.hung:,} had hung since before the trigger, so the rollout is not the reason"
+        )
     if background.outage:
         gone = background.outage
         lasts = (
@@ -55,7 +57,7 @@ def lost_requests(case: Case) -> tuple[int, Finding]:
     if background.suspected:
         by_us = run.rollout is None or not run.rollout.trigger.startswith("observe")
         how = "--trigger-after" if by_us else "start the run earlier before the change"
-        hint = f"too little to tell whether the rollout is why; a longer baseline would tell ({how})"
+        hint = f"the baseline is too short to tell whether the rollout is the reason; make it longer ({how})"
         return 0, Finding(LOSSLESS, f"{observed}: {hint}", Grade.INCONCLUSIVE)
     return 0, Finding(LOSSLESS, observed, Grade.PASS)
 
@@ -65,7 +67,7 @@ def _sentence(family: FamilyBackground, background: Background, timeline: Timeli
     before = f"{family.before:,} of {family.of_before:,} in the {lasting(background.baseline_ns)} before it"
     counted = f"{family.family}: {family.seen:,} since, {before}"
     if not family.excesses:
-        return f"{counted}, which is no more than chance: all subtracted"
+        return f"{counted}, no more than chance: all subtracted"
     excesses = ", ".join(_excess(excess, timeline) for excess in family.excesses[:_SHOWN])
     subtracted = family.seen - family.lost
     return f"{counted}: {excesses}" + (f", so {subtracted:,} subtracted as background" if subtracted else "")

@@ -50,17 +50,17 @@ def finding(case: Case) -> Finding | None:
     if least is not None and least.named >= MOST * least.good:
         pods = count(sum(pod.good > 0 for pod in named), "pod")
         answers = f"{good:,} answers" if good == total else f"{good:,} of {total:,} good answers"
-        return Finding(PROVEN, f"{answers} named {pods} of it", Grade.PASS)
+        return Finding(PROVEN, f"{answers} named {pods} of the workload", Grade.PASS)
     if run.path and run.path.proven and not run.path.by_answers:
         return Finding(PROVEN, run.path.how, Grade.PASS)
     if good and least is not None:
         part = f"only {least.named:,} of {least.good:,} good answers ({share(least.named, least.good)})"
         to = f" to {_target(run, least.target)}" if len(numbers.reach) > 1 else ""
-        how = f"{part}{to} named a pod of it"
+        how = f"{part}{to} named a pod of the workload"
     else:
         how = run.path.how if run.path and run.path.how and not run.path.by_answers else ""
-        how = how or "no answer named a pod of it"
-    return Finding(PROVEN, f"path not proven: {how} (--path-proven asserts it)", Grade.INCONCLUSIVE)
+        how = how or "no answer named a pod of the workload"
+    return Finding(PROVEN, f"path not proven: {how} (--path-proven vouches for it)", Grade.INCONCLUSIVE)
 
 
 def _elsewhere(numbers: Numbers, named: list[PodTraffic]) -> str:
@@ -86,9 +86,7 @@ def _cache(timeline: Timeline, numbers: Numbers, named: list[PodTraffic]) -> str
         return ""
     olds = count(sum(pod.good > 0 for pod in named), "old pod")
     new = "the new pod" if len(news) == 1 else f"any of the {len(news):,} new pods"
-    return (
-        f"a cache answers, or new pods got no request: {good:,} good answers named {olds}, none named {new}"
-    )
+    return f"a cache answers, or new pods got no request: {good:,} good answers named {olds}, and none named {new}"
 
 
 def _dead_ns(lives: list[Lifeline]) -> int | None:

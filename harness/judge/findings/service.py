@@ -31,5 +31,5 @@ def baseline(case: Case) -> Finding | None:
     observed = f"{part.failed:,} of {part.requests:,} failed ({share(part.failed, part.requests)})"
     sound = part.failed <= run.max_baseline_failures * part.requests and run.ended_by != "baseline_unsound"
     if not sound and run.ended_by == "baseline_unsound":
-        observed += "; nothing was patched"
+        observed += "; nothing was changed"
     return Finding(objective, observed, Grade.PASS if sound else Grade.INCONCLUSIVE)

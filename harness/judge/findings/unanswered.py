@@ -45,10 +45,10 @@ def finding(case: Case) -> Finding | None:
         return Finding(objective, observed, Grade.INCONCLUSIVE)
     if out.late:
         return Finding(objective, f"{observed}; {_before(out)}", Grade.INCONCLUSIVE)
-    return Finding(objective, f"{observed}, as such a request takes that long", Grade.PASS)
+    return Finding(objective, f"{observed}, which is normal for such a request", Grade.PASS)
 
 
 def _before(out: Unanswered) -> str:
     if not out.usual_ns:
-        return "before, none was answered well"
-    return f"before, no good answer took over {lasting(out.usual_ns)}"
+        return "before that, none got a good answer"
+    return f"before that, no good answer took over {lasting(out.usual_ns)}"

@@ -29,7 +29,7 @@ def _service_port(view: WorkloadView) -> Iterator[tuple[str, str]]:
             if declared and target not in known:
                 yield (
                     f"Service {service['metadata'].get('name')} spec.ports.targetPort",
-                    f"{target} is no declared port of the pods",
+                    f"{target} is not a port that the pods declare",
                 )
 
 

@@ -128,7 +128,7 @@ def _hook_unknown(view: WorkloadView) -> Iterator[tuple[str, str]]:
         if pre_stop(container) and hook_length_s(container) is None:
             yield (
                 in_container(container, "lifecycle.preStop"),
-                f"is no plain sleep ({next(iter(pre_stop(container)))}): if it ends early it protects nothing",
+                f"is not a plain sleep ({next(iter(pre_stop(container)))}): if it ends early it protects nothing",
             )
 
 

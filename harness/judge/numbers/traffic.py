@@ -93,6 +93,6 @@ def notes(hits: Hits) -> tuple[str, ...]:
         return ()
     note = (
         f"the header that names the pod had {names:,} values and more, of which each worker keeps {POD_NAMES:,}: "
-        "if they are no pods' names, say with --pod-header which header has those"
+        "if these are not names of pods, give the right header with --pod-header"
     )
     return (note,)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from harness.judge.findings.finding import Finding
     from harness.judge.numbers.background import Background
-    from harness.judge.numbers.summary import Numbers
+    from harness.judge.numbers.summary import Numbers, Part
     from harness.judge.timeline.timeline import Timeline
     from harness.model import RunRecord
 
@@ -125,17 +125,31 @@ def allowed(run: RunRecord) -> str:
 def bound(run: RunRecord, timeline: Timeline, numbers: Numbers) -> str:
     """Say what a clean run does not rule out. Requests during the rollout count, for only those met it."""
     if not run.rollout_wanted:
-        per_million = 1e6 * chance.upper_share(numbers.failed, numbers.requests)
-        return f"{numbers.failed:,} of {numbers.requests:,} failed: at most {per_million:,.1f} per million at 95 %"
+        return (
+            f"{numbers.failed:,} of {numbers.requests:,} failed: {at_most(numbers.failed, numbers.requests)}"
+        )
     part = numbers.part(Phase.DURING)
     if part is None or not part.requests or not timeline.during_ended:
         return ""
-    per_million = 1e6 * chance.upper_share(part.failed, part.requests)
-    clean = 100 * chance.clean_runs_bound(1)
     olds = len(run.rollout.old_pods) if run.rollout else 0
-    each = 100 * chance.clean_runs_bound(olds)
-    pods = f" of {count(olds, 'pod')} (at most {each:.0f} % of such replacements lose any)" if olds else ""
-    return (
-        f"{part.failed:,} of {part.requests:,} requests during the rollout failed: at most {per_million:,.1f} per million at 95 %; "
-        f"1 clean rollout{pods}: this manifest may still fail in up to {clean:.0f} % of rollouts (59 clean ones would bound it at 5 %)"
-    )
+    share = 100 * chance.clean_runs_bound(olds)
+    pods = f" of {count(olds, 'pod')} (at most {share:.0f} % of such replacements lose any)" if olds else ""
+    return f"{during(part, 'the rollout')}; 1 clean rollout{pods}: {still_fails(1)}"
+
+
+def during(part: Part, what: str) -> str:
+    """Say how many requests failed during one rollout or several, and what that bounds."""
+    return f"{part.failed:,} of {part.requests:,} requests during {what} failed: {at_most(part.failed, part.requests)}"
+
+
+def at_most(failed: int, requests: int) -> str:
+    """Return the bound on the share of failures, at 95 %: "at most 1,300 per million at 95 %"."""
+    per_million = 1e6 * chance.upper_share(failed, requests)
+    return f"at most {per_million:,.{0 if per_million >= 100 else 1}f} per million at 95 %"
+
+
+def still_fails(clean: int) -> str:
+    """Say how often rollouts may still fail after so many clean ones."""
+    share = 100 * chance.clean_runs_bound(clean)
+    enough = " (59 clean ones would bring that down to 5 %)" if share > 5 else ""
+    return f"this manifest may still fail in up to {share:.0f} % of rollouts{enough}"

@@ -16,7 +16,7 @@ from harness.judge.numbers.hits import ranked
 from harness.judge.numbers.measured import Capacity, Measured, Tail, of_pods
 from harness.judge.timeline.observed import lifelines
 from harness.judge.timeline.timeline import PhaseSpan, Span, Timeline
-from harness.judge.verdict.headline import about, allowed, reasons
+from harness.judge.verdict.headline import about, allowed, during, reasons, still_fails
 from harness.judge.verdict.verdict import Verdict
 from harness.judge.wording import count
 from harness.model import Grade, Phase, RolloutFacts
@@ -259,10 +259,4 @@ def _bound(numbers: Numbers, verdicts: Sequence[Verdict]) -> str:
     part = numbers.part(Phase.DURING)
     if part is None or not part.requests:
         return ""
-    per_million = 1e6 * chance.upper_share(part.failed, part.requests)
-    still = 100 * chance.clean_runs_bound(total)
-    enough = "" if still <= 5 else " (59 clean ones would bound it at 5 %)"
-    return (
-        f"{part.failed:,} of {part.requests:,} requests during {total} rollouts failed: at most {per_million:,.1f} per million at 95 %; "
-        f"{total} clean {'rollout' if total == 1 else 'rollouts'}: this manifest may still fail in up to {still:.0f} % of rollouts{enough}"
-    )
+    return f"{during(part, f'{total} rollouts')}; {count(total, 'clean rollout')}: {still_fails(total)}"

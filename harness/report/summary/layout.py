@@ -1,0 +1,42 @@
+"""How summary.txt lays out text: 100 columns, plain ASCII, wrapped at spaces where there are any."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WIDTH = 100
+_UNIT = re.compile(r"(?<=\d) (?=(?:s|ms|us|%)(?:\W|$))")  # a number and its unit stay on one line
+_GLUE = "\x1f"  # no space to textwrap, and in no text: escaping.py shows such a character as an escape
+LABEL = 10  # columns of the first screen's labels
+
+
+def wrapped(text: str, first: str, rest: str, width: int = WIDTH) -> list[str]:
+    """Wrap text; `first` stands before its first line, `rest` before the others."""
+    lines = textwrap.wrap(
+        _UNIT.sub(_GLUE, text), width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
+    )
+    return [line.replace(_GLUE, " ") for line in lines] or [first.rstrip()]
+
+
+def clipped(lines: Sequence[str], most: int, more: str = "...") -> list[str]:
+    """Return at most so many lines; the last of them says that there were more."""
+    if len(lines) <= most:
+        return list(lines)
+    return [*lines[: most - 1], more] if most > 0 else []
+
+
+def shortened(text: str, width: int) -> str:
+    """Return one line of at most so many columns."""
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def labelled(label: str, lines: Sequence[str]) -> list[str]:
+    """Put a label in front of the first line, and as much space in front of the others."""
+    return [
+        f"{label if number == 0 else '':<{LABEL}}{line}".rstrip() for number, line in enumerate(lines) if line
+    ]

@@ -1,0 +1,80 @@
+"""The summary's tables of what the watch saw: pods, changes of scale, gaps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.judge.wording import at
+from harness.report.summary.layout import WIDTH, wrapped
+
+if TYPE_CHECKING:
+    from harness.judge.timeline.timeline import Timeline
+
+
+def pods(timeline: Timeline) -> list[str]:
+    """Return a row for each pod: when it started, was ready, came into the endpoints, and went."""
+    if not timeline.pods:
+        return []
+    zero = timeline.zero_ns
+    longest = max(len(pod.name) for pod in timeline.pods)
+    wide = min(max(longest, 16), 30)
+    head = f"{'Pods (s)':<{wide + 6}}" + "".join(
+        f"{word:>8}" for word in ("start", "ready", "in ep", "deleted", "out ep", "exit", "gone")
+    )
+    lines = [head + "  code"]
+    shown = timeline.pods if len(timeline.pods) <= 24 else timeline.pods[:24]
+    for pod in shown:
+        moments = (
+            pod.started_ns,
+            pod.ready_ns,
+            pod.in_endpoints_ns,
+            pod.deleted_ns,
+            pod.out_of_endpoints_ns,
+            pod.exited_ns,
+            pod.gone_ns,
+        )
+        times = "".join(f"{_short(t, zero):>8}" for t in moments)
+        name = pod.name if len(pod.name) <= wide else "..." + pod.name[-(wide - 3) :]
+        code = "" if pod.exit_code is None else str(pod.exit_code)
+        ending = f"{code}{' ' + pod.exit_reason if pod.exit_reason == 'OOMKilled' else ''}"
+        ending += f" restarts {pod.restarts}" if pod.restarts else ""
+        ending += " (partly unseen)" if pod.missed else ""
+        lines.append(f"  {'old' if pod.old else 'new'} {name:<{wide}}{times}  {ending}".rstrip()[:WIDTH])
+    if len(timeline.pods) > len(shown):
+        lines.append(f"  ... and {len(timeline.pods) - len(shown)} more in verdict.json")
+    return lines
+
+
+def scalings(timeline: Timeline) -> list[str]:
+    """Return each change of the number of replicas."""
+    return [
+        f"Scaled {at(one.t_ns, timeline.zero_ns)}: from {one.before} to {one.after} replicas{f', by {one.by}' if one.by else ''}"
+        for one in timeline.scalings
+    ]
+
+
+def gaps(timeline: Timeline) -> list[str]:
+    """Return when the watch saw nothing."""
+    gaps = [gap for gap in timeline.gaps if gap.blind]
+    if not gaps:
+        return []
+    lines = ["Gaps of the watch"]
+    for gap in gaps[:8]:
+        span = f"{at(gap.from_ns, timeline.zero_ns)} to {at(gap.to_ns, timeline.zero_ns)}"
+        lines += wrapped(
+            f"{gap.kind}: {span}{', listed anew' if gap.relisted else ''} ({gap.reason})", "  ", "    "
+        )
+    if len(gaps) > 8:
+        lines.append(f"  ... and {len(gaps) - 8} more")
+    return lines
+
+
+def _short(t_ns: int | None, zero_ns: int) -> str:
+    """Return a moment for a table: what lies long before the run is only "before"."""
+    if t_ns is None:
+        return "-"
+    return (
+        "before"
+        if t_ns - zero_ns < -3_600_000_000_000 or t_ns < 0
+        else f"{(t_ns - zero_ns) / 1e9 + 0.0:+.1f}"
+    )

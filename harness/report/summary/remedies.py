@@ -1,0 +1,82 @@
+"""What to do about each doubt that withholds a PASS. docs/verdict.md tells when each is raised."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.judge.findings.finding import (
+    ALIVE,
+    ANSWERED,
+    BASELINE,
+    COVERED,
+    ENDED,
+    EVERY_ROLLOUT,
+    HELD,
+    KEEPS_UP,
+    LOSSLESS,
+    NONE_OUT,
+    PAIRED,
+    PROVEN,
+    RECORDED,
+    SPARE,
+    WATCHED,
+    WHOLE,
+    WITHOUT_HOLE,
+)
+from harness.model import Grade
+
+if TYPE_CHECKING:
+    from harness.judge.findings.finding import Finding
+    from harness.judge.verdict.judgement import Judgement
+
+REMEDIES = {
+    LOSSLESS: "run again with a longer baseline (--trigger-after): it tells chance from the rollout",
+    ANSWERED: "check the URL, and which statuses count as good (--expect)",
+    BASELINE: "find out why requests fail without a rollout (zdtest run --no-rollout), or allow more (--max-baseline-failures)",
+    PROVEN: "let answers name their pod (header X-Pod, or --pod-header NAME); if you are sure of the URL, say --path-proven",
+    COVERED: "check the pods below and `kubectl rollout status`; then run again while nobody else changes the workload",
+    WATCHED: "run again; if it happens again, check the API server and the network to it",
+    NONE_OUT: "look for requests that hang; or let the load go on for longer (--settle, --drain)",
+    WHOLE: "let the server send Content-Length or chunked answers, and run again",
+    PAIRED: "find the server or proxy that sends answers nobody asked for, and run again",
+    ALIVE: "look for the OOM killer in the load host's log; run again, with fewer connections (-c) if need be",
+    SPARE: "raise `ulimit -n`, or widen net.ipv4.ip_local_port_range on the load host, and run again",
+    RECORDED: "check the disk of the load host, and run again",
+    KEEPS_UP: "run on a load host that is less busy, or with more --workers, or with fewer connections (-c)",
+    WITHOUT_HOLE: "run again on a load host that does nothing else",
+    HELD: "raise -c, or lower --rate",
+    ENDED: "run again, and let it run to its end",
+    EVERY_ROLLOUT: "run again, with more time (--max-time) if it ran out of it",
+}
+_CONDITION = "check how the condition is written: this run has nothing to measure it by"
+# A rollout that was not covered has its reason in what ended the run.
+_UNCOVERED = {
+    "dry_run": "run it without --dry-run",
+    "nothing_changed": "choose a change that replaces pods, such as --trigger restart",
+    "rollout_stalled": "find out what holds the new pods back: `kubectl describe` the workload and its pods",
+    "deleted": "run again while nobody deletes the workload",
+    "max_time": "give the run more time (--max-time), or find out why the rollout takes so long",
+    "interrupted": "",  # the finding on the run's end says it
+    "crash": "",
+    "baseline_unsound": "",
+    "worker_lost": "",
+    "service_down": "",
+}
+
+
+def remedy(finding: Finding, judgement: Judgement) -> str:
+    """Return what to do about a finding that withholds the PASS; "" where another one's remedy covers it."""
+    objective = finding.objective
+    if objective == COVERED:
+        return _UNCOVERED.get(judgement.ended_by, REMEDIES[COVERED])
+    if objective == LOSSLESS and not _covered(judgement):
+        return ""
+    known = BASELINE if objective.startswith(BASELINE) else objective
+    return REMEDIES.get(known, _CONDITION)
+
+
+def _covered(judgement: Judgement) -> bool:
+    return not any(
+        finding.objective == COVERED and finding.grade is Grade.INCONCLUSIVE
+        for finding in judgement.verdict.findings
+    )
