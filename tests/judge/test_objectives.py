@@ -49,8 +49,8 @@ def test_a_condition_compares_in_the_metric_s_own_unit(text: str, value: float, 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("failed", "no condition"),
-        ("failed=0", "no condition"),
+        ("failed", "not a condition"),
+        ("failed=0", "not a condition"),
         ("failures>0", "there is no metric 'failures'"),
         ("p99>250", "is a duration"),
         ("failed>1s", "has no unit"),
