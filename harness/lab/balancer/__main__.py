@@ -13,8 +13,8 @@ Once it listens, it writes {"port": n} to standard output. After that each line 
 it arrived: the propagation lag between control plane and data plane. When standard input ends, the process exits at once
 and cuts whatever is in flight.
 
-Clients speak HTTP/1.1 or HTTPS with keep-alive (client.py); targets take turns, each with a pool of idle connections
-(upstream.py). profiles.py decides what is answered when a target fails, group.py when a pod becomes a target and when it
+Clients speak HTTP/1.1 or HTTPS with keep-alive (client/); targets take turns, each with a pool of idle connections
+(upstream.py). families/ says what is answered when a target fails, group.py when a pod becomes a target and when it
 ceases to be one. The profile `service` passes bytes on and knows nothing of HTTP (splice.py). Lost requests are logged by
 losses.py.
 """

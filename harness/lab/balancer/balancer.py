@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.clock import NS
-from harness.lab.balancer.client import ClientConnection
+from harness.lab.balancer.client.connection import ClientConnection
 from harness.lab.balancer.context import Context
 from harness.lab.balancer.families import PROFILES
 from harness.lab.balancer.group import Group, Rules

@@ -5,18 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.lab.balancer.bytestream import HIGH_WATER, ByteStream
+from harness.lab.balancer.client.attempts import Attempts
 from harness.lab.balancer.families.family import Meaning
-from harness.lab.balancer.profiles import (
-    CLIENT_LEFT,
-    CUT,
-    ERROR_STATUS,
-    NO_TARGET,
-    Loss,
-    Stage,
-    asks_again,
-    may_retry,
-    meaning,
-)
 from harness.lab.balancer.wire import (
     HEAD_LIMIT,
     Body,
@@ -35,8 +25,8 @@ if TYPE_CHECKING:
 
     from harness.lab.balancer.context import Context
     from harness.lab.balancer.families.family import Reply
-    from harness.lab.balancer.logs.lines import Try
-    from harness.lab.balancer.upstream import Upstream, UpstreamTarget
+    from harness.lab.balancer.profiles import Loss, Stage
+    from harness.lab.balancer.upstream import Upstream
 
 _IN_TIME_S = 0.001  # uvloop's timers are accurate to a millisecond
 
@@ -47,46 +37,30 @@ class ClientConnection:
     __slots__ = (
         "_active",
         "_answered",
-        "_asked",
-        "_began",
         "_begun",
         "_body",
         "_chunk",
         "_context",
-        "_head",
         "_held",
         "_keep",
         "_passed",
-        "_peer",
         "_request",
         "_status",
         "_stream",
         "_suffix",
         "_timer",
-        "_tried",
-        "_tries",
-        "_turns",
         "_upstream",
+        "_way",
         "sent_all",
         "wants_payload",
     )  # fmt: skip
 
-    def __init__(
-        self, context: Context, sock: socket.socket, suffix: bytes, peer: tuple[str, int] = ("", 0)
-    ) -> None:
+    def __init__(self, context: Context, sock: socket.socket, suffix: bytes, peer: tuple[str, int]) -> None:
         self._context = context
-        self._peer = peer
-        self._asked = 0  # requests on this connection so far
-        self._began = 0.0  # when this request arrived, on the loop's clock
-        self._turns: tuple[Try, ...] = ()  # for the access log: the targets that failed this request
-        self._status = self._passed = (
-            0  # of the answer that is being passed on: its status, and the bytes of its body
-        )
+        self._way = Attempts(context, peer)
+        self._status = self._passed = 0  # of the answer that has begun: its status, and bytes of its body
         self._suffix = suffix  # the fields added to each request, and the empty line
         self._request: RequestHead | None = None  # the one being answered
-        self._head = b""  # as sent to the target, with the part of the body that arrived with it
-        self._tries = 0  # how many targets it may still go to
-        self._tried: tuple[UpstreamTarget, ...] = ()  # targets that failed this request
         self._body: Body | None = None  # of the request, while it is still arriving
         self._upstream: Upstream | None = None
         self._answered = False  # answered although the request's body is still arriving
@@ -121,9 +95,7 @@ class ClientConnection:
         """See bytestream.Owner: the client left, so its request is abandoned (nginx logs it as 499, an ALB as 460)."""
         self._timer.cancel()
         if self._upstream and self._request:
-            left = self._context.profile.client_left
-            self._context.losses.lost(self._head, left, CLIENT_LEFT, None, self._upstream)
-            self._log(left, upstream=self._upstream, left=True)
+            self._way.left(self._upstream)
         self._give_up()
 
     def drained(self) -> None:
@@ -145,24 +117,16 @@ class ClientConnection:
         self._request = request
         self._keep = request.keep
         self._begun = self._answered = self._chunk = False
-        self._tried = self._turns = ()
-        self._asked += 1
-        self._began = self._context.loop.time()
         self.wants_payload = request.http10
         context = self._context
         numbered = request.traced or not context.heads.traces
         head = forward + (b"" if numbered else context.heads.trace()) + self._suffix
         if request.frame:
             head += self._first_of_body(*request.frame)
-        self._head = head
-        # nginx would buffer the whole body and could send it again
-        self._tries = context.tries if self._body is None else 1
+        self._way.begin(head, whole=self._body is None, bodiless=not request.frame)
         target = context.group.pick()
         if target is None:
-            reply = context.profile.replies[Meaning.NOBODY]
-            context.losses.lost(head, reply.status, NO_TARGET)
-            self._log(reply.status, Meaning.NOBODY, sent=len(reply.body))
-            self._say(reply)
+            self._say(self._way.nobody())
         else:
             self._upstream = target.send(self, head)
         return self._body is not None
@@ -210,8 +174,7 @@ class ClientConnection:
 
     def answer(self, response: ResponseHead, part: bytes, *, done: bool) -> None:
         """Pass on the head of an answer and the part of its body that came with it."""
-        if response.status >= 400 or self._turns:
-            self._of_note(response.status, len(part))
+        self._way.answered(response.status, len(part), self._upstream)
         forward = response.forward
         if self._context.profile.times and self._upstream:
             took_s = self._context.loop.time() - self._upstream.begun
@@ -249,66 +212,16 @@ class ClientConnection:
     def fail(self, stage: Stage, loss: Loss, upstream: Upstream) -> None:
         """Ask another target if that is allowed; else answer with an error of our own, or cut the answer off."""
         self._upstream = None
-        context, profile = self._context, self._context.profile
-        means = meaning(stage, loss)
-        reply = profile.replies[means] if means else None
-        silent = reply is not None and reply.first_only and self._asked > 1
-        status = CUT if reply is None or silent else reply.status
-        target = self._next_target(stage, loss, upstream)
-        context.losses.lost(self._head, status, loss, stage, upstream, saved=target is not None)
-        self._turns = (*self._turns, context.log.tried(upstream, reply.status if reply else self._status))
+        target, reply, silent = self._way.failed(stage, loss, upstream, self._status, self._passed)
         if target is not None:
-            self._upstream = target.send(self, self._head)
+            self._upstream = target.send(self, self._way.head)
         elif reply is None:
-            self._log(self._status, sent=self._passed, cut=True)
             self._cut()
+        elif silent:
+            self._end()
+            self._stream.finish()
         else:
-            self._log(reply.status, means, sent=0 if silent else len(reply.body), silent=silent)
-            if silent:
-                self._end()
-                self._stream.finish()
-            else:
-                self._say(reply)
-
-    def _next_target(self, stage: Stage, loss: Loss, upstream: Upstream) -> UpstreamTarget | None:
-        """Return the target to send the request to again, if any."""
-        context, profile = self._context, self._context.profile
-        unheard = (
-            not upstream.heard and self.sent_all and self._request is not None and not self._request.frame
-        )
-        if unheard and asks_again(profile, self._head, stage, loss, reused=upstream.uses > 1):
-            return upstream.target
-        self._tries -= 1
-        self._tried = (*self._tried, upstream.target)
-        again = self._tries > 0 and may_retry(
-            profile.retries, self._head, stage, loss, posts=context.retry_posts
-        )
-        return context.group.another(self._tried) if again else None
-
-    def _of_note(self, status: int, sent: int) -> None:
-        """Log an answer of a target that is an error, or that came at a second try only."""
-        if status >= 500:
-            self._context.losses.lost(self._head, status, ERROR_STATUS, Stage.WAITING, self._upstream)
-        self._status = status
-        self._log(status, upstream=self._upstream, sent=sent)
-
-    def _log(
-        self,
-        status: int,
-        means: Meaning | None = None,
-        *,
-        upstream: Upstream | None = None,
-        sent: int = 0,
-        cut: bool = False,
-        silent: bool = False,
-        left: bool = False,
-    ) -> None:
-        """Write this request into the access log. `upstream`: a target that was asked last and is not among those that failed."""
-        log = self._context.log
-        tries = (*self._turns, log.tried(upstream, status)) if upstream else self._turns
-        log.ended(
-            self._head, self._peer, self._began, status, sent, tries, means, cut=cut, silent=silent, left=left
-        )
+            self._say(reply)
 
     def _say(self, reply: Reply) -> None:
         bare = self._request is not None and self._request.bare
