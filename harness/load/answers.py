@@ -29,6 +29,7 @@ LOOKS = 16  # good answers that are looked at, at first,
 _LOOKS_A_SECOND = 2  # and then
 _READS = 100  # failed answers that are read whole in each second: with an id in every one, that is most of a failure's cost
 _MOST_GOOD = 16
+_FIRST_ERROR = 300
 _GOOD = 0  # in place of a status
 _SEARCHED = 640  # characters of a body that are searched for what was sent, to keep 256 of them
 _MOST_SEEN = 1024  # answers remembered by their bytes
@@ -176,7 +177,8 @@ class AnswerBook:
         ]
         if grpc and not any(name == "grpc-status" for name, _ in headers):
             headers.append(("grpc-status", fit(grpc, LONGEST_VALUE)))
-        body = "" if good else fit(text_of(said), LONGEST_BODY)
+        # What a 2xx was cut from is the application's own data, not an error page.
+        body = "" if good or said.status < _FIRST_ERROR else fit(text_of(said), LONGEST_BODY)
         return Answer(said.status, tuple(headers[:MOST_HEADERS]), body, said.closes, good)
 
 
