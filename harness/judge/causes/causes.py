@@ -266,7 +266,7 @@ def _cause(
     if ids in {(NOT_THE_ROLLOUT,), (UNEXPLAINED,)}:
         name, fixes = plain(ids[0])
         confidence = BY_TIME
-        evidence = plain_evidence(ids[0], lost, mask, numbers)
+        evidence = plain_evidence(ids[0], lost, mask, numbers, context.meanings)
     else:
         name = ", or ".join(dict.fromkeys(rule.name for _, rule in rules))
         known = bool((found.pod[mask] >= 0).all()) or ids == ("E1",)
@@ -292,5 +292,5 @@ def _cause(
         or (f"from {at(int(done.min()), zero)} to {at(int(done.max()), zero)}",),
         mend=fixes,
         spread_by=told.telling_apart(numbers, context) if confidence == ONE_OF else "",
-        diagnosis=diagnosis_of(lost, mask) if ids == (NOT_THE_ROLLOUT,) else "",
+        diagnosis=diagnosis_of(lost, mask, context.meanings) if ids == (NOT_THE_ROLLOUT,) else "",
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.clock import NS
+from harness.judge.balancers.meaning import BROKEN
 from harness.judge.causes.matching import NOT_THE_ROLLOUT
 from harness.judge.wording import count, lasting
 
@@ -26,8 +27,11 @@ _DIAGNOSES = {
 }
 
 
-def diagnosis_of(lost: Hits, mask: NDArray[np.bool_]) -> str:
-    """Say what failures that the rollout has no part in look like: by their most frequent kind, and how long they took."""
+def diagnosis_of(lost: Hits, mask: NDArray[np.bool_], meanings: NDArray[np.int64]) -> str:
+    """Say what failures that the rollout has no part in look like: by their most frequent kind, and how long they took.
+
+    `meanings`: of each hit, as sums of Meaning. A 503 that can only mean a broken connection is what others call 502.
+    """
     kind = next(iter(lost.counts(mask)))
     took_ns = int(np.median((lost.done_ns - lost.begun_ns)[mask]))
     if kind in {"read_timeout_headers", "read_timeout_body", "write_timeout", "connect_timeout"}:
@@ -35,7 +39,8 @@ def diagnosis_of(lost: Hits, mask: NDArray[np.bool_]) -> str:
     if kind == "504":
         return "C7"
     quick = {"502", "idle_close_race", "eof_before_response", "reset_before_response", "write_reset"}
-    return "C2" if kind in quick and took_ns < FAST_NS else ""
+    broken = bool(np.median(((meanings != 0) & (meanings & ~int(BROKEN) == 0))[mask]))
+    return "C2" if (kind in quick or broken) and took_ns < FAST_NS else ""
 
 
 def plain(label: str) -> tuple[str, tuple[str, ...]]:
@@ -45,7 +50,9 @@ def plain(label: str) -> tuple[str, tuple[str, ...]]:
     return "no rule fits: see timeline.png and the balancer's log for these seconds", ()
 
 
-def plain_evidence(label: str, lost: Hits, mask: NDArray[np.bool_], numbers: Numbers) -> list[str]:
+def plain_evidence(
+    label: str, lost: Hits, mask: NDArray[np.bool_], numbers: Numbers, meanings: NDArray[np.int64]
+) -> list[str]:
     """Return how often each kind failed before the trigger and since, and what that looks like."""
     kinds = lost.counts(mask)
     baseline = numbers.baseline
@@ -56,7 +63,7 @@ def plain_evidence(label: str, lost: Hits, mask: NDArray[np.bool_], numbers: Num
         f"{kind}: {count(n)} since the trigger, {count(baseline.kinds.get(kind, 0))} in the {window} before it"
         for kind, n in kinds.items()
     ]
-    diagnosis = diagnosis_of(lost, mask)
+    diagnosis = diagnosis_of(lost, mask, meanings)
     backend = _backend(lost, mask)
     return [*frequencies, *([_DIAGNOSES[diagnosis]] if diagnosis else []), *([backend] if backend else [])]
 

@@ -202,3 +202,11 @@ def test_what_began_before_any_pod_was_touched_is_not_the_pods(tmp_path: Path) -
 def test_failures_that_begin_when_a_pod_goes_are_not_said_to_have_begun_before(tmp_path: Path) -> None:
     synthetic = SyntheticRun.rolling()
     assert "E2" not in words(judged(tmp_path, synthetic, synthetic.hits()))
+
+
+def test_envoys_broken_connections_all_the_time_are_a_keep_alive_race_as_a_502_would_be(
+    tmp_path: Path,
+) -> None:
+    synthetic = SyntheticRun.rolling(prestop=4, grace=20, noise=0.0007, seed=3)
+    rows = told_by(synthetic, {"noise": [(ENVOY_BROKEN, 0.002)]})
+    assert [cause.diagnosis for cause in judged(tmp_path, synthetic, rows).causes] == ["C2"]
