@@ -46,4 +46,5 @@ def _texts(judgement: Judgement) -> Iterator[str]:
     stalled = judgement.sending.stalled_seconds if judgement.sending else {}
     if stalled:
         yield f"the load generator itself was late in {count(len(stalled), 'second')}"
-    yield from (f"note: {note}" for note in judgement.notes)
+    if judgement.notes:
+        yield f"{count(len(judgement.notes), 'note')}, below"

@@ -55,7 +55,7 @@ def causes(found: Sequence[Cause], timeline: Timeline) -> list[str]:
         span = f"{at(cause.first_ns, timeline.zero_ns)} to {at(cause.last_ns, timeline.zero_ns)}"
         kinds = ", ".join(f"{kind}: {n:,}" for kind, n in list(cause.kinds.items())[:3])
         known = (
-            f"; known {_CONFIDENCE[cause.confidence]}"
+            f"; {_CONFIDENCE[cause.confidence]}"
             if cause.the_rollouts and cause.confidence in _CONFIDENCE
             else ""
         )
