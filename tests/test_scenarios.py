@@ -20,7 +20,7 @@ APP = ROOT / "harness/lab/app.py"
 CONFIG_MAP = ROOT / "scenarios/seed/base/configmap.yaml"
 LADDER = ("1-no-probe", "2-readiness", "3-prestop", "4-grace")
 ALL = [ROOT / "zdtest.yaml", *sorted((ROOT / "scenarios").rglob("zdtest.yaml"))]
-LABELLED = [file for file in ALL if file.parts[-3] in {"faults", "clean"}]
+LABELLED = [file for file in ALL if file.parts[-3] in {"faults", "clean", "cases"}]
 KUBELET_EXTRA_S = 2  # what a pod gets when its hook has used up the grace period
 
 

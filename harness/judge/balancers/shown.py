@@ -62,7 +62,7 @@ def lines(balancers: Balancers | None) -> Sequence[str]:
         found = ["unknown: no failed answer says which it is; --balancer NAME does"]
     elif first.name == "unknown":
         found = []
-    found += [f"{one.kind} {one.text}: {one.count:,} ({one.meaning})" for one in balancers.samples]
+    found += [f"{one.count:,} x {one.kind} {one.text}: {one.meaning}" for one in balancers.samples]
     return tuple(found)
 
 

@@ -35,6 +35,12 @@ def shortened(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 3] + "..."
 
 
+def elided(text: str, width: int) -> str:
+    """Return one line of at most so many columns, without its middle if it is longer."""
+    tail = width // 2 - 3
+    return text if len(text) <= width else f"{text[: width - tail - 5]} ... {text[-tail:]}"
+
+
 def labelled(label: str, lines: Sequence[str]) -> list[str]:
     """Put a label in front of the first line, and as much space in front of the others."""
     return [

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from harness.judge.advice.draft import AS_IT_IS
 from harness.judge.balancers import shown as balancers
 from harness.judge.findings.finding import COVERED, LOSSLESS, PROVEN, UNBROKEN
 from harness.judge.wording import at, cause_in_words, count, lasting, share
 from harness.model import Grade
 from harness.report.summary.attention import attention
-from harness.report.summary.layout import LABEL, WIDTH, clipped, labelled, shortened, wrapped
+from harness.report.summary.layout import LABEL, WIDTH, clipped, elided, labelled, shortened, wrapped
 from harness.report.summary.remedies import remedy
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _of_fail(judgement: Judgement, room: int) -> list[list[str]]:
 
 def _answers(judgement: Judgement) -> list[str]:
     """Say which balancer answered, and show one failed answer of each kind, each in a line."""
-    lines = [shortened(line, _TEXT) for line in balancers.lines(judgement.balancers)]
+    lines = [elided(line, _TEXT) for line in balancers.lines(judgement.balancers)]
     return clipped(lines, 4, "... and more, below")
 
 
@@ -188,8 +189,9 @@ def _cause(cause: Cause) -> list[str]:
 
 
 def fixes_of(cause: Cause) -> list[str]:
-    """Return what fixes a cause, a manifest line each."""
-    return [line for fix in cause.mend for line in re.split(r"; (?=(?:until then )?spec\.)", fix)]
+    """Return what fixes a cause, a manifest line each; what is right already is left out."""
+    found = [line for fix in cause.mend for line in re.split(r"; (?=(?:until then )?spec\.)", fix)]
+    return [line for line in found if not line.endswith(AS_IT_IS)] or found
 
 
 def _fix(text: str) -> list[str]:
