@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.judge.verdict.judgement import Judgement, judge
@@ -22,6 +23,7 @@ def test_failures_are_counted_on_each_sort_of_connection_by_kind(tmp_path: Path)
     rows += [lost(12, Outcome.CONNECT_REFUSED, conn_hits=0), lost(13, conn_hits=7), lost(14, conn_hits=1)]
     rows += [hit(12.5, conn_hits=0, status=502), hit(1, conn_hits=0, status=502)]  # the last in the warm-up
     found = numbers(tmp_path, rows).connections
+    assert found is not None
     assert (found.new.requests, found.new.failed, found.new.since_trigger) == (3, 2, 2)
     assert found.new.kinds == {"502": 1, "connect_refused": 1}
     assert (found.reused.requests, found.reused.failed, found.reused.since_trigger) == (6, 3, 2)
@@ -30,17 +32,27 @@ def test_failures_are_counted_on_each_sort_of_connection_by_kind(tmp_path: Path)
 
 def test_a_request_for_which_this_host_had_no_port_was_on_neither_sort_of_connection(tmp_path: Path) -> None:
     found = numbers(tmp_path, [hit(5), lost(12, Outcome.NO_LOCAL_PORT, conn_hits=0)]).connections
+    assert found is not None
     assert (found.new.requests, found.new.failed, found.reused.requests) == (0, 0, 1)
 
 
 def test_the_summary_says_how_often_each_sort_failed(tmp_path: Path) -> None:
-    path = SyntheticRun.rolling(prestop=4, grace=20).write(tmp_path)
-    write_hits(path / "hits" / "1.arrow", [_broken(1.0, 1, conn_hits=9)])
-    found = judge(Recording.open(path))
-    (line,) = [row for row in tables.bad_time(found.numbers, found.timeline) if row.startswith("By")]
-    new, reused = found.numbers.connections.new, found.numbers.connections.reused
-    assert line.startswith(f"By connection           new: 0 of {new.requests:,} failed; reused: 1 of")
-    assert f"{reused.requests:,}" in " ".join(tables.bad_time(found.numbers, found.timeline))
+    found, _ = _at_the_end_of_a_pod(tmp_path, direct=True)
+    said = " ".join(" ".join(tables.bad_time(found.numbers, found.timeline)).split())
+    both = found.numbers.connections
+    assert both is not None
+    new = f"By connection new: 0 of {both.new.requests:,} failed; "
+    assert f"{new}reused: 5 of {both.reused.requests:,} failed (reset_before_response: 5)" in said
+
+
+def test_nothing_is_said_where_all_requests_were_on_one_sort_and_of_an_older_judgement(
+    tmp_path: Path,
+) -> None:
+    found = numbers(tmp_path, [hit(5), lost(12), hit(13)])
+    span = SyntheticRun.rolling(1)
+    timeline = judge(Recording.open(span.write(tmp_path / "other"))).timeline
+    for one in (found, replace(found, connections=None)):
+        assert not any("By connection" in line for line in tables.bad_time(one, timeline))
 
 
 def _broken(at: float, conn: int, **rest: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ Outage: from the end of one good response to the end of the next, all slots toge
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -132,7 +132,7 @@ class Numbers:
     seconds: tuple[SecondRow, ...]
     baseline: Part | None = None  # all of *before* but a lull
     reach: tuple[Reach, ...] = ()  # by target, of all good answers
-    connections: ByConnection = field(default_factory=ByConnection)  # on new ones and on reused ones
+    connections: ByConnection | None = None  # on new ones and on reused ones; None in an older judgement
 
     def part(self, phase: Phase) -> Part | None:
         """Return the numbers of one phase, or None when the run had none of it."""

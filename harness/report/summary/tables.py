@@ -120,9 +120,12 @@ def bad_time(numbers: Numbers, timeline: Timeline) -> list[str]:
 
 
 def _connections(numbers: Numbers) -> list[str]:
-    """Say how often requests on new connections failed, and on reused ones, which fail for other reasons."""
+    """Say how often requests on new connections failed, and on reused ones, which fail for other reasons; nothing where all were of one sort."""
+    both = numbers.connections
+    if both is None or not (both.new.requests and both.reused.requests):
+        return []
     said = []
-    for sort, found in (("new", numbers.connections.new), ("reused", numbers.connections.reused)):
+    for sort, found in (("new", both.new), ("reused", both.reused)):
         kinds = ", ".join(f"{kind}: {n:,}" for kind, n in list(found.kinds.items())[:3])
         said.append(f"{sort}: {found.failed:,} of {found.requests:,} failed{f' ({kinds})' if kinds else ''}")
     return wrapped("; ".join(said), f"{'By connection':<24}", " " * 24)
