@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 
 def _service_port(view: WorkloadView) -> Iterator[tuple[str, str]]:
-    beside = [c for c in view.pod.get("initContainers") or [] if c.get("restartPolicy") == "Always"]
-    declared = [p for c in [*view.containers, *beside] for p in c.get("ports") or []]
+    declared = [p for c in [*view.containers, *view.sidecars] for p in c.get("ports") or []]
     known = {p.get("containerPort") for p in declared} | {p.get("name") for p in declared}
     for service in view.services:
         for port in (service.get("spec") or {}).get("ports") or []:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
 from harness.k8s.hooks import grace_s, last_sleep_ns, pre_stop
-from harness.k8s.serving import serving
+from harness.k8s.serving import native_sidecars, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -57,7 +57,7 @@ class WorkloadView:
     @property
     def sidecars(self) -> list[Object]:
         """The native sidecars: init containers that are restarted always, so that they run beside the containers."""
-        return [c for c in self.pod.get("initContainers") or [] if c.get("restartPolicy") == "Always"]
+        return native_sidecars(self.pod)
 
     @property
     def serving(self) -> Object:
