@@ -99,8 +99,8 @@ def judge_bench(session: nox.Session) -> None:
 
 @nox.session
 def contract(session: nox.Session) -> None:
-    """Hold the lab's API server, as 1.33 and as 1.20, to one contract; with KUBECONFIG and ZDTEST_BED the real one too."""
-    session.install("-e", ".[test]")
+    """Hold the lab's API server, as 1.36 and as 1.20, to one contract; with KUBECONFIG and ZDTEST_BED the real one too."""
+    session.install("-e", ".[test,kubectl]")
     session.run("pytest", "tests/contract", *session.posargs, env={"ZDTEST_CONTRACT": "all"})
 
 

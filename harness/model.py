@@ -439,7 +439,7 @@ class LabPlan:
     retry_posts: bool = False
     clock_offset_ns: int = 0  # of the API server's clock
     drop_watches_ns: int = 0  # each watch is cut off in mid-stream after so long; 0: as real servers do
-    minor: int = 33  # the Kubernetes that the API server is: 1.20 (v1beta1 slices) or 1.33
+    minor: int = 36  # the Kubernetes that the API server is: 1.20 (v1beta1 slices), 1.33 or 1.36
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,11 @@ def pre_stop(container: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def stop_signal(container: Mapping[str, Any]) -> str:
+    """Return the signal that a container is to be stopped with (lifecycle.stopSignal, KEP-4960); "" where it does not say."""
+    return str((container.get("lifecycle") or {}).get("stopSignal") or "")
+
+
 def grace_s(pod: Mapping[str, Any]) -> int:
     """Return the grace period of a pod's spec, in seconds: 30 where it does not say (core/v1, PodSpec)."""
     given = pod.get("terminationGracePeriodSeconds")

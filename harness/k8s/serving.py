@@ -49,6 +49,11 @@ def serving(pod: Mapping[str, Any], services: Iterable[Mapping[str, Any]] = ()) 
     return next(iter((*ranked, *containers)), {})
 
 
+def native_sidecars(pod: Mapping[str, Any]) -> list[Object]:
+    """Return a pod's native sidecars (KEP-753): init containers that are always restarted, so that they run beside the others."""
+    return [c for c in pod.get("initContainers") or () if c.get("restartPolicy") == "Always"]
+
+
 def serving_port(container: Mapping[str, Any], services: Iterable[Mapping[str, Any]] = ()) -> int | None:
     """Return the port on which the serving container takes requests; None where neither it nor a Service says which."""
     wanted = list(targets(services))

@@ -11,7 +11,7 @@ from typing import Any
 Object = dict[str, Any]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-AGENT = "kube-probe/1.33"
+AGENT = "kube-probe/1.36"
 
 
 async def http_get(url: str, address: str, port: int, action: Object, timeout_s: float) -> tuple[bool, str]:

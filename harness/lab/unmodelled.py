@@ -41,6 +41,7 @@ _POD = {
     "containers",
     "terminationGracePeriodSeconds",
     "restartPolicy",
+    "initContainers",
     "nodeName",
     # no effect on processes on one host
     "volumes",
@@ -95,7 +96,6 @@ _CONTAINER = {
     "tty",
 }
 _WHY = {
-    "initContainers": "assumed done",
     "readinessGates": "assumed met",
     "affinity": "the lab is one node",
     "topologySpreadConstraints": "the lab is one node",
@@ -157,6 +157,15 @@ def _pod(spec: Object, path: str) -> list[str]:
     lines = _beyond(spec, _POD, path)
     for n, container in enumerate(spec.get("containers") or ()):
         lines += _container(container, f"{path}.containers[{n}]")
+    for n, container in enumerate(spec.get("initContainers") or ()):
+        at = f"{path}.initContainers[{n}]"
+        if container.get("restartPolicy") != "Always":
+            lines.append(f"{at} (assumed done)")
+            continue
+        lines.append(
+            f"{at} (a native sidecar: it starts and ends in its order, but no request passes through it)"
+        )
+        lines += _container({k: v for k, v in container.items() if k != "restartPolicy"}, at)
     return lines
 
 
@@ -164,14 +173,11 @@ def _container(container: Object, path: str) -> list[str]:
     lines = _beyond(container, _CONTAINER, path)
     if (container.get("resources") or {}).get("limits"):
         lines.append(f"{path}.resources.limits (no limit is enforced)")
-    for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
-        for action in ("exec", "grpc"):
-            if action in (container.get(probe) or {}):
-                lines.append(f"{path}.{probe}.{action} (passes when the port is open)")
-        if "host" in ((container.get(probe) or {}).get("httpGet") or {}):
-            lines.append(f"{path}.{probe}.httpGet.host (the pod is probed)")
+    lines += _probes(container, path)
     lifecycle = container.get("lifecycle") or {}
     for key in lifecycle:
+        if key == "stopSignal":
+            continue
         if key == "preStop":
             lines += _pre_stop(lifecycle[key] or {}, f"{path}.lifecycle.preStop")
         else:
@@ -179,6 +185,19 @@ def _container(container: Object, path: str) -> list[str]:
     for n, entry in enumerate(container.get("env") or ()):
         if "resourceFieldRef" in (entry.get("valueFrom") or {}):
             lines.append(f"{path}.env[{n}].valueFrom.resourceFieldRef (left unset)")
+    return lines
+
+
+def _probes(container: Object, path: str) -> list[str]:
+    lines = []
+    for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
+        lines += [
+            f"{path}.{probe}.{action} (passes when the port is open)"
+            for action in ("exec", "grpc")
+            if action in (container.get(probe) or {})
+        ]
+        if "host" in ((container.get(probe) or {}).get("httpGet") or {}):
+            lines.append(f"{path}.{probe}.httpGet.host (the pod is probed)")
     return lines
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
 from harness.k8s.hooks import pre_stop
-from harness.k8s.serving import leads, serving, serving_port
+from harness.k8s.serving import leads, native_sidecars, serving, serving_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -155,8 +155,9 @@ def _replace(workload: Object, service: Object, env: Mapping[str, str]) -> list[
     first = serving(spec, (service,))
     notes += _bring_first(service, first)
     port = serving_port(first, (service,)) or _port(first, 8080)
-    for n, container in enumerate(spec["containers"]):
-        path = f"containers[{n}] {container.get('name', '?')}"
+    beside = [("initContainers", container) for container in native_sidecars(spec)]
+    for where, container in [*(("containers", container) for container in spec["containers"]), *beside]:
+        path = f"{where}[{spec[where].index(container)}] {container.get('name', '?')}"
         if container.get("env") or container.get("envFrom"):
             notes.append(f"{path}: its environment is not passed on")
         for field in ("env", "envFrom", "args", "volumeMounts", "volumeDevices"):
@@ -166,7 +167,7 @@ def _replace(workload: Object, service: Object, env: Mapping[str, str]) -> list[
             values = {**env, "PORT": str(port)}
         else:
             notes.append(f"{path}: a sidecar; the sample app runs instead, without a startup delay")
-            values = {"STARTUP_DELAY": "0", "PORT": str(_port(container, 0))}
+            values = {"STARTUP_DELAY": "0", "PORT": str(_port(container, _asked(container)))}
         container["env"] = [{"name": key, "value": value} for key, value in values.items()]
         notes += _probed(container, path, int(values["PORT"]))
     if spec.pop("volumes", None):
@@ -209,6 +210,13 @@ def _probed(container: Object, path: str, port: int) -> list[str]:
                 notes.append(f"{path}: {name} uses HTTPS; here it uses HTTP, as the sample app does")
                 get["scheme"] = "HTTP"
     return notes
+
+
+def _asked(container: Object) -> int:
+    """Return the first port that a probe of the container asks by its number; 0 where none does."""
+    actions = ((container.get(probe) or {}) for probe in _PROBES)
+    ports = ((action.get("httpGet") or action.get("tcpSocket") or {}).get("port") for action in actions)
+    return next((port for port in ports if isinstance(port, int)), 0)
 
 
 def _number(container: Object, port: Any) -> Any:

@@ -279,11 +279,11 @@ class LabPart(_Strict):
     clock_offset: SignedNs = 0
     drop_watches: DurationNs = 0
     kubernetes: Annotated[
-        Literal["1.20", "1.33"],
+        Literal["1.20", "1.33", "1.36"],
         pydantic.BeforeValidator(
-            lambda value: {1.2: "1.20", 1.33: "1.33"}.get(value, value)
+            lambda value: {1.2: "1.20", 1.33: "1.33", 1.36: "1.36"}.get(value, value)
         ),  # YAML reads a number
-    ] = "1.33"
+    ] = "1.36"
 
     @pydantic.model_validator(mode="after")
     def _fits(self) -> LabPart:

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from harness.lab import lab
+from harness.lab.objects.resources import MINOR
 from harness.model import LabPlan
 from tests.contract.api_client import Server, deployment
 
@@ -50,7 +51,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     service: dict[str, Any] = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "seed"}}
     service["spec"] = {"selector": {"app": "seed"}, "ports": [{"port": 80, "targetPort": 8080}]}
     manifests.write_text(yaml.safe_dump_all([deployment("seed", 1), service]), encoding="utf-8")
-    minor = 20 if request.param == "lab-1.20" else 33
+    minor = 20 if request.param == "lab-1.20" else MINOR
     plan = LabPlan(manifests=(str(manifests),), tls=False, lag_ns=0, minor=minor)
     with (
         anyio.from_thread.start_blocking_portal() as portal,

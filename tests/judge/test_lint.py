@@ -86,6 +86,7 @@ def container(objects: list[Object]) -> Object:
 
 def ingress(objects: list[Object], **annotations: str) -> None:
     names = {"target": "alb.ingress.kubernetes.io/target-type", "group": "alb.ingress.kubernetes.io/target-group-attributes",
+             "interval": "alb.ingress.kubernetes.io/healthcheck-interval-seconds",
              "upstream": "nginx.ingress.kubernetes.io/service-upstream"}  # fmt: skip
     objects[2]["metadata"]["annotations"] = {names[key]: value for key, value in annotations.items()}
 
@@ -118,6 +119,36 @@ def alb(objects: list[Object]) -> None:
 def hook(**action: Any) -> Callable[[list[Object]], None]:
     return lambda objects: container(objects).update(lifecycle={"preStop": action})
 
+
+def signal(name: str, *, os: str = "linux", image: str = "web:1") -> Callable[[list[Object]], None]:
+    def changed(objects: list[Object]) -> None:
+        pod(objects).update({"os": {"name": os}} if os else {})
+        container(objects).update(image=image)
+        container(objects)["lifecycle"]["stopSignal"] = name
+
+    return changed
+
+
+def native(objects: list[Object], **fields: Any) -> None:
+    """Give the pods a native sidecar."""
+    pod(objects)["initContainers"] = [
+        {"name": "init", "image": "i:1"},
+        {"name": "mesh", "image": "m:1", "restartPolicy": "Always", **fields},
+    ]
+
+
+def tight(objects: list[Object]) -> None:
+    native(objects)
+    hook(sleep={"seconds": 32})(objects)
+
+
+SIDECAR: Object = {
+    "name": "istio-proxy",
+    "image": "istio/proxyv2:1.20.0",
+    "ports": [{"name": "http-envoy-prom", "containerPort": 15090}],
+    "readinessProbe": {"httpGet": {"path": "/healthz/ready", "port": 15021}},
+    "lifecycle": {"preStop": {"sleep": {"seconds": 10}}},
+}
 
 BROKEN: dict[str, Callable[[list[Object]], object]] = {
     "readiness-missing": lambda o: container(o).pop("readinessProbe"),
@@ -153,6 +184,26 @@ BROKEN: dict[str, Callable[[list[Object]], object]] = {
     "autoscaler": scaler,
     "no-next-upstream": lambda o: ingress(o, upstream="true"),
     "grace-over-balancer-timeout": lambda o: pod(o).update(terminationGracePeriodSeconds=90),
+    "stop-signal-without-os": signal("SIGQUIT", os=""),
+    "stop-signal-cuts": signal("SIGTERM", image="docker.io/library/nginx:1.29"),
+    "stop-signal-gated": signal("SIGQUIT"),
+    "prestop-sleep-zero": hook(sleep={"seconds": 0}),
+    "readiness-fails-on-stop": lambda o: container(o).update(
+        readinessProbe={"exec": {"command": ["cat", "/run/ready"]}},
+        lifecycle={"preStop": {"exec": {"command": ["sh", "-c", "rm -f /run/ready; sleep 10"]}}},
+    ),
+    "proxy-ends-first": lambda o: pod(o)["containers"].append(
+        {**SIDECAR, "lifecycle": {"preStop": {"sleep": {"seconds": 5}}}}
+    ),
+    "sidecar-grace-tight": tight,
+    "sidecar-hook-early": lambda o: native(o, lifecycle={"preStop": {"httpGet": {"path": "/drain", "port": 15000}}}),
+    "probe-grace-short": lambda o: container(o)["livenessProbe"].update(terminationGracePeriodSeconds=10),
+    "probe-grace-on-readiness": lambda o: container(o)["readinessProbe"].update(terminationGracePeriodSeconds=10),
+    "resize-restarts": lambda o: container(o).update(
+        resizePolicy=[{"resourceName": "memory", "restartPolicy": "RestartContainer"}]
+    ),
+    "prestop-before-deregistration": lambda o: ingress(o, group="deregistration_delay.timeout_seconds=30"),
+    "prestop-before-health-check": lambda o: ingress(o, interval="10"),
     "prestop-needs-shell": lambda o: container(o).update(
         image="gcr.io/distroless/static:nonroot", lifecycle={"preStop": {"exec": {"command": ["/bin/sh", "-c", "sleep 5"]}}}
     ),
@@ -231,15 +282,6 @@ def test_a_workload_that_no_service_given_selects_is_said_to_be_left_out() -> No
     objects[1]["spec"]["selector"] = {"app": "other"}
     (said,) = assumptions(objects)
     assert "none of the Services given (web) selects its pods" in said
-
-
-SIDECAR: Object = {
-    "name": "istio-proxy",
-    "image": "istio/proxyv2:1.20.0",
-    "ports": [{"name": "http-envoy-prom", "containerPort": 15090}],
-    "readinessProbe": {"httpGet": {"path": "/healthz/ready", "port": 15021}},
-    "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
-}
 
 
 @pytest.mark.parametrize("first", [True, False])

@@ -101,7 +101,8 @@ def test_what_is_not_modelled_is_listed_with_its_path_and_nothing_else_is(write:
         "readinessProbe": {"exec": {"command": ["true"]}},
         "livenessProbe": {"httpGet": {"port": 1}},
     }
-    pod = {"initContainers": [{"name": "i", "image": "x"}], "volumes": [{"name": "v"}], "hostNetwork": True}
+    first = [{"name": "i", "image": "x"}, {"name": "mesh", "image": "x", "restartPolicy": "Always"}]
+    pod = {"initContainers": first, "volumes": [{"name": "v"}], "hostNetwork": True}
     loaded = manifests.load(
         (write(service(sessionAffinity="ClientIP"), deployment(container=container, pod=pod)),)
     )
@@ -109,7 +110,8 @@ def test_what_is_not_modelled_is_listed_with_its_path_and_nothing_else_is(write:
     assert set(loaded.notes) == {
         "not modelled: Service web: spec.sessionAffinity: ClientIP (treated as None)",
         f"{at}.hostNetwork (every pod has an address of its own)",
-        f"{at}.initContainers (assumed done)",
+        f"{at}.initContainers[0] (assumed done)",
+        f"{at}.initContainers[1] (a native sidecar: it starts and ends in its order, but no request passes through it)",
         f"{at}.containers[0].lifecycle.postStart",
         f"{at}.containers[0].lifecycle.preStop.exec (only sleep is modelled: this hook ends at once)",
         f"{at}.containers[0].readinessProbe.exec (passes when the port is open)",

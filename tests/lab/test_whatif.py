@@ -237,3 +237,23 @@ def test_without_a_service_the_application_is_tried_and_not_the_sidecar_before_i
     proxy, shop = by_kind(what_if(parts[:1], ENV))["Deployment"]["spec"]["template"]["spec"]["containers"]
     assert environment(shop) == ENV | {"PORT": "9000"}
     assert environment(proxy)["PORT"] == "15090"
+
+
+def test_a_native_sidecar_is_the_sample_app_too_and_is_asked_on_a_port_that_it_has() -> None:
+    parts = documents()
+    parts[0]["spec"]["template"]["spec"]["initContainers"] = [
+        {"name": "migrate", "image": "m"},
+        {
+            "name": "mesh",
+            "image": "mesh:1",
+            "restartPolicy": "Always",
+            "env": [{"name": "TOKEN", "value": "s3cret"}],
+            "startupProbe": {"httpGet": {"path": "/healthz/ready", "port": 15021}},
+        },
+    ]
+    found = what_if(parts, ENV)
+    migrate, mesh = by_kind(found)["Deployment"]["spec"]["template"]["spec"]["initContainers"]
+    assert migrate == {"name": "migrate", "image": "m"}
+    assert environment(mesh) == {"STARTUP_DELAY": "0", "PORT": "15021"}
+    assert mesh["startupProbe"]["httpGet"]["port"] == 15021
+    assert any(note.startswith("initContainers[1] mesh: a sidecar") for note in found.notes)

@@ -17,7 +17,7 @@ from harness.judge.balancers.known import Chain
 from harness.judge.balancers.meaning import Meaning
 from harness.judge.balancers.reading import meanings
 from harness.judge.causes import told
-from harness.judge.causes.connections import Reload, lost_to, pods_of_connections, reloads
+from harness.judge.causes.connections import Reload, by_reuse, lost_to, pods_of_connections, reloads
 from harness.judge.causes.context import FOREVER, Context
 from harness.judge.causes.diagnosis import diagnosis_of, plain, plain_evidence
 from harness.judge.causes.labels import Beside, began_early, consequences, label
@@ -174,7 +174,8 @@ def explain(
             found,
             context,
             numbers,
-            told.besides(ids, mask, lost, no_pods, own_doing, context),
+            told.besides(ids, mask, lost, no_pods, own_doing, context)
+            + by_reuse(mask, lost, hits, direct=context.chain.direct),
         )
         for ids, mask in groups.items()
     ]

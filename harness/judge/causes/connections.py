@@ -17,7 +17,9 @@ import numpy as np
 
 from harness.clock import NS
 from harness.judge.balancers.meaning import Meaning
+from harness.judge.numbers.hits import kind_code
 from harness.judge.wording import at, count
+from harness.model import Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +28,10 @@ if TYPE_CHECKING:
     from harness.judge.numbers.hits import Hits
     from harness.judge.timeline.timeline import Timeline
 
-LEAST = 20  # connections that must have been seen to lead to one pod, before that is believed of the others
+LEAST = (
+    20  # connections that must have been seen to lead to one pod, before that is believed of the others; and
+)
+# requests on the other sort of connections, before it is said that those did well
 SHARE = 0.98
 
 CLOSED_LEAST = 5  # connections within a second
@@ -35,6 +40,13 @@ UNUSUAL = 5  # times as many as in the mean second
 ALIKE = 0.8  # of them with one number of hits: a limit
 HEARD_NS = 10 * NS  # so long after a change of the endpoints the balancer may take it in
 AROUND_NS = NS // 4  # what is lost so long before or after
+# How a connection ends under a request when the process behind it does.
+_BROKEN = (
+    Outcome.RESET_BEFORE_RESPONSE,
+    Outcome.EOF_BEFORE_RESPONSE,
+    Outcome.IDLE_CLOSE_RACE,
+    Outcome.WRITE_RESET,
+)
 
 
 def pods_of_connections(hits: Hits, lost: Hits) -> NDArray[np.object_] | None:
@@ -143,6 +155,32 @@ def closings(found: list[Reload], zero_ns: int) -> list[str]:
         f"{at(one.to_ns, zero_ns)}, at a change of the endpoints: a reload or a restart of its own"
         for one in found
     ]
+
+
+def by_reuse(mask: NDArray[np.bool_], lost: Hits, hits: Hits, *, direct: bool) -> list[str]:
+    """Say on which connections the lost hits in `mask` were, where it was one sort alone and the other did well meanwhile.
+
+    Meanwhile: what ended from a second before the first of them to a second after the last. `direct`: the connections lead to pods, not to a balancer.
+    """
+    on_reused = lost.frame["conn_hits"].to_numpy()[mask] > 0
+    if not (on_reused.all() or not on_reused.any()):
+        return []
+    moments = lost.done_ns[mask]
+    meanwhile = (hits.done_ns >= moments.min() - NS) & (hits.done_ns <= moments.max() + NS)
+    other = meanwhile & ~hits.cut & ((hits.frame["conn_hits"].to_numpy() > 0) != on_reused[0])
+    if int(other.sum()) < LEAST or (other & hits.failed).any():
+        return []
+    mine, others = ("reused", "new") if on_reused[0] else ("new", "reused")
+    number = len(on_reused)
+    said = [f"{'it' if number == 1 else f'all {number:,}'} failed on {mine} connections; {count(int(other.sum()), 'request')} on {others} ones did well meanwhile"]  # fmt: skip
+    broken = [kind_code(outcome.value) for outcome in _BROKEN]
+    once = len(np.unique(connection_keys(lost.frame)[mask])) == number
+    if direct and on_reused[0] and once and np.isin(lost.kind[mask], broken).all():
+        said.append(
+            "one for each connection that was open to a pod at its end: kube-proxy moves no open connection to another pod "
+            "(kubernetes#123116), so the app has to close it (`Connection: close` after SIGTERM), or the client ask again"
+        )
+    return said
 
 
 def endpoint_changes(timeline: Timeline) -> list[int]:

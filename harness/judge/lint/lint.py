@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from harness.judge.lint.balancers import OF_BALANCERS, named_configs
 from harness.judge.lint.paths import OF_PATHS
 from harness.judge.lint.pods import OF_PODS
 from harness.judge.lint.rollouts import OF_ROLLOUTS
+from harness.judge.lint.today import OF_TODAY
 from harness.judge.lint.workload_view import WorkloadView
 from harness.judge.timeline.surroundings import backends, services
-from harness.k8s.selectors import budget_selects, service_selects
+from harness.k8s.selectors import budget_selects, labels_match, service_selects
 from harness.model import Grade
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ SEVERITIES = ("error", "warning", "info")
 _UNCHECKED = "readinessProbe and preStop were not asked for (give its Service too, if it has one)"
 
 
-LINT = (*OF_PODS, *OF_ROLLOUTS, *OF_PATHS)
+LINT = (*OF_PODS, *OF_TODAY, *OF_ROLLOUTS, *OF_PATHS, *OF_BALANCERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,10 @@ class LintFinding:
 
 
 def lint(objects: Iterable[Mapping[str, Any]]) -> tuple[LintFinding, ...]:
-    """Check every workload among the objects, the gravest first. Kinds that it knows nothing of are passed over."""
+    """Check every workload among the objects, the gravest first. Kinds that it knows nothing of are passed over.
+
+    Pods among them are live ones: they tell what was added to their template.
+    """
     known = [dict(item) for item in objects]
     found = []
     for item in known:
@@ -102,6 +107,7 @@ def workload_view(workload: Object, objects: Sequence[Object]) -> WorkloadView:
     ]
     chosen = tuple(s for s in services(near) if service_selects(s, labels))
     names = {s["metadata"].get("name") for s in chosen}
+    configs = named_configs(chosen)
     return WorkloadView(
         workload=workload,
         services=chosen,
@@ -116,7 +122,22 @@ def workload_view(workload: Object, objects: Sequence[Object]) -> WorkloadView:
             if s.get("kind") == "HorizontalPodAutoscaler"
             and ((s.get("spec") or {}).get("scaleTargetRef") or {}).get("name") == meta.get("name")
         ),
+        pods=tuple(i for i in near if i.get("kind") == "Pod" and _made_of(i, labels)),
+        backend_configs=tuple(
+            i
+            for i in near
+            if i.get("kind") == "BackendConfig" and (i.get("metadata") or {}).get("name") in configs
+        ),
     )
+
+
+def _made_of(pod: Object, labels: Mapping[str, str]) -> bool:
+    """Tell whether a live pod has the template's labels, and what rules look at in its proper shape."""
+    own, spec = (pod.get("metadata") or {}).get("labels"), pod.get("spec")
+    if not (isinstance(own, dict) and isinstance(spec, dict) and labels_match(labels, own)):
+        return False
+    gates = spec.get("readinessGates") or []
+    return isinstance(gates, list) and all(isinstance(gate, dict) for gate in gates)
 
 
 def marked(

@@ -11,17 +11,17 @@ from harness.judge.lint.workload_view import (
     LintRule,
     rule,
 )
+from harness.judge.wording import count
 from harness.k8s.amounts import amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.judge.lint.workload_view import WorkloadView
+    from harness.judge.lint.workload_view import Object, WorkloadView
 
 
 def _service_port(view: WorkloadView) -> Iterator[tuple[str, str]]:
-    beside = [c for c in view.pod.get("initContainers") or [] if c.get("restartPolicy") == "Always"]
-    declared = [p for c in [*view.containers, *beside] for p in c.get("ports") or []]
+    declared = [p for c in [*view.containers, *view.sidecars] for p in c.get("ports") or []]
     known = {p.get("containerPort") for p in declared} | {p.get("name") for p in declared}
     for service in view.services:
         for port in (service.get("spec") or {}).get("ports") or []:
@@ -39,15 +39,18 @@ def _gates(view: WorkloadView) -> Iterator[tuple[str, str]]:
         alb = (ingress.get("spec") or {}).get("ingressClassName") == "alb" or notes.get(
             "kubernetes.io/ingress.class"
         ) == "alb"
-        if (
-            alb
-            and notes.get("alb.ingress.kubernetes.io/target-type") == "ip"
-            and not view.pod.get("readinessGates")
-        ):
-            yield (
-                f"{POD}.readinessGates",
-                "none: old pods may go before the ALB knows new ones (label the namespace elbv2.k8s.aws/pod-readiness-gate-inject=enabled, then look at the pods)",
-            )
+        by_address = notes.get("alb.ingress.kubernetes.io/target-type") == "ip"
+        if not (alb and by_address) or view.pod.get("readinessGates"):
+            continue
+        # A webhook adds the gate when a pod is made, and lets the pod through without it where it fails.
+        without = [pod for pod in view.pods if not pod["spec"].get("readinessGates")]
+        if view.pods and not without:
+            continue
+        who = f"{len(without)} of {count(len(view.pods), 'live pod')} have none" if view.pods else "none"
+        yield (
+            f"{POD}.readinessGates",
+            f"{who}: old pods may go before the ALB knows new ones (label the namespace elbv2.k8s.aws/pod-readiness-gate-inject=enabled, then look at the pods)",
+        )
 
 
 def _deregistration(view: WorkloadView) -> Iterator[tuple[str, str]]:
@@ -84,8 +87,15 @@ def _affinity(view: WorkloadView) -> Iterator[tuple[str, str]]:
         if (service.get("spec") or {}).get("sessionAffinity") == "ClientIP":
             yield (
                 f"Service {service['metadata'].get('name')} spec.sessionAffinity",
-                "ClientIP: a client stays with its pod until the rules change, and loses all its requests meanwhile",
+                f"ClientIP: a client stays with its pod{_stays(service)}, also while it ends, and loses all its requests meanwhile",
             )
+
+
+def _stays(service: Object) -> str:
+    """Say for how long, where the manifest does."""
+    config = ((service.get("spec") or {}).get("sessionAffinityConfig") or {}).get("clientIP") or {}
+    seconds = config.get("timeoutSeconds")
+    return f" until it has sent nothing for {seconds} s" if seconds else " until the rules change"
 
 
 def _not_ready(view: WorkloadView) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
 from harness.k8s.hooks import grace_s, last_sleep_ns, pre_stop
-from harness.k8s.serving import serving
+from harness.k8s.serving import native_sidecars, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +20,7 @@ LIFECYCLE = "kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termi
 PROBES_DOC = "kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/"
 HOOKS = "kubernetes.io/docs/concepts/containers/container-lifecycle-hooks/"
 DEPLOY = "kubernetes.io/docs/concepts/workloads/controllers/deployment/"
+SIDECARS_DOC = "kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/"
 LBC = "kubernetes-sigs.github.io/aws-load-balancer-controller"
 
 
@@ -32,6 +33,8 @@ class WorkloadView:
     ingresses: tuple[Object, ...] = ()
     budgets: tuple[Object, ...] = ()
     scalers: tuple[Object, ...] = ()
+    pods: tuple[Object, ...] = ()  # live ones, where some were seen: a webhook may have added to the template
+    backend_configs: tuple[Object, ...] = ()  # GKE's, which the Services name
     alone: bool = False  # no Service at all was given with it: what serves is only to be guessed
 
     @property
@@ -50,6 +53,11 @@ class WorkloadView:
     def containers(self) -> list[Object]:
         """The containers."""
         return list(self.pod.get("containers") or [])
+
+    @property
+    def sidecars(self) -> list[Object]:
+        """The native sidecars: init containers that are restarted always, so that they run beside the containers."""
+        return native_sidecars(self.pod)
 
     @property
     def serving(self) -> Object:
@@ -124,6 +132,11 @@ def rule(
 def in_container(container: Object, field: str) -> str:
     """Return the place of a field of a container."""
     return f"{POD}.containers[{container.get('name', '?')}].{field}"
+
+
+def in_sidecar(container: Object, field: str) -> str:
+    """Return the place of a field of a native sidecar."""
+    return f"{POD}.initContainers[{container.get('name', '?')}].{field}"
 
 
 def hook_length_s(container: Object) -> float | None:

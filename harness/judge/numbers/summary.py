@@ -19,6 +19,7 @@ import numpy as np
 
 from harness.clock import NS
 from harness.judge.numbers.hits import Hits, kind_code, kind_name, masked, ranked, started_ns, tally
+from harness.judge.numbers.reuse import ByConnection, by_connection
 from harness.judge.numbers.traffic import PodTraffic, Reach, WorkerRows, by_pod, by_target, by_worker
 from harness.model import Outcome, Phase
 
@@ -131,6 +132,7 @@ class Numbers:
     seconds: tuple[SecondRow, ...]
     baseline: Part | None = None  # all of *before* but a lull
     reach: tuple[Reach, ...] = ()  # by target, of all good answers
+    connections: ByConnection | None = None  # on new ones and on reused ones; None in an older judgement
 
     def part(self, phase: Phase) -> Part | None:
         """Return the numbers of one phase, or None when the run had none of it."""
@@ -147,7 +149,8 @@ def summarise(hits: Hits, run: RunRecord, timeline: Timeline) -> Numbers:
     seconds = by_second(hits, timeline)
     bad = set(((hits.done_ns[failed] - timeline.zero_ns) // NS).tolist())
     worst = [row for row in seconds if row.second in bad]
-    whole = [row for row in seconds if _inside(row.second, timeline, timeline.load)]
+    starts = ((row, timeline.zero_ns + row.second * NS) for row in seconds)
+    whole = [row for row, start in starts if timeline.load.from_ns <= start <= timeline.load.to_ns - NS]
     while_loaded = (good | failed) & (hits.done_ns < timeline.load.to_ns)
     whole_responses = (hits.status > 0) & inside
     elapsed_ns = timeline.load.length_ns
@@ -191,6 +194,7 @@ def summarise(hits: Hits, run: RunRecord, timeline: Timeline) -> Numbers:
         workers=by_worker(hits),
         seconds=seconds,
         reach=by_target(hits, frozenset(pod.name for pod in timeline.pods)),
+        connections=by_connection(hits, inside, timeline.zero_ns if timeline.triggered else None),
     )
 
 
@@ -292,8 +296,3 @@ def _kinds(hits: Hits, took: NDArray[np.int64], failed: NDArray[np.bool_]) -> tu
 def _outcomes(hits: Hits, failed: NDArray[np.bool_]) -> dict[str, int]:
     counts = hits.counts(failed & (hits.status == 0))
     return {name: n for name, n in counts.items() if name != Outcome.RESPONSE}
-
-
-def _inside(second: int, timeline: Timeline, span: Span) -> bool:
-    start = timeline.zero_ns + second * NS
-    return span.from_ns <= start and start + NS <= span.to_ns

@@ -45,6 +45,15 @@ def surroundings(recording: Recording) -> Surroundings:
     )
 
 
+def live_pods(recording: Recording) -> list[dict[str, Any]]:
+    """Return each pod that a run saw, as it was first seen: with what webhooks had added to its template."""
+    seen: dict[str, dict[str, Any]] = {}
+    for event in recording.events():
+        if event.kind == "Pod" and event.change != "DELETED" and event.object.get("spec"):
+            seen.setdefault(event.uid, {**event.object, "kind": "Pod"})
+    return list(seen.values())
+
+
 def services(objects: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
     """Return the Services among objects: first those that an Ingress sends to, for they carry what comes from outside."""
     known = [dict(item) for item in objects]

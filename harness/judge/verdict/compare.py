@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import masking
 from harness.judge import chance
+from harness.judge.verdict.bookkeeping import ABSENT, by_the_server, same
 from harness.judge.wording import count, lasting
 
 if TYPE_CHECKING:
@@ -19,12 +20,6 @@ if TYPE_CHECKING:
 
     from harness.judge.verdict.about import About
     from harness.judge.verdict.judgement import Judgement
-
-_ABSENT = "(absent)"
-# What the API server writes, not the user; and what every restart changes.
-_NOT_THE_USERS = frozenset({"status", "metadata.uid", "metadata.resourceVersion", "metadata.generation"})
-_NOT_THE_USERS |= {"metadata.creationTimestamp", "metadata.managedFields", "metadata.selfLink"}
-_NOISY_KEYS = ("kubectl.kubernetes.io/restartedAt", "deployment.kubernetes.io/revision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +69,7 @@ def compare(
 def field_changes(
     before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
 ) -> tuple[FieldChange, ...]:
-    """List every field that differs. Lists of named things (containers, ports) are matched by name."""
+    """List every field that a person made differ. Lists of named things (containers, ports) are matched by name."""
     by_key = [_by_key(before), _by_key(after)]
     # One object of a kind on each side is the same thing, perhaps under another name.
     lone = {
@@ -85,15 +80,14 @@ def field_changes(
     for key in sorted(old.keys() | new.keys()):
         left, right = old.get(key, {}), new.get(key, {})
         for path in sorted(left.keys() | right.keys()):
-            was, now = left.get(path, _ABSENT), right.get(path, _ABSENT)
-            if was != now:
-                changes += _change(f"{key} {path}", was, now)
+            if not same(key.partition("/")[0], path, left, right):
+                changes += _change(f"{key} {path}", left.get(path, ABSENT), right.get(path, ABSENT))
     return tuple(changes)
 
 
 def _change(path: str, was: str, now: str) -> list[FieldChange]:
     """Return a difference. An older recording may hold what a newer one hides: that is none, and not to be shown."""
-    if _ABSENT not in {was, now} and (masking.HIDDEN in was) != (masking.HIDDEN in now):
+    if ABSENT not in {was, now} and (masking.HIDDEN in was) != (masking.HIDDEN in now):
         if masking.HIDDEN in {was, now}:
             return []
         was, now = (side if masking.HIDDEN in side else masking.HIDDEN for side in (was, now))
@@ -215,7 +209,7 @@ def _by_key(objects: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[
         fields = {
             path: value
             for path, value in _flat(item, "")
-            if not _is_noise(path) and path not in {"kind", "apiVersion"}
+            if not by_the_server(path) and path not in {"kind", "apiVersion"}
         }
         found[str(item.get("kind") or "Object"), str(meta.get("name") or "?")] = fields
     return found
@@ -240,14 +234,5 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
         for index, item in enumerate(value):
             yield from _flat(item, f"{path}[{item.get('name', index)}]")
-    else:
-        yield (
-            path,
-            "" if value is None else " ".join(map(str, value)) if isinstance(value, list) else str(value),
-        )
-
-
-def _is_noise(path: str) -> bool:
-    return any(
-        path == prefix or path.startswith((prefix + ".", prefix + "[")) for prefix in _NOT_THE_USERS
-    ) or path.endswith(_NOISY_KEYS)
+    elif value is not None and value != []:  # to the API server, both are as if not given
+        yield path, " ".join(map(str, value)) if isinstance(value, list) else str(value)

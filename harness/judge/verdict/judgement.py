@@ -29,7 +29,7 @@ from harness.judge.numbers.sending import Sending, sending
 from harness.judge.numbers.summary import Numbers, summarise
 from harness.judge.numbers.usual import unanswered, usual
 from harness.judge.timeline import timeline as times
-from harness.judge.timeline.surroundings import services, surroundings
+from harness.judge.timeline.surroundings import live_pods, services, surroundings
 from harness.judge.timeline.timeline import Timeline  # noqa: TC001  pydantic reads verdict.json by it
 from harness.judge.verdict import rollouts
 from harness.judge.verdict.about import About, about
@@ -147,7 +147,7 @@ def _judge(recording: Recording, *, whole: bool) -> tuple[Judgement, _Uncited]:
         curve=shorter_pre_stops(hits, timeline, measured),
         advice=decided.advice,
         lint=marked(
-            lint(objects),
+            lint([*objects, *live_pods(recording)]),
             explained.causes,
             verdict.grade,
             covered=_covered(verdict),
@@ -207,7 +207,7 @@ def _together(recording: Recording, judged: tuple[tuple[Judgement, _Uncited], ..
         curve=shorter_pre_stops(hits, timeline, measured),
         advice=decided.advice,
         lint=marked(
-            lint(objects),
+            lint([*objects, *live_pods(recording)]),
             causes,
             verdict.grade,
             covered=all(_covered(verdict) for verdict in verdicts),

@@ -52,6 +52,10 @@ def counted(deployment: Object, sets: list[Object], new: Object | None, now: dat
     }
     status: Object = {"observedGeneration": deployment["metadata"]["generation"]}
     status |= {key: value for key, value in counters.items() if value}
+    # Where its ReplicaSets count them, also 0 is said (KEP-3973).
+    going = [rs["status"]["terminatingReplicas"] for rs in sets if "terminatingReplicas" in rs["status"]]
+    if going:
+        status["terminatingReplicas"] = sum(going)
     if old_status.get("conditions"):
         status["conditions"] = old_status["conditions"]
     if available >= deployment["spec"]["replicas"] - fences(deployment)[1]:

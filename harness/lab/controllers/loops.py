@@ -185,7 +185,7 @@ def controllers(store: Store, recorder: Recorder, mapped: Mapped, minor: int = M
             store,
             {"ReplicaSet", "Pod"},
             owners("ReplicaSet"),
-            ReplicaSets(store, recorder).sync,
+            ReplicaSets(store, recorder, minor).sync,
             CONTROLLER_LAG_S,
         ),
         Controller(

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 from harness.k8s.timestamps import parse_timestamp
 from harness.lab.controllers.deployments import owned_by, owner
 from harness.lab.objects.podstatus import pod_condition, pod_ready
+from harness.lab.objects.resources import MINOR
 
 if TYPE_CHECKING:
     from harness.lab.objects.recorder import Recorder
     from harness.lab.objects.store import Object, Store
 
+COUNTS_TERMINATING = (
+    35  # the first minor version in which status.terminatingReplicas is on by default (KEP-3973)
+)
 _DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
 
@@ -22,6 +26,11 @@ def active(pod: Object) -> bool:
     return (
         pod["status"]["phase"] not in {"Succeeded", "Failed"} and "deletionTimestamp" not in pod["metadata"]
     )
+
+
+def terminating(pod: Object) -> bool:
+    """Tell whether a pod is being deleted and has not finished."""
+    return "deletionTimestamp" in pod["metadata"] and pod["status"]["phase"] not in {"Succeeded", "Failed"}
 
 
 def doomed_first(pod: Object) -> tuple[Any, ...]:
@@ -63,8 +72,8 @@ def available_in(pod: Object, min_ready_s: int, now: datetime) -> float | None:
 class ReplicaSets:
     """Brings each ReplicaSet to its size, and updates its status."""
 
-    def __init__(self, store: Store, recorder: Recorder) -> None:
-        self._store, self._recorder = store, recorder
+    def __init__(self, store: Store, recorder: Recorder, minor: int = MINOR) -> None:
+        self._store, self._recorder, self._minor = store, recorder, minor
 
     def sync(self, key: tuple[str, str]) -> float | None:
         """Sync one ReplicaSet; return the seconds until the next sync, or None."""
@@ -82,8 +91,11 @@ class ReplicaSets:
         return self._report(rs)
 
     def _pods(self, rs: Object) -> list[Object]:
+        return [pod for pod in self._owned(rs) if active(pod)]
+
+    def _owned(self, rs: Object) -> list[Object]:
         pods = self._store.list("Pod", rs["metadata"]["namespace"])
-        return [pod for pod in pods if owned_by(pod, rs["metadata"]["uid"]) and active(pod)]
+        return [pod for pod in pods if owned_by(pod, rs["metadata"]["uid"])]
 
     def _report(self, rs: Object) -> float | None:
         rs = self._store.get("ReplicaSet", rs["metadata"]["namespace"], rs["metadata"]["name"])
@@ -100,6 +112,8 @@ class ReplicaSets:
             "observedGeneration": rs["metadata"]["generation"],
         }
         status = {name: count for name, count in status.items() if count or name == "replicas"}
+        if self._minor >= COUNTS_TERMINATING:
+            status["terminatingReplicas"] = sum(map(terminating, self._owned(rs)))
         self._store.update({**rs, "status": status}, part="status")
         later = [wait for wait in waits if wait]
         return min(later) + 0.01 if later else None

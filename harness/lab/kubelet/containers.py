@@ -7,6 +7,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from harness.k8s.hooks import stop_signal
 from harness.k8s.images import has_shell
 from harness.k8s.timestamps import timestamp
 from harness.lab.kubelet.actions import pre_stop
@@ -53,9 +54,13 @@ class Host(Protocol):
 class Container:
     """Runs one container until it is stopped."""
 
-    def __init__(self, spec: Object, host: Host, program: Program, log: Path) -> None:
+    def __init__(
+        self, spec: Object, host: Host, program: Program, log: Path, *, sidecar: bool = False
+    ) -> None:
         self.spec, self._host, self._program, self._log = spec, host, program, log
-        self.state = ContainerState(spec["name"], spec.get("image", ""))
+        self._sidecar = sidecar  # a native one: restarted whatever the pod's policy
+        self.came_up = asyncio.Event()  # set when it has started for the first time
+        self.state = ContainerState(spec["name"], spec.get("image", ""), stop_signal=stop_signal(spec))
         self._process: Process | None = None
         self._running: Object = {}
         self._back_off = BackOff()
@@ -105,10 +110,7 @@ class Container:
                 self._process = await Process.start(
                     self._program, env, self._host.place(self.spec), self._log
                 )
-            except (
-                OSError,
-                ValueError,
-            ) as error:  # a value with a null byte, or too long for the kernel
+            except (OSError, ValueError) as error:  # a null byte in a value, or too long a one
                 return self._failed("RunContainerError", error)
             self.state.container_id = f"zdtest://{uuid.uuid4().hex}{uuid.uuid4().hex}"
             self._running = {"running": {"startedAt": timestamp(datetime.now(UTC))}}
@@ -125,36 +127,29 @@ class Container:
     def _seen_running(self) -> None:
         self._seen = True
         self.state.state = self._running
-        self.state.started = "startupProbe" not in self.spec
-        self.state.ready = self.state.started and "readinessProbe" not in self.spec
+        self._started(now="startupProbe" not in self.spec)
         for prober in self._probers:
             prober.restart()
             prober.trigger()
         self._host.changed()
 
+    def _started(self, *, now: bool) -> None:
+        self.state.started = now
+        self.state.ready = now and "readinessProbe" not in self.spec
+        if now:
+            self.came_up.set()
+
     def seen_ended(self) -> None:
         """Record the end of the process in the state."""
         process = self._process
         self._seen = self.state.ready = self.state.started = False
-        if process is None or process.code is None:
-            return
-        self.state.state = self._terminated(process)
-
-    def _terminated(self, process: Process) -> Object:
-        return {
-            "terminated": {
-                "exitCode": process.code,
-                "reason": "Error" if process.code else "Completed",
-                "startedAt": self._running["running"]["startedAt"],
-                "finishedAt": timestamp(process.ended),
-                "containerID": self.state.container_id,
-            }
-        }
+        if process is not None and process.code is not None:
+            self.state.state = self.state.terminated(process.code, self._running, process.ended)
 
     async def _restart(self, process: Process) -> bool:
         """Report an end, and wait for the back-off; return whether to restart."""
         loop = asyncio.get_running_loop()
-        policy = self._host.pod["spec"]["restartPolicy"]
+        policy = "Always" if self._sidecar else self._host.pod["spec"]["restartPolicy"]
         ends = policy == "Never" or (policy == "OnFailure" and process.code == 0)
         before, self._ended_before = self._ended_before, process.ended_at
         wait_s = self._back_off.wait_s(process.ended_at, loop.time())
@@ -163,7 +158,8 @@ class Container:
             if before is None or self._back_off.wait_s(before, loop.time()) == 0:
                 # Killed and restarted in one sync: nobody sees the gap, and the pod stays ready unless a
                 # readinessProbe says otherwise.
-                self._seen, self.state.last = False, self._terminated(process)
+                self._seen = False
+                self.state.last = self.state.terminated(process.code, self._running, process.ended)
                 self.state.restarts += 1
                 if before is not None:
                     self._back_off.started(loop.time())
@@ -225,8 +221,7 @@ class Container:
         elif not good:
             self._fail(kind)
         elif kind == "startupProbe":
-            self.state.started = True
-            self.state.ready = "readinessProbe" not in self.spec
+            self._started(now=True)
             for prober in self._probers:
                 prober.trigger()
         self._host.changed()
@@ -248,19 +243,19 @@ class Container:
         self._process.kill()
         return self._process.exited
 
-    async def stop(self, grace: Grace, message: str) -> None:
-        """Stop it for good within a grace period; return when its process is gone."""
+    async def stop(self, grace: Grace, message: str, turn: asyncio.Task[Any] | None = None) -> None:
+        """Stop it for good within a grace period; return when its process is gone. SIGTERM waits for its turn, preStop does not."""
         self._stopping.set()
         async with self._lock:
             pass  # wait for a start in progress
         if self._kill is not None and self._grace is not None:
             self._grace.end_by(grace.end)
         else:
-            self._begin_kill(grace, message)
+            self._begin_kill(grace, message, turn)
         if self._kill is not None:
             await self._kill
 
-    def _begin_kill(self, grace: Grace, message: str) -> None:
+    def _begin_kill(self, grace: Grace, message: str, turn: asyncio.Task[Any] | None = None) -> None:
         if self._kill is not None or self._process is None or self._process.code is not None:
             return
         self._grace = grace
@@ -268,14 +263,14 @@ class Container:
 
         async def kill(process: Process) -> None:
             try:
-                await self._terminate(process, grace)
+                await self._terminate(process, grace, turn)
             finally:
                 self._kill = None
 
         self._kill = asyncio.create_task(kill(self._process))
 
-    async def _terminate(self, process: Process, grace: Grace) -> None:
-        """Run preStop, SIGTERM, SIGKILL. The hook's time counts against the grace period, but SIGTERM gets at least 2 s."""
+    async def _terminate(self, process: Process, grace: Grace, turn: asyncio.Task[Any] | None) -> None:
+        """Run preStop, SIGTERM (or the stopSignal), SIGKILL. The hook's time counts against the grace period, but SIGTERM gets at least 2 s."""
         loop = asyncio.get_running_loop()
         action = (self.spec.get("lifecycle") or {}).get("preStop")
         hook = (
@@ -284,7 +279,9 @@ class Container:
         try:
             if hook is not None:
                 await grace.wait(hook, process.exited)
-            process.terminate()
+            if turn is not None:
+                await grace.wait(turn, process.exited)
+            process.terminate(self.state.stop_signal)
             if not await grace.wait(process.exited, least_until=loop.time() + LEAST_GRACE_S):
                 process.kill()
             await process.exited

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from harness.k8s.serving import serving
+from harness.k8s.serving import native_sidecars, serving
 from harness.lab.fields.ownership import Writer
 from harness.lab.kubelet.containers import Container
 from harness.lab.kubelet.environment import environment
@@ -67,6 +67,12 @@ class PodWorker:
         for spec in pod["spec"]["containers"]:
             log = kubelet.program.logs / log_name(pod, spec["name"])
             self._containers.append(Container(spec, self, kubelet.program, log))
+        # Not in the journal: what is true of a lost request depends on the serving container alone.
+        beside = replace(kubelet.program, journal=None)
+        self._sidecars: list[Container] = []
+        for spec in native_sidecars(pod["spec"]):
+            log = kubelet.program.logs / log_name(pod, spec["name"])
+            self._sidecars.append(Container(spec, self, beside, log, sidecar=True))
 
     def observe(self, pod: Object, *, gone: bool) -> None:
         """Take the pod's current object. `gone`: it was deleted by force."""
@@ -84,25 +90,27 @@ class PodWorker:
         """Run the pod to its end."""
         await self._until_deleted(self._kubelet.pace.sandbox)
         self.ip = self._kubelet.addresses.allocate()
-        for container in self._containers:
+        for container in self._all:
             self._bind(container.spec)
         async with asyncio.TaskGroup() as tasks:
             if not self._deleted.is_set():
                 self.changed()
-            lives = [tasks.create_task(container.run()) for container in self._containers]
-            probes = [
-                tasks.create_task(probe()) for container in self._containers for probe in container.probing()
-            ]
+            lives: list[asyncio.Task[None]] = []
+            probes: list[asyncio.Task[None]] = []
+            for container in self._all:
+                lives.append(tasks.create_task(container.run()))
+                probes += [tasks.create_task(probe()) for probe in container.probing()]
+                if container in self._sidecars:
+                    await self._first_of(container.came_up, self._deleted)
             await self._deleted.wait()
             assert self._grace is not None  # noqa: S101  set before the event
-            for container in self._containers:
-                tasks.create_task(container.stop(self._grace, f"Stopping container {container.state.name}"))
+            self._stop(tasks, self._grace)
             await asyncio.wait(lives)
             for probe in probes:
                 probe.cancel()
         await asyncio.sleep(self._kubelet.pace.teardown)
         self._kubelet.addresses.blackhole(self.uid, self.ip)
-        for container in self._containers:
+        for container in self._all:
             container.seen_ended()
         self.changed()
         await asyncio.sleep(self._kubelet.pace.cleanup)
@@ -113,9 +121,38 @@ class PodWorker:
         if current is not None:
             self._kubelet.store.delete(current, grace_s=0)
 
+    @property
+    def _all(self) -> list[Container]:
+        """All containers in the order in which they start: a native sidecar when the one before it has started."""
+        return [*self._sidecars, *self._containers]
+
+    def _stop(self, tasks: asyncio.TaskGroup, grace: Grace) -> None:
+        """Stop all containers: SIGTERM comes to the native sidecars after the last of the others has ended, in reverse order.
+
+        Grace period and preStop begin for all at the same moment (newTerminationOrdering in pkg/kubelet/kuberuntime).
+        """
+
+        def stop(container: Container, turn: asyncio.Task[Any] | None = None) -> asyncio.Task[None]:
+            return tasks.create_task(
+                container.stop(grace, f"Stopping container {container.state.name}", turn)
+            )
+
+        before = [stop(container) for container in self._containers]
+        for sidecar in reversed(self._sidecars):
+            before.append(stop(sidecar, tasks.create_task(_all_done(list(before)))))
+
+    @staticmethod
+    async def _first_of(*events: asyncio.Event) -> None:
+        waits = [asyncio.create_task(event.wait()) for event in events]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
     def kill(self) -> list[asyncio.Task[int]]:
         """Send SIGKILL to its containers; return tasks that are done when they have ended."""
-        return [exited for container in self._containers if (exited := container.kill()) is not None]
+        return [exited for container in self._all if (exited := container.kill()) is not None]
 
     async def _until_deleted(self, seconds: float) -> None:
         try:
@@ -159,7 +196,8 @@ class PodWorker:
 
     def event(self, kind: str, reason: str, message: str, *, container: str) -> None:
         """Record an event about a container."""
-        field = f"spec.containers{{{container}}}"
+        beside = any(sidecar.state.name == container for sidecar in self._sidecars)
+        field = f"spec.{'initContainers' if beside else 'containers'}{{{container}}}"
         self._kubelet.recorder.record(self.pod, kind, reason, message, "kubelet", field=field)
 
     async def relisted(self) -> None:
@@ -185,9 +223,21 @@ class PodWorker:
         states = [container.state for container in self._containers]
         ip = self.ip if self._visible else ""
         status = status_of(
-            current, states, datetime.now(UTC), ip=ip, host_ip=self._kubelet.addresses.node, final=final
+            current,
+            states,
+            datetime.now(UTC),
+            ip=ip,
+            host_ip=self._kubelet.addresses.node,
+            final=final,
+            sidecars=[sidecar.state for sidecar in self._sidecars],
         )
         self._kubelet.store.update({**current, "status": status}, part="status")
+
+
+async def _all_done(tasks: list[asyncio.Task[None]]) -> None:
+    """Return when all of them have ended, however."""
+    if tasks:
+        await asyncio.wait(tasks)
 
 
 class Kubelet:

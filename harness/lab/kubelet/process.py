@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 APP = Path(__file__).parents[1] / "app.py"
 
 
+def signal_of(name: str) -> int:
+    """Return the signal that Kubernetes knows by this name; SIGTERM for what is none here."""
+    base, _, offset = name.partition("+")
+    if base == "SIGRTMIN" and offset.isdigit():
+        return min(signal.SIGRTMIN + int(offset), signal.SIGRTMAX)
+    return signal.Signals.__members__.get(name, signal.SIGTERM)
+
+
 class ParentPipe:
     """A pipe that is every pod's standard input. It closes when the lab ends, however the lab ends, and the pods exit."""
 
@@ -101,12 +109,12 @@ class Process:
         self._run.ended_ns, self._run.code = time.monotonic_ns(), self.code
         return self.code
 
-    def terminate(self) -> None:
-        """Send SIGTERM to process 1 only, as a container runtime does."""
+    def terminate(self, name: str = "") -> None:
+        """Send SIGTERM, or the signal of this name, to process 1 only, as a container runtime does."""
         if self.code is None:
             self._run.term_ns = min(self._run.term_ns, time.monotonic_ns())
             with contextlib.suppress(ProcessLookupError):
-                self._inner.send_signal(signal.SIGTERM)
+                self._inner.send_signal(signal_of(name))
 
     def kill(self) -> None:
         """Send SIGKILL to the whole session."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from harness.k8s.timestamps import timestamp
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
 Object = dict[str, Any]
@@ -25,11 +26,24 @@ class ContainerState:
     restarts: int = 0
     started: bool = False  # running, and past its startup probe if it has one
     ready: bool = False
+    stop_signal: str = ""  # as the manifest has it; "": the image's own
 
     @property
     def running(self) -> bool:
         """Whether its process runs, as far as the kubelet has seen."""
         return "running" in self.state
+
+    def terminated(self, code: int | None, running: Object, ended: datetime) -> Object:
+        """Return the state after the process that was `running` has ended."""
+        return {
+            "terminated": {
+                "exitCode": code,
+                "reason": "Error" if code else "Completed",
+                "startedAt": running["running"]["startedAt"],
+                "finishedAt": timestamp(ended),
+                "containerID": self.container_id,
+            }
+        }
 
     def reported(self) -> Object:
         """Return the containerStatuses entry."""
@@ -43,6 +57,8 @@ class ContainerState:
             "imageID": f"zdtest.lab/{self.image}" if self.container_id else "",
             "started": self.started and self.running,
         }
+        if self.stop_signal:
+            report["stopSignal"] = self.stop_signal
         if self.container_id:
             report["containerID"] = self.container_id
         return report
@@ -78,15 +94,25 @@ def phase(states: list[ContainerState], restart_policy: str, *, deleted: bool) -
 
 
 def status_of(
-    pod: Object, states: list[ContainerState], now: datetime, *, ip: str, host_ip: str, final: bool = False
+    pod: Object,
+    states: list[ContainerState],
+    now: datetime,
+    *,
+    ip: str,
+    host_ip: str,
+    final: bool = False,
+    sidecars: Sequence[ContainerState] = (),
 ) -> Object:
-    """Return a pod's status. `final`: every container has ended for good.
+    """Return a pod's status. `final`: every container has ended for good. `sidecars`: the native ones, which count for readiness.
 
     A condition's lastTransitionTime moves only when its status does.
     """
     old = pod.get("status") or {}
     current = phase(states, pod["spec"]["restartPolicy"], deleted=final)
-    unready = [state.name for state in states if not (state.ready and state.running)]
+    unready = [state.name for state in (*sidecars, *states) if not (state.ready and state.running)]
+    begun = any(state.container_id for state in states)
+    waited_for = [] if begun else [state.name for state in sidecars if not state.started]
+    not_yet = ("ContainersNotInitialized", f"containers with incomplete status: [{' '.join(waited_for)}]")
     over = {"Succeeded": "PodCompleted", "Failed": "PodFailed"}.get(current)
     waiting = ("", "")
     if over:
@@ -96,7 +122,9 @@ def status_of(
     all_ready = not unready and not over
     conditions = [
         _condition(old, "PodReadyToStartContainers", bool(ip) and not final, now),
-        _condition(old, "Initialized", True, now, over if over == "PodCompleted" else ""),
+        _condition(old, "Initialized", False, now, *not_yet)
+        if waited_for
+        else _condition(old, "Initialized", True, now, over if over == "PodCompleted" else ""),
         _condition(old, "Ready", all_ready, now, *waiting),
         _condition(old, "ContainersReady", all_ready, now, *waiting),
     ]
@@ -109,6 +137,8 @@ def status_of(
         "containerStatuses": [state.reported() for state in states],
         "qosClass": old.get("qosClass", "BestEffort"),
     }
+    if sidecars:
+        status["initContainerStatuses"] = [state.reported() for state in sidecars]
     if ip:
         status |= {"podIP": ip, "podIPs": [{"ip": ip}]}
     return status

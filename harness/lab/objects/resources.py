@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-MINOR = 33  # the default Kubernetes version
+MINOR = 36  # the default Kubernetes version
 OLD = 20
 
 _VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")

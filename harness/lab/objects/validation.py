@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from typing import Any
 
 from harness.k8s.selectors import selected
@@ -10,6 +11,9 @@ from harness.k8s.selectors import selected
 _WORKLOADS = {"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"}
 Causes = list[tuple[str, str]]
 
+_SIGNALS = {s.name for s in signal.Signals} | {
+    f"SIGRTM{way}{n}" for way in ("IN+", "AX-") for n in range(1, 16)
+}
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _PERCENT = re.compile(r"^\d{1,3}%$")
@@ -150,7 +154,8 @@ def _pod_spec(spec: dict[str, Any], path: str) -> Causes:
         if container.get("name") in names[:n]:
             causes.append((f"{at}.name", f'Duplicate value: "{container.get("name")}"'))
         causes += _container(container, at)
-    return causes
+        causes += _stop_signal(container, at, str((spec.get("os") or {}).get("name") or ""))
+    return causes + _sidecars(spec, path)
 
 
 def _container(container: dict[str, Any], at: str) -> Causes:
@@ -175,12 +180,41 @@ def _container(container: dict[str, Any], at: str) -> Causes:
     return causes
 
 
+def _stop_signal(container: dict[str, Any], at: str, system: str) -> Causes:
+    """Check a stopSignal: which signals there are depends on the system, so the pod has to name it (KEP-4960)."""
+    given = (container.get("lifecycle") or {}).get("stopSignal")
+    field = f"{at}.lifecycle.stopSignal"
+    if given is None:
+        return []
+    if not system:
+        return [(field, "Forbidden: may not be set for containers with empty os.name")]
+    known = {"SIGTERM", "SIGKILL"} if system == "windows" else _SIGNALS
+    return [] if given in known else [(field, f'Unsupported value: "{given}"')]
+
+
+def _sidecars(spec: dict[str, Any], path: str) -> Causes:
+    """Check init containers: one may be restarted always, or not say so; probes and hooks are for the former (KEP-753)."""
+    causes: Causes = []
+    for n, container in enumerate(spec.get("initContainers") or ()):
+        policy = container.get("restartPolicy")
+        if policy not in {None, "Always"}:
+            at = f"{path}.initContainers[{n}].restartPolicy"
+            causes.append((at, f'Unsupported value: "{policy}": supported values: "Always"'))
+        if policy == "Always":
+            causes += _container(container, f"{path}.initContainers[{n}]")
+    return causes
+
+
 def _probe(probe: dict[str, Any], path: str, *, ready: bool) -> Causes:
     causes = _at_least(probe, "initialDelaySeconds", path)
     for key in ("periodSeconds", "timeoutSeconds", "successThreshold", "failureThreshold"):
         causes += _at_least(probe, key, path, least=1)
     if not ready and probe.get("successThreshold", 1) != 1:
         causes.append((f"{path}.successThreshold", f"Invalid value: {probe['successThreshold']}: must be 1"))
+    causes += _at_least(probe, "terminationGracePeriodSeconds", path, least=1)
+    if ready and probe.get("terminationGracePeriodSeconds") is not None:
+        field = f"{path}.terminationGracePeriodSeconds"
+        causes.append((field, "Invalid value: must not be set for readinessProbes"))
     return causes + _one_of(probe, ("exec", "httpGet", "tcpSocket", "grpc"), path)
 
 

@@ -112,10 +112,23 @@ def bad_time(numbers: Numbers, timeline: Timeline) -> list[str]:
         lines.append(
             f"Longest outage          {lasting(outage.to_ns - outage.from_ns)}, {span}: no good response, {outage.failed:,} failed"
         )
+    lines += _connections(numbers)
     lines.append(
         f"Time lost in failures   {share(round(1e6 * numbers.failed_time_share), 1_000_000)} of all time spent in requests"
     )
     return lines
+
+
+def _connections(numbers: Numbers) -> list[str]:
+    """Say how often requests on new connections failed, and on reused ones, which fail for other reasons; nothing where all were of one sort."""
+    both = numbers.connections
+    if both is None or not (both.new.requests and both.reused.requests):
+        return []
+    said = []
+    for sort, found in (("new", both.new), ("reused", both.reused)):
+        kinds = ", ".join(f"{kind}: {n:,}" for kind, n in list(found.kinds.items())[:3])
+        said.append(f"{sort}: {found.failed:,} of {found.requests:,} failed{f' ({kinds})' if kinds else ''}")
+    return wrapped("; ".join(said), f"{'By connection':<24}", " " * 24)
 
 
 def _latency(latency: Latency | None) -> tuple[str, str, str]:

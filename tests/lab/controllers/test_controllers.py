@@ -12,7 +12,7 @@ from harness.k8s.timestamps import timestamp
 from harness.lab.controllers.conditions import condition
 from harness.lab.controllers.deployments import template_hash
 from harness.lab.controllers.endpoints import slices_for
-from harness.lab.controllers.replicasets import available_in, doomed_first
+from harness.lab.controllers.replicasets import ReplicaSets, available_in, doomed_first
 from tests.lab.control_plane import Cluster, control_plane, deployment, service
 
 if TYPE_CHECKING:
@@ -144,6 +144,32 @@ def test_status_replicas_leaves_out_pods_that_are_being_deleted() -> None:
                 lambda: cluster.store.get("Deployment", "default", "web")["status"].get("replicas") == 1
             )
             assert len(cluster.pods()) == len(pods) == 2  # one of them only marked
+
+    run(scenario)
+
+
+def test_pods_that_are_being_deleted_are_counted_apart_by_set_and_deployment_as_since_1_35() -> None:
+    async def scenario() -> None:
+        async with control_plane() as cluster:
+            cluster.store.create(deployment(replicas=2))
+            await cluster.until(
+                lambda: len(cluster.pods()) == 2 and all(p["spec"].get("nodeName") for p in cluster.pods())
+            )
+
+            def counted(kind: str) -> Any:
+                (item,) = cluster.store.list(kind, "default")
+                return item["status"].get("terminatingReplicas")
+
+            await cluster.until(lambda: (counted("ReplicaSet"), counted("Deployment")) == (0, 0))
+            item = cluster.store.get("Deployment", "default", "web")
+            cluster.store.update({**item, "spec": {**item["spec"], "replicas": 1}})
+            await cluster.until(lambda: (counted("ReplicaSet"), counted("Deployment")) == (1, 1))
+            going = next(p for p in cluster.pods() if "deletionTimestamp" in p["metadata"])
+            cluster.store.delete(going, grace_s=0)
+            await cluster.until(lambda: (counted("ReplicaSet"), counted("Deployment")) == (0, 0))
+            (rs,) = cluster.store.list("ReplicaSet", "default")
+            ReplicaSets(cluster.store, cluster.recorder, 33).sync(("default", rs["metadata"]["name"]))
+            assert counted("ReplicaSet") is None, "a server of before has no such field"
 
     run(scenario)
 
