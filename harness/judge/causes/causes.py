@@ -159,7 +159,7 @@ def explain(
     own_doing = _reloads(lost, context, way) if pinned is None else []
     no_pods = Beside(
         began_early(lost, beside.is_background, timeline),
-        lost_to(own_doing, lost, context.meanings),
+        lost_to(own_doing, lost, context.meanings, context.in_flight_ns),
         consequences(lost, context),
     )
     labels = label(lost, found, beside.is_background, context, no_pods)
@@ -187,7 +187,8 @@ def _reloads(lost: Hits, context: Context, way: Way) -> list[Reload]:
     may = context.may_be(Meaning.BALANCER)
     if way.connections is None or way.chain.direct or not may.any():
         return []
-    return reloads(way.connections(), lost, context.timeline)
+    closes = way.chain.families[0].closes_after_error
+    return reloads(way.connections(), lost, context.timeline, context.in_flight_ns, closes_after_error=closes)
 
 
 def _pod_losses(
