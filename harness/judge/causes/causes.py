@@ -35,7 +35,7 @@ from harness.judge.causes.matching import (
 from harness.judge.causes.rules import AFTER_STOP, AT_EXIT, RULES
 from harness.judge.numbers.background import Background, background
 from harness.judge.numbers.measured import PodLosses
-from harness.judge.numbers.usual import usual
+from harness.judge.numbers.usual import longest_ns
 from harness.judge.timeline.ending import assumed
 from harness.judge.wording import at
 
@@ -150,7 +150,7 @@ def explain(
         episode_end=episodes(lost.done_ns),
         chain=way.chain,
         meanings=meanings(lost, way.answers, way.chain, surroundings.methods),
-        slowest_ns=usual(hits, timeline).slowest_ns,
+        slowest_ns=longest_ns(hits, timeline),
     )
     found = match(lost, context, pinned, logged(lost, upstreams or {}))
     tied = tied_to_pods(found)

@@ -44,7 +44,7 @@ class Context:
     ]  # the end of the run of failures that is under way at a moment, or just after
     chain: Chain = field(default_factory=Chain)
     meanings: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # of each hit
-    slowest_ns: int = 0  # a good answer took so long at most, before the trigger; 0: not known
+    slowest_ns: int = 0  # what was begun before the trigger took so long at most; 0: not known
 
     def may_be(self, meanings: Meaning) -> NDArray[np.bool_]:
         """Say which hits may mean one of these."""

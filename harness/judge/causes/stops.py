@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness.judge.causes.context import Context
     from harness.judge.timeline.lifeline import Lifeline
 
+HEARD_LATE = SLACK // 4  # a busy API server tells of a deletion so much later than the kubelet acts on it
 _ASKS_THE_NEXT = frozenset({"nginx", "ingress-nginx", "unknown"})  # as far as the manifests tell of it
 
 
@@ -221,7 +222,7 @@ def not_drained(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
     window, stopped = _at_exit(pod, context), stop_ns(pod)
     if window is None or stopped is None or killed_at_grace(pod):
         return None
-    ended = (max(window.ended[0], stopped - SLACK // 20), window.ended[1])
+    ended = (max(window.ended[0], stopped - HEARD_LATE), window.ended[1])
     seen = context.traffic.get(pod.name)
     taken = min(seen.last_good_begun_ns or stopped, stopped + SLACK) if seen else stopped
     begun = min(max(stopped, taken), window.begun[1])

@@ -116,6 +116,25 @@ def test_caddys_slow_502s_are_no_requests_in_flight_at_another_pods_end(tmp_path
     assert by_ids(found)["B1",].hits >= synthetic.truth["B1"]  # fmt: skip
 
 
+def test_requests_that_outlast_the_baseline_are_in_flight_at_a_pods_end_all_the_same(tmp_path: Path) -> None:
+    synthetic = SyntheticRun.rolling(prestop=3, grace=30)
+    synthetic.record = {"scenario": {"balancer": "caddy"}}
+    ends = [pod.exits for pod in synthetic.pods if pod.exits is not None]
+    cut = [lost(end, say.CADDY_502, took=4.5 - n) for n, end in enumerate(ends)]
+    slow = lost(5.6, say.CADDY_502, took=6.0) | {"status": 200, "answer": -1, "pod": synthetic.pods[-1].name}
+    rows = sorted([*synthetic.hits(), *cut, slow], key=lambda row: row["done_ns"])
+    assert set(by_ids(judged(tmp_path, synthetic, rows))) == {("B2",)}
+
+
+def test_what_a_pod_cut_before_its_deletion_was_heard_of_is_still_its_own(tmp_path: Path) -> None:
+    synthetic = SyntheticRun.rolling(prestop=3, grace=30)
+    synthetic.record = {"scenario": {"balancer": "nginx"}}
+    ends = [pod.term for pod in synthetic.pods if pod.term is not None]
+    cut = [lost(end - 0.2, say.nginx(502), took=2.5) for end in ends]
+    rows = sorted([*synthetic.hits(), *cut], key=lambda row: row["done_ns"])
+    assert set(by_ids(judged(tmp_path, synthetic, rows))) == {("B2",)}
+
+
 def test_behind_an_unknown_balancer_a_503_is_a_set_until_somebody_says_which_it_is(tmp_path: Path) -> None:
     mystery = Answer(503, (), "<h1>We will be back soon</h1>")
 
