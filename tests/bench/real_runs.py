@@ -95,15 +95,28 @@ def adapted(folder: Path, to: Path) -> Path:
     return to
 
 
-def record(folder: Path, out: Path, *options: str, port: int = PORT) -> Path:
-    """Run one scenario on the real cluster, in a namespace of its own; return the run directory."""
+def record(
+    folder: Path,
+    out: Path,
+    *options: str,
+    port: int = PORT,
+    kind: str = "Deployment",
+    proxy: str = "nginx",
+    lag_s: float | None = None,
+) -> Path:
+    """Run one scenario on the real cluster, in a namespace of its own; return the run directory.
+
+    The proxy's own access log is left beside it, as `out`/access.log. `lag_s` overrides the scenario's.
+    """
     with tempfile.TemporaryDirectory(prefix="zdtest-real-") as scratch:
         scenario = adapted(folder, Path(scratch) / "scenario")
         name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower())
-        web = Deployed(str(scenario), f"score-{name[:40]}-{time.monotonic_ns() % 100000}", port, out)
+        web = Deployed(str(scenario), f"score-{name[:40]}-{time.monotonic_ns() % 100000}", port, out, kind)
         command = [str(Path(os.environ["ZDTEST_BED"]) / "ingress"), "web", str(port), "-n", web.namespace]
         command += balancer_options(yaml.safe_load((scenario / "zdtest.yaml").read_text()))
+        command += [] if lag_s is None else ["--lag", str(lag_s)]
         out.mkdir(parents=True, exist_ok=True)
+        command += ["--proxy", proxy, "--access-log", str((out / "access.log").resolve())]
         try:
             web.apply()
             with (out / "balancer.log").open("wb") as log:

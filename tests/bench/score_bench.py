@@ -160,11 +160,12 @@ def of_the_cluster(table: Table) -> list[str]:
     ]
 
 
-def write(document: Path, rows: Sequence[str]) -> None:
+def write(document: Path, rows: Sequence[str], marks: tuple[str, str] = (BEGIN, END)) -> None:
     """Write over what lies between the marks of the document; what people wrote around it stays."""
-    head, _, rest = document.read_text().partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    document.write_text("\n".join([head + BEGIN, "", *rows, "", END]) + tail)
+    begin, end = marks
+    head, _, rest = document.read_text().partition(begin)
+    _, _, tail = rest.partition(end)
+    document.write_text("\n".join([head + begin, "", *rows, "", end]) + tail)
 
 
 def main() -> int:

@@ -87,6 +87,28 @@ def test_where_nobody_is_sent_anything_it_is_not_known_who_was_let_go_of(tmp_pat
     assert departed(tmp_path, rows, synthetic) == {}
 
 
+def test_a_pod_whose_end_is_heard_of_late_was_not_let_go_of_before_it(tmp_path: Path) -> None:
+    synthetic = SyntheticRun.rolling(2, lag=1.0)
+    old, other = synthetic.pods[0], synthetic.pods[1]
+    assert old.deleted is not None
+    ended = old.deleted - 0.3  # the watch brings it later than it happens
+    rows = in_turn([old, other], -9, ended, 0.005) + in_turn([other], ended, old.deleted + 4.0, 0.005)
+    rows += [hit(ended + n / 50, 502, 0.002) for n in range(1, 50)]
+    assert departed(tmp_path, rows, synthetic) == {}
+
+
+def test_others_that_fail_do_not_hide_that_a_pod_has_been_let_go_of(tmp_path: Path) -> None:
+    synthetic = SyntheticRun.rolling(2, prestop=5, grace=20)
+    old, other = synthetic.pods[0], synthetic.pods[1]
+    assert old.deleted is not None
+    rows = in_turn([old, other], -9, old.deleted + 1.0) + in_turn(
+        [other], old.deleted + 1.0, old.deleted + 4.0
+    )
+    rows += [hit(old.deleted + n / 50, 502, 0.002) for n in range(200)]
+    at = departed(tmp_path, rows, synthetic)[old.uid] / S - TRIGGER
+    assert old.deleted + 1.0 < at < old.deleted + 2.0
+
+
 def test_a_new_pod_that_hangs_is_not_taken_for_the_address_of_one_that_was_let_go_of(tmp_path: Path) -> None:
     synthetic = SyntheticRun.rolling(2, prestop=3, grace=20)
     old, other, new = synthetic.pods[0], synthetic.pods[1], synthetic.pods[2]

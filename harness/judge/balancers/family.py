@@ -83,6 +83,9 @@ class Family:
     deregisters: bool = False
     retry: str = ""
     reload: str = ""  # how to keep its own reload from losing requests
+    closes_after_error: bool = (
+        False  # the client's connection, after an answer of its own that says why a pod failed
+    )
     asks_again: bool = False  # by itself, on a reused connection that broke: idempotent requests only
 
     def bears(self, answer: Answer) -> Says | None:

@@ -24,6 +24,7 @@ HAPROXY = Family(
     ),
     statuses={502: BROKEN, 503: _UNREACHED, 504: Meaning.NO_ANSWER},
     broken=_CLOSED,
+    closes_after_error=True,
     retry="`retries 3` with `option redispatch`, and `retry-on conn-failure empty-response` for what was sent already",
     reload="HAProxy: a controller that changes servers through the admin socket, and `hard-stop-after` long enough",
 )
@@ -37,5 +38,6 @@ APACHE = Family(
     ),
     statuses={502: BROKEN | Meaning.NO_ANSWER, 503: _UNREACHED, 504: Meaning.NO_ANSWER},
     broken=_CLOSED,
+    closes_after_error=True,
     reload="Apache: `apachectl graceful`, and a `GracefulShutdownTimeout` long enough",
 )

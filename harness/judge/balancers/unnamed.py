@@ -85,6 +85,7 @@ UNKNOWN = Unknown(
         503: Meaning.NOBODY | (OF_A_POD & ~(Meaning.CUT | Meaning.NO_ANSWER)) | Meaning.APP_UNAVAILABLE,
         504: TIMED_OUT,
     },
+    closes_after_error=True,
     gate=True,
     deregisters=True,
 )

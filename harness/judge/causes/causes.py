@@ -18,7 +18,7 @@ from harness.judge.balancers.meaning import Meaning
 from harness.judge.balancers.reading import meanings
 from harness.judge.causes import told
 from harness.judge.causes.connections import Reload, by_reuse, lost_to, pods_of_connections, reloads
-from harness.judge.causes.context import FOREVER, Context
+from harness.judge.causes.context import AT_ONCE_NS, FOREVER, Context
 from harness.judge.causes.diagnosis import diagnosis_of, plain, plain_evidence
 from harness.judge.causes.labels import Beside, began_early, consequences, label
 from harness.judge.causes.left_balancer import departures
@@ -32,10 +32,10 @@ from harness.judge.causes.matching import (
     requests_of,
     tied_to_pods,
 )
-from harness.judge.causes.rules import AFTER_STOP, AT_EXIT, RULES
+from harness.judge.causes.rules import AFTER_STOP, AT_EXIT, REFUSAL, RULES
 from harness.judge.numbers.background import Background, background
 from harness.judge.numbers.measured import PodLosses
-from harness.judge.numbers.usual import usual
+from harness.judge.numbers.usual import longest_ns
 from harness.judge.timeline.ending import assumed
 from harness.judge.wording import at
 
@@ -142,6 +142,8 @@ def explain(
         return Explained()
     way = way or Way()
     pinned = pods_of_connections(hits, lost)
+    said = meanings(lost, way.answers, way.chain, surroundings.methods)
+    at_once = (lost.done_ns - lost.begun_ns < AT_ONCE_NS) & ((said & int(REFUSAL)) != 0)
     context = Context(
         timeline=replace(timeline, pods=assumed(timeline.pods)),
         traffic={pod.pod: pod for pod in numbers.pods},
@@ -149,8 +151,9 @@ def explain(
         departed=departures(hits, timeline, numbers) if pinned is None else {},
         episode_end=episodes(lost.done_ns),
         chain=way.chain,
-        meanings=meanings(lost, way.answers, way.chain, surroundings.methods),
-        slowest_ns=usual(hits, timeline).slowest_ns,
+        meanings=said,
+        turned_away_ns=np.sort(lost.done_ns[at_once]),
+        slowest_ns=longest_ns(hits, timeline),
     )
     found = match(lost, context, pinned, logged(lost, upstreams or {}))
     tied = tied_to_pods(found)
@@ -159,7 +162,7 @@ def explain(
     own_doing = _reloads(lost, context, way) if pinned is None else []
     no_pods = Beside(
         began_early(lost, beside.is_background, timeline),
-        lost_to(own_doing, lost, context.meanings),
+        lost_to(own_doing, lost, context.meanings, context.in_flight_ns),
         consequences(lost, context),
     )
     labels = label(lost, found, beside.is_background, context, no_pods)
@@ -188,7 +191,8 @@ def _reloads(lost: Hits, context: Context, way: Way) -> list[Reload]:
     may = context.may_be(Meaning.BALANCER)
     if way.connections is None or way.chain.direct or not may.any():
         return []
-    return reloads(way.connections(), lost, context.timeline)
+    closes = way.chain.families[0].closes_after_error
+    return reloads(way.connections(), lost, context.timeline, context.in_flight_ns, closes_after_error=closes)
 
 
 def _pod_losses(

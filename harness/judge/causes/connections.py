@@ -4,8 +4,8 @@ A connection leads to one pod through a Service, not through an L7 balancer.
 
 A balancer's reload or restart (C8) closes kept-alive connections with the next answer (`Connection: close`) or by a FIN; a
 request that crosses the FIN is lost without any pod's fault. Not taken for one: connections that all had the same number of hits
-(a limit of the balancer's), those whose last request had failed (HAProxy and Apache close after an error), and what happens all
-the time.
+(a limit of the balancer's), those on which a request had failed, behind a balancer that closes after an error (HAProxy, Apache),
+what ended only after a request had waited in vain (HAProxy closes after a connect timeout), and what happens all the time.
 """
 
 from __future__ import annotations
@@ -100,16 +100,23 @@ class Reload:
     keys: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
-def reloads(connections: pd.DataFrame, lost: Hits, timeline: Timeline) -> list[Reload]:
-    """Find them, at changes of the endpoints since the trigger. `lost` are the failed hits."""
+def reloads(
+    connections: pd.DataFrame, lost: Hits, timeline: Timeline, in_flight_ns: int, *, closes_after_error: bool
+) -> list[Reload]:
+    """Find them, at changes of the endpoints since the trigger. `lost` are the failed hits.
+
+    What took longer than `in_flight_ns` waited in vain. `closes_after_error`: the balancer may close after a failed answer.
+    """
     if connections.empty or not timeline.triggered:
         return []
     closed = connections["closed_ns"].to_numpy()
     by, how = connections["closed_by"].astype(str), connections["how"].astype(str)
     ended = ((by == "peer") | (by == "us")) & (how == "fin") & (connections["hits"] > 0)
     keys = connection_keys(connections)
-    failed = np.unique(connection_keys(lost.frame)[lost.kind < 1000])  # with an answer: some close after one
-    mask = ended.to_numpy() & ~np.isin(keys, failed)
+    other = ~_answered(lost) & (lost.done_ns - lost.begun_ns > in_flight_ns)
+    if closes_after_error:
+        other |= _answered(lost)
+    mask = ended.to_numpy() & ~np.isin(keys, np.unique(connection_keys(lost.frame)[other]))
     rows = np.flatnonzero(mask & (closed >= timeline.zero_ns))
     if len(rows) < CLOSED_LEAST:
         return []
@@ -139,10 +146,20 @@ def reloads(connections: pd.DataFrame, lost: Hits, timeline: Timeline) -> list[R
     return found
 
 
-def lost_to(found: list[Reload], lost: Hits, meanings: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Say which lost hits a reload may have cost: on a connection that ended, at that moment, by the balancer's doing."""
+def _answered(lost: Hits) -> NDArray[np.bool_]:
+    answered: NDArray[np.bool_] = lost.kind < 1000
+    return answered
+
+
+def lost_to(
+    found: list[Reload], lost: Hits, meanings: NDArray[np.int64], in_flight_ns: int
+) -> NDArray[np.bool_]:
+    """Say which lost hits a reload may have cost: on a connection that ended, at that moment, by the balancer's doing.
+
+    What took longer than `in_flight_ns` is not: a reload cuts what is under way, and does not keep it waiting.
+    """
     mask = np.zeros(len(lost), dtype=bool)
-    may = (meanings & int(Meaning.BALANCER)) != 0
+    may = ((meanings & int(Meaning.BALANCER)) != 0) & (lost.done_ns - lost.begun_ns <= in_flight_ns)
     for one in found:
         mask |= may & (lost.done_ns >= one.from_ns - AROUND_NS) & (lost.done_ns <= one.to_ns + AROUND_NS)
     return mask

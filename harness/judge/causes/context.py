@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # How long the data plane may lag behind the endpoints: tried in this order, until a hit is explained.
 LAGS = tuple(seconds * NS for seconds in (2, 4, 8, 16, 32, 60))
 FOREVER = 1 << 62
+LONG_NS = 200_000_000  # what took so long had been accepted: it was cut, not refused
+AT_ONCE_NS = 10_000_000  # a refusal takes less
 COLD = 3 * NS  # a pod that answers first so long after it came into the endpoints was not ready for requests
 
 
@@ -44,7 +46,10 @@ class Context:
     ]  # the end of the run of failures that is under way at a moment, or just after
     chain: Chain = field(default_factory=Chain)
     meanings: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # of each hit
-    slowest_ns: int = 0  # a good answer took so long at most, before the trigger; 0: not known
+    turned_away_ns: NDArray[np.int64] = field(
+        default_factory=lambda: np.zeros(0, dtype=np.int64)
+    )  # when hits ended that failed at once, in order
+    slowest_ns: int = 0  # what was begun before the trigger took so long at most; 0: not known
 
     def may_be(self, meanings: Meaning) -> NDArray[np.bool_]:
         """Say which hits may mean one of these."""
@@ -65,6 +70,12 @@ class Context:
         """When a pod is first known to have answered."""
         seen = self.traffic.get(pod.name)
         return seen.first_good_ns if seen else None
+
+    def first_turned_away_ns(self, from_ns: int, to_ns: int) -> int | None:
+        """Return when the first hit within a span ended that failed at once."""
+        first = int(np.searchsorted(self.turned_away_ns, from_ns))
+        found = self.turned_away_ns[first : first + 1]
+        return int(found[0]) if len(found) and found[0] <= to_ns else None
 
     def left_ns(self, pod: Lifeline) -> int:
         """From when on a pod was no target any more; FOREVER where that is not known."""
@@ -87,3 +98,4 @@ class Window:
     begun: tuple[int, int] = (-FOREVER, FOREVER)
     ended: tuple[int, int] = (-FOREVER, FOREVER)
     took: tuple[int, int] = (0, FOREVER)
+    early_ns: int = 0  # what had certainly been taken (it took LONG_NS) may have ended so much before `ended`

@@ -148,7 +148,7 @@ def consequences(lost: Hits, context: Context) -> NDArray[np.int64]:
     lost too. HAProxy does after a connect timeout.
     """
     follows = np.full(len(lost), -1, dtype=np.int64)
-    if context.chain.direct:
+    if context.chain.direct or not context.chain.families[0].closes_after_error:
         return follows
     carried = lost.frame["conn_hits"].to_numpy().astype(np.int64)
     closed = np.isin(lost.kind, [kind_code(outcome.value) for outcome in _CLOSED]) & (carried > 0)

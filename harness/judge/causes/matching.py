@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.clock import NS
 from harness.judge.balancers.meaning import TIMED_OUT, Meaning
-from harness.judge.causes.context import LAGS, Context, Window
+from harness.judge.causes.context import LAGS, LONG_NS, Context, Window
 from harness.judge.causes.rules import CUT_OFF, RULES
 from harness.judge.numbers.hits import IDEMPOTENT
 from harness.judge.timeline.clocks import SLACK
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 NOT_THE_ROLLOUT, UNEXPLAINED = "not the rollout", "unexplained"
 _EPISODE_GAP_NS = 2 * NS
 TOGETHER_NS = 20_000_000
-LONG_NS = 200_000_000  # what took so long had been accepted: it was cut, not refused
 
 Fits = dict[tuple[int, int], "NDArray[np.bool_]"]
 
@@ -197,7 +196,8 @@ class Episodes:
 def _within(
     window: Window, begun: NDArray[np.int64], ended: NDArray[np.int64], took: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    inside = (begun >= window.begun[0]) & (begun <= window.begun[1]) & (ended >= window.ended[0])
+    early = np.where(took > LONG_NS, window.early_ns, 0) if window.early_ns else 0
+    inside = (begun >= window.begun[0]) & (begun <= window.begun[1]) & (ended >= window.ended[0] - early)
     return np.asarray(
         inside & (ended <= window.ended[1]) & (took >= window.took[0]) & (took <= window.took[1])
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.clock import NS
-from harness.judge.causes.context import FOREVER, Window
+from harness.judge.causes.context import AT_ONCE_NS, FOREVER, Window
 from harness.judge.timeline.clocks import SLACK
 from harness.judge.timeline.ending import hook_could_not_run, hook_outlasts_grace, killed_at_grace, stop_ns
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness.judge.causes.context import Context
     from harness.judge.timeline.lifeline import Lifeline
 
+HEARD_LATE = SLACK // 4  # a busy API server tells of a deletion so much later than the kubelet acts on it
 _ASKS_THE_NEXT = frozenset({"nginx", "ingress-nginx", "unknown"})  # as far as the manifests tell of it
 
 
@@ -216,7 +217,10 @@ def scaled_down(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
 
 
 def not_drained(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
-    """B2: begun before SIGTERM, or before the last one that the pod took; cut at the exit."""
+    """B2: begun before SIGTERM, or before the last one that the pod took; cut at the exit.
+
+    Where pods end one at a time, what was begun after a request had failed at once came to a pod that was gone.
+    """
     del lag_ns
     window, stopped = _at_exit(pod, context), stop_ns(pod)
     if window is None or stopped is None or killed_at_grace(pod):
@@ -225,4 +229,24 @@ def not_drained(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
     seen = context.traffic.get(pod.name)
     taken = min(seen.last_good_begun_ns or stopped, stopped + SLACK) if seen else stopped
     begun = min(max(stopped, taken), window.begun[1])
-    return Window(begun=(-FOREVER, begun), ended=ended, took=(10_000_000, FOREVER))  # a refusal takes less
+    gone = context.first_turned_away_ns(ended[0], ended[1]) if _ends_alone(pod, context) else None
+    if gone is not None:
+        begun = min(begun, gone)
+    return Window((-FOREVER, begun), ended, (AT_ONCE_NS, FOREVER), early_ns=HEARD_LATE)
+
+
+def _ends_alone(pod: Lifeline, context: Context) -> bool:
+    """Whether nothing else began or ended about when a pod did."""
+    mine = stop_ns(pod) or 0
+    moments = [
+        t
+        for other in context.timeline.pods
+        if other is not pod and other.uid != pod.uid
+        for t in (
+            stop_ns(other),
+            other.exited_ns,
+            None if other.spec.readiness_probe else other.in_endpoints_ns,
+        )
+        if t is not None
+    ]
+    return all(abs(t - mine) > 2 * SLACK for t in moments)

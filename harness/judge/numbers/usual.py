@@ -49,6 +49,16 @@ def usual(hits: Hits, timeline: Timeline) -> Usual:
     return Usual(slowest_ns=int((done[good] - begun[good]).max()), wait_ns=int(np.diff(edges).max()))
 
 
+def longest_ns(hits: Hits, timeline: Timeline) -> int:
+    """Return the longest that a request took that was begun after the warm-up and before the trigger, and answered well; else 0.
+
+    Also where it ended after the trigger: a service whose slowest requests outlast the baseline would else look quick.
+    """
+    begun = hits.begun_ns
+    good: NDArray[np.bool_] = hits.good & (begun >= timeline.judged.from_ns) & (begun < timeline.zero_ns)
+    return int((hits.done_ns[good] - begun[good]).max(initial=0))
+
+
 @dataclass(frozen=True, slots=True)
 class Unanswered:
     """The hits that were still out when the load was over. Times on the run's clock."""

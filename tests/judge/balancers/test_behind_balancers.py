@@ -11,7 +11,7 @@ from harness.model import Grade
 from harness.recording.answers import Answer
 from tests.judge.balancers import answers as say
 from tests.judge.balancers.behind import CLOSED, Told, by_ids, judged, lost, told_by, words
-from tests.judge.synthetic import SyntheticRun
+from tests.judge.synthetic import TRIGGER, S, SyntheticRun
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,6 +106,18 @@ def test_a_connection_closed_after_an_error_on_it_is_lost_to_the_same_cause(tmp_
     assert causes["unexplained",].hits == 1
 
 
+def test_behind_a_balancer_that_keeps_connections_after_errors_nothing_follows_from_one(
+    tmp_path: Path,
+) -> None:
+    synthetic = SyntheticRun.rolling(3, probe=False, prestop=4, grace=20)
+    new = synthetic.pods[3]
+    rows = told_by(synthetic, {"A1": [(say.CADDY_502, 0.002)]})
+    rows.append(lost(new.enters + 1.2, say.CADDY_502, conn=77, conn_hits=5))
+    rows.append(lost(new.listens + 4.0, None, conn=77, conn_hits=6))
+    causes = by_ids(judged(tmp_path, synthetic, sorted(rows, key=lambda row: row["done_ns"])))
+    assert causes["unexplained",].kinds == {"eof_before_response": 1}
+
+
 def test_caddys_slow_502s_are_no_requests_in_flight_at_another_pods_end(tmp_path: Path) -> None:
     synthetic = SyntheticRun.rolling()
     rows = told_by(
@@ -114,6 +126,47 @@ def test_caddys_slow_502s_are_no_requests_in_flight_at_another_pods_end(tmp_path
     found = judged(tmp_path, synthetic, rows)
     assert words(found) <= {"B1", "B2"}
     assert by_ids(found)["B1",].hits >= synthetic.truth["B1"]  # fmt: skip
+
+
+def test_requests_that_outlast_the_baseline_are_in_flight_at_a_pods_end_all_the_same(tmp_path: Path) -> None:
+    synthetic = SyntheticRun.rolling(prestop=3, grace=30)
+    synthetic.record = {"scenario": {"balancer": "caddy"}}
+    ends = [pod.exits for pod in synthetic.pods if pod.exits is not None]
+    cut = [lost(end, say.CADDY_502, took=4.5 - n) for n, end in enumerate(ends)]
+    slow = lost(5.6, say.CADDY_502, took=6.0) | {"status": 200, "answer": -1, "pod": synthetic.pods[-1].name}
+    rows = sorted([*synthetic.hits(), *cut, slow], key=lambda row: row["done_ns"])
+    assert set(by_ids(judged(tmp_path, synthetic, rows))) == {("B2",)}
+
+
+def test_slow_refusals_after_one_that_came_at_once_are_not_requests_that_were_in_flight(
+    tmp_path: Path,
+) -> None:
+    synthetic = SyntheticRun.rolling(1, lag=1.0)
+    synthetic.record = {"scenario": {"balancer": "nginx"}}
+    old = synthetic.pods[0]
+    assert old.deleted is not None
+    heard = old.exits = old.deleted  # 40 ms after the pod had gone
+    rows = [
+        row
+        for row in synthetic.hits()
+        if row["status"] == 200 and row["due_ns"] < (TRIGGER - 0.1 + heard) * S
+    ]
+    cut = [lost(heard - 0.036, say.nginx(502), took=0.012), lost(heard - 0.034, say.nginx(502), took=0.016)]
+    at_once = lost(heard - 0.03, say.nginx(502), took=0.002)
+    # On a busy host a refusal takes a while.
+    slow = [lost(heard - 0.010 + n / 500, say.nginx(502), took=0.015) for n in range(3)]
+    rows = sorted([*rows, *cut, at_once, *slow], key=lambda row: row["done_ns"])
+    causes = by_ids(judged(tmp_path, synthetic, rows))
+    assert {ids: cause.hits for ids, cause in causes.items()} == {("B1",): 4, ("B2",): 2}
+
+
+def test_what_a_pod_cut_before_its_deletion_was_heard_of_is_still_its_own(tmp_path: Path) -> None:
+    synthetic = SyntheticRun.rolling(prestop=3, grace=30)
+    synthetic.record = {"scenario": {"balancer": "nginx"}}
+    ends = [pod.term for pod in synthetic.pods if pod.term is not None]
+    cut = [lost(end - 0.2, say.nginx(502), took=2.5) for end in ends]
+    rows = sorted([*synthetic.hits(), *cut], key=lambda row: row["done_ns"])
+    assert set(by_ids(judged(tmp_path, synthetic, rows))) == {("B2",)}
 
 
 def test_behind_an_unknown_balancer_a_503_is_a_set_until_somebody_says_which_it_is(tmp_path: Path) -> None:

@@ -105,6 +105,31 @@ def test_connections_closed_after_errors_on_them_are_no_reload(tmp_path: Path) -
     assert ("C8",) not in by_ids(found)
 
 
+def test_connections_closed_after_waiting_in_vain_for_a_dead_pod_are_no_reload(tmp_path: Path) -> None:
+    synthetic = SyntheticRun.rolling(lag=3.0, prestop=1, settle=8.0, concurrency=40)
+    synthetic.record = {"scenario": {"balancer": "haproxy"}}
+    old = synthetic.pods[0]
+    at = old.deleted + 3.5
+    rows = [lost(at + n / 80, None, conn=100 + n, took=2.0) for n in range(40)]
+    found = judged(
+        tmp_path, synthetic, sorted([*synthetic.hits(), *rows], key=lambda r: r["done_ns"]), burst(at)
+    )
+    assert ("C8",) not in by_ids(found)
+    assert by_ids(found)["C1",].kinds["eof_before_response"] >= 40
+
+
+def test_a_balancer_that_keeps_connections_after_errors_closed_them_by_itself(tmp_path: Path) -> None:
+    synthetic = SyntheticRun.rolling(lag=1.0, settle=8.0, concurrency=40)
+    synthetic.record = {"scenario": {"balancer": "caddy"}}
+    at = synthetic.pods[0].deleted + 1.2
+    rows = [lost(at + n / 80, say.CADDY_502, conn=100 + n) for n in range(40)]
+    fresh = {"conn": 900, "conn_hits": 0, "outcome": Outcome.RESET_BEFORE_RESPONSE}
+    rows.append(lost(at + 0.4, None, **fresh))
+    rows = sorted([*synthetic.hits(), *rows], key=lambda row: row["done_ns"])
+    causes = by_ids(judged(tmp_path, synthetic, rows, burst(at)))
+    assert causes["C8",].kinds == {"reset_before_response": 1}
+
+
 def test_straight_to_pods_connections_end_with_their_pod_and_not_by_a_reload(tmp_path: Path) -> None:
     synthetic = good_manifest()
     synthetic.record = {"scenario": {"balancer": "none"}}
