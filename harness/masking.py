@@ -32,7 +32,8 @@ _SHELL_C = re.compile(r"-[a-z]*c")
 # Each begins where a word does and is bounded: text of any length is read through once.
 _ANY_URL = re.compile(r"(?<![A-Za-z0-9])[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s\"'<>`]+")
 _HEADER = re.compile(
-    rf"\b((?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]{{0,40}}{_SECRET}[\w-]{{0,40}})(\s*[:=]\s*)[^\"'\n]+", re.IGNORECASE
+    rf"\b((?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]{{0,40}}{_SECRET}[\w-]{{0,40}})(\s*[:=]\s*)[^\"'\n]+",
+    re.IGNORECASE
 )  # fmt: skip
 _SCHEME = re.compile(
     r"\b([Bb]earer|BEARER)\s+[^\s\"',;]+|\b(Basic)\s+(?=[A-Za-z0-9+/]*[0-9=])[A-Za-z0-9+/=]+"

@@ -73,7 +73,8 @@ class Recording:
             raise RecordingError(f"{file} was not written by zdtest: it has no format number")
         if raw["format"] > FORMAT:
             raise RecordingError(
-                f"{file} has format {raw['format']}, this zdtest reads up to {FORMAT}: use the newer zdtest that wrote it"
+                f"{file} has format {raw['format']}, this zdtest reads up to "
+                f"{FORMAT}: use the newer zdtest that wrote it"
             )
         try:
             run: RunRecord = _adapter(RunRecord).validate_json(text, strict=True)

@@ -42,7 +42,8 @@ def render(judgement: Judgement) -> str:
         lines.append(f"- {numbers.failed:,} failed ({kinds}) in {count(numbers.bad_seconds, 'second')}")
     if numbers.outage:
         lines.append(
-            f"- longest outage {lasting(numbers.outage.to_ns - numbers.outage.from_ns)} at {at(numbers.outage.from_ns, zero)}"
+            f"- longest outage {lasting(numbers.outage.to_ns - numbers.outage.from_ns)} "
+            f"at {at(numbers.outage.from_ns, zero)}"
         )
     if judgement.rollouts:
         bad = [str(n) for n, one in enumerate(judgement.rollouts, 1) if one.verdict.lost]

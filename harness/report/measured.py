@@ -87,7 +87,10 @@ def _spread(name: str, found: Spread | None) -> list[str]:
 
 
 def _capacity(found: Capacity) -> list[str]:
-    words = f"at worst {found.least_endpoints} of {count(found.replicas, 'pod')} in the endpoints, {found.least_serving} serving"
+    words = (
+        f"at worst {found.least_endpoints} of {count(found.replicas, 'pod')} in the "
+        f"endpoints, {found.least_serving} serving"
+    )
     if found.below_ns:
         words += f"; fewer than {found.replicas} served for {lasting(found.below_ns)}"
     if found.worst_share is not None:

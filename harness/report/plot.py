@@ -136,7 +136,8 @@ def _strip(axes: Axes, timeline: Timeline) -> None:
             axes.text((left + right) / 2, 0.72, name, ha="center", va="center", fontsize=8.5, color=_INK)
     for t_ns, words, _, _ in _lines(timeline):
         side, shift = ("right", 3) if words == "trigger" else ("left", -3)
-        axes.annotate(words, (_s(t_ns, timeline), 1.0), (shift, 3), textcoords="offset points", va="bottom", ha=side, fontsize=8,
+        axes.annotate(words, (_s(t_ns, timeline), 1.0), (shift, 3), textcoords="offset points", va="bottom",
+         ha=side, fontsize=8,
                       color=_INK, annotation_clip=False)  # fmt: skip
     if timeline.control is not None:
         left, right = _s(timeline.control.from_ns, timeline), _s(timeline.control.to_ns, timeline)

@@ -115,7 +115,10 @@ def connections(sent: Sending | None) -> list[str]:
         lines.append(f"{'  not opened':<14}{found.refused:,}")
     lines += [f"{'  unknown':<14}{lost}" for lost in _of_lost(sent)]
     if sent.backed_off:
-        waits = f"{count(sent.backed_off, 'time')} a connection waited after a failed request, so that fast failures do not raise the rate"
+        waits = (
+            f"{count(sent.backed_off, 'time')} a connection waited after a failed request, so "
+            "that fast failures do not raise the rate"
+        )
         lines += wrapped(f"{waits} (--error-backoff 0 turns it off)", f"{'Back-off':<14}", " " * 14)
     return lines
 
@@ -142,7 +145,10 @@ def stalls(sent: Sending | None) -> list[str]:
     worst = sorted(found.items(), key=lambda item: -item[1])[:8]
     late = ", ".join(f"{second:+d} ({lasting(lag)})" for second, lag in sorted(worst))
     more = f", ... {len(found) - len(worst)} more" if len(found) > len(worst) else ""
-    text = f"{count(len(found), 'second')} in which the generator itself was over 50 ms late: {late}{more}; latencies in them are partly its own delay"
+    text = (
+        f"{count(len(found), 'second')} in which the generator itself was over 50 ms late: "
+        f"{late}{more}; latencies in them are partly its own delay"
+    )
     return wrapped(text, f"{'Own stalls':<14}", " " * 14)
 
 
@@ -151,7 +157,9 @@ def slower(sent: Sending | None) -> list[str]:
     if sent is None or sent.protocol == "HTTP/1.1" or sent.cpu_ns_per_request is None:
         return []
     text = (
-        f"{sent.protocol} goes through httpx, which is slower than zdtest's own HTTP/1.1: a request took {lasting(sent.cpu_ns_per_request)} "
-        f"of the generator's processor time, and its own lag was {lasting(sent.lag_p99_ns or 0)} (p99 of the worst second)"
+        f"{sent.protocol} goes through httpx, which is slower than zdtest's own HTTP/1.1: a "
+        f"request took {lasting(sent.cpu_ns_per_request)} "
+        "of the generator's processor time, and its own lag was "
+        f"{lasting(sent.lag_p99_ns or 0)} (p99 of the worst second)"
     )
     return wrapped(text, f"{sent.protocol:<14}", " " * 14)

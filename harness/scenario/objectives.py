@@ -82,7 +82,8 @@ def parse(text: object) -> Condition:
         )
     if phase and (phase not in PHASES or (metric not in BY_PHASE and not metric.isdigit())):
         raise ValueError(
-            f"{metric}{{{phase}}} is not measured; phases are {', '.join(PHASES)}, for {', '.join(sorted(BY_PHASE))} and statuses"
+            f"{metric}{{{phase}}} is not measured; phases are {', '.join(PHASES)}, for "
+            f"{', '.join(sorted(BY_PHASE))} and statuses"
         )
     if metric in DURATIONS:
         if unit not in _UNITS:

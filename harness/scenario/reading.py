@@ -192,15 +192,20 @@ def _neighbours(where: tuple[str, ...]) -> str:
 
 _FLAGS = {
     "target.url": "URL", "target.method": "--method", "target.body": "--body", "target.body_file": "--body-file",
-    "target.expect": "--expect", "target.timeout": "--timeout", "target.insecure": "--insecure", "target.headers": "--header",
-    "load.concurrency": "--concurrency", "load.duration": "--duration", "load.workers": "--workers", "load.drain": "--drain",
+    "target.expect": "--expect", "target.timeout": "--timeout", "target.insecure": "--insecure",
+    "target.headers": "--header",
+    "load.concurrency": "--concurrency", "load.duration": "--duration", "load.workers": "--workers",
+    "load.drain": "--drain",
     "target.resolve": "--resolve", "target.cacert": "--cacert", "target.cert": "--cert", "target.key": "--key",
     "target.servername": "--servername", "target.tls_min": "--tls-min",
-    "load.mix": "--mix", "load.targets": "--targets", "load.lull": "--lull", "load.rate": "--rate", "load.ramp": "--ramp", "load.conn_max_hits": "--conn-max-hits", "load.conn_max_age": "--conn-max-age", "target.pod_header": "--pod-header", "target.http2": "--http2",
+    "load.mix": "--mix", "load.targets": "--targets", "load.lull": "--lull", "load.rate": "--rate",
+    "load.ramp": "--ramp", "load.conn_max_hits": "--conn-max-hits", "load.conn_max_age": "--conn-max-age",
+    "target.pod_header": "--pod-header", "target.http2": "--http2",
     "rollout.trigger_after": "--trigger-after",
     "rollout.trigger": "--trigger", "rollout.rollouts": "--rollouts",
     "rollout.field_manager": "--field-manager", "rollout.settle": "--settle", "rollout.max_time": "--max-time",
-    "workload": "--deployment", "namespace": "--namespace", "cluster.context": "--context", "cluster.kubeconfig": "--kubeconfig",
+    "workload": "--deployment", "namespace": "--namespace", "cluster.context": "--context",
+    "cluster.kubeconfig": "--kubeconfig",
     "max_baseline_failures": "--max-baseline-failures", "lab.time_scale": "--time-scale", "fail_on": "--fail-on",
 }  # fmt: skip
 

@@ -87,7 +87,8 @@ class Resolved:
         part = self.scenario.lab or LabPart()
         if not self.scenario.manifests:
             raise UsageError(
-                f"the lab needs manifests: list the files of a Deployment and a Service under manifests: in {self.source}"
+                "the lab needs manifests: list the files of a Deployment and a "
+                f"Service under manifests: in {self.source}"
             )
         paths = [self.base / name for name in self.scenario.manifests]
         for path in paths:
@@ -209,7 +210,8 @@ def _which_file(request: Request, folder: Path, *, url_given: bool) -> tuple[Pat
     if request.lab:
         return shipped() / LAB_SCENARIO / DEFAULT_FILE, f"the shipped scenario {LAB_SCENARIO}"
     raise UsageError(
-        f"no target: give a URL with --deployment NAME, or -f SCENARIO, or a {DEFAULT_FILE} in this folder, or --lab for the embedded lab"
+        f"no target: give a URL with --deployment NAME, or -f SCENARIO, or a {DEFAULT_FILE} "
+        "in this folder, or --lab for the embedded lab"
     )
 
 
@@ -242,7 +244,8 @@ def _check_target(scenario: Scenario, why: str, listed: tuple[Listed, ...], *, n
         )
     if not scenario.workload and not no_rollout:
         raise UsageError(
-            "there is a URL but no workload to roll out; add --deployment NAME (and -n NAMESPACE), or --no-rollout for a plain load test"
+            "there is a URL but no workload to roll out; add --deployment NAME (and -n "
+            "NAMESPACE), or --no-rollout for a plain load test"
         )
 
 

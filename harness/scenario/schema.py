@@ -245,7 +245,8 @@ class RolloutPart(_Strict):
         trigger = parse(self.trigger)
         if self.rollouts > 1 and not trigger.repeatable:
             raise ValueError(
-                f"{self.trigger!r} changes nothing a second time; rollouts go with restart, delete-pod, evict-pod, command and observe"
+                f"{self.trigger!r} changes nothing a second time; rollouts go with restart, "
+                "delete-pod, evict-pod, command and observe"
             )
         return self
 
@@ -339,7 +340,8 @@ class Scenario(_Strict):
         least_ns = rollout.rollouts * (self.trigger_after_ns + rollout.settle)
         if rollout.rollouts > 1 and least_ns >= rollout.max_time:
             raise ValueError(
-                f"{rollout.rollouts} rollouts take over {least_ns // NS} s with what lies before and after each, and max_time is {rollout.max_time // NS} s: "
+                f"{rollout.rollouts} rollouts take over {least_ns // NS} s with what lies before and after "
+                f"each, and max_time is {rollout.max_time // NS} s: "
                 f"raise --max-time, or lower --trigger-after and --settle"
             )
         return self

@@ -60,10 +60,11 @@ def test_flags_reach_the_wire_and_the_recording(tmp_path: Path) -> None:
     with ScriptedServer(script) as server:
         where = f"shop.invalid:{server.port}"
         done = subprocess.run(
-            [sys.executable, "-m", "harness", "run", f"http://{where}/", "--no-rollout", "-d", "2s", "-c", "4", "-o", str(tmp_path),
-             "--resolve", f"{where}:127.0.0.1", "--rate", "100", "--mix", "GET:3,POST:1", "--body", "hello",
-             "--conn-max-hits", "10", "--pod-header", "X-Backend", "--format", "json", "-l"],
-            capture_output=True, text=True, timeout=110, check=False, env={**os.environ, "HTTPS_PROXY": "http://proxy.invalid:1"},
+            [sys.executable, "-m", "harness", "run", f"http://{where}/", "--no-rollout", "-d", "2s", "-c", "4",
+             "-o", str(tmp_path), "--resolve", f"{where}:127.0.0.1", "--rate", "100", "--mix", "GET:3,POST:1",
+             "--body", "hello", "--conn-max-hits", "10", "--pod-header", "X-Backend", "--format", "json", "-l"],
+            capture_output=True, text=True, timeout=110, check=False,
+            env={**os.environ, "HTTPS_PROXY": "http://proxy.invalid:1"},
         )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     (path,) = tmp_path.iterdir()

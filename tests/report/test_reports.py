@@ -229,7 +229,10 @@ def test_a_comparison_ends_with_one_honest_sentence(tmp_path: Path) -> None:
 
 
 def test_importing_the_reports_brings_neither_pandas_nor_matplotlib() -> None:
-    code = "import sys, harness.report, harness.report.text; print({'pandas', 'matplotlib', 'scipy'} & set(sys.modules))"
+    code = (
+        "import sys, harness.report, harness.report.text; print({'pandas', "
+        "'matplotlib', 'scipy'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

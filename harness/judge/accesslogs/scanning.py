@@ -125,7 +125,8 @@ def _blocks(log: Path) -> Iterator[bytes]:
                     )
     except EOFError:
         raise UsageError(
-            f"the access log {log} is cut off: the end of it is missing; bring the whole file, or unpack what there is of it"
+            f"the access log {log} is cut off: the end of it is missing; bring the "
+            "whole file, or unpack what there is of it"
         ) from None
     except (OSError, zlib.error) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error

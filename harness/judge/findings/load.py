@@ -86,7 +86,10 @@ def generator(case: Case) -> Finding | None:
     worker, late = max(((w, slow[w] / n) for w, n in seconds.items()), key=lambda pair: (pair[1], -pair[0]))
     worst = lasting(max(sample.lag_p99_ns for sample in samples))
     if late > LAG_SHARE:
-        observed = f"saturated: p99 over {lasting(LAG_LIMIT_NS)} in {100 * late:.0f} % of worker {worker}'s seconds (worst {worst})"
+        observed = (
+            f"saturated: p99 over {lasting(LAG_LIMIT_NS)} in {100 * late:.0f} % of "
+            f"worker {worker}'s seconds (worst {worst})"
+        )
         return Finding(objective, observed, Grade.INCONCLUSIVE)
     return Finding(objective, f"worst second's p99 {worst}", Grade.PASS)
 
@@ -157,7 +160,8 @@ def hole(case: Case) -> Finding | None:
     worst = max(holes, key=lambda stall: stall.lag_max_ns)
     observed = (
         f"the load generator stood still {count(len(holes), 'time')}, at worst for {lasting(worst.lag_max_ns)} at "
-        f"{at(worst.from_ns, timeline.zero_ns)}: nothing was sent in that time, so a failure then would have gone unseen"
+        f"{at(worst.from_ns, timeline.zero_ns)}: nothing was sent in that time, so "
+        "a failure then would have gone unseen"
     )
     return Finding(WITHOUT_HOLE, observed, Grade.INCONCLUSIVE)
 
@@ -169,7 +173,8 @@ def held(case: Case) -> Finding | None:
         return None
     if loop.dropped:
         observed = (
-            f"{loop.dropped:,} of {loop.due:,} requests that were due were never sent, because every connection was busy "
+            f"{loop.dropped:,} of {loop.due:,} requests that were due were never "
+            "sent, because every connection was busy "
             f"for {lasting(loop.dropped_after_ns)} or more: raise -c, or lower --rate"
         )
         return Finding(HELD, observed, Grade.INCONCLUSIVE)

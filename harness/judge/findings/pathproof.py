@@ -67,7 +67,10 @@ def _elsewhere(numbers: Numbers, named: list[PodTraffic]) -> str:
     hits = sum(pod.hits for pod in named)
     if hits >= FEW * numbers.named:
         return ""
-    return f"path not proven: of {numbers.named:,} answers that name a pod, {hits:,} named one of the workload: most of the load went elsewhere"
+    return (
+        f"path not proven: of {numbers.named:,} answers that name a pod, {hits:,} named one of "
+        "the workload: most of the load went elsewhere"
+    )
 
 
 def _cache(timeline: Timeline, numbers: Numbers, named: list[PodTraffic]) -> str:
@@ -76,7 +79,10 @@ def _cache(timeline: Timeline, numbers: Numbers, named: list[PodTraffic]) -> str
         dead_ns = _dead_ns([line for line in timeline.pods if line.name == pod.pod])
         begun_ns = pod.last_good_begun_ns
         if dead_ns is not None and begun_ns is not None and begun_ns > dead_ns:
-            return f"a cache answers: good answers to requests begun up to {lasting(begun_ns - dead_ns)} after pod {pod.pod} had gone name it"
+            return (
+                "a cache answers: good answers to requests begun up to "
+                f"{lasting(begun_ns - dead_ns)} after pod {pod.pod} had gone name it"
+            )
     good = sum(pod.good for pod in named)
     if not timeline.triggered or not good or good < FEW * sum(reach.good for reach in numbers.reach):
         return ""

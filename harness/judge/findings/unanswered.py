@@ -30,7 +30,10 @@ def finding(case: Case) -> Finding | None:
     if out is None or not numbers.cut:
         return None
     objective = NONE_OUT
-    observed = f"{count(numbers.cut, 'request')} still out when the load was over (oldest {lasting(numbers.cut_oldest_ns)})"
+    observed = (
+        f"{count(numbers.cut, 'request')} still out when the load was over "
+        f"(oldest {lasting(numbers.cut_oldest_ns)})"
+    )
     end_ns = timeline.load.to_ns
     awake = all(
         s.lag_p99_ns <= LAG_LIMIT_NS for s in case.health if end_ns - out.silent_ns < s.t_ns <= end_ns

@@ -40,11 +40,15 @@ def finding(case: Case) -> Finding | None:
     doubtful = int(_while_going(hits, rows, timeline.pods).sum())
     answers = "good answer" if len(rows) == 1 else "good answers"
     if not doubtful:
-        observed = f"{len(rows):,} {answers} ended with the connection, but none while a pod that may have sent it was going away"
+        observed = (
+            f"{len(rows):,} {answers} ended with the connection, but none while a pod "
+            "that may have sent it was going away"
+        )
         return Finding(WHOLE, observed, Grade.PASS)
     observed = (
         f"{count(doubtful, 'good answer')} with neither a length nor chunks ended while a pod that may have sent "
-        f"{'it' if doubtful == 1 else 'them'} went away: HTTP cannot tell whether {'it was' if doubtful == 1 else 'they were'} "
+        f"{'it' if doubtful == 1 else 'them'} went away: HTTP cannot tell whether "
+        f"{'it was' if doubtful == 1 else 'they were'} "
         "cut off. Let the server send Content-Length or chunks"
     )
     return Finding(WHOLE, observed, Grade.INCONCLUSIVE)

@@ -81,7 +81,10 @@ def headline(
     rest = f"; {since:,} failed, no more often than before" if since else ""
     during = timeline.phase(Phase.DURING)
     took = f" in {lasting(during.length_ns)}" if during else ""
-    return f"none of {total} requests failed{because} ({count(len(run.rollout.old_pods) if run.rollout else 0, 'pod')} replaced{took}{rest})"
+    return (
+        f"none of {total} requests failed{because} "
+        f"({count(len(run.rollout.old_pods) if run.rollout else 0, 'pod')} replaced{took}{rest})"
+    )
 
 
 def reasons(lost: int, untied: int, total: str, because: str) -> str:
@@ -90,7 +93,10 @@ def reasons(lost: int, untied: int, total: str, because: str) -> str:
     if untied >= lost:
         return f"{lost:,} of {total} requests failed during the rollout, {nothing}"
     if untied:
-        return f"{lost:,} of {total} requests failed during the rollout, {lost - untied:,}{because}, {untied:,} {nothing}"
+        return (
+            f"{lost:,} of {total} requests failed during the rollout, "
+            f"{lost - untied:,}{because}, {untied:,} {nothing}"
+        )
     return f"{lost:,} of {total} requests failed{because}"
 
 

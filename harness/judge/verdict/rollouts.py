@@ -255,7 +255,10 @@ def _bound(numbers: Numbers, verdicts: Sequence[Verdict]) -> str:
     if bad:
         least = 100 * (1 - chance.upper_share(total - bad, total))
         most = 100 * chance.upper_share(bad, total)
-        return f"{bad} of {total} rollouts lost requests: at least {least:.0f} % and at most {most:.0f} % of this manifest's rollouts do (each at 95 %)"
+        return (
+            f"{bad} of {total} rollouts lost requests: at least {least:.0f} % and at most {most:.0f} % "
+            "of this manifest's rollouts do (each at 95 %)"
+        )
     part = numbers.part(Phase.DURING)
     if part is None or not part.requests:
         return ""

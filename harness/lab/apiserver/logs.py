@@ -29,7 +29,8 @@ async def serve(store: Store, logs: Path, pod: Object, request: Request, reply: 
     for key in _UNKEPT:
         if request.query.get(key, "false") != "false":
             raise bad_request(
-                f"{key} is not supported: the lab keeps the output of all runs of a container in one file, without timestamps"
+                f"{key} is not supported: the lab keeps the output of all runs of a "
+                "container in one file, without timestamps"
             )
     tail, limit = _number(request, "tailLines"), _number(request, "limitBytes")
     if _run(pod, name) is None:

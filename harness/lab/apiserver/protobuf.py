@@ -17,7 +17,10 @@ _MAGIC = b"k8s\0"
 # name - something to pass over; a capital letter begins the name of another message; a list ends with *, a map of such values with %.
 _PLAIN = "metadata:Meta"
 _TEXT = {
-    "Meta": "name:s generateName:s namespace:s -:s uid:s resourceVersion:s -:i -:Time -:Time -:i labels:s% annotations:s%",
+    "Meta": (
+        "name:s generateName:s namespace:s -:s uid:s resourceVersion:s -:i "
+        "-:Time -:Time -:i labels:s% annotations:s%"
+    ),
     "Time": "-:i -:i",
     "Namespace": f"{_PLAIN} spec:NamespaceSpec -:Any",
     "NamespaceSpec": "finalizers:s*",

@@ -119,7 +119,10 @@ class Writes:
         wanted = options.get("preconditions") or {}
         for field, name in (("uid", "UID"), ("resourceVersion", "resourceVersion")):
             if wanted.get(field) not in {None, have[field]}:
-                why = f"Precondition failed: {name} in precondition: {wanted[field]}, {name} in object meta: {have[field]}"
+                why = (
+                    f"Precondition failed: {name} in precondition: {wanted[field]}, "
+                    f"{name} in object meta: {have[field]}"
+                )
                 raise conflict(resource.plural, resource.group, have["name"], why)
         grace = options.get("gracePeriodSeconds", request.query.get("gracePeriodSeconds"))
         policy = options.get("propagationPolicy", request.query.get("propagationPolicy"))

@@ -48,7 +48,10 @@ def pods(timeline: Timeline) -> list[str]:
 def scalings(timeline: Timeline) -> list[str]:
     """Return each change of the number of replicas."""
     return [
-        f"Scaled {at(one.t_ns, timeline.zero_ns)}: from {one.before} to {one.after} replicas{f', by {one.by}' if one.by else ''}"
+        (
+            f"Scaled {at(one.t_ns, timeline.zero_ns)}: from {one.before} to {one.after} "
+            f"replicas{f', by {one.by}' if one.by else ''}"
+        )
         for one in timeline.scalings
     ]
 

@@ -32,8 +32,14 @@ if TYPE_CHECKING:
 REMEDIES = {
     LOSSLESS: "run again with a longer baseline (--trigger-after): it tells chance from the rollout",
     ANSWERED: "check the URL, and which statuses count as good (--expect)",
-    BASELINE: "find out why requests fail without a rollout (zdtest run --no-rollout), or allow more (--max-baseline-failures)",
-    PROVEN: "let answers name their pod (header X-Pod, or --pod-header NAME); if you are sure of the URL, say --path-proven",
+    BASELINE: (
+        "find out why requests fail without a rollout (zdtest run --no-rollout), "
+        "or allow more (--max-baseline-failures)"
+    ),
+    PROVEN: (
+        "let answers name their pod (header X-Pod, or --pod-header NAME); if you "
+        "are sure of the URL, say --path-proven"
+    ),
     COVERED: "check the pods below and `kubectl rollout status`; then run again while nobody else changes the workload",
     WATCHED: "run again; if it happens again, check the API server and the network to it",
     NONE_OUT: "look for requests that hang; or let the load go on for longer (--settle, --drain)",

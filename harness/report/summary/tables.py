@@ -110,10 +110,12 @@ def bad_time(numbers: Numbers, timeline: Timeline) -> list[str]:
     if outage is not None:
         span = f"{at(outage.from_ns, timeline.zero_ns)} to {at(outage.to_ns, timeline.zero_ns)}"
         lines.append(
-            f"Longest outage          {lasting(outage.to_ns - outage.from_ns)}, {span}: no good response, {outage.failed:,} failed"
+            f"Longest outage          {lasting(outage.to_ns - outage.from_ns)}, {span}: no "
+            f"good response, {outage.failed:,} failed"
         )
     lines.append(
-        f"Time lost in failures   {share(round(1e6 * numbers.failed_time_share), 1_000_000)} of all time spent in requests"
+        "Time lost in failures   "
+        f"{share(round(1e6 * numbers.failed_time_share), 1_000_000)} of all time spent in requests"
     )
     return lines
 

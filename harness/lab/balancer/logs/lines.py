@@ -105,7 +105,8 @@ def nginx(x: Exchange) -> str:
     upstream = " ".join(", ".join(column) for column in zip(*each, strict=True)) or "- - - -"
     return (
         f'{x.client[0]} - - [{_day(x.began_ns + round(x.took_s * NS))} +0000] "{x.request}" {x.status} {x.sent} "-" '
-        f'"{x.field("user-agent")}" {len(x.head)} {x.took_s:.3f} [default-web-80] [] {upstream} {x.field("x-request-id")}'
+        f'"{x.field("user-agent")}" {len(x.head)} {x.took_s:.3f} [default-web-80] '
+        f"[] {upstream} {x.field('x-request-id')}"
     )
 
 
@@ -142,7 +143,8 @@ def haproxy(x: Exchange) -> str:
     server = f"s{x.last.slot}" if x.last else "<NOSRV>"
     at = _day(x.began_ns)
     return (
-        f"{x.client[0]}:{x.client[1]} [{at}.{x.began_ns // 1_000_000 % 1000:03}] f pods/{server} 0/{waited}/{connected}/{answered}/{ms} "
+        f"{x.client[0]}:{x.client[1]} [{at}.{x.began_ns // 1_000_000 % 1000:03}] f "
+        f"pods/{server} 0/{waited}/{connected}/{answered}/{ms} "
         f'{x.status} {x.sent} - - {state}-- 1/1/0/0/0 0/0 {{{x.field("x-request-id")}}} "{x.request}" '
         f"{x.last.address if x.last else '-:-'}"
     )
@@ -177,7 +179,8 @@ def envoy(x: Exchange) -> str:
     ms = round(x.took_s * 1000)
     return (
         f'[{_iso(x.began_ns, 3)}] "{x.request}" {status} {flags} {details} - "{transport}" 0 {x.sent} {ms} '
-        f'{"-" if x.meaning or x.left else ms} "{x.client[0]}" "{x.field("user-agent")}" "{x.field("x-request-id")}" "{x.field("host")}" '
+        f'{"-" if x.meaning or x.left else ms} "{x.client[0]}" "{x.field("user-agent")}" '
+        f'"{x.field("x-request-id")}" "{x.field("host")}" '
         f'"{x.last.address if x.last else "-"}" pods - - {x.client[0]}:{x.client[1]} - -'
     )
 
@@ -228,7 +231,8 @@ def alb(x: Exchange) -> str:
     url = f"{scheme}://{x.field('host').partition(':')[0]}:{port}{uri}"
     answered = "-" if own or x.last is None else str(x.last.status)
     return (
-        f"{scheme} {_iso(x.began_ns + round(x.took_s * NS), 6)} app/web/50dc6c495c0c9188 {x.client[0]}:{x.client[1]} {target} {times} {x.status} "
+        f"{scheme} {_iso(x.began_ns + round(x.took_s * NS), 6)} app/web/50dc6c495c0c9188 "
+        f"{x.client[0]}:{x.client[1]} {target} {times} {x.status} "
         f'{answered} {len(x.head)} {x.sent} "{method} {url} {proto}" "{x.field("user-agent")}" {cipher} '
         f'arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/web/73e2d6bc24d8a067 "{x.field("x-amzn-trace-id")}" "-" "-" 0 '
         f'{_iso(x.began_ns, 6)} "forward" "-" "-" "{target}" "{answered}" "-" "-"'
