@@ -1,4 +1,4 @@
-"""Write requests: create, replace, patch, apply, delete, evict. Errors are StatusErrors with Kubernetes' own messages."""
+"""Write requests: create, replace, patch, apply, delete, evict. Errors are StatusErrors with Kubernetes' messages."""
 
 from __future__ import annotations
 
