@@ -138,7 +138,7 @@ def test_a_log_that_is_cut_off_or_none_at_all_is_one_line_and_exit_code_2(
         "cut.log.gz": (whole[: len(whole) // 2], "is cut off"),
         "plain.log.gz": (b"not packed at all", "Not a gzipped file"),
         "damaged.log.gz": (whole[:20] + b"\xff" * 20 + whole[40:], "cannot read the access log"),
-        "one-line.log.gz": (gzip.compress(bytes(1 << 24)), "is no access log"),
+        "one-line.log.gz": (gzip.compress(bytes(1 << 24)), "is not an access log"),
     }
     for name, (content, said) in wrecks.items():
         (tmp_path / name).write_bytes(content)

@@ -1,9 +1,10 @@
 """Pure: one line of an access log -> the pod that the request went to, and what the balancer says of how it went.
 
-Which balancer wrote a line shows in the line itself. Addresses are taken from the field that names the pod, where the format
-has one: a client, a sidecar or the balancer itself may have an address that is a pod's. The formats are those that
-controllers set: ingress-nginx's upstreaminfo, HAProxy's httplog and log-formats made of it, Envoy's default and Istio's text
-and JSON, Caddy's and Traefik's JSON, an ALB's; in any other one the last address of a pod on the line counts.
+Which balancer wrote a line shows in the line itself. Addresses are taken from the field that names the pod, where
+the format has one: a client, a sidecar or the balancer itself may have an address that is a pod's. The formats are
+those that controllers set: ingress-nginx's upstreaminfo, HAProxy's httplog and log-formats made of it, Envoy's
+default and Istio's text and JSON, Caddy's and Traefik's JSON, an ALB's; in any other one the last address of a pod
+on the line counts.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ _NGINX = re.compile(r"\] \[[^\]]*\] (?P<upstream>.+) $")  # up to the request's 
 def parse(line: str, pods: Collection[str], begin: int, end: int, like: str = "") -> Entry:
     """Read a line whose id of a request is at [begin, end). `pods`: the addresses that count.
 
-    The entry's address is "" where the line names none of the pods. `like` is the family that the line before was of: it is
-    tried first, and makes no difference but in time.
+    The entry's address is "" where the line names none of the pods. `like` is the family that the line before was
+    of: it is tried first, and makes no difference but in time.
     """
     first = _READERS.get(like)
     if first is not None:

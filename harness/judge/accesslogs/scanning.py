@@ -1,7 +1,7 @@
 """Finds the lines of access logs that are about one run, in files of millions of lines.
 
-A log is read in blocks of whole lines, and each block is searched for the run's digits as bytes. Only the lines of requests
-that somebody wants to know of are parsed.
+A log is read in blocks of whole lines, and each block is searched for the run's digits as bytes. Only the lines of
+requests that somebody wants to know of are parsed.
 """
 
 from __future__ import annotations
@@ -121,12 +121,12 @@ def _blocks(log: Path) -> Iterator[bytes]:
                     yield data
                 if len(rest) >= _LONGEST_LINE:
                     raise UsageError(
-                        f"{log} is no access log: a line of it is over {_LONGEST_LINE:,} bytes long"
+                        f"{log} is not an access log: it has a line of over {_LONGEST_LINE:,} bytes"
                     )
     except EOFError:
         raise UsageError(
-            f"the access log {log} is cut off: the end of it is missing; bring the "
-            "whole file, or unpack what there is of it"
+            f"the access log {log} is cut off: its end is missing; "
+            "give the whole file, or unpack as much of it as there is"
         ) from None
     except (OSError, zlib.error) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
