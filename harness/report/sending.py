@@ -1,4 +1,4 @@
-"""The load's own side in words: corrected beside raw latency, targets, connections, and where the generator itself was ill."""
+"""The summary's blocks about the load: corrected and raw latency, targets, connections, the generator's own lag."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ENDS = {
 
 
 def latencies(sent: Sending | None) -> list[str]:
-    """Lay corrected and raw latency side by side, for a rate that was asked for."""
+    """Show corrected and raw latency side by side, for a load with a rate."""
     if sent is None or sent.open_loop is None:
         return []
     loop = sent.open_loop
@@ -60,7 +60,7 @@ def _row(name: str, latency: Latency | None) -> list[str]:
 
 
 def targets(sent: Sending | None) -> list[str]:
-    """Return a line for each target of several: those that lost something first."""
+    """Return a line for each of several targets: those with failures first."""
     if sent is None or not sent.targets:
         return []
     lines = [f"{'Target':<47}{'requests':>11}{'failed':>9}{'p50':>11}{'p99':>11}{'max':>11}"]
@@ -124,7 +124,7 @@ def connections(sent: Sending | None) -> list[str]:
 
 
 def _of_lost(sent: Sending) -> list[str]:
-    """Say whose connections are missing: a row is written when one is closed, which a lost worker does not come to."""
+    """Say which workers' connections are missing: a row is written on close, and a lost worker closes none."""
     lost = sent.workers_lost
     if not lost:
         return []
@@ -153,7 +153,7 @@ def stalls(sent: Sending | None) -> list[str]:
 
 
 def slower(sent: Sending | None) -> list[str]:
-    """Say what HTTP/2 costs, and how late the generator itself was with it."""
+    """Say what HTTP/2 costs, and how late the generator was with it."""
     if sent is None or sent.protocol == "HTTP/1.1" or sent.cpu_ns_per_request is None:
         return []
     text = (

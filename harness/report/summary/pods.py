@@ -65,7 +65,7 @@ def gaps(timeline: Timeline) -> list[str]:
     for gap in gaps[:8]:
         span = f"{at(gap.from_ns, timeline.zero_ns)} to {at(gap.to_ns, timeline.zero_ns)}"
         lines += wrapped(
-            f"{gap.kind}: {span}{', listed anew' if gap.relisted else ''} ({gap.reason})", "  ", "    "
+            f"{gap.kind}: {span}{', then listed again' if gap.relisted else ''} ({gap.reason})", "  ", "    "
         )
     if len(gaps) > 8:
         lines.append(f"  ... and {len(gaps) - 8} more")
@@ -73,7 +73,7 @@ def gaps(timeline: Timeline) -> list[str]:
 
 
 def _short(t_ns: int | None, zero_ns: int) -> str:
-    """Return a moment for a table: what lies long before the run is only "before"."""
+    """Return a moment for a table; long before the run, it is just "before"."""
     if t_ns is None:
         return "-"
     return (

@@ -1,4 +1,4 @@
-"""What to do about each doubt that withholds a PASS. docs/verdict.md tells when each is raised."""
+"""What to do about each finding that withholds a PASS. docs/verdict.md says when each occurs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ REMEDIES = {
     EVERY_ROLLOUT: "run again, with more time (--max-time) if it ran out of it",
 }
 _CONDITION = "check how the condition is written: this run has nothing to measure it by"
-# A rollout that was not covered has its reason in what ended the run.
+# Why a rollout was not covered depends on what ended the run.
 _UNCOVERED = {
     "dry_run": "run it without --dry-run",
     "nothing_changed": "choose a change that replaces pods, such as --trigger restart",
@@ -71,7 +71,7 @@ _UNCOVERED = {
 
 
 def remedy(finding: Finding, judgement: Judgement) -> str:
-    """Return what to do about a finding that withholds the PASS; "" where another one's remedy covers it."""
+    """Return what to do about a finding that withholds the PASS; "" if another finding's remedy covers it."""
     objective = finding.objective
     if objective == COVERED:
         return _UNCOVERED.get(judgement.ended_by, REMEDIES[COVERED])

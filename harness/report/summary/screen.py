@@ -1,6 +1,6 @@
-"""The first screen of summary.txt: the verdict, what was lost, why, and the fix, in 40 lines of 100 columns, for any run.
+"""The first screen of summary.txt: verdict, losses, causes and fix, in 40 lines of 100 columns, for any run.
 
-Somebody who reads it at 3 am, or at the top of a CI log, needs nothing else. What does not fit is below, and the screen says so.
+It must be enough for a reader at 3 am, or at the top of a CI log. What does not fit is below, and the screen says so.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NUMBER = 9  # columns of a cause's count, and the space behind it
 
 
 def render(judgement: Judgement) -> list[str]:
-    """Return the screen, its first line the verdict. The judgement's texts are escaped already."""
+    """Return the screen; its first line is the verdict. The judgement's texts are already escaped."""
     above = [_verdict(judgement), _run(judgement)]
     below = labelled("To check", clipped(attention(judgement), 5, "... and more, below"))
     blocks = {
@@ -73,13 +73,13 @@ def _of_fail(judgement: Judgement, room: int) -> list[list[str]]:
 
 
 def _answers(judgement: Judgement) -> list[str]:
-    """Say which balancer answered, and show one failed answer of each kind, each in a line."""
+    """Say which balancer answered, and show one failed answer of each kind, a line each."""
     lines = [shortened(line, _TEXT) for line in balancers.lines(judgement.balancers)]
     return clipped(lines, 4, "... and more, below")
 
 
 def _broken(judgement: Judgement) -> Iterator[str]:
-    """Say which objectives failed, but for those that the lost requests themselves speak of."""
+    """Say which objectives failed, except for those about lost requests."""
     for finding in judgement.verdict.findings:
         said_by_lost = judgement.verdict.lost and finding.objective in {LOSSLESS, UNBROKEN}
         if finding.grade is Grade.FAIL and not said_by_lost:
@@ -123,7 +123,7 @@ def _lost(judgement: Judgement) -> Iterator[str]:
 
 
 def _failures(judgement: Judgement) -> Iterator[str]:
-    """Say what failed where nothing of it is held against the rollout, or not all of it is known to be."""
+    """Say what failed if none of it, or not all of it, is known to be due to the rollout."""
     numbers = judgement.numbers
     if numbers.failed:
         kinds = _kinds({kind.kind: kind.count for kind in numbers.kinds})
@@ -152,7 +152,7 @@ def _since(judgement: Judgement) -> str:
 
 
 def _why_and_fix(judgement: Judgement, room: int) -> list[list[str]]:
-    """Return the largest causes and the manifest lines that fix them, as many as there is room for."""
+    """Return the largest causes and the manifest lines that fix them, as many as fit."""
     causes = [cause for cause in judgement.causes if cause.the_rollouts]
     if not causes:
         return [labelled("Why", _without_cause(judgement))] if judgement.verdict.lost else []
@@ -188,7 +188,7 @@ def _cause(cause: Cause) -> list[str]:
 
 
 def fixes_of(cause: Cause) -> list[str]:
-    """Return what fixes a cause, a manifest line each."""
+    """Return the manifest lines that fix a cause."""
     return [line for fix in cause.mend for line in re.split(r"; (?=(?:until then )?spec\.)", fix)]
 
 
@@ -260,7 +260,7 @@ def _proven(judgement: Judgement) -> Iterator[str]:
 
 
 def _closest(headroom: Sequence[Margin]) -> Iterator[str]:
-    """Say which protection came closest to being used up."""
+    """Say which protection had the least left."""
     tried = [one for one in headroom if one.used_ns is not None and one.of_ns]
     if tried:
         least = min(tried, key=lambda one: (one.of_ns or 0) - (one.used_ns or 0))
