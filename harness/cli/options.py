@@ -1,4 +1,4 @@
-"""Options that lay themselves over a scenario file."""
+"""Options that override fields of a scenario file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ output_option = click.option(
 
 
 def scenario_options(command: _Decorator) -> _Decorator:
-    """Add the options that lay themselves over a scenario file."""
+    """Add the options that override fields of a scenario file."""
     options = [
         click.option(
             "-c",
@@ -156,7 +156,7 @@ def scenario_options(command: _Decorator) -> _Decorator:
             help="What starts the rollout: restart, 'apply FILE', 'set-image "
             "CONTAINER=IMAGE', 'scale N', 'delete-pod [NAME]', "
             "'evict-pod [NAME]', 'command COMMAND…', or observe (wait for a change "
-            "that somebody else makes).  [restart]",
+            "that someone else makes).  [restart]",
         ),
         click.option(
             "--rollouts",
@@ -193,21 +193,21 @@ def scenario_options(command: _Decorator) -> _Decorator:
             "--fail-on",
             multiple=True,
             metavar="CONDITION",
-            help="FAIL if this is true: 'failed>0', 'p99>250ms', 'p99{during}>1s', 'outage>100ms', 'bad_seconds>1', … "
-            "May be given several times. The default (a request failed because of the rollout) stays in force; "
+            help="FAIL if this is true: 'failed>0', 'p99>250ms', 'p99{during}>1s', 'outage>100ms', "
+            "'bad_seconds>1', … May be given several times. The default (a request failed because of the rollout) stays in force; "
             "only a bound on 'failed', 'failed_share' or 'lost' replaces it.",
         ),
         click.option(
             "--path-proven",
             is_flag=True,
-            help="You vouch that the URL reaches the workload, where zdtest cannot prove it.",
+            help="Take your word that the URL reaches the workload, if zdtest cannot prove it.",
         ),
         click.option(
             "--balancer",
             type=click.Choice(BALANCERS),
             help=(
-                "Who stands in front of the pods, where answers do not tell: what a 502 or 503 "
-                "means depends on it.  [as answers show]"
+                "The balancer in front of the pods, if its answers do not show it: what a 502 or 503 "
+                "means depends on it.  [recognised by its answers]"
             ),
         ),
         click.option(
@@ -236,7 +236,7 @@ _FIELDS = {
 
 
 def flags_of(url: str | None, options: dict[str, Any]) -> dict[str, Any]:
-    """Turn given options into scenario fields. What was not given takes no part."""
+    """Turn options that were given into scenario fields."""
     from harness.scenario.reading import parse_headers  # noqa: PLC0415  keeps `--help` light
 
     flags = {field: options[name] for name, field in _FIELDS.items() if options[name] is not None}
@@ -264,7 +264,7 @@ def flags_of(url: str | None, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _connections(options: dict[str, Any]) -> dict[str, Any]:
-    """Turn the options about connections and what is sent on them into scenario fields."""
+    """Turn the options about connections and requests into scenario fields."""
     flags: dict[str, Any] = {
         f"target.{name}": str(Path(options[name]).absolute())
         for name in ("cacert", "cert", "key")
@@ -273,7 +273,7 @@ def _connections(options: dict[str, Any]) -> dict[str, Any]:
     if options["resolve"]:
         flags["target.resolve"] = list(options["resolve"])
     if options["mix"] is not None:
-        flags |= {"load.targets": None, "load.mix": options["mix"]}  # instead of what a file says of it
+        flags |= {"load.targets": None, "load.mix": options["mix"]}  # overrides the file's value
     if options["targets"] is not None:
         path = str(Path(options["targets"]).absolute())
         flags |= {"load.mix": flags.get("load.mix", ()), "load.targets": path}
