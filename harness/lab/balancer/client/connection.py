@@ -242,7 +242,7 @@ class ClientConnection:
         self._say(self._context.profile.replies[why])
 
     def _cut(self) -> None:
-        """Close in the middle of an answer: by a reset if the body ends with the connection, since a FIN would end it."""
+        """Close in the middle of an answer: by a reset if its body ends with the connection, as a FIN would end it."""
         self._end()
         if self.wants_payload:
             self._stream.abort()
