@@ -194,8 +194,8 @@ def scenario_options(command: _Decorator) -> _Decorator:
             multiple=True,
             metavar="CONDITION",
             help="FAIL if this is true: 'failed>0', 'p99>250ms', 'p99{during}>1s', 'outage>100ms', "
-            "'bad_seconds>1', … May be given several times. The default (a request failed because of the rollout) stays in force; "
-            "only a bound on 'failed', 'failed_share' or 'lost' replaces it.",
+            "'bad_seconds>1', … May be given several times. The default (a request failed because of the "
+            "rollout) stays in force; only a bound on 'failed', 'failed_share' or 'lost' replaces it.",
         ),
         click.option(
             "--path-proven",

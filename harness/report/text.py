@@ -102,7 +102,7 @@ def render_comparison(comparison: Comparison) -> str:
         lines += [line for text in changes for line in wrapped(text, "  ", "      ")]
     else:
         lines.append(comparison.manifest_note)
-    lines += ["", comparison.sentence]
+    lines += ["", *wrapped(comparison.sentence, "", "  ")]
     return "\n".join(lines)
 
 
