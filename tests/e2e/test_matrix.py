@@ -69,11 +69,11 @@ def _table() -> Iterator[None]:
         )
         TABLE.parent.mkdir(exist_ok=True)
         note = (
-            "# Every kind, every change, on a real Kubernetes\n\nKubernetes 1.20.2 on one "
-            "node, the pods of `scenarios/seed/4-grace` "
-            "(readiness probe, preStop 3 s, grace 10 s), 20 connections. Written by `nox -s "
-            "matrix`.\nA DaemonSet on one node has no second pod: its "
-            "503s are true. Scaling and deleting keep the template: only the pods that go are counted.\n\n"
+            "# Every workload kind and every change, on a real Kubernetes\n\n"
+            "Kubernetes 1.20.2 on one node, the pods of `scenarios/seed/4-grace` (readiness probe, preStop 3 s, "
+            "grace 10 s), 20 connections. Written by `nox -s matrix`.\n"
+            "A DaemonSet has one pod on one node, so replacing it is an outage: those FAILs are correct. "
+            "*pods gone* counts old pods that ended; a scale-up ends none.\n\n"
         )
         TABLE.write_text(note + head + "\n".join(row.line() for row in rows) + "\n")
 
