@@ -72,7 +72,10 @@ def matrix(session: nox.Session) -> None:
 
 @nox.session
 def mend(session: nox.Session) -> None:
-    """Take `zdtest advise` at its word: patch what failed, run it again, and it must PASS. On the lab, and on the real Kubernetes of KUBECONFIG. Half an hour."""
+    """Patch what failed with `zdtest advise`, run it again, require PASS; writes docs/mended.md. Half an hour.
+
+    On the lab, and on the real Kubernetes of KUBECONFIG if set.
+    """
     session.install("-e", ".[test]")
     real = ("--real", "results/mended-real") if _real_cluster() else ()
     session.run(
@@ -82,7 +85,10 @@ def mend(session: nox.Session) -> None:
 
 @nox.session
 def score(session: nox.Session) -> None:
-    """Score the judge against the lab's known answers, and by label on the real Kubernetes of KUBECONFIG. Recordings are kept and judged again. An hour."""
+    """Score the judge against the causes that the lab knows; writes docs/judged.md. An hour.
+
+    With KUBECONFIG, also against the labels of scenarios on the real Kubernetes. Recordings are kept and judged again.
+    """
     session.install("-e", ".[test]")
     sets = ["--fresh", "results/score-fresh", *(["--real", "results/score-real"] if _real_cluster() else [])]
     session.run(
@@ -99,7 +105,7 @@ def judge_bench(session: nox.Session) -> None:
 
 @nox.session
 def contract(session: nox.Session) -> None:
-    """Hold the lab's API server, as 1.36 and as 1.20, to one contract; with KUBECONFIG and ZDTEST_BED the real one too."""
+    """Test the lab's API server, as 1.36 and 1.20, and the real one of KUBECONFIG and ZDTEST_BED, by one contract."""
     session.install("-e", ".[test,kubectl]")
     session.run("pytest", "tests/contract", *session.posargs, env={"ZDTEST_CONTRACT": "all"})
 
@@ -107,7 +113,7 @@ def contract(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("client", ["33.1.0", "36.0.3", "37.0.2"])  # the ends of the range, and of the old models
 def clients(session: nox.Session, client: str) -> None:
-    """Hold lab (and the real cluster of KUBECONFIG and ZDTEST_BED) to the contract with each kubernetes package; our own use of it too."""
+    """Run the contract and tests/cluster with each version of the kubernetes package that we accept."""
     session.install("-e", ".[test]", f"kubernetes=={client}")
     session.run("pytest", "tests/contract", "tests/cluster", *session.posargs, env={"ZDTEST_CONTRACT": "all"})
 
@@ -123,7 +129,11 @@ def fidelity(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Hold the load generator to its bounds, beside wrk and hey; writes docs/bench.md. `-- rivals` for a part. Minutes; needs nginx, wrk and hey."""
+    """Measure the load generator beside wrk and hey, against its bounds; writes docs/bench.md.
+
+    `nox -s bench -- rivals` runs a part of it.
+    Takes minutes; needs nginx, wrk and hey.
+    """
     missing = [tool for tool in ("nginx", "wrk", "hey") if not shutil.which(tool)]
     if missing:
         session.error(f"not installed: {', '.join(missing)}")

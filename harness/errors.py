@@ -1,8 +1,8 @@
-"""What can go wrong that is not a failed hit. A failed hit is data and never raises."""
+"""The errors that zdtest raises. A failed hit is not one: it is data, and never raises."""
 
 import errno
 
-_LONGEST = 200  # of another's words that are shown
+_LONGEST = 200  # characters of a foreign message that are shown
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
@@ -23,21 +23,21 @@ class RecordingError(HarnessError):
 
 
 def no_room(error: BaseException) -> OSError | None:
-    """Return the one of these errors that says that the disk takes no more; None when there is none."""
+    """Return the one of these errors that says that the disk is full, if there is one."""
     if isinstance(error, BaseExceptionGroup):
         return next((found for inner in error.exceptions if (found := no_room(inner))), None)
     return error if isinstance(error, OSError) and error.errno in _NO_ROOM else None
 
 
 def unwrap(error: BaseException) -> BaseException:
-    """Return the one error inside nested groups (task groups wrap what is raised in them), else the group itself."""
+    """Unwrap a single exception from the groups that task groups put around it; else return the group."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
 
 
 def in_one_line(error: BaseException) -> str:
-    """Say what an error says, in one line of bounded length."""
+    """Return an error's text, as one line of bounded length."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     words = " ".join(str(error).split())

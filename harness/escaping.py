@@ -1,7 +1,7 @@
-r"""Text on its way out, one function for each medium: what is in it may come from a server, a cluster or a stranger's file. Pure.
+r"""Escapes text for output, one function per medium. The text may come from a server, a cluster or a stranger. Pure.
 
-Control characters (C1 too), direction overrides, zero-width characters and whatever else cannot be seen become escapes
-that can: "\x1b", "\u202e". The writers of a medium call these themselves, so that whoever hands them text need not know.
+Control characters (C1 too), direction overrides, zero-width and other invisible characters become visible escapes:
+"\x1b", "\u202e". The code that writes a medium calls these functions, so that no caller has to.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ _BLANK = re.compile(r"[\t\n\v\f\r]+")
 
 
 def for_terminal(text: str) -> str:
-    """Return text of several lines that a terminal shows and does not obey."""
+    """Return text of several lines in which a terminal finds nothing to obey."""
     return _seen(text, kept="\n")
 
 
 def for_line(text: str) -> str:
-    """Return text that stays on its line: an error, a note, one value among others."""
+    """Return text that stays on one line: an error, a note, a value in a table."""
     return _seen(_BLANK.sub(" ", text), kept="")
 
 
 def for_markdown(text: str) -> str:
-    """Return one value that Markdown shows as it is: no HTML, no link, no image, no emphasis, no code."""
+    """Return a value that Markdown shows literally: no HTML, link, image, emphasis or code."""
     text = for_line(text).replace("\\", "\\\\").replace("`", "'")
     text = re.sub(r"&(?=#|\w+;)", "&amp;", text).replace("<", "&lt;")
     text = re.sub(r"^[#>+=-]|[*$]|~~|(?<![^\W_])_|_(?![^\W_])", lambda found: f"\\{found[0]}", text)
@@ -41,17 +41,17 @@ def for_markdown(text: str) -> str:
 
 
 def for_code(text: str) -> str:
-    """Return one value for between two backticks of Markdown, where nothing but a backtick has a meaning."""
+    """Return a value to put between backticks in Markdown, where only a backtick has a meaning."""
     return for_line(text).replace("`", "'")
 
 
 def for_picture(text: str) -> str:
-    """Return one value for a picture: a character that cannot be seen has no shape to be drawn."""
+    """Return a value for a picture, where an invisible character has no shape."""
     return for_line(text)
 
 
 def everywhere(value: _T, escape: Callable[[str], str]) -> _T:
-    """Return a record with each text in it escaped, however deep: whoever lays it out cannot forget one."""
+    """Return a record with every string in it escaped, at any depth, so that no report can forget one."""
     found: _T = _everywhere(value, escape)
     return found
 

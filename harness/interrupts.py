@@ -1,10 +1,10 @@
 """What Ctrl-C, SIGTERM and a closed terminal do, from the program's first line to its exit code.
 
-Left to Python that depends on the moment: a traceback in the middle of an import, death by the signal before a handler
-is set and after it was taken away. Here one handler stands all the time, so that who ends the program always gets the
-exit code for it.
+Python's own answer depends on the moment: a traceback in the middle of an import, or death by the signal before a
+handler is set and after it is removed. Here one handler is installed all the time, so that the exit code is always
+ours.
 
-This module is imported before all others: it imports nothing that takes time to load.
+This module is imported before all others, so it imports nothing that takes time to load.
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import AsyncIterator, Iterator
 
-# Signals that come this soon after one that was acted on belong to it: a second Ctrl-C by a nervous hand, or SIGHUP and
-# SIGTERM from a terminal that closes. Whoever insists is heard again.
+# Signals so soon after one that took effect belong to it: a nervous second Ctrl-C, or SIGHUP and SIGTERM from a
+# terminal that closes. A later one counts again.
 TOGETHER_S = 1.0
-AGAIN_S = 0.005  # until an exception that Python swallowed is raised once more
+AGAIN_S = 0.005  # until an exception that Python swallowed is raised again
 
 
 class Interrupted(KeyboardInterrupt):
-    """What such a signal raises.
+    """The exception that such a signal raises.
 
-    Where KeyboardInterrupt itself passes through the exec() of a text, as dataclass and namedtuple use it, Python takes it
-    for unhandled, though it is handled further out, and ends by SIGINT whatever the exit code. It looks for that very type.
+    A plain KeyboardInterrupt that passes through exec(), as dataclass and namedtuple use it, counts as unhandled
+    for Python even if it is caught further out: the process then ends by SIGINT, whatever the exit code. Python
+    checks for exactly that type, so a subclass avoids it.
     """
 
 
 class Asked:
-    """How often the program was asked to end, for a loop that waits for it."""
+    """How often the program was asked to end, for an event loop to wait on."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -42,14 +43,14 @@ class Asked:
         self._more: asyncio.Event | None = None
 
     def again(self) -> None:
-        """Count one more, and wake who waits. Called by a signal handler: it must neither print nor wait."""
+        """Count one more, and wake the waiter. Called by a signal handler: it must neither print nor wait."""
         self.count += 1
         if self._loop and self._more:
             with suppress(RuntimeError):  # the loop has ended, and nobody waits
                 self._loop.call_soon_threadsafe(self._more.set)
 
     async def each(self) -> AsyncIterator[int]:
-        """Yield 1 for the first request, 2 for the second and so on, those included that came before the loop."""
+        """Yield 1 for the first request, 2 for the second and so on, including those from before the loop."""
         import asyncio  # noqa: PLC0415
 
         self._loop, self._more = asyncio.get_running_loop(), asyncio.Event()
@@ -77,7 +78,7 @@ class Interrupts:
         sys.unraisablehook = self._swallowed
 
     def _swallowed(self, unraisable: sys.UnraisableHookArgs) -> None:
-        """Ask once more where the exception met a place that cannot pass it on, such as a weak reference's callback."""
+        """Raise again if the exception was lost in a place that cannot pass it on, such as a weakref callback."""
         if not issubclass(unraisable.exc_type, Interrupted):
             sys.__unraisablehook__(unraisable)
         elif not self._over:
@@ -93,7 +94,7 @@ class Interrupts:
 
     @contextmanager
     def heard(self) -> Iterator[Asked]:
-        """Within this, such signals are counted and do nothing by themselves."""
+        """Within this context, such signals are only counted."""
         asked = Asked()
 
         def hear(*_: object) -> None:
@@ -110,7 +111,7 @@ class Interrupts:
     def hold(self) -> None:
         """From now on such a signal changes nothing: the exit code is set.
 
-        They are ignored, and not only handled: when Python ends it takes handlers away, and leaves death by the signal.
+        They are ignored, not just handled: at its end Python removes handlers, and a signal would kill the process.
         """
         self._over = True
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -122,6 +123,6 @@ PROGRAM = Interrupts()
 
 
 def _asking_to_end() -> tuple[signal.Signals, ...]:
-    # A terminal that closes says SIGHUP; who was started by nohup is to go on.
+    # A closing terminal sends SIGHUP; a program started by nohup goes on.
     hangs_up = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
     return (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hangs_up else ()))

@@ -1,7 +1,7 @@
-"""What may be written down of text that may hold a secret: URLs, a command's words, other people's sentences. Pure.
+"""Masks secrets in text that is to be written: URLs, a command's words, messages from elsewhere. Pure.
 
-Each function keeps what a reader needs to know what was done (hosts, paths, the names of parameters, flags and programs)
-and puts *** in place of values. Nothing here can know every secret: a token that is part of a path stays.
+Each function keeps what a reader needs (hosts, paths, the names of parameters, flags and programs) and replaces values
+by ***. It cannot recognise every secret: a token that is part of a path stays.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 HIDDEN = "***"
 SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh", "ksh"})
-_SECRET = r"(?:passw|pwd|secret|token|credential|auth|(?:api|access|private|signing|encryption)[_.-]?key)"  # noqa: S105  a pattern
+_SECRET = r"(?:passw|pwd|secret|token|credential|auth|(?:api|access|private|signing|encryption)[_.-]?key)"  # noqa: S105
 
-_USER = re.compile(r"(?<=://)[^/?#]*@")  # a password may hold an @: the last one ends it
+_USER = re.compile(r"(?<=://)[^/?#]*@")  # a password may contain @: the last one ends it
 _USER_WITHOUT_SCHEME = re.compile(r"^[^/?#\s]*@")
 _PLACEHOLDER = re.compile(r"\{\w+\}")
 _BARE = re.compile(r"[A-Za-z_.$~-]{1,30}")  # a parameter without a value: wsdl, acl
@@ -29,10 +29,11 @@ _LAUNCHERS = frozenset({"exec", "nohup", "setsid", "command", "time"})
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=")
 _SHELL_C = re.compile(r"-[a-z]*c")
 
-# Each begins where a word does and is bounded: text of any length is read through once.
+# Each begins at the start of a word and is bounded, so that long text takes linear time.
 _ANY_URL = re.compile(r"(?<![A-Za-z0-9])[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s\"'<>`]+")
 _HEADER = re.compile(
-    rf"\b((?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]{{0,40}}{_SECRET}[\w-]{{0,40}})(\s*[:=]\s*)[^\"'\n]+", re.IGNORECASE
+    rf"\b((?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]{{0,40}}{_SECRET}[\w-]{{0,40}})(\s*[:=]\s*)[^\"'\n]+",
+    re.IGNORECASE
 )  # fmt: skip
 _SCHEME = re.compile(
     r"\b([Bb]earer|BEARER)\s+[^\s\"',;]+|\b(Basic)\s+(?=[A-Za-z0-9+/]*[0-9=])[A-Za-z0-9+/=]+"
@@ -42,14 +43,20 @@ _FLAG = re.compile(
     re.IGNORECASE,
 )
 _PAIR = re.compile(
-    rf"(?<![\w.-])([\w.-]{{0,80}}{_SECRET}[\w.-]{{0,80}})(\"?'?\s?=\s?|\"\s?:\s?|:)(\"[^\"]*\"|'[^']*'|[^\s,;&\"'{{}}()]+)", re.IGNORECASE
-)  # fmt: skip
-_INVALID = re.compile(r"((?:Invalid|Duplicate|Unsupported) value: )(?!\"[^\"\s]{0,64}\"|[\w.+-]+(?::|$))(?:.*(?=: [a-z])|.*)", re.DOTALL)  # fmt: skip
+    rf"(?<![\w.-])([\w.-]{{0,80}}{_SECRET}[\w.-]{{0,80}})(\"?'?\s?=\s?|\"\s?:\s?|:)"
+    r"(\"[^\"]*\"|'[^']*'|[^\s,;&\"'{}()]+)",
+    re.IGNORECASE,
+)
+_INVALID = re.compile(
+    r"((?:Invalid|Duplicate|Unsupported) value: )"
+    r"(?!\"[^\"\s]{0,64}\"|[\w.+-]+(?::|$))(?:.*(?=: [a-z])|.*)",
+    re.DOTALL,
+)
 _EXECUTED = re.compile(r"(exec: )\"[^\"]*\"")
 
 
 def url(text: str) -> str:
-    """Take the credentials out of a URL, and the values out of its query; the names of its parameters stay."""
+    """Mask a URL's credentials and the values in its query; names of parameters stay."""
     text = _USER.sub("", text)
     rest, hash_, fragment = text.partition("#")
     path, mark, query = rest.partition("?")
@@ -59,12 +66,12 @@ def url(text: str) -> str:
 
 
 def typed_url(text: str) -> str:
-    """Do the same for a URL as a user may type it, without its scheme."""
+    """Do the same for a URL as users type it, possibly without a scheme."""
     return url(text if "://" in text else _USER_WITHOUT_SCHEME.sub("", text))
 
 
 def broken_url(text: str) -> str:
-    """Do the same for what is no URL: a password with a / in it looks like a path, so all before the last @ goes."""
+    """Do the same for text that is not a valid URL. A password may contain a /, so all before the last @ goes."""
     return url(re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*:/*)?[^?#]*@", r"\1", text))
 
 
@@ -83,9 +90,9 @@ def program(words: Sequence[str]) -> str:
 
 
 def command(words: Iterable[object]) -> list[str]:
-    """Return a container's command, as long as it was: program, the names of flags, and how long a `sleep` lasts.
+    """Return a container's command, word for word: the program, names of flags, and the time of a `sleep` stay.
 
-    Of a shell's script the same is kept of each of its commands.
+    In a shell's script the same is kept of each command.
     """
     given = [str(word) for word in words]
     if not given:
@@ -98,9 +105,9 @@ def command(words: Iterable[object]) -> list[str]:
 
 
 def arguments(words: Iterable[object]) -> list[str]:
-    """Return a container's args where its command is the image's: flags by name, all else hidden.
+    """Return a container's args if it has no command of its own: names of flags, all else masked.
 
-    Where they begin with a shell and its -c, they are a command of their own.
+    Args that begin with a shell and -c are masked like a command.
     """
     given = [str(word) for word in words]
     if len(given) > 2 and given[0].rpartition("/")[2] in SHELLS and _SHELL_C.fullmatch(given[1]):
@@ -130,8 +137,8 @@ def _argument(word: str) -> str:
 
 
 def script(text: str) -> str:
-    """Return a shell's script as the programs that it runs one after the other, with the flags of each."""
-    if text.count("<<"):  # a document in the script: its lines are no commands
+    """Return a shell's script as its programs, one after the other, with the flags of each."""
+    if text.count("<<"):  # a here-document: its lines are not commands
         text, rest = text.split("<<", 1)[0], f" {HIDDEN}"
     else:
         rest = ""
@@ -145,13 +152,13 @@ def script(text: str) -> str:
 
 
 def _commands(tokens: Iterable[str]) -> Iterable[str]:
-    """Yield a script's tokens, each command's arguments hidden."""
+    """Yield a script's tokens, with each command's arguments masked."""
     own: list[str] = []
     into_file = False
     for token in tokens:
         if not set(token) <= set(";&|()<>\n"):
             own.append(token)
-        elif set(token) & set("<>"):  # what follows is a file, of the same command
+        elif set(token) & set("<>"):  # a file follows; the command goes on
             yield from _simple(own, goes_on=into_file)
             yield token
             own, into_file = [], True
@@ -180,7 +187,7 @@ def urls(text: str) -> str:
 
 
 def prose(text: str) -> str:
-    """Return a sentence that somebody else wrote (an error, an Event) without what looks like a secret in it."""
+    """Return a message from elsewhere (an error, an Event) with whatever looks like a secret masked."""
     text = urls(text)
     text = _INVALID.sub(rf"\1{HIDDEN}", text)
     text = _EXECUTED.sub(rf'\1"{HIDDEN}"', text)

@@ -1,7 +1,7 @@
-"""The nouns: frozen records and closed lists. Standard library only, so that every process may import them.
+"""The vocabulary: frozen records and closed lists. Standard library only, so that every process may import it.
 
-Times are integer nanoseconds on the run's clock (`clock.Clock`) and are named `_ns`; NEVER stands for a
-moment that did not come.
+Times are integer nanoseconds on the run's clock (`clock.Clock`) and are named `_ns`. NEVER is the time of a moment
+that did not come.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Grade(StrEnum):
 
 
 class Phase(StrEnum):
-    """Where on the run a hit or an event lies.
+    """The phase of the run that a hit or an event is in.
 
     DURING begins at the trigger and ends when the last old pod is gone and the endpoints are settled, not
     when `kubectl rollout status` is done.
@@ -48,7 +48,7 @@ class Phase(StrEnum):
 
 
 class Mark(StrEnum):
-    """The moments that `run` marks. Each stands at most once on a list, in time order.
+    """The moments that `run` marks. A list has each at most once, in time order.
 
     The first rollout's *before* begins with WARMUP_END, a later one's with SETTLED of the one before it.
     """
@@ -272,7 +272,7 @@ class PodRef:
     uid: str
 
 
-# Who may stand between the client and the pods, as --balancer takes them; the judge has a table for each.
+# The balancers in front of pods that --balancer accepts; the judge has a table for each.
 BALANCERS = (
     "nginx",
     "ingress-nginx",
@@ -330,16 +330,16 @@ class PathProof:
 
     @property
     def by_answers(self) -> bool:
-        """Whether it rests on names in a few answers before the load: then those of the load have to bear it out."""
+        """Whether it rests on names in a few answers before the load; those of the load must then confirm it."""
         return self.how.startswith(BY_ANSWERS)
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutFacts:
-    """The change that was made, and what became of it.
+    """The change that was made, and how the rollout went.
 
     state: not_started | progressing | complete | stalled | changed | deleted. `reason` is Kubernetes' own word where it
-    gives one. `old_pods` existed at the trigger; at the end only those are left here that went.
+    gives one. `old_pods` existed at the trigger; at the end it has only those that went.
     """
 
     trigger: str
@@ -357,7 +357,7 @@ class RolloutFacts:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One rollout of several in one run: its own marks, TRIGGER to SETTLED, and what became of it."""
+    """One rollout of several in one run: its own marks, TRIGGER to SETTLED, and how it went."""
 
     marks: tuple[MarkAt, ...]
     rollout: RolloutFacts
@@ -365,11 +365,11 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """run.json: all of a run that is neither a hit nor an event.
+    """run.json: everything about a run but its hits and events.
 
     state: running | complete | interrupted. `ended_by` is one short id: settled, duration, max_time,
-    interrupted, crash, baseline_unsound, patch_refused, changed, deleted, nothing_changed, command_failed, service_down,
-    rollout_stalled, worker_lost, dry_run.
+    interrupted, crash, baseline_unsound, patch_refused, changed, deleted, nothing_changed, command_failed,
+    service_down, rollout_stalled, worker_lost, dry_run.
     """
 
     format: int
@@ -414,10 +414,10 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class LabPlan:
-    """What the embedded lab is asked to run: plain manifests, and the balancer in front of their one Service.
+    """What the embedded lab is to run: plain manifests, and the balancer in front of their one Service.
 
-    `lag_ns` is how long the balancer goes on with the endpoints of before (propagation lag, in both
-    directions). `connect_timeout_ns` and `idle_timeout_ns` are what its 504s come from.
+    `lag_ns` is how long the balancer keeps using old endpoints after a change (propagation lag, for added and removed
+    ones). `connect_timeout_ns` and `idle_timeout_ns` are the timeouts behind its 504s.
     """
 
     manifests: tuple[str, ...]  # files, absolute

@@ -1,4 +1,4 @@
-"""What is seen while a run goes on: a live line on a terminal, plain lines every few seconds elsewhere."""
+"""Shows a run's progress: a live line on a terminal, plain lines every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class LiveLine:
                 self._live.stop()
 
     def say(self, line: str) -> None:
-        """Print one line, above the live one where there is one. Who no longer reads does not end a run."""
+        """Print one line, above the live one if there is one. A closed terminal does not end a run."""
         line = for_line(line)
         with suppress(OSError):
             if self._live:
@@ -52,7 +52,7 @@ class LiveLine:
                 self._stream.flush()
 
     def show(self, now: Snapshot) -> None:
-        """Show the moment: redrawn on a terminal, every few seconds elsewhere."""
+        """Show a snapshot: redrawn on a terminal, every few seconds elsewhere."""
         self.shown += 1
         line = describe(now, self._rate(now))
         if self._stream.isatty():
@@ -82,7 +82,7 @@ class LiveLine:
 
 
 def describe(now: Snapshot, rate: float) -> str:
-    """Put a snapshot into one line."""
+    """Return a snapshot as one line."""
     seconds = now.elapsed_ns // NS
     failed = f"{now.counts.failed:,} failed"
     codes = [f"{status}: {n:,}" for status, n in sorted(now.counts.statuses.items()) if status >= 400]

@@ -61,7 +61,8 @@ spec:
           httpGet: {{path: "/alive?token={CANARY}", port: 8080, httpHeaders: [{{name: X-Token, value: {CANARY}}}]}}
           periodSeconds: 1
         lifecycle:
-          preStop: {{exec: {{command: ["/bin/sh", "-c", "curl -H 'Authorization: {CANARY}' http://u:{CANARY}@h/; sleep 1"]}}}}
+          preStop:
+            exec: {{command: ["/bin/sh", "-c", "curl -H 'Authorization: {CANARY}' http://u:{CANARY}@h/; sleep 1"]}}
       volumes:
       - name: secrets
         csi: {{driver: secrets.example.com, volumeAttributes: {{secretKey: {CANARY}}}}}
@@ -91,8 +92,10 @@ def run(home: Path, *words: str) -> Left:
         "lab": {"profile": "service", "lag": "200ms", "health_check": {"path": f"/?key={CANARY}"}},
     }
     (home / "zdtest.yaml").write_text(yaml.safe_dump(scenario))
-    command = [sys.executable, "-m", "harness", "run", "-f", str(home / "zdtest.yaml"), "-o", str(home / "results")]  # fmt: skip
-    command += ["-H", f"X-Token: {CANARY}", f"-HX-Key:{CANARY}", "-H", f" X-Space: {CANARY}", f"--body={CANARY}", *words]  # fmt: skip
+    command = [
+        sys.executable, "-m", "harness", "run", "-f", str(home / "zdtest.yaml"), "-o", str(home / "results"),
+        "-H", f"X-Token: {CANARY}", f"-HX-Key:{CANARY}", "-H", f" X-Space: {CANARY}", f"--body={CANARY}", *words,
+    ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=170)
     (folder,) = (home / "results").iterdir()
     return Left(done.returncode, done.stdout + done.stderr, folder)
@@ -105,7 +108,10 @@ def restarted(tmp_path_factory: pytest.TempPathFactory) -> Left:
 
 @pytest.fixture(scope="module")
 def commanded(tmp_path_factory: pytest.TempPathFactory) -> Left:
-    trigger = f" command sh -c 'echo upgraded; echo password={CANARY} https://u:{CANARY}@h/; exit 3' curl -H 'Authorization: Bearer {CANARY}' https://u:{CANARY}@h/?a={CANARY} -p{CANARY} --x={CANARY}"
+    trigger = (
+        f" command sh -c 'echo upgraded; echo password={CANARY} https://u:{CANARY}@h/; exit 3' curl -H "
+        f"'Authorization: Bearer {CANARY}' https://u:{CANARY}@h/?a={CANARY} -p{CANARY} --x={CANARY}"
+    )
     return run(tmp_path_factory.mktemp("commanded"), "--trigger", trigger)
 
 
@@ -149,7 +155,8 @@ def echoed(tmp_path_factory: pytest.TempPathFactory) -> Left:
 
     with ScriptedServer(echo) as server:
         command = [
-            sys.executable, "-m", "harness", "run", f"{server.url}a?token={CANARY}&x={CANARY}%2Fy", "--no-rollout", "-d", "2s", "-c", "3",
+            sys.executable, "-m", "harness", "run", f"{server.url}a?token={CANARY}&x={CANARY}%2Fy", "--no-rollout",
+            "-d", "2s", "-c", "3",
             "--method", "POST", "--body", f'{{"password": "{CANARY}"}}', "-H", f"Authorization: Bearer {CANARY}",
             "-H", f"Cookie: sid={CANARY}; other={CANARY}", "-H", f"X-Token: {CANARY}", "-o", str(home / "results"),
         ]  # fmt: skip

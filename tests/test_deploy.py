@@ -144,10 +144,14 @@ def in_the_context(path: str) -> bool:
 @pytest.mark.parametrize(
     "path",
     [
-        ".git/config", ".git", ".env", ".venv/bin/python", ".nox/x/y", ".mypy_cache/x", ".ruff_cache/x", ".pytest_cache/x",
-        ".hypothesis/x", ".import_linter_cache/x", ".ci/run", ".dockerignore", "results/example/run.json", "results/x/hits/1.arrow",
-        "kubeconfig", "id_rsa", "notes.txt", "tests/test_deploy.py", "docs/lab.md", "build/x", "dist/x.whl", "venv/bin/python",
-        "zdtest.egg-info/PKG-INFO", "harness/__pycache__/x.pyc", "harness/lab/__pycache__/app.cpython-312.pyc", "harness/lab/old.pyc",
+        ".git/config", ".git", ".env", ".venv/bin/python", ".nox/x/y", ".mypy_cache/x", ".ruff_cache/x",
+        ".pytest_cache/x",
+        ".hypothesis/x", ".import_linter_cache/x", ".ci/run", ".dockerignore", "results/example/run.json",
+        "results/x/hits/1.arrow",
+        "kubeconfig", "id_rsa", "notes.txt", "tests/test_deploy.py", "docs/lab.md", "build/x", "dist/x.whl",
+        "venv/bin/python",
+        "zdtest.egg-info/PKG-INFO", "harness/__pycache__/x.pyc", "harness/lab/__pycache__/app.cpython-312.pyc",
+        "harness/lab/old.pyc",
         "harness/.env", "scenarios/seed/.kubeconfig", "harness/.mypy_cache/x", "deploy/Dockerfile",
     ],
 )  # fmt: skip

@@ -31,15 +31,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 UNSEEN = "\x1b[31m\x9b2J\x07\x00\u202e\u2066\u200b\ufeff\u2028\x85\r\nPASS: fine\U000e0041"
-HOSTILE = f"{UNSEEN}<img src=x>[click](http://e.example)![i](u)[r]: http://e.example `code` *b* __c__ https://e.example &lt;"
+HOSTILE = (
+    f"{UNSEEN}<img src=x>[click](http://e.example)![i](u)[r]: http://e.example "
+    "`code` *b* __c__ https://e.example &lt;"
+)
 
 
 def is_seen(character: str) -> bool:
-    return character == "\n" or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # fmt: skip
+    unseen = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+    return character == "\n" or unicodedata.category(character) not in unseen
 
 
 def hostile(value: Any) -> Any:
-    """The same record with hostile text at the end of each text in it, those apart that have a closed list of values."""
+    """The same record with hostile text appended to each string, except those from a closed list of values."""
     if isinstance(value, Enum):
         return value
     if isinstance(value, str):
@@ -49,7 +53,8 @@ def hostile(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(hostile(v) for v in value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        closed = {"confidence", "ids", "severity", "status", "kind", "name"} if type(value).__name__ in {"Cause", "Part"} else set()  # fmt: skip
+        has_closed = type(value).__name__ in {"Cause", "Part"}
+        closed = {"confidence", "ids", "severity", "status", "kind", "name"} if has_closed else set()
         return dataclasses.replace(
             value,
             **{
@@ -110,7 +115,8 @@ def test_a_chat_message_holds_no_element_link_or_image_of_somebody_else_s(bad: J
 
 @pytest.mark.parametrize(
     "said",
-    ["a_b reset_before_response", "1 * 2 * 3", "<b>", "[a](b)", "a\\*b", "&lt;", "x` `y", "# 1", "- a", "$x$ ~~y~~", "__init__"],
+    ["a_b reset_before_response", "1 * 2 * 3", "<b>", "[a](b)", "a\\*b", "&lt;", "x` `y", "# 1", "- a", "$x$ ~~y~~",
+     "__init__"],
 )  # fmt: skip
 def test_markdown_shows_a_value_as_it_is(said: str) -> None:
     def shown(source: str) -> str:

@@ -26,7 +26,10 @@ spec:
     spec:
       affinity: {podAntiAffinity: {}}
       containers:
-      - {name: shop, image: example.com/shop, ports: [{containerPort: 9000}], readinessProbe: {httpGet: {path: /up, port: 9000}, periodSeconds: 1}}
+      - name: shop
+        image: example.com/shop
+        ports: [{containerPort: 9000}]
+        readinessProbe: {httpGet: {path: /up, port: 9000}, periodSeconds: 1}
 """
 
 

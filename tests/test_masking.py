@@ -90,7 +90,8 @@ def test_the_judge_reads_the_same_length_from_a_masked_hook(words: list[str]) ->
         ('secret "db" not found', 'secret "db" not found'),
         ("failed to fetch oauth token: 401 Unauthorized", "failed to fetch oauth token: 401 Unauthorized"),
         ("0/3 nodes are available: 3 Insufficient cpu.", "0/3 nodes are available: 3 Insufficient cpu."),
-        ("New size: 5; reason: cpu resource utilization above target", "New size: 5; reason: cpu resource utilization above target"),
+        ("New size: 5; reason: cpu resource utilization above target",
+         "New size: 5; reason: cpu resource utilization above target"),
     ],
 )  # fmt: skip
 def test_a_sentence_keeps_all_but_what_looks_like_a_secret(text: str, shown: str) -> None:

@@ -1,4 +1,4 @@
-"""Somebody else's rollouts, followed on the embedded lab: real runs of the command, and an API client that plays the pipeline."""
+"""Rollouts that a pipeline makes, observed on the lab: real runs of the command, with an API client as the pipeline."""
 
 from __future__ import annotations
 
@@ -278,7 +278,7 @@ def test_a_release_that_began_while_the_watch_was_blind_counts_from_there_and_do
 
 
 def command(folder: Path, pipeline: Pipeline, *steps: str) -> str:
-    """A trigger that runs a tool of somebody else's: a small program that takes these steps and says when it is done."""
+    """A `command` trigger: a small program that takes these steps and prints when it is done."""
     program = folder / "tool.py"
     program.write_text(
         f"""

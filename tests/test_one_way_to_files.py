@@ -1,4 +1,4 @@
-"""Files of runs and reports are made in one place, and YAML is read in one place: so each is safe wherever it is done."""
+"""Run and report files are written in one place, and YAML is read in one place, so both are safe everywhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import harness
 
 HARNESS = Path(harness.__file__).parent
 MAKES_A_FILE = re.compile(
-    r"""\.write_text\(|\.write_bytes\(|\bopen\(\s*["'][wax]|\.open\(\s*["'][wax]|os\.open\(|mkstemp|NamedTemporaryFile"""
+    r"""\.write_text\(|\.write_bytes\(|\bopen\(\s*["'][wax]|\.open\(\s*["'][wax]|"""
+    r"""os\.open\(|mkstemp|NamedTemporaryFile"""
 )
 READS_YAML = re.compile(r"yaml\.(safe_load|load|full_load|unsafe_load|compose|parse|scan)|SafeLoader|CLoader")
 

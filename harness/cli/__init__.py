@@ -1,4 +1,4 @@
-"""The front door: parse, call, print, exit code."""
+"""The command line: parse, call, print, exit code."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["advise", "lab", "ladder", "lint", "main", "rbac", "reports", "run", 
 
 
 def main() -> int:
-    """Run the command line and return the exit code. Every error of the user's is one line."""
+    """Run the command line and return the exit code. Every user error is one line."""
     code = _answer()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, KeyboardInterrupt) as fault:
-            # Python would try once more at its end, and give an exit code of its own, or wait for a reader for ever.
+            # Otherwise Python would flush again at its end, and set an exit code of its own, or wait forever.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
@@ -44,7 +44,7 @@ def _answer() -> int:
     except (UsageError, RecordingError) as error:
         return complain(str(error))
     except click.ClickException as error:
-        # What is left over may be the end of a header that was not quoted.
+        # The extra words may be the end of an unquoted header.
         said = re.sub(r"(unexpected extra arguments?) \(.*\)", r"\1", error.format_message(), flags=re.DOTALL)
         return complain(" ".join(said.split()).rstrip(".") + "; see --help")
     except Exception as error:  # noqa: BLE001  a traceback shown to a user is a bug of its own

@@ -15,7 +15,8 @@ from harness.model import ExitCode
 def advise(directory: Path) -> int:
     """Print a patch that fixes what RUN lost, as `kubectl patch --patch-file` takes it.
 
-    Each value is computed from what the run measured; comments above the patch give the reasons. An empty patch is `{}`.
+    Each value is computed from what the run measured; comments above the patch give the reasons. An empty patch is
+    `{}`.
     """
     from harness.judge.verdict.judgement import judge  # noqa: PLC0415  brings pandas
     from harness.recording.read import Recording  # noqa: PLC0415

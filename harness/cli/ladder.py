@@ -25,15 +25,16 @@ _OPTIONS = {"concurrency": "load.concurrency", "duration": "load.duration"}
 @root.command(epilog=EPILOG)
 @click.argument("directory", required=False)
 @click.option("--repeat", type=click.IntRange(min=1), default=1, metavar="N", help="Runs of each step.  [1]")
-@click.option("-c", "--concurrency", type=int, help="Connections.  [as each step says]")
-@click.option("-d", "--duration", help="Minimum length of each load.  [as each step says]")
+@click.option("-c", "--concurrency", type=int, help="Connections.  [each step's own]")
+@click.option("-d", "--duration", help="Minimum length of each load.  [each step's own]")
 @output_option
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever the verdicts.")
 def ladder(directory: str | None, *, repeat: int, output: Path, exit_zero: bool, **options: Any) -> int:
-    """Run the scenarios in DIRECTORY's sub-folders one after the other, and show them in one table.
+    """Run the scenarios in DIRECTORY's subfolders one after the other, and show the results in one table.
 
-    Without DIRECTORY: the four shipped steps from a Deployment without a probe to a clean rollout, on the embedded lab. With
-    --repeat N all steps are run N times, and each number is the median with its range. The exit code is that of the last step.
+    Without DIRECTORY, run the four shipped steps, from a Deployment without a probe to a clean rollout, on the
+    embedded lab. With --repeat N, run all steps N times; the table then shows medians and ranges. The exit code is
+    that of the last step.
     """
     from harness.report.ladder import Row, cells, row, table  # noqa: PLC0415
 

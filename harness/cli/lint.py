@@ -27,10 +27,10 @@ _AROUND = (
 def lint(what: tuple[str, ...], namespace: str | None, context: str | None, kubeconfig: str | None) -> int:
     """Find what would lose requests in a rollout, in files, folders, or live objects such as deployment/web.
 
-    Services, Ingresses, PodDisruptionBudgets and HorizontalPodAutoscalers of a workload are read with it. If there is no
-    Service at all, a workload that declares a port is taken to serve requests, and a note says so. Exit codes: 1 if a
-    finding is an error, 2 if a manifest is malformed. A run's summary says which findings it confirmed, refuted, or did
-    not test.
+    A workload is checked together with its Services, Ingresses, PodDisruptionBudgets and HorizontalPodAutoscalers. If
+    there is no Service at all, a workload that declares a port is assumed to serve requests, and a note says so. Exit
+    codes: 1 if a finding is an error, 2 if a manifest is malformed. A run's summary says which findings it
+    confirmed, refuted, or did not test.
     """
     from harness.cli.manifestfiles import from_files, strange_fields  # noqa: PLC0415  keeps `--help` light
     from harness.judge.lint.lint import KINDS, assumptions, lint as check  # noqa: PLC0415
@@ -55,7 +55,7 @@ def lint(what: tuple[str, ...], namespace: str | None, context: str | None, kube
 def _from_cluster(
     name: str, namespace: str | None, context: str | None, kubeconfig: str | None
 ) -> list[dict[str, Any]]:
-    """Read a live workload, and what may concern it in its namespace."""
+    """Read a live workload, and the objects in its namespace that lint checks with it."""
     from harness.cluster.client import resources  # noqa: PLC0415
     from harness.cluster.client.api import Api  # noqa: PLC0415  brings the kubernetes package
     from harness.cluster.watching.reduce import manifest  # noqa: PLC0415
@@ -81,7 +81,7 @@ def _from_cluster(
 
 
 def _listed(api: Any, row: tuple[str, str, str, str], namespace: str) -> list[dict[str, Any]]:
-    """List what may concern a workload; an API that the server lacks, or that we may not read, has nothing."""
+    """List objects of one kind; none if the server lacks the API, or we may not read it."""
     from harness.cluster.client.answers import ApiStatusError  # noqa: PLC0415
     from harness.cluster.client.resources import Resource  # noqa: PLC0415
     from harness.cluster.watching.reduce import manifest  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Manifests as files have them: read, and refused in one line where Kubernetes would not know what to make of them."""
+"""Reads manifests from files, and refuses in one line what the API server would refuse."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
-# What lint reads of; anything else may look as it likes.
+# The kinds that lint reads; other kinds are not checked.
 _VERSIONS = {
     "Deployment": "apps/v1",
     "StatefulSet": "apps/v1",
@@ -42,8 +42,8 @@ _SCALER: schema.Node = {  # Kubernetes' own description, as the lab has it, lack
 }
 _SHARES = ("maxUnavailable", "maxSurge", "minAvailable")
 _SHARE = re.compile(r"\d+%?")
-_LONGEST = 60  # of a value that is shown
-# Where a value may be a secret, and what of a value that is an object says that there may be one in it.
+_LONGEST = 60  # characters of a value in a message
+# Fields whose value may be secret, and keys of an object that say that it may contain a secret.
 _PRIVATE = re.compile(
     r"\.(?:env|args|httpHeaders)\b|command\[|annotations|volumeAttributes|options|[Dd]ata\b"
 )
@@ -53,7 +53,7 @@ _WITHIN = re.compile(
 
 
 def from_files(path: Path) -> list[Object]:
-    """Read every object of a file or folder. Lists are opened; what is no Kubernetes object is passed over.
+    """Read every object of a file or folder, and of Lists in them. Other YAML is skipped.
 
     Raises UsageError, one line with file, object and field, when one cannot be understood.
     """
@@ -75,7 +75,7 @@ def from_files(path: Path) -> list[Object]:
 
 
 def from_text(text: str, name: str) -> list[Object]:
-    """Read every object of a text, as `from_files` does; `name` is what messages call it."""
+    """Read every object of a text, as `from_files` does; `name` is for messages."""
     found = []
     for item in _objects(text, name):
         if bad := malformed(item):
@@ -87,12 +87,12 @@ def from_text(text: str, name: str) -> list[Object]:
 
 
 def malformed(item: Object) -> list[str]:
-    """Return a line, with the field's path, for each value that the API server would refuse and lint not understand."""
+    """Return a line, with the field's path, for each value that the API server would refuse."""
     kind = item.get("kind")
     if not isinstance(kind, str) or kind not in _VERSIONS:
         return []
     if not isinstance(item.get("metadata"), dict):
-        # A chart's values may hold a kind as well; only what says its version is meant to be an object.
+        # A chart's values may contain `kind`, too; only with an apiVersion is it meant to be an object.
         return ["metadata: it is missing, or no object"] if "apiVersion" in item else []
     try:
         wrong = schema.wrong_types(item, _described(kind))
@@ -104,7 +104,7 @@ def malformed(item: Object) -> list[str]:
 
 
 def strange_fields(items: Iterable[Object]) -> Iterator[str]:
-    """Yield a line for each field that Kubernetes does not have: most are typing errors, and it passes over them in silence."""
+    """Yield a line for each field that Kubernetes does not have: mostly typos, which it ignores without a word."""
     for item in items:
         kind = item.get("kind")
         if isinstance(kind, str) and kind in _VERSIONS and item.get("apiVersion") == _VERSIONS[kind]:
@@ -137,7 +137,7 @@ def _name(item: Object) -> str:
 
 
 def _shown(line: str) -> str:
-    """Shorten a value; one that may be a secret is nobody's business."""
+    """Shorten a value for a message, and hide one that may be secret."""
     path, _, said = line.partition(": ")
     value, _, wanted = said.rpartition(" is not ")
     if _PRIVATE.search(path) or _WITHIN.search(value):
@@ -162,7 +162,7 @@ def _wrong_shares(item: Object) -> Iterator[str]:
 
 
 def _wrong_selector(item: Object) -> Iterator[str]:
-    """Yield what a workload's selector asks for and its own pods lack. A patch may have one without the other."""
+    """Yield the labels that a workload's selector wants and its own pods lack. A patch may have only one of the two."""
     spec = item.get("spec") or {}
     wanted = (spec.get("selector") or {}).get("matchLabels")
     template = spec.get("template") or {}

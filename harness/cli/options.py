@@ -1,4 +1,4 @@
-"""Options that lay themselves over a scenario file."""
+"""Options that override fields of a scenario file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ output_option = click.option(
 
 
 def scenario_options(command: _Decorator) -> _Decorator:
-    """Add the options that lay themselves over a scenario file."""
+    """Add the options that override fields of a scenario file."""
     options = [
         click.option(
             "-c",
@@ -69,14 +69,18 @@ def scenario_options(command: _Decorator) -> _Decorator:
             "--rate",
             type=float,
             metavar="R",
-            help="Open loop: R requests a second, sent by the clock and timed from when they were due, at most -c at a time.  "
+            help="Open loop: R requests a second, sent by the clock and timed from when "
+            "they were due, at most -c at a time.  "
             "[closed loop: each connection sends its next request when the last one is answered]",
         ),
         click.option("--ramp", metavar="TIME", help="With --rate: raise the rate to R over this time.  [0s]"),
         click.option(
             "--lull",
             metavar="TIME",
-            help="Send only one request a second for this long before the trigger (with --no-rollout: after the warm-up), so that connections lie idle as in a quiet hour.  [0s]",
+            help=(
+                "Send only one request a second for this long before the trigger (with --no-rollout: after the "
+                "warm-up), so that connections lie idle as in a quiet hour.  [0s]"
+            ),
         ),
         click.option(
             "--mix",
@@ -87,7 +91,10 @@ def scenario_options(command: _Decorator) -> _Decorator:
             "--targets",
             type=click.Path(dir_okay=False),
             metavar="FILE",
-            help="Send the requests in FILE in turn (vegeta's http or JSON format). If they are paths, URL says where they go.",
+            help=(
+                "Send the requests in FILE in turn (vegeta's http or JSON format). If "
+                "they are paths, URL says where they go."
+            ),
         ),
         click.option("--disable-keepalive", is_flag=True, help="Open a new connection for each request."),
         click.option(
@@ -99,7 +106,10 @@ def scenario_options(command: _Decorator) -> _Decorator:
         click.option(
             "--conn-max-age",
             metavar="TIME",
-            help="Close each connection at a random age between half of this and all of it, once its request is answered.",
+            help=(
+                "Close each connection at a random age between half of this and all "
+                "of it, once its request is answered."
+            ),
         ),
         click.option(
             "--resolve",
@@ -125,7 +135,10 @@ def scenario_options(command: _Decorator) -> _Decorator:
         click.option(
             "--http2",
             is_flag=True,
-            help="Use HTTP/2 (on http:// with prior knowledge), one request at a time on each connection. Slower than HTTP/1.1.",
+            help=(
+                "Use HTTP/2 (on http:// with prior knowledge), one request at a time on "
+                "each connection. Slower than HTTP/1.1."
+            ),
         ),
         click.option(
             "--pod-header",
@@ -140,14 +153,19 @@ def scenario_options(command: _Decorator) -> _Decorator:
         click.option(
             "--trigger",
             metavar="CHANGE",
-            help="What starts the rollout: restart, 'apply FILE', 'set-image CONTAINER=IMAGE', 'scale N', 'delete-pod [NAME]', "
-            "'evict-pod [NAME]', 'command COMMAND…', or observe (wait for a change that somebody else makes).  [restart]",
+            help="What starts the rollout: restart, 'apply FILE', 'set-image "
+            "CONTAINER=IMAGE', 'scale N', 'delete-pod [NAME]', "
+            "'evict-pod [NAME]', 'command COMMAND…', or observe (wait for a change "
+            "that someone else makes).  [restart]",
         ),
         click.option(
             "--rollouts",
             type=int,
             metavar="N",
-            help="Make N rollouts, each after the one before has settled. Each is judged by itself, then all together.  [1]",
+            help=(
+                "Make N rollouts, each after the one before has settled. Each is "
+                "judged by itself, then all together.  [1]"
+            ),
         ),
         click.option(
             "--field-manager",
@@ -175,19 +193,22 @@ def scenario_options(command: _Decorator) -> _Decorator:
             "--fail-on",
             multiple=True,
             metavar="CONDITION",
-            help="FAIL if this is true: 'failed>0', 'p99>250ms', 'p99{during}>1s', 'outage>100ms', 'bad_seconds>1', … "
-            "May be given several times. The default (a request failed because of the rollout) stays in force; "
-            "only a bound on 'failed', 'failed_share' or 'lost' replaces it.",
+            help="FAIL if this is true: 'failed>0', 'p99>250ms', 'p99{during}>1s', 'outage>100ms', "
+            "'bad_seconds>1', … May be given several times. The default (a request failed because of the "
+            "rollout) stays in force; only a bound on 'failed', 'failed_share' or 'lost' replaces it.",
         ),
         click.option(
             "--path-proven",
             is_flag=True,
-            help="You vouch that the URL reaches the workload, where zdtest cannot prove it.",
+            help="Take your word that the URL reaches the workload, if zdtest cannot prove it.",
         ),
         click.option(
             "--balancer",
             type=click.Choice(BALANCERS),
-            help="Who stands in front of the pods, where answers do not tell: what a 502 or 503 means depends on it.  [as answers show]",
+            help=(
+                "The balancer in front of the pods, if its answers do not show it: what a 502 or 503 "
+                "means depends on it.  [recognised by its answers]"
+            ),
         ),
         click.option(
             "--error-backoff",
@@ -205,7 +226,8 @@ _FIELDS = {
     "namespace": "namespace", "context": "cluster.context", "kubeconfig": "cluster.kubeconfig", "workload": "workload",
     "method": "target.method", "body": "target.body", "timeout": "target.timeout", "expect": "target.expect",
     "servername": "target.servername", "tls_min": "target.tls_min",
-    "rate": "load.rate", "ramp": "load.ramp", "conn_max_hits": "load.conn_max_hits", "conn_max_age": "load.conn_max_age", "pod_header": "target.pod_header",
+    "rate": "load.rate", "ramp": "load.ramp", "conn_max_hits": "load.conn_max_hits",
+    "conn_max_age": "load.conn_max_age", "pod_header": "target.pod_header",
     "trigger": "rollout.trigger", "rollouts": "rollout.rollouts",
     "field_manager": "rollout.field_manager",
     "trigger_after": "rollout.trigger_after", "settle": "rollout.settle", "max_time": "rollout.max_time",
@@ -214,7 +236,7 @@ _FIELDS = {
 
 
 def flags_of(url: str | None, options: dict[str, Any]) -> dict[str, Any]:
-    """Turn given options into scenario fields. What was not given takes no part."""
+    """Turn options that were given into scenario fields."""
     from harness.scenario.reading import parse_headers  # noqa: PLC0415  keeps `--help` light
 
     flags = {field: options[name] for name, field in _FIELDS.items() if options[name] is not None}
@@ -242,7 +264,7 @@ def flags_of(url: str | None, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _connections(options: dict[str, Any]) -> dict[str, Any]:
-    """Turn the options about connections and what is sent on them into scenario fields."""
+    """Turn the options about connections and requests into scenario fields."""
     flags: dict[str, Any] = {
         f"target.{name}": str(Path(options[name]).absolute())
         for name in ("cacert", "cert", "key")
@@ -251,7 +273,7 @@ def _connections(options: dict[str, Any]) -> dict[str, Any]:
     if options["resolve"]:
         flags["target.resolve"] = list(options["resolve"])
     if options["mix"] is not None:
-        flags |= {"load.targets": None, "load.mix": options["mix"]}  # instead of what a file says of it
+        flags |= {"load.targets": None, "load.mix": options["mix"]}  # overrides the file's value
     if options["targets"] is not None:
         path = str(Path(options["targets"]).absolute())
         flags |= {"load.mix": flags.get("load.mix", ()), "load.targets": path}

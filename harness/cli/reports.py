@@ -21,7 +21,7 @@ FORMATS = ("text", "json", "bombardier-json")
 
 
 def report_on(path: Path, *, latencies: bool, form: str = "text") -> Judgement:
-    """Judge a recording, leave its reports beside it, print the summary in one of FORMATS.
+    """Judge a recording, write its reports beside it, and print one of FORMATS.
 
     The verdict does not depend on any report: what could not be written or printed is said on standard error.
     """
@@ -50,7 +50,7 @@ def report_on(path: Path, *, latencies: bool, form: str = "text") -> Judgement:
 
 
 def leave_reports(judgement: Judgement, path: Path) -> str:
-    """Write all reports of a run into its folder; return what to say of those that could not be, "" without."""
+    """Write all reports of a run into its folder; return a message about those that failed, else ""."""
     from harness.report import write_all  # noqa: PLC0415
 
     try:
@@ -61,7 +61,7 @@ def leave_reports(judgement: Judgement, path: Path) -> str:
 
 
 def exit_code(judgement: Judgement, *, exit_zero: bool) -> int:
-    """Turn a judgement into what the process ends with."""
+    """Turn a judgement into the exit code."""
     if judgement.ended_by == "interrupted":
         return ExitCode.INTERRUPTED
     if exit_zero or judgement.ended_by == "dry_run":
@@ -70,13 +70,13 @@ def exit_code(judgement: Judgement, *, exit_zero: bool) -> int:
 
 
 def take_in(directory: Path, logs: Sequence[Path], *, strict: bool = True) -> None:
-    """Keep what access logs tell of a run beside its recording. Raises UsageError; `strict` as in `told_by`."""
+    """Keep what access logs say about a run beside its recording. Raises UsageError; `strict` as in `told_by`."""
     from harness.judge.numbers.accesslog import told_by  # noqa: PLC0415
     from harness.recording.read import Recording  # noqa: PLC0415
     from harness.recording.upstreams import keep  # noqa: PLC0415
 
-    told = told_by(Recording.open(directory), logs, strict=strict)
-    keep(directory, told.entries, told.coverage)
+    log = told_by(Recording.open(directory), logs, strict=strict)
+    keep(directory, log.entries, log.coverage)
 
 
 @root.command(epilog=EPILOG)
@@ -85,9 +85,11 @@ def take_in(directory: Path, logs: Sequence[Path], *, strict: bool = True) -> No
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever the verdict.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="What to print.  [text]")
 @click.option("--access-log", "logs", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
-              help="The balancer's access log (nginx, HAProxy, Envoy, Istio, Caddy, Traefik, ALB; .gz too), which says which pod each failed request went to. May be given several times.")  # fmt: skip
+              help="The balancer's access log (nginx, HAProxy, Envoy, Istio, Caddy, Traefik, ALB; .gz too), which says "
+                   "which pod each failed request went to. May be given several times.")  # fmt: skip
 @click.option("--balancer", type=click.Choice(BALANCERS),
-              help="Who stands in front of the pods, where answers do not tell; kept in the recording.  [as answers show]")  # fmt: skip
+              help="The balancer in front of the pods, if its answers do not show it; kept in the recording.  "
+                   "[recognised by its answers]")  # fmt: skip
 def report(
     directory: Path,
     *,
@@ -97,7 +99,7 @@ def report(
     logs: tuple[Path, ...],
     balancer: str | None,
 ) -> int:
-    """Judge the recording in DIRECTORY again, and write its reports anew."""
+    """Judge the recording in DIRECTORY again, and rewrite its reports."""
     if balancer:
         from harness.recording.read import Recording  # noqa: PLC0415
         from harness.recording.write import say_balancer  # noqa: PLC0415

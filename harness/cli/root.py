@@ -32,36 +32,36 @@ def root() -> None:
 
 
 class LeftAtOnce(click.Abort):
-    """A run that was left in the middle, and has said what it leaves behind."""
+    """A run was left in the middle; what it leaves behind has been printed."""
 
 
 def warn(line: str) -> None:
-    """Print one line on standard error; where that cannot be written either, the exit code has to do."""
+    """Print one line on standard error. If that fails, too, only the exit code is left."""
     with contextlib.suppress(OSError):
         click.echo(for_line(line), err=True)
 
 
 def show(text: str, *, nl: bool = True) -> None:
-    """Print text on standard output, as a terminal may show it, whatever becomes of it: all that is printed goes this way."""
+    """Print text on standard output, escaped for a terminal. Everything that is printed comes through here."""
     text = for_terminal(text)
     try:
         click.echo(text, nl=nl)
     except BrokenPipeError:
         raise
-    except UnicodeEncodeError as error:  # a letter that this terminal has no code for
+    except UnicodeEncodeError as error:  # a character that this terminal cannot encode
         click.echo(text.encode(error.encoding, "backslashreplace").decode(error.encoding), nl=nl)
     except OSError as error:  # standard output is a file on a full disk, or a terminal that has gone
         warn(f"zdtest: cannot print to standard output: {error.strerror}")
 
 
 def complain(line: str) -> int:
-    """Print one line about bad input, without what looks like a secret in it, and return the exit code for it."""
+    """Print one line about bad input, with secrets masked, and return its exit code."""
     warn(f"zdtest: {masking.prose(line)}")
     return ExitCode.USAGE
 
 
 def guarded(work: Callable[[], Path], output: Path) -> Path | int:
-    """Do the work; a fault of our own becomes one line, its traceback goes to crash.txt."""
+    """Do the work; a bug of ours becomes one line, and its traceback goes to crash.txt."""
     try:
         return work()
     except LeftAtOnce:
@@ -69,7 +69,7 @@ def guarded(work: Callable[[], Path], output: Path) -> Path | int:
     except (click.Abort, KeyboardInterrupt):
         warn("zdtest: interrupted before the load began; nothing was touched")
         return ExitCode.INTERRUPTED
-    except BaseException as error:  # noqa: BLE001  the one place where all else ends
+    except BaseException as error:  # noqa: BLE001  the last resort
         cause = unwrap(error)
         if isinstance(cause, HarnessError):
             return complain(str(cause))
@@ -77,7 +77,7 @@ def guarded(work: Callable[[], Path], output: Path) -> Path | int:
 
 
 def crashed(error: BaseException, folder: Path) -> int:
-    """Say in one line that this is a fault of ours, and leave the traceback in a file."""
+    """Say in one line that this is a bug of ours, and write the traceback to a file."""
     cause, crash = unwrap(error), folder / "crash.txt"
     text = masking.prose("".join(traceback.format_exception(error)))
     where = f"please report {crash}"

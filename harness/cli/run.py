@@ -85,18 +85,18 @@ def run(url: str | None, **options: Any) -> int:
             path = guarded(lambda: carry_out(resolved, asked), resolved.output)
         if isinstance(path, int):
             return path
-        _prune(resolved)  # first, for it may make the room that the reports need
+        _prune(resolved)  # first: it may free the space that the reports need
         judgement = report_on(path, latencies=options["latencies"], form=options["form"])
     except KeyboardInterrupt:
         if isinstance(path, Path):
             warn(f"zdtest: interrupted before the report was made: zdtest report {path}")
         return ExitCode.INTERRUPTED
-    # It may have been asked to end when its load had ended already: that is an interruption all the same.
+    # A signal after the end of the load is an interruption, too.
     return ExitCode.INTERRUPTED if asked.count else exit_code(judgement, exit_zero=options["exit_zero"])
 
 
 def carry_out(resolved: Resolved, asked: Asked) -> Path:
-    """Run the event loop; the first Ctrl-C ends the load, a second one ends everything, and more change nothing."""
+    """Run the event loop. The first Ctrl-C ends the load, a second one everything; more change nothing."""
     import anyio  # noqa: PLC0415
     import anyio.to_thread  # noqa: PLC0415
 
@@ -104,7 +104,7 @@ def carry_out(resolved: Resolved, asked: Asked) -> Path:
     from harness.progress import LiveLine  # noqa: PLC0415
 
     line = LiveLine()
-    kept: list[Path] = []  # where the recording is, of a run that was left in the middle
+    kept: list[Path] = []  # the recording, if the run is left in the middle
     workers = min(resolved.scenario.load.workers, resolved.scenario.load.concurrency)
 
     async def listen(scope: anyio.CancelScope) -> None:
@@ -121,7 +121,7 @@ def carry_out(resolved: Resolved, asked: Asked) -> Path:
             group.start_soon(listen, work)
             with work:
                 async with prestart(workers) as prestarted:
-                    # All that a run needs takes about as long to load here as in its workers: it is loaded at the same time.
+                    # Importing what a run needs takes about as long here as in the workers: do both at the same time.
                     conductor, execute = await anyio.to_thread.run_sync(_machinery)
                     observer = conductor.RunObserver(
                         say=line.say,
@@ -144,13 +144,13 @@ def carry_out(resolved: Resolved, asked: Asked) -> Path:
 
 
 def _ask_the_labs_log(path: Path) -> None:
-    """Take in what the lab's balancer wrote of the requests that failed, as `report --access-log` does."""
+    """Read the lab's balancer's access log of failed requests, as `report --access-log` does."""
     log = path / "lab" / "access.log"
     if not log.is_file():  # nothing failed, or its profile writes none
         return
     try:
         take_in(path, [log], strict=False)
-    except HarnessError as error:  # the recording is whole without
+    except HarnessError as error:  # the recording is complete without it
         warn(f"zdtest: {error}")
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 )
 @click.option("--warm-up", default="0s", help="Time after that in which the app answers 503.  [0s]")
 @click.option("--request-time", default="50ms", help="Time that a request takes.  [50ms]")
-@click.option("--slow-request", metavar="TIME", help="Time that one request in 200 takes.  [as the others]")
+@click.option("--slow-request", metavar="TIME", help="Time that one request in 200 takes.  [like the others]")
 @click.option(
     "--on-term",
     type=click.Choice(["exit", "drain", "ignore"]),
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     default="alb",
     help="The balancer in front.  [alb]",
 )
-@click.option("--lag", default="2s", help="Time until the balancer hears of a change.  [2s]")
+@click.option("--lag", default="2s", help="Time until a change reaches the balancer.  [2s]")
 @click.option(
     "--replicas", type=click.IntRange(min=1, max=50), default=6, help="Largest number of pods.  [6]"
 )
@@ -57,11 +57,11 @@ if TYPE_CHECKING:
 @output_option
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever the verdict.")
 def try_(files: tuple[str, ...], **options: Any) -> int:
-    """Roll your own manifest out on the embedded lab, with the sample app in its containers, and say what it would lose.
+    """Roll your own manifest out on the embedded lab, and say what it would lose.
 
-    MANIFEST is a file, or - for standard input (kubectl get deploy web -o yaml | zdtest lab try -). Probes, hooks, grace
-    period, strategy and replicas are taken from it; options say how the app starts, answers and stops. What the lab does
-    not model is listed.
+    MANIFEST is a file, or - for standard input (kubectl get deploy web -o yaml | zdtest lab try -). Its probes,
+    hooks, grace period, strategy and replicas are used as they are. Its containers run the sample app instead of
+    theirs; options say how the app starts, answers and stops. What the lab does not model is listed.
     """
     import tempfile  # noqa: PLC0415
 
@@ -93,8 +93,8 @@ def _prepare(files: Sequence[str], options: dict[str, Any], home: Path) -> Resol
     manifest.write_text(yaml.safe_dump_all(found.items, sort_keys=False), encoding="utf-8")
     shown = ", ".join("standard input" if file == "-" else file for file in files)
     try:
-        manifests.load((str(manifest),))  # what is refused is refused before anything is started
-    except UsageError as error:  # of a file of ours, with lines of ours
+        manifests.load((str(manifest),))  # refuse bad manifests before anything is started
+    except UsageError as error:  # about a file that we wrote, with its lines
         raise UsageError(re.sub(re.escape(str(manifest)) + r"(:\d+)?", shown, str(error))) from error
     scenario = validate(
         {

@@ -1,7 +1,8 @@
-"""`python -m harness.lab DIRECTORY PRIVATE`: the lab's main process. It reads its plan from the first line of standard input.
+"""`python -m harness.lab DIRECTORY PRIVATE`: the lab's main process. Its plan is the first line of standard input.
 
-PRIVATE is an empty folder for the lab's secrets; it is removed at the end. The process answers with one line on standard
-output, {"ready": {...}} or {"error": "..."}. When standard input ends, or on SIGTERM, it ends with everything it started.
+PRIVATE is an empty folder for the lab's secrets; it is removed at the end. The process answers with one line on
+standard output, {"ready": {...}} or {"error": "..."}. When standard input ends, or on SIGTERM, it ends with
+everything it started.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ The lab runs it as `python -I app.py`; a real cluster runs the same file from a 
     WORKERS         requests that it works on at a time; others wait (0 = no limit)
     CRASH_AFTER     exits with code 1 at its Nth request, probes not counted (0 = never)
     KEEPALIVE       seconds before it closes an idle connection (0 = never)
-    CLOSE_LATE      seconds from that close until the client sees it, as over a slow network; requests in between are reset (0)
+    CLOSE_LATE      seconds from that close until the client sees it, as over a slow network; requests in
+                    between are reset (0)
     FLAP_EVERY      interval of spells of unreadiness, in seconds, by the wall clock: all pods at once (0 = none)
     FLAP_FOR        seconds that such a spell lasts, at the end of the interval
     ON_TERM         exit | drain | ignore (exit)
@@ -22,12 +23,12 @@ The lab runs it as `python -I app.py`; a real cluster runs the same file from a 
     LAB_LIFELINE=1  exit when standard input ends; ignore SIGINT
 
 In a URL, `?ms=N` overrides the time a request takes and `?bytes=N` asks for a body of N bytes. /alive and /healthz
-always answer at once; so does /ready, with 503 during the warm-up and during a spell of FLAP_FOR.
+always answer at once; so does /ready, with 503 during the warm-up and during a spell of unreadiness.
 
 On SIGTERM: `exit` ends the process at once and cuts requests in flight. `drain` stops listening, closes idle
-connections, answers what is in flight (Connection: close), then ends. `ignore` continues until SIGKILL. The exit code of
-`exit` and `drain` is 0, not 143: process 1 of a container has no default action for SIGTERM, so it ends only through a
-handler of its own.
+connections, answers what is in flight (Connection: close), then ends. `ignore` continues until SIGKILL. The exit
+code of `exit` and `drain` is 0, not 143: process 1 of a container has no default action for SIGTERM, so it ends
+only through a handler of its own.
 """
 
 from __future__ import annotations

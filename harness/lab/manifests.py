@@ -140,7 +140,7 @@ def _check(place: str, item: Object) -> None:
 
 
 def _front(items: list[Object], where: str) -> Object:
-    """Return the Service that the balancer serves: one that selects a workload's pods, preferably one that an Ingress names."""
+    """Return the balancer's Service: one that selects a workload's pods, preferably one that an Ingress names."""
     deployments = [item for item in items if item["kind"] in {"Deployment", "StatefulSet", "DaemonSet"}]
     if not deployments:
         raise UsageError(

@@ -2,10 +2,11 @@
 
 A line is {t_ns, wall_ns, request_id, method, status, cause, root, pod, stage, loss, began_ns, uses, saved}. `t_ns` is
 CLOCK_MONOTONIC when the balancer noticed the loss (run.json has the same clock at the run's start), `began_ns` when the
-request was sent to its target, accurate to a millisecond. `status` is 0 if the connection was cut, in the middle of an answer
-or without HTTP. `cause` is the most specific id that applies; `root` differs if one fault hides behind another: a POST is
-lost because nginx does not retry it (C9), and at the root because the pod had stopped listening (B1). `saved`: nginx tried
-the next target, and the client noticed nothing. Nothing that judges a run reads this file.
+request was sent to its target, accurate to a millisecond. `status` is 0 if the connection was cut, in the middle of
+an answer or without HTTP. `cause` is the most specific id that applies; `root` differs if one fault hides behind
+another: a POST is lost because nginx does not retry it (C9), and at the root because the pod had stopped listening
+(B1). `saved`: nginx tried the next target, and the client noticed nothing. Nothing that judges a run reads this
+file.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def _slow(life: PodLife, lost: Line, journal: Journal) -> str:
 
 
 def _nobody(t_ns: int, journal: Journal, plan: LabPlan) -> str:
-    """Return why the balancer had no target, judged at the time when no pod was ready: the balancer may have learned of it late."""
+    """Return why the balancer had no target, judged when no pod was ready: the balancer may have learned that late."""
     late_ns = plan.lag_ns + TAIL * plan.lag_tail_ns + plan.registration_ns + plan.check_every_ns + NS
     lives = journal.lives.values()
     changes = [since for life in lives for since in (*(at for at, _ in life.ready), life.deleted_ns)]

@@ -178,7 +178,7 @@ def _replace(workload: Object, service: Object, env: Mapping[str, str]) -> list[
 
 
 def _bring_first(service: Object, container: Object) -> list[str]:
-    """Move the Service's port that leads to the serving container to the front: the lab's balancer uses the first port."""
+    """Move the port that leads to the serving container to the front of the Service: the lab uses the first one."""
     ports = service["spec"].get("ports") or []
     leading = next((port for port in ports if leads({"spec": {"ports": [port]}}, container)), None)
     if leading is None or leading is ports[0]:

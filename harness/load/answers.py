@@ -1,8 +1,8 @@
-"""The answers that a worker keeps: each distinct failed one, and some good ones that tell who answers here.
+"""The answers that a worker keeps: each distinct failed one, and some good ones that identify the server.
 
-A good answer is looked at only a few times a second, and only where its bytes had to be parsed anyway. Two answers are the
-same when they differ in nothing but digits, hexadecimal numbers and long tokens: an error page with the request's id in it
-is one page. The first one's text is kept.
+Only a few good answers a second are looked at, and only those whose bytes had to be parsed anyway. Two answers count
+as the same if they differ only in digits, hexadecimal numbers and long tokens: an error page that contains the
+request's id is one page. The first one's text is kept.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
     from harness.load.request import PreparedRequest
 
-KEPT = 1024  # bytes of a body of which the beginning is made
+KEPT = 1024  # bytes of a body from which its recorded beginning is made
 LOOKS = 16  # good answers that are looked at, at first,
 _LOOKS_A_SECOND = 2  # and then
-_READS = 100  # failed answers that are read whole in each second: with an id in every one, that is most of a failure's cost
+# Failed answers read in full per second. If each contains an id, reading is most of what a failure costs.
+_READS = 100
 _MOST_GOOD = 16
 _FIRST_ERROR = 300
 _GOOD = 0  # in place of a status
@@ -59,7 +60,7 @@ _DIGITS = re.compile(r"[0-9]+")
 _LAST_WORD = re.compile(r"[^\s<>\"'&,;:=]+\Z")
 _HUMP = re.compile(r"[a-z](?=[A-Z])")
 _LONG_TOKEN = 16
-_LONGEST_HUMP = 6  # letters to each change of case, below which a token is no word
+_LONGEST_HUMP = 6  # a token with fewer letters per change of case is not a word
 _CHARSETS = frozenset({"latin-1", "iso-8859-1", "windows-1252", "us-ascii"})
 _CHARSET = re.compile(r"charset=[\"']?([\w-]{1,20})", re.IGNORECASE)
 _TEXTS = re.compile(
@@ -71,7 +72,7 @@ _WORD = re.compile(r"[\w.+/-]{1,40}")
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """An answer as it came, so far as it came. `size`: bytes of the whole body, as far as that is known."""
+    """An answer as received, complete or not. `size`: bytes of the whole body, as far as known."""
 
     status: int
     headers: Sequence[tuple[str, str]]  # names in lower case
@@ -99,7 +100,7 @@ class AnswerBook:
         self.looks = LOOKS  # good answers that are still to be looked at
 
     def second(self) -> None:
-        """Look at some good answers again, as who answers may have changed; and read failed ones whole again."""
+        """Begin a new second: some good answers may be read again, since the server may change, and failed ones too."""
         self.looks = max(self.looks, _LOOKS_A_SECOND) if self._good < _MOST_GOOD else 0
         self._reads = max(self._reads, _READS)
 
@@ -112,9 +113,9 @@ class AnswerBook:
         raw: bytes,
         read: Callable[[], Said],
     ) -> int:
-        """Keep a failed answer to the hit `seq`, and return its index, or OTHER.
+        """Keep the failed answer to the hit `seq`, and return its index, or OTHER.
 
-        `raw`: the bytes that tell it from others. It is read only when the same bytes, digits left aside, were not seen yet.
+        `raw`: bytes that identify it. The answer is read only if these bytes, apart from digits, are new.
         """
         if prepared.places:
             raw = raw.replace(b"%012x" % seq, b"")
@@ -134,7 +135,7 @@ class AnswerBook:
         return index
 
     def good(self, prepared: PreparedRequest, seq: int, raw: bytes, read: Callable[[], Said]) -> None:
-        """Keep who gave a good answer; `raw` and `read` as for a failed one."""
+        """Keep which server gave a good answer; `raw` and `read` as for a failed one."""
         self.looks -= 1
         key = prepared.index, _GOOD, "", raw.translate(None, _DIGITS_ONLY)
         if key not in self._seen and self._good < _MOST_GOOD:
@@ -173,7 +174,7 @@ class AnswerBook:
 
         headers = [
             (name, HIDDEN if name in _PRESENT else fit(value, LONGEST_VALUE))
-            for name, value in told(said.headers)
+            for name, value in identifying(said.headers)
         ]
         if grpc and not any(name == "grpc-status" for name, _ in headers):
             headers.append(("grpc-status", fit(grpc, LONGEST_VALUE)))
@@ -182,8 +183,8 @@ class AnswerBook:
         return Answer(said.status, tuple(headers[:MOST_HEADERS]), body, said.closes, good)
 
 
-def told(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return those headers of an answer that tell who gave it and why. What an application puts in others stays out."""
+def identifying(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the headers of an answer that identify its server or its reason. All others may hold an app's data."""
     found = []
     for name, value in headers:
         if name in _PRESENT or name in _NAMED or (name.startswith(_BEGIN_WITH) and _NAME.fullmatch(name)):
@@ -192,9 +193,9 @@ def told(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def text_of(said: Said) -> str:
-    """Return the beginning of a body as text: in the charset that its Content-Type names, if that is one of Latin's, else UTF-8.
+    """Return the beginning of a body as text, in its Content-Type's charset if that is a Latin one, else UTF-8.
 
-    What is no text is named: "(gzip, 512 bytes)". What cannot be decoded becomes U+FFFD.
+    A body that is not text is described: "(gzip, 512 bytes)". What cannot be decoded becomes U+FFFD.
     """
     kinds = dict(reversed(said.headers))  # of a name that is given twice, the first
     coding, kind = kinds.get("content-encoding", "").strip().lower(), kinds.get("content-type", "").strip()
@@ -213,7 +214,7 @@ def text_of(said: Said) -> str:
 
 
 def alike(answer: Answer, unlike: frozenset[str] = frozenset(), *, whole: bool = True) -> object:
-    """Return what two answers that are the same have in common. Those that were cut differ in where, which says nothing."""
+    """Return the key by which two answers are the same. Where an answer was cut off is no part of it."""
     headers = tuple(
         (name, "" if name in unlike else value if name == "grpc-status" else _alike(value))
         for name, value in answer.headers

@@ -1,9 +1,9 @@
-"""What was sent with a request, and how to find it again in a text that came back. Pure.
+"""Find what was sent with a request in the text of an answer, and hide it. Pure.
 
-Servers put parts of a request into their error pages: the path, a header, a token that they refuse. None of that may reach a
-recording. A text is searched in two ways: for whole values as they were sent, in the spellings in which a page repeats them,
-and word by word, which also finds a part of a value or one that was cut. Words that balancers use in their own errors stay:
-they are no secret, and the text would mean nothing without them.
+Servers put parts of a request into their error pages: the path, a header, a token that they refuse. None of that
+may reach a recording. A text is searched in two ways: for whole values as they were sent, in the spellings in which
+a page repeats them, and word by word, which also finds a part of a value or one that was cut. Words that balancers
+use in their own errors stay: they are no secret, and the text would mean nothing without them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from harness.recording.answers import clean
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Headers whose values are no secret, and which an answer may repeat because it means the same by them.
+# Headers whose values are not secret. An answer may contain the same values with a meaning of its own.
 _PLAIN = frozenset(
     {
         "host", "user-agent", "accept", "accept-encoding", "accept-language", "accept-charset", "connection",
@@ -32,7 +32,7 @@ _PLAIN = frozenset(
 _SHORTEST = 4  # characters of a value that is hidden
 _ANYWHERE = 8  # from this length on it is hidden even inside a longer word
 _SHORTEST_WORD = 5
-_LONGEST = 256 * 1024  # bytes of a sent body that are known: to read more would stop the load
+_LONGEST = 256 * 1024  # bytes of a sent body that are searched for: more would stop the load
 _MOST_VALUES = 256
 _LONGEST_VALUE = 8 * 1024
 _WORD = re.compile(r"[^\s\"'<>()\[\]{},;:=&?|\\`]+")
@@ -43,7 +43,8 @@ _UNICODE = re.compile(r"\\u([0-9a-fA-F]{4})")
 _OF_ERRORS = frozenset(
     """
     upstream connect connection error errors disconnect/reset before headers reset reason remote local failure failed
-    termination terminated timeout timed timed-out overflow protocol transport delayed refused no_healthy_upstream healthy
+    termination terminated timeout timed timed-out overflow protocol transport delayed refused no_healthy_upstream
+    healthy
     service services unavailable temporarily temporary available server servers request requests response responses
     bad gateway gateway-timeout gateway_timeout internal maintenance downtime capacity problems unable handle found page
     please again later apache nginx openresty envoy istio-envoy haproxy caddy traefik cloudfront cloudflare varnish
@@ -68,7 +69,7 @@ def plain(text: str, most: int) -> str:
 
 
 class Sent:
-    """What one target's requests hold. Built once, when its first answer is kept."""
+    """What one target's requests contain. Built once, when its first answer is kept."""
 
     def __init__(self, request: bytes) -> None:
         head, _, body = request.partition(b"\r\n\r\n")
@@ -94,7 +95,7 @@ class Sent:
         self._beginnings = "\n" + "\n".join(self._words)
 
     def hidden(self, text: str) -> str:
-        """Return a text that `plain` made, with *** in place of what was sent."""
+        """Return a text (from `plain`) with *** in place of what was sent."""
         lowered = text.lower()
         if found := tuple(value for value in self._wholes if value in lowered):
             text = _any_of(found).sub(HIDDEN, text)

@@ -113,7 +113,7 @@ class Load:
 
     @property
     def lost(self) -> tuple[int, ...]:
-        """The workers that ended before they were told to, or did not finish writing their files."""
+        """The workers that ended before they were asked to, or did not finish writing their files."""
         return tuple(self._lost)
 
     def baseline(self) -> None:
@@ -220,9 +220,9 @@ async def running(
 
     `prestarted` are workers that are already waiting; without them, new ones are started.
 
-    Rows go to `<directory>/hits/<worker>.arrow` and `<directory>/connections/<worker>.arrow`, what failed answers said
-    to `<directory>/answers/<worker>.jsonl`; the folders are created if missing. Raises UsageError, before anything is started, if this host cannot carry out the plan, and
-    HarnessError if a worker does not start.
+    Rows go to `<directory>/hits/<worker>.arrow` and `<directory>/connections/<worker>.arrow`, kept answers to
+    `<directory>/answers/<worker>.jsonl`; missing folders are created. Raises UsageError, before anything is started,
+    if this host cannot carry out the plan, and HarnessError if a worker does not start.
     """
     check(plan)
     prestarted = prestarted or PrestartedWorkers([])

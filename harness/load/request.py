@@ -52,7 +52,7 @@ class PreparedRequest:
     method: str
     request: bytes
     template: bytes = b""  # the request with a place for the hit's number in each id, if it has ids
-    places: int = 0  # how many; the request has the same length for every number
+    places: int = 0  # how many; the request's length does not depend on the number
     # The bytes between the places, if each place takes 12 hexadecimal digits: joining is faster than formatting.
     pieces: tuple[bytes, ...] = ()
     known: dict[bytes, int] = field(default_factory=dict)

@@ -1,9 +1,9 @@
 """A worker's rows on their way to disk, and the totals counted from them.
 
-A finished hit is ten integers in a preallocated buffer, written by one call: a tenth of the cost of appending to each
-column. What repeats is not written for each hit: everything about the connection is one number (`ident`), and the
-response (status, outcome, pod, target, what it said if it failed) is another (`kind`). numpy splits the buffer into columns: four times a second
-for the totals, and about once a second for the file.
+A finished hit is ten integers in a preallocated buffer, written by one call: a tenth of the cost of appending to
+each column. What repeats is not written for each hit: everything about the connection is one number (`ident`), and
+everything about the response (status, outcome, pod, target, index of a failed answer) is another (`kind`). numpy
+splits the buffer into columns: four times a second for the totals, and about once a second for the file.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _READ = 256 * 1024
 _PIECE = 64 * 1024
-_NAMED = re.compile(r"^\w+\((['\"])(.*)\1\)$")  # an exception's repr, of which only the text is shown
+_NAMED = re.compile(r"^\w+\((['\"])(.*)\1\)$")  # an exception's repr: only its text is shown
 
 
 @dataclass(slots=True)

@@ -1,1 +1,1 @@
-"""A run directory: written by `write`, read back by `read`, and the only thing both sides share."""
+"""The run directory, written by `write` and read by `read`. It is all that a run and the judge share."""

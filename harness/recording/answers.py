@@ -1,11 +1,12 @@
-"""What an answer said: its status, the headers that tell who answered, and the beginning of its body.
+"""What an answer said: its status, the headers that identify its server, and the beginning of its body.
 
-`answers/<worker>.jsonl` of a run directory, a line for each distinct answer of a worker:
+`answers/<worker>.jsonl` of a run directory has one line for each distinct answer of a worker:
 
-    {"index": 0, "status": 503, "headers": [["server", "envoy"]], "body": "no healthy upstream", "closes": false, "good": false}
+    {"index": 0, "status": 503, "headers": [["server", "envoy"]], "body": "no healthy upstream",
+     "closes": false, "good": false}
 
-The column `answer` of the hits points to them. A line is written before the rows that point to it, so a run that was killed
-has what its rows point to. Standard library only: workers import it.
+The column `answer` of the hits points to them. A line is written before the rows that point to it, so a run that
+was killed has what its rows point to. Standard library only: workers import it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ LONGEST_VALUE = 128  # characters of a header's value that are kept
 MOST_HEADERS = 32  # of one answer
 MOST = 256  # distinct answers that one worker keeps
 NONE = -1  # in the column `answer`: the hit was not answered, or it succeeded
-OTHER = -2  # in the column `answer`: it was answered, but what it said was not kept, or was lost
+OTHER = -2  # in the column `answer`: it was answered, but the answer was not kept, or was lost
 FOLDER = "answers"
 
 _LONGEST_NAME = 64
@@ -40,8 +41,8 @@ _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07
 class Answer:
     """One distinct answer. Names of headers are in lower case; `closes`: it announced the end of the connection.
 
-    Texts are cleaned of control characters, and hold nothing that was sent with the request. `good`: the answer to a hit
-    that succeeded, kept without its body to tell who answers here. No row points to it.
+    Texts contain no control characters and nothing that was sent with the request. `good`: the answer to a hit that
+    succeeded, kept without its body to identify the server. No row points to it.
     """
 
     status: int
@@ -56,7 +57,7 @@ class Answer:
 
 
 def clean(text: str, most: int) -> str:
-    """Return at most so many characters of a text: no escape sequence, nothing that cannot be seen, one space at a time."""
+    """Return at most `most` characters of a text, without escape sequences, invisible characters and double spaces."""
     if not (text.isascii() and text.isprintable()):
         text = _ESCAPE_SEQUENCE.sub("", text)
         text = "".join(c for c in text if c.isprintable() or c.isspace())
@@ -64,7 +65,7 @@ def clean(text: str, most: int) -> str:
 
 
 def line(index: int, answer: Answer) -> dict[str, Any]:
-    """Return an answer as a line of its file holds it."""
+    """Return an answer as a line of its file."""
     return {
         "index": index,
         "status": answer.status,
@@ -87,14 +88,15 @@ class Answers:
     lost: int = 0
 
     def place(self, worker: int, index: int) -> int:
-        """Return what a row's `answer` means: a place in `known`, NONE or OTHER."""
+        """Translate a row's `answer`: return a place in `known`, NONE or OTHER."""
         return index if index < 0 else (self.places or {}).get((worker, index), OTHER)
 
 
 def kept(root: Path, workers: Iterable[int]) -> Answers:
-    """Read the answers of these workers. A worker without a file kept none: its recording is older than these files.
+    """Read the answers of these workers. A worker without a file (an older recording) kept none.
 
-    Raises RecordingError, one line, when a file is no plain one or larger than any of ours. A damaged line loses itself only.
+    Raises RecordingError, one line, if a file is not a regular one, or is larger than any of ours. Only damaged lines
+    are lost.
     """
     known: list[Answer] = []
     places: dict[tuple[int, int], int] = {}
@@ -114,7 +116,7 @@ def kept(root: Path, workers: Iterable[int]) -> Answers:
             if found is not None and (worker, found[0]) not in places:
                 places[worker, found[0]] = len(known)
                 known.append(found[1])
-            elif number < len(rows):  # half a last line is what a kill leaves, and no row points to it
+            elif number < len(rows):  # a kill leaves half a last line, and no row points to it
                 lost += 1
     return Answers(tuple(known), places, lost)
 

@@ -1,8 +1,8 @@
-"""Record batches of an Arrow stream, and the certainty that they are what our own writer writes.
+"""Record batches of an Arrow stream, checked to be what our own writer writes.
 
-A stream may be cut off at any byte: every message that is whole counts. What is whole and cannot be read is damage, and
-so is what our writer never writes: compressed columns, which may unpack to any size, empty places, rows that no bytes stand
-for, words outside their list.
+A stream may be cut off at any byte: every whole message counts. A whole message that cannot be read is damage. So is
+anything that our writer never writes: compressed columns (which may unpack to any size), nulls, rows without bytes,
+indices outside of their dictionary.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ROW = 8  # bytes of one row at least: its first column is an int64
 
 
 class _DamagedError(Exception):
-    """What is whole cannot be read."""
+    """A whole message cannot be read."""
 
 
 class Stream:
@@ -91,7 +91,7 @@ def _empty_places(column: pa.Array) -> bool:
 
 
 def _whole(file: BinaryIO) -> tuple[int, int]:
-    """Count the whole batches of a stream and their rows. Mapped, so that only their heads are read."""
+    """Count the whole batches of a stream and their rows. The file is mapped, so only the batches' heads are read."""
     if file.seek(0, 2) == 0:  # cannot be mapped
         return 0, 0
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
@@ -116,7 +116,7 @@ def _messages(whole: mmap.mmap) -> Iterator[tuple[int, int, int]]:
             raise _DamagedError("what should be a message is none")
         if at + 8 + size > len(whole):
             return
-        kind, length, body, packed = _told(whole[at + 8 : at + 8 + size])
+        kind, length, body, packed = _header(whole[at + 8 : at + 8 + size])
         if body < 0:
             raise _DamagedError("a message has less than no length")
         at += 8 + size + body
@@ -127,20 +127,20 @@ def _messages(whole: mmap.mmap) -> Iterator[tuple[int, int, int]]:
         yield kind, length, body
 
 
-def _told(message: bytes) -> tuple[int, int, int, bool]:
-    """Return what a message says of itself: kind, rows, bytes of its body, whether they are compressed."""
+def _header(message: bytes) -> tuple[int, int, int, bool]:
+    """Return what a message's header declares: kind, rows, bytes of its body, whether they are compressed."""
     root = _number("<I", message, 0)
-    kind = _field(message, root, 1)
+    kind_at = _field(message, root, 1)
     body = _field(message, root, 3)
-    told = message[kind] if kind else 0
+    kind = message[kind_at] if kind_at else 0
     batch = _inner(message, root, 2)
-    if told == _DICTIONARY:
+    if kind == _DICTIONARY:
         batch = _inner(message, batch, 1)
-    elif told != _BATCH:
+    elif kind != _BATCH:
         batch = 0
     length = _field(message, batch, 0) if batch else 0
     return (
-        told,
+        kind,
         _number("<q", message, length) if length else 0,
         _number("<q", message, body) if body else 0,
         bool(batch and _field(message, batch, 3)),
@@ -153,7 +153,7 @@ def _inner(message: bytes, table: int, number: int) -> int:
 
 
 def _field(message: bytes, table: int, number: int) -> int:
-    """Return where a table of a flatbuffer holds a field; 0 where it has none."""
+    """Return the offset of a field in a flatbuffer's table; 0 if the table does not have it."""
     known = table - _number("<i", message, table)
     if 4 + 2 * number >= _number("<H", message, known):
         return 0

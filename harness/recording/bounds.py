@@ -1,4 +1,4 @@
-"""What the numbers and names of a recording may be. A file from a stranger says whatever it likes."""
+"""Bounds on the numbers and names of a recording: a stranger's file may contain anything."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from harness.model import RunRecord
 
-LONGEST_NS = 31 * 86400 * NS  # after which no moment of a run lies
+LONGEST_NS = 31 * 86400 * NS  # no moment of a run is later
 MOST_WORKERS = 1024
-_SPARSE_S = 100_000  # seconds that nothing tells of, over a day: a longer run has rows enough
-_SETTING_NS = 1 << 60  # no setting is as long
+_SPARSE_S = 100_000  # seconds without any row, over a day: a longer run has more rows
+_SETTING_NS = 1 << 60  # every setting is shorter
 _LAST_STATUS = 999
 _MOST_BYTES = 1 << 50  # of one hit
 _WALL_NS = 1 << 62  # the year 2116
@@ -36,22 +36,22 @@ _OUTCOMES = frozenset(outcome.value for outcome in OUTCOMES)
 
 
 def is_name(text: object) -> bool:
-    """Whether a run may be called so: its folder is, and its reports begin with it."""
+    """Whether a run may have this name, which its folder has and its reports begin with."""
     return isinstance(text, str) and len(text) <= _LONGEST_NAME and bool(_NAME.fullmatch(text))
 
 
 def is_moment(t_ns: int) -> bool:
-    """Whether a moment on the run's clock can be one."""
+    """Whether a number can be a moment on the run's clock."""
     return NEVER <= t_ns <= LONGEST_NS
 
 
 def check_run(run: RunRecord, file: Path) -> None:
-    """Raise RecordingError, one line, that names the first field that no run of ours has."""
+    """Raise RecordingError, one line, that names the first field with an impossible value."""
     for field, fine in _fields(run):
         if not fine:
-            raise RecordingError(f"{file}: {field}: no run has this value")
+            raise RecordingError(f"{file}: {field}: no run can have this value")
     if at := shapes.wrong(run.scenario, shapes.SCENARIO):
-        raise RecordingError(f"{file}: scenario.{at}: no scenario has this value")
+        raise RecordingError(f"{file}: scenario.{at}: no scenario can have this value")
 
 
 def _fields(run: RunRecord) -> Iterable[tuple[str, bool]]:
@@ -81,25 +81,25 @@ def _fields(run: RunRecord) -> Iterable[tuple[str, bool]]:
 
 
 def is_sparse(first_ns: int, last_ns: int, rows: int) -> bool:
-    """Whether so few rows, or lines, lie so far apart that some of their moments must be wrong.
+    """Whether so few rows (or lines) span so long a time that some of their moments must be wrong.
 
-    Whoever counts by second would make more of them than the recording ever had.
+    Without this bound, a count by second could need far more memory than the recording itself.
     """
     return (last_ns - first_ns) // NS > _SPARSE_S + rows
 
 
 def check_rows(frame: pd.DataFrame, run: RunRecord, file: Path) -> None:
-    """Raise RecordingError, one line, that names the first column with a value that no hit or connection has."""
+    """Raise RecordingError, one line, that names the first column with an impossible value."""
     for name in frame.columns:
         if not len(frame) or _fine(name, frame[name], run):
             continue
-        raise RecordingError(f"{file} is damaged: column {name} holds what no row of a run has")
+        raise RecordingError(f"{file} is damaged: column {name} has a value that no run can have")
     moments = [frame[name] for name in frame.columns if name in {"due_ns", "done_ns"} and len(frame)]
     if moments:
         first, last = min(int(each.min()) for each in moments), max(int(each.max()) for each in moments)
         if is_sparse(first, last, len(frame)):
             raise RecordingError(
-                f"{file} is damaged: its {len(frame):,} rows lie {(last - first) // NS:,} s apart"
+                f"{file} is damaged: its {len(frame):,} rows span {(last - first) // NS:,} s"
             )
 
 

@@ -1,4 +1,4 @@
-"""Record batches -> a data frame, column by column into arrays of their final size: nothing is held twice."""
+"""Record batches -> a data frame, column by column into arrays of their final size, so that no data is held twice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_WORDS = 1 << 16  # of one column: pods, addresses, ways to end
 
 
 class TooManyWordsError(Exception):
-    """A column of text has more words than a run can meet."""
+    """A column of text has more distinct words than a run can have."""
 
 
 class NoAnswerError(Exception):
@@ -28,21 +28,23 @@ class NoAnswerError(Exception):
 
 
 class Columns:
-    """Columns being filled. Text columns become categories, in the order in which their words were first met."""
+    """Columns being filled. Text columns become categories, in the order in which their words were first seen."""
 
     def __init__(self, fields: Sequence[pa.Field], rows: int, answers: Answers | None = None) -> None:
         self._at = 0
         self._answers = answers or Answers()
-        self._placed: dict[int, Any] = {}  # by worker: what each value of its column `answer` means
+        self._placed: dict[int, Any] = {}  # by worker: the place of each value of its column `answer`
         self._fields = fields
         self._numbers: dict[str, Any] = {"worker": np.empty(rows, dtype=np.uint16)}
         self._words: dict[str, dict[str, int]] = {}
-        self._last: dict[str, tuple[pa.Array, Any]] = {}  # a batch's words, and where each is among the known
+        self._last: dict[str, tuple[pa.Array, Any]] = {}  # a batch's words, and the code of each
         for field in fields:
             if pa.types.is_dictionary(field.type):
                 self._words[field.name] = {}
                 self._numbers[field.name] = np.empty(rows, dtype=np.int32)
-            elif field.name == _ANSWER:  # of all workers together there are more than of one
+            elif (
+                field.name == _ANSWER
+            ):  # wider than in the file: all workers together have more answers than one
                 self._numbers[field.name] = np.empty(rows, dtype=np.int32)
             else:
                 self._numbers[field.name] = np.empty(rows, dtype=field.type.to_pandas_dtype())
@@ -63,37 +65,37 @@ class Columns:
             if field.name in self._words:
                 known = self._words[field.name]
                 codes = column.indices.to_numpy(zero_copy_only=False)
-                told = self._told(field.name, column.dictionary, known)
-                self._numbers[field.name][rows] = told[codes] if len(codes) else codes
+                translated = self._translate(field.name, column.dictionary, known)
+                self._numbers[field.name][rows] = translated[codes] if len(codes) else codes
             elif field.name == _ANSWER:
                 self._numbers[field.name][rows] = self._place(worker, column.to_numpy(zero_copy_only=False))
             else:
                 self._numbers[field.name][rows] = column.to_numpy(zero_copy_only=False)
 
     def _place(self, worker: int, indices: Any) -> Any:
-        """Return places among the answers of the whole recording for a worker's own indices."""
+        """Translate a worker's own indices into places among the answers of the whole recording."""
         if len(indices) and not OTHER <= indices.min() <= indices.max() < MOST:
-            raise NoAnswerError(f"column {_ANSWER} holds what no row of a run has")
-        told = self._placed.get(worker)
-        if told is None:
-            meanings = [self._answers.place(worker, index) for index in range(OTHER, MOST)]
-            told = self._placed[worker] = np.array(meanings, dtype=np.int32)
-        return told[indices.astype(np.int64) - OTHER]
+            raise NoAnswerError(f"column {_ANSWER} has a value that no run can have")
+        places = self._placed.get(worker)
+        if places is None:
+            found = [self._answers.place(worker, index) for index in range(OTHER, MOST)]
+            places = self._placed[worker] = np.array(found, dtype=np.int32)
+        return places[indices.astype(np.int64) - OTHER]
 
-    def _told(self, name: str, words: pa.Array, known: dict[str, int]) -> Any:
-        """Return which of the known words each of a batch's words is. Most batches have those of the one before."""
-        last, told = self._last.get(name, (None, None))
+    def _translate(self, name: str, words: pa.Array, known: dict[str, int]) -> Any:
+        """Return the code of each of a batch's words. Most batches have the words of the one before."""
+        last, codes = self._last.get(name, (None, None))
         if last is None or not words.equals(last):
             if len(words) > MOST_WORDS or len(known) > MOST_WORDS:
                 raise TooManyWordsError(f"column {name} has over {MOST_WORDS:,} words")
-            told = np.array(
+            codes = np.array(
                 [known.setdefault(word, len(known)) for word in words.to_pylist()], dtype=np.int32
             )
-            self._last[name] = words, told
-        return told
+            self._last[name] = words, codes
+        return codes
 
     def frame(self) -> pd.DataFrame:
-        """Return what was taken as a frame that shares these arrays; `worker` is its last column."""
+        """Return all rows as a frame that shares these arrays; `worker` is its last column."""
         found: dict[str, Any] = {}
         for field in self._fields:
             values = self._numbers.pop(field.name)[: self._at]

@@ -1,7 +1,7 @@
-"""The files of a recording's folder, opened so that nothing in it leads anywhere else.
+"""The only place that opens files of a recording, in such a way that nothing in it leads outside of its folder.
 
-A recording may come from a stranger. No link in it is followed, neither to read nor to write; a new file is made under
-a name that nobody can guess, is readable by its owner only, and takes the place of the old one in one step.
+A recording may come from a stranger. No link in it is followed, for reading or for writing. A new file is made under
+a name that nobody can guess, is readable by its owner only, and replaces the old one in one step.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-# Not blocking: opening a pipe that nobody writes to would wait for ever.
+# Not blocking: opening a pipe that nobody writes to would hang.
 _OLD = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
@@ -28,21 +28,21 @@ MIB = 1 << 20
 
 
 def create(path: Path) -> BinaryIO:
-    """Make a new file for writing. Raises FileExistsError where there is anything of this name, a link included."""
+    """Create a file for writing. Raises FileExistsError if anything has this name, a link included."""
     return os.fdopen(os.open(path, _NEW, FILE_MODE), "wb")
 
 
 def append(path: Path) -> BinaryIO:
-    """Open a file for writing at its end, a new one where there is none. Raises OSError, also where it is a link."""
+    """Open a file for appending; create it if it is missing. Raises OSError, also if it is a link."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     return os.fdopen(os.open(path, flags, FILE_MODE), "ab")
 
 
 @contextmanager
 def replacing(root: Path, name: str) -> Iterator[BinaryIO]:
-    """Write a new file that takes the place of `name` ("rollouts/1/summary.txt") in `root` once it is whole.
+    """Write a file that replaces `name` ("rollouts/1/summary.txt") in `root` once it is complete.
 
-    Folders on the way are made where they are missing. Whatever goes wrong inside leaves the old file and no other.
+    Missing folders are created. If anything goes wrong inside, the old file stays and no other is left.
     Raises OSError.
     """
     *folders, last = _parts(name)
@@ -60,12 +60,12 @@ def replacing(root: Path, name: str) -> Iterator[BinaryIO]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text into place in one step. Raises OSError."""
+    """Replace a file by this text in one step. Raises OSError."""
     write_below(path.parent, path.name, text)
 
 
 def write_below(root: Path, name: str, text: str) -> None:
-    """Write text into the file `name` of a folder in one step. What UTF-8 cannot say is written as its number."""
+    """Replace the file `name` of a folder by this text in one step. What UTF-8 cannot encode is written escaped."""
     with replacing(root, name) as file:
         file.write(text.encode(errors="backslashreplace"))
 
@@ -73,8 +73,8 @@ def write_below(root: Path, name: str, text: str) -> None:
 def opened(root: Path, name: str, most: int) -> BinaryIO:
     """Open the file `name` of a recording for reading.
 
-    Raises FileNotFoundError when it is not there, and RecordingError, one line, when it is no plain file, a link leads
-    to it, it has over `most` bytes, or it may not be read.
+    Raises FileNotFoundError if it is missing, and RecordingError, one line, if it is not a regular file, is reached
+    through a link, is larger than `most` bytes, or may not be read.
     """
     path = root / name
     *folders, last = _parts(name)
@@ -88,9 +88,9 @@ def opened(root: Path, name: str, most: int) -> BinaryIO:
     found = os.fstat(handle)
     wrong = ""
     if not stat.S_ISREG(found.st_mode):
-        wrong = "it is no plain file"
+        wrong = "it is not a regular file"
     elif found.st_size > most:
-        wrong = f"it has {_size(found.st_size)}, and {_size(most)} are the most that is read"
+        wrong = f"it has {_size(found.st_size)}, but at most {_size(most)} are read"
     if wrong:
         os.close(handle)
         raise RecordingError(f"{path} cannot be read: {wrong}")
@@ -107,10 +107,10 @@ def read(root: Path, name: str, most: int) -> bytes:
 
 
 def names(root: Path, folder: str) -> list[str]:
-    """Return the names in a folder of a recording, sorted; none where it is missing. Raises RecordingError."""
+    """Return the names in a folder of a recording, sorted; none if it is missing. Raises RecordingError."""
     try:
         with _folder(root, _parts(folder), make=False) as at:
-            return sorted(os.listdir(at))  # noqa: PTH208  a folder that is open, which no link can stand for
+            return sorted(os.listdir(at))  # noqa: PTH208  an open folder, which no link can replace
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -118,7 +118,7 @@ def names(root: Path, folder: str) -> list[str]:
 
 
 def make_private(path: Path) -> None:
-    """Take away everybody else's access to what others have written into a folder. Raises OSError."""
+    """Make every file that others wrote into a folder accessible to its owner only. Raises OSError."""
     path.chmod(FOLDER_MODE)
     for inner in path.rglob("*"):
         if not inner.is_symlink():
@@ -127,7 +127,7 @@ def make_private(path: Path) -> None:
 
 @contextmanager
 def _folder(root: Path, folders: list[str], *, make: bool) -> Iterator[int]:
-    """Open a folder below `root`, step by step, so that no step can be a link. `root` itself may be one."""
+    """Open a folder below `root`, one level at a time, so that none can be a link. `root` itself may be one."""
     at = os.open(root, _FOLDER)
     try:
         for step in folders:
@@ -154,7 +154,7 @@ def _step(name: str, at: int) -> int:
 def _parts(name: str) -> list[str]:
     parts = list(PurePosixPath(name).parts)
     if not parts or ".." in parts or parts[0] == "/":
-        raise ValueError(f"{name!r} is no name of a file in a recording")
+        raise ValueError(f"{name!r} cannot be the name of a file in a recording")
     return parts
 
 

@@ -1,4 +1,4 @@
-"""JSON as a recording may hold it: what a stranger's file can say beyond that is refused, in one line."""
+"""Reads the JSON of recordings. Anything that our own files cannot contain is refused, in one line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def parse(raw: bytes) -> Any:
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError:
-            raise ValueError("it holds half a character") from None
+            raise ValueError("it contains half of a surrogate pair") from None
     return value
 
 
@@ -57,7 +57,7 @@ def _float(digits: str) -> float:
 
 
 def _constant(word: str) -> float:
-    raise ValueError(f"{word} is no number")
+    raise ValueError(f"{word} is not a number")
 
 
 def _short(digits: str) -> str:

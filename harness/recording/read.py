@@ -1,9 +1,9 @@
-"""The only reader of a run directory. Forgives what a crash leaves behind, and nothing else.
+"""The only reader of a run directory. It accepts what a crash leaves behind, and no other damage.
 
-A crash leaves: Arrow files cut at any byte (every whole batch before the cut counts), half a last line in a
-.jsonl file (dropped), files that were never begun (empty), and a run.json whose state is still "running".
-Anything else that does not fit is a RecordingError of one line: a recording may come from a stranger, so no link in it
-is followed, sizes have bounds, and numbers, names and types are those of a run.
+A crash leaves Arrow files cut at any byte (every whole batch before the cut counts), half a last line in a .jsonl
+file (dropped), missing files (read as empty), and a run.json whose state is still "running". Anything else that does
+not fit is a RecordingError of one line. A recording may come from a stranger: no link in it is followed, sizes are
+bounded, and numbers, names and types are checked.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _LAST_WORKER = 0xFFFF
 
 
 class Recording:
-    """A run directory, opened for reading. Nothing is held in memory but run.json and the events."""
+    """A run directory, opened for reading. Only run.json and the events are held in memory."""
 
     def __init__(self, path: Path, run: RunRecord) -> None:
         self.path = path
@@ -55,8 +55,8 @@ class Recording:
     def open(cls, path: Path) -> Self:
         """Open a run directory.
 
-        Raises RecordingError, one line, when there is no such folder, no run.json in it, or a run.json that is
-        of a newer format or not one of ours.
+        Raises RecordingError, one line, if there is no such folder, no run.json in it, or a run.json that has a
+        newer format or is not ours.
         """
         if not path.is_dir():
             what = "it is a file" if path.exists() else "no such folder"
@@ -73,7 +73,8 @@ class Recording:
             raise RecordingError(f"{file} was not written by zdtest: it has no format number")
         if raw["format"] > FORMAT:
             raise RecordingError(
-                f"{file} has format {raw['format']}, this zdtest reads up to {FORMAT}: use the newer zdtest that wrote it"
+                f"{file} has format {raw['format']}, this zdtest reads up to "
+                f"{FORMAT}: use the newer zdtest that wrote it"
             )
         try:
             run: RunRecord = _adapter(RunRecord).validate_json(text, strict=True)
@@ -85,18 +86,18 @@ class Recording:
     def hits(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return one row per hit of all workers: the columns asked for (default all) and `worker`.
 
-        Columns are those of write.HIT_SCHEMA, text as categories; rows of one worker stand in the order in which
-        they ended. A file that was cut off gives all its whole batches. `answer` is a place in `answers()`, or
-        answers.NONE or OTHER; all of it is NONE in a recording that is older than the column.
+        Columns are those of write.HIT_SCHEMA, text as categories; the rows of one worker are in the order in which
+        its hits ended. A file that was cut off gives all its whole batches. `answer` is a place in `answers()`, or
+        answers.NONE or OTHER; in a recording older than the column, it is always NONE.
         """
         return self._table("hits", HIT_SCHEMA, columns)
 
     def answers(self) -> tuple[Answer, ...]:
-        """Return the distinct failed answers of all workers, and some good ones that tell who answers; () when none were kept."""
+        """Return the distinct failed answers of all workers, and some good ones that identify the server; may be ()."""
         return self._kept().known
 
     def lost_answers(self) -> int:
-        """Return how many answers are damaged in the recording. The hits that had them read answers.OTHER."""
+        """Return how many answers are damaged in the recording. Their hits have answers.OTHER."""
         return self._kept().lost
 
     def connections(self) -> pd.DataFrame:
@@ -116,11 +117,11 @@ class Recording:
         return self._events()[1]
 
     def upstreams(self) -> Upstreams:
-        """Return the pods' addresses that failed hits were sent to, where an access log was brought."""
+        """Return the pods' addresses that failed hits were sent to, as far as an access log was given."""
         return kept(self.path)
 
     def access_log(self) -> AccessLog:
-        """Return all that the balancer's access log said of failed hits; it is empty where none was brought."""
+        """Return all that the balancer's access log says about failed hits; empty if none was given."""
         return access_log(self.path)
 
     def health(self) -> list[HealthSample]:
@@ -141,7 +142,7 @@ class Recording:
         return found
 
     def manifests(self, when: str) -> list[dict[str, Any]]:
-        """Return the live objects as they were `before` or `after`; empty when they were not kept."""
+        """Return the live objects as they were `before` or `after`; empty if they were not kept."""
         file = self.path / "manifests" / f"{when}.json"
         raw, _ = _json(self.path, f"manifests/{when}.json", "")
         if raw is None:
@@ -179,14 +180,14 @@ class Recording:
         return self._answers
 
     def _workers(self, kind: str) -> list[int]:
-        """Return the numbers of the workers that have a file of this kind. What is called otherwise is not ours."""
+        """Return the numbers of the workers that have a file of this kind. Files with other names are ignored."""
         numbers = (_WORKER.fullmatch(name) for name in folder.names(self.path, kind))
         return sorted(int(found[1]) for found in numbers if found and int(found[1]) <= _LAST_WORKER)
 
     def _table(self, kind: str, schema: pa.Schema, columns: Sequence[str] | None) -> pd.DataFrame:
         names = [name for name in schema.names if columns is None or name in columns]
         numbers = self._workers(kind)
-        # Counted first, so that each column is made once, in its final size: a long run has gigabytes of them.
+        # Counted first, so that each column is allocated once, in its final size: a long run has gigabytes of them.
         streams = [Stream(self.path, f"{kind}/{number}.arrow", schema, names) for number in numbers]
         try:
             said = self._kept() if "answer" in names else None
@@ -205,7 +206,7 @@ class Recording:
 
 
 def _json(root: Path, name: str, missing: str) -> tuple[Any, bytes]:
-    """Return what a file holds, and its text; None where it may be missing and is."""
+    """Return a file's value and its text; None if it is missing. Raises RecordingError(missing) if that is given."""
     try:
         text = folder.read(root, name, _MOST_TEXT)
     except FileNotFoundError as error:
@@ -219,7 +220,7 @@ def _json(root: Path, name: str, missing: str) -> tuple[Any, bytes]:
 
 
 def _json_lines(root: Path, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the lines with their numbers. Half a last line is what a kill leaves, and is dropped."""
+    """Yield the lines with their numbers. Half a last line, which a kill leaves, is dropped."""
     file = root / name
     try:
         raw = folder.read(root, name, _MOST_LINES)
@@ -247,11 +248,11 @@ def _decode(kind: Any, line: dict[str, Any], file: Path, number: int) -> Any:
         found = _adapter(kind).validate_python(line)
     except ValidationError as error:
         raise RecordingError(f"{file}, line {number}: {_first(error)}") from error
-    # All that such a line counts is, like its moments, a number of things or of nanoseconds.
+    # All integers of such a line are moments, or counts that have the same bounds.
     for name in found.__slots__:
         value = getattr(found, name)
         if isinstance(value, int) and not is_moment(value):
-            raise RecordingError(f"{file}, line {number}: {name}: no run has this value")
+            raise RecordingError(f"{file}, line {number}: {name}: no run can have this value")
     return found
 
 

@@ -1,7 +1,7 @@
 """One run of several rollouts, cut into one recording per rollout.
 
-Each part reads as if a run had begun where the rollout before it had settled: with the objects as they were then, the
-hits that ended from then on, and the run's own clock. Whoever reads one need not know that there are others.
+Each part reads like a run that began when the rollout before it had settled: it has the objects as they were then,
+the hits that ended from then on, and the run's own clock. Its readers need not know that there are other parts.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from harness.model import ClusterEvent, HealthSample, RolloutFacts, RunRecord, WatchGap
 
 
-FOREVER = 1 << 62  # beyond every moment of a run
+FOREVER = 1 << 62  # later than every moment of a run
 
 
 class Part(Recording):
-    """What a recording holds of one of its rollouts: what ended, or was seen, from `from_ns` to before `to_ns`.
+    """The part of a recording about one rollout: what ended, or was seen, from `from_ns` to before `to_ns`.
 
-    A hit that was still out at a cut and ended before the next trigger belongs to the rollout that it began in, so
-    that a request which that one left hanging is not taken for the next one's baseline.
+    A hit that was in flight at the cut and ended before the next trigger belongs to the rollout in which it began.
+    Otherwise a request that one rollout left hanging would count in the next one's baseline.
     """
 
     def __init__(self, whole: Recording, run: RunRecord, span: tuple[int, int], next_ns: int) -> None:
@@ -50,7 +50,7 @@ class Part(Recording):
         return frame[inside].reset_index(drop=True)
 
     def events(self) -> list[ClusterEvent]:
-        """Return the events of this part, after the objects as its beginning found them."""
+        """Return the objects as they were at the beginning of this part, then its events."""
         known: dict[str, ClusterEvent] = {}
         inside = []
         for event in self._whole.events():
@@ -59,16 +59,16 @@ class Part(Recording):
                     inside.append(event)
             elif event.change == "DELETED":
                 known.pop(event.uid, None)
-            elif event.kind != "Event":  # what was told before is no state
+            elif event.kind != "Event":  # earlier Events are not state
                 known[event.uid] = replace(event, change="LISTED", t_ns=self._from_ns, missed=False)
         return [*known.values(), *inside]
 
     def gaps(self) -> list[WatchGap]:
-        """Return the gaps of the watch that reach into this part."""
+        """Return the gaps of the watch that overlap this part."""
         return [gap for gap in self._whole.gaps() if gap.to_ns > self._from_ns and gap.from_ns < self._to_ns]
 
     def health(self) -> list[HealthSample]:
-        """Return the generator's health in the seconds that lie wholly in this part."""
+        """Return the generator's health in the whole seconds of this part."""
         return [
             sample
             for sample in self._whole.health()
@@ -77,7 +77,7 @@ class Part(Recording):
 
 
 def parts(whole: Recording) -> tuple[Recording, ...]:
-    """Cut a recording into one per rollout, oldest first; one of a single rollout is its own only part."""
+    """Cut a recording into one per rollout, oldest first; a recording of a single rollout is its own only part."""
     run = whole.run
     if not run.earlier:
         return (whole,)
@@ -91,7 +91,7 @@ def parts(whole: Recording) -> tuple[Recording, ...]:
         record = replace(
             _of(run, from_ns, mine, earlier.rollout, first=number == 0), ended_by="settled", state="complete"
         )
-        # The warm-up, with all that was listed before it, belongs to the first.
+        # The warm-up, with all objects listed before it, belongs to the first.
         found.append(Part(whole, record, (from_ns if number else NEVER, settled), triggers[number]))
         from_ns = settled
     own = tuple(m for m in run.marks if m.mark not in {Mark.LOAD_START, Mark.WARMUP_END})

@@ -1,7 +1,7 @@
 """The shapes of what a recording keeps of Kubernetes objects and of a scenario, as far as they are read.
 
-A field that does not stand here may be anything: nobody reads it. One that does, and is of another type, is damage: no API
-server has sent it. A field may be null, which is as good as missing; an item of a list may not.
+A field that is not listed here may be anything, because nothing reads it. A listed one of another type is damage:
+no API server has sent it. A field may be null, which is as good as missing; an item of a list may not.
 """
 
 from __future__ import annotations

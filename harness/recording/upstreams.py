@@ -1,9 +1,10 @@
-"""What the balancer's own access log says of the hits that failed: upstreams.jsonl of a run directory.
+"""What the balancer's access log says about failed hits: upstreams.jsonl of a run directory.
 
-A line is [worker, seq, address], or [worker, seq, address, family, said]: `address` is the pod's that the hit was sent to, without
-a port, or "" where the log names none; `family` is whose log it is (nginx, haproxy, envoy, caddy, traefik, alb), and `said` the
-reason in that balancer's words. A first line that is an object counts what the log covers (Coverage). The file is written when
-somebody brings the log, or after a run on the lab, and read whenever the run is judged from then on.
+A line is [worker, seq, address], or [worker, seq, address, family, said]. `address` is that of the pod that the hit
+was sent to, without a port, or "" if the log does not name one. `family` is the log's kind (nginx, haproxy, envoy,
+caddy, traefik, alb), and `said` the reason in that balancer's words. If the first line is an object, it says how much
+the log covers (Coverage). The file is written when a log is given, or after a run on the lab, and is read whenever
+the run is judged from then on.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ Upstreams = dict[tuple[int, int], str]  # (worker, seq) -> address without a por
 
 
 class Entry(NamedTuple):
-    """What a log says of one hit.
+    """What a log says about one hit.
 
-    `said` is, by family: Envoy's response flags ("UF,URX"), HAProxy's termination state ("SC"), nginx's list of upstream
-    statuses ("502, 504"), an ALB's and Traefik's status and the target's ("502 -"); "" where the log gives no reason.
+    `said` is, by family: Envoy's response flags ("UF,URX"), HAProxy's termination state ("SC"), nginx's list of
+    upstream statuses ("502, 504"), an ALB's and Traefik's status and the target's ("502 -"); "" where the log gives
+    no reason.
     """
 
     address: str
@@ -42,35 +44,35 @@ class Entry(NamedTuple):
 class Coverage:
     """How well a log and a run fit together."""
 
-    lines: int  # of the log
+    lines: int  # in the log
     ours: int  # lines of this run
-    strays: int  # hits that a line of this run speaks of, and that are not in the recording
+    strays: int  # hits that have a line of this run, but are not in the recording
     failed: int  # failed hits
     named: int  # those of them whose pod a line names
-    unlogged: int  # those of them that no line speaks of
+    unlogged: int  # those of them without a line
 
     def sentence(self) -> str:
         """Say it in one line."""
-        told = f"the access log names the pod of {self.named:,} of {self.failed:,} failed requests"
+        covered = f"the access log names the pod of {self.named:,} of {self.failed:,} failed requests"
         unnamed = self.failed - self.named - self.unlogged
         more = [
             f"{self.unlogged:,} {_are(self.unlogged)} on none of its lines" if self.unlogged else "",
             f"{unnamed:,} {_are(unnamed)} on a line that names no pod" if unnamed else "",
             f"{self.strays:,} on its lines {_are(self.strays)} not in the recording" if self.strays else "",
         ]
-        return "; ".join([told, *(part for part in more if part)])
+        return "; ".join([covered, *(part for part in more if part)])
 
 
 @dataclass(frozen=True, slots=True)
 class AccessLog:
-    """What an access log tells of a run. `entries` are by (worker, seq)."""
+    """What an access log says about a run. `entries` are by (worker, seq)."""
 
     entries: Mapping[tuple[int, int], Entry]
     coverage: Coverage | None = None  # None: not counted when it was kept
 
     @property
     def addresses(self) -> Upstreams:
-        """The pods' addresses, where they are named."""
+        """The pods' addresses, as far as they are named."""
         return {key: entry.address for key, entry in self.entries.items() if entry.address}
 
     @property
@@ -81,7 +83,7 @@ class AccessLog:
 
 
 def keep(path: Path, found: Mapping[tuple[int, int], str | Entry], coverage: Coverage | None = None) -> None:
-    """Write them into a run directory, in place of earlier ones. Raises RecordingError when it cannot be written."""
+    """Write them into a run directory, replacing earlier ones. Raises RecordingError if that fails."""
     lines = [json.dumps(dataclasses.asdict(coverage))] if coverage else []
     for (worker, seq), entry in sorted(found.items()):
         fields = [entry] if isinstance(entry, str) else list(entry) if any(entry[1:]) else [entry.address]
@@ -93,12 +95,12 @@ def keep(path: Path, found: Mapping[tuple[int, int], str | Entry], coverage: Cov
 
 
 def kept(path: Path) -> Upstreams:
-    """Read back the addresses; {} where nobody brought a log. Raises RecordingError."""
+    """Read back the addresses; {} if no log was given. Raises RecordingError."""
     return access_log(path).addresses
 
 
 def access_log(path: Path) -> AccessLog:
-    """Read all of it back; it is empty where nobody brought a log. Raises RecordingError."""
+    """Read all of it back; empty if no log was given. Raises RecordingError."""
     try:
         text = read(path, FILE, _MOST)
     except FileNotFoundError:

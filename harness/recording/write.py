@@ -1,10 +1,11 @@
-"""The only writer of a run directory. Workers import it, so: pyarrow and json, no pandas.
+"""The only writer of a run directory. Workers import it, so it uses pyarrow and json, but not pandas.
 
-    <dir>/run.json  hits/<worker>.arrow  connections/<worker>.arrow  answers/<worker>.jsonl  events.jsonl  generator.jsonl
-    manifests/{before,after}.json  verdict.json  summary.txt  summary.md  timeline.png
+    <dir>/run.json  hits/<worker>.arrow  connections/<worker>.arrow  answers/<worker>.jsonl
+    events.jsonl  generator.jsonl  manifests/{before,after}.json
+    verdict.json  summary.txt  summary.md  timeline.png
 
-The .arrow files are Arrow IPC *streams*, one batch about each second: cut off at any byte, all batches before
-the cut can be read. The .jsonl files lose at most their last line. All of it is its owner's alone.
+The .arrow files are Arrow IPC *streams*, about one batch a second: if one is cut off at any byte, all batches before
+the cut can be read. The .jsonl files lose at most their last line. Only the owner can read any of it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-_GROWING = ("run.json", "events.jsonl", "generator.jsonl")  # what a run that goes on writes to
+_GROWING = ("run.json", "events.jsonl", "generator.jsonl")  # files that a running run writes to
 _A_DAY_S = 86400.0
 _NAMES = pa.dictionary(pa.int32(), pa.string())
 
@@ -55,14 +56,14 @@ HIT_SCHEMA = pa.schema(
         ("target", pa.uint16()),  # index into run.json's targets
         ("peer", _NAMES),  # address:port connected to, "" when none
         ("pod", _NAMES),  # named by a response header, "" when none
-        # A whole response whose body only the connection's end delimits: a cut looks the same.
+        # A whole response whose body ended with the connection: one that was cut off looks the same.
         ("until_close", pa.bool_()),
-        # What a failed answer said: `index` of a line of answers/<worker>.jsonl, answers.NONE or answers.OTHER. Read back
-        # as a place in Recording.answers().
+        # A failed answer: `index` of a line of answers/<worker>.jsonl, answers.NONE or answers.OTHER. Read back as a
+        # place in Recording.answers().
         ("answer", pa.int16()),
     ]
 )
-# Columns that older recordings lack, and what to read in their place.
+# Columns that older recordings lack, and the values that are read instead.
 LATER: dict[str, Any] = {"until_close": False, "answer": answers.NONE}
 
 # One row per connection, written when it is closed, or failed to open.
@@ -84,7 +85,7 @@ CONNECTION_SCHEMA = pa.schema(
 
 
 def _texts(words: list[str]) -> pa.Array:
-    """Build an array of text without `pa.array`, which imports pandas where there is one."""
+    """Build an array of text without `pa.array`, which imports pandas if it is installed."""
     ends = np.cumsum([0, *(len(word.encode()) for word in words)], dtype=np.int32)
     buffers = [None, pa.py_buffer(ends.tobytes()), pa.py_buffer("".join(words).encode())]
     return pa.Array.from_buffers(pa.string(), len(words), buffers)
@@ -174,7 +175,7 @@ class RunDirectory:
         self._events.append({"gap": True, **dataclasses.asdict(gap)})
 
     def keep(self, item: ClusterEvent | WatchGap) -> None:
-        """Append what the watch told: an event or a gap."""
+        """Append what the watch yields: an event or a gap."""
         if isinstance(item, WatchGap):
             self.gap(item)
         else:
@@ -189,15 +190,15 @@ class RunDirectory:
         write_json(self.path / "manifests" / f"{when}.json", objects)
 
     def run(self, record: RunRecord) -> None:
-        """Write run.json anew. Never leaves half a file behind."""
+        """Rewrite run.json. Never leaves half a file behind."""
         write_json(self.path / "run.json", dataclasses.asdict(record))
 
     def command_log(self) -> BinaryIO:
-        """Open command.log: what the trigger's command prints, as it prints it."""
+        """Open command.log, for what the trigger's command prints."""
         return append(self.path / "command.log")
 
     def mask_command_log(self) -> None:
-        """Take out of command.log, once the command has ended, what looks like a secret. The file is its owner's alone anyway."""
+        """Mask what looks like a secret in command.log, once the command has ended."""
         path = self.path / "command.log"
         with contextlib.suppress(OSError):
             write_text(path, masking.prose(path.read_text(encoding="utf-8", errors="backslashreplace")))
@@ -217,12 +218,12 @@ class RunDirectory:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write JSON into place in one step: a reader sees the old file or the new one."""
+    """Write JSON in one step: a reader sees the old file or the new one."""
     write_text(path, json.dumps(value, indent=1, default=str) + "\n")
 
 
 def say_balancer(path: Path, record: RunRecord, name: str) -> None:
-    """Write down in a run's own run.json who stands before its pods. Raises RecordingError when that cannot be written."""
+    """Record a run's balancer in its run.json. Raises RecordingError if that cannot be written."""
     said = dataclasses.replace(record, scenario={**record.scenario, "balancer": name})
     try:
         write_json(path / "run.json", dataclasses.asdict(said))
@@ -233,9 +234,9 @@ def say_balancer(path: Path, record: RunRecord, name: str) -> None:
 def prune(root: Path, name: str, keep: int) -> list[Path]:
     """Delete the oldest finished runs called `name` under `root` until `keep` are left; return what went.
 
-    A folder is a run of this name when its run.json says so: `web-2` may be the second run of `web` in one
-    second, or a run of `web-2`. Runs that still go on stay; one that was killed says so for ever, and has written
-    nothing for longer than it might have lasted.
+    A folder is a run of this name if its run.json says so: `web-2` may be the second run of `web` in one second, or
+    a run of `web-2`. Running runs stay. A killed run also says that it is running, but it has written nothing for
+    longer than it could have lasted.
     """
     runs = sorted(path.parent for path in root.glob("*T*Z-*/run.json") if _is_finished_run_of(path, name))
     gone = runs[: max(0, len(runs) - keep)]
@@ -245,7 +246,7 @@ def prune(root: Path, name: str, keep: int) -> list[Path]:
 
 
 def _is_finished_run_of(path: Path, name: str) -> bool:
-    if path.parent.is_symlink():  # what it leads to is somebody else's
+    if path.parent.is_symlink():  # a link's target is not ours
         return False
     try:
         record = jsontext.parse(read(path.parent, path.name, 64 * MIB))

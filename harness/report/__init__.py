@@ -1,4 +1,4 @@
-"""From a judgement to paper: text, chat message, picture. Renders, and computes nothing."""
+"""Renders a judgement as text, chat message, picture and JSON. Computes nothing."""
 
 from harness.report.files import write_all
 

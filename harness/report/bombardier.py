@@ -1,4 +1,4 @@
-"""The first block of the summary: bombardier's layout to the column, with honest numbers in it.
+"""The summary's load block: bombardier's layout to the column, with zdtest's own definitions of the numbers.
 
 Layout and units: https://github.com/codesenberg/bombardier (templates and format.go), as of 2025-03. A value steps
 up to the next unit as soon as it reaches 0.85 of it.
@@ -66,7 +66,7 @@ def render(block: Block) -> str:
 
 
 def of(numbers: Numbers, *, latencies: bool) -> Block:
-    """Lay a run's numbers out as bombardier's. Latency is that of good responses alone."""
+    """Turn a run's numbers into bombardier's. Latency is that of good responses only."""
     classes: dict[str, int] = {}
     for status, n in numbers.statuses.items():
         digit = int(status) // 100

@@ -1,8 +1,8 @@
-"""A run as the JSON that `bombardier -o json` writes, for whatever reads that already. One line.
+"""A run as the JSON that `bombardier -o json` writes, for tools that read that format. One line.
 
-Times are in us. What is counted follows zdtest's definitions (the warm-up is out, nothing is sent twice); `errors`
-are outcomes by name, and `rps` is taken over the whole seconds of the load. `spec` is what was asked for, and `result`
-what came of it; of several targets `spec` names the first, as it has a place for one.
+Times are in us. Counts follow zdtest's definitions (no warm-up, no request sent twice); `errors` are outcomes by
+name, and `rps` is taken over whole seconds of the load. `spec` is the configuration, `result` the outcome. `spec` has
+room for one target: of several, it names the first.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ def render(judgement: Judgement, recording: Recording, *, latencies: bool) -> st
 
 
 def _number(value: float) -> float:
-    """Return a whole number as one: bombardier's rate is a uint64, and Go reads no 50.0 into that."""
+    """Return a whole number as an int: bombardier's rate is a uint64, and Go cannot read 50.0 as one."""
     return int(value) if value == int(value) else value
 
 
 def _bytes(judgement: Judgement, recording: Recording) -> tuple[int, int]:
-    """Add up what whole responses and their requests were on the wire, in the judged part of the run."""
+    """Add up the bytes on the wire of complete responses and their requests, in the judged part of the run."""
     judged = judgement.timeline.judged
     rows = recording.hits(("done_ns", "outcome", "bytes_in", "bytes_out"))
     done = rows["done_ns"].to_numpy()

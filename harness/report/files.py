@@ -1,4 +1,4 @@
-"""What a judged run leaves in its directory."""
+"""Writes the reports of a judged run into its directory."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 def write_all(judgement: Judgement, directory: Path) -> None:
     """Write verdict.json, summary.txt, summary.md and timeline.png, each in one step.
 
-    A run of several rollouts also gets rollouts/1/summary.txt, rollouts/1/timeline.png and so on. Whatever goes wrong with
-    one of them, the others are made. Raises RecordingError, one line, which names those that were not, and says why.
+    A run of several rollouts also gets rollouts/1/summary.txt, rollouts/1/timeline.png and so on. If one of them
+    fails, the others are still written. Raises RecordingError, one line, that names the missing ones and the reason.
     """
-    from harness.judge.verdict import judgement as judging  # noqa: PLC0415  brings pandas, which `--help` must not wait for
+    from harness.judge.verdict import judgement as judging  # noqa: PLC0415  brings pandas, which `--help` must not
 
     made: dict[str, Callable[[], str]] = {
         "verdict.json": lambda: judging.to_json(judgement),
@@ -44,7 +44,7 @@ def write_all(judgement: Judgement, directory: Path) -> None:
     for name, write in files.items():
         try:
             write()
-        # The verdict is worth more than any of its reports: whatever it is that took this one, the others are made.
+        # The verdict is worth more than any report: whatever made this one fail, the others are written.
         except Exception as error:  # noqa: BLE001
             failed[name] = in_one_line(error)
     if failed:
@@ -61,8 +61,7 @@ def _write(directory: Path, name: str, make: Callable[[], str]) -> None:
 
 
 def _draw(directory: Path, name: str, judgement: Judgement) -> None:
-    # It warns where it has no home to keep a cache in, and of letters that its font lacks, which is its own affair;
-    # ours is the picture.
+    # matplotlib warns if it has no home for its cache, or if its font lacks a character. Neither spoils the picture.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

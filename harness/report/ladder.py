@@ -1,4 +1,4 @@
-"""The seed post's table: one row per step of a ladder, one column per class of answers. Plain ASCII."""
+"""The table of a ladder: one row per step, one column per class of answers. Plain ASCII."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Row:
     """One run of one step."""
 
     requests: int
-    classes: tuple[int, int, int, int]  # 2xx, 4xx, 5xx, and all that is no whole answer with one of these
+    classes: tuple[int, int, int, int]  # 2xx, 4xx, 5xx, and everything else
     longest_ns: int
-    causes: tuple[str, ...]  # the rollout's, most frequent first
+    causes: tuple[str, ...]  # of the rollout, most frequent first
     verdict: str
 
 
 def row(judgement: Judgement) -> Row:
-    """Take a judgement's row out of it."""
+    """Return the row of a judgement."""
     numbers = judgement.numbers
     by = dict.fromkeys("245", 0)
     for status, n in numbers.statuses.items():
@@ -47,7 +47,7 @@ def row(judgement: Judgement) -> Row:
 
 
 def cells(step: str, runs: Sequence[Row]) -> tuple[str, ...]:
-    """Return one step's row: of several runs the median, and from the least to the most where they differ."""
+    """Return one step's row: of several runs the median, and the range if they differ."""
     numbers = [
         _spread([run.requests for run in runs]),
         *(_spread([run.classes[n] for run in runs]) for n in range(4)),

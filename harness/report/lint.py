@@ -1,4 +1,4 @@
-"""Findings of the manifest: a line for each as a checker prints them, and a block of the summary once a run has marked them."""
+"""Lint findings: as `zdtest lint` prints them, and as a block of the summary of a run that has checked them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WIDTH = 100
 
 
 def lines(findings: Sequence[LintFinding], notes: Sequence[str] = ()) -> str:
-    """Return all findings with reason and source, the gravest first, what was assumed, and a line that counts them."""
+    """Return all findings with reason and source, the most severe first; then assumptions, and a line with counts."""
     printed = []
     findings, notes = everywhere(tuple(findings), for_line), everywhere(tuple(notes), for_line)
     for found in findings:
@@ -38,7 +38,7 @@ def lines(findings: Sequence[LintFinding], notes: Sequence[str] = ()) -> str:
 
 
 def marked(findings: Sequence[LintFinding]) -> list[str]:
-    """Return the summary's block: what was confirmed first; what a manifest merely mentions is left out."""
+    """Return the summary's block, confirmed findings first; `info` only if confirmed."""
     shown = [f for f in findings if f.severity != "info" or f.status == "confirmed"]
     if not shown:
         return []

@@ -1,7 +1,6 @@
-"""How the kinds of failures and the states of pods are drawn, and the words on the picture.
+"""How kinds of failures and states of pods are drawn, and the words in the picture.
 
-Colours are Okabe and Ito's; each also has a hatch or a lightness of its own, so that a grey print keeps them
-apart.
+Colours are Okabe and Ito's; each also has a hatch or a lightness of its own, so that they differ in a grey print.
 """
 
 from __future__ import annotations
@@ -61,11 +60,11 @@ def subtitle(judgement: Judgement) -> str:
 
 
 def label(pod: Lifeline) -> str:
-    """Return a pod's name, cut to the margin; the end tells pods apart."""
+    """Return a pod's name, cut to the margin; the end is kept, because names differ there."""
     name = pod.name if len(pod.name) <= 30 else "..." + pod.name[-27:]
     return f"{name} (restarts {pod.restarts})" if pod.restarts else name
 
 
 def group(kind: str) -> str:
-    """Return under which of FAILURES a kind is drawn."""
+    """Return which of FAILURES a kind is drawn as."""
     return kind if kind in FAILURES else "status" if kind.isdigit() else "none"

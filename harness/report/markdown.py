@@ -22,7 +22,7 @@ _CAUSES = 3
 def render(judgement: Judgement) -> str:
     """Return the message: the verdict first, then what was lost, why, and what fixes it."""
     code = everywhere(judgement.about, for_code)
-    judgement = everywhere(judgement, for_markdown)  # all but what stands between backticks
+    judgement = everywhere(judgement, for_markdown)  # except for text between backticks
     about, numbers, verdict = judgement.about, judgement.numbers, judgement.verdict
     zero = judgement.timeline.zero_ns
     what = (
@@ -42,7 +42,8 @@ def render(judgement: Judgement) -> str:
         lines.append(f"- {numbers.failed:,} failed ({kinds}) in {count(numbers.bad_seconds, 'second')}")
     if numbers.outage:
         lines.append(
-            f"- longest outage {lasting(numbers.outage.to_ns - numbers.outage.from_ns)} at {at(numbers.outage.from_ns, zero)}"
+            f"- longest outage {lasting(numbers.outage.to_ns - numbers.outage.from_ns)} "
+            f"at {at(numbers.outage.from_ns, zero)}"
         )
     if judgement.rollouts:
         bad = [str(n) for n, one in enumerate(judgement.rollouts, 1) if one.verdict.lost]
@@ -73,6 +74,6 @@ def render(judgement: Judgement) -> str:
 
 
 def _doubt(finding: Finding, judgement: Judgement) -> str:
-    """Say what withholds the PASS, and what to do about it."""
+    """Say why there is no PASS, and what to do about it."""
     to_do = for_markdown(remedy(finding, judgement))
     return f"{finding.observed}; to do: {to_do}" if to_do else finding.observed

@@ -1,4 +1,4 @@
-"""The blocks of the summary that speak of what a rollout measured, how close it was, and what to change."""
+"""The summary's blocks about measured numbers, headroom and advice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def numbers(measured: Measured | None) -> list[str]:
-    """Return the table of measured numbers; nothing for a run without pods."""
+    """Return the table of measured numbers; empty for a run without pods."""
     if measured is None:
         return []
     lines = [f"{'Measured':<40}{'p50':>12}{'p99':>12}{'max':>12}  over"]
@@ -40,7 +40,7 @@ def numbers(measured: Measured | None) -> list[str]:
 
 
 def headroom(found: Sequence[Margin], curve: Sequence[CurvePoint]) -> list[str]:
-    """Return a line per protection, and what shorter preStops would have lost."""
+    """Return a line for each protection, and what shorter preStops would have lost."""
     if not found:
         return []
     lines: list[str] = []
@@ -87,7 +87,10 @@ def _spread(name: str, found: Spread | None) -> list[str]:
 
 
 def _capacity(found: Capacity) -> list[str]:
-    words = f"at worst {found.least_endpoints} of {count(found.replicas, 'pod')} in the endpoints, {found.least_serving} serving"
+    words = (
+        f"at worst {found.least_endpoints} of {count(found.replicas, 'pod')} in the "
+        f"endpoints, {found.least_serving} serving"
+    )
     if found.below_ns:
         words += f"; fewer than {found.replicas} served for {lasting(found.below_ns)}"
     if found.worst_share is not None:

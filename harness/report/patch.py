@@ -1,4 +1,4 @@
-"""The advice as YAML that `kubectl patch --patch-file` takes; reasons and warnings stand above it as comments."""
+"""The advice as YAML for `kubectl patch --patch-file`, with reasons and warnings as comments above it."""
 
 from __future__ import annotations
 

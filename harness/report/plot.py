@@ -1,7 +1,7 @@
 """timeline.png: failures by second above one bar per pod, on one time axis. The only door to matplotlib.
 
-Draws on a Figure of its own with the Agg canvas: no pyplot, no state shared with anybody. Colours are Okabe and
-Ito's; each also has a hatch or a lightness of its own, so that a grey print keeps them apart.
+Draws on a Figure of its own with the Agg canvas: no pyplot, no shared state. Colours are Okabe and Ito's; each also
+has a hatch or a lightness of its own, so that they differ in a grey print.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _STYLE: Any = {
     "font.size": 9,
     "hatch.linewidth": 0.6,
     "axes.edgecolor": _GREY,
-    # Names, URLs and reasons are other people's words: no dollar in them begins mathematics, in no text of the picture.
+    # Names, URLs and reasons come from outside: a dollar sign in them must not begin mathematics.
     "text.parse_math": False,
     "text.usetex": False,
 }
@@ -49,7 +49,7 @@ _STYLE: Any = {
 
 def draw(judgement: Judgement, file: Path | BinaryIO) -> None:
     """Draw a run into a PNG file. Raises OSError when it cannot be written."""
-    # Begun from matplotlib's own style, not from a matplotlibrc that happens to lie in the working folder.
+    # Starts from matplotlib's own style, not from a matplotlibrc in the working folder.
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
@@ -136,8 +136,8 @@ def _strip(axes: Axes, timeline: Timeline) -> None:
             axes.text((left + right) / 2, 0.72, name, ha="center", va="center", fontsize=8.5, color=_INK)
     for t_ns, words, _, _ in _lines(timeline):
         side, shift = ("right", 3) if words == "trigger" else ("left", -3)
-        axes.annotate(words, (_s(t_ns, timeline), 1.0), (shift, 3), textcoords="offset points", va="bottom", ha=side, fontsize=8,
-                      color=_INK, annotation_clip=False)  # fmt: skip
+        axes.annotate(words, (_s(t_ns, timeline), 1.0), (shift, 3), textcoords="offset points", va="bottom",
+                      ha=side, fontsize=8, color=_INK, annotation_clip=False)  # fmt: skip
     if timeline.control is not None:
         left, right = _s(timeline.control.from_ns, timeline), _s(timeline.control.to_ns, timeline)
         axes.axvspan(left, right, ymin=0.0, ymax=0.42, color="#A9C8E6", lw=0)
@@ -155,7 +155,7 @@ def _load(axes: Axes, behind: Axes, judgement: Judgement) -> None:
     axes.patch.set_visible(False)
     timeline = judgement.timeline
     first, last = _s(timeline.load.from_ns, timeline), _s(timeline.load.to_ns, timeline)
-    # A second that is only partly load would make the line dive for nothing.
+    # A second with only part of the load would make the line dive for no reason.
     whole = [row for row in rows if first <= row.second and row.second + 1 <= last]
     if whole:
         edges = [row.second for row in whole] + [whole[-1].second + 1]
@@ -163,7 +163,7 @@ def _load(axes: Axes, behind: Axes, judgement: Judgement) -> None:
         behind.set_ylim(0, 1.15 * max(1, *(row.completed for row in whole)))
     behind.set_ylabel("requests/s (line)", color=_GREY, fontsize=8)
     behind.tick_params(colors=_GREY, labelsize=8)
-    # A day has more seconds than the picture has points: of those that share a bar, the worst one is drawn.
+    # A day has more seconds than the picture has pixels: of those that share a bar, the worst one is drawn.
     width = -(-len(rows) // MOST_BARS)
     worst = [max(rows[n : n + width], key=_failed) for n in range(0, len(rows), width or 1)]
     xs = [row.second for row in rows[:: width or 1]]
@@ -222,7 +222,7 @@ def _failed(row: SecondRow) -> int:
 
 
 def _joined(seconds: list[int], apart: int) -> list[tuple[int, int]]:
-    """Join seconds (in order) that follow each other, or lie too near to each other to be told apart, to stretches."""
+    """Join seconds (in order) into stretches, where they follow each other or are too close to be drawn apart."""
     found: list[tuple[int, int]] = []
     for second in seconds:
         if found and second - found[-1][1] <= apart:
@@ -233,7 +233,7 @@ def _joined(seconds: list[int], apart: int) -> list[tuple[int, int]]:
 
 
 def _stalls(axes: Axes, judgement: Judgement, begin: float) -> list[Any]:
-    """Mark the seconds in which the generator itself was late, so that they are not taken for the service's."""
+    """Mark the seconds in which the generator itself was late, so that nobody blames the service for them."""
     found = judgement.sending.stalled_seconds if judgement.sending else {}
     seconds = [second for second in found if second + 1 > begin]
     for left, right in _joined(seconds, apart=(seconds[-1] - seconds[0]) // MOST_BARS if seconds else 0):
@@ -314,7 +314,7 @@ def _bar(axes: Axes, row: int, pod: Lifeline, timeline: Timeline, *, small: bool
     if pod.exited_ns is not None and pod.deleted_ns is not None:
         code = "" if pod.exit_code is None else f"exit {pod.exit_code}"
         ended = _s(pod.exited_ns, timeline)
-        # Kubernetes tells an exit in whole seconds: it lies somewhere in the one that is drawn.
+        # Kubernetes reports an exit in whole seconds: it was somewhere in the one that is drawn.
         latest = min(pod.exited_ns + NS, pod.gone_ns if pod.gone_ns is not None else pod.exited_ns + NS)
         axes.plot([ended, max(_s(latest, timeline), ended)], [row, row], color=_INK, lw=1.2, zorder=3)
         axes.plot(
@@ -348,9 +348,9 @@ def _moments(panels: tuple[Axes, ...], grounds: tuple[Axes, ...], timeline: Time
 
 
 def _lines(timeline: Timeline) -> list[tuple[int, str, float, str]]:
-    """Return the moments to mark: when, what to call them (if at all), line width and style."""
+    """Return the moments to mark: when, their label or "", line width and style."""
     triggers = _triggers(timeline)
-    one = len(triggers) == 1  # of several, only the first has room for its name
+    one = len(triggers) == 1  # of several, only the first has room for its label
     found = [(t_ns, "trigger" if n == 0 else "", 1.6, "-") for n, t_ns in enumerate(triggers)]
     found += [
         (m.t_ns, "`rollout status` done" if one else "", 0.9, ":")

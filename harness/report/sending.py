@@ -1,4 +1,4 @@
-"""The load's own side in words: corrected beside raw latency, targets, connections, and where the generator itself was ill."""
+"""The summary's blocks about the load: corrected and raw latency, targets, connections, the generator's own lag."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ENDS = {
 
 
 def latencies(sent: Sending | None) -> list[str]:
-    """Lay corrected and raw latency side by side, for a rate that was asked for."""
+    """Show corrected and raw latency side by side, for a load with a rate."""
     if sent is None or sent.open_loop is None:
         return []
     loop = sent.open_loop
@@ -60,7 +60,7 @@ def _row(name: str, latency: Latency | None) -> list[str]:
 
 
 def targets(sent: Sending | None) -> list[str]:
-    """Return a line for each target of several: those that lost something first."""
+    """Return a line for each of several targets: those with failures first."""
     if sent is None or not sent.targets:
         return []
     lines = [f"{'Target':<47}{'requests':>11}{'failed':>9}{'p50':>11}{'p99':>11}{'max':>11}"]
@@ -115,13 +115,16 @@ def connections(sent: Sending | None) -> list[str]:
         lines.append(f"{'  not opened':<14}{found.refused:,}")
     lines += [f"{'  unknown':<14}{lost}" for lost in _of_lost(sent)]
     if sent.backed_off:
-        waits = f"{count(sent.backed_off, 'time')} a connection waited after a failed request, so that fast failures do not raise the rate"
+        waits = (
+            f"{count(sent.backed_off, 'time')} a connection waited after a failed request, so "
+            "that fast failures do not raise the rate"
+        )
         lines += wrapped(f"{waits} (--error-backoff 0 turns it off)", f"{'Back-off':<14}", " " * 14)
     return lines
 
 
 def _of_lost(sent: Sending) -> list[str]:
-    """Say whose connections are missing: a row is written when one is closed, which a lost worker does not come to."""
+    """Say which workers' connections are missing: a row is written on close, and a lost worker closes none."""
     lost = sent.workers_lost
     if not lost:
         return []
@@ -142,16 +145,21 @@ def stalls(sent: Sending | None) -> list[str]:
     worst = sorted(found.items(), key=lambda item: -item[1])[:8]
     late = ", ".join(f"{second:+d} ({lasting(lag)})" for second, lag in sorted(worst))
     more = f", ... {len(found) - len(worst)} more" if len(found) > len(worst) else ""
-    text = f"{count(len(found), 'second')} in which the generator itself was over 50 ms late: {late}{more}; latencies in them are partly its own delay"
+    text = (
+        f"{count(len(found), 'second')} in which the generator itself was over 50 ms late: "
+        f"{late}{more}; latencies in them are partly its own delay"
+    )
     return wrapped(text, f"{'Own stalls':<14}", " " * 14)
 
 
 def slower(sent: Sending | None) -> list[str]:
-    """Say what HTTP/2 costs, and how late the generator itself was with it."""
+    """Say what HTTP/2 costs, and how late the generator was with it."""
     if sent is None or sent.protocol == "HTTP/1.1" or sent.cpu_ns_per_request is None:
         return []
     text = (
-        f"{sent.protocol} goes through httpx, which is slower than zdtest's own HTTP/1.1: a request took {lasting(sent.cpu_ns_per_request)} "
-        f"of the generator's processor time, and its own lag was {lasting(sent.lag_p99_ns or 0)} (p99 of the worst second)"
+        f"{sent.protocol} goes through httpx, which is slower than zdtest's own HTTP/1.1: a "
+        f"request took {lasting(sent.cpu_ns_per_request)} "
+        "of the generator's processor time, and its own lag was "
+        f"{lasting(sent.lag_p99_ns or 0)} (p99 of the worst second)"
     )
     return wrapped(text, f"{sent.protocol:<14}", " " * 14)

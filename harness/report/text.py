@@ -1,7 +1,7 @@
-"""summary.txt and what a run prints: read at 3 am on a narrow terminal, or in a CI log. Plain ASCII, at most 100 columns.
+"""summary.txt, which a run also prints: plain ASCII, 100 columns, for a narrow terminal at 3 am or a CI log.
 
-The first screen says it all in short (summary/screen.py). Below a rule stand the details, what is asked for most often
-last: a log that shows only the last 50 lines shows causes, fixes, findings and the verdict.
+The first screen is the short version (summary/screen.py). The details follow below a rule, the most wanted ones last:
+a log that shows only the last 50 lines shows causes, fixes, findings and the verdict.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def render(judgement: Judgement, *, latencies: bool) -> str:
 
 
 def _sections(judgement: Judgement, *, latencies: bool) -> list[list[str]]:
-    """Return the blocks of each section, its heading first; sections that have nothing to say are left out."""
+    """Return the blocks of each section, its heading first; empty sections are left out."""
     numbers, timeline, sent = judgement.numbers, judgement.timeline, judgement.sending
     times = f"times from the {'first ' if judgement.rollouts else ''}trigger"
     kinds = {kind.kind: kind.count for kind in numbers.kinds}
@@ -89,7 +89,7 @@ def _hanging(lines: Sequence[str]) -> list[str]:
 
 
 def render_comparison(comparison: Comparison) -> str:
-    """Return two runs side by side; the last line says whether the difference can be told from chance."""
+    """Return two runs side by side; the last line says whether the difference may be chance."""
     comparison = everywhere(comparison, for_line)
     lines = [f"{'':<30}{'before':>18}{'after':>18}{'change':>16}"]
     lines += [
@@ -102,7 +102,7 @@ def render_comparison(comparison: Comparison) -> str:
         lines += [line for text in changes for line in wrapped(text, "  ", "      ")]
     else:
         lines.append(comparison.manifest_note)
-    lines += ["", comparison.sentence]
+    lines += ["", *wrapped(comparison.sentence, "", "  ")]
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""The scenarios that come with zdtest: found by name, listed with what each shows."""
+"""The scenarios that come with zdtest: find them by name, and list them with what each shows."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _SENTENCE = re.compile(r"(?<=[.!?]) +(?=[A-Z`+])")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A scenario on disk. `name` is its folder's path below the root it was found in."""
+    """A scenario on disk. `name` is its folder's path below the root that was searched."""
 
     name: str
     label: str  # the id of its one fault, "clean", or ""
     text: str  # the comment at its head, as one line
     path: Path
-    needs: str = ""  # what it wants of a real cluster that not every one has
+    needs: str = ""  # what it needs of a real cluster that not every one has
 
     @property
     def first_sentence(self) -> str:
@@ -45,7 +45,7 @@ def steps(folder: Path) -> tuple[Entry, ...]:
 
 
 def find(name: str, root: Path) -> Path | None:
-    """Return the folder of a scenario named like `seed/1-no-probe`, or by its last part where only one has it."""
+    """Return the folder of a scenario named like `seed/1-no-probe`, or by the last part alone if that is unique."""
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", name) or ".." in name:
         return None
     if (root / name / FILE).is_file():
@@ -55,7 +55,7 @@ def find(name: str, root: Path) -> Path | None:
 
 
 def near(name: str, among: Iterable[str]) -> str:
-    """Return the names whose last part is much like this one's, for a message."""
+    """Return names with a similar last part, for a message."""
     by_last = {other.rpartition("/")[2].lower(): other for other in among}
     close = difflib.get_close_matches(name.rpartition("/")[2].lower(), by_last, n=3, cutoff=0.5)
     return ", ".join(by_last[last] for last in close)
@@ -79,7 +79,7 @@ def _end(lines: list[str]) -> int:
 
 
 def not_found(name: str, root: Path) -> UsageError:
-    """Return what to say of a name that is neither a path nor a shipped scenario."""
+    """Return the message for a name that is neither a path nor a shipped scenario."""
     close = near(name, (entry.name for entry in entries(root)))
     return UsageError(
         f"no such scenario: {name}; `zdtest scenarios` lists those that are shipped"

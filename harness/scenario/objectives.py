@@ -1,10 +1,11 @@
-"""What an objective looks like: `p99<250ms` must hold; `--fail-on 'p99>250ms'` must not. Grammar only; the judge measures.
+"""The grammar of objectives: `p99<250ms` must hold; `--fail-on 'p99>250ms'` must not. The judge measures them.
 
     METRIC[{PHASE}] OPERATOR VALUE      p99{during} <= 250ms     failed_share < 0.1%     502 == 0
 
-Metrics: counts (failed, lost, hard_failures, masked, stalled, bad_seconds, requests, or a status such as 502), failed_share
-(a percentage or a share), durations (outage, lag, p50 p75 p90 p95 p99, mean, max: latencies of good responses), and rate
-(requests per second). Phases: before, during, after; without one the whole run after its warm-up.
+Metrics: counts (failed, lost, hard_failures, masked, stalled, bad_seconds, requests, or a status such as 502),
+failed_share (a percentage or a share), durations (outage, lag, p50 p75 p90 p95 p99, mean, max: latencies of good
+responses), and rate (requests per second). Phases: before, during, after; without one the whole run after its
+warm-up.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ PHASES = ("before", "during", "after")
 BY_PHASE = frozenset({"failed", "failed_share", "bad_seconds", "requests", *LATENCIES})
 OF_ALL_FAILURES = frozenset(
     {"failed", "failed_share", "lost"}
-)  # every failed request counts, of whatever kind
+)  # metrics that count every kind of failed request
 
 _TERM = re.compile(
     r"\s*([a-z_]\w*|\d{3})\s*(?:\{\s*(\w+)\s*\})?\s*(<=|>=|==|!=|<|>)\s*(\d+(?:\.\d+)?)\s*(us|ms|s|m|%|)\s*"
@@ -35,7 +36,7 @@ _TERM = re.compile(
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
 }  # fmt: skip
-# What an operator leaves is bounded from above: where the condition must hold, and where it must not.
+# Operators that bound a metric from above: if the condition must hold, and if it must not.
 _FROM_ABOVE = {True: frozenset({"<", "<=", "=="}), False: frozenset({">", ">=", "!="})}
 _UNITS = {"us": NS / 1e6, "ms": NS / 1e3, "s": NS, "m": 60 * NS}
 
@@ -55,18 +56,18 @@ class Condition:
         return _OPERATORS[self.operator](value, self.bound)
 
     def bounds_failures(self, *, must: bool) -> bool:
-        """Tell whether it keeps the failed requests of all kinds under a bound. `must`: it must hold, else it must not.
+        """Tell whether it bounds the failed requests of all kinds. `must`: it must hold, else it must not.
 
-        One status, the failures a retry would have hidden, or the seconds with failures leave the others unbounded.
+        A bound on one status, on failures that a retry would have hidden, or on seconds with failures does not.
         """
         if self.metric not in OF_ALL_FAILURES or self.operator not in _FROM_ABOVE[must]:
             return False
-        # A share that is never exceeded bounds nothing.
+        # A share that can never be exceeded bounds nothing.
         return self.metric != "failed_share" or self.holds(1.0) is not must
 
 
 def condition(text: str) -> str:
-    """Return a condition as it is written down. Raises ValueError."""
+    """Return a condition in its normal form. Raises ValueError."""
     return parse(text).text
 
 
@@ -82,7 +83,8 @@ def parse(text: object) -> Condition:
         )
     if phase and (phase not in PHASES or (metric not in BY_PHASE and not metric.isdigit())):
         raise ValueError(
-            f"{metric}{{{phase}}} is not measured; phases are {', '.join(PHASES)}, for {', '.join(sorted(BY_PHASE))} and statuses"
+            f"{metric}{{{phase}}} is not measured; phases are {', '.join(PHASES)}, for "
+            f"{', '.join(sorted(BY_PHASE))} and statuses"
         )
     if metric in DURATIONS:
         if unit not in _UNITS:
@@ -105,11 +107,11 @@ def conditions(scenario: Mapping[str, Any]) -> tuple[tuple[Condition, bool], ...
 def replacing(
     scenario: Mapping[str, Any], *, rollout: bool, most_lost: int | None = None
 ) -> dict[str, tuple[str, ...]]:
-    """Return by phase the conditions that replace the default objective in it, as the user may read them.
+    """Return, by phase, the conditions that replace the default objective, as text for the user.
 
-    The default asks that nothing is lost *during* or *after* a rollout, or at all ("") where there is none.
-    What a condition says of *before* is no bound on that. Where up to `most_lost` requests may have been lost, more
-    than is certain, a condition on `lost` has to hold for so many.
+    The default is that nothing is lost *during* or *after* a rollout, or, without a rollout, in the whole run ("").
+    A condition on *before* does not replace it. If up to `most_lost` requests may have been lost, more than are
+    certain, a condition on `lost` must hold for that many.
     """
     phases = ("during", "after") if rollout else ("",)
     bounds = [
@@ -126,5 +128,5 @@ def replacing(
 
 
 def wanted(condition: Condition, *, must: bool) -> str:
-    """Return what a condition asks for, as every report writes it."""
+    """Return a condition as every report writes it."""
     return condition.text if must else f"not {condition.text}"

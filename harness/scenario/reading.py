@@ -1,4 +1,4 @@
-"""Files, flags and the environment -> a checked Scenario, or one line that says what is wrong with them."""
+"""Files, flags and the environment -> a checked Scenario, or a one-line error."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def expand(value: str, header: str, environ: Mapping[str, str] = os.environ) -> str:
-    """Put environment variables written `${NAME}` into a header's value. Raises UsageError on an unset one."""
+    """Replace `${NAME}` in a header's value by the environment variable. Raises UsageError if it is not set."""
 
     def replace(match: re.Match[str]) -> str:
         name = match[1]
@@ -48,7 +48,7 @@ def parse_headers(lines: Sequence[str]) -> dict[str, str]:
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name.strip()):
-            # Without a colon all of it may be a value that lost its name.
+            # Without a colon, all of it may be a secret value whose name is missing.
             shown = repr(name) if colon else "without a colon"
             raise UsageError(f"-H {shown} is not a header; write -H 'Name: value'")
         headers[name.strip()] = value.strip()
@@ -56,7 +56,7 @@ def parse_headers(lines: Sequence[str]) -> dict[str, str]:
 
 
 def redacted(scenario: Scenario) -> dict[str, Any]:
-    """Return the scenario as it may be written to disk: no header value, no body, no credential, no value of a query."""
+    """Return the scenario to write to disk: without header values, body, credentials and query values."""
     whole = scenario.model_dump(mode="json")
     whole["target"]["headers"] = dict.fromkeys(whole["target"]["headers"], "***")
     if whole["target"]["body"] is not None:
@@ -72,7 +72,7 @@ def redacted(scenario: Scenario) -> dict[str, Any]:
 
 
 def read_file(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
-    """Read a YAML mapping, and the line of each of its fields. Raises UsageError with file and line."""
+    """Read a YAML mapping and the line of each of its fields. Raises UsageError with file and line."""
     try:
         loader = yamltext.Loader(yamltext.read_text(path))
         try:
@@ -115,7 +115,7 @@ def validate(
     path: Path | None = None,
     lines: Mapping[tuple[str, ...], int] | None = None,
 ) -> Scenario:
-    """Lay flags (dotted field -> value) over a file's mapping and check the whole.
+    """Override a file's mapping by flags (dotted field -> value), and check the result.
 
     Raises UsageError that names the first wrong field by its flag, or by file and line.
     """
@@ -145,7 +145,7 @@ def validate(
             raise UsageError(f"{_flag(field)}: {text}") from None
         if path is None:  # fields that do not go together, all of them from the command line
             raise UsageError(text) from None
-        if path is None:  # all of it comes from flags, two of which do not go together
+        if path is None:  # all of it comes from flags, two of which conflict
             raise UsageError(text) from None
         line = (
             next((lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in lines), 1)
@@ -156,7 +156,7 @@ def validate(
 
 
 def _sentence(fault: Mapping[str, Any]) -> str:
-    """Say what is wrong so that it can be fixed."""
+    """Say what is wrong, and how to fix it."""
     limits = fault.get("ctx") or {}
     bounds = {
         "greater_than_equal": "must be at least {ge:g}",
@@ -192,20 +192,23 @@ def _neighbours(where: tuple[str, ...]) -> str:
 
 _FLAGS = {
     "target.url": "URL", "target.method": "--method", "target.body": "--body", "target.body_file": "--body-file",
-    "target.expect": "--expect", "target.timeout": "--timeout", "target.insecure": "--insecure", "target.headers": "--header",
-    "load.concurrency": "--concurrency", "load.duration": "--duration", "load.workers": "--workers", "load.drain": "--drain",
+    "target.expect": "--expect", "target.timeout": "--timeout", "target.insecure": "--insecure",
+    "target.headers": "--header",
+    "load.concurrency": "--concurrency", "load.duration": "--duration", "load.workers": "--workers",
+    "load.drain": "--drain",
     "target.resolve": "--resolve", "target.cacert": "--cacert", "target.cert": "--cert", "target.key": "--key",
     "target.servername": "--servername", "target.tls_min": "--tls-min",
-    "load.mix": "--mix", "load.targets": "--targets", "load.lull": "--lull", "load.rate": "--rate", "load.ramp": "--ramp", "load.conn_max_hits": "--conn-max-hits", "load.conn_max_age": "--conn-max-age", "target.pod_header": "--pod-header", "target.http2": "--http2",
+    "load.mix": "--mix", "load.targets": "--targets", "load.lull": "--lull", "load.rate": "--rate",
+    "load.ramp": "--ramp", "load.conn_max_hits": "--conn-max-hits", "load.conn_max_age": "--conn-max-age",
+    "target.pod_header": "--pod-header", "target.http2": "--http2",
     "rollout.trigger_after": "--trigger-after",
     "rollout.trigger": "--trigger", "rollout.rollouts": "--rollouts",
     "rollout.field_manager": "--field-manager", "rollout.settle": "--settle", "rollout.max_time": "--max-time",
-    "workload": "--deployment", "namespace": "--namespace", "cluster.context": "--context", "cluster.kubeconfig": "--kubeconfig",
+    "workload": "--deployment", "namespace": "--namespace", "cluster.context": "--context",
+    "cluster.kubeconfig": "--kubeconfig",
     "max_baseline_failures": "--max-baseline-failures", "lab.time_scale": "--time-scale", "fail_on": "--fail-on",
 }  # fmt: skip
 
 
 def _flag(field: str) -> str:
-    return _FLAGS.get(field) or _FLAGS.get(
-        field.rpartition(".")[0], field
-    )  # or the one of the list that it is in
+    return _FLAGS.get(field) or _FLAGS.get(field.rpartition(".")[0], field)  # or of the list that it is in

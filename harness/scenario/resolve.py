@@ -1,4 +1,4 @@
-"""One run's scenario, and where its target came from."""
+"""Decides what one run does: its scenario, where the target came from, and whether the lab runs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from harness.scenario.schema import LabPart, Scenario
 from harness.scenario.targetfile import Listed, aimed, read_targets, whole_url
 
 DEFAULT_FILE = "zdtest.yaml"
-WITH_BODY = frozenset({"POST", "PUT", "PATCH"})  # methods that are meant to have one
-LAB_SCENARIO = "seed/1-no-probe"  # what --lab runs where no file says otherwise
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})  # methods that usually have a body
+LAB_SCENARIO = "seed/1-no-probe"  # what --lab runs without a scenario file
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A scenario with everything that the command line says of this one run."""
+    """A scenario, with everything that the command line says about this run."""
 
     scenario: Scenario
     source: str  # where the target came from, for the first line printed
@@ -38,11 +38,11 @@ class Resolved:
     output: Path = Path("results")
     keep: int | None = None
     notes: tuple[str, ...] = ()  # one line each, for the summary
-    listed: tuple[Listed, ...] = ()  # what load.targets names, if it does
+    listed: tuple[Listed, ...] = ()  # the targets of load.targets, if given
 
     @property
     def url(self) -> str:
-        """Where the load goes when it does not go to the lab: the scenario's URL, else the first target's."""
+        """Where the load goes without the lab: the scenario's URL, else the first target's."""
         return self.scenario.target.url or whole_url(self.listed)
 
     def name(self) -> str:
@@ -56,7 +56,7 @@ class Resolved:
         return re.sub(r"[^a-z0-9.-]+", "-", host.lower()).strip("-.") or "run"
 
     def targets(self, url: str) -> tuple[Target, ...]:
-        """Make the requests to send, `url` being where the scenario's own one goes. Raises UsageError."""
+        """Return the requests to send; `url` is the one for the scenario's own request. Raises UsageError."""
         one = self.target(url)
         if self.listed:
             return aimed(self.listed, url, one.headers, one.body)
@@ -66,7 +66,7 @@ class Resolved:
         ) or (one,)
 
     def target(self, url: str) -> Target:
-        """Make the scenario's own request, with its secrets in. Raises UsageError."""
+        """Return the scenario's own request, secrets included. Raises UsageError."""
         part = self.scenario.target
         headers = tuple((name, expand(value, name)) for name, value in part.headers.items())
         body = (part.body or "").encode()
@@ -83,11 +83,12 @@ class Resolved:
         return Target(url=url, method=part.method, headers=headers, body=body)
 
     def lab_plan(self) -> LabPlan:
-        """Say what the lab shall run. Raises UsageError when the scenario names no manifests."""
+        """Return what the lab runs. Raises UsageError if the scenario names no manifests."""
         part = self.scenario.lab or LabPart()
         if not self.scenario.manifests:
             raise UsageError(
-                f"the lab needs manifests: list the files of a Deployment and a Service under manifests: in {self.source}"
+                "the lab needs manifests: list the files of a Deployment and a "
+                f"Service under manifests: in {self.source}"
             )
         paths = [self.base / name for name in self.scenario.manifests]
         for path in paths:
@@ -141,15 +142,15 @@ class Request:
     allow: str | None = None
     output: Path = Path("results")
     keep: int | None = None
-    interactive: bool = True  # somebody is there to see which cluster it is
+    interactive: bool = True  # somebody can see which cluster it is
 
 
 def resolve(request: Request, folder: Path) -> Resolved:
     """Find the target: flags, then -f FILE, then zdtest.yaml in `folder`. Raises UsageError.
 
-    A URL on the command line beside a file replaces the file's target; a URL without a file reads no file, so
-    that a zdtest.yaml that happens to lie there takes no part. The lab runs when --lab says so, or when the
-    file has a lab: part and no flag points at a cluster.
+    A URL on the command line replaces the target of the file given by -f. Without -f, a URL on the command line means
+    that no file is read, so a zdtest.yaml in the folder changes nothing. The lab runs with --lab, or if the file has
+    a lab: part and no flag names a cluster.
     """
     flags = request.flags
     listed = read_targets(Path(flags["load.targets"])) if flags.get("load.targets") else ()
@@ -209,19 +210,20 @@ def _which_file(request: Request, folder: Path, *, url_given: bool) -> tuple[Pat
     if request.lab:
         return shipped() / LAB_SCENARIO / DEFAULT_FILE, f"the shipped scenario {LAB_SCENARIO}"
     raise UsageError(
-        f"no target: give a URL with --deployment NAME, or -f SCENARIO, or a {DEFAULT_FILE} in this folder, or --lab for the embedded lab"
+        f"no target: give a URL with --deployment NAME, or -f SCENARIO, or a {DEFAULT_FILE} "
+        "in this folder, or --lab for the embedded lab"
     )
 
 
 def _both_said(scenario: Scenario, flags: dict[str, Any], several: str) -> bool:
-    """Whether a method is named in the same place as several requests. A flag alone just beats the scenario's."""
+    """Whether a method is given in the same place as several requests. A flag alone overrides the scenario's."""
     if flags.get(several):
         return "target.method" in flags
     return "method" in scenario.target.model_fields_set
 
 
 def _check_listed(scenario: Scenario, listed: tuple[Listed, ...], *, use_lab: bool) -> None:
-    """Refuse a file of targets that says one thing beside something that says another."""
+    """Refuse options that conflict with a file of targets."""
     if not listed:
         return
     if use_lab and (other := next((each for each in listed if not each.is_path), None)):
@@ -242,12 +244,13 @@ def _check_target(scenario: Scenario, why: str, listed: tuple[Listed, ...], *, n
         )
     if not scenario.workload and not no_rollout:
         raise UsageError(
-            "there is a URL but no workload to roll out; add --deployment NAME (and -n NAMESPACE), or --no-rollout for a plain load test"
+            "there is a URL but no workload to roll out; add --deployment NAME (and -n "
+            "NAMESPACE), or --no-rollout for a plain load test"
         )
 
 
 def _check_explicit(scenario: Scenario) -> None:
-    """Without a terminal nobody sees which context is the current one: it must be said."""
+    """Require a context without a terminal: nobody would see which one is current."""
     in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ
     if not scenario.namespace:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""The schema of a zdtest.yaml: every field, its default, and what is no value for it."""
+"""The schema of zdtest.yaml: every field, its default, and which values are valid."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def duration_ns(value: object) -> int:
     Raises ValueError with a message for the user.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("a duration is a number of seconds, or text such as 90s, 1m30s or 500ms")  # noqa: TRY004  pydantic turns ValueError into a finding
+        # Not a TypeError: pydantic turns only a ValueError into a message.
+        raise ValueError("a duration is a number of seconds, or text such as 90s, 1m30s or 500ms")  # noqa: TRY004
     if isinstance(value, str):
         text = value.strip()
         if _DURATION.fullmatch(text):
@@ -51,7 +52,7 @@ def duration_ns(value: object) -> int:
 def balancer(value: str) -> str:
     """Return the name of a balancer. Raises ValueError."""
     if value not in BALANCERS:
-        raise ValueError(f"{value!r} is no balancer that zdtest knows; known are {', '.join(BALANCERS)}")
+        raise ValueError(f"zdtest does not know the balancer {value!r}; use one of {', '.join(BALANCERS)}")
     return value
 
 
@@ -70,7 +71,7 @@ def resolved_names(value: object) -> tuple[tuple[str, int, str], ...]:
     """Read curl's HOST:PORT:ADDRESS[,ADDRESS] as (host, port, address). Raises ValueError."""
     lines = [value] if isinstance(value, str) else value
     if not isinstance(lines, list | tuple):
-        raise ValueError("give a list of HOST:PORT:ADDRESS")  # noqa: TRY004  pydantic turns ValueError into a finding
+        raise ValueError("give a list of HOST:PORT:ADDRESS")  # noqa: TRY004  as above
     addresses: list[tuple[str, int, str]] = []
     for line in lines:
         match = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5}):(\S+)", str(line))
@@ -112,7 +113,7 @@ def kind_and_name(value: object) -> tuple[str, str]:
 
 
 def signed_ns(value: object) -> int:
-    """Read a duration that may have a minus sign before it. Raises ValueError."""
+    """Read a duration that may have a minus sign. Raises ValueError."""
     text = str(value).strip()
     return -duration_ns(text[1:]) if text.startswith("-") else duration_ns(text)
 
@@ -180,7 +181,7 @@ class TargetPart(_Strict):
         try:
             parts = urlsplit(value)
             port = parts.port
-        except ValueError:  # whose text may be a part of a password
+        except ValueError:  # its text may contain part of a password
             raise ValueError(
                 f"{masking.broken_url(value)!r} is not a URL: its host or port cannot be read"
             ) from None
@@ -195,7 +196,7 @@ class TargetPart(_Strict):
 
 
 class LoadPart(_Strict):
-    """How hard."""
+    """The load."""
 
     concurrency: Annotated[int, pydantic.Field(ge=1, le=20_000)] = 50
     duration: DurationNs = 60 * NS
@@ -231,7 +232,7 @@ class LoadPart(_Strict):
 
 
 class RolloutPart(_Strict):
-    """When to roll out, and when to stop waiting."""
+    """When to make the change, and when to stop waiting."""
 
     trigger: Annotated[str, pydantic.AfterValidator(lambda text: str(parse(text)))] = "restart"
     field_manager: str | None = None
@@ -245,7 +246,8 @@ class RolloutPart(_Strict):
         trigger = parse(self.trigger)
         if self.rollouts > 1 and not trigger.repeatable:
             raise ValueError(
-                f"{self.trigger!r} changes nothing a second time; rollouts go with restart, delete-pod, evict-pod, command and observe"
+                f"{self.trigger!r} changes nothing the second time; for several rollouts use restart, "
+                "delete-pod, evict-pod, command or observe"
             )
         return self
 
@@ -261,10 +263,10 @@ class HealthCheck(_Strict):
 
 
 class LabPart(_Strict):
-    """The embedded lab's balancer and the faults that the lab is to have. docs/lab.md says what each models."""
+    """The embedded lab's balancer, and the faults to inject. docs/lab.md says what each models."""
 
     profile: Literal["alb", "nginx", "envoy", "haproxy", "caddy", "apache", "service"] = "alb"
-    tls: bool | None = None  # not given: HTTPS, but plain HTTP with the profile service
+    tls: bool | None = None  # default: HTTPS, but plain HTTP with the profile `service`
     lag: DurationNs = NS
     lag_tail: DurationNs = 0
     seed: int = 0
@@ -282,7 +284,7 @@ class LabPart(_Strict):
         Literal["1.20", "1.33", "1.36"],
         pydantic.BeforeValidator(
             lambda value: {1.2: "1.20", 1.33: "1.33", 1.36: "1.36"}.get(value, value)
-        ),  # YAML reads a number
+        ),  # YAML reads it as a number
     ] = "1.36"
 
     @pydantic.model_validator(mode="after")
@@ -299,14 +301,14 @@ class LabPart(_Strict):
 
 
 class ClusterPart(_Strict):
-    """Which cluster, where it is not the kubeconfig's current one."""
+    """Which cluster, if not the kubeconfig's current one."""
 
     context: str | None = None
     kubeconfig: str | None = None
 
 
 class Scenario(_Strict):
-    """One run, whole: the schema of a zdtest.yaml."""
+    """A whole zdtest.yaml: one run."""
 
     name: (
         Annotated[str, pydantic.Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=80)] | None
@@ -314,7 +316,7 @@ class Scenario(_Strict):
     label: Annotated[str, pydantic.Field(max_length=40)] | None = (
         None  # the one fault that it has, or "clean"
     )
-    needs: str = ""  # on a real cluster, beyond what every one has; for `zdtest scenarios`
+    needs: str = ""  # what it needs of a real cluster; for `zdtest scenarios`
     target: TargetPart = TargetPart()
     load: LoadPart = LoadPart()
     workload: Annotated[tuple[str, str], pydantic.BeforeValidator(kind_and_name)] | None = None
@@ -328,25 +330,26 @@ class Scenario(_Strict):
     fail_on: tuple[Annotated[str, pydantic.AfterValidator(condition)], ...] = ()  # must not
     path_proven: bool = False
     balancer: Annotated[str, pydantic.AfterValidator(balancer)] | None = (
-        None  # who stands in front of the pods, where answers do not tell
+        None  # the balancer in front of the pods, if answers do not show it
     )
 
     @pydantic.model_validator(mode="after")
     def _time_for_all_rollouts(self) -> Scenario:
         rollout = self.rollout
-        if max(self.load.duration, rollout.max_time) > _LONGEST_NS:  # which no reader of recordings takes
+        if max(self.load.duration, rollout.max_time) > _LONGEST_NS:  # readers of recordings refuse it
             raise ValueError("a run lasts 30 days at most: lower --duration, or --max-time")
         least_ns = rollout.rollouts * (self.trigger_after_ns + rollout.settle)
         if rollout.rollouts > 1 and least_ns >= rollout.max_time:
             raise ValueError(
-                f"{rollout.rollouts} rollouts take over {least_ns // NS} s with what lies before and after each, and max_time is {rollout.max_time // NS} s: "
+                f"{rollout.rollouts} rollouts take over {least_ns // NS} s with what lies before and after "
+                f"each, and max_time is {rollout.max_time // NS} s: "
                 f"raise --max-time, or lower --trigger-after and --settle"
             )
         return self
 
     @property
     def trigger_after_ns(self) -> int:
-        """A third of the duration, at most 60 s, where nothing else is said. Counted from the warm-up's end."""
+        """By default a third of the duration, at most 60 s. Counted from the end of the warm-up."""
         if self.rollout.trigger_after is not None:
             return self.rollout.trigger_after
         return min(self.load.duration // 3, 60 * NS)

@@ -1,8 +1,8 @@
-"""A file of requests, as vegeta takes it, read into targets. Every fault is one line with the file and the line it is on.
+"""Reads a file of requests in vegeta's formats. Every error is one line that names the file and the line in it.
 
 The http format: blocks of a request line (`GET https://shop.example/cart`), header lines, and at last `@FILE` with the
-body, which is found beside the targets file. A blank line ends a block, `#` begins a comment. The JSON format: an object
-a line with `method`, `url`, and if wanted `header` (name to a list of values) and `body` (base64).
+body, which is found beside the targets file. A blank line ends a block, `#` begins a comment. The JSON format: an
+object a line with `method`, `url`, and if wanted `header` (name to a list of values) and `body` (base64).
 
 On top of vegeta: a target has a weight (a comment `# weight: 9` above its request line, or the field `weight`), its
 URL may be a path on the run's own URL, and a header's value may name environment variables, `${TOKEN}`.
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 MOST = 10_000  # targets of one file
 _HEAVIEST = 999
-_ROUND = 1_000_000  # hits until the turns repeat, at most
-# A word of another kind before anything but a URL or a path is no request, and may be half of a secret.
+_ROUND = 1_000_000  # longest round of hits until it repeats
+# A line of another form is not a request, and may be part of a secret.
 _REQUEST = re.compile(rf"((?i:{'|'.join(METHODS)})(?=\s)|[A-Za-z]+(?=\s+(?:https?:/|/)))\s+(\S.*)")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _WEIGHT = re.compile(r"#\s*weight\s*:\s*(.*)", re.IGNORECASE)
@@ -42,19 +42,19 @@ _FIELDS = frozenset({"method", "url", "header", "body", "weight"})
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A target of a file, and where it stands there. Its URL may be a path still."""
+    """A target of a file, and its line. Its URL may still be a path."""
 
     target: Target
     place: str  # "targets.http:3"
 
     @property
     def is_path(self) -> bool:
-        """Whether the target wants the run's own URL before it."""
+        """Whether the target is a path on the run's own URL."""
         return self.target.url.startswith("/")
 
 
 def read_targets(path: Path) -> tuple[Listed, ...]:
-    """Read a file of targets, in whichever of the two formats it is. Raises UsageError."""
+    """Read a file of targets in either format. Raises UsageError."""
     try:
         text = yamltext.read_text(path)
     except OSError as error:
@@ -77,9 +77,9 @@ def read_targets(path: Path) -> tuple[Listed, ...]:
 def aimed(
     listed: Sequence[Listed], url: str, headers: Sequence[tuple[str, str]], body: bytes
 ) -> tuple[Target, ...]:
-    """Make whole targets: paths go to the origin of `url`; headers and body stand in where a target has none of its own.
+    """Complete targets: paths get the origin of `url`; `headers` and `body` are for targets without their own.
 
-    Raises UsageError for a path where no URL is given, and for a URL that no target has a use for.
+    Raises UsageError for a path without a URL, and for a URL that no target needs.
     """
     origin = ""
     if url:
@@ -114,10 +114,12 @@ class _Http:
 
     def __init__(self) -> None:
         self._found: list[Listed] = []
-        self._target: Target | None = None  # whose block we are in
+        self._target: Target | None = None  # the target of the current block
         self._place = ""
         self._weight = 1
-        self._heredoc: tuple[str, int, list[str]] | None = None  # its end, where it began, its lines so far
+        self._heredoc: tuple[str, int, list[str]] | None = (
+            None  # the end of its body, where that began, its lines so far
+        )
 
     def read(self, path: Path, lines: Sequence[str]) -> list[Listed]:
         for number, raw in enumerate(lines, 1):
@@ -151,7 +153,7 @@ class _Http:
     def _header(self, line: str, place: str) -> None:
         name, colon, value = (part.strip() for part in line.partition(":"))
         if not colon or not _NAME.fullmatch(name) or not value:
-            # What stands in the line may be a secret that lost its name.
+            # The line may be a secret value whose name is missing.
             raise UsageError(
                 f"{place}: this is not a request line (GET https://shop.example/), a header (Name: value) or @FILE"
             )

@@ -1,13 +1,13 @@
-"""The change that starts a rollout: read from text.
+"""Reads the change that starts a rollout.
 
-restart                   kubectl's patch
+restart                   the patch of `kubectl rollout restart`
 apply FILE                server-side apply of the workload's new manifest
 set-image CONTAINER=IMAGE
 scale N
-delete-pod [NAME]         one pod, the first by name where none is given
+delete-pod [NAME]         one pod, by default the first by name
 evict-pod [NAME]          the same through the eviction API, which honours PodDisruptionBudgets
-command COMMAND…          somebody else's tool: helm upgrade, argocd app sync
-observe                   nothing: somebody else's pipeline makes the change
+command COMMAND…          another tool: helm upgrade, argocd app sync
+observe                   none: zdtest waits for a change that something else makes
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from harness import masking
 
 KINDS = ("restart", "apply", "set-image", "scale", "delete-pod", "evict-pod", "command", "observe")
-# Whose change it is not ours to make, or which is not one patch of the workload.
+# Changes that zdtest does not make itself, or that are not one patch of the workload.
 FOREIGN = ("command", "observe")
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """One kind of change with its argument, "" where it takes none."""
+    """One kind of change and its argument; "" if it takes none."""
 
     kind: str
     argument: str = ""
@@ -35,14 +35,14 @@ class Trigger:
 
     @property
     def repeatable(self) -> bool:
-        """Whether it is a change each time that it is made."""
+        """Whether it changes something each time it is made."""
         return self.kind in {"restart", "command", "observe"} or (
             self.kind in {"delete-pod", "evict-pod"} and not self.argument
         )
 
     @property
     def shown(self) -> str:
-        """Return it as it may be written down: of a command the program alone, for any other word may be a secret."""
+        """Return it for recordings and reports: of a command only the program, since other words may be secret."""
         return f"command {masking.program(self.words)}" if self.kind == "command" else str(self)
 
     @property

@@ -1,8 +1,8 @@
-"""The only reader of YAML. A file from a stranger costs no more than its own size.
+"""The only reader of YAML. The memory and time that a stranger's file costs are bounded by its size.
 
-A few lines of aliases to aliases stand for billions of values, and whoever walks through them never comes back. So the
-values that aliases add are counted while a document is read, before anything is made of them; the depth is bounded too, and the
-length of numbers. A date is text, as it is to Kubernetes.
+A few lines of aliases to aliases can expand to billions of values. So the values that aliases add are counted while
+a document is read, before any is constructed. Depth and the length of numbers are bounded too. A date is read as
+text, as Kubernetes does.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 MOST_BYTES = 16 << 20  # of one file
-MOST_ALIASED = 100_000  # values that aliases may add to a document; people use some dozens
+MOST_ALIASED = 100_000  # values that aliases may add to a document; real files have some dozens
 DEEPEST = 100
 _LONGEST_NUMBER = 60
-_LETTERS = 100  # of a text that count as one value more
+_LETTERS = 100  # characters of a text that count as one more value
 _NUMBERS = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
 
 
 class Loader(yaml.SafeLoader):
-    """The safe loader, with bounds. What is beyond them is a MarkedYAMLError, as all that is malformed."""
+    """The safe loader, with bounds. What exceeds them raises MarkedYAMLError, like malformed YAML."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012  as its parent has it
         letter: [(tag, shape) for tag, shape in known if tag != "tag:yaml.org,2002:timestamp"]
@@ -37,17 +37,17 @@ class Loader(yaml.SafeLoader):
         super().__init__(stream)
         self._depth = 0
         self._aliased = 0
-        self._weights: dict[int, int] = {}  # of nodes that are whole: how many values each stands for
+        self._weights: dict[int, int] = {}  # of complete nodes: how many values each expands to
 
     def compose_document(self) -> yaml.Node | None:
-        """Compose one document; the bounds are those of each."""
+        """Compose one document; the bounds apply to each."""
         self._depth = self._aliased = 0
         self._weights = {}
         found: yaml.Node | None = super().compose_document()
         return found
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Compose a node, and count what it stands for."""
+        """Compose a node, and count the values that it expands to."""
         event = self.peek_event()  # type: ignore[no-untyped-call]  # as PyYAML has it
         if isinstance(event, yaml.AliasEvent):
             node: yaml.Node | None = super().compose_node(parent, index)
@@ -82,8 +82,8 @@ class Loader(yaml.SafeLoader):
             return 1 + sum(self._weights[id(value)] for value in node.value)
         return 1 + len(node.value) // _LETTERS if node else 1
 
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002  as its parent has it
-        """Make a value. What no value can be made of is malformed, whatever its type stumbles over."""
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002  as its parent
+        """Construct a value. Whatever error its type raises, the document is malformed."""
         if node.tag in _NUMBERS and len(node.value) > _LONGEST_NUMBER:
             raise yaml.constructor.ConstructorError(
                 None, None, f"a number has {len(node.value):,} digits", node.start_mark
@@ -108,20 +108,20 @@ def load_all(text: str | bytes) -> Iterator[Any]:
 
 
 def problem(error: yaml.YAMLError) -> tuple[int | None, str]:
-    """Return the line where a text is malformed, where that is known, and what is wrong, in one line."""
+    """Return the line where a text is malformed (if known), and what is wrong, in one line."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     said = getattr(error, "problem", None) or getattr(error, "context", None) or str(error)
     return (mark.line + 1 if mark else None), " ".join(str(said).split())
 
 
 def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
-    """Return what a file holds. Raises OSError; ValueError, one line, when that is more than `most` bytes."""
+    """Return a file's bytes. Raises OSError; ValueError, one line, if there are more than `most`."""
     with path.open("rb") as file:
         return read_stream(file, most)
 
 
 def read_stream(file: BinaryIO, most: int = MOST_BYTES) -> bytes:
-    """Return what is left of an open file, a pipe included. Raises as `read_bytes` does."""
+    """Return the rest of an open file or pipe. Raises as `read_bytes` does."""
     content = file.read(most + 1)
     if len(content) > most:
         raise ValueError(f"it is larger than {most >> 20} MiB, the most that is read")
@@ -129,12 +129,12 @@ def read_stream(file: BinaryIO, most: int = MOST_BYTES) -> bytes:
 
 
 def read_text(path: Path, most: int = MOST_BYTES) -> str:
-    """Return the text of a file. Raises OSError; ValueError, one line, when it is too long or no UTF-8."""
+    """Return the text of a file. Raises OSError; ValueError, one line, if it is too long or not UTF-8."""
     return decoded(read_bytes(path, most))
 
 
 def decoded(content: bytes) -> str:
-    """Return bytes as text, without a mark of their order. Raises ValueError, one line."""
+    """Return bytes as text, without a byte order mark. Raises ValueError, one line."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -142,7 +142,7 @@ def decoded(content: bytes) -> str:
 
 
 def is_file(path: Path) -> bool:
-    """Whether this is a plain file, or leads to one: neither a pipe that waits nor a device that never ends."""
+    """Whether this is a regular file or a link to one, not a pipe that blocks or a device that never ends."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except OSError:

@@ -121,16 +121,30 @@ def test_who_has_no_role_is_refused_by_name(server: Server, account: Server, nam
 @pytest.mark.parametrize(
     ("method", "path", "query", "said"),
     [
-        ("GET", "/api/v1/pods", {}, 'pods is forbidden: {} cannot list resource "pods" in API group "" at the cluster scope'),
-        ("GET", "/api/v1/nodes/n", {}, 'nodes "n" is forbidden: {} cannot get resource "nodes" in API group "" at the cluster scope'),
-        ("GET", "/api/v1/namespaces/x", {}, 'namespaces "x" is forbidden: {} cannot get resource "namespaces" in API group "" in the namespace "x"'),
-        ("GET", "/api/v1/namespaces/x/pods/p/log", {}, 'pods "p" is forbidden: {} cannot get resource "pods/log" in API group "" in the namespace "x"'),
-        ("POST", "/api/v1/namespaces/x/pods/p/eviction", {}, 'pods "p" is forbidden: {} cannot create resource "pods/eviction" in API group "" in the namespace "x"'),
-        ("GET", "/apis/apps/v1/namespaces/x/deployments", {"watch": True}, 'deployments.apps is forbidden: {} cannot watch resource "deployments" in API group "apps" in the namespace "x"'),
-        ("GET", "/apis/apps/v1/namespaces/x/deployments", {"fieldSelector": "metadata.name=w"}, 'deployments.apps "w" is forbidden: {} cannot list resource "deployments" in API group "apps" in the namespace "x"'),
-        ("PUT", "/apis/apps/v1/namespaces/x/deployments/w/scale", {}, 'deployments.apps "w" is forbidden: {} cannot update resource "deployments/scale" in API group "apps" in the namespace "x"'),
-        ("DELETE", "/api/v1/namespaces/x/pods", {}, 'pods is forbidden: {} cannot deletecollection resource "pods" in API group "" in the namespace "x"'),
-        ("POST", "/apis/apps/v1/namespaces/x/deployments", {}, 'deployments.apps is forbidden: {} cannot create resource "deployments" in API group "apps" in the namespace "x"'),
+        ("GET", "/api/v1/pods", {},
+         'pods is forbidden: {} cannot list resource "pods" in API group "" at the cluster scope'),
+        ("GET", "/api/v1/nodes/n", {},
+         'nodes "n" is forbidden: {} cannot get resource "nodes" in API group "" at the cluster scope'),
+        ("GET", "/api/v1/namespaces/x", {},
+         'namespaces "x" is forbidden: {} cannot get resource "namespaces" in API group "" in the namespace "x"'),
+        ("GET", "/api/v1/namespaces/x/pods/p/log", {},
+         'pods "p" is forbidden: {} cannot get resource "pods/log" in API group "" in the namespace "x"'),
+        ("POST", "/api/v1/namespaces/x/pods/p/eviction", {},
+         'pods "p" is forbidden: {} cannot create resource "pods/eviction" in API group "" in the namespace "x"'),
+        ("GET", "/apis/apps/v1/namespaces/x/deployments", {"watch": True},
+         ('deployments.apps is forbidden: {} cannot watch resource "deployments" '
+          'in API group "apps" in the namespace "x"')),
+        ("GET", "/apis/apps/v1/namespaces/x/deployments", {"fieldSelector": "metadata.name=w"},
+         ('deployments.apps "w" is forbidden: {} cannot list resource "deployments" '
+          'in API group "apps" in the namespace "x"')),
+        ("PUT", "/apis/apps/v1/namespaces/x/deployments/w/scale", {},
+         ('deployments.apps "w" is forbidden: {} cannot update resource "deployments/scale" '
+          'in API group "apps" in the namespace "x"')),
+        ("DELETE", "/api/v1/namespaces/x/pods", {},
+         'pods is forbidden: {} cannot deletecollection resource "pods" in API group "" in the namespace "x"'),
+        ("POST", "/apis/apps/v1/namespaces/x/deployments", {},
+         ('deployments.apps is forbidden: {} cannot create resource "deployments" '
+          'in API group "apps" in the namespace "x"')),
     ],
 )  # fmt: skip
 def test_each_refusal_says_what_was_wanted(

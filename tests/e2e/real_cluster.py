@@ -116,7 +116,8 @@ class Deployed:
         raise AssertionError(f"{self.url} does not answer")
 
     def delete(self) -> None:
-        """Take it all away, and wait: a pod that leaves a node's bridge may change that bridge's address, and mute all others for seconds."""
+        """Delete everything and wait. A pod that leaves a node's bridge may change the bridge's address, which cuts off
+        all other pods for seconds."""
         kubectl("delete", "namespace", self.namespace, "--wait=false")
         kubectl("-n", self.namespace, "delete", "pods", "--all", "--grace-period=1", "--ignore-not-found")
         kubectl("wait", "--for=delete", f"namespace/{self.namespace}", "--timeout=90s")
@@ -125,7 +126,8 @@ class Deployed:
         out = self.home / f"out-{time.monotonic_ns()}"
         command = [
             sys.executable, "-m", "harness", "run", self.url + path, "-f", str(self.folder),
-            "--context", CONTEXT, "-n", self.namespace, "-o", str(out), "--deployment", f"{self.kind.lower()}/web", *options,
+            "--context", CONTEXT, "-n", self.namespace, "-o", str(out), "--deployment", f"{self.kind.lower()}/web",
+            *options,
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
         runs = sorted(out.glob("*")) if out.exists() else []

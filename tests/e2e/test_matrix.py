@@ -1,4 +1,7 @@
-"""Every kind and every trigger on a real Kubernetes behind real balancers. Long: `nox -s matrix`; writes docs/matrix.md."""
+"""Every kind and every trigger on a real Kubernetes behind real balancers.
+
+Takes half an hour: `nox -s matrix`, which writes docs/matrix.md.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,10 @@ class Row:
         if rollout and rollout.state == "complete":
             gone = str(len(rollout.old_pods))
             took = f"{(record.mark(Mark.ENDPOINTS_SETTLED) - record.mark(Mark.TRIGGER)) / 1e9:.1f} s"
-        return f"| {self.kind} | {self.trigger} | {self.balancer} | {state} | {gone} | {took} | {len(hits):,} | {lost:,} | {verdict} |"
+        return (
+            f"| {self.kind} | {self.trigger} | {self.balancer} | {state} | {gone} | {took} "
+            f"| {len(hits):,} | {lost:,} | {verdict} |"
+        )
 
 
 rows: list[Row] = []
@@ -57,12 +63,17 @@ rows: list[Row] = []
 def _table() -> Iterator[None]:
     yield
     if rows:
-        head = "| kind | change | balancer | rollout | pods gone | trigger to settled | requests | failed | verdict |\n|---|---|---|---|---|---|---|---|---|\n"
+        head = (
+            "| kind | change | balancer | rollout | pods gone | trigger to settled | requests | failed | "
+            "verdict |\n|---|---|---|---|---|---|---|---|---|\n"
+        )
         TABLE.parent.mkdir(exist_ok=True)
         note = (
-            "# Every kind, every change, on a real Kubernetes\n\nKubernetes 1.20.2 on one node, the pods of `scenarios/seed/4-grace` "
-            "(readiness probe, preStop 3 s, grace 10 s), 20 connections. Written by `nox -s matrix`.\nA DaemonSet on one node has no second pod: its "
-            "503s are true. Scaling and deleting keep the template: only the pods that go are counted.\n\n"
+            "# Every workload kind and every change, on a real Kubernetes\n\n"
+            "Kubernetes 1.20.2 on one node, the pods of `scenarios/seed/4-grace` (readiness probe, preStop 3 s, "
+            "grace 10 s), 20 connections. Written by `nox -s matrix`.\n"
+            "A DaemonSet has one pod on one node, so replacing it is an outage: those FAILs are correct. "
+            "*pods gone* counts old pods that ended; a scale-up ends none.\n\n"
         )
         TABLE.write_text(note + head + "\n".join(row.line() for row in rows) + "\n")
 
@@ -400,7 +411,8 @@ def test_a_second_run_at_once_is_refused(deployed: Callable[..., Deployed]) -> N
     web = deployed("seed/4-grace", *PATIENT)
     first = subprocess.Popen(
         [sys.executable, "-m", "harness", "run", web.url, "-f", str(shipped() / web.scenario), "--context", "realk8s",
-         "-n", web.namespace, "-o", str(web.home / "first"), *QUICK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+         "-n", web.namespace, "-o", str(web.home / "first"), *QUICK], stdout=subprocess.PIPE,
+         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     time.sleep(7)
     second = web.zdtest(*QUICK)

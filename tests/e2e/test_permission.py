@@ -109,7 +109,10 @@ def test_a_pod_inside_the_cluster_tests_its_neighbour_without_any_kubeconfig(
         "command": [sys.executable, "-m", "harness"],
         "args": [*arguments, "--settle", "3s", "--trigger-after", "3s"],
         "workingDir": "/results",
-        "env": [{"name": "PYTHONPATH", "value": str(REPOSITORY)}, {"name": "MPLCONFIGDIR", "value": "/tmp"}],  # noqa: S108
+        "env": [
+            {"name": "PYTHONPATH", "value": str(REPOSITORY)},
+            {"name": "MPLCONFIGDIR", "value": "/tmp"},  # noqa: S108
+        ],
     }
     pod["securityContext"] = {}  # the host's Python is root's
     pod["dnsPolicy"] = "Default"

@@ -1,8 +1,8 @@
 """A pod that writes down what happens to it, on the clock that the whole machine shares: /witness/<pod>:<uid>.txt.
 
-Lines are `word monotonic_ns`: started, listening, request (when its head has been read), term, exit. It serves after
-STARTUP_DELAY seconds, says its name in X-Pod, takes 20 ms a request, and ends at SIGTERM: at once, or with TERM_IS=drain
-when what is in flight has been answered. Standard library only; it runs in the container as it stands.
+Lines are `word monotonic_ns`: started, listening, request (its head has been read), term, exit. It serves after
+STARTUP_DELAY seconds, names itself in X-Pod, and takes 20 ms a request. At SIGTERM it exits at once; with
+TERM_IS=drain it first answers what is in flight. Standard library only: it runs in the container as it is.
 """
 
 from __future__ import annotations

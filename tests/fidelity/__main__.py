@@ -1,4 +1,4 @@
-"""`python -m tests.fidelity [CASE ...]`: the same on the lab and on a real Kubernetes, side by side, into docs/fidelity.md."""
+"""`python -m tests.fidelity [CASE ...]`: run each case on the lab and on a real Kubernetes; writes docs/fidelity.md."""
 
 from __future__ import annotations
 
@@ -134,7 +134,10 @@ def main() -> None:
             why = "" if fits else because(Difference(case, key, ours.get(key, "-"), real[key]))
             open_ += why == UNEXPLAINED
             lines.append(f"| {key} | {ours.get(key, '-')} | {real[key]} | {why} |")
-    summary = f"{equal} of {total} facts in {len(results)} cases are the same, {total - equal - open_} differ for a known reason"
+    summary = (
+        f"{equal} of {total} facts in {len(results)} cases are the same, "
+        f"{total - equal - open_} differ for a known reason"
+    )
     text = "\n".join([f"{summary}, {open_} unexplained.", *lines])
     page = Path("docs/fidelity.md")
     head = page.read_text(encoding="utf-8").partition("<!-- table -->")[0] if page.exists() else ""

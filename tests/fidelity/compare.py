@@ -18,7 +18,8 @@ UNEXPLAINED = "**unexplained**"
 
 
 def same(case: Case, key: str, lab_says: str, real_says: str) -> bool:
-    """Times may differ by the slack, a rollout's by it for each pod; how often a probe or a back-off spoke may differ."""
+    """Times may differ by the slack (a rollout's by the slack times its pods), counts of probe and back-off
+    events by any amount."""
     replicas = case.spec.get("replicas", 2)
     if key.startswith("restart") and "s" in lab_says and "s" in real_says:
         return abs(float(lab_says[:-2]) - float(real_says[:-2])) <= TURN_S * int(key.split()[1])
@@ -97,7 +98,7 @@ REASONS: tuple[tuple[str, Callable[[Difference], bool]], ...] = (
 
 
 def because(difference: Difference) -> str:
-    """Say why a fact differs: what is known of 1.20, of the test cluster, or of chance; UNEXPLAINED is for a person to look at."""
+    """Return why a fact differs: Kubernetes 1.20, the test cluster, or chance. UNEXPLAINED needs a person."""
     return next((why for why, holds in REASONS if holds(difference)), UNEXPLAINED)
 
 

@@ -28,16 +28,19 @@ if TYPE_CHECKING:
     from tests.judge.synthetic import FakePod
 
 NGINX = (
-    '127.0.0.1 - - [25/Nov/2026:14:02:24 +0000] "GET / HTTP/1.1" {status} 150 "-" "zdtest/0.1" 210 0.001 [shop-web-80] [] '
-    "{address}:8080 0 0.001 {status} {id}"
+    '127.0.0.1 - - [25/Nov/2026:14:02:24 +0000] "GET / HTTP/1.1" {status} 150 "-" '
+    '"zdtest/0.1" 210 0.001 [shop-web-80] [] {address}:8080 0 0.001 {status} {id}'
 )
 ALB = (
-    "http 2026-11-25T14:02:24.186641Z app/web/50dc6c495c0c9188 192.0.2.7:2817 {address}:8080 0.000 0.001 0.000 {status} - 34 366 "
-    '"GET http://www.example.com:80/ HTTP/1.1" "zdtest/0.1" - - arn:aws:elasticloadbalancing:eu-west-1:1:targetgroup/web/73e2 '
+    "http 2026-11-25T14:02:24.186641Z app/web/50dc6c495c0c9188 192.0.2.7:2817 "
+    "{address}:8080 0.000 0.001 0.000 {status} - 34 366 "
+    '"GET http://www.example.com:80/ HTTP/1.1" "zdtest/0.1" - - '
+    "arn:aws:elasticloadbalancing:eu-west-1:1:targetgroup/web/73e2 "
     '"{root}" "-" "-" 0 2026-11-25T14:02:24.185000Z "forward" "-" "-" "{address}:8080" "-" "-" "-"'
 )
 HAPROXY = (
-    "Nov 25 14:02:24 lb haproxy[14389]: 10.9.9.9:33317 [25/Nov/2026:14:02:24.655] front pods/s1 {address}:8080 0/0/-1/-1/0 {status} "
+    "Nov 25 14:02:24 lb haproxy[14389]: 10.9.9.9:33317 [25/Nov/2026:14:02:24.655] front "
+    "pods/s1 {address}:8080 0/0/-1/-1/0 {status} "
     '212 - - SC-- 1/1/0/0/3 0/0 {{{id}}} "GET / HTTP/1.1"'
 )
 
@@ -135,7 +138,7 @@ def test_a_log_that_is_cut_off_or_none_at_all_is_one_line_and_exit_code_2(
         "cut.log.gz": (whole[: len(whole) // 2], "is cut off"),
         "plain.log.gz": (b"not packed at all", "Not a gzipped file"),
         "damaged.log.gz": (whole[:20] + b"\xff" * 20 + whole[40:], "cannot read the access log"),
-        "one-line.log.gz": (gzip.compress(bytes(1 << 24)), "is no access log"),
+        "one-line.log.gz": (gzip.compress(bytes(1 << 24)), "is not an access log"),
     }
     for name, (content, said) in wrecks.items():
         (tmp_path / name).write_bytes(content)

@@ -1,4 +1,4 @@
-"""Lines that real balancers wrote (tests/judge/accesslogs; those of ALB and Traefik are from their manuals), and how they are read."""
+"""How log lines of real balancers are read (tests/judge/accesslogs; ALB's and Traefik's are from their manuals)."""
 
 from __future__ import annotations
 
@@ -109,8 +109,10 @@ def test_envoys_own_default_text_ends_with_the_pod() -> None:
 
 def test_an_alb_names_its_target_and_both_statuses() -> None:
     line = (
-        "https 2026-11-25T14:02:24.186641Z app/web/50dc6c495c0c9188 127.0.0.10:2817 127.0.0.30:8080 0.000 0.001 -1 502 - 34 366 "
-        f'"GET https://web.example:443/ HTTP/1.1" "zdtest/0.1" ECDHE TLSv1.2 arn:aws:x "Root=1-67400000-{RUN}0001000000000001" "-"'
+        "https 2026-11-25T14:02:24.186641Z app/web/50dc6c495c0c9188 127.0.0.10:2817 "
+        "127.0.0.30:8080 0.000 0.001 -1 502 - 34 366 "
+        '"GET https://web.example:443/ HTTP/1.1" "zdtest/0.1" ECDHE TLSv1.2 arn:aws:x '
+        f'"Root=1-67400000-{RUN}0001000000000001" "-"'
     )
     assert read(line) == (REFUSES, "alb", "502 -")
     assert read(line.replace("127.0.0.30:8080", "-")) == ("", "alb", "502 -")
@@ -118,8 +120,8 @@ def test_an_alb_names_its_target_and_both_statuses() -> None:
 
 def test_traefiks_json_names_the_pod_under_either_name() -> None:
     line = (
-        '{"ClientAddr":"127.0.0.10:4242","DownstreamStatus":502,"OriginStatus":502,"ServiceAddr":"127.0.0.30:8080","ServiceURL":'
-        f'"http://127.0.0.30:8080","request_X-Request-Id":"{RUN}0001000000000001","msg":""}}'
+        '{"ClientAddr":"127.0.0.10:4242","DownstreamStatus":502,"OriginStatus":502,"ServiceAddr":"127.0.0.30:8080",'
+        f'"ServiceURL":"http://127.0.0.30:8080","request_X-Request-Id":"{RUN}0001000000000001","msg":""}}'
     )
     assert read(line) == (REFUSES, "traefik", "502 502")
     assert read(line.replace('"ServiceAddr":"127.0.0.30:8080",', "")) == (REFUSES, "traefik", "502 502")

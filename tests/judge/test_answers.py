@@ -59,7 +59,8 @@ def failing(from_s: float, to_s: float) -> Callable[[Rows], Rows]:
 
 @pytest.mark.parametrize(
     "scenario",
-    [{}, {"objectives": ["failed < 1000000"]}, {"objectives": ["failed_share <= 100%"]}, {"fail_on": ["lost > 1000000"]}],
+    [{}, {"objectives": ["failed < 1000000"]}, {"objectives": ["failed_share <= 100%"]},
+     {"fail_on": ["lost > 1000000"]}],
     ids=str,
 )  # fmt: skip
 def test_a_service_that_answers_nothing_well_never_passes(tmp_path: Path, scenario: dict[str, Any]) -> None:
@@ -119,11 +120,11 @@ def test_a_phase_that_is_shorter_than_one_request_needs_no_answer_of_its_own(tmp
 def test_a_rollout_in_which_nothing_ended_is_no_matter_only_if_it_was_short(
     tmp_path: Path, lasts: float, grade: Grade
 ) -> None:
-    marks = [
-        m if m.mark not in {Mark.OLD_PODS_GONE, Mark.ENDPOINTS_SETTLED} else MarkAt(m.mark, round((TRIGGER + lasts) * S))
-        for m in clean().run().marks
-    ]  # fmt: skip
     begin, end = TRIGGER * S, round((TRIGGER + lasts) * S)
+    marks = [
+        MarkAt(m.mark, end) if m.mark in {Mark.OLD_PODS_GONE, Mark.ENDPOINTS_SETTLED} else m
+        for m in clean().run().marks
+    ]
     found = judged(
         tmp_path,
         clean(concurrency=2, work=0.9, record={"marks": tuple(marks)}),

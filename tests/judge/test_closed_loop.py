@@ -1,4 +1,4 @@
-"""What the advice promises, on the lab: the patch that a failed run gives mends the manifest, and the next run passes."""
+"""The patch that a failed run advises fixes the manifest: on the lab, the next run passes."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_the_patch_that_a_lost_rollout_gives_makes_the_next_rollout_lose_nothing
 
     mended = strategic(DEPLOYMENT, patch)
     _, after = run(tmp_path / "after", mended)
-    # A machine that is busy with other things may saturate the generator: that withholds a PASS, and is no matter of the patch.
+    # A busy machine may saturate the generator. That withholds a PASS, but says nothing about the patch.
     withheld = [f for f in after["verdict"]["findings"] if f["grade"] != "PASS"]
     assert [f for f in withheld if "keeps up" not in f["objective"]] == []
     assert after["verdict"]["lost"] == 0

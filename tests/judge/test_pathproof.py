@@ -1,4 +1,4 @@
-"""What proves that the load reached the workload: names in most answers, which a pod can have given. A cache can not."""
+"""What proves that the load reached the workload: most answers name a pod that can have given them."""
 
 from __future__ import annotations
 

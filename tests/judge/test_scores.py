@@ -1,4 +1,4 @@
-"""How the judge is scored: a failed hit against the lab's line with its own request id, not with the one that is nearest in time."""
+"""The judge is scored by request id: a failed hit against the lab's line with the same id, not the nearest in time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/verdict.md is held to the code: its rows are the objectives, its cells the grades that each can get, its numbers the constants."""
+"""docs/verdict.md matches the code: rows are objectives, cells the grades each can get, numbers the constants."""
 
 from __future__ import annotations
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 def run(endpoint: LabEndpoint, kubeconfig: Path, out: Path) -> subprocess.CompletedProcess[str]:
     command = [
-        sys.executable, "-m", "harness", "run", endpoint.url, "-f", str(shipped() / "seed/4-grace"), "--cacert", str(endpoint.ca_file),
+        sys.executable, "-m", "harness", "run", endpoint.url, "-f", str(shipped() / "seed/4-grace"), "--cacert",
+        str(endpoint.ca_file),
         "--kubeconfig", str(kubeconfig), "--context", endpoint.context, "-n", endpoint.namespace, "--deployment", "web",
         "-o", str(out), "-c", "5", "-d", "5s", "--trigger-after", "2s", "--settle", "2s",
     ]  # fmt: skip

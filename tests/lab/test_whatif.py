@@ -18,7 +18,8 @@ ENV = {"STARTUP_DELAY": "3", "ON_TERM": "drain"}
 TEXT = """
 apiVersion: apps/v1
 kind: Deployment
-metadata: {name: shop, namespace: store, uid: u, resourceVersion: "7", annotations: {deployment.kubernetes.io/revision: "3"}}
+metadata:
+  {name: shop, namespace: store, uid: u, resourceVersion: "7", annotations: {deployment.kubernetes.io/revision: "3"}}
 spec:
   replicas: 12
   strategy: {rollingUpdate: {maxSurge: 2}}
@@ -45,7 +46,8 @@ status: {replicas: 12}
 apiVersion: v1
 kind: Service
 metadata: {name: shop, namespace: store}
-spec: {type: NodePort, clusterIP: 10.0.0.7, selector: {app: shop}, ports: [{port: 80, targetPort: 9000, nodePort: 30080}]}
+spec:
+  {type: NodePort, clusterIP: 10.0.0.7, selector: {app: shop}, ports: [{port: 80, targetPort: 9000, nodePort: 30080}]}
 ---
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler

@@ -33,12 +33,15 @@ ENVOY = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 95\r\ncontent-type: text/plain\r\n"
     b"date: Mon, 30 Nov 2026 10:00:00 GMT\r\nserver: envoy\r\n\r\n" + ENVOY_BODY
 )
-HAPROXY_BODY = b"<html><body><h1>503 Service Unavailable</h1>\nNo server is available to handle this request.\n</body></html>\n"
+HAPROXY_BODY = (
+    b"<html><body><h1>503 Service Unavailable</h1>\nNo server is available to "
+    b"handle this request.\n</body></html>\n"
+)
 GZIPPED = gzip.compress(b"x" * 5000, mtime=0)
 HAPROXY = (
-    b"HTTP/1.0 503 Service Unavailable\r\ncache-control: no-cache\r\nconnection: close\r\ncontent-type: text/html\r\n\r\n"
-    + HAPROXY_BODY
-)
+    b"HTTP/1.0 503 Service Unavailable\r\ncache-control: no-cache\r\nconnection: "
+    b"close\r\ncontent-type: text/html\r\n\r\n"
+) + HAPROXY_BODY
 
 
 def response(body: bytes = b"", status: bytes = b"502 Bad Gateway", /, **headers: str) -> bytes:

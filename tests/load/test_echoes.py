@@ -10,7 +10,8 @@ from harness.load.echoes import Sent, plain
 REQUEST = (
     b"POST /shop/items;session=s3ssion?token=t0k%2Fen%3D%3D&page=12&who=anna+b HTTP/1.1\r\n"
     b"Host: shop.example\r\nUser-Agent: zdtest/1\r\nAccept: */*\r\nContent-Type: application/json\r\n"
-    b"Authorization: Basic dXNlcjpvcGVuIHNlc2FtZQ==\r\nCookie: sid=c00kie; theme=dark\r\nX-Api-Key: a key with blanks\r\n"
+    b"Authorization: Basic dXNlcjpvcGVuIHNlc2FtZQ==\r\nCookie: sid=c00kie; "
+    b"theme=dark\r\nX-Api-Key: a key with blanks\r\n"
     b"\r\n"
     b'{"password": "hunter22", "note": "connection reset", "long": "abcdefghijklmnopqrstuvwxyz"}'
 )
@@ -47,7 +48,10 @@ def test_what_was_sent_is_hidden(text: str, hidden: str) -> None:
     "text",
     [
         "upstream connect error or disconnect/reset before headers. reset reason: connection termination",
-        "<html> <head><title>502 Bad Gateway</title></head> <body> <center><h1>502 Bad Gateway</h1></center> <hr><center>nginx</center>",
+        (
+            "<html> <head><title>502 Bad Gateway</title></head> <body> <center><h1>502 Bad "
+            "Gateway</h1></center> <hr><center>nginx</center>"
+        ),
         "No server is available to handle this request.",
         "no healthy upstream",
         "application/json",

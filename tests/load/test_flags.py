@@ -28,12 +28,12 @@ def scenario_of(*words: str) -> object:
         (["-c", "0"], r"^--concurrency: must be at least 1, not 0$"),
         (["--workers", "65"], r"^--workers: must be at most 64, not 65$"),
         (["--method", "FETCH"], r"^--method: must be 'GET', .*, not FETCH$"),
-        (["--ramp", "5s"], "^ramp is the time .*add rate$"),
+        (["--ramp", "5s"], "^ramp raises a rate.*add rate$"),
         (["--rate", "0"], r"^--rate: must be more than 0, not 0"),
         (["--rate", "5", "--lull", "9s"], "drop one"),
         (["--mix", "GET"], "--mix"),
         (["--resolve", "a:b"], "HOST:PORT:ADDRESS"),
-        (["--resolve", "a:1:b"], "no IP address"),
+        (["--resolve", "a:1:b"], "is not an IP address"),
         (["--key", "k.pem"], "add cert"),
         (["--conn-max-hits", "-1"], "--conn-max-hits"),
         (["--pod-header", "a b"], "--pod-header"),
@@ -60,10 +60,11 @@ def test_flags_reach_the_wire_and_the_recording(tmp_path: Path) -> None:
     with ScriptedServer(script) as server:
         where = f"shop.invalid:{server.port}"
         done = subprocess.run(
-            [sys.executable, "-m", "harness", "run", f"http://{where}/", "--no-rollout", "-d", "2s", "-c", "4", "-o", str(tmp_path),
-             "--resolve", f"{where}:127.0.0.1", "--rate", "100", "--mix", "GET:3,POST:1", "--body", "hello",
-             "--conn-max-hits", "10", "--pod-header", "X-Backend", "--format", "json", "-l"],
-            capture_output=True, text=True, timeout=110, check=False, env={**os.environ, "HTTPS_PROXY": "http://proxy.invalid:1"},
+            [sys.executable, "-m", "harness", "run", f"http://{where}/", "--no-rollout", "-d", "2s", "-c", "4",
+             "-o", str(tmp_path), "--resolve", f"{where}:127.0.0.1", "--rate", "100", "--mix", "GET:3,POST:1",
+             "--body", "hello", "--conn-max-hits", "10", "--pod-header", "X-Backend", "--format", "json", "-l"],
+            capture_output=True, text=True, timeout=110, check=False,
+            env={**os.environ, "HTTPS_PROXY": "http://proxy.invalid:1"},
         )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     (path,) = tmp_path.iterdir()

@@ -1,4 +1,4 @@
-"""HTTP/2 against servers on real sockets: what is answered, what is lost, and by what name. Each request is sent once."""
+"""HTTP/2 against servers on real sockets: outcomes of answered and lost requests. Each request is sent once."""
 
 from __future__ import annotations
 
@@ -381,7 +381,8 @@ def test_the_command_says_that_this_way_is_slower_and_what_it_measured(tmp_path:
 
     with ScriptedServer(speaking(script)) as server:
         done = subprocess.run(
-            [sys.executable, "-m", "harness", "run", server.url, "--no-rollout", "-d", "1s", "-c", "2", "--rate", "20", "--http2",
+            [sys.executable, "-m", "harness", "run", server.url, "--no-rollout", "-d", "1s", "-c", "2", "--rate",
+             "20", "--http2",
              "-o", str(tmp_path)],
             capture_output=True, text=True, timeout=110, check=False,
         )  # fmt: skip

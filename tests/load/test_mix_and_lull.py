@@ -84,7 +84,8 @@ def test_in_a_lull_all_connections_but_one_rest_and_then_all_send_again(tmp_path
 def test_without_a_rollout_a_lull_comes_between_the_warm_up_and_what_is_judged(tmp_path: Path) -> None:
     with ScriptedServer(always(OK)) as server:
         done = subprocess.run(
-            [sys.executable, "-m", "harness", "run", server.url, "--no-rollout", "--lull", "3s", "-d", "2s", "-c", "4", "-o", str(tmp_path)],
+            [sys.executable, "-m", "harness", "run", server.url, "--no-rollout", "--lull", "3s", "-d", "2s", "-c",
+             "4", "-o", str(tmp_path)],
             capture_output=True, text=True, timeout=110, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

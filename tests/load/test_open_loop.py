@@ -1,4 +1,4 @@
-"""Hits that are due by the clock: when they are sent, what a response time counts from, what becomes of those nobody sent."""
+"""Open loop: when due hits are sent, where a response time starts, and what is recorded of hits never sent."""
 
 import time
 from collections import Counter

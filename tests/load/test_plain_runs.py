@@ -1,4 +1,4 @@
-"""Plain load tests as a user has them: `zdtest run --no-rollout URL`, what it prints, and what becomes of it when things go wrong."""
+"""Plain load tests as a user runs them: `zdtest run --no-rollout URL`, what it prints, and how it fails."""
 
 from __future__ import annotations
 

@@ -271,8 +271,10 @@ def run_one(
         (b"Content-Type: application/grpc-web\r\nGRPC-Status: 14\r\nContent-Length: 0\r\n\r\n", b"", "grpc_error"),
         (b"Content-Type: application/grpc-web\r\ngrpc-status:0\r\nContent-Length: 0\r\n\r\n", b"", "response"),
         (b"Content-Type: text/plain\r\ngrpc-status: 14\r\nContent-Length: 0\r\n\r\n", b"", "response"),
-        (b"Content-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n", b"2\r\nok\r\n0\r\ngrpc-status: 2\r\n\r\n", "grpc_error"),
-        (b"Content-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n", b"2\r\nok\r\n0\r\ngrpc-status: 0\r\n\r\n", "response"),
+        (b"Content-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n",
+         b"2\r\nok\r\n0\r\ngrpc-status: 2\r\n\r\n", "grpc_error"),
+        (b"Content-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n",
+         b"2\r\nok\r\n0\r\ngrpc-status: 0\r\n\r\n", "response"),
     ],
 )  # fmt: skip
 def test_a_grpc_answer_over_http_1_is_as_good_as_its_own_status(

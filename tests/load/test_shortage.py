@@ -37,7 +37,8 @@ except UsageError as error:
     print(json.dumps(str(error)))
 with ScriptedServer(always(OK, pause=0)) as server:
     plan = plan_for(server.url, 5, keepalive=False)
-    result = run_load(plan, Path(sys.argv[1]), until=lambda load: load.counts.outcomes.get("no_local_port", 0) > 3, seconds=20)
+    short = lambda load: load.counts.outcomes.get("no_local_port", 0) > 3
+    result = run_load(plan, Path(sys.argv[1]), until=short, seconds=20)
 print(json.dumps({"outcomes": result.outcomes, "requests": server.seen["requests"], "samples": result.samples}))
 """
 
@@ -75,7 +76,10 @@ def test_a_worker_that_runs_out_of_descriptors_says_so_and_goes_on_when_there_ar
 def test_ports_that_run_out_are_foreseen_and_named(tmp_path: Path) -> None:
     if shutil.which("unshare") is None or shutil.which("ip") is None:
         pytest.skip("no unshare, or no ip")
-    few = "ip link set lo up && echo '40000 40009' > /proc/sys/net/ipv4/ip_local_port_range && echo 0 > /proc/sys/net/ipv4/tcp_tw_reuse"
+    few = (
+        "ip link set lo up && echo '40000 40009' > /proc/sys/net/ipv4/ip_local_port_range "
+        "&& echo 0 > /proc/sys/net/ipv4/tcp_tw_reuse"
+    )
     if subprocess.run([*IN_A_NETWORK_OF_ITS_OWN, few], capture_output=True, check=False).returncode:
         pytest.skip("no network of one's own here")
     done = subprocess.run(

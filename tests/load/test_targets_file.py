@@ -100,7 +100,8 @@ def test_a_rollout_under_several_targets_is_judged_with_each_of_them(tmp_path: P
     )
     out = tmp_path / "out"
     done = subprocess.run(
-        [sys.executable, "-m", "harness", "run", "-f", "seed/1-no-probe", "-c", "8", "-d", "9s", "--trigger-after", "3s",
+        [sys.executable, "-m", "harness", "run", "-f", "seed/1-no-probe", "-c", "8", "-d", "9s", "--trigger-after",
+         "3s",
          "--settle", "2s", "--targets", str(tmp_path / "t.http"), "-o", str(out)],
         capture_output=True, text=True, timeout=170, check=False,
     )  # fmt: skip

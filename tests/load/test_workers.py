@@ -279,7 +279,8 @@ def test_a_worker_imports_neither_pandas_nor_kubernetes(tmp_path: Path) -> None:
         "try:\n"
         "    worker.main()\n"
         "finally:\n"
-        "    print('LOADED', *sorted({name.partition('.')[0] for name, module in sys.modules.items() if module}), file=sys.stderr)\n"
+        "    print('LOADED', *sorted({name.partition('.')[0] for name, module in "
+        "sys.modules.items() if module}), file=sys.stderr)\n"
     )
     with ScriptedServer(always(OK)) as server:
         (tmp_path / "hits").mkdir()

@@ -1,4 +1,7 @@
-"""A real recording, damaged at random: it is judged, or refused in one line; it never crashes, hangs, or reaches out of its folder."""
+"""A real recording, damaged at random, is judged, or refused in one line.
+
+It never makes the judge crash, hang, or touch a file outside the folder.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ TEXTS = ("run.json", "events.jsonl", "generator.jsonl", "manifests/before.json",
 ARROWS = ("hits/0.arrow", "connections/0.arrow")
 REPORTS = ("verdict.json", "summary.txt", "summary.md", "timeline.png")
 VALUES: tuple[Any, ...] = (
-    None, True, 0, 5, -1, 1.5, 1e300, 1 << 62, -(1 << 62), 1 << 70, float("nan"), "", "x", "9" * 30, "100%", "-5%", "\ud800", "$a{$",
+    None, True, 0, 5, -1, 1.5, 1e300, 1 << 62, -(1 << 62), 1 << 70, float("nan"), "", "x", "9" * 30, "100%", "-5%",
+    "\ud800", "$a{$",
     "2026-13-45T99:99:99Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", [], {}, [None], [5], [[]], [{}], {"a": 5},
 )  # fmt: skip
 

@@ -139,7 +139,7 @@ def test_a_folder_of_a_rollout_that_is_a_link_is_not_written_into(tmp_path: Path
 
 @pytest.mark.parametrize("name", ["../out", "/etc/out", "a/../../out", ""])
 def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match="no name of a file"):
+    with pytest.raises(ValueError, match="cannot be the name of a file"):
         folder.write_below(tmp_path, name, "hostile")
 
 
@@ -257,7 +257,7 @@ def test_a_name_that_no_run_has_is_refused(run: Path, name: object) -> None:
         ({"marks": [{"mark": "trigger", "t_ns": 10**17}]}, "marks"),
         ({"marks": [{"mark": "trigger", "t_ns": 1}, {"mark": "trigger", "t_ns": 2}]}, "marks"),
         ({"targets": [{}]}, "targets"),
-        ({"max_baseline_failures": float("nan")}, "NaN is no number"),
+        ({"max_baseline_failures": float("nan")}, "NaN is not a number"),
         ({"format": True}, "format"),
     ],
 )
@@ -297,7 +297,7 @@ def test_a_whole_character_in_two_halves_is_read(run: Path) -> None:
 def test_a_file_beyond_every_size_is_refused_unread(run: Path) -> None:
     with (run / "run.json").open("ab") as file:
         file.truncate(1 << 40)
-    assert "the most that is read" in refusal(lambda: Recording.open(run))
+    assert " are read" in refusal(lambda: Recording.open(run))
 
 
 @pytest.mark.parametrize("name", ["\u00b21.arrow", "-1.arrow", "99999.arrow", "00.arrow", "0.arrow.txt"])
@@ -404,7 +404,7 @@ def test_zeros_at_the_end_are_what_a_crash_of_the_machine_leaves(run: Path) -> N
 def test_one_row_at_the_end_of_a_month_does_not_make_a_month_of_seconds(run: Path) -> None:
     month = 30 * 86_400 * 1_000_000_000
     written(run, batch(2, done_ns=pa.array([0, month], pa.int64())))
-    assert "2 rows lie 2,592,000 s apart" in refusal(Recording.open(run).hits)
+    assert "2 rows span 2,592,000 s" in refusal(Recording.open(run).hits)
     line = (run / "generator.jsonl").read_text().splitlines()[0]
     (run / "generator.jsonl").write_text(f"{line}\n{json.dumps(json.loads(line) | {'t_ns': month})}\n")
     assert "too long a time" in refusal(Recording.open(run).health)

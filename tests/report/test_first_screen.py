@@ -1,4 +1,4 @@
-"""The first screen of a summary: the verdict, what was lost, why, and the fix, in 40 lines of 100 columns, for any run."""
+"""The first screen of a summary: verdict, losses, causes and fix in 40 lines of 100 columns, for any run."""
 
 from __future__ import annotations
 

@@ -244,8 +244,8 @@ def test_every_shipped_scenario_is_valid() -> None:
     ("flags", "said"),
     [
         ({"rollout.rollouts": 0}, "--rollouts: "),
-        ({"rollout.rollouts": 2, "rollout.trigger": "scale 5"}, "'scale 5' changes nothing a second time"),
-        ({"rollout.rollouts": 2, "rollout.trigger": "delete-pod web-1"}, "changes nothing a second time"),
+        ({"rollout.rollouts": 2, "rollout.trigger": "scale 5"}, "'scale 5' changes nothing the second time"),
+        ({"rollout.rollouts": 2, "rollout.trigger": "delete-pod web-1"}, "changes nothing the second time"),
         (
             {"rollout.rollouts": 60},
             "60 rollouts take over 3000 s with what lies before and after each, and max_time is 2700 s",

@@ -1,1 +1,1 @@
-"""What balancers' access logs say of single requests: pure, and nothing of a run but its ids."""
+"""Reads what balancers' access logs say about single requests. Knows nothing of a run but its ids."""

@@ -1,9 +1,10 @@
-"""Pure: one line of an access log -> the pod that the request went to, and what the balancer says of how it went.
+"""Pure: one line of an access log -> the pod that the request went to, and how it went in the balancer's words.
 
-Which balancer wrote a line shows in the line itself. Addresses are taken from the field that names the pod, where the format
-has one: a client, a sidecar or the balancer itself may have an address that is a pod's. The formats are those that
-controllers set: ingress-nginx's upstreaminfo, HAProxy's httplog and log-formats made of it, Envoy's default and Istio's text
-and JSON, Caddy's and Traefik's JSON, an ALB's; in any other one the last address of a pod on the line counts.
+The line itself shows which balancer wrote it. The address is taken from the field that names the pod, if the format
+has one: the address of a client, a sidecar or the balancer itself may also be a pod's. The known formats are those
+that controllers set: ingress-nginx's upstreaminfo, HAProxy's httplog and log-formats derived from it, Envoy's default
+and Istio's text and JSON, Caddy's and Traefik's JSON, an ALB's. In any other format, the last address of a pod on the
+line counts.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 NGINX, HAPROXY, ENVOY, CADDY, TRAEFIK, ALB = "nginx", "haproxy", "envoy", "caddy", "traefik", "alb"
 
-# Not at the very beginning of a line: that is the client's, or the rest of one if the log is cut there.
+# Not at the beginning of a line: that is the client's address, or part of one if the log is cut there.
 _ADDRESS = re.compile(r"(?<=[^\d.])((?:\d{1,3}\.){3}\d{1,3}):\d+|\[([0-9a-fA-F:]+)\]:\d+")
 _WHOLE_ADDRESS = re.compile(r"(?:https?://)?(?:((?:\d{1,3}\.){3}\d{1,3})|\[([0-9a-fA-F:]+)\]):\d+/?")
 _SAID = re.compile(r"[^A-Za-z0-9 ,.:/-]")
@@ -39,10 +40,10 @@ _NGINX = re.compile(r"\] \[[^\]]*\] (?P<upstream>.+) $")  # up to the request's 
 
 
 def parse(line: str, pods: Collection[str], begin: int, end: int, like: str = "") -> Entry:
-    """Read a line whose id of a request is at [begin, end). `pods`: the addresses that count.
+    """Read a line whose request id is at [begin, end). `pods`: the addresses that count.
 
-    The entry's address is "" where the line names none of the pods. `like` is the family that the line before was of: it is
-    tried first, and makes no difference but in time.
+    The entry's address is "" if the line names none of the pods. `like` is the previous line's family: it is tried
+    first, to save time.
     """
     first = _READERS.get(like)
     if first is not None:
@@ -83,7 +84,7 @@ def _envoy(line: str, pods: Collection[str], begin: int, end: int) -> Entry | No
 
 
 def _nginx(line: str, pods: Collection[str], begin: int, end: int) -> Entry | None:  # noqa: ARG001  a reader
-    """Read what upstreaminfo has before the id: addresses, lengths, times and statuses, one of each for each try."""
+    """Read the part of upstreaminfo before the id: an address, length, time and status for each try."""
     seen = _NGINX.search(line, 0, begin)
     if seen is None:
         return None
@@ -95,7 +96,7 @@ def _nginx(line: str, pods: Collection[str], begin: int, end: int) -> Entry | No
 
 
 def _json(line: str, pods: Collection[str], begin: int, end: int) -> Entry | None:  # noqa: ARG001  a reader
-    """Read a line of JSON, whatever stands before it; None where it is none, or of nobody whose fields are known."""
+    """Read a line that ends in JSON, whatever comes before that; None if it has none, or no known fields."""
     record = _record(line, begin)
     if "upstream_host" in record and "response_flags" in record:
         flags = str(record["response_flags"] or "-")
@@ -105,7 +106,7 @@ def _json(line: str, pods: Collection[str], begin: int, end: int) -> Entry | Non
         named = _whole(record.get("ServiceAddr"), pods) or _whole(record.get("ServiceURL"), pods)
         return _entry(named, TRAEFIK, said)
     if isinstance(record.get("request"), dict) and "resp_headers" in record:
-        # log_append gives the field whatever name its user chose
+        # with log_append the user chooses the field's name
         named_by = [_whole(value, pods) for key, value in record.items() if key != "request"]
         return _entry(next((address for address in named_by if address), ""), CADDY, "")
     return None

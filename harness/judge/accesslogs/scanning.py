@@ -1,7 +1,7 @@
 """Finds the lines of access logs that are about one run, in files of millions of lines.
 
-A log is read in blocks of whole lines, and each block is searched for the run's digits as bytes. Only the lines of requests
-that somebody wants to know of are parsed.
+A log is read in blocks of whole lines, and each block is searched for the run's digits as bytes. Only the lines of
+the requests in question are parsed.
 """
 
 from __future__ import annotations
@@ -32,22 +32,23 @@ _LONGEST_LINE = 1 << 20
 
 
 def own_ids(run: RunRecord) -> re.Pattern[bytes]:
-    """Return a pattern for the ids of a run's requests, in lower case. Group 1: worker and seq, 16 digits (recording/trace.py).
+    """Return a pattern for the ids of a run's requests, in lower case (see recording/trace.py).
 
-    It begins with the digits that an X-Request-ID and an X-Amzn-Trace-Id share, so that a search for it is quick.
+    Group 1 is worker and seq, 16 digits. The pattern begins with the digits that an X-Request-ID and an
+    X-Amzn-Trace-Id share, so that a search for it is quick.
     """
     digits = trace.run_digits(run.wall_ns, run.monotonic_ns).encode()
     return re.compile(digits[:8] + b"(?:" + digits[8:] + b")?([0-9a-f]{16})(?![0-9a-f])")
 
 
 def key_of(digits: bytes) -> tuple[int, int]:
-    """Return the worker and the seq that 16 digits stand for."""
+    """Decode 16 digits into worker and seq."""
     return int(digits[:4], 16), int(digits[4:], 16)
 
 
 @dataclass(slots=True)
 class Scan:
-    """What has been found so far."""
+    """The lines found so far."""
 
     lines: int = 0
     ids: list[NDArray[np.uint64]] = field(default_factory=list)  # worker << 48 | seq, of each line of the run
@@ -65,7 +66,7 @@ def scan(
 ) -> None:
     """Read one log. `wanted`: the digits of the requests whose lines are parsed.
 
-    Raises UsageError, one line, when it cannot be read.
+    Raises UsageError, one line, if it cannot be read.
     """
     for block in _blocks(log):
         lower = block.lower()
@@ -101,12 +102,12 @@ def _parse(
         key = key_of(match[1])
         if (
             entry.address or key not in found.entries
-        ):  # of two balancers in a row only the last one names pods
+        ):  # of two balancers in a chain, only the last one names pods
             found.entries[key] = entry
 
 
 def _blocks(log: Path) -> Iterator[bytes]:
-    """Yield a log in blocks that end with a line's end, except for the last."""
+    """Yield a log in blocks of whole lines; the last one may end within a line."""
     rest = b""
     try:
         with log.open("rb") as raw, gzip.open(raw) if log.suffix == ".gz" else raw as file:
@@ -121,11 +122,12 @@ def _blocks(log: Path) -> Iterator[bytes]:
                     yield data
                 if len(rest) >= _LONGEST_LINE:
                     raise UsageError(
-                        f"{log} is no access log: a line of it is over {_LONGEST_LINE:,} bytes long"
+                        f"{log} is not an access log: it has a line of over {_LONGEST_LINE:,} bytes"
                     )
     except EOFError:
         raise UsageError(
-            f"the access log {log} is cut off: the end of it is missing; bring the whole file, or unpack what there is of it"
+            f"the access log {log} is cut off: its end is missing; "
+            "give the whole file, or unpack as much of it as there is"
         ) from None
     except (OSError, zlib.error) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error

@@ -1,1 +1,1 @@
-"""Each objective, what was observed of it, and what that makes of the run."""
+"""A finding for each objective: what was observed, and the grade that follows."""

@@ -1,7 +1,8 @@
-"""Good answers: without any in a phase, nothing is known of it but that the service did not serve.
+"""Good answers: a phase without any shows only that the service did not serve.
 
-What fails after the trigger as it failed before it is not the rollout's; where everything failed before it, that
-would excuse everything. So a PASS needs good answers before, during and after the rollout, whatever the objectives.
+Failures after the trigger that are as frequent as before it are not due to the rollout. If everything failed before,
+that would excuse everything. So a PASS needs good answers before, during and after the rollout, whatever the
+objectives.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ _NAMES = {
 
 
 def finding(case: Case) -> Finding | None:
-    """Withhold the PASS where a phase has no good answer; None where each has some.
+    """Withhold the PASS if a phase has no good answer; None if each has some.
 
-    A phase of *during* or *after* in which nothing ended at all, and which is shorter than what it may take until
-    something does, shows nothing: its requests are answered later.
+    A *during* or *after* in which no request ended is ignored if it is shorter than requests may take: they are
+    answered later.
     """
     numbers, rollout = case.numbers, case.run.rollout_wanted
     if not numbers.requests:

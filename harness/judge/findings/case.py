@@ -1,4 +1,4 @@
-"""The case that the findings are made from: one rollout, or the run as a whole."""
+"""The case that findings judge: one rollout, or the run as a whole."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """All that an objective may be judged by. Each is one function: (Case) -> Finding, or None where it does not apply."""
+    """All that an objective is judged by. Each objective is a function (Case) -> Finding, or None if not applicable."""
 
     run: RunRecord
     timeline: Timeline
     numbers: Numbers
     hits: Hits | None = None
     health: Sequence[HealthSample] = ()
-    workers: Sequence[int] = ()  # that left rows
+    workers: Sequence[int] = ()  # workers that left rows
     measured: Measured | None = None
     background: Background = field(default_factory=Background)
-    usual: Usual = field(default_factory=Usual)  # what good answers take before the trigger
-    unanswered: Unanswered | None = None  # the hits that were still out at the end
+    usual: Usual = field(default_factory=Usual)  # how long good answers take before the trigger
+    unanswered: Unanswered | None = None  # hits in flight at the end
     sending: Sending | None = None
-    untied: int = 0  # of the failed hits: during the rollout, tied to nothing that happened to a pod
+    untied: int = 0  # failed hits during the rollout that are tied to nothing that happened to a pod

@@ -1,6 +1,6 @@
-"""What a finding is, and every objective that zdtest itself asks for.
+"""The record of a finding, and the names of all objectives that zdtest itself sets.
 
-docs/verdict.md tells of each objective what makes it FAIL and what withholds a PASS.
+docs/verdict.md says for each objective what makes it FAIL and what withholds a PASS.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ OBJECTIVES = (
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One objective, what was observed, and what that makes of it."""
+    """One objective, what was observed, and its grade."""
 
-    objective: str  # one of OBJECTIVES, BASELINE with its bound behind it, or a condition of the run's own
+    objective: str  # one of OBJECTIVES, BASELINE with its bound appended, or one of the run's own conditions
     observed: str
     grade: Grade

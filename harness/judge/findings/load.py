@@ -36,21 +36,21 @@ def workers(case: Case) -> Finding:
     if run.ended_by != "worker_lost" and not gone:
         return Finding(ALIVE, f"{count(run.workers, 'worker')}", Grade.PASS)
     one = len(gone) <= 1
-    # How many first, then which: workers are numbered from 0, and "0 lost" would be read as none.
+    # How many first, then which: workers are numbered from 0, and "0 lost" would read as none.
     how_many = f"{len(gone) or 'one'} of {count(run.workers, 'worker')}"
     numbers = ", ".join(map(str, sorted(gone)))
     which = f" (number{'' if one else 's'} {numbers})" if gone else ""
     fate = f"{'was' if one else 'were'} lost"
-    if run.ended_by == "interrupted":  # a second Ctrl-C waits for nobody
+    if run.ended_by == "interrupted":  # a second Ctrl-C does not wait for workers
         fate = f"{'was' if one else 'were'} not waited for"
     observed = f"{how_many} {fate}{which}; what {'it' if one else 'they'} wrote until then is kept"
     return Finding(ALIVE, observed, Grade.INCONCLUSIVE)
 
 
 def record(case: Case) -> Finding:
-    """Check the rows against the workers' own counts, and against the end of the load: a file may be cut off.
+    """Check the rows against the workers' own counts and the end of the load: a file may be cut off.
 
-    A slot always has a request under way, or waits a second at most, so every worker's rows reach the end.
+    A slot always has a request in flight, or waits at most a second, so every worker's rows reach the end.
     """
     run, timeline, numbers, health = case.run, case.timeline, case.numbers, case.health
     objective = RECORDED
@@ -86,7 +86,10 @@ def generator(case: Case) -> Finding | None:
     worker, late = max(((w, slow[w] / n) for w, n in seconds.items()), key=lambda pair: (pair[1], -pair[0]))
     worst = lasting(max(sample.lag_p99_ns for sample in samples))
     if late > LAG_SHARE:
-        observed = f"saturated: p99 over {lasting(LAG_LIMIT_NS)} in {100 * late:.0f} % of worker {worker}'s seconds (worst {worst})"
+        observed = (
+            f"saturated: p99 over {lasting(LAG_LIMIT_NS)} in {100 * late:.0f} % of "
+            f"worker {worker}'s seconds (worst {worst})"
+        )
         return Finding(objective, observed, Grade.INCONCLUSIVE)
     return Finding(objective, f"worst second's p99 {worst}", Grade.PASS)
 
@@ -110,7 +113,7 @@ def end(case: Case) -> Finding:
 
 
 def paired(case: Case) -> Finding | None:
-    """Withhold the PASS where a connection brought an answer to no request; None where none did."""
+    """Withhold the PASS if a connection brought an answer without a request; None if none did."""
     sent = case.sending
     if sent is None or sent.connections is None:
         return None
@@ -125,7 +128,7 @@ def paired(case: Case) -> Finding | None:
 
 
 def spare(case: Case) -> Finding | None:
-    """Withhold the PASS where the host could not send; None where it always could."""
+    """Withhold the PASS if the host could not send; None if it always could."""
     numbers = case.numbers
     kinds = {kind.kind: kind.count for kind in numbers.kinds if kind.kind in OWN_FAULT}
     if not kinds:
@@ -142,7 +145,7 @@ def spare(case: Case) -> Finding | None:
 
 
 def hole(case: Case) -> Finding | None:
-    """Withhold the PASS where the generator stood still, so that there was no load."""
+    """Withhold the PASS if the generator stood still, so that there was no load for a while."""
     if case.sending is None:
         return None
     run, timeline = case.run, case.timeline
@@ -157,19 +160,21 @@ def hole(case: Case) -> Finding | None:
     worst = max(holes, key=lambda stall: stall.lag_max_ns)
     observed = (
         f"the load generator stood still {count(len(holes), 'time')}, at worst for {lasting(worst.lag_max_ns)} at "
-        f"{at(worst.from_ns, timeline.zero_ns)}: nothing was sent in that time, so a failure then would have gone unseen"
+        f"{at(worst.from_ns, timeline.zero_ns)}: nothing was sent in that time, so "
+        "a failure then would have gone unseen"
     )
     return Finding(WITHOUT_HOLE, observed, Grade.INCONCLUSIVE)
 
 
 def held(case: Case) -> Finding | None:
-    """Judge whether the rate that was asked for was held."""
+    """Judge whether the requested rate was held."""
     loop = case.sending.open_loop if case.sending else None
     if loop is None:
         return None
     if loop.dropped:
         observed = (
-            f"{loop.dropped:,} of {loop.due:,} requests that were due were never sent, because every connection was busy "
+            f"{loop.dropped:,} of {loop.due:,} requests that were due were never "
+            "sent, because every connection was busy "
             f"for {lasting(loop.dropped_after_ns)} or more: raise -c, or lower --rate"
         )
         return Finding(HELD, observed, Grade.INCONCLUSIVE)

@@ -1,4 +1,4 @@
-"""The finding on lost requests: what failed because of the rollout, what was subtracted as background, and why."""
+"""The finding on lost requests: what failed because of the rollout, and what was subtracted as background."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHOWN = 3  # families, and excesses of one family, that the sentence names
 
 
 def lost_requests(case: Case) -> tuple[int, Finding]:
-    """Return how many requests were lost to the rollout (or at all where there was none), and the finding on it."""
+    """Return how many requests the rollout lost (without a rollout: how many failed), and the finding on it."""
     run, timeline, numbers, background = case.run, case.timeline, case.numbers, case.background
     if not run.rollout_wanted:
         failed = numbers.failed - own_faults(numbers.outcomes)
@@ -63,7 +63,7 @@ def lost_requests(case: Case) -> tuple[int, Finding]:
 
 
 def _sentence(family: FamilyBackground, background: Background, timeline: Timeline) -> str:
-    """Say of one family what failed since and before, and what follows."""
+    """Describe one family of failures: how many since the trigger and before, and what follows."""
     before = f"{family.before:,} of {family.of_before:,} in the {lasting(background.baseline_ns)} before it"
     counted = f"{family.family}: {family.seen:,} since, {before}"
     if not family.excesses:

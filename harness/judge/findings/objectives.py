@@ -1,4 +1,4 @@
-"""The scenario's own objectives: each condition, what was measured of it, and whether it holds."""
+"""The scenario's own objectives: each condition, the measured value, and whether it holds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def findings(case: Case, lost: int) -> tuple[Finding, ...]:
-    """Judge each condition. What was not measured withholds a PASS."""
+    """Judge each condition. One whose metric was not measured withholds a PASS."""
     run, numbers, measured = case.run, case.numbers, case.measured
     found = []
     for condition, must in conditions(run.scenario):
@@ -55,7 +55,7 @@ def _measure(condition: Condition, numbers: Numbers, measured: Measured | None, 
     failed, requests = (part.failed, part.requests) if part else (numbers.failed, numbers.requests)
     if metric.isdigit():
         kinds = part.kinds if part else {kind.kind: kind.count for kind in numbers.kinds}
-        # A status that was expected is no kind of failure, but it was counted.
+        # An expected status is not a failure, but it was counted.
         return float(kinds.get(metric, 0) if part else numbers.statuses.get(metric, kinds.get(metric, 0)))
     values: dict[str, float | None] = {
         "failed": failed,

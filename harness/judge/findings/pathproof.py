@@ -1,8 +1,8 @@
-"""Whether the load is known to have reached the workload's pods: by the names in its answers, or by where its URLs lead.
+"""Whether the load is proven to have reached the workload's pods: by pod names in answers, or by where the URL leads.
 
-An answer's name is proof as long as a pod can have given it. One that names a pod which is gone comes from a store of old
-answers: a cache would pass any rollout. So does one that was never asked again: when no answer names a new pod. And a name
-here and there proves nothing of the rest: most answers to each target have to have one.
+A pod's name in an answer is proof only if that pod can have sent the answer. If a pod that is gone is named, a cache
+answered, and a cache would pass any rollout. The same is true if no answer names a new pod. A few names prove nothing
+about the rest: most answers to each target must have one.
 """
 
 from __future__ import annotations
@@ -22,18 +22,14 @@ if TYPE_CHECKING:
     from harness.judge.timeline.timeline import Timeline
     from harness.model import RunRecord
 
-FEW = (
-    0.1  # of the answers that name a pod, or of all: below this the names are no sign of where the load went
-)
-MOST = (
-    0.5  # of the good answers to each target must name a pod of the workload, where names are the only proof
-)
-_FORCED_NS = NS  # an object that is gone so soon after its deletion was removed before its process had ended
-_LINGERS_NS = 2 * NS  # and that process may answer for so long
+FEW = 0.1  # share of the answers that name a pod, or of all: fewer say nothing about where the load went
+MOST = 0.5  # share of the good answers to each target that must name a pod of the workload, if names are the only proof
+_FORCED_NS = NS  # an object that is gone so soon after its deletion was removed before its process ended
+_LINGERS_NS = 2 * NS  # and that process may answer for this long
 
 
 def finding(case: Case) -> Finding | None:
-    """Say how the path is proven, or what withholds the PASS."""
+    """Say how the path is proven, or why the PASS is withheld."""
     run, timeline, numbers = case.run, case.timeline, case.numbers
     if not run.rollout_wanted:
         return None
@@ -67,16 +63,22 @@ def _elsewhere(numbers: Numbers, named: list[PodTraffic]) -> str:
     hits = sum(pod.hits for pod in named)
     if hits >= FEW * numbers.named:
         return ""
-    return f"path not proven: of {numbers.named:,} answers that name a pod, {hits:,} named one of the workload: most of the load went elsewhere"
+    return (
+        f"path not proven: of {numbers.named:,} answers that name a pod, {hits:,} named one of "
+        "the workload: most of the load went elsewhere"
+    )
 
 
 def _cache(timeline: Timeline, numbers: Numbers, named: list[PodTraffic]) -> str:
-    """Say how the answers show that somebody gave them who had them from before; "" where they do not."""
+    """Say how the answers show that a cache gave them; "" if they do not."""
     for pod in named:
         dead_ns = _dead_ns([line for line in timeline.pods if line.name == pod.pod])
         begun_ns = pod.last_good_begun_ns
         if dead_ns is not None and begun_ns is not None and begun_ns > dead_ns:
-            return f"a cache answers: good answers to requests begun up to {lasting(begun_ns - dead_ns)} after pod {pod.pod} had gone name it"
+            return (
+                "a cache answers: good answers to requests begun up to "
+                f"{lasting(begun_ns - dead_ns)} after pod {pod.pod} had gone name it"
+            )
     good = sum(pod.good for pod in named)
     if not timeline.triggered or not good or good < FEW * sum(reach.good for reach in numbers.reach):
         return ""
@@ -90,7 +92,7 @@ def _cache(timeline: Timeline, numbers: Numbers, named: list[PodTraffic]) -> str
 
 
 def _dead_ns(lives: list[Lifeline]) -> int | None:
-    """Return from when on nobody of this name can answer; None while somebody can. A StatefulSet's pods share names."""
+    """Return the time after which no pod of this name can answer; None if one can. A StatefulSet reuses names."""
     found = []
     for pod in lives:
         if pod.gone_ns is None:

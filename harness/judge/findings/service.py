@@ -1,4 +1,4 @@
-"""Whether the service stood: in the baseline, and for as long as the load lasted."""
+"""Whether the service was up: in the baseline, and for as long as the load lasted."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def finding(case: Case) -> Finding | None:
-    """Fail where the run had to stop the load, as the service was gone."""
+    """Fail if the run stopped the load because the service was gone."""
     if case.run.ended_by != "service_down":
         return None
     return Finding(UP, "over half of all requests failed for 30 s; the load was stopped", Grade.FAIL)
 
 
 def baseline(case: Case) -> Finding | None:
-    """Withhold the PASS where more failed before the trigger than is allowed."""
+    """Withhold the PASS if more requests failed before the trigger than is allowed."""
     run, numbers = case.run, case.numbers
     if not run.rollout_wanted:
         return None

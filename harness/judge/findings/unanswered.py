@@ -1,8 +1,8 @@
-"""Requests that never got an answer: still out when the load was over, so neither good nor failed. What do they mean?
+"""Requests without an answer: in flight when the load ended, so neither good nor failed.
 
-One that began before the rollout was over may have been lost to it. One that began later is no matter where such times
-are usual, and a loss in all likelihood where they are not, however short the drain. And where nothing at all was answered
-any more, the service was gone, whatever the clock of the run says of settling.
+One that began before the rollout was over may have been lost to it. One that began later means nothing if requests
+usually take that long; otherwise it is probably a loss, however short the drain. If nothing at all was answered at
+the end, the service was gone, even if the rollout counts as settled.
 """
 
 from __future__ import annotations
@@ -19,18 +19,21 @@ if TYPE_CHECKING:
     from harness.judge.findings.case import Case
     from harness.judge.numbers.usual import Unanswered
 
-LATE_NS = 5 * NS  # an outage has requests that are out for longer than this
+LATE_NS = 5 * NS  # an outage has requests in flight for longer than this
 OUTAGE_NS = 2 * LATE_NS  # a silence is an outage when it lasts longer than this
-OUTAGE_TIMES_USUAL = 3  # and than so many of the slowest good requests
+OUTAGE_TIMES_USUAL = 3  # and than this many times the slowest good request
 
 
 def finding(case: Case) -> Finding | None:
-    """Judge them. A silence is the service's only where the generator itself was awake: see its own lag."""
+    """Judge them. A silence is due to the service only if the generator itself was awake (see its own lag)."""
     out, numbers, timeline = case.unanswered, case.numbers, case.timeline
     if out is None or not numbers.cut:
         return None
     objective = NONE_OUT
-    observed = f"{count(numbers.cut, 'request')} still out when the load was over (oldest {lasting(numbers.cut_oldest_ns)})"
+    observed = (
+        f"{count(numbers.cut, 'request')} still out when the load was over "
+        f"(oldest {lasting(numbers.cut_oldest_ns)})"
+    )
     end_ns = timeline.load.to_ns
     awake = all(
         s.lag_p99_ns <= LAG_LIMIT_NS for s in case.health if end_ns - out.silent_ns < s.t_ns <= end_ns

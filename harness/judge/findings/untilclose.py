@@ -1,8 +1,8 @@
-"""Answers whose body only the end of their connection delimits: whole, or cut off where a pod went? HTTP cannot tell.
+"""Answers whose body ends with their connection: complete, or cut off? HTTP cannot tell.
 
-A body without a length and without chunks ends where the connection ends. A process that ends in the middle of it ends the
-connection in the same orderly way. So such an answer is good wherever nothing happened to its sender, and proves nothing where
-a pod that may have sent it was on its way out.
+A body without a length and without chunks ends where the connection ends. A process that exits in the middle of it
+closes the connection in the same orderly way. So such an answer is good if nothing happened to its sender, and proves
+nothing if a pod that may have sent it was going away.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from harness.judge.numbers.hits import Hits
     from harness.judge.timeline.lifeline import Lifeline
 
-_EARLY_NS = NS  # a container's end is told in whole seconds
-_LATE_NS = 2 * NS  # an answer's last bytes, through a balancer, after the pod that sent them
+_EARLY_NS = NS  # a container's end is reported in whole seconds
+_LATE_NS = 2 * NS  # how long after a pod's end its last bytes may arrive through a balancer
 
 
 def finding(case: Case) -> Finding | None:
-    """Withhold the PASS where an answer may have been cut off and counts as good; None where none ends this way."""
+    """Withhold the PASS if an answer that counts as good may have been cut off; None if none ends this way."""
     hits, timeline = case.hits, case.timeline
     if hits is None:
         return None
@@ -40,18 +40,22 @@ def finding(case: Case) -> Finding | None:
     doubtful = int(_while_going(hits, rows, timeline.pods).sum())
     answers = "good answer" if len(rows) == 1 else "good answers"
     if not doubtful:
-        observed = f"{len(rows):,} {answers} ended with the connection, but none while a pod that may have sent it was going away"
+        observed = (
+            f"{len(rows):,} {answers} ended with the connection, but none while a pod "
+            "that may have sent it was going away"
+        )
         return Finding(WHOLE, observed, Grade.PASS)
     observed = (
         f"{count(doubtful, 'good answer')} with neither a length nor chunks ended while a pod that may have sent "
-        f"{'it' if doubtful == 1 else 'them'} went away: HTTP cannot tell whether {'it was' if doubtful == 1 else 'they were'} "
+        f"{'it' if doubtful == 1 else 'them'} went away: HTTP cannot tell whether "
+        f"{'it was' if doubtful == 1 else 'they were'} "
         "cut off. Let the server send Content-Length or chunks"
     )
     return Finding(WHOLE, observed, Grade.INCONCLUSIVE)
 
 
 def _while_going(hits: Hits, rows: NDArray[np.int64], pods: tuple[Lifeline, ...]) -> NDArray[np.bool_]:
-    """Tell which of these rows ended while a pod went: the one that they name, or any where they name none of these."""
+    """Tell which of these rows ended while a pod was going away: the pod they name, or any if they name none."""
     column = hits.frame["pod"].cat
     codes = column.codes.to_numpy()[rows]
     code_of = {str(name): code for code, name in enumerate(column.categories)}
@@ -66,11 +70,11 @@ def _while_going(hits: Hits, rows: NDArray[np.int64], pods: tuple[Lifeline, ...]
 
 
 def _going(pod: Lifeline) -> list[tuple[int, int]]:
-    """Return when a pod was on its way out, and when a container of it ended that may have been started again."""
+    """Return when a pod was going away, and when a container of it ended that may have been restarted."""
     spans = []
     if pod.deleted_ns is not None:
         spans.append((pod.deleted_ns, _late(pod.gone_ns)))
-    elif pod.gone_ns is not None:  # it went without a word: deleted by force, or seen only in a list
+    elif pod.gone_ns is not None:  # without notice: deleted by force, or seen only in a list
         spans.append((pod.gone_ns - _EARLY_NS, _late(pod.gone_ns)))
     if pod.exited_ns is not None:
         spans.append((pod.exited_ns - _EARLY_NS, _late(pod.exited_ns)))

@@ -1,1 +1,1 @@
-"""The whole judgement of a recording, and the one word that it comes to."""
+"""The judgement of a recording: PASS, FAIL or INCONCLUSIVE, and all that supports it."""

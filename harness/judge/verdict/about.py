@@ -1,4 +1,4 @@
-"""What a run was: when, with which load, on which workload, by which change. The head of every report."""
+"""The head of every report: when the run was, its load, its workload, its change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What the run was, for the head of every report. Empty strings where there is nothing to say."""
+    """What the run was, for the head of every report. Unknown texts are empty."""
 
     name: str
     folder: str
@@ -43,7 +43,7 @@ class About:
 
 
 def about(recording: Recording, timeline: Timeline) -> About:
-    """Gather it from a recording."""
+    """Read it from a recording."""
     run = recording.run
     cluster, rollout = run.cluster, run.rollout
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from harness.judge.timeline.timeline import Timeline
     from harness.model import RunRecord
 
-_SHOWN = 3  # kinds that a headline names
-# What withholds the PASS in the first place, by what ended the run.
+_SHOWN = 3  # kinds of failures named in a headline
+# By what ended the run: the objective that explains the missing PASS best.
 _LEADS = {
     "dry_run": COVERED,
     "interrupted": ENDED,
@@ -45,7 +45,7 @@ def headline(
     background: Background,
     untied: int = 0,
 ) -> str:
-    """Say the verdict in one line: what was lost, or what withholds the PASS, or what passed."""
+    """Return the verdict in one line: what was lost, or why there is no PASS, or what passed."""
     total = f"{numbers.requests:,}"
     because = " because of the rollout" if run.rollout_wanted else ""
     accused = any(f.grade is Grade.FAIL and f.objective in {LOSSLESS, UNBROKEN} for f in findings)
@@ -62,7 +62,7 @@ def headline(
     if grade is not Grade.PASS:
         faults = [finding for finding in findings if finding.grade is grade]
         lead = _LEADS.get(run.ended_by, "?")
-        # That there was no rollout to judge follows from something else, which says more.
+        # That there was no rollout to judge follows from another finding, which says more.
         plain = sorted(faults, key=lambda f: (not f.objective.startswith(lead), f.objective == LOSSLESS))
         first = plain[0]
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
@@ -81,21 +81,27 @@ def headline(
     rest = f"; {since:,} failed, no more often than before" if since else ""
     during = timeline.phase(Phase.DURING)
     took = f" in {lasting(during.length_ns)}" if during else ""
-    return f"none of {total} requests failed{because} ({count(len(run.rollout.old_pods) if run.rollout else 0, 'pod')} replaced{took}{rest})"
+    return (
+        f"none of {total} requests failed{because} "
+        f"({count(len(run.rollout.old_pods) if run.rollout else 0, 'pod')} replaced{took}{rest})"
+    )
 
 
 def reasons(lost: int, untied: int, total: str, because: str) -> str:
-    """Say how many failed because of the rollout, and how many only during it. `because` holds the words."""
+    """Say how many failed because of the rollout, and how many merely during it. `because` is the wording."""
     nothing = "tied to nothing that happened to a pod"
     if untied >= lost:
         return f"{lost:,} of {total} requests failed during the rollout, {nothing}"
     if untied:
-        return f"{lost:,} of {total} requests failed during the rollout, {lost - untied:,}{because}, {untied:,} {nothing}"
+        return (
+            f"{lost:,} of {total} requests failed during the rollout, "
+            f"{lost - untied:,}{because}, {untied:,} {nothing}"
+        )
     return f"{lost:,} of {total} requests failed{because}"
 
 
 def blamed(run: RunRecord, numbers: Numbers, background: Background) -> dict[str, int]:
-    """Count the failed requests of the kinds that were lost; most frequent first. What is background alone is left out."""
+    """Count the lost requests by kind, most frequent first. Kinds that are only background are left out."""
     phases = {Phase.DURING, Phase.AFTER} if run.rollout_wanted else set(Phase) - {Phase.WARMUP}
     counted = Counter[str]()
     for part in numbers.parts:
@@ -111,19 +117,19 @@ def blamed(run: RunRecord, numbers: Numbers, background: Background) -> dict[str
 
 
 def about(lost: int, kinds: Mapping[str, int]) -> str:
-    """Say "about" where background of the same kinds was subtracted."""
+    """Return "about" if background of the same kinds was subtracted."""
     return "" if lost == sum(kinds.values()) else "about "
 
 
 def allowed(run: RunRecord) -> str:
-    """Say which objectives of the run let a loss pass."""
+    """Say which of the run's own objectives allow a loss."""
     own = replacing(run.scenario, rollout=run.rollout_wanted)
     texts = ", ".join(dict.fromkeys(text for texts in own.values() for text in texts))
     return f"which the run's own objectives allow ({texts})"
 
 
 def bound(run: RunRecord, timeline: Timeline, numbers: Numbers) -> str:
-    """Say what a clean run does not rule out. Requests during the rollout count, for only those met it."""
+    """Say what a clean run does not rule out. Only requests during the rollout count, because only they met it."""
     if not run.rollout_wanted:
         return (
             f"{numbers.failed:,} of {numbers.requests:,} failed: {at_most(numbers.failed, numbers.requests)}"
@@ -149,7 +155,7 @@ def at_most(failed: int, requests: int) -> str:
 
 
 def still_fails(clean: int) -> str:
-    """Say how often rollouts may still fail after so many clean ones."""
+    """Say how often rollouts may still fail after this many clean ones."""
     share = 100 * chance.clean_runs_bound(clean)
     enough = " (59 clean ones would bring that down to 5 %)" if share > 5 else ""
     return f"this manifest may still fail in up to {share:.0f} % of rollouts{enough}"

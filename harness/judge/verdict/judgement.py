@@ -45,7 +45,7 @@ FORMAT = 1  # of verdict.json
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """All that reports need, as plain data: what verdict.json holds."""
+    """All that reports need, as plain data: the content of verdict.json."""
 
     format: int
     verdict: Verdict
@@ -59,11 +59,9 @@ class Judgement:
     curve: tuple[CurvePoint, ...] = ()  # what shorter preStops would have lost
     advice: Advice | None = None
     lint: tuple[LintFinding, ...] = ()
-    rollouts: tuple[Judgement, ...] = ()  # each by itself, where the run made several
-    sending: Sending | None = None  # the load's own side, of the whole run
-    balancers: Balancers | None = (
-        None  # who stands between the client and the pods, and what failed answers said
-    )
+    rollouts: tuple[Judgement, ...] = ()  # each by itself, if the run made several
+    sending: Sending | None = None  # the load generator's side, for the whole run
+    balancers: Balancers | None = None  # the balancer in front of the pods, and what failed answers said
 
     @property
     def grade(self) -> Grade:
@@ -79,8 +77,8 @@ class Judgement:
 def judge(recording: Recording) -> Judgement:
     """Judge a recording. The same recording gives the same judgement, whenever and wherever it is judged.
 
-    Raises RecordingError when the recording cannot be read. An incomplete one is no error: it is judged as far
-    as it goes.
+    Raises RecordingError if the recording cannot be read. An incomplete one is not an error: it is judged as far as
+    it goes.
     """
     cut = parts(recording)
     if len(cut) == 1:
@@ -90,7 +88,7 @@ def judge(recording: Recording) -> Judgement:
 
 @dataclass(frozen=True, slots=True)
 class _Uncited:
-    """What cites advised values, before they are put in: a run of several rollouts has values of its own."""
+    """A judgement whose texts do not contain advised values yet: a run of several rollouts decides its own."""
 
     causes: tuple[Cause, ...]
     headroom: tuple[Margin, ...]
@@ -160,7 +158,7 @@ def _judge(recording: Recording, *, whole: bool) -> tuple[Judgement, _Uncited]:
 
 
 def _together(recording: Recording, judged: tuple[tuple[Judgement, _Uncited], ...]) -> Judgement:
-    """Judge a run of several rollouts by the judgements of each."""
+    """Judge a run of several rollouts from the judgement of each."""
     each = tuple(one for one, _ in judged)
     run = recording.run
     hits = classify(recording.hits(COLUMNS), run)
@@ -232,7 +230,7 @@ def to_json(judgement: Judgement) -> str:
 
 
 def from_json(text: str | bytes) -> Judgement:
-    """Read verdict.json back. Raises RecordingError, one line, when it is not one of ours."""
+    """Read verdict.json back. Raises RecordingError, one line, if it is not one of ours."""
     try:
         found: Judgement = _adapter().validate_json(text)
     except ValidationError as error:

@@ -1,7 +1,7 @@
-"""Several rollouts of one run, judged together: the unit is the rollout, and each was judged by itself first.
+"""Several rollouts of one run, judged together. The unit is the rollout, and each is judged by itself first.
 
-What fails in one rollout is lost in the run; what only one of them leaves open withholds the run's PASS. Measured
-numbers are those of all pods together, and of every protection the closest call counts.
+A request lost in one rollout is lost in the run, and a doubt about one rollout withholds the run's PASS. Measured
+numbers are those of all pods together; for each protection, the rollout that left the least of it counts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from harness.judge.numbers.summary import Numbers
     from harness.model import ClusterEvent, RunRecord, WatchGap
 
-_SHOWN = 3  # rollouts that a finding names at most
+_SHOWN = 3  # a finding names at most this many rollouts
 
 
 def timeline_of(
@@ -40,7 +40,7 @@ def timeline_of(
     parts: Sequence[Timeline],
     services: Sequence[dict[str, Any]] = (),
 ) -> Timeline:
-    """Lay all rollouts out on one line, counted from the first trigger. There is no one control window."""
+    """Put all rollouts on one timeline, counted from the first trigger. It has no single control window."""
     facts = [part.rollout for part in run.earlier] + ([run.rollout] if run.rollout else [])
     every_old = RolloutFacts(
         trigger="", patch={}, old_pods=tuple(ref for one in facts for ref in one.old_pods)
@@ -62,7 +62,7 @@ def timeline_of(
 
 
 def _clipped(parts: Sequence[Timeline]) -> Iterable[PhaseSpan]:
-    """Yield the phases of all rollouts, each rollout's cut where the next one's begin."""
+    """Yield the phases of all rollouts; each rollout's phases end where the next one's begin."""
     ends = [part.judged.from_ns for part in parts[1:]] + [parts[-1].judged.to_ns]
     for part, end_ns in zip(parts, ends, strict=True):
         for phase in part.phases:
@@ -71,7 +71,7 @@ def _clipped(parts: Sequence[Timeline]) -> Iterable[PhaseSpan]:
 
 
 def measured_of(parts: Iterable[Measured | None]) -> Measured | None:
-    """Put the numbers of all rollouts together: every pod counts once as a new one and once as an old one."""
+    """Merge the numbers of all rollouts: every pod counts once as a new one and once as an old one."""
     known = [part for part in parts if part is not None]
     if not known:
         return None
@@ -99,7 +99,7 @@ def measured_of(parts: Iterable[Measured | None]) -> Measured | None:
 
 
 def closest(parts: Iterable[Sequence[Margin]]) -> tuple[Margin, ...]:
-    """Return of each protection the rollout that left the least of it."""
+    """Return, for each protection, the rollout that left the least of it."""
     found: dict[str, Margin] = {}
     for part in parts:
         for line in part:
@@ -114,7 +114,7 @@ def _left(line: Margin) -> int:
 
 
 def causes_of(parts: Sequence[Sequence[Cause]]) -> tuple[Cause, ...]:
-    """Put the same causes of several rollouts together; the evidence is that of the rollout with the most hits."""
+    """Merge the same causes of several rollouts; the evidence is that of the rollout with the most hits."""
     groups: dict[tuple[tuple[str, ...], str], list[tuple[int, Cause]]] = {}
     for number, part in enumerate(parts, 1):
         for cause in part:
@@ -156,7 +156,7 @@ def _shares(shares: Iterable[PodShare]) -> tuple[PodShare, ...]:
 def decide_together(
     run: RunRecord, numbers: Numbers, verdicts: Sequence[Verdict], own: Sequence[Finding]
 ) -> Verdict:
-    """Grade the run: the findings of its rollouts put together, and `own`, those of the run as a whole."""
+    """Grade the run: merge the findings of its rollouts, and add `own`, those of the run as a whole."""
     findings = [_all_made(run, len(verdicts)), *_pooled(verdicts), *own]
     grades = {finding.grade for finding in findings}
     grade = next(g for g in (Grade.FAIL, Grade.INCONCLUSIVE, Grade.PASS) if g in grades)
@@ -175,7 +175,7 @@ def decide_together(
 
 def _all_made(run: RunRecord, seen: int) -> Finding:
     objective = EVERY_ROLLOUT
-    # The last one is still under way where a run ended early; whether it was covered is its own finding.
+    # If the run ended early, its last rollout is not over; whether it was covered is its own finding.
     grade = Grade.PASS if seen == run.rollouts else Grade.INCONCLUSIVE
     ended = (
         "" if grade is Grade.PASS else f": the run ended in the {seen}. ({run.ended_by.replace('_', ' ')})"
@@ -245,7 +245,7 @@ def _kinds(verdicts: Sequence[Verdict]) -> dict[str, int]:
 
 
 def _bound(numbers: Numbers, verdicts: Sequence[Verdict]) -> str:
-    """Say what so many rollouts tell of the next ones. Rollouts that were not judged to their end do not count."""
+    """Say what these rollouts mean for the next ones. Rollouts that were not judged to their end do not count."""
     covered = [
         v for v in verdicts if any(f.objective == COVERED and f.grade is Grade.PASS for f in v.findings)
     ]
@@ -255,7 +255,10 @@ def _bound(numbers: Numbers, verdicts: Sequence[Verdict]) -> str:
     if bad:
         least = 100 * (1 - chance.upper_share(total - bad, total))
         most = 100 * chance.upper_share(bad, total)
-        return f"{bad} of {total} rollouts lost requests: at least {least:.0f} % and at most {most:.0f} % of this manifest's rollouts do (each at 95 %)"
+        return (
+            f"{bad} of {total} rollouts lost requests: at least {least:.0f} % and at most {most:.0f} % "
+            "of this manifest's rollouts do (each at 95 %)"
+        )
     part = numbers.part(Phase.DURING)
     if part is None or not part.requests:
         return ""

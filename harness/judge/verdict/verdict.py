@@ -1,7 +1,7 @@
 """Numbers x objectives -> findings -> the grade. One function per objective; none of them knows the others.
 
-FAIL beats INCONCLUSIVE beats PASS: what makes a run untrustworthy withholds a PASS and never erases a lost
-request that was seen. A run without a rollout is judged whole: any failed hit after the warm-up is a FAIL.
+FAIL beats INCONCLUSIVE beats PASS: what makes a run untrustworthy withholds a PASS, but never erases a lost request
+that was seen. A run without a rollout is judged as a whole: any failed hit after the warm-up is a FAIL.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Verdict:
     headline: str  # without the grade
     findings: tuple[Finding, ...]
     lost: int  # failed hits held against the rollout (or the run, without one)
-    of: int  # requests among which they are counted
+    of: int  # requests from which they are counted
     bound: str
     kinds: dict[str, int] = field(default_factory=dict)  # failed since the trigger, of kinds held against it
-    untied: int = 0  # of `lost`: during the rollout, tied to nothing that happened to a pod
+    untied: int = 0  # of `lost`: failed during the rollout, but tied to nothing that happened to a pod
 
 
 Objective = Callable[[Case], Finding | None]
@@ -53,7 +53,7 @@ OF_EACH: tuple[Objective, ...] = (
     unanswered.finding,
     untilclose.finding,
 )
-# What is one thing for the whole run, however many rollouts it made: the generator, the record, the end.
+# Findings about the whole run, however many rollouts it made: the generator, the recording, the end.
 OF_THE_RUN: tuple[Objective, ...] = (
     load.workers,
     load.paired,
@@ -67,14 +67,14 @@ OF_THE_RUN: tuple[Objective, ...] = (
 
 
 def of_the_run(case: Case) -> tuple[Finding, ...]:
-    """Judge what is asked of the run as a whole."""
+    """Judge the objectives of the run as a whole."""
     return _findings(case, OF_THE_RUN)
 
 
 def decide(case: Case, *, whole: bool = True) -> Verdict:
     """Grade a run, by its own objectives where it has any.
 
-    With `whole` False it is one rollout of several, and what is asked of the run as a whole is left to `of_the_run`.
+    With `whole` False it is one rollout of several, and the objectives of the run as a whole are left to `of_the_run`.
     """
     lost, _ = lost_requests(case)
     findings = (

@@ -1,9 +1,9 @@
 """Authentication and authorization: tokens of ServiceAccounts, Roles and bindings, with Kubernetes' own messages.
 
-Each request needs a token. The token in the lab's kubeconfig belongs to the lab's owner, who may do everything. Any other
-token (`kubectl create token NAME`, or POST serviceaccounts/NAME/token) identifies a ServiceAccount. It may do what the Roles
-and ClusterRoles bound to it allow, and read the discovery documents. `--as` (the Impersonate headers) works too. The built-in
-roles of a real cluster (view, edit, admin) do not exist.
+Each request needs a token. The token in the lab's kubeconfig belongs to the lab's owner, who may do everything. Any
+other token (`kubectl create token NAME`, or POST serviceaccounts/NAME/token) identifies a ServiceAccount. It may do
+what the Roles and ClusterRoles bound to it allow, and read the discovery documents. `--as` (the Impersonate
+headers) works too. The built-in roles of a real cluster (view, edit, admin) do not exist.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ OWNER = User("zdtest-lab", ("system:masters", _ALL))
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a request wants to do. `name` is "" for all objects of a kind, `namespace` is "" for all namespaces or none."""
+    """What a request wants to do. `name` is "" for all objects of a kind, `namespace` "" for all or none."""
 
     verb: str
     group: str
@@ -136,7 +136,7 @@ class Access:
             raise forbidden(user, asked, why)
 
     def allowed(self, user: User, asked: Asked) -> tuple[bool, str]:
-        """Tell whether a user may do something, and why; if not, name a role that a binding refers to and that does not exist."""
+        """Tell whether a user may do something, and why. If not, name a role that is bound but does not exist."""
         if "system:masters" in user.groups:
             reason = (
                 'ClusterRoleBinding "cluster-admin" of ClusterRole "cluster-admin" to Group "system:masters"'

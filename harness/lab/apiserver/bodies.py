@@ -157,7 +157,7 @@ def outward(item: Object, resource: Resource) -> Object:
 
 
 def _old_endpoint(endpoint: Object) -> Object:
-    """Convert to discovery.k8s.io/v1beta1 as 1.20 fills it in: the node in the topology, `ready` as the only condition."""
+    """Convert to discovery.k8s.io/v1beta1 as 1.20 fills it in: node in the topology, only the condition `ready`."""
     kept = {key: value for key, value in endpoint.items() if key not in {"nodeName", "conditions"}}
     conditions = {"ready": endpoint["conditions"].get("ready")}
     return {

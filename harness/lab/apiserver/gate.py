@@ -1,7 +1,8 @@
 """Pure: refuses requests that a web page could make a browser send, whatever their token.
 
 A foreign page knows no token, but with a name that resolves to 127.0.0.1 (DNS rebinding) it would be same-origin. So a
-request must name this server by its own address, must have no Origin header, and its body must have a type that no form sends.
+request must name this server by its own address, must have no Origin header, and its body must have a type that no
+form sends.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def media_type(request: Request) -> str:
 
 
 def check(request: Request) -> None:
-    """Refuse a request from a web page. Raises StatusError 403 or 415. Any port of the host is right: tunnels change it."""
+    """Refuse a request from a web page. Raises StatusError 403 or 415. Any port is accepted: tunnels change it."""
     host, _, port = request.headers.get("host", "").lower().partition(":")
     if host not in {"127.0.0.1", "localhost"} or (port and not (port.isascii() and port.isdigit())):
         raise StatusError(403, "Forbidden", "the Host header must be 127.0.0.1 or localhost")

@@ -24,12 +24,13 @@ _LOOK_S = 0.1
 
 
 async def serve(store: Store, logs: Path, pod: Object, request: Request, reply: Reply) -> None:
-    """Answer with the output of one container; with `follow`, until it ends or the client leaves. Raises StatusError."""
+    """Send the output of one container; with `follow`, until it ends or the client leaves. Raises StatusError."""
     name = container_of(pod, request.query.get("container", ""))
     for key in _UNKEPT:
         if request.query.get(key, "false") != "false":
             raise bad_request(
-                f"{key} is not supported: the lab keeps the output of all runs of a container in one file, without timestamps"
+                f"{key} is not supported: the lab keeps the output of all runs of a "
+                "container in one file, without timestamps"
             )
     tail, limit = _number(request, "tailLines"), _number(request, "limitBytes")
     if _run(pod, name) is None:
@@ -70,7 +71,7 @@ def _over(store: Store, pod: Object, name: str) -> bool:
 
 
 def container_of(pod: Object, asked: str) -> str:
-    """Return the container that a request means. Raises StatusError 400 if it names an unknown one, or none of several."""
+    """Return the requested container. Raises StatusError 400 if it is unknown, or if none of several is named."""
     names = [container["name"] for container in pod["spec"]["containers"]]
     where = pod["metadata"]["name"]
     if asked and asked not in names:

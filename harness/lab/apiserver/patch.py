@@ -33,8 +33,8 @@ def merge(target: Any, patch: Any) -> Any:
 def strategic(target: Object, patch: Object) -> Object:
     """Apply a strategic merge patch to a whole object.
 
-    As `merge`, but a list whose field has the patch strategy `merge` is merged by its key, and `$` directives are obeyed.
-    Raises StatusError 400, and 500 when an item lacks its key, as a real server does.
+    As `merge`, but a list whose field has the patch strategy `merge` is merged by its key, and `$` directives are
+    obeyed. Raises StatusError 400, and 500 when an item lacks its key, as a real server does.
     """
     return _object(target, patch, schema.root(target.get("apiVersion", ""), target.get("kind", "")))
 

@@ -1,7 +1,8 @@
 r"""Reads Kubernetes' protobuf, the only encoding that kubectl's `create` commands, `auth can-i` and `drain` send.
 
 The envelope is "k8s\0" and a runtime.Unknown (1 the type, 2 the object). Field numbers come from the
-generated.proto files in k8s.io/api and k8s.io/apimachinery. Only fields that those commands set are known; others are refused.
+generated.proto files in k8s.io/api and k8s.io/apimachinery. Only fields that those commands set are known; others
+are refused.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ Object = dict[str, Any]
 _MAGIC = b"k8s\0"
 
 # A field is "name:type". s is a string, y bytes (base64 in JSON), i a number, n one that may be 0, b a boolean, and the
-# name - something to pass over; a capital letter begins the name of another message; a list ends with *, a map of such values with %.
+# name - a field to skip. A capital letter begins the name of another message; * ends a list, % a map of such values.
 _PLAIN = "metadata:Meta"
 _TEXT = {
-    "Meta": "name:s generateName:s namespace:s -:s uid:s resourceVersion:s -:i -:Time -:Time -:i labels:s% annotations:s%",
+    "Meta": (
+        "name:s generateName:s namespace:s -:s uid:s resourceVersion:s -:i "
+        "-:Time -:Time -:i labels:s% annotations:s%"
+    ),
     "Time": "-:i -:i",
     "Namespace": f"{_PLAIN} spec:NamespaceSpec -:Any",
     "NamespaceSpec": "finalizers:s*",

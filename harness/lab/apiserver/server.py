@@ -33,7 +33,7 @@ _log = logging.getLogger("lab.apiserver")
 
 
 class ApiServer:
-    """Serves a store on a free port of 127.0.0.1. `logs` is the folder with the pods' output, `token` the owner's token.
+    """Serves a store on a free port of 127.0.0.1. `logs` is the folder with the pods' output, `token` the owner's.
 
     `minor` is the Kubernetes version to serve, 1.20 to 1.36; `wall` is the clock for the Date header, in seconds.
     A watch is cut off in mid-stream after `drop_s` seconds, unless that is 0. `tls` makes it HTTPS: kubectl sends no

@@ -51,7 +51,7 @@ class View:
         return self._labels(item) and self._fields(item)
 
     def shape(self, item: Object, rv: str) -> Object:
-        """Return an object as a watch sends it: as it is, or as a Table of one row (with columns only the first time)."""
+        """Return an object as a watch sends it: plain, or as a Table of one row (columns only the first time)."""
         item = outward(item, self.resource)
         if not self.as_table:
             return item
@@ -78,7 +78,7 @@ class View:
         }
 
     def event(self, change: WatchEvent) -> Object | None:
-        """Return the event that a watcher with this view gets, or None: a change may move an object into or out of the selection."""
+        """Return the event for a watcher with this view, if any. A change may move an object in or out of the view."""
         now = self.takes(change.item) and change.type != "DELETED"
         before = self.takes(change.previous)
         if not (now or before):
@@ -104,7 +104,7 @@ def _number(query: dict[str, str], name: str) -> int:
 
 
 async def serve(store: Store, view: View, reply: Reply, drop_s: float = 0) -> None:
-    """Answer a list, or a watch until it times out or its client leaves. Raises StatusError only before it has answered.
+    """Serve a list, or a watch until it times out or its client leaves. Raises StatusError only before it answers.
 
     If `drop_s` is not 0, the watch is cut off after that many seconds with a ConnectionResetError.
     """

@@ -1,4 +1,4 @@
-"""Write requests: create, replace, patch, apply, delete, evict. Errors are StatusErrors with Kubernetes' own messages."""
+"""Write requests: create, replace, patch, apply, delete, evict. Errors are StatusErrors with Kubernetes' messages."""
 
 from __future__ import annotations
 
@@ -119,7 +119,10 @@ class Writes:
         wanted = options.get("preconditions") or {}
         for field, name in (("uid", "UID"), ("resourceVersion", "resourceVersion")):
             if wanted.get(field) not in {None, have[field]}:
-                why = f"Precondition failed: {name} in precondition: {wanted[field]}, {name} in object meta: {have[field]}"
+                why = (
+                    f"Precondition failed: {name} in precondition: {wanted[field]}, "
+                    f"{name} in object meta: {have[field]}"
+                )
                 raise conflict(resource.plural, resource.group, have["name"], why)
         grace = options.get("gracePeriodSeconds", request.query.get("gracePeriodSeconds"))
         policy = options.get("propagationPolicy", request.query.get("propagationPolicy"))

@@ -2,21 +2,21 @@
 
 It talks to its parent in lines of JSON. The first line on standard input is the configuration (balancer.Config):
 
-    {"profile": a name of families/ or "service", "tls": bool, "cert_file": path, "key_file": path, "listen": address, "port": 0 = any,
-     "connect_timeout_ns": n, "idle_timeout_ns": n, "lag_ns": n, ...}
+    {"profile": a name of families/ or "service", "tls": bool, "cert_file": path, "key_file": path,
+     "listen": address, "port": 0 = any, "connect_timeout_ns": n, "idle_timeout_ns": n, "lag_ns": n, ...}
 
 Once it listens, it writes {"port": n} to standard output. After that each line on standard input is a set of endpoints:
 
     {"endpoints": [{"address": "127.0.0.1", "port": 8080, "pod": "web-1"}, ...], "settled": false}
 
-`settled` endpoints become healthy targets at once. Any other change is applied, in order, `lag_ns` plus a random part after
-it arrived: the propagation lag between control plane and data plane. When standard input ends, the process exits at once
-and cuts whatever is in flight.
+`settled` endpoints become healthy targets at once. Any other change is applied, in order, `lag_ns` plus a random
+part after it arrived: the propagation lag between control plane and data plane. When standard input ends, the
+process exits at once and cuts whatever is in flight.
 
 Clients speak HTTP/1.1 or HTTPS with keep-alive (client/); targets take turns, each with a pool of idle connections
-(upstream.py). families/ says what is answered when a target fails, group.py when a pod becomes a target and when it
-ceases to be one. The profile `service` passes bytes on and knows nothing of HTTP (splice.py). Lost requests are logged by
-losses.py.
+(upstream.py). families/ defines the answer when a target fails, group.py when a pod becomes a target and when it
+stops being one. The profile `service` passes bytes on and knows nothing of HTTP (splice.py). Lost requests are
+logged by losses.py.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ class Balancer:
         self._port = int(listener.getsockname()[1])
 
     def _arranged(self) -> None:
-        """Refuse connections to a Service without endpoints (kube-proxy's REJECT rule); the HTTP profiles answer 503 instead."""
+        """Refuse connections to a Service without endpoints (kube-proxy's REJECT rule). HTTP profiles answer 503."""
         if not self._plain:
             return
         if self._listener and not self.group.turns:

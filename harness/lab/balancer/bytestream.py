@@ -1,11 +1,12 @@
-"""One non-blocking connection on uvloop, plain or TLS: passes bytes on as they arrive, and writes what the kernel accepts.
+"""One non-blocking connection on uvloop, plain or TLS: passes bytes on as they come, writes what the kernel accepts.
 
 Why not an asyncio transport: uvloop's TLS costs about three times as much as an SSLSocket driven by add_reader, and
 one class serves both sides of the balancer.
 
-Two pitfalls. libuv stops watching a descriptor after it has reported an error (every reset raises POLLERR), so data that
-arrived just before a reset must be read until the reset itself is seen: `received` returns whether more of the message is to
-come. And after a failed write there may still be data to read, so a failed write only triggers a read.
+Two pitfalls. libuv stops watching a descriptor after it has reported an error (every reset raises POLLERR), so data
+that arrived just before a reset must be read until the reset itself is seen: `received` returns whether more of the
+message is to come. And after a failed write there may still be data to read, so a failed write only triggers a
+read.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The balancer's target group: which target gets the next request, and when a pod becomes a target.
 
-The rules are an ALB's (user guide, "Target groups" and "Health checks"). A new target is *initial* until it is registered and
-has passed one health check. After `unhealthy` failed checks in a row it gets no requests until `healthy` checks in a row have
-passed. If no target is healthy, the unhealthy ones get all requests ("fails open"). A deregistered target gets no new
-requests; those still open after the deregistration delay are answered with 502. Without health checks a target is healthy as
-soon as it is registered.
+The rules are an ALB's (user guide, "Target groups" and "Health checks"). A new target is *initial* until it is
+registered and has passed one health check. After `unhealthy` failed checks in a row it gets no requests until
+`healthy` checks in a row have passed. If no target is healthy, the unhealthy ones get all requests ("fails open").
+A deregistered target gets no new requests; those still open after the deregistration delay are answered with 502.
+Without health checks a target is healthy as soon as it is registered.
 """
 
 from __future__ import annotations

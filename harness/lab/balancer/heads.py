@@ -58,17 +58,17 @@ class Heads:
             return known[0], head
         request = parse_request(head)
         if request.forward is head:  # else it has to be rewritten, so it is parsed each time
-            # If two heads of one length differ in more than ids, heads of that length are parsed each time from then on.
+            # If two heads of one length differ in more than ids, heads of that length are always parsed from then on.
             new = length not in self._requests and len(self._requests) < HEADS_KEPT
             self._requests[length] = (request, _like(head)) if new else None
         return request, request.forward
 
     def tail(self, *, keep: bool, dated: bool) -> bytes:
-        """Return the last lines of a forwarded head: Date unless it has one, Server if it was removed, Connection, the empty line."""
+        """Return a forwarded head's last lines: Date and Server if missing, Connection, the empty line."""
         return self._tails[keep, dated]
 
     def trace(self) -> bytes:
-        """Return the X-Amzn-Trace-Id field that an ALB adds to a request without one (user guide, "Request tracing")."""
+        """Return the X-Amzn-Trace-Id that an ALB adds to a request without one (user guide, "Request tracing")."""
         self._traced += 1
         return b"X-Amzn-Trace-Id: Root=1-%08x-%b%08x\r\n" % (int(time.time()), self._trace, self._traced)
 
@@ -86,8 +86,8 @@ class Heads:
             }
             self._own_tails[keep] = _end(profile.own_end, date=f"{date}: {now}\r\n", **words)
             for dated in (True, False):
-                told = "" if dated else f"{date}: {now}\r\n"
-                self._tails[keep, dated] = _end(profile.end, date=told, **words)
+                date_line = "" if dated else f"{date}: {now}\r\n"
+                self._tails[keep, dated] = _end(profile.end, date=date_line, **words)
         self._loop.call_later(1, self._date)
 
 

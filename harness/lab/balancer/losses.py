@@ -52,7 +52,7 @@ class Losses:
         *,
         saved: bool = False,
     ) -> None:
-        """Log a request that got this status (0: its answer was cut off), and why. `saved`: it was sent to another target."""
+        """Log a request's status (0: its answer was cut off), and why. `saved`: it was sent to another target."""
         if self._path is None:
             return
         request_id = _REQUEST_ID.search(head)

@@ -1,8 +1,8 @@
 """Pure: how a target can fail, what that means to a balancer, and whether it asks another target.
 
-What each balancer then answers stands in families/. Once the head has been passed on, a failure can no longer become a status:
-the client's connection is cut, and the client sees a body that ends early. The profile `service` is kube-proxy, no HTTP at
-all; see splice.py.
+families/ holds what each balancer then answers. Once the head has been passed on, a failure can no longer
+become a status: the client's connection is cut, and the client sees a body that ends early. The profile `service`
+is kube-proxy, no HTTP at all; see splice.py.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def meaning(stage: Stage, loss: Loss) -> Meaning | None:
 def may_retry(retries: Retry, head: bytes, stage: Stage, loss: Loss, *, posts: bool = False) -> bool:
     """Tell whether a balancer asks the next target, where `tries` is over 1. `posts`: nginx with `non_idempotent`.
 
-    nginx's `proxy_next_upstream error timeout` does not send POST, LOCK and PATCH again once they have been sent; Envoy and
-    HAProxy send nothing again that was sent, Caddy only a GET.
+    nginx's `proxy_next_upstream error timeout` does not send POST, LOCK and PATCH again once they have been sent;
+    Envoy and HAProxy send nothing again that was sent, Caddy only a GET.
     """
     if stage is Stage.ANSWERING or loss in {Loss.MALFORMED, Loss.DEREGISTERED, Loss.NO_DESCRIPTOR}:
         return False
@@ -99,6 +99,6 @@ def asks_again(profile: Profile, head: bytes, stage: Stage, loss: Loss, *, reuse
 
 
 def pick(turn: int, targets: int) -> tuple[int, int]:
-    """Round robin: return the index of the target and the next turn. There may be fewer targets than at the last turn."""
+    """Round robin: return the target's index and the next turn. There may be fewer targets than at the last turn."""
     index = turn % targets
     return index, index + 1

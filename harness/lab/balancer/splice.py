@@ -2,9 +2,9 @@
 
 A connection stays with its pod until one side closes it, even after the pod has left the endpoints (conntrack keeps
 established flows). If a pod refuses, resets or closes, the client sees that.
-One difference from the real thing: there the client's SYN reaches the pod, here our listener has accepted it. So a pod that
-refuses shows as a reset right after the connect, and a silent one as a connection on which nothing arrives. A Service
-without endpoints does refuse: the listener is closed while there are none.
+One difference from the real thing: there the client's SYN reaches the pod, here our listener has accepted it. So a
+pod that refuses shows as a reset right after the connect, and a silent one as a connection on which nothing
+arrives. A Service without endpoints does refuse: the listener is closed while there are none.
 """
 
 from __future__ import annotations

@@ -213,7 +213,7 @@ class Upstream:
             self.drained()
 
     def _check_idle(self) -> None:
-        """Check whether nothing passed for the idle time. One timer serves the whole connection, so that a request needs none."""
+        """Check whether nothing passed for the idle time. One timer per connection, so that no request needs one."""
         if self._stream and self._stream.paused:  # we paused it ourselves
             self.active = self.loop.time()
         left = self.active + self.target.idle_s - self.loop.time()

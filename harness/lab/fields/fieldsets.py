@@ -72,7 +72,7 @@ def parts_of(value: Any, node: Node) -> dict[str, tuple[Any, Node]] | None:
 
 
 def difference(old: Any, new: Any, node: Node, at: Path = ()) -> tuple[Fields, Fields]:
-    """Return the fields that a write changed or added, and those it removed (each stands for everything below it)."""
+    """Return the fields that a write changed or added, and those it removed, each with everything below it."""
     if old == new:
         return set(), set()
     before, after = parts_of(old, node), parts_of(new, node)

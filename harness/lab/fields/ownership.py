@@ -81,7 +81,7 @@ def taken(
     gone: Fields,
     now: str,
 ) -> list[Object]:
-    """Return the managed fields after a write: the writer owns `mine`, others lose `lost`, all lose what no longer exists."""
+    """Return the managed fields after a write: `mine` is the writer's, others lose `lost`, all lose what is gone."""
     result: list[Object] = []
     seen = False
     for entry in managed:

@@ -1,6 +1,6 @@
-"""The beginning of a response, taken apart: its head once more, this time for its headers, and what came of its body. Pure.
+"""Parse the beginning of a response a second time, for its headers and the part of its body that has come. Pure.
 
-Only responses that are kept are read so: the parser that judges them all would copy every header of every response.
+Only responses that are kept are parsed in this way: the parser that classifies all responses would copy every header.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[^\r\n]*\r?\n")
 
 
 def said(status: int, begin: bytes, seen: int, *, bodiless: bool, done: bool) -> Said:
-    """Return what a response said of which `begin` are the first bytes, and `seen` as many as have come by now.
+    """Return the headers and the beginning of the body of a response. `begin`: its first bytes; `seen`: bytes so far.
 
-    `bodiless`: it answers HEAD; `done`: it came to its end. Interim responses before it are left out.
+    `bodiless`: it answers HEAD; `done`: it is complete. Interim responses before it are left out.
     """
     data = begin.lstrip(b"\r\n")
     start = 0
@@ -48,7 +48,7 @@ def said(status: int, begin: bytes, seen: int, *, bodiless: bool, done: bool) ->
 
 
 def _headers(head: bytes) -> list[tuple[str, str]]:
-    """Return names in lower case, and values. UTF-8; what is not becomes U+FFFD. Folded lines are one."""
+    """Return names in lower case, and values. Bytes that are not UTF-8 become U+FFFD. Folded lines are joined."""
     found: list[tuple[str, str]] = []
     for line in head.split(b"\n")[1:]:
         text = line.decode(errors="replace").rstrip("\r")
@@ -62,7 +62,7 @@ def _headers(head: bytes) -> list[tuple[str, str]]:
 
 
 def _unchunked(data: bytes) -> bytes:
-    """Return what came of a body in chunks, as far as it can be read."""
+    """Return what has come of a chunked body, as far as it can be read."""
     parts: list[bytes] = []
     at = 0
     while found := _SIZE.match(data, at):
@@ -92,7 +92,7 @@ class Heard:
         self.size += len(piece)
 
     def ended(self, trailers: Mapping[bytes, bytes]) -> None:
-        """Take the trailers, with which it is whole: those of gRPC say how the call failed."""
+        """Take the trailers, which end the response: those of gRPC say how the call failed."""
         self.whole = True
         self.headers += [
             (name.decode(errors="replace"), value.decode(errors="replace"))
@@ -105,11 +105,11 @@ class Heard:
         return next((value for name, value in self.headers if name == "grpc-status"), "")
 
     def raw(self) -> bytes:
-        """Return bytes that tell this response from others."""
+        """Return bytes that identify this response."""
         return repr(self.headers).encode(errors="replace") + self.body
 
     def said(self, *, closes: bool) -> Said:
-        """Return what it said."""
+        """Return its headers and the beginning of its body."""
         lengths = [
             value for name, value in self.headers if name == "content-length" and _LENGTH.fullmatch(value)
         ]

@@ -87,7 +87,8 @@ class SocketStream(httpcore.AsyncNetworkStream):
             pass
         return self.closing
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109  see Slots.sweep
+    # Neither call looks at its timeout: Slots.sweep checks timeouts.
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109
         """Return the next bytes. Raises PeerEndedError, GoneAwayError, OversizedError or OSError."""
         while True:
             if self._ahead:
@@ -103,7 +104,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
             if not self._fill():
                 await self._ready(write=False)
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109  as above
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
         """Write all bytes. Raises UnsentError."""
         rest = memoryview(buffer)
         while rest:

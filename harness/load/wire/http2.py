@@ -138,7 +138,7 @@ class Http2Wire(Sockets):
         """Send the slot's request: every hit is sent here, once."""
         session = self._sessions[slot.index]
         session.stream.unwatch()
-        if session.stream.check_idle():  # it ended while idle, which is no failure of this hit
+        if session.stream.check_idle():  # it ended while idle: not a failure of this hit
             self._owner.close(slot, Ending(PEER, FIN), self.now())
             self._owner.begin(slot, slot.due)
             return

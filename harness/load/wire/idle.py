@@ -1,9 +1,9 @@
 """What may arrive on an idle connection, and what becomes of the connection then.
 
 RFC 9112 (9.2): bytes that arrive while no request is out respond to nothing, and least of all to the next request; the
-connection must be closed. An orderly close of an idle connection is no failure of a request. Two more things are legal
-or usual: empty lines, which mean nothing, and a 408, with which some servers and balancers close a connection that was
-idle for too long.
+connection must be closed. An orderly close of an idle connection is not a failed request. Two more things are legal
+or usual: empty lines, which mean nothing, and a 408, with which some servers and balancers close a connection that
+was idle for too long.
 """
 
 from __future__ import annotations

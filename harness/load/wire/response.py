@@ -280,7 +280,7 @@ class HeadResponseReader(ResponseReader):
 def next_reader(
     reader: ResponseReader | None, pod_headers: Mapping[bytes, int], *, head_request: bool
 ) -> ResponseReader:
-    """Return a reader for the next response on a connection: the one of the response before, if it can be used again."""
+    """Return a reader for the next response on a connection: the previous one's, if it can be reused."""
     if reader is not None:
         if reader.reuse(head_request=head_request):
             return reader

@@ -184,7 +184,7 @@ class Slots:
             and (slot.state == IDLE or not slot.hits)  # it was idle
             and (ending := self._wire.check_idle(slot))
         ):
-            self.close(slot, ending, self.now())  # whatever came is no response to this hit
+            self.close(slot, ending, self.now())  # what came is not a response to this hit
         if slot.sock is None:
             slot.state = DIALLING
             self._connections.open(slot)

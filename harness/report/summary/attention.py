@@ -1,4 +1,4 @@
-"""What else somebody should look at, whatever the verdict: doubts beside a FAIL, failures that are not the rollout's, risks."""
+"""What else to look at, whatever the verdict: doubts beside a FAIL, failures not due to the rollout, risks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOTHING = "nothing"
 
 
 def attention(judgement: Judgement) -> list[str]:
-    """Return a line or two for each; "nothing" where there is none."""
+    """Return at most two lines for each; "nothing" if there is none."""
     found = [
         line
         for text in _texts(judgement)

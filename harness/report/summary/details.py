@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from harness.judge.verdict.about import About
     from harness.judge.verdict.judgement import Judgement
 
-# How sure a cause is, in words. A set says it itself: "(A1 or B1)".
-_CONFIDENCE = {"exact": "the pod of each is known", "by time": "matched by time alone"}
+# How sure a cause is, in words. A set of causes shows it itself: "(A1 or B1)".
+_CONFIDENCE = {"exact": "matched by pod", "by time": "matched by time only"}
 
 
 def head(about: About) -> list[str]:
@@ -46,7 +46,7 @@ def head(about: About) -> list[str]:
 
 
 def causes(found: Sequence[Cause], timeline: Timeline) -> list[str]:
-    """Return each cause, the largest first, with its evidence and what fixes it."""
+    """Return each cause, the largest first, with its evidence and its fix."""
     lines: list[str] = []
     for number, cause in enumerate(found, 1):
         lines += wrapped(

@@ -1,4 +1,4 @@
-"""How summary.txt lays out text: 100 columns, plain ASCII, wrapped at spaces where there are any."""
+"""The layout of summary.txt: 100 columns, plain ASCII, wrapped at spaces."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 _UNIT = re.compile(r"(?<=\d) (?=(?:s|ms|us|%)(?:\W|$))")  # a number and its unit stay on one line
-_GLUE = "\x1f"  # no space to textwrap, and in no text: escaping.py shows such a character as an escape
+_GLUE = "\x1f"  # textwrap does not see it as a space, and no text contains it: escaping.py escapes it
 LABEL = 10  # columns of the first screen's labels
 
 
 def wrapped(text: str, first: str, rest: str, width: int = WIDTH) -> list[str]:
-    """Wrap text; `first` stands before its first line, `rest` before the others."""
+    """Wrap text; `first` is put before its first line, `rest` before the others."""
     lines = textwrap.wrap(
         _UNIT.sub(_GLUE, text), width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
     )
@@ -24,14 +24,14 @@ def wrapped(text: str, first: str, rest: str, width: int = WIDTH) -> list[str]:
 
 
 def clipped(lines: Sequence[str], most: int, more: str = "...") -> list[str]:
-    """Return at most so many lines; the last of them says that there were more."""
+    """Return at most `most` lines; if there were more, the last one says so."""
     if len(lines) <= most:
         return list(lines)
     return [*lines[: most - 1], more] if most > 0 else []
 
 
 def shortened(text: str, width: int) -> str:
-    """Return one line of at most so many columns."""
+    """Return one line, cut to a number of columns."""
     return text if len(text) <= width else text[: width - 3] + "..."
 
 

@@ -48,7 +48,10 @@ def pods(timeline: Timeline) -> list[str]:
 def scalings(timeline: Timeline) -> list[str]:
     """Return each change of the number of replicas."""
     return [
-        f"Scaled {at(one.t_ns, timeline.zero_ns)}: from {one.before} to {one.after} replicas{f', by {one.by}' if one.by else ''}"
+        (
+            f"Scaled {at(one.t_ns, timeline.zero_ns)}: from {one.before} to {one.after} "
+            f"replicas{f', by {one.by}' if one.by else ''}"
+        )
         for one in timeline.scalings
     ]
 
@@ -62,7 +65,7 @@ def gaps(timeline: Timeline) -> list[str]:
     for gap in gaps[:8]:
         span = f"{at(gap.from_ns, timeline.zero_ns)} to {at(gap.to_ns, timeline.zero_ns)}"
         lines += wrapped(
-            f"{gap.kind}: {span}{', listed anew' if gap.relisted else ''} ({gap.reason})", "  ", "    "
+            f"{gap.kind}: {span}{', then listed again' if gap.relisted else ''} ({gap.reason})", "  ", "    "
         )
     if len(gaps) > 8:
         lines.append(f"  ... and {len(gaps) - 8} more")
@@ -70,7 +73,7 @@ def gaps(timeline: Timeline) -> list[str]:
 
 
 def _short(t_ns: int | None, zero_ns: int) -> str:
-    """Return a moment for a table: what lies long before the run is only "before"."""
+    """Return a moment for a table; long before the run, it is just "before"."""
     if t_ns is None:
         return "-"
     return (

@@ -1,4 +1,4 @@
-"""What to do about each doubt that withholds a PASS. docs/verdict.md tells when each is raised."""
+"""What to do about each finding that withholds a PASS. docs/verdict.md says when each occurs."""
 
 from __future__ import annotations
 
@@ -32,8 +32,14 @@ if TYPE_CHECKING:
 REMEDIES = {
     LOSSLESS: "run again with a longer baseline (--trigger-after): it tells chance from the rollout",
     ANSWERED: "check the URL, and which statuses count as good (--expect)",
-    BASELINE: "find out why requests fail without a rollout (zdtest run --no-rollout), or allow more (--max-baseline-failures)",
-    PROVEN: "let answers name their pod (header X-Pod, or --pod-header NAME); if you are sure of the URL, say --path-proven",
+    BASELINE: (
+        "find out why requests fail without a rollout (zdtest run --no-rollout), "
+        "or allow more (--max-baseline-failures)"
+    ),
+    PROVEN: (
+        "let answers name their pod (header X-Pod, or --pod-header NAME); if you "
+        "are sure of the URL, say --path-proven"
+    ),
     COVERED: "check the pods below and `kubectl rollout status`; then run again while nobody else changes the workload",
     WATCHED: "run again; if it happens again, check the API server and the network to it",
     NONE_OUT: "look for requests that hang; or let the load go on for longer (--settle, --drain)",
@@ -49,7 +55,7 @@ REMEDIES = {
     EVERY_ROLLOUT: "run again, with more time (--max-time) if it ran out of it",
 }
 _CONDITION = "check how the condition is written: this run has nothing to measure it by"
-# A rollout that was not covered has its reason in what ended the run.
+# Why a rollout was not covered depends on what ended the run.
 _UNCOVERED = {
     "dry_run": "run it without --dry-run",
     "nothing_changed": "choose a change that replaces pods, such as --trigger restart",
@@ -65,7 +71,7 @@ _UNCOVERED = {
 
 
 def remedy(finding: Finding, judgement: Judgement) -> str:
-    """Return what to do about a finding that withholds the PASS; "" where another one's remedy covers it."""
+    """Return what to do about a finding that withholds the PASS; "" if another finding's remedy covers it."""
     objective = finding.objective
     if objective == COVERED:
         return _UNCOVERED.get(judgement.ended_by, REMEDIES[COVERED])

@@ -1,6 +1,6 @@
-"""The first screen of summary.txt: the verdict, what was lost, why, and the fix, in 40 lines of 100 columns, for any run.
+"""The first screen of summary.txt: verdict, losses, causes and fix, in 40 lines of 100 columns, for any run.
 
-Somebody who reads it at 3 am, or at the top of a CI log, needs nothing else. What does not fit is below, and the screen says so.
+It must be enough for a reader at 3 am, or at the top of a CI log. What does not fit is below, and the screen says so.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NUMBER = 9  # columns of a cause's count, and the space behind it
 
 
 def render(judgement: Judgement) -> list[str]:
-    """Return the screen, its first line the verdict. The judgement's texts are escaped already."""
+    """Return the screen; its first line is the verdict. The judgement's texts are already escaped."""
     above = [_verdict(judgement), _run(judgement)]
     below = labelled("To check", clipped(attention(judgement), 5, "... and more, below"))
     blocks = {
@@ -80,7 +80,7 @@ def _answers(judgement: Judgement) -> list[str]:
 
 
 def _broken(judgement: Judgement) -> Iterator[str]:
-    """Say which objectives failed, but for those that the lost requests themselves speak of."""
+    """Say which objectives failed, except for those about lost requests."""
     for finding in judgement.verdict.findings:
         said_by_lost = judgement.verdict.lost and finding.objective in {LOSSLESS, UNBROKEN}
         if finding.grade is Grade.FAIL and not said_by_lost:
@@ -124,7 +124,7 @@ def _lost(judgement: Judgement) -> Iterator[str]:
 
 
 def _failures(judgement: Judgement) -> Iterator[str]:
-    """Say what failed where nothing of it is held against the rollout, or not all of it is known to be."""
+    """Say what failed if none of it, or not all of it, is known to be due to the rollout."""
     numbers = judgement.numbers
     if numbers.failed:
         kinds = _kinds({kind.kind: kind.count for kind in numbers.kinds})
@@ -153,7 +153,7 @@ def _since(judgement: Judgement) -> str:
 
 
 def _why_and_fix(judgement: Judgement, room: int) -> list[list[str]]:
-    """Return the largest causes and the manifest lines that fix them, as many as there is room for."""
+    """Return the largest causes and the manifest lines that fix them, as many as fit."""
     causes = [cause for cause in judgement.causes if cause.the_rollouts]
     if not causes:
         return [labelled("Why", _without_cause(judgement))] if judgement.verdict.lost else []
@@ -262,7 +262,7 @@ def _proven(judgement: Judgement) -> Iterator[str]:
 
 
 def _closest(headroom: Sequence[Margin]) -> Iterator[str]:
-    """Say which protection came closest to being used up."""
+    """Say which protection had the least left."""
     tried = [one for one in headroom if one.used_ns is not None and one.of_ns]
     if tried:
         least = min(tried, key=lambda one: (one.of_ns or 0) - (one.used_ns or 0))

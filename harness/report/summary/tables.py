@@ -1,4 +1,4 @@
-"""The summary's tables of counts and latencies: requests, failures by kind, phases or rollouts, seconds with failures."""
+"""The summary's tables of counts and latencies: requests, failures by kind, phases or rollouts, bad seconds."""
 
 from __future__ import annotations
 
@@ -56,12 +56,15 @@ def failures(numbers: Numbers, timeline: Timeline) -> list[str]:
 
 
 def rollouts(judgement: Judgement) -> list[str]:
-    """Return a line for each of several rollouts: what it lost, from its trigger to the next one's before."""
+    """Return a line for each of several rollouts: what it lost, from its trigger to the next one's baseline."""
     if not judgement.rollouts:
         return []
     zero = judgement.timeline.zero_ns
     lines = [
-        f"{'Rollout':<10}{'trigger':>10}{'took':>9}{'requests':>11}{'failed':>9}{'bad s':>7}{'outage':>10}{'p99':>10}{'max':>10}  verdict"
+        (
+            f"{'Rollout':<10}{'trigger':>10}{'took':>9}{'requests':>11}{'failed':>9}{'bad s':>7}"
+            f"{'outage':>10}{'p99':>10}{'max':>10}  verdict"
+        )
     ]
     for number, one in enumerate(judgement.rollouts, 1):
         trigger = at(one.timeline.zero_ns, zero) if one.timeline.triggered else "-"
@@ -85,7 +88,10 @@ def phases(numbers: Numbers, timeline: Timeline) -> list[str]:
     if numbers.control:
         parts.insert(1, numbers.control)
     lines = [
-        f"{'Phase':<12}{'from':>10}{'to':>10}{'requests':>11}{'failed':>9}{'bad s':>7}{'p50':>11}{'p99':>11}{'max':>11}"
+        (
+            f"{'Phase':<12}{'from':>10}{'to':>10}{'requests':>11}{'failed':>9}{'bad s':>7}"
+            f"{'p50':>11}{'p99':>11}{'max':>11}"
+        )
     ]
     for part in parts:
         name = "  - control" if part.name == "control" else f"  {part.name}"
@@ -97,7 +103,7 @@ def phases(numbers: Numbers, timeline: Timeline) -> list[str]:
 
 
 def bad_time(numbers: Numbers, timeline: Timeline) -> list[str]:
-    """Return how much of the time was bad."""
+    """Return the seconds with failures, the longest outage, and the time lost."""
     if not numbers.failed:
         return []
     lines = [f"Seconds with failures   {numbers.bad_seconds} of {numbers.seconds_total}"]
@@ -110,11 +116,13 @@ def bad_time(numbers: Numbers, timeline: Timeline) -> list[str]:
     if outage is not None:
         span = f"{at(outage.from_ns, timeline.zero_ns)} to {at(outage.to_ns, timeline.zero_ns)}"
         lines.append(
-            f"Longest outage          {lasting(outage.to_ns - outage.from_ns)}, {span}: no good response, {outage.failed:,} failed"
+            f"Longest outage          {lasting(outage.to_ns - outage.from_ns)}, {span}: no "
+            f"good response, {outage.failed:,} failed"
         )
     lines += _connections(numbers)
     lines.append(
-        f"Time lost in failures   {share(round(1e6 * numbers.failed_time_share), 1_000_000)} of all time spent in requests"
+        "Time lost in failures   "
+        f"{share(round(1e6 * numbers.failed_time_share), 1_000_000)} of all time spent in requests"
     )
     return lines
 

@@ -130,11 +130,15 @@ def test_the_end_of_standard_input_ends_it_at_once_with_requests_in_flight(
 
 
 def test_it_ends_when_its_parent_is_killed() -> None:
-    config = '{"profile":"alb","tls":false,"listen":"127.0.0.1","port":0,"connect_timeout_ns":1,"idle_timeout_ns":1,"lag_ns":0}'
+    config = (
+        '{"profile":"alb","tls":false,"listen":"127.0.0.1","port":0,'
+        '"connect_timeout_ns":1,"idle_timeout_ns":1,"lag_ns":0}'
+    )
     program = f"""
 import subprocess, sys, time
 child = subprocess.Popen(
-    [sys.executable, "-m", "harness.lab.balancer"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    [sys.executable, "-m", "harness.lab.balancer"],
+    stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
 )
 child.stdin.write(b'{config}\\n')
 child.stdin.flush()

@@ -1,6 +1,6 @@
-"""Each balancer that the lab imitates, against targets that fail in every way: what the client sees, and what the log says.
+"""What a client sees, and what the log says, when targets fail in every way behind each balancer that the lab imitates.
 
-The table is what the real ones were measured to do (nginx 1.22, HAProxy 2.6, Envoy 1.40, Caddy 2.11, Apache 2.4.71).
+The table holds what the real ones were measured to do (nginx 1.22, HAProxy 2.6, Envoy 1.40, Caddy 2.11, Apache 2.4.71).
 """
 
 from __future__ import annotations
@@ -342,7 +342,10 @@ def test_what_a_client_sends_can_neither_forge_a_line_of_the_log_nor_get_a_secre
     for family in FAMILIES:
         one = front(family)
         one.balancer.set()
-        fields = b'Host: s3cret\r\nUser-Agent: s3cret" 200 \x07\r\nReferer: s3cret\r\nX-Request-ID: s3cret\r\nX-Amzn-Trace-Id: s3cret\r\n\r\n'
+        fields = (
+            b'Host: s3cret\r\nUser-Agent: s3cret" 200 \x07\r\nReferer: s3cret\r\nX-Request-ID: '
+            b"s3cret\r\nX-Amzn-Trace-Id: s3cret\r\n\r\n"
+        )
         for target in (b"/?token=s3cret", b'/"\x9b\\x?a=s3cret'):
             with one.balancer.socket() as sock:
                 sock.sendall(b"GET " + target + b" HTTP/1.1\r\n" + fields)

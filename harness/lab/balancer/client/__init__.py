@@ -1,1 +1,1 @@
-"""A client's side of the balancer: its connection, and the way of each request from target to target."""
+"""A client's side of the balancer: its connection, and the attempts of each request at one target after another."""

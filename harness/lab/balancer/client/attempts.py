@@ -1,4 +1,4 @@
-"""The way of one request from target to target, and what is logged of it."""
+"""The attempts of one request at one target after another, and what is logged about them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Next(NamedTuple):
-    """What to do after a target has failed: ask `target`, else say `reply`, else cut the answer off that had begun."""
+    """What to do after a target has failed: ask `target`, else send `reply`, else cut off the answer that had begun."""
 
     target: UpstreamTarget | None
     reply: Reply | None
@@ -49,7 +49,7 @@ class Attempts:
         self.head = b""  # as sent to the target, with the part of the body that arrived with it
 
     def begin(self, head: bytes, *, whole: bool, bodiless: bool) -> None:
-        """Take the next request. `whole`: all of it has arrived (nginx would buffer the rest, and could send it again)."""
+        """Take the next request. `whole`: all of it has arrived (nginx would buffer the rest, and could resend it)."""
         self.head = head
         self._count += 1
         self._began = self._context.loop.time()
@@ -58,7 +58,7 @@ class Attempts:
         self._tried = self._turns = ()
 
     def nobody(self) -> Reply:
-        """Return the answer where there is no target."""
+        """Return the answer when there is no target."""
         reply = self._context.profile.replies[Meaning.NOBODY]
         self._context.losses.lost(self.head, reply.status, NO_TARGET)
         self._log(reply.status, Meaning.NOBODY, sent=len(reply.body))
@@ -67,15 +67,15 @@ class Attempts:
     def failed(self, stage: Stage, loss: Loss, upstream: Upstream, status: int, passed: int) -> Next:
         """Decide what follows the failure of a target.
 
-        `status` and `passed` are of the answer that had begun: its status, and the bytes of its body so far.
+        `status` and `passed` describe the answer that had begun: its status, and the bytes of its body so far.
         """
         context = self._context
         means = meaning(stage, loss)
         reply = context.profile.replies[means] if means else None
         silent = reply is not None and reply.first_only and self._count > 1
         target = self._next_target(stage, loss, upstream)
-        told = CUT if reply is None or silent else reply.status
-        context.losses.lost(self.head, told, loss, stage, upstream, saved=target is not None)
+        status_sent = CUT if reply is None or silent else reply.status
+        context.losses.lost(self.head, status_sent, loss, stage, upstream, saved=target is not None)
         self._turns = (*self._turns, context.log.tried(upstream, reply.status if reply else status))
         if target is None and reply is None:
             self._log(status, sent=passed, cut=True)

@@ -1,4 +1,4 @@
-"""Client connections: one request after the other, each passed to a target; a profile with retries may try another one."""
+"""Client connections: one request after another, each passed to a target; profiles with retries may try another."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ class ClientConnection:
         self._say(self._context.profile.replies[why])
 
     def _cut(self) -> None:
-        """Close in the middle of an answer. If the body ends with the connection, only a reset shows that it is incomplete."""
+        """Close in the middle of an answer: by a reset if its body ends with the connection, as a FIN would end it."""
         self._end()
         if self.wants_payload:
             self._stream.abort()

@@ -1,4 +1,4 @@
-"""The balancers that the lab can imitate: a table each, which says what a client is told when a target fails."""
+"""The balancers that the lab can imitate: for each, a table of the answers a client gets when a target fails."""
 
 from harness.lab.balancer.families.alb import ALB
 from harness.lab.balancer.families.apache import APACHE

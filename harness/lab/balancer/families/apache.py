@@ -1,7 +1,7 @@
 """Apache 2.4 with mod_proxy_balancer, as measured: 503 for a refused connection, and 502 where others say 504.
 
-Its 503 closes the client's connection and says so. A failure before the answer is a 502 only for the first request of a client's
-connection: a later one gets no answer, and the connection is closed.
+Its 503 closes the client's connection and says so. A failure before the answer is a 502 only for the first request
+of a client's connection: a later one gets no answer, and the connection is closed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ _DOCTYPE = '<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01//EN" "http://www.w3.org
 
 
 def _page(title: str, words: str, *, closes: bool = False, first_only: bool = False) -> Reply:
-    body = f"{_DOCTYPE}<html><head>\n<title>{title}</title>\n</head><body>\n<h1>{title[4:]}</h1>\n{words}\n</body></html>\n"
+    top = f"<html><head>\n<title>{title}</title>\n</head><body>\n<h1>{title[4:]}</h1>\n"
+    body = f"{_DOCTYPE}{top}{words}\n</body></html>\n"
     head = f"HTTP/1.1 {title}\r\n{_SERVER}Content-Length: {len(body)}\r\n"
     return Reply(int(title[:3]), head.encode(), body.encode(), closes, first_only)
 

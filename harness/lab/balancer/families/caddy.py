@@ -1,7 +1,8 @@
 """Caddy 2.11, as measured: 502 for a silent address too, and no body.
 
-Its own answers say `Server: Caddy`, a target's have `Via: 1.1 Caddy`. Go's transport asks again, on a new connection to the same target,
-when a reused one breaks before any byte of the answer and the request is a GET, HEAD, OPTIONS or TRACE without a body.
+Its own answers say `Server: Caddy`, a target's have `Via: 1.1 Caddy`. If a reused connection breaks before any
+byte of the answer, Go's transport sends a GET, HEAD, OPTIONS or TRACE without a body again, on a new connection to
+the same target.
 """
 
 from __future__ import annotations

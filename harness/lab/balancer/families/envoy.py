@@ -1,8 +1,8 @@
-"""Envoy 1.40, as measured: 503 for all that happens before an answer, and a text of its own which says what it was.
+"""Envoy 1.40, as measured: 503 for every failure before an answer, with a text of its own that names the failure.
 
-Every answer says `server: envoy`, and those of a target carry x-envoy-upstream-service-time. An answer that is cut off leaves the
-client's connection open for 1 s more (delayed_close_timeout). No retries unless a route says so; Istio's default, 2, is for
-what was not sent yet.
+Every answer says `server: envoy`, and those of a target carry x-envoy-upstream-service-time. An answer that is cut
+off leaves the client's connection open for 1 s more (delayed_close_timeout). No retries unless a route says so.
+Istio's default, 2, retries only requests that have not been sent yet.
 """
 
 from __future__ import annotations

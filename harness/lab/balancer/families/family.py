@@ -17,9 +17,9 @@ class Meaning(Enum):
     REFUSED = "refused"
     CONNECT_TIMEOUT = "connect_timeout"
     BROKEN = "broken"  # the target closed or reset the connection before it answered
-    INVALID = "invalid"  # the target's answer is no HTTP
+    INVALID = "invalid"  # the target's answer is not HTTP
     NO_ANSWER = "no_answer"  # none in time
-    BAD_REQUEST = "bad_request"  # the client's request is no HTTP
+    BAD_REQUEST = "bad_request"  # the client's request is not HTTP
     SLOW_REQUEST = "slow_request"  # the client did not send all of it in time
 
 
@@ -31,7 +31,8 @@ class Reply:
     head: bytes
     body: bytes
     closes: bool = False  # it says that it closes the client's connection, and does
-    first_only: bool = False  # only to the first request of a client's connection; a later one gets none: the connection is closed
+    # Only for the first request of a client's connection; a later one gets no answer: the connection is closed.
+    first_only: bool = False
 
 
 class Retry(Enum):
@@ -47,9 +48,9 @@ class Retry(Enum):
 class Profile:
     """What differs between the balancers.
 
-    `end` and `own_end` are the last lines of a head that is passed on, and of one of its own: {date} stands for a Date field
-    (none where the target's own is passed on), {close} for a Connection field where the connection is closed, {connection}
-    for keep-alive or close.
+    `end` and `own_end` are the last lines of a head that is passed on, and of one of its own. {date} is replaced by a
+    Date field (none where the target's own is passed on), {close} for a Connection field where the connection is
+    closed, {connection} for keep-alive or close.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """HAProxy 2.6, as measured: 503 for a refused connection too, with the words of "no server".
 
-It names itself nowhere. A failure before the answer is a 502 only for the first request of a client's connection: a later one gets
-no answer, the connection is closed (the client is expected to send it again), and the log has no line of it. A connect
-timeout of a later request is closed in the same way, but is in the log.
+None of its answers names it. A failure before the answer is a 502 only for the first request of a client's
+connection. A later one gets no answer: the connection is closed (the client is expected to send it again), and the
+log has no line. A connect timeout of a later request closes the connection in the same way, but is logged.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """nginx as ingress-nginx configures it, with `proxy_next_upstream off` unless `tries` is over 1.
 
-502 = an error while connecting, sending or reading the head; 504 = proxy_connect_timeout or proxy_read_timeout; 503 = the
-Service has no endpoint. It hides the target's Server and Date (proxy_hide_header's defaults), so every answer has
-`Server: nginx`; its own have <center>nginx</center> in the body.
+502 = an error while connecting, sending or reading the head; 504 = proxy_connect_timeout or proxy_read_timeout; 503
+= the Service has no endpoint. It hides the target's Server and Date (proxy_hide_header's defaults), so every answer
+has `Server: nginx`; its own have <center>nginx</center> in the body.
 """
 
 from __future__ import annotations

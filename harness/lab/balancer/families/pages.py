@@ -24,7 +24,7 @@ _REASONS = {
 
 
 def pages(server: str, signature: str = "") -> dict[Meaning, Reply]:
-    """Return all replies. `server`: the Server line's value; `signature`: what stands below the title."""
+    """Return all replies. `server`: the Server line's value; `signature`: the line below the title."""
     return {meaning: _page(status, server, signature) for meaning, status in _STATUSES.items()}
 
 

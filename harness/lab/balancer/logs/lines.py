@@ -1,9 +1,9 @@
-"""Pure: a request that failed -> the line that this family of balancers writes of it.
+"""Pure: a failed request -> the access log line that its family of balancers writes.
 
-The formats are those that controllers set: ingress-nginx's upstreaminfo, Istio's text, HAProxy's httplog with X-Request-ID captured and
-%si:%sp at its end, Caddy's JSON with the upstream appended, an ALB's, Apache's combined with the worker and the request's id.
-A line names what the real one names: HAProxy has none of a request that it closed the client's connection on before an
-answer, Caddy names no upstream of an answer that was cut off.
+The formats are those that controllers set: ingress-nginx's upstreaminfo, Istio's text, HAProxy's httplog with
+X-Request-ID captured and %si:%sp at its end, Caddy's JSON with the upstream appended, an ALB's, Apache's combined
+with the worker and the request's id. A line names what the real one names: HAProxy writes none for a request whose
+connection it closed before an answer, and Caddy names no upstream for an answer that was cut off.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Exchange:
     client: tuple[str, int]
     began_ns: int  # wall clock
     took_s: float
-    status: int  # that the client was told
+    status: int  # sent to the client
     sent: int  # bytes of the body that it got
     tries: tuple[Try, ...]
     meaning: Meaning | None  # why the balancer answered for itself; None: the target's own answer
@@ -59,7 +59,7 @@ class Exchange:
     tls: bool = False
 
     def field(self, name: str) -> str:
-        """Return the value of one of the request's fields in _OURS, "-" where it has none or one of its user's own."""
+        """Return a request field that zdtest itself sets (_OURS); "-" if it is missing or set by the user."""
         seen = re.search(rb"\r\n" + name.encode() + rb":[ \t]*([^\r\n]*)", self.head, re.IGNORECASE)
         value = seen[1].decode("latin-1").strip() if seen else ""
         return value if _OURS[name].fullmatch(value) else "-"
@@ -105,12 +105,13 @@ def nginx(x: Exchange) -> str:
     upstream = " ".join(", ".join(column) for column in zip(*each, strict=True)) or "- - - -"
     return (
         f'{x.client[0]} - - [{_day(x.began_ns + round(x.took_s * NS))} +0000] "{x.request}" {x.status} {x.sent} "-" '
-        f'"{x.field("user-agent")}" {len(x.head)} {x.took_s:.3f} [default-web-80] [] {upstream} {x.field("x-request-id")}'
+        f'"{x.field("user-agent")}" {len(x.head)} {x.took_s:.3f} [default-web-80] '
+        f"[] {upstream} {x.field('x-request-id')}"
     )
 
 
 def apache(x: Exchange) -> str:
-    """Write Apache's combined, with BALANCER_WORKER_NAME and the request's id at its end. Of a silent close it has no line."""
+    """Write Apache's combined, with BALANCER_WORKER_NAME and the request's id at its end; a silent close has none."""
     if x.silent:
         return ""
     worker = f"http://{x.last.address}" if x.last else "-"
@@ -131,7 +132,7 @@ _STATES = {
 
 
 def haproxy(x: Exchange) -> str:
-    """Write HAProxy's httplog, with the server's address at its end. Of a silent close it has a line only while connecting."""
+    """Write HAProxy's httplog, with the server's address at its end; a silent close has one only while connecting."""
     if x.left or (x.silent and x.meaning is not Meaning.CONNECT_TIMEOUT):
         return ""
     state = "SD" if x.cut else _STATES.get(x.meaning, "--") if x.meaning else "--"
@@ -142,7 +143,8 @@ def haproxy(x: Exchange) -> str:
     server = f"s{x.last.slot}" if x.last else "<NOSRV>"
     at = _day(x.began_ns)
     return (
-        f"{x.client[0]}:{x.client[1]} [{at}.{x.began_ns // 1_000_000 % 1000:03}] f pods/{server} 0/{waited}/{connected}/{answered}/{ms} "
+        f"{x.client[0]}:{x.client[1]} [{at}.{x.began_ns // 1_000_000 % 1000:03}] f "
+        f"pods/{server} 0/{waited}/{connected}/{answered}/{ms} "
         f'{x.status} {x.sent} - - {state}-- 1/1/0/0/0 0/0 {{{x.field("x-request-id")}}} "{x.request}" '
         f"{x.last.address if x.last else '-:-'}"
     )
@@ -177,13 +179,14 @@ def envoy(x: Exchange) -> str:
     ms = round(x.took_s * 1000)
     return (
         f'[{_iso(x.began_ns, 3)}] "{x.request}" {status} {flags} {details} - "{transport}" 0 {x.sent} {ms} '
-        f'{"-" if x.meaning or x.left else ms} "{x.client[0]}" "{x.field("user-agent")}" "{x.field("x-request-id")}" "{x.field("host")}" '
+        f'{"-" if x.meaning or x.left else ms} "{x.client[0]}" "{x.field("user-agent")}" '
+        f'"{x.field("x-request-id")}" "{x.field("host")}" '
         f'"{x.last.address if x.last else "-"}" pods - - {x.client[0]}:{x.client[1]} - -'
     )
 
 
 def caddy(x: Exchange) -> str:
-    """Write Caddy's JSON, with log_append of {http.reverse_proxy.upstream.hostport}; it has none where an answer was cut off."""
+    """Write Caddy's JSON, with log_append of {http.reverse_proxy.upstream.hostport}; none if the answer was cut off."""
     if x.left:
         return ""
     method, _, rest = x.request.partition(" ")
@@ -228,9 +231,11 @@ def alb(x: Exchange) -> str:
     url = f"{scheme}://{x.field('host').partition(':')[0]}:{port}{uri}"
     answered = "-" if own or x.last is None else str(x.last.status)
     return (
-        f"{scheme} {_iso(x.began_ns + round(x.took_s * NS), 6)} app/web/50dc6c495c0c9188 {x.client[0]}:{x.client[1]} {target} {times} {x.status} "
+        f"{scheme} {_iso(x.began_ns + round(x.took_s * NS), 6)} app/web/50dc6c495c0c9188 "
+        f"{x.client[0]}:{x.client[1]} {target} {times} {x.status} "
         f'{answered} {len(x.head)} {x.sent} "{method} {url} {proto}" "{x.field("user-agent")}" {cipher} '
-        f'arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/web/73e2d6bc24d8a067 "{x.field("x-amzn-trace-id")}" "-" "-" 0 '
+        "arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/web/73e2d6bc24d8a067 "
+        f'"{x.field("x-amzn-trace-id")}" "-" "-" 0 '
         f'{_iso(x.began_ns, 6)} "forward" "-" "-" "{target}" "{answered}" "-" "-"'
     )
 

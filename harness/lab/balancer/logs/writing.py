@@ -1,7 +1,7 @@
 """Writes the access log.
 
-Only requests that did not succeed are in it, as nginx's `access_log ... if=`, HAProxy's `option dontlog-normal` and Envoy's filters
-have it: a run on the lab sends millions of others, of which nobody wants to know the pod.
+Only requests that did not succeed are in it, as nginx's `access_log ... if=`, HAProxy's `option dontlog-normal` and
+Envoy's filters do it: a run on the lab sends millions of others, and nobody asks for their pods.
 """
 
 from __future__ import annotations
