@@ -71,9 +71,18 @@ def signalled_until_it_ends(
 
 def caught(pid: int, number: signal.Signals) -> bool:
     """Whether a process has a handler for a signal."""
+    return _in_mask(pid, "SigCgt", number)
+
+
+def ignored(pid: int, number: signal.Signals) -> bool:
+    """Whether a process ignores a signal."""
+    return _in_mask(pid, "SigIgn", number)
+
+
+def _in_mask(pid: int, mask: str, number: signal.Signals) -> bool:
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("SigCgt:"):
+            if line.startswith(f"{mask}:"):
                 return bool(int(line.split()[1], 16) >> (number - 1) & 1)
     return False
 

@@ -13,6 +13,7 @@ import pytest
 
 from harness.lab import app as app_module
 from harness.lab.app import ChunkSkipper, Settings
+from tests.processes import caught, come_true, ignored
 
 if TYPE_CHECKING:
     from tests.lab.dataplane.conftest import AppProcess, MakeApp
@@ -228,18 +229,15 @@ def test_an_app_that_ignores_term_goes_on_until_it_is_killed(app: MakeApp) -> No
 @pytest.mark.parametrize("on_term", ["exit", "drain"])
 def test_term_during_the_start_up_ends_it_at_once(app: MakeApp, on_term: str) -> None:
     starting = app(wait=False, STARTUP_DELAY="60", ON_TERM=on_term)
-    time.sleep(0.7)
+    assert come_true(lambda: caught(starting.process.pid, signal.SIGTERM))
     starting.process.send_signal(signal.SIGTERM)
-    assert starting.process.wait(10) in {
-        0,
-        -signal.SIGTERM,
-    }  # the latter where the machine was slow to start Python
+    assert starting.process.wait(10) == 0
 
 
 @pytest.mark.parametrize("delay", ["0", "60"])
 def test_it_ends_when_its_lifeline_does_and_not_on_ctrl_c(app: MakeApp, delay: str) -> None:
     running = app(wait=delay == "0", STARTUP_DELAY=delay)
-    time.sleep(0.5)
+    assert come_true(lambda: ignored(running.process.pid, signal.SIGINT))
     running.process.send_signal(signal.SIGINT)
     time.sleep(0.2)
     assert running.process.poll() is None
