@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.judge.synthetic import SyntheticRun
+from tests.judge.synthetic import SyntheticRun, event
 from tests.judge.test_measured import facts, judged, spec
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from harness.model import ClusterEvent
 
 
 @pytest.mark.parametrize(
@@ -50,3 +53,46 @@ def test_native_sidecars_get_time_of_the_grace_period_for_they_end_last(tmp_path
     assert found.advice is not None
     (line,) = [line for line in found.advice.lines if line.path.endswith("GracePeriodSeconds")]
     assert "+ 5 s for mesh, which ends last" in line.reason
+
+
+def _unready_at(tmp_path: Path, after_s: float, version: str = "v1.36.0") -> list[str]:
+    """Judge a run in which the only pod goes before the next one serves, and turns not ready so long after its deletion."""
+    run = SyntheticRun.rolling(replicas=1, recreate=True, prestop=4, grace=20)
+    run.strategy = "RollingUpdate"
+    run.record = {"cluster": facts(run, version=version)}
+    old = run.pods[0]
+    assert old.deleted is not None
+    at = old.deleted + after_s
+    original = SyntheticRun.events
+
+    def events(self: SyntheticRun) -> list[ClusterEvent]:
+        found = original(self)
+        seen = copy.deepcopy([one.object for one in found if one.uid == old.uid and one.kind == "Pod"][-3])
+        seen["metadata"]["deletionTimestamp"] = "2026-11-25T14:00:00Z"
+        seen["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
+        seen["status"]["containerStatuses"][0] |= {"ready": False}
+        return sorted(
+            [*found, event(at, "MODIFIED", "Pod", old.name, old.uid, seen)], key=lambda one: one.t_ns
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SyntheticRun, "events", events)
+        found = judged(tmp_path, run)
+    assert {"D1", "D9"} & {name for cause in found.causes for name in cause.ids}
+    assert found.advice is not None
+    return [warning for warning in found.advice.warnings if "turned not ready" in warning]
+
+
+def test_a_lone_pod_that_fails_its_readiness_while_it_still_runs_is_told_to_stay_ready(
+    tmp_path: Path,
+) -> None:
+    (said,) = _unready_at(tmp_path, 0.5)
+    assert said.startswith("1 old pod turned not ready while still running (web-")
+
+
+def test_a_pod_that_is_not_ready_because_it_has_ended_is_not_told_so(tmp_path: Path) -> None:
+    assert _unready_at(tmp_path, 4.06) == []
+
+
+def test_a_server_without_the_fallback_gets_no_such_advice(tmp_path: Path) -> None:
+    assert _unready_at(tmp_path, 0.5, "v1.20.2") == []

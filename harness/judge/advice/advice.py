@@ -159,6 +159,7 @@ def _elsewhere(basis: Basis, draft: Draft) -> None:
         "A8": "the new version does not start: there is no manifest line for that; see the pod's events",
         "E1": "the load host ran out of ports or descriptors: raise `ulimit -n` and ip_local_port_range there",
     }
+    draft.warnings += pod_stop.fails_readiness(basis)
     draft.warnings += [
         elsewhere[found]
         for found in sorted((basis.ids | basis.beside) & elsewhere.keys())

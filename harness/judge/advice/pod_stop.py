@@ -27,6 +27,7 @@ TIGHT_NS = NS  # less than this to spare is too little
 SIDECARS_S = 5  # for native sidecars, which get SIGTERM when the last container has ended
 STOP_SIGNAL = (1, 33)  # lifecycle.stopSignal is there from this version on, behind a feature gate ...
 STOP_SIGNAL_ON = (1, 37)  # ... and planned to be on by default from this one on (KEP-4960)
+FALLBACK = (1, 26)  # terminating endpoints are a fallback by default from this version on
 NATIVE_SLEEP = (1, 30)  # preStop.sleep is there by default from this version on (KEP-3960)
 
 
@@ -159,6 +160,27 @@ def _put_grace(basis: Basis, draft: Draft, hook_s: int) -> None:
 def _for_sidecars(beside: Sequence[Mapping[str, Any]]) -> str:
     names = " and ".join(str(container.get("name", "?")) for container in beside)
     return f" + {SIDECARS_S} s for {names}, which ends last" if names else ""
+
+
+def fails_readiness(basis: Basis) -> list[str]:
+    """Name the old pods that turned not ready while they still ran, where no other pod was left to send to.
+
+    Then Kubernetes sends to terminating pods, but only to those that are ready (KEP-1669, on by default from 1.26).
+    """
+    version = server_version(basis.run.cluster.version if basis.run.cluster else "")
+    if version < FALLBACK or not basis.ids & {"D1", "D9"}:
+        return []
+    early = [
+        pod
+        for pod in basis.timeline.pods
+        if pod.old and pod.unready_ns and pod.exited_ns and pod.exited_ns - pod.unready_ns >= NS
+    ]
+    if not early:
+        return []
+    names = ", ".join(pod.name for pod in early[:3]) + (", ..." if len(early) > 3 else "")
+    how = f"{count(len(early), 'old pod')} turned not ready while still running ({names})"
+    why = "while no other pod is ready, Kubernetes sends to terminating pods that are"
+    return [f"{how}: {why}; keep the readinessProbe good after SIGTERM"]
 
 
 def other_signal(basis: Basis) -> str:

@@ -154,6 +154,7 @@ class Pod:
         self.restarts = 0
         self.missed = False
         self.size = Resizing()
+        self.unready_ns: int | None = None
         self.notes: list[PodNote] = []
 
     def see(self, event: ClusterEvent, offset_ns: int, of_node: Mapping[str, int]) -> None:
@@ -200,6 +201,8 @@ class Pod:
         if self.ready_ns is None and ready.get("status") == "True":
             stamp_ns = local(ready.get("lastTransitionTime"))
             self.ready_ns = stamp_ns if listed and stamp_ns is not None else event.t_ns
+        if self.unready_ns is None and self.deleted_ns is not None and ready.get("status") == "False":
+            self.unready_ns = event.t_ns
         self._containers(status.get("containerStatuses") or [], event.t_ns, local)
         if event.change == "DELETED":
             self.gone_ns = event.t_ns
@@ -281,4 +284,5 @@ class Pod:
             notes=tuple(self.notes),
             resized_ns=self.size.resized_ns,
             resized=self.size.resized,
+            unready_ns=self.unready_ns,
         )
