@@ -27,8 +27,8 @@ _AROUND = (
 def lint(what: tuple[str, ...], namespace: str | None, context: str | None, kubeconfig: str | None) -> int:
     """Find what would lose requests in a rollout, in files, folders, or live objects such as deployment/web.
 
-    A workload is checked together with its Services, Ingresses, PodDisruptionBudgets and HorizontalPodAutoscalers. If
-    there is no Service at all, a workload that declares a port is assumed to serve requests, and a note says so. Exit
+    A workload is checked together with its Services, Ingresses, PodDisruptionBudgets, HorizontalPodAutoscalers and
+    live pods. If there is no Service at all, a workload that declares a port is assumed to serve requests, and a note says so. Exit
     codes: 1 if a finding is an error, 2 if a manifest is malformed. A run's summary says which findings it
     confirmed, refuted, or did not test.
     """
@@ -75,9 +75,25 @@ def _from_cluster(
             for item in api.list_all(resources.SERVICES, where).get("items", [])
         ]
         found += [item for row in _AROUND for item in _listed(api, row, where)]
+        found += _live_pods(api, workload, where)
     except ClusterError as error:
         raise UsageError(str(error)) from None
     return found
+
+
+def _live_pods(api: Any, workload: dict[str, Any], namespace: str) -> list[dict[str, Any]]:
+    """List the workload's pods, which a webhook may have changed; none where we may not read them."""
+    from harness.cluster.client import resources  # noqa: PLC0415
+    from harness.cluster.client.answers import ApiStatusError  # noqa: PLC0415
+    from harness.cluster.watching.reduce import reduced  # noqa: PLC0415
+    from harness.k8s.selectors import as_text  # noqa: PLC0415
+
+    chosen = as_text((workload.get("spec") or {}).get("selector") or {})
+    try:
+        items = api.list_all(resources.PODS, namespace, label_selector=chosen).get("items", [])
+    except ApiStatusError:
+        return []
+    return [{**reduced("Pod", item), "kind": "Pod"} for item in items]
 
 
 def _listed(api: Any, row: tuple[str, str, str, str], namespace: str) -> list[dict[str, Any]]:

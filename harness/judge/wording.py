@@ -34,6 +34,13 @@ def count(number: int, noun: str = "", plural: str = "") -> str:
     return f"{number:,}{' ' if noun else ''}{noun if number == 1 or not noun else plural or noun + 's'}"
 
 
+def exchanged(gone: int, came: int) -> str:
+    """Say how many pods a change replaced; where it replaced none, what it did instead."""
+    if gone:
+        return f"{count(gone, 'pod')} {'replaced' if came else 'removed'}"
+    return "no pod replaced" + (f", {came:,} added" if came else "")
+
+
 def share(part: int, whole: int) -> str:
     """Return a share in percent with as many digits as it takes to tell it from 0 and from 100."""
     if not whole:

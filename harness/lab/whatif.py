@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
-from harness.k8s.hooks import pre_stop
+from harness.k8s.hooks import pre_stop, stop_signal
 from harness.k8s.serving import leads, native_sidecars, serving, serving_port
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _replace(workload: Object, service: Object, env: Mapping[str, str]) -> list[
             notes.append(f"{path}: a sidecar; the sample app runs instead, without a startup delay")
             values = {"STARTUP_DELAY": "0", "PORT": str(_port(container, _asked(container)))}
         container["env"] = [{"name": key, "value": value} for key, value in values.items()]
-        notes += _probed(container, path, int(values["PORT"]))
+        notes += _probed(container, path, int(values["PORT"])) + _stopped(container, path)
     if spec.pop("volumes", None):
         notes.append("volumes: nothing is mounted")
     if workload["spec"].pop("volumeClaimTemplates", None):
@@ -210,6 +210,15 @@ def _probed(container: Object, path: str, port: int) -> list[str]:
                 notes.append(f"{path}: {name} uses HTTPS; here it uses HTTP, as the sample app does")
                 get["scheme"] = "HTTP"
     return notes
+
+
+def _stopped(container: Object, path: str) -> list[str]:
+    """Let SIGTERM stand for the signal that the real app acts on: the sample app acts on no other. SIGKILL stays what it is."""
+    signal = stop_signal(container)
+    if signal in {"", "SIGTERM", "SIGKILL"}:
+        return []
+    del container["lifecycle"]["stopSignal"]
+    return [f"{path}: it is stopped with SIGTERM instead of {signal}, for the sample app acts on that alone"]
 
 
 def _asked(container: Object) -> int:

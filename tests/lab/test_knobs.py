@@ -15,7 +15,10 @@ from harness.k8s import schema
 from harness.lab.apiserver.server import ApiServer
 from harness.lab.controllers.endpoints import EndpointsController, ready_addresses, slices_for
 from harness.lab.fields.fieldsets import from_json, to_json
+from harness.lab.objects.resources import MINOR
 from harness.lab.objects.store import Store
+from harness.model import LabPlan
+from harness.scenario.schema import LabPart
 from tests.lab.control_plane import OWNER, TOKEN, control_plane, deployment, env, new_store, service
 
 if TYPE_CHECKING:
@@ -134,3 +137,17 @@ def test_a_set_of_fields_survives_being_written_down() -> None:
         ("f:data", "f:a"),
     }
     assert from_json(to_json(fields)) == fields
+
+
+@pytest.mark.parametrize(
+    ("written", "served"), [(1.2, "1.20"), ("1.20", "1.20"), (1.33, "1.33"), (1.36, "1.36")]
+)
+def test_a_kubernetes_version_may_be_written_as_the_number_that_yaml_makes_of_it(
+    written: object, served: str
+) -> None:
+    assert LabPart.model_validate({"kubernetes": written}).kubernetes == served
+
+
+def test_without_a_version_the_lab_is_the_newest_that_it_knows() -> None:
+    assert LabPart().kubernetes == f"1.{MINOR}"
+    assert LabPlan(manifests=()).minor == MINOR

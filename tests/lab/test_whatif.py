@@ -259,3 +259,21 @@ def test_a_native_sidecar_is_the_sample_app_too_and_is_asked_on_a_port_that_it_h
     assert environment(mesh) == {"STARTUP_DELAY": "0", "PORT": "15021"}
     assert mesh["startupProbe"]["httpGet"]["port"] == 15021
     assert any(note.startswith("initContainers[1] mesh: a sidecar") for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("SIGQUIT", None), ("SIGKILL", "SIGKILL"), ("SIGTERM", "SIGTERM")]
+)
+def test_the_signal_that_the_real_app_acts_on_is_sigterm_for_the_sample_app(
+    given: str, kept: str | None
+) -> None:
+    parts = documents()
+    spec = parts[0]["spec"]["template"]["spec"]
+    spec["os"] = {"name": "linux"}
+    spec["containers"][0].setdefault("lifecycle", {})["stopSignal"] = given
+    found = what_if(parts, ENV)
+    app = by_kind(found)["Deployment"]["spec"]["template"]["spec"]["containers"][0]
+    assert app["lifecycle"].get("stopSignal") == kept
+    assert any("it is stopped with SIGTERM instead of SIGQUIT" in note for note in found.notes) == (
+        kept is None
+    )

@@ -149,7 +149,7 @@ def _elsewhere(basis: Basis, draft: Draft) -> None:
     name = str(basis.container.get("name") or "")
     elsewhere = {
         "B2": f"the app in {name} ends with requests in flight: let it finish them after SIGTERM; until then the preStop above covers them",
-        "B3": f"SIGTERM does not reach the app in {name}, or has no effect: start it in exec form (or with `exec` in the shell), and let it act on SIGTERM",
+        "B3": f"SIGTERM does not reach the app in {name}, or has no effect: start it in exec form (or with `exec` in the shell), and let it act on SIGTERM{pod_stop.other_signal(basis)}",
         "C2": "idle connections are closed under the balancer's hands: the app's keep-alive must be longer than the balancer's idle timeout"
         f" of {lasting(idle_ns_of(basis.run))}: say {math.ceil(idle_ns_of(basis.run) / NS) + KEEP_ALIVE_MARGIN_S} s",
         "C7": "requests outlast the balancer's idle timeout: raise it, or answer sooner",
@@ -159,6 +159,7 @@ def _elsewhere(basis: Basis, draft: Draft) -> None:
         "A8": "the new version does not start: there is no manifest line for that; see the pod's events",
         "E1": "the load host ran out of ports or descriptors: raise `ulimit -n` and ip_local_port_range there",
     }
+    draft.warnings += pod_stop.fails_readiness(basis)
     draft.warnings += [
         elsewhere[found]
         for found in sorted((basis.ids | basis.beside) & elsewhere.keys())

@@ -11,8 +11,9 @@ from harness.clock import NS
 from harness.judge.advice.draft import AS_IT_IS
 from harness.judge.advice.path_defaults import PathDefault, default_of
 from harness.judge.wording import count, lasting
-from harness.k8s.hooks import pre_stop
+from harness.k8s.hooks import pre_stop, stop_signal
 from harness.k8s.images import has_shell
+from harness.k8s.serving import native_sidecars
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 LAG_MARGIN_S = 2  # on top of the longest reach that was measured
 GRACE_MARGIN_S = 5  # on top of preStop and the longest request
 TIGHT_NS = NS  # less than this to spare is too little
+SIDECARS_S = 5  # for native sidecars, which get SIGTERM when the last container has ended
+STOP_SIGNAL = (1, 33)  # lifecycle.stopSignal is there from this version on, behind a feature gate ...
+STOP_SIGNAL_ON = (1, 37)  # ... and planned to be on by default from this one on (KEP-4960)
+FALLBACK = (1, 26)  # terminating endpoints are a fallback by default from this version on
 NATIVE_SLEEP = (1, 30)  # preStop.sleep is there by default from this version on (KEP-3960)
 
 
@@ -128,7 +133,9 @@ def _put_hook(basis: Basis, draft: Draft, hook: Mapping[str, Any], wanted: Sleep
 
 def _put_grace(basis: Basis, draft: Draft, hook_s: int) -> None:
     grace_s = basis.grace_s
-    need_s = hook_s + basis.tail_s + GRACE_MARGIN_S
+    beside = native_sidecars(basis.pod)
+    sidecars_s = SIDECARS_S if beside else 0
+    need_s = hook_s + basis.tail_s + sidecars_s + GRACE_MARGIN_S
     cut = bool(basis.ids & {"B4", "B5"})
     if grace_s >= need_s or (
         not cut and hook_s == (_hook_s(basis.timeline.pods) or 0) and not _near_grace(basis, grace_s)
@@ -145,8 +152,47 @@ def _put_grace(basis: Basis, draft: Draft, hook_s: int) -> None:
     draft.pod(
         "terminationGracePeriodSeconds",
         need_s,
-        f"preStop {hook_s} s + the longest request {basis.tail_s} s + {GRACE_MARGIN_S} s margin; the clock starts before preStop",
+        f"preStop {hook_s} s + the longest request {basis.tail_s} s{_for_sidecars(beside)} + {GRACE_MARGIN_S} s margin; the clock starts before preStop",
         f"{took}; the grace period was {grace_s} s",
+    )
+
+
+def _for_sidecars(beside: Sequence[Mapping[str, Any]]) -> str:
+    names = " and ".join(str(container.get("name", "?")) for container in beside)
+    return f" + {SIDECARS_S} s for {names}, which ends last" if names else ""
+
+
+def fails_readiness(basis: Basis) -> list[str]:
+    """Name the old pods that turned not ready while they still ran, where no other pod was left to send to.
+
+    Then Kubernetes sends to terminating pods, but only to those that are ready (KEP-1669, on by default from 1.26).
+    """
+    version = server_version(basis.run.cluster.version if basis.run.cluster else "")
+    if version < FALLBACK or not basis.ids & {"D1", "D9"}:
+        return []
+    early = [
+        pod
+        for pod in basis.timeline.pods
+        if pod.old and pod.unready_ns and pod.exited_ns and pod.exited_ns - pod.unready_ns >= NS
+    ]
+    if not early:
+        return []
+    names = ", ".join(pod.name for pod in early[:3]) + (", ..." if len(early) > 3 else "")
+    how = f"{count(len(early), 'old pod')} turned not ready while still running ({names})"
+    why = "while no other pod is ready, Kubernetes sends to terminating pods that are"
+    return [f"{how}: {why}; keep the readinessProbe good after SIGTERM"]
+
+
+def other_signal(basis: Basis) -> str:
+    """Say how a container is stopped by another signal, on a server that can be told to (KEP-4960)."""
+    version = server_version(basis.run.cluster.version if basis.run.cluster else "")
+    if version < STOP_SIGNAL or stop_signal(basis.container):
+        return ""
+    gated = (
+        " (before 1.37 only with the feature gate ContainerStopSignals)" if version < STOP_SIGNAL_ON else ""
+    )
+    return (
+        f"; if it ends well by another signal, lifecycle.stopSignal{gated} with spec.os.name sends that one"
     )
 
 

@@ -28,13 +28,31 @@ def rollout(case: Case) -> Finding | None:
     run, timeline = case.run, case.timeline
     if not run.rollout_wanted:
         return None
-    fault = _state_fault(run, timeline) or _sight_fault(run, timeline) or _load_fault(run, timeline)
+    fault = (
+        _resized(timeline)
+        or _state_fault(run, timeline)
+        or _sight_fault(run, timeline)
+        or _load_fault(run, timeline)
+    )
     if fault:
         return Finding(COVERED, fault, Grade.INCONCLUSIVE)
     during = timeline.phase(Phase.DURING)
     took = lasting(during.length_ns) if during else "no time"
     olds = len(run.rollout.old_pods) if run.rollout else 0
-    return Finding(COVERED, f"{count(olds, 'old pod')} gone, endpoints settled after {took}", Grade.PASS)
+    gone = f"{count(olds, 'old pod')} gone" if olds else "no pod was to be replaced"
+    return Finding(COVERED, f"{gone}, endpoints settled after {took}", Grade.PASS)
+
+
+def _resized(timeline: Timeline) -> str:
+    """Say that pods were only resized in place, where they were; "" where one came or went, or none was."""
+    pods = [
+        pod
+        for pod in timeline.pods
+        if pod.resized_ns is not None and pod.resized_ns >= timeline.judged.from_ns
+    ]
+    if not pods or any(_moved(pod, timeline.zero_ns) for pod in timeline.pods):
+        return ""
+    return f"{count(len(pods), 'pod')} resized in place ({pods[0].resized}) and none replaced: there was no rollout to judge"
 
 
 def _state_fault(run: RunRecord, timeline: Timeline) -> str:

@@ -95,6 +95,10 @@ class Lifeline:
     notes: tuple[PodNote, ...] = ()
     # When the last container had exited, a sidecar for one; `exited_ns` is of the one that serves.
     ended_ns: int | None = None
+    # The first time that its containers were given other resources while it lived on: a resize in place.
+    resized_ns: int | None = None
+    resized: str = ""  # "web cpu 250m -> 500m"
+    unready_ns: int | None = None  # when it was first seen not to be ready after its deletion
     exit_assumed: bool = False  # nobody saw it; it is taken to be as that of its like
 
     def noted(self, reason: str) -> PodNote | None:

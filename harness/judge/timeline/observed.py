@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from harness.clock import NS
 from harness.judge.timeline.clocks import node_offsets_ns, server_offset_ns
 from harness.judge.timeline.lifeline import Lifeline, PodNote, PodSpec, Served, pod_spec
+from harness.judge.timeline.resizing import Resizing
 from harness.k8s.timestamps import since_epoch_ns
 
 if TYPE_CHECKING:
@@ -152,6 +153,8 @@ class Pod:
         self.exit: tuple[int, str] | None = None
         self.restarts = 0
         self.missed = False
+        self.size = Resizing()
+        self.unready_ns: int | None = None
         self.notes: list[PodNote] = []
 
     def see(self, event: ClusterEvent, offset_ns: int, of_node: Mapping[str, int]) -> None:
@@ -178,6 +181,7 @@ class Pod:
         }
         if self.spec is None and spec:
             self.spec = pod_spec(spec, self._services)
+        self.size.see(spec, event.t_ns)
         if self.created_ns is None:
             stamp_ns = mapped(meta.get("creationTimestamp"), offset_ns)
             self.created_ns = stamp_ns if listed and stamp_ns is not None else event.t_ns
@@ -197,6 +201,8 @@ class Pod:
         if self.ready_ns is None and ready.get("status") == "True":
             stamp_ns = local(ready.get("lastTransitionTime"))
             self.ready_ns = stamp_ns if listed and stamp_ns is not None else event.t_ns
+        if self.unready_ns is None and self.deleted_ns is not None and ready.get("status") == "False":
+            self.unready_ns = event.t_ns
         self._containers(status.get("containerStatuses") or [], event.t_ns, local)
         if event.change == "DELETED":
             self.gone_ns = event.t_ns
@@ -276,4 +282,7 @@ class Pod:
             missed=self.missed,
             endpoints=stretches,
             notes=tuple(self.notes),
+            resized_ns=self.size.resized_ns,
+            resized=self.size.resized,
+            unready_ns=self.unready_ns,
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.clock import NS
 from harness.judge.timeline.lifeline import Lifeline  # noqa: TC001  pydantic reads verdict.json by it
 from harness.judge.timeline.observed import lifelines
 from harness.judge.timeline.scaling import Scaling, scalings
@@ -64,6 +65,11 @@ class Timeline:
     gaps: tuple[WatchGap, ...]
     scalings: tuple[Scaling, ...] = ()
     baseline: Span | None = None
+
+    @property
+    def came(self) -> int:
+        """How many pods were made since the trigger."""
+        return sum(pod.created_ns is not None and pod.created_ns >= self.zero_ns - NS for pod in self.pods)
 
     def phase(self, phase: Phase) -> Span | None:
         """Return where a phase lies, or None when the run had none of it."""

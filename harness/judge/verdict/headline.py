@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.judge import chance
 from harness.judge.findings.finding import ALIVE, BASELINE, COVERED, ENDED, LOSSLESS, UNBROKEN
 from harness.judge.numbers.hits import OWN_FAULT, ranked
-from harness.judge.wording import count, lasting
+from harness.judge.wording import count, exchanged, lasting
 from harness.model import Grade, Phase
 from harness.scenario.objectives import replacing
 
@@ -81,10 +81,9 @@ def headline(
     rest = f"; {since:,} failed, no more often than before" if since else ""
     during = timeline.phase(Phase.DURING)
     took = f" in {lasting(during.length_ns)}" if during else ""
-    return (
-        f"none of {total} requests failed{because} "
-        f"({count(len(run.rollout.old_pods) if run.rollout else 0, 'pod')} replaced{took}{rest})"
-    )
+    gone = len(run.rollout.old_pods) if run.rollout else 0
+    came = timeline.came if timeline.pods else gone
+    return f"none of {total} requests failed{because} ({exchanged(gone, came)}{took}{rest})"
 
 
 def reasons(lost: int, untied: int, total: str, because: str) -> str:

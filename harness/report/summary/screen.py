@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from harness.judge.advice.draft import AS_IT_IS
 from harness.judge.balancers import shown as balancers
 from harness.judge.findings.finding import COVERED, LOSSLESS, PROVEN, UNBROKEN
-from harness.judge.wording import at, cause_in_words, count, lasting, share
+from harness.judge.wording import at, cause_in_words, count, exchanged, lasting, share
 from harness.model import Grade
 from harness.report.summary.attention import attention
 from harness.report.summary.layout import LABEL, WIDTH, clipped, elided, labelled, shortened, wrapped
@@ -251,7 +251,8 @@ def _proven(judgement: Judgement) -> Iterator[str]:
     olds = sum(pod.old and pod.deleted_ns is not None for one in each for pod in one.timeline.pods)
     if judgement.about.trigger:
         lost = f"{verdict.lost:,} lost" if verdict.lost else "none lost"
-        yield f"{count(numbers.requests, 'request')} through {count(olds, 'pod')} replaced, {lost}"
+        news = sum(one.timeline.came for one in each)
+        yield f"{count(numbers.requests, 'request')} through {exchanged(olds, news)}, {lost}"
     for finding in verdict.findings:
         if finding.objective in {PROVEN, COVERED}:
             yield from clipped(
