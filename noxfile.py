@@ -85,15 +85,22 @@ def mend(session: nox.Session) -> None:
 
 @nox.session
 def score(session: nox.Session) -> None:
-    """Score the judge against the causes that the lab knows; writes docs/judged.md. An hour.
+    """Score the judge against the lab's known answers, and behind each balancer on the real Kubernetes of KUBECONFIG.
 
-    With KUBECONFIG, also against the labels of scenarios on the real Kubernetes. Recordings are kept and judged again.
+    Recordings are kept and judged again, so it can be stopped and started. An hour, and three for the matrix, of which a piece is
+    made with `nox -s score -- --proxy envoy B1 C1`.
     """
     session.install("-e", ".[test]")
+    matrix = ["python", "-m", "tests.bench.matrix", "--write", "docs/judged.md"]
+    if "--proxy" in session.posargs:
+        session.run(*matrix, *session.posargs)
+        return
     sets = ["--fresh", "results/score-fresh", *(["--real", "results/score-real"] if _real_cluster() else [])]
     session.run(
         "python", "-m", "tests.bench.score_bench", "--write", "docs/judged.md", *sets, *session.posargs
     )
+    if _real_cluster() and not session.posargs:
+        session.run(*matrix)
 
 
 @nox.session

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.judge.balancers.known import Chain
-from harness.judge.balancers.meaning import Meaning
 from harness.judge.balancers.reading import meanings
 from harness.judge.causes import told
-from harness.judge.causes.connections import Reload, by_reuse, lost_to, pods_of_connections, reloads
+from harness.judge.causes.connections import by_reuse, lost_to, own_reloads, pods_of_connections
 from harness.judge.causes.context import AT_ONCE_NS, FOREVER, Context
 from harness.judge.causes.diagnosis import diagnosis_of, plain, plain_evidence
 from harness.judge.causes.labels import Beside, began_early, consequences, label
@@ -32,8 +31,9 @@ from harness.judge.causes.matching import (
     requests_of,
     tied_to_pods,
 )
-from harness.judge.causes.rules import AFTER_STOP, AT_EXIT, REFUSAL, RULES
+from harness.judge.causes.rules import AFTER_STOP, AT_EXIT, REFUSAL, RULES, SILENCE
 from harness.judge.numbers.background import Background, background
+from harness.judge.numbers.crowded import crowded
 from harness.judge.numbers.measured import PodLosses
 from harness.judge.numbers.usual import longest_ns
 from harness.judge.timeline.ending import assumed
@@ -67,7 +67,7 @@ class PodShare:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A named reason for a group of failed hits. `ids` has several members when they cannot be told apart.
+    """A named reason for a group of failed hits: several `ids` when they cannot be told apart.
 
     `evidence` and `mend` are lines for people; `mend` is what fixes it, and names values only once `cited` put them in. `spread_by` says what would tell the members of a set apart.
     """
@@ -117,7 +117,7 @@ class Explained:
     causes: tuple[Cause, ...] = ()
     pod_losses: Mapping[str, PodLosses] = field(default_factory=dict)
     background: Background = field(default_factory=Background)
-    # The failed hits themselves, for whoever checks each label: when each ended, how, and its ids.
+    # The failed hits themselves: when each ended, how, and its ids.
     done_ns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     kind: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, dtype=np.int16))
     labels: tuple[tuple[str, ...], ...] = ()
@@ -152,6 +152,7 @@ def explain(
         episode_end=episodes(lost.done_ns),
         chain=way.chain,
         meanings=said,
+        crowded=crowded(hits, lost, (said & int(SILENCE)) != 0),
         turned_away_ns=np.sort(lost.done_ns[at_once]),
         slowest_ns=longest_ns(hits, timeline),
     )
@@ -159,7 +160,7 @@ def explain(
     tied = tied_to_pods(found)
     of_pods = requests_of(hits, lost, found, timeline) if tied.any() else 0
     beside = background(hits, lost, timeline, tied, of_pods)
-    own_doing = _reloads(lost, context, way) if pinned is None else []
+    own_doing = own_reloads(lost, context, way.connections) if pinned is None else []
     no_pods = Beside(
         began_early(lost, beside.is_background, timeline),
         lost_to(own_doing, lost, context.meanings, context.in_flight_ns),
@@ -185,14 +186,6 @@ def explain(
     ranked = tuple(sorted(causes, key=lambda cause: (-cause.hits, cause.ids)))
     pod_losses = _pod_losses(groups, lost, found, timeline)
     return Explained(ranked, pod_losses, beside, lost.done_ns, lost.kind, tuple(labels))
-
-
-def _reloads(lost: Hits, context: Context, way: Way) -> list[Reload]:
-    may = context.may_be(Meaning.BALANCER)
-    if way.connections is None or way.chain.direct or not may.any():
-        return []
-    closes = way.chain.families[0].closes_after_error
-    return reloads(way.connections(), lost, context.timeline, context.in_flight_ns, closes_after_error=closes)
 
 
 def _pod_losses(
@@ -274,8 +267,8 @@ def _cause(
         evidence = plain_evidence(ids[0], lost, mask, numbers, context.meanings)
     else:
         name = ", or ".join(dict.fromkeys(rule.name for _, rule in rules))
-        known = bool((found.pod[mask] >= 0).all()) or ids == ("E1",)
-        confidence = ONE_OF if len(ids) > 1 else EXACT if known else BY_TIME
+        sure = bool((found.pod[mask] >= 0).all()) or ids == ("E1",)
+        confidence = ONE_OF if len(ids) > 1 else EXACT if sure else BY_TIME
         fixes = told.fixes(rules, shares, context)
         evidence = told.evidence(shares, context)
     pods: dict[int, int] = {}

@@ -22,9 +22,12 @@ from harness.judge.wording import at, count
 from harness.model import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
     from numpy.typing import NDArray
 
+    from harness.judge.causes.context import Context
     from harness.judge.numbers.hits import Hits
     from harness.judge.timeline.timeline import Timeline
 
@@ -100,12 +103,20 @@ class Reload:
     keys: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
+def own_reloads(lost: Hits, context: Context, connections: Callable[[], pd.DataFrame] | None) -> list[Reload]:
+    """Find the reloads of the balancer that the client's connections led to; they are read only where that may tell something."""
+    if connections is None or context.chain.direct or not context.may_be(Meaning.BALANCER).any():
+        return []
+    closes, longest = context.chain.families[0].closes_after_error, context.in_flight_ns
+    return reloads(connections(), lost, context.timeline, longest, closes_after_error=closes)
+
+
 def reloads(
     connections: pd.DataFrame, lost: Hits, timeline: Timeline, in_flight_ns: int, *, closes_after_error: bool
 ) -> list[Reload]:
     """Find them, at changes of the endpoints since the trigger. `lost` are the failed hits.
 
-    What took longer than `in_flight_ns` waited in vain. `closes_after_error`: the balancer may close after a failed answer.
+    What took longer than `in_flight_ns` waited in vain. `closes_after_error`: the balancer may close because a pod failed it.
     """
     if connections.empty or not timeline.triggered:
         return []
@@ -113,9 +124,8 @@ def reloads(
     by, how = connections["closed_by"].astype(str), connections["how"].astype(str)
     ended = ((by == "peer") | (by == "us")) & (how == "fin") & (connections["hits"] > 0)
     keys = connection_keys(connections)
-    other = ~_answered(lost) & (lost.done_ns - lost.begun_ns > in_flight_ns)
-    if closes_after_error:
-        other |= _answered(lost)
+    waited = (lost.kind >= 1000) & (lost.done_ns - lost.begun_ns > in_flight_ns)
+    other = np.ones(len(lost), dtype=bool) if closes_after_error else waited
     mask = ended.to_numpy() & ~np.isin(keys, np.unique(connection_keys(lost.frame)[other]))
     rows = np.flatnonzero(mask & (closed >= timeline.zero_ns))
     if len(rows) < CLOSED_LEAST:
@@ -144,11 +154,6 @@ def reloads(
         else:
             first += 1
     return found
-
-
-def _answered(lost: Hits) -> NDArray[np.bool_]:
-    answered: NDArray[np.bool_] = lost.kind < 1000
-    return answered
 
 
 def lost_to(

@@ -46,9 +46,11 @@ class Context:
     ]  # the end of the run of failures that is under way at a moment, or just after
     chain: Chain = field(default_factory=Chain)
     meanings: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # of each hit
-    turned_away_ns: NDArray[np.int64] = field(
-        default_factory=lambda: np.zeros(0, dtype=np.int64)
-    )  # when hits ended that failed at once, in order
+    crowded: NDArray[np.bool_] = field(
+        default_factory=lambda: np.zeros(0, dtype=bool)
+    )  # see numbers/crowded.py
+    # When hits ended that failed at once, in order.
+    turned_away_ns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     slowest_ns: int = 0  # what was begun before the trigger took so long at most; 0: not known
 
     def may_be(self, meanings: Meaning) -> NDArray[np.bool_]:

@@ -117,6 +117,8 @@ def _may(rule: Rule, lost: Hits, context: Context, pinned: NDArray[np.object_] |
     if rule.in_flight and not context.chain.unknown:
         waited = lost.done_ns - lost.begun_ns > context.in_flight_ns
         mask &= ~(waited & context.may_be(TIMED_OUT | Meaning.BALANCER))
+    if rule.queued_only:
+        mask &= context.crowded
     if rule.unsafe_only:
         mask &= _unsafe(lost, context.surroundings.methods)
     if rule.pinned_only:
@@ -126,6 +128,8 @@ def _may(rule: Rule, lost: Hits, context: Context, pinned: NDArray[np.object_] |
 
 def _of_pod(rule: Rule, known: NDArray[np.int64], number: int) -> NDArray[np.bool_]:
     """Say which hits may have gone to a pod, as far as a rule cares."""
+    if rule.of_any_pod:
+        return np.ones(len(known), dtype=bool)
     unknown: NDArray[np.bool_] = known == -1
     this: NDArray[np.bool_] = known == number
     if rule.unknown_pod_only:

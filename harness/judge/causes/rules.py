@@ -32,7 +32,7 @@ CUT_OFF = BROKEN | Meaning.CUT
 # There was nobody to send it to: by the balancer's own word, or as it shows before the balancer has heard.
 _UNAVAILABLE = Meaning.NOBODY
 NOBODY = Meaning.NOBODY | Meaning.REFUSED
-_EVERYTHING = ~Meaning.LIMITED  # a limit touches all pods alike
+_ERRORS = ~(Meaning.LIMITED | TIMED_OUT)  # a limit touches all pods alike
 _NOTHING = Meaning(0)  # known by other signs than its meaning
 # Causes, by id, of what was sent to a pod that no longer listened, and of what was in flight when one ended.
 AFTER_STOP = frozenset({"B1", "C1", "B6", "B7", "C3", "C6", "C19"})
@@ -71,6 +71,8 @@ class Rule:
     pinned_only: bool = False  # fits only hits on a connection that had carried others, and leads to one pod
     unknown_pod_only: bool = False  # fits only answers that came from no pod
     unsafe_only: bool = False  # fits only methods that may not be sent twice
+    of_any_pod: bool = False  # what one pod's going costs is lost at the others
+    queued_only: bool = False  # fits nothing that waited while others were answered at once
     also: str = ""  # the id of a cause that looks the same here: the two are a set
     in_flight: bool = (
         False  # fits nothing that waited longer than requests take, where it may have been for a dead pod
@@ -149,8 +151,8 @@ RULES: tuple[Rule, ...] = (
          "whoever limits: a rate limit of the balancer or of the app, or a quota; a load below it (-c, --rate)"),
     Rule("C8", "beside", "the balancer itself closed connections: a reload or a restart", _NOTHING, shortage.never, _no_story,
          "{reload}; clients ask again on a connection that was closed before an answer"),
-    Rule("D3", "whole", "strategy Recreate ends all old pods first", REFUSAL | SILENCE, shortage.recreate, _stop_story,
-         "spec.strategy: {strategy}"),
+    Rule("D3", "whole", "strategy Recreate ends all old pods first", NOBODY | REFUSAL | SILENCE, shortage.recreate, _stop_story,
+         "spec.strategy: {strategy}", of_any_pod=True),
     Rule("D7", "whole", "readiness flapped: no endpoint was left, though nobody had deleted a pod", NOBODY, shortage.flapped, _flap_story,
          f"{_CONTAINER}.readinessProbe: a timeoutSeconds and a failureThreshold that load does not break"),
     Rule("D6", "whole", "no endpoint was left: the new pod waits for something the old one holds", NOBODY, shortage.nowhere_to_run, _start_story,
@@ -178,7 +180,7 @@ RULES: tuple[Rule, ...] = (
          "no line of the rollout: the new version itself; maxUnavailable 0 keeps the old one serving meanwhile"),
     Rule("A1", "start", "no readinessProbe: pods were sent requests before they listened", REFUSAL | SILENCE, starts.not_listening,
          _start_story, f"{_CONTAINER}.readinessProbe: {{readiness}}"),
-    Rule("A2", "start", "the readinessProbe passes too early: pods that were ready answered with errors", _EVERYTHING, starts.bad_answers, _start_story,
+    Rule("A2", "start", "the readinessProbe passes too early: pods that were ready answered with errors", _ERRORS, starts.bad_answers, _start_story,
          f"{_CONTAINER}.readinessProbe: a path that fails until everything a request needs is there", known_pod_only=True),
     Rule("A2", "start", "the readinessProbe passes too early: pods that were ready did not answer", SILENCE, starts.no_answers, _start_story,
          f"{_CONTAINER}.readinessProbe: a path that fails until everything a request needs is there"),
@@ -214,5 +216,5 @@ RULES: tuple[Rule, ...] = (
     Rule("C6", "stop", "requests were sent to the address of a pod that was gone", SILENCE, stops.dead_address, _stop_story, _PRE_STOP,
          yields_to=REFUSAL),
     Rule("D2", "capacity", "too few pods for the load", SILENCE, shortage.short_of_pods, _stop_story,
-         "spec.strategy: {strategy}"),
+         "spec.strategy: {strategy}", of_any_pod=True, queued_only=True),
 )  # fmt: skip

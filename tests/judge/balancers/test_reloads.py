@@ -109,6 +109,7 @@ def test_connections_closed_after_waiting_in_vain_for_a_dead_pod_are_no_reload(t
     synthetic = SyntheticRun.rolling(lag=3.0, prestop=1, settle=8.0, concurrency=40)
     synthetic.record = {"scenario": {"balancer": "haproxy"}}
     old = synthetic.pods[0]
+    assert old.deleted is not None
     at = old.deleted + 3.5
     rows = [lost(at + n / 80, None, conn=100 + n, took=2.0) for n in range(40)]
     found = judged(
@@ -121,10 +122,11 @@ def test_connections_closed_after_waiting_in_vain_for_a_dead_pod_are_no_reload(t
 def test_a_balancer_that_keeps_connections_after_errors_closed_them_by_itself(tmp_path: Path) -> None:
     synthetic = SyntheticRun.rolling(lag=1.0, settle=8.0, concurrency=40)
     synthetic.record = {"scenario": {"balancer": "caddy"}}
-    at = synthetic.pods[0].deleted + 1.2
+    old = synthetic.pods[0]
+    assert old.deleted is not None
+    at = old.deleted + 1.2
     rows = [lost(at + n / 80, say.CADDY_502, conn=100 + n) for n in range(40)]
-    fresh = {"conn": 900, "conn_hits": 0, "outcome": Outcome.RESET_BEFORE_RESPONSE}
-    rows.append(lost(at + 0.4, None, **fresh))
+    rows.append(lost(at + 0.4, None, conn=900, conn_hits=0, outcome=Outcome.RESET_BEFORE_RESPONSE))
     rows = sorted([*synthetic.hits(), *rows], key=lambda row: row["done_ns"])
     causes = by_ids(judged(tmp_path, synthetic, rows, burst(at)))
     assert causes["C8",].kinds == {"reset_before_response": 1}
