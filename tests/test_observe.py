@@ -36,7 +36,7 @@ NEVER_READY = {"httpGet": {"path": "/ready", "port": 9}, "periodSeconds": 1}
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The pipeline that changes web."""
+    """Somebody else, who changes web."""
 
     api: Api
     url: str
@@ -121,7 +121,7 @@ class Seen:
 
 
 def seen(out: Path, pipeline: Pipeline, trigger: str, then: Callable[[], None], *words: str) -> Seen:
-    """A run with this trigger; `then` is called once the run waits for the change."""
+    """A run with this trigger; `then` is done once it waits for the change."""
     command = [
         sys.executable, "-m", "harness", "run", pipeline.url, "-o", str(out), "--kubeconfig", pipeline.kubeconfig,
         "--context", pipeline.api.context, "-n", "default", "--deployment", "web", "--trigger", trigger,
@@ -200,7 +200,7 @@ def test_a_workload_that_is_deleted_is_not_rolled_out(pipeline: Pipeline, tmp_pa
 
 
 class Way:
-    """A proxy to the API server that can be blocked: it cuts connections and refuses new ones."""
+    """A way to the API server that can be blocked: connections are cut, and new ones refused."""
 
     def __init__(self, port: int) -> None:
         self._to, self._blocked = port, False

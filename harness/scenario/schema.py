@@ -284,7 +284,7 @@ class LabPart(_Strict):
         Literal["1.20", "1.33"],
         pydantic.BeforeValidator(
             lambda value: {1.2: "1.20", 1.33: "1.33"}.get(value, value)
-        ),  # YAML reads it as a number
+        ),  # YAML reads a number
     ] = "1.33"
 
     @pydantic.model_validator(mode="after")
