@@ -62,7 +62,7 @@ def _of_the_pod(spec: Object, annotations: dict[str, str]) -> Iterator[str]:
 
 
 def _of_a_context(security: Object) -> Iterator[str]:
-    """What may stand at the pod or at a container."""
+    """A field that a pod or a container may have."""
     if (security.get("windowsOptions") or {}).get("hostProcess"):
         yield "HostProcess"
     labels = security.get("seLinuxOptions") or {}

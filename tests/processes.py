@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def descendants(pid: int) -> set[tuple[int, str]]:
-    """All processes below this one, each as (pid, start time): a pid alone may be taken again."""
+    """All processes below this one, each as (pid, start time): a pid alone may be reused."""
     parents: dict[int, tuple[int, str]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

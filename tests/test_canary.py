@@ -1,4 +1,4 @@
-"""A secret in every place where a run may meet one, and a search for it in all that the run leaves and prints."""
+"""A secret in every place where a run may meet one, and a search for it in everything that the run writes or prints."""
 
 from __future__ import annotations
 
@@ -124,13 +124,13 @@ def leaks(left: Left) -> list[str]:
     return found
 
 
-def test_a_run_writes_down_and_prints_no_secret_that_it_met(restarted: Left) -> None:
+def test_a_run_neither_records_nor_prints_a_secret(restarted: Left) -> None:
     assert restarted.code in {0, 1, 3}, restarted.printed
     assert (restarted.folder / "manifests/after.json").exists()
     assert leaks(restarted) == []
 
 
-def test_nor_does_a_run_whose_trigger_is_a_command_with_secrets_in_its_words(commanded: Left) -> None:
+def test_a_command_trigger_with_secrets_is_neither_recorded_nor_printed(commanded: Left) -> None:
     assert commanded.code == 3, commanded.printed
     assert "command sh" in (commanded.folder / "run.json").read_text()
     assert (commanded.folder / "command.log").read_text() == "upgraded\npassword=*** https://h/\n"
@@ -139,7 +139,7 @@ def test_nor_does_a_run_whose_trigger_is_a_command_with_secrets_in_its_words(com
 
 @pytest.fixture(scope="module")
 def echoed(tmp_path_factory: pytest.TempPathFactory) -> Left:
-    """A run against a server that fails, and says what it was asked in its page and in its headers."""
+    """A run against a failing server that repeats the request in its page and its headers."""
     home = tmp_path_factory.mktemp("echoed")
 
     def echo(visit: Visit) -> None:

@@ -27,7 +27,7 @@ def test_a_fault_of_our_own_is_one_line_exit_4_and_a_traceback_in_a_file(
     assert "ZeroDivisionError: oh" in (tmp_path / "crash.txt").read_text()
 
 
-def test_a_crash_is_told_without_a_secret_and_to_its_owner_alone(
+def test_a_crash_report_contains_no_secret_and_is_private(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(*_: object, **__: object) -> int:

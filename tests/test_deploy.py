@@ -1,4 +1,4 @@
-"""What is in deploy/ is what the code says, and what a cluster and an image builder take."""
+"""The files in deploy/ agree with the code, and a cluster and an image builder accept them."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ BROKEN: list[tuple[tuple[str | int, ...], Any, str]] = [
 
 
 @pytest.mark.parametrize(("where", "value", "control"), BROKEN)
-def test_each_control_of_the_standard_is_one_that_the_pod_could_break(
+def test_each_control_of_the_standard_is_really_checked(
     where: tuple[str | int, ...], value: Any, control: str
 ) -> None:
     spec = copy.deepcopy(pod_of_the_cronjob()["spec"])

@@ -1,4 +1,4 @@
-"""What other people's text may do to a terminal, a chat message, a patch or a picture: nothing."""
+"""Foreign text cannot affect a terminal, a chat message, a patch or a picture."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Judgement:
     return found
 
 
-def test_what_cannot_be_seen_is_written_as_what_it_is() -> None:
+def test_invisible_characters_are_written_as_escapes() -> None:
     shown = escaping.for_line(f"a{UNSEEN}b")
     assert (
         shown == "a\\x1b[31m\\x9b2J\\x07\\x00\\u202e\\u2066\\u200b\\ufeff\\u2028\\x85 PASS: fine\\U000e0041b"
@@ -83,7 +83,7 @@ def test_what_cannot_be_seen_is_written_as_what_it_is() -> None:
     assert escaping.for_line("Zürich 東京 é") == "Zürich 東京 é"
 
 
-def test_no_writer_lets_a_text_of_a_judgement_reach_a_terminal_raw(bad: Judgement) -> None:
+def test_no_report_passes_text_of_a_judgement_on_unescaped(bad: Judgement) -> None:
     assert HOSTILE in bad.about.name
     outputs = {
         "summary": text.render(bad, latencies=True),
@@ -101,7 +101,7 @@ def test_no_writer_lets_a_text_of_a_judgement_reach_a_terminal_raw(bad: Judgemen
         assert not re.search(r"^PASS: fine", output, re.MULTILINE), name
 
 
-def test_a_chat_message_holds_no_element_link_or_image_of_somebody_else_s(bad: Judgement) -> None:
+def test_a_chat_message_contains_no_foreign_element_link_or_image(bad: Judgement) -> None:
     message = markdown.render(bad)
     assert len(message.splitlines()) <= 15
     outside = re.sub(r"`[^`]*`", "", message)
@@ -139,7 +139,7 @@ def test_a_stranger_s_recording_is_drawn_and_reported(bad: Judgement, tmp_path: 
     json.loads((tmp_path / "verdict.json").read_text())
 
 
-def test_what_is_said_while_a_run_goes_on_stays_on_its_line() -> None:
+def test_progress_messages_stay_on_their_line() -> None:
     stream = io.StringIO()
     with LiveLine(stream) as line:
         line.say(f"rollout: {HOSTILE}")

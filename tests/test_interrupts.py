@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal: whenever they come, and however often, the exit code is true."""
+"""Ctrl-C, SIGTERM and a closed terminal: at any moment and any number of times, the exit code is right."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def url() -> Iterator[str]:
 
 @contextmanager
 def hanging_up(how: signal.Handlers) -> Iterator[None]:
-    """What a child of these tests inherits; they may run under nohup themselves."""
+    """What a child process of these tests inherits: the tests themselves may run under nohup."""
     before = signal.signal(signal.SIGHUP, how)
     try:
         yield
@@ -91,7 +91,7 @@ def test_signals_have_a_handler_before_anything_that_takes_long_to_load_is_impor
 
 @pytest.mark.parametrize("number", ALL)
 @pytest.mark.parametrize("after_s", [0.0, 0.02, 0.06])
-def test_who_ends_the_program_while_it_still_loads_gets_one_line_and_130(
+def test_a_signal_while_the_program_loads_gives_one_line_and_130(
     number: signal.Signals, after_s: float, done: Path
 ) -> None:
     process = program("report", str(done))
@@ -154,7 +154,7 @@ def test_signals_that_come_when_the_verdict_is_printed_do_not_kill(
 
 
 def test_once_the_exit_code_is_set_no_signal_changes_it() -> None:
-    """Not while Python takes itself down either."""
+    """Nor while Python shuts down."""
     words = """
 import atexit, sys, time
 from harness.interrupts import PROGRAM
@@ -188,7 +188,7 @@ except KeyboardInterrupt:
     assert (process.returncode, stderr) == (130, "")
 
 
-def test_who_is_started_by_nohup_goes_on_when_the_terminal_closes(tmp_path: Path, url: str) -> None:
+def test_a_program_started_by_nohup_survives_a_closing_terminal(tmp_path: Path, url: str) -> None:
     words = ("run", "--no-rollout", url, "-c", "2", "-d", "2s", "-o", str(tmp_path))
     process = program(*words, how=signal.SIG_IGN)
     assert come_true(lambda: caught(process.pid, signal.SIGTERM))
@@ -233,7 +233,7 @@ except KeyboardInterrupt:
 """
 
 
-def test_a_signal_in_a_callback_that_can_raise_nothing_ends_the_program_all_the_same() -> None:
+def test_a_signal_in_a_callback_that_cannot_raise_still_ends_the_program() -> None:
     command = [sys.executable, "-c", CALLBACK]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout

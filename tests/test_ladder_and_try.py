@@ -103,7 +103,7 @@ def test_a_ladder_ends_with_the_code_of_its_last_step_and_one_row_for_each(tmp_p
     assert done.returncode == {"PASS": 0, "INCONCLUSIVE": 3}[row.split()[-1]]
 
 
-def test_a_folder_without_steps_is_no_ladder(tmp_path: Path) -> None:
+def test_a_folder_without_steps_is_refused(tmp_path: Path) -> None:
     done = zdtest("ladder", str(tmp_path))
     assert (done.returncode, done.stdout) == (2, "")
     assert "none of its sub-folders has a zdtest.yaml" in done.stderr

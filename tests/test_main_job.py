@@ -142,13 +142,13 @@ def test_the_first_line_says_where_the_target_came_from(lost: Run) -> None:
     assert "lab" in lost.stderr.splitlines()[0]
 
 
-def test_what_is_about_to_be_changed_is_said_before_it_is(lost: Run) -> None:
+def test_the_change_is_announced_before_it_is_made(lost: Run) -> None:
     line = next(line for line in lost.stderr.splitlines() if "will restart" in line)
     for word in ("zdtest-lab", "default", "deployment/web", "https://127.0.0.1"):
         assert word in line
 
 
-def test_report_makes_it_all_again_from_the_recording_alone_with_the_same_verdict(lost: Run) -> None:
+def test_report_gives_the_same_verdict_from_the_recording_alone(lost: Run) -> None:
     before = lost.verdict
     for name in ("verdict.json", "summary.txt", "summary.md", "timeline.png"):
         (lost.path / name).unlink()
@@ -234,7 +234,7 @@ def test_a_second_ctrl_c_after_the_change_says_that_it_was_made_and_where_the_re
     assert ended_within(below, 10)
 
 
-def test_however_often_it_is_told_to_end_no_request_is_lost_by_the_ending(tmp_path: Path) -> None:
+def test_no_request_is_lost_by_ending_a_run_however_often_it_is_asked(tmp_path: Path) -> None:
     process = started(tmp_path, "restarted", scenario="clean/prestop")
     below = descendants(process.pid)
     _, stderr = signalled_until_it_ends(process, signal.SIGTERM)
@@ -322,7 +322,7 @@ def test_a_home_that_cannot_be_written_makes_no_noise_beside_the_verdict(lost: R
     assert (done.returncode, done.stderr) == (1, "")
 
 
-def test_nor_does_the_exit_code_where_not_even_a_warning_can_be_written(lost: Run) -> None:
+def test_the_exit_code_is_right_even_if_no_warning_can_be_written(lost: Run) -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(command("report", str(lost.path)), stdout=full, stderr=full, check=False)
     assert done.returncode == 1
@@ -423,7 +423,7 @@ def test_an_output_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     assert "-o" in run.stderr.splitlines()[-1]
 
 
-def test_a_folder_that_is_no_run_is_refused_by_report(tmp_path: Path) -> None:
+def test_report_refuses_a_folder_that_is_not_a_run(tmp_path: Path) -> None:
     done = subprocess.run(
         command("report", str(tmp_path)), capture_output=True, text=True, check=False, timeout=60
     )

@@ -1,4 +1,4 @@
-"""What stays of text that may hold a secret, and what does not."""
+"""Which parts of a text that may contain a secret stay, and which are masked."""
 
 from __future__ import annotations
 
@@ -94,13 +94,13 @@ def test_the_judge_reads_the_same_length_from_a_masked_hook(words: list[str]) ->
          "New size: 5; reason: cpu resource utilization above target"),
     ],
 )  # fmt: skip
-def test_a_sentence_keeps_all_but_what_looks_like_a_secret(text: str, shown: str) -> None:
+def test_a_message_keeps_everything_but_what_looks_like_a_secret(text: str, shown: str) -> None:
     assert masking.prose(text) == shown
 
 
 @pytest.mark.parametrize(
     "part", ["a", "a.", "-", "a-", "://", "token", "Basic ", "Invalid value: ", 'exec: "', "x-", "{"]
 )
-def test_a_text_of_any_length_is_read_through_once(part: str) -> None:
-    text = part * (200_000 // len(part))  # what is read anew from each place would take hours
+def test_masking_takes_linear_time(part: str) -> None:
+    text = part * (200_000 // len(part))  # quadratic time would be hours
     assert masking.prose(text).startswith(part[:4])

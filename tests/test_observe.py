@@ -146,14 +146,14 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def test_a_release_of_somebody_else_s_is_followed_to_its_end(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_someone_else_s_release_is_followed_to_its_end(pipeline: Pipeline, tmp_path: Path) -> None:
     run = seen(tmp_path / "out", pipeline, "observe", lambda: pipeline.release("b"))
     assert (run.code, run.state) == (0, "complete"), run.summary
     assert run.record.rollout
     assert len(run.record.rollout.old_pods) == 2
 
 
-def test_a_release_that_never_gets_ready_and_is_taken_back_is_no_rollout_that_passed(
+def test_a_release_that_never_gets_ready_and_is_rolled_back_does_not_pass(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:
     def forth_and_back() -> None:
@@ -294,7 +294,7 @@ print("done", flush=True)
 
 
 @pytest.mark.slow
-def test_a_command_that_takes_its_release_back_is_let_finish_and_does_not_pass(
+def test_a_command_that_rolls_its_release_back_may_finish_and_does_not_pass(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:
     steps = ['pipeline.release("b", NEVER_READY)', "time.sleep(2)", "pipeline.take_back()", "time.sleep(1)"]

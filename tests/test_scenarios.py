@@ -62,7 +62,7 @@ def step(name: str) -> Path:
 
 
 def stop_times(file: Path) -> tuple[float, float, float]:
-    """Return, in seconds after the deletion of a pod: SIGTERM, SIGKILL, and when the balancer lets go."""
+    """Return, in seconds after a pod's deletion: SIGTERM, SIGKILL, and when the balancer stops using it."""
     spec = pod_spec(file)
     grace = spec.get("terminationGracePeriodSeconds", 30)
     command = (
@@ -211,7 +211,7 @@ def test_nothing_but_the_rollout_can_make_a_request_fail(name: str) -> None:
 
 
 @pytest.mark.parametrize("file", LABELLED, ids=lambda file: file.parent.name)
-def test_a_scenario_says_what_it_wants_of_a_real_cluster_that_not_every_one_has(file: Path) -> None:
+def test_a_scenario_lists_its_special_needs_of_a_real_cluster(file: Path) -> None:
     data = yaml.safe_load(file.read_text())
     part = data["lab"]
     special = {"registration", "health_check", "deregistration_delay", "lag_tail"} & part.keys()

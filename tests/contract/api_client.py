@@ -24,7 +24,7 @@ TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
 @dataclass(frozen=True)
 class Answer:
-    """A status code, and the body as JSON (or text where it is none)."""
+    """A status code, and the body as JSON (as text if it is not JSON)."""
 
     code: int
     body: Any
@@ -47,7 +47,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Refused:
-    """What an older package makes of an answer that is not 2xx, as the response it was."""
+    """The response behind the error that an older package makes of an answer that is not 2xx."""
 
     status: int
     data: bytes
@@ -154,7 +154,7 @@ class Server:
         return min(versions, key=lambda version: (version != "v1", version))
 
     def until(self, path: str, holds: Callable[[Object], Any], seconds: float = 40) -> Object:
-        """Follow an object until something holds of it."""
+        """Follow an object until a condition holds."""
         import time
 
         end = time.monotonic() + seconds

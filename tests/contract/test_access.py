@@ -103,7 +103,7 @@ def may(server: Server, kind: str = "SelfSubjectAccessReview", **attributes: str
     return answer
 
 
-def test_who_has_no_role_is_refused_by_name(server: Server, account: Server, name: str) -> None:
+def test_an_account_without_a_role_is_refused_by_name(server: Server, account: Server, name: str) -> None:
     who = f'User "system:serviceaccount:{server.namespace}:{name}"'
     where = f'in the namespace "{server.namespace}"'
     answer = account("PATCH", server.path("deployments", "web"), {}, content_type=MERGE)
@@ -147,7 +147,7 @@ def test_who_has_no_role_is_refused_by_name(server: Server, account: Server, nam
           'in API group "apps" in the namespace "x"')),
     ],
 )  # fmt: skip
-def test_each_refusal_says_what_was_wanted(
+def test_each_refusal_names_the_request(
     server: Server, account: Server, name: str, method: str, path: str, query: dict[str, Any], said: str
 ) -> None:
     body: dict[str, Any] | None = {} if method in {"POST", "PUT"} else None
@@ -155,9 +155,7 @@ def test_each_refusal_says_what_was_wanted(
     assert message == said.format(f'User "system:serviceaccount:{server.namespace}:{name}"')
 
 
-def test_a_role_lets_its_account_do_what_it_says_to_whom_it_says(
-    server: Server, account: Server, name: str
-) -> None:
+def test_a_role_allows_only_its_verbs_on_its_objects(server: Server, account: Server, name: str) -> None:
     server("POST", server.path("deployments"), deployment(name)).good(201)
     bind(
         server, name, rule("apps", "deployments", "get", "list", "patch", name=name), rule("", "pods", "list")
@@ -176,7 +174,7 @@ def test_a_role_lets_its_account_do_what_it_says_to_whom_it_says(
     server("DELETE", path)
 
 
-def test_a_review_tells_the_truth_to_whom_it_concerns_and_to_others(
+def test_an_access_review_answers_for_oneself_and_for_others(
     server: Server, account: Server, name: str
 ) -> None:
     assert may(account, verb="get", resource="pods") == {"allowed": False}
@@ -194,7 +192,7 @@ def test_a_review_tells_the_truth_to_whom_it_concerns_and_to_others(
     account("POST", f"{REVIEWS}/subjectaccessreviews", {}).refused(403, "Forbidden")
 
 
-def test_a_review_of_another_tells_the_truth_to_whom_may_ask(server: Server, name: str) -> None:
+def test_an_access_review_of_another_user_needs_the_right_to_ask(server: Server, name: str) -> None:
     bind(server, name, rule("", "pods", "get", name="a"))
     user = f"system:serviceaccount:{server.namespace}:{name}"
     other = {"kind": "SubjectAccessReview", "user": user, "verb": "get", "resource": "pods"}
@@ -219,9 +217,7 @@ def test_an_apply_that_would_create_needs_that_right_too(server: Server, account
     account("PATCH", path, body, **query, force=True).good()
 
 
-def test_a_binding_to_a_role_that_is_not_there_is_named_in_the_refusal(
-    server: Server, account: Server, name: str
-) -> None:
+def test_a_refusal_names_a_bound_role_that_does_not_exist(server: Server, account: Server, name: str) -> None:
     bind(server, name, rule("", "pods", "list"))
     comes_true(account, "GET", server.path("pods"))
     server("DELETE", server.path("roles", name)).good()
@@ -232,12 +228,12 @@ def test_a_binding_to_a_role_that_is_not_there_is_named_in_the_refusal(
     assert answer.refused(403, "Forbidden").endswith(f': RBAC: role.{RBAC} "{name}" not found')
 
 
-def test_a_token_that_nobody_gave_out_is_no_one(server: Server, tmp_path: Path) -> None:
+def test_an_unknown_token_is_401(server: Server, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="401"):
         with_token(server, "made-up", tmp_path / "kubeconfig")
 
 
-def test_the_token_of_an_account_that_is_gone_is_no_ones(server: Server, account: Server, name: str) -> None:
+def test_the_token_of_a_deleted_account_is_401(server: Server, account: Server, name: str) -> None:
     server("DELETE", server.path("serviceaccounts", name)).good()
     until = time.monotonic() + 20
     while (answer := account("GET", server.path("pods"))).code != 401:

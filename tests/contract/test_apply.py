@@ -1,4 +1,4 @@
-"""Server-side apply: who manages which field, what conflicts, what goes when its owner lets go."""
+"""Server-side apply: who owns which field, what conflicts, and what is removed when its owner drops it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Applier:
-    """Applies configurations as somebody."""
+    """Applies configurations as one field manager."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -34,7 +34,7 @@ def entry(item: dict[str, Any], manager: str) -> dict[str, Any]:
     return found
 
 
-def test_the_first_apply_creates_and_owns_what_it_says(apply: Applier, name: str) -> None:
+def test_the_first_apply_creates_the_object_and_owns_its_fields(apply: Applier, name: str) -> None:
     made = apply("anna", config_map(name, {"app": "x"}, a="1")).good(201)
     assert made["data"] == {"a": "1"}
     [owned] = made["metadata"]["managedFields"]
@@ -45,7 +45,7 @@ def test_the_first_apply_creates_and_owns_what_it_says(apply: Applier, name: str
     assert owned["fieldsV1"]["f:metadata"]["f:labels"]["f:app"] == {}
 
 
-def test_the_same_again_changes_nothing(apply: Applier, name: str) -> None:
+def test_applying_the_same_again_changes_nothing(apply: Applier, name: str) -> None:
     made = apply("anna", config_map(name, a="1")).good(201)
     again = apply("anna", config_map(name, a="1")).good()
     assert again["data"] == made["data"]
@@ -54,7 +54,7 @@ def test_the_same_again_changes_nothing(apply: Applier, name: str) -> None:
     )
 
 
-def test_what_is_left_out_goes_when_nobody_else_wants_it(apply: Applier, name: str) -> None:
+def test_a_field_left_out_is_removed_if_no_one_else_owns_it(apply: Applier, name: str) -> None:
     apply("anna", config_map(name, a="1", b="2")).good(201)
     apply("bert", config_map(name, b="2", c="3")).good()
     made = apply("anna", config_map(name, a="1")).good()
@@ -63,7 +63,7 @@ def test_what_is_left_out_goes_when_nobody_else_wants_it(apply: Applier, name: s
     assert made["data"] == {"a": "1", "c": "3"}
 
 
-def test_anothers_field_is_a_conflict_that_names_him_and_it(apply: Applier, name: str) -> None:
+def test_a_conflict_names_the_field_and_its_owner(apply: Applier, name: str) -> None:
     apply("anna", config_map(name, a="1", b="1")).good(201)
     answer = apply("bert", config_map(name, a="2"))
     message = answer.refused(409, "Conflict")
@@ -74,7 +74,7 @@ def test_anothers_field_is_a_conflict_that_names_him_and_it(apply: Applier, name
     assert 'conflict with "anna"' in cause["message"]
 
 
-def test_the_same_value_is_shared_and_no_conflict(apply: Applier, name: str) -> None:
+def test_the_same_value_is_shared_without_a_conflict(apply: Applier, name: str) -> None:
     apply("anna", config_map(name, a="1")).good(201)
     made = apply("bert", config_map(name, a="1")).good()
     assert entry(made, "anna")["fieldsV1"]["f:data"]["f:a"] == {}
@@ -175,7 +175,7 @@ def test_a_manager_must_be_named_and_force_belongs_to_apply(server: Server, name
     assert forced.code == 422
 
 
-def test_managed_fields_do_not_belong_into_what_is_applied(apply: Applier, name: str) -> None:
+def test_an_applied_configuration_must_not_have_managed_fields(apply: Applier, name: str) -> None:
     made = apply("anna", config_map(name, a="1")).good(201)
     body = config_map(name, a="1")
     body["metadata"]["managedFields"] = made["metadata"]["managedFields"]

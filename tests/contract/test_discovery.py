@@ -90,7 +90,7 @@ def test_health_is_said_in_plain_text(server: Server) -> None:
         assert server("GET", path).good() == "ok"
 
 
-def test_one_may_ask_what_one_may(server: Server) -> None:
+def test_a_user_may_ask_for_its_own_rights(server: Server) -> None:
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",

@@ -125,9 +125,7 @@ def test_what_kubectl_creates_by_words_alone_is_made(kubectl: Kubectl, name: str
     assert f"Role/{name}" in kubectl("get", "rolebinding", name)
 
 
-def test_an_account_may_what_its_role_says_and_kubectl_tells_so(
-    kubectl: Kubectl, server: Server, name: str
-) -> None:
+def test_kubectl_auth_can_i_agrees_with_the_role(kubectl: Kubectl, server: Server, name: str) -> None:
     kubectl("create", "serviceaccount", name)
     kubectl("create", "role", name, "--verb=list", "--resource=pods")
     kubectl("create", "rolebinding", name, f"--role={name}", f"--serviceaccount={server.namespace}:{name}")

@@ -29,7 +29,7 @@ def talking(name: str, *containers: str) -> Object:
 
 @pytest.fixture
 def pod(server: Server, name: str) -> Iterator[str]:
-    """Return the path of the output of a pod that has said something."""
+    """Return the path of the log of a pod that has printed something."""
     server("POST", server.path("pods"), talking(name)).good(201)
     path = server.path("pods", name, "log")
     until = time.monotonic() + 40
@@ -62,7 +62,7 @@ def test_an_output_is_followed_to_the_end_of_its_pod(server: Server, pod: str, n
     assert "listening" in answers[0].good()
 
 
-def test_of_two_containers_one_must_be_named_that_is_there(server: Server, name: str) -> None:
+def test_with_two_containers_an_existing_one_must_be_named(server: Server, name: str) -> None:
     server("POST", server.path("pods"), talking(name, "a", "b")).good(201)
     path = server.path("pods", name, "log")
     said = server("GET", path).refused(400, "BadRequest")

@@ -94,7 +94,7 @@ def test_a_service_gets_its_defaults_and_an_address(server: Server, name: str) -
     assert not slices["items"][0]["endpoints"]
 
 
-def test_a_list_is_of_its_kind_and_narrowed_by_labels_and_fields(server: Server, name: str) -> None:
+def test_a_list_has_its_kind_and_is_filtered_by_labels_and_fields(server: Server, name: str) -> None:
     for n, tier in enumerate(("front", "back", "back")):
         labels = {"set": name, "tier": tier, **({"odd": "yes"} if n == 1 else {})}
         server("POST", server.path("configmaps"), config_map(f"{name}-{n}", labels)).good(201)
@@ -195,7 +195,7 @@ def test_what_the_server_keeps_cannot_be_written(server: Server, name: str) -> N
     assert kept["labels"] == {"x": "y"}
 
 
-def test_what_is_not_there_is_404_in_the_servers_words(server: Server, name: str) -> None:
+def test_a_missing_object_is_404_in_the_servers_words(server: Server, name: str) -> None:
     for method, body in (("GET", None), ("DELETE", None), ("PATCH", {"spec": {"replicas": 1}})):
         answer = server(method, server.path("deployments", name), body, content_type=MERGE)
         assert answer.refused(404, "NotFound") == f'deployments.apps "{name}" not found'
@@ -207,7 +207,7 @@ def test_what_is_not_there_is_404_in_the_servers_words(server: Server, name: str
     assert server("GET", elsewhere).good()["items"] == []
 
 
-def test_what_is_there_cannot_be_made_again(server: Server, name: str) -> None:
+def test_an_existing_object_cannot_be_created_again(server: Server, name: str) -> None:
     server("POST", server.path("configmaps"), config_map(name)).good(201)
     message = server("POST", server.path("configmaps"), config_map(name)).refused(409, "AlreadyExists")
     assert message == f'configmaps "{name}" already exists'
@@ -255,13 +255,13 @@ def test_a_pod_template_that_makes_no_sense_is_422(
     assert field in [cause["field"] for cause in answer.body["details"]["causes"]]
 
 
-def test_a_name_must_be_one(server: Server) -> None:
+def test_an_invalid_name_is_refused(server: Server) -> None:
     answer = server("POST", server.path("configmaps"), config_map("Not_A_Name"))
     answer.refused(422, "Invalid")
     assert answer.body["details"]["causes"][0]["field"] == "metadata.name"
 
 
-def test_a_selector_is_for_ever(server: Server, name: str) -> None:
+def test_a_selector_cannot_be_changed(server: Server, name: str) -> None:
     server("POST", server.path("deployments"), deployment(name)).good(201)
     other = {
         "spec": {
@@ -273,7 +273,7 @@ def test_a_selector_is_for_ever(server: Server, name: str) -> None:
     assert "field is immutable" in answer.refused(422, "Invalid")
 
 
-def test_a_body_of_another_kind_or_none_is_400(server: Server, name: str) -> None:
+def test_a_body_of_the_wrong_kind_or_no_body_is_400(server: Server, name: str) -> None:
     server("POST", server.path("configmaps"), deployment(name)).refused(400, "BadRequest")
     other = config_map(name)
     other["metadata"]["namespace"] = "elsewhere"

@@ -135,7 +135,7 @@ def test_a_patch_that_names_an_old_version_is_409(server: Server, path: str) -> 
     server("PATCH", path, patch, content_type=MERGE).refused(409, "Conflict")
 
 
-def test_a_patch_of_no_known_kind_is_415(server: Server, path: str) -> None:
+def test_a_patch_of_an_unknown_kind_is_415(server: Server, path: str) -> None:
     answer = server("PATCH", path, {}, content_type="application/vnd.nobody+json")
     answer.refused(415, "UnsupportedMediaType")
 

@@ -1,4 +1,4 @@
-"""Watches: what they begin with, resume from, select, and how they end."""
+"""Watches: what they begin with, where they resume, what they select, and how they end."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_a_version_from_before_a_compaction_is_410(server: Server, name: str) ->
     assert event["object"]["message"].startswith("too old resource version: 1 (")
 
 
-def test_a_version_that_is_none_is_refused(server: Server) -> None:
+def test_an_invalid_version_is_refused(server: Server) -> None:
     assert server("GET", server.path("configmaps"), watch=True, resourceVersion="abc").code in {400, 500}
 
 

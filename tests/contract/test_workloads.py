@@ -76,7 +76,7 @@ def test_pods_belong_to_a_replica_set_and_it_to_the_deployment(server: Server, t
 
 
 @pytest.mark.usefixtures("two")
-def test_a_pod_says_what_became_of_its_container(server: Server, name: str) -> None:
+def test_a_pods_status_shows_its_containers_state(server: Server, name: str) -> None:
     pod = pods(server, name)[0]
     [status] = pod["status"]["containerStatuses"]
     assert (status["name"], status["ready"], status["started"], status["restartCount"]) == (

@@ -83,7 +83,7 @@ class Deployed:
 
     @property
     def folder(self) -> Path:
-        """The scenario's folder: of those that are shipped, or of a test's own by its whole path."""
+        """The scenario's folder: a shipped one by name, or a test's own by its full path."""
         return shipped() / self.scenario
 
     @property

@@ -79,7 +79,7 @@ def _table() -> Iterator[None]:
 
 
 def covered(run: Run) -> None:
-    """The phases are whole, and every pod that was to go is on record until it was gone."""
+    """The phases are complete, and every replaced pod is recorded until it was gone."""
     record = run.recording.run
     assert record.rollout
     assert record.rollout.state == "complete", run.stdout
@@ -96,7 +96,7 @@ def covered(run: Run) -> None:
 
 
 def manifest_of(deployed: Deployed, folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
-    """The workload's manifest with a change: what one would apply to try it."""
+    """The workload's manifest with a change, ready to apply."""
     docs = list(yaml.safe_load_all((shipped() / deployed.scenario / "app.yaml").read_text()))
     doc = for_real_cluster(next(d for d in docs if d["kind"] == "Deployment"), deployed.kind)
     change(doc["spec"]["template"]["spec"])
@@ -154,7 +154,7 @@ def test_every_kind_under_every_trigger(deployed: Callable[..., Deployed], tmp_p
 
 
 @pytest.mark.parametrize("kind", GO)
-def test_somebody_else_s_rollout_is_waited_for_and_judged(
+def test_someone_else_s_rollout_is_waited_for_and_judged(
     deployed: Callable[..., Deployed], kind: str
 ) -> None:
     web = deployed("seed/4-grace", *PATIENT, kind=kind)
@@ -332,7 +332,7 @@ def test_a_strategy_that_replaces_nothing_is_refused_and_one_that_is_an_outage_i
 def test_a_token_that_is_revoked_in_the_middle_is_exchanged_for_the_next_one(
     deployed: Callable[..., Deployed], tmp_path: Path
 ) -> None:
-    """A login that ends during a run: the credential plugin is asked again, as kubectl does it."""
+    """Credentials that expire during a run: the credential plugin is called again, as kubectl does."""
     web = deployed("seed/4-grace", *PATIENT)
     name = ("-n", web.namespace)
     kubectl(*name, "create", "serviceaccount", "nightly")
@@ -393,7 +393,7 @@ def test_a_token_that_is_revoked_in_the_middle_is_exchanged_for_the_next_one(
     rows.append(Row("Deployment", "restart, token revoked before it", "nginx", run))
 
 
-def test_a_change_by_somebody_else_half_way_ends_the_run_as_inconclusive(
+def test_another_change_during_the_rollout_makes_the_run_inconclusive(
     deployed: Callable[..., Deployed],
 ) -> None:
     web = deployed("seed/4-grace", *PATIENT)

@@ -87,7 +87,7 @@ def test_the_least_role_is_enough_and_one_verb_less_is_refused_by_its_name(
 def test_a_pod_inside_the_cluster_tests_its_neighbour_without_any_kubeconfig(
     deployed: Callable[..., Deployed],
 ) -> None:
-    """The CronJob of deploy/ as one Job: its account, Role and arguments; image and URL are the deployed's."""
+    """The CronJob of deploy/ as one Job: its account, Role and arguments, with the deployment's image and URL."""
     web = deployed("seed/1-no-probe")
     address = json.loads(kubectl("-n", web.namespace, "get", "service", "web", "-o", "json"))["spec"][
         "clusterIP"

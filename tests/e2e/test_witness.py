@@ -1,4 +1,4 @@
-"""What the report says of each pod is held to what the pods themselves wrote down, on the same clock."""
+"""The report's moments of each pod agree with what the pods themselves logged, on the same clock."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Witness:
 
     @classmethod
     def read(cls, path: Path, zero_ns: int) -> Witness:
-        """Read a book; `zero_ns` is when the run's clock began, on the machine's."""
+        """Read a pod's log; `zero_ns` is when the run's clock began, on the machine's."""
         moments = defaultdict(list)
         for line in path.read_text().splitlines():
             word, t_ns = line.split()
@@ -49,7 +49,7 @@ class Witness:
 
 
 def scenario(folder: Path, pre_stop_s: int) -> Path:
-    """Three pods that keep a book on the host, with a readiness probe and a hook of this length (0: none)."""
+    """Three pods that log to a file on the host, with a readiness probe and a hook of this length (0: none)."""
     book = folder / "book"
     book.mkdir()
     book.chmod(0o777)

@@ -33,7 +33,9 @@ def same(case: Case, key: str, lab_says: str, real_says: str) -> bool:
         return abs(ours - theirs) <= max(slack, 0.2 * theirs)
     if key.startswith("order"):
         return not crossed(lab_says, real_says)
-    if key == "exit codes":  # a 1.20 lets some pods go before their code was reported: how often is no fact
+    if (
+        key == "exit codes"
+    ):  # a 1.20 removes some pods before their code is reported: their number is not compared
         ours_seen, theirs_seen = _codes(lab_says), _codes(real_says)
         return theirs_seen <= ours_seen if case.steps else theirs_seen == ours_seen
     return _counted(lab_says) == _counted(real_says)
@@ -57,7 +59,7 @@ class Difference:
         )
 
     def changed(self) -> set[str]:
-        """Which Events came more or less often, or which words stand on one side only."""
+        """Which Events came more or less often, or which words only one side has."""
         if self.key != "Events":
             return set(self.lab.split(", ")) ^ set(self.real.split(", "))
         ours, theirs = _numbers(self.lab), _numbers(self.real)
@@ -107,7 +109,7 @@ def _numbers(events: str) -> dict[str, str]:
 
 
 def crossed(one: str, other: str) -> set[tuple[str, str]]:
-    """Return the pairs of moments that came in one order here and in the other there; near one another is no order."""
+    """Return the pairs of moments whose order differs between the two; close moments have no order."""
     return _before(one) & {(b, a) for a, b in _before(other)}
 
 

@@ -167,7 +167,7 @@ class Observer:
 
 
 def order(pod: Pod, moments: tuple[str, ...]) -> str:
-    """Write the order of moments; those within TIE_S of the one before stand together, by name."""
+    """Write the order of moments; those within TIE_S of the one before are joined, sorted by name."""
     known = sorted((pod.at[m], m) for m in moments if m in pod.at)
     groups: list[list[str]] = []
     last = -9.0

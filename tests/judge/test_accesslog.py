@@ -1,4 +1,4 @@
-"""A balancer's access log tells which pod a failed request went to, and so ends what could not be told apart."""
+"""A balancer's access log says which pod a failed request went to, which decides between causes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SEEDS = itertools.count(11)  # what was simulated once is remembered, and not li
 
 @pytest.fixture
 def lost(tmp_path: Path) -> tuple[Path, SyntheticRun, dict[int, FakePod]]:
-    """A run whose failures may be an old pod's or a new one's, and to which pod each request really went, by seq."""
+    """A run whose failures may be due to an old pod or a new one, and each request's real pod by seq."""
     went: dict[int, FakePod] = {}
     synthetic = SyntheticRun.rolling(probe=False, seed=next(SEEDS))
     original = synthetic._answer
@@ -81,7 +81,7 @@ def lines(form: str, directory: Path, went: dict[int, FakePod]) -> list[str]:
 
 
 @pytest.mark.parametrize("form", [NGINX, ALB, HAPROXY], ids=["nginx", "alb", "haproxy"])
-def test_what_was_one_of_two_is_exact_once_the_log_is_there(
+def test_with_the_log_a_set_of_two_causes_becomes_exact(
     lost: tuple[Path, SyntheticRun, dict[int, FakePod]], tmp_path: Path, form: str
 ) -> None:
     directory, synthetic, went = lost
@@ -99,7 +99,7 @@ def test_what_was_one_of_two_is_exact_once_the_log_is_there(
     assert stopping == synthetic.truth["B1"] + synthetic.truth["cut"]
 
 
-def test_of_several_addresses_on_a_line_the_last_one_answered_and_others_are_no_pods(
+def test_of_several_addresses_on_a_line_the_last_pods_counts(
     lost: tuple[Path, SyntheticRun, dict[int, FakePod]],
 ) -> None:
     directory, synthetic, _ = lost
@@ -173,7 +173,7 @@ def test_the_report_takes_the_log_and_remembers_it(
     assert {cause["confidence"] for cause in json.loads(again.stdout)["causes"]} == {EXACT}
 
 
-def test_what_a_log_leaves_out_and_what_it_has_too_much_is_counted_kept_and_said(
+def test_missing_and_stray_log_lines_are_counted_kept_and_reported(
     lost: tuple[Path, SyntheticRun, dict[int, FakePod]], tmp_path: Path
 ) -> None:
     directory, synthetic, went = lost
@@ -186,8 +186,8 @@ def test_what_a_log_leaves_out_and_what_it_has_too_much_is_counted_kept_and_said
     bare = every[5].replace(":8080", "")
     (tmp_path / "two.log.gz").write_bytes(gzip.compress("\n".join([bare, *every[6:-2]]).encode()))
 
-    told = told_by(Recording.open(directory), [tmp_path / "one.log", tmp_path / "two.log.gz"])
-    keep(directory, told.entries, told.coverage)
+    log = told_by(Recording.open(directory), [tmp_path / "one.log", tmp_path / "two.log.gz"])
+    keep(directory, log.entries, log.coverage)
     coverage = Recording.open(directory).access_log().coverage
     hits = Recording.open(directory).hits()
     failed = int((hits["status"] != 200).sum())
@@ -203,20 +203,20 @@ def test_what_a_log_leaves_out_and_what_it_has_too_much_is_counted_kept_and_said
     assert "2 are on none of its lines" in coverage.sentence()
     assert "1 is on a line that names no pod" in coverage.sentence()
     assert "1 on its lines is not in the recording" in coverage.sentence()
-    assert Recording.open(directory).access_log().entries == told.entries
+    assert Recording.open(directory).access_log().entries == log.entries
     assert set(Recording.open(directory).upstreams().values()) == {
-        e.address for e in told.entries.values() if e.address
+        e.address for e in log.entries.values() if e.address
     }
 
 
-def test_of_a_run_that_lost_nothing_the_log_has_nothing_to_say() -> None:
+def test_a_log_adds_nothing_to_a_run_without_failures() -> None:
     nothing = Coverage(lines=3, ours=3, strays=0, failed=0, named=0, unlogged=0)
     assert AccessLog({}, nothing).notes == ()
     assert AccessLog({}, dataclasses.replace(nothing, strays=2)).notes != ()
     assert AccessLog({}).notes == ()
 
 
-def test_a_haproxy_log_without_addresses_is_answered_with_the_log_format_to_set(
+def test_for_a_haproxy_log_without_addresses_the_message_gives_the_log_format(
     lost: tuple[Path, SyntheticRun, dict[int, FakePod]], tmp_path: Path
 ) -> None:
     directory, _, went = lost
@@ -227,7 +227,7 @@ def test_a_haproxy_log_without_addresses_is_answered_with_the_log_format_to_set(
     assert "\n" not in str(said.value)
 
 
-def test_what_was_kept_before_there_were_reasons_is_still_read(tmp_path: Path) -> None:
+def test_entries_kept_without_reasons_are_still_read(tmp_path: Path) -> None:
     directory = SyntheticRun.rolling(seed=next(SEEDS)).write(tmp_path)
     (directory / "upstreams.jsonl").write_text('[0, 7, "10.1.0.28"]\n[1, 2, "", "envoy", "UH"]\n')
     kept = Recording.open(directory).access_log()

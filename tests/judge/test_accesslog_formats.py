@@ -130,7 +130,7 @@ def test_traefiks_json_names_the_pod_under_either_name() -> None:
 @pytest.mark.parametrize(
     "before", ["", "2026-11-30T10:48:08.553Z stdout F ", "Nov 30 10:48:08 lb caddy[7]: "]
 )
-def test_what_a_container_runtime_or_syslog_puts_before_a_line_does_no_harm(before: str) -> None:
+def test_prefixes_of_container_runtimes_and_syslog_are_ignored(before: str) -> None:
     for name in ("caddy.log", "istio.log", "nginx.log", "haproxy-address.log", "envoy-json.log"):
         lines = (LOGS / name).read_text().splitlines()
         assert [read(before + line) for line in lines] == list(read_log(name).values())

@@ -1,4 +1,4 @@
-"""What was answered well, and what was not answered at all: no PASS without the one, nor with too much of the other."""
+"""Good answers and missing ones: there is no PASS without the first, or with too many of the second."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def judged(root: Path, synthetic: SyntheticRun, change: Callable[[Rows], Rows] =
 
 
 def said(found: Judgement, objective: str) -> tuple[Grade, str]:
-    """What a finding says; one that is not made has nothing against a PASS."""
+    """A finding's grade and text; a missing finding counts as PASS."""
     findings = found.verdict.findings
     return next(((f.grade, f.observed) for f in findings if f.objective == objective), (Grade.PASS, ""))
 
@@ -48,7 +48,7 @@ def said(found: Judgement, objective: str) -> tuple[Grade, str]:
 
 
 def failing(from_s: float, to_s: float) -> Callable[[Rows], Rows]:
-    """All that ends between two moments, counted from the trigger, is answered with an error."""
+    """All requests that end between two moments, counted from the trigger, get an error."""
 
     def change(rows: Rows) -> Rows:
         span = range(round((TRIGGER + from_s) * S), round((TRIGGER + to_s) * S))
@@ -63,7 +63,7 @@ def failing(from_s: float, to_s: float) -> Callable[[Rows], Rows]:
      {"fail_on": ["lost > 1000000"]}],
     ids=str,
 )  # fmt: skip
-def test_a_service_that_answers_nothing_well_never_passes(tmp_path: Path, scenario: dict[str, Any]) -> None:
+def test_a_service_without_good_answers_never_passes(tmp_path: Path, scenario: dict[str, Any]) -> None:
     record = {"max_baseline_failures": 1.0, "scenario": scenario}
     found = judged(tmp_path, clean(record=record), failing(-TRIGGER, 99))
     assert found.grade is Grade.INCONCLUSIVE
@@ -83,7 +83,7 @@ def test_each_phase_needs_good_answers_whatever_may_fail(tmp_path: Path, phase: 
     assert f"no good answer {phase}" in said(found, ANSWERED)[1]
 
 
-def test_nor_does_a_plain_load_test_pass_without_a_good_answer(tmp_path: Path) -> None:
+def test_a_plain_load_test_without_a_good_answer_does_not_pass(tmp_path: Path) -> None:
     kept = tuple(
         m for m in clean().run().marks if m.mark in {Mark.LOAD_START, Mark.WARMUP_END, Mark.LOAD_END}
     )
@@ -117,7 +117,7 @@ def test_a_phase_that_is_shorter_than_one_request_needs_no_answer_of_its_own(tmp
 @pytest.mark.parametrize(
     ("lasts", "grade"), [(0.4, Grade.PASS), (3.0, Grade.INCONCLUSIVE)], ids=["short", "long"]
 )
-def test_a_rollout_in_which_nothing_ended_is_no_matter_only_if_it_was_short(
+def test_a_rollout_in_which_no_request_ended_is_fine_only_if_it_was_short(
     tmp_path: Path, lasts: float, grade: Grade
 ) -> None:
     begin, end = TRIGGER * S, round((TRIGGER + lasts) * S)
@@ -137,14 +137,14 @@ def test_a_rollout_in_which_nothing_ended_is_no_matter_only_if_it_was_short(
 
 
 def cut_off(rows: Rows, end_s: float, drain_s: float) -> Rows:
-    """End the load and the drain: what is sent later never was, what ends later is still out."""
+    """End load and drain: requests sent later do not exist, those that end later are in flight."""
     end, cut = round((TRIGGER + end_s) * S), round((TRIGGER + end_s + drain_s) * S)
     out = {"done_ns": cut, "outcome": Outcome.CUT_AT_DEADLINE, "status": 0, "first_byte_ns": NEVER, "pod": ""}
     return [row | out if row["done_ns"] > cut else row for row in rows if row["due_ns"] < end]
 
 
 def hanging(synthetic: SyntheticRun, slots: int, for_s: float, drain_s: float) -> Callable[[Rows], Rows]:
-    """So many slots get no answer any more to what they send in the last moments of the load."""
+    """This many slots get no answer to what they send in the last moments of the load."""
 
     def change(rows: Rows) -> Rows:
         since = round((TRIGGER + synthetic.ended - for_s) * S)
@@ -161,7 +161,7 @@ def hanging(synthetic: SyntheticRun, slots: int, for_s: float, drain_s: float) -
 
 @pytest.mark.parametrize("drain", [0.0, 1.0, 4.9])
 @pytest.mark.parametrize("slots", [10, 5, 1])
-def test_what_hangs_longer_than_anything_before_withholds_a_pass_whatever_the_drain(
+def test_requests_that_hang_longer_than_any_before_withhold_a_pass(
     tmp_path: Path, drain: float, slots: int
 ) -> None:
     synthetic = clean(slow=0.4)
@@ -180,7 +180,7 @@ def test_half_of_all_slots_need_not_hang_for_twice_as_long_as_anything_before(tm
     assert judged(tmp_path / "2", synthetic, hanging(synthetic, 1, 2.5, 0.1)).grade is Grade.INCONCLUSIVE
 
 
-def test_a_request_that_the_rollout_itself_held_up_is_not_what_is_usual(tmp_path: Path) -> None:
+def test_a_request_delayed_by_the_rollout_does_not_define_what_is_usual(tmp_path: Path) -> None:
     """It was sent before the trigger and answered well 4 s after it."""
     synthetic = clean()
 
@@ -235,7 +235,7 @@ def test_a_clean_run_with_usual_requests_in_flight_at_its_end_passes(
 def test_a_request_is_late_by_chance_in_fewer_than_one_clean_run_of_a_hundred(
     draw: Callable[[np.random.Generator, int], Any], most: float, slots: int, before: int
 ) -> None:
-    """With no drain: what is in flight at any moment are long requests, for those last longer."""
+    """Without a drain. At any moment, mostly long requests are in flight, because they last longer."""
     chance = np.random.default_rng(1)
     pool = draw(chance, 50_000)
     wrong = 0
@@ -246,7 +246,7 @@ def test_a_request_is_late_by_chance_in_fewer_than_one_clean_run_of_a_hundred(
     assert wrong <= 1_000 * most
 
 
-def test_what_the_load_host_itself_may_have_delayed_is_not_late() -> None:
+def test_requests_that_the_load_host_may_have_delayed_are_not_late() -> None:
     ages = np.full(10, NOISE_NS, dtype=np.int64)
     assert late(ages, 1_000_000, 10) == 0
     assert late(ages + 1, 1_000_000, 10) == 10

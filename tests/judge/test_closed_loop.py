@@ -112,7 +112,7 @@ def test_the_patch_that_a_lost_rollout_gives_makes_the_next_rollout_lose_nothing
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl")
-def test_kubectl_takes_the_patch_and_makes_of_it_what_the_lab_does(tmp_path: Path) -> None:
+def test_kubectl_applies_the_patch_with_the_same_result_as_the_lab(tmp_path: Path) -> None:
     patch = {
         "spec": {
             "template": {

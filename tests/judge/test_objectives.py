@@ -1,4 +1,4 @@
-"""Objectives of a run's own: what they may say, and what they make of a verdict."""
+"""A run's own objectives: what they may say, and how they change the verdict."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def test_a_condition_compares_in_the_metric_s_own_unit(text: str, value: float, 
         ("p99{settling}>1s", "phases are"),
     ],
 )
-def test_what_is_no_condition_is_said_in_words_that_help(text: str, says: str) -> None:
+def test_an_invalid_condition_gets_a_helpful_message(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         parse(text)
 
 
-def test_a_flag_that_is_no_condition_is_named_as_it_was_given() -> None:
+def test_an_invalid_condition_in_a_flag_is_quoted() -> None:
     with pytest.raises(UsageError, match=r"--fail-on: 'p99>oops' is not a condition"):
         validate({}, {"fail_on": ["failed>0", "p99>oops"]})
     assert validate({"objectives": ["p99 <  1s"]}, {}).objectives == ("p99 < 1s",)
@@ -79,7 +79,7 @@ def test_an_objective_on_latency_adds_to_the_default_one(tmp_path: Path) -> None
     assert "because of the rollout" in lossy.verdict.headline
 
 
-def test_an_objective_on_failures_stands_in_place_of_the_default_one(tmp_path: Path) -> None:
+def test_an_objective_on_failures_replaces_the_default_one(tmp_path: Path) -> None:
     found = judged(tmp_path, SyntheticRun.rolling(), objectives=["failed_share < 90%"])
     assert found.grade is Grade.PASS
     assert found.verdict.lost > 0

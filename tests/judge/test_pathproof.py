@@ -85,7 +85,7 @@ def test_a_cache_that_keeps_answers_for_a_second_is_seen(tmp_path: Path) -> None
     assert "a cache answers" in about(found).observed
 
 
-def test_a_request_that_was_out_when_its_pod_went_may_still_name_it(tmp_path: Path) -> None:
+def test_a_request_in_flight_when_its_pod_went_may_still_name_it(tmp_path: Path) -> None:
     synthetic = clean()
     old = next(pod for pod in synthetic.pods if pod.old)
     assert old.gone is not None
@@ -117,7 +117,7 @@ def test_a_process_outlives_a_pod_that_was_removed_by_force(tmp_path: Path) -> N
         assert path.grade is grade, path
 
 
-def test_no_answer_of_a_new_pod_means_a_cache_or_that_none_was_asked(tmp_path: Path) -> None:
+def test_without_answers_from_new_pods_the_path_is_not_proven(tmp_path: Path) -> None:
     synthetic = clean()
     olds = [pod for pod in synthetic.pods if pod.old]
 
@@ -130,7 +130,7 @@ def test_no_answer_of_a_new_pod_means_a_cache_or_that_none_was_asked(tmp_path: P
     assert "none named any of the 3 new pods" in about(found).observed
 
 
-def test_new_pods_that_bear_the_old_ones_names_are_met_by_those(tmp_path: Path) -> None:
+def test_new_pods_with_the_old_names_count_as_reached(tmp_path: Path) -> None:
     synthetic = clean()
     found = judged(tmp_path, synthetic, lambda row: row["pod"])
     olds, news = ([pod for pod in found.timeline.pods if pod.old is old] for old in (True, False))
@@ -159,7 +159,7 @@ def test_most_answers_have_to_name_their_pod(tmp_path: Path, part: int, grade: G
     assert found.grade is grade
 
 
-def test_a_name_before_the_load_is_no_proof_where_the_load_met_none(tmp_path: Path) -> None:
+def test_a_pod_name_before_the_load_proves_nothing_if_the_load_saw_none(tmp_path: Path) -> None:
     found = judged(tmp_path, clean(ONE_NAME), lambda _: "")
     assert found.grade is Grade.INCONCLUSIVE
     assert "path not proven: no answer named a pod of the workload" in about(found).observed
@@ -175,7 +175,7 @@ def test_where_the_route_itself_is_known_answers_need_no_names(
     assert about(found).observed == record["path"].how
 
 
-def test_a_target_whose_answers_name_nobody_is_not_proven_by_another_one(tmp_path: Path) -> None:
+def test_a_target_whose_answers_name_no_pod_is_not_proven_by_another_target(tmp_path: Path) -> None:
     synthetic = clean(methods=("GET", "GET", "GET", "POST"))
     found = judged(tmp_path, synthetic, lambda row: row["pod"] if row["target"] != 3 else "")
     assert found.grade is Grade.INCONCLUSIVE

@@ -112,7 +112,7 @@ def test_one_rollout_that_loses_requests_fails_the_run_and_is_named(tmp_path: Pa
     assert any(text.startswith("in rollout 2 of 3") for cause in found.causes for text in cause.evidence)
 
 
-def test_a_rollout_of_several_is_judged_as_if_it_had_been_alone(tmp_path: Path) -> None:
+def test_each_of_several_rollouts_is_judged_as_if_it_were_alone(tmp_path: Path) -> None:
     alone = judged(lossy().write(tmp_path / "alone"))
     second = judged(series(tmp_path / "series", clean(), lossy())).rollouts[1]
     assert second.verdict.lost == alone.verdict.lost
@@ -131,7 +131,7 @@ def test_every_request_belongs_to_one_rollout(tmp_path: Path) -> None:
     assert sorted(t for part in cut for t in part["done_ns"]) == sorted(whole["done_ns"])
 
 
-def test_a_request_that_a_rollout_left_hanging_is_not_taken_for_the_next_one_s_baseline(
+def test_a_request_left_hanging_by_one_rollout_is_not_in_the_next_baseline(
     tmp_path: Path,
 ) -> None:
     first = clean()

@@ -45,7 +45,7 @@ def test_a_hit_is_joined_by_its_id_whatever_lies_nearer_in_time(tmp_path: Path) 
     )
 
 
-def test_what_was_saved_was_not_lost_and_the_last_try_counts(tmp_path: Path) -> None:
+def test_a_saved_request_is_not_lost_and_the_last_try_counts(tmp_path: Path) -> None:
     path = SyntheticRun.rolling(1).write(tmp_path)
     recording = Recording.open(path)
     tries = [line(recording, 7, 5, "B1", saved=True), line(recording, 7, 6, "C9", saved=False)]

@@ -1,4 +1,4 @@
-"""A connection that brought an answer to nobody withholds the PASS of the run."""
+"""A connection that brought an answer without a request withholds the run's PASS."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         ([("us", "end"), ("us", "error"), ("peer", "fin"), ("peer", "reset")], Grade.PASS),
     ],
 )
-def test_an_answer_to_nobody_withholds_the_pass_and_other_ends_do_not(
+def test_an_unasked_answer_withholds_the_pass_and_other_closes_do_not(
     tmp_path: Path, ends: list[tuple[str, str]], grade: Grade
 ) -> None:
     path = SyntheticRun.rolling(prestop=4, grace=20).write(tmp_path)

@@ -1,4 +1,4 @@
-"""Good answers that only the end of their connection ended: they prove nothing where their sender was going."""
+"""Good answers whose body ends with the connection: they prove nothing if their sender was going away."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_such_answers_of_a_pod_that_stays_are_good(tmp_path: Path) -> None:
     assert "but none while a pod that may have sent it was going away" in finding.observed
 
 
-def test_such_answers_that_name_nobody_may_come_from_any_pod_that_goes(tmp_path: Path) -> None:
+def test_such_answers_without_a_name_may_come_from_any_pod_that_goes(tmp_path: Path) -> None:
     found = judged(tmp_path, clean(names_pods=False), lambda _: True)
     assert found.grade is Grade.INCONCLUSIVE
 
@@ -85,7 +85,7 @@ def test_such_answers_that_name_a_proxy_may_come_from_any_pod_that_goes(tmp_path
 
 
 @pytest.mark.parametrize("when", ["before the trigger", "when all are gone"])
-def test_such_answers_while_nobody_goes_are_good(tmp_path: Path, when: str) -> None:
+def test_such_answers_while_no_pod_goes_are_good(tmp_path: Path, when: str) -> None:
     synthetic = clean(names_pods=False, settle=10.0)
     gone = max(pod.gone or 0.0 for pod in synthetic.pods)
     quiet = {"before the trigger": (-99.0, 0.0), "when all are gone": (gone + 2.5, 999.0)}[when]

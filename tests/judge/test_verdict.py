@@ -74,7 +74,7 @@ def test_one_lost_request_with_a_clean_control_window_fails(tmp_path: Path) -> N
     assert found.verdict.bound == ""
 
 
-def test_the_same_rate_before_and_after_is_no_fault_of_the_rollout(tmp_path: Path) -> None:
+def test_the_same_failure_rate_before_and_after_is_not_the_rollouts_fault(tmp_path: Path) -> None:
     found = judged(tmp_path, clean(noise=0.003, record={"max_baseline_failures": 0.01}))
     assert found.grade is Grade.PASS
     assert "failed, no more often than before" in found.verdict.headline
@@ -162,7 +162,7 @@ def test_no_doubt_erases_a_lost_request_that_was_seen(tmp_path: Path, record: di
         WatchGap("Pod", 32 * S, 99 * S, "down", relisted=False),  # after all pods had come and gone
     ],
 )
-def test_gaps_that_hide_nothing_are_none(tmp_path: Path, gap: WatchGap) -> None:
+def test_gaps_that_hide_nothing_are_ignored(tmp_path: Path, gap: WatchGap) -> None:
     assert judged(tmp_path, clean(gaps=[gap])).grade is Grade.PASS
 
 
@@ -175,13 +175,13 @@ def test_gaps_that_hide_nothing_are_none(tmp_path: Path, gap: WatchGap) -> None:
         ),  # short: the trigger is put before it
     ],
 )
-def test_gaps_that_hide_nothing_of_an_observed_change_are_none(tmp_path: Path, gap: WatchGap) -> None:
+def test_gaps_that_hide_nothing_of_an_observed_change_are_ignored(tmp_path: Path, gap: WatchGap) -> None:
     observed = {"rollout": facts(trigger="observe", new_template=True)}
     assert judged(tmp_path, clean(gaps=[gap], record=observed)).grade is Grade.PASS
 
 
 @pytest.mark.parametrize("trigger", ["scale 5", "observe", "command kubectl scale", "apply web.yaml"])
-def test_a_change_of_size_that_ends_no_pod_passes_all_the_same(tmp_path: Path, trigger: str) -> None:
+def test_scaling_that_ends_no_pod_passes(tmp_path: Path, trigger: str) -> None:
     assert (
         judged(tmp_path, clean(record={"rollout": facts(old_pods=(), trigger=trigger)})).grade is Grade.PASS
     )
@@ -192,9 +192,7 @@ def test_pods_that_name_themselves_prove_the_path(tmp_path: Path) -> None:
     assert found.grade is Grade.PASS
 
 
-def test_more_names_than_there_can_be_pods_are_told_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_names_than_there_can_be_pods_are_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = clean().write(tmp_path)
     assert judge(Recording.open(path)).notes == ()
     monkeypatch.setattr(traffic, "POD_NAMES", 2)
@@ -203,7 +201,7 @@ def test_more_names_than_there_can_be_pods_are_told_of(
     assert "--pod-header" in note
 
 
-def test_a_name_that_is_no_pod_of_ours_proves_nothing(tmp_path: Path) -> None:
+def test_the_name_of_a_foreign_pod_proves_nothing(tmp_path: Path) -> None:
     synthetic = clean(record={"path": PathProof(proven=False, how="")})
     path = synthetic.write(tmp_path)
     (path / "events.jsonl").write_text("")
@@ -218,7 +216,7 @@ def test_a_name_that_is_no_pod_of_ours_proves_nothing(tmp_path: Path) -> None:
         (None, 0.03, Grade.PASS),  # later, and no longer than usual: the load ended, that is all
     ],
 )
-def test_an_answer_still_out_at_the_end_withholds_a_pass_if_it_can_have_been_lost(
+def test_a_request_in_flight_at_the_end_withholds_a_pass_if_it_may_be_lost(
     tmp_path: Path, begun: float | None, age: float, grade: Grade
 ) -> None:
     synthetic = clean(settle=10.0)
@@ -240,7 +238,7 @@ def test_an_answer_still_out_at_the_end_withholds_a_pass_if_it_can_have_been_los
 
 
 def silent_at_the_end(tmp_path: Path, **changes: Any) -> Judgement:
-    """A clean rollout whose service answers nothing any more in the last 15 s of the load."""
+    """A clean rollout whose service answers nothing in the last 15 s of the load."""
     synthetic = clean(settle=30.0, **changes)
     path = synthetic.write(tmp_path)
     rows = synthetic.hits()
@@ -255,13 +253,13 @@ def silent_at_the_end(tmp_path: Path, **changes: Any) -> Judgement:
     return judge(Recording.open(path))
 
 
-def test_a_service_that_answers_nothing_any_more_after_the_rollout_fails_the_run(tmp_path: Path) -> None:
+def test_a_service_that_stops_answering_after_the_rollout_fails_the_run(tmp_path: Path) -> None:
     found = silent_at_the_end(tmp_path)
     assert found.grade is Grade.FAIL
     assert found.verdict.headline.startswith("no request was answered in the last 15")
 
 
-def test_a_silence_in_which_the_generator_itself_was_asleep_proves_nothing(tmp_path: Path) -> None:
+def test_a_silence_while_the_generator_stood_still_proves_nothing(tmp_path: Path) -> None:
     assert silent_at_the_end(tmp_path, lag_p99=2.0).grade is Grade.INCONCLUSIVE
 
 
@@ -312,7 +310,7 @@ def test_a_run_that_never_reached_the_trigger_says_why(tmp_path: Path, ended_by:
     assert found.causes == ()
 
 
-def test_judging_twice_gives_the_same_to_the_letter(tmp_path: Path) -> None:
+def test_judging_twice_gives_identical_output(tmp_path: Path) -> None:
     path = SyntheticRun.rolling(probe=False).write(tmp_path)
     moved = tmp_path / "elsewhere" / path.name
     shutil.copytree(path, moved)
@@ -370,7 +368,7 @@ def test_rows_that_end_before_the_load_withhold_a_pass_even_without_counts_to_ch
     assert any("worker 0's rows end +" in point for point in open_points(judge(Recording.open(path))))
 
 
-def test_a_cluster_without_a_pod_in_sight_is_no_coverage(tmp_path: Path) -> None:
+def test_a_watch_that_saw_no_pod_is_not_coverage(tmp_path: Path) -> None:
     synthetic = SyntheticRun(
         record={"cluster": ClusterFacts("s", "c", "n", "Deployment", "web", "u", "v1", "me")}
     )
@@ -389,7 +387,7 @@ def _rewrite(path: Path, run: RunRecord) -> None:
 
 
 @pytest.mark.parametrize("outcome", [Outcome.NO_DESCRIPTOR, Outcome.NO_LOCAL_PORT])
-def test_a_load_host_out_of_ports_or_descriptors_is_the_tests_own_fault_and_not_the_rollouts(
+def test_a_load_host_out_of_ports_or_descriptors_withholds_the_pass_and_is_not_the_rollouts_fault(
     tmp_path: Path, outcome: Outcome
 ) -> None:
     synthetic = clean()

@@ -18,14 +18,14 @@ NAMES = {name: value for name, value in vars(finding).items() if value in OBJECT
 
 
 def rows() -> dict[str, dict[Grade, str]]:
-    """The page's table: by objective what it says of FAIL and of INCONCLUSIVE."""
+    """The page's table: by objective, its text for FAIL and for INCONCLUSIVE."""
     table = [line for line in PAGE.splitlines() if line.startswith("| ")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[1:]]
     return {name: {Grade.FAIL: fails, Grade.INCONCLUSIVE: withheld} for name, fails, withheld in cells}
 
 
 def grades_in_code() -> dict[str, set[Grade]]:
-    """By objective the grades that some `Finding(objective, ..., grade)` in the judge gives it."""
+    """By objective, the grades of all `Finding(objective, ..., grade)` in the judge."""
     found: dict[str, set[Grade]] = defaultdict(set)
     for file in (ROOT / "harness" / "judge").rglob("*.py"):
         for function in ast.walk(ast.parse(file.read_text())):

@@ -1,4 +1,4 @@
-"""Details that a comparison with a real Kubernetes showed (docs/fidelity.md)."""
+"""Details found by comparison with a real Kubernetes (docs/fidelity.md)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_container_killed_by_its_probe_starts_again_at_once_the_first_two_time
 
 
 @pytest.mark.parametrize(("surge", "unavailable", "most"), [(0, 1, 3), (1, 0, 4), (1, 1, 4)])
-def test_no_pod_is_made_before_the_one_that_makes_room_for_it_is_deleted(
+def test_a_new_pod_is_created_only_after_an_old_one_is_deleted(
     tmp_path: Path, surge: int, unavailable: int, most: int
 ) -> None:
     limits = {"rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}

@@ -8,7 +8,7 @@ from tests.fidelity.compare import UNEXPLAINED, Difference, because, crossed, sa
 BY_NAME = {case.name: case for case in CASES}
 
 
-def test_moments_near_one_another_have_no_order_and_others_must_not_be_swapped() -> None:
+def test_close_moments_have_no_order_and_others_must_not_swap() -> None:
     assert not crossed("deleted+out < exited < gone", "deleted+out < exited+gone")
     assert not crossed("deleted+out < exited < gone", "deleted+out < gone")
     assert crossed("out < exited", "exited < out") == {("out", "exited")}

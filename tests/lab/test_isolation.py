@@ -176,7 +176,7 @@ def test_a_manifest_s_environment_runs_nothing_and_only_the_app_s_settings_arriv
     assert SETTINGS.items() <= seen.items()
 
 
-def test_a_manifest_cannot_move_the_app_or_take_it_off_its_lifeline(tmp_path: Path) -> None:
+def test_a_manifest_can_neither_change_the_apps_address_nor_detach_it_from_the_lab(tmp_path: Path) -> None:
     theirs = {"LAB_LIFELINE": "0", "BIND_ADDRESS": "0.0.0.0", "BIND_PORT": "1", "HOSTNAME": "other"}
     seen, log = asyncio.run(started(tmp_path, {"env": env(**theirs, **SETTINGS)}, []))
     assert (seen["LAB_LIFELINE"], seen["HOSTNAME"]) == ("1", "p")
@@ -206,7 +206,7 @@ def test_no_command_of_a_manifest_is_run_and_no_file_of_this_machine_is_mounted(
     assert [path.name for path in tmp_path.iterdir()] == ["logs"]
 
 
-def test_what_may_pass_is_what_the_app_reads() -> None:
+def test_only_variables_that_the_app_reads_are_passed() -> None:
     """Read from its text, so that a new setting cannot be forgotten."""
     read = {
         call.args[0].value
@@ -223,7 +223,7 @@ def test_what_may_pass_is_what_the_app_reads() -> None:
     assert read == APP_VARIABLES | PLACE
 
 
-def test_a_value_too_long_for_any_process_is_a_failed_container_and_no_crash(
+def test_an_environment_value_too_long_for_a_process_fails_the_container_only(
     tmp_path: Path, write: Write
 ) -> None:
     bad = deployment(replicas=1, container={"env": env(WORK_MS="x" * 200_000)}, progressDeadlineSeconds=2)

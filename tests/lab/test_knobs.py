@@ -128,7 +128,7 @@ def test_fields_that_kubernetes_does_not_have_are_found_by_their_path() -> None:
     assert schema.unknown_fields(newer, node) == []
 
 
-def test_a_set_of_fields_survives_being_written_down() -> None:
+def test_field_sets_survive_serialization() -> None:
     item = 'k:{"containerPort":8080,"protocol":"TCP"}'
     fields = {
         ("f:spec", "f:ports", item),

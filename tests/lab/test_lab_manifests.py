@@ -42,7 +42,7 @@ def test_a_list_is_its_members(write: Write) -> None:
     assert len(manifests.load((write(listed),)).items) == 2
 
 
-def test_malformed_yaml_is_said_with_file_and_line(write: Write) -> None:
+def test_malformed_yaml_is_reported_with_file_and_line(write: Write) -> None:
     file = write("kind: Deployment\nmetadata: {name: web\nspec: 1\n")
     assert refusal(file).startswith(f"{file}:3: malformed YAML: ")
 
@@ -56,7 +56,7 @@ def test_every_unknown_kind_is_listed_with_its_place(write: Write) -> None:
     assert "Deployment (extensions/v1beta1)" in text
 
 
-def test_a_missing_deployment_or_service_is_said(write: Write) -> None:
+def test_a_missing_deployment_or_service_is_reported(write: Write) -> None:
     assert "no Deployment" in refusal(write(service()))
     assert "no Service" in refusal(write(deployment()))
     assert "no Service" in refusal(write(deployment(), service("other")))

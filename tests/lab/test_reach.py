@@ -96,7 +96,7 @@ def test_a_service_that_leads_to_such_a_port_leads_to_a_refusal(tmp_path: Path) 
         {"httpHeaders": [{"name": "X: y\r\nZ", "value": "a"}]},
     ],
 )
-def test_a_probe_s_path_and_headers_are_one_request_s(action: Object) -> None:
+def test_a_probe_s_path_and_headers_cannot_form_a_second_request(action: Object) -> None:
     async def scenario() -> tuple[bool, str]:
         with socket.create_server(("127.0.0.1", 0)) as server:
             server.setblocking(False)
@@ -127,12 +127,12 @@ def test_a_space_in_a_probe_s_path_is_written_as_a_url_has_it() -> None:
 
 
 @pytest.mark.parametrize("port", ["\N{SUPERSCRIPT TWO}1", "9" * 5000, "-1", ""])
-def test_a_port_that_is_no_number_is_a_port_that_is_not_there(port: str) -> None:
+def test_a_port_that_is_not_a_number_is_treated_as_missing(port: str) -> None:
     with pytest.raises(ValueError, match="couldn't find port"):
         port_of({}, port)
 
 
-def test_a_port_of_the_environment_that_is_none_leaves_the_declared_one(tmp_path: Path) -> None:
+def test_an_invalid_port_in_the_environment_is_ignored(tmp_path: Path) -> None:
     async def scenario() -> None:
         container: Any = {"env": env(PORT="\N{SUPERSCRIPT TWO}1"), "ports": [{"containerPort": 8181}]}
         async with control_plane(tmp_path) as cluster:
@@ -143,7 +143,7 @@ def test_a_port_of_the_environment_that_is_none_leaves_the_declared_one(tmp_path
 
 
 @pytest.mark.parametrize("name", ["../../x", "a/b", "a\n", "A", "", "x" * 64, 5])
-def test_a_container_s_name_is_no_path(write: Write, name: object) -> None:
+def test_a_container_s_name_cannot_act_as_a_path(write: Write, name: object) -> None:
     web = deployment()
     web["spec"]["template"]["spec"]["containers"].append({"name": name, "image": "x:1"})
     with pytest.raises(UsageError, match=r"containers\[1\].name: (Invalid|Required) value"):
@@ -151,7 +151,7 @@ def test_a_container_s_name_is_no_path(write: Write, name: object) -> None:
 
 
 @pytest.mark.parametrize("name", ["../../x", "a/b", "a\n", "\N{GREEK SMALL LETTER ALPHA}"])
-def test_an_object_s_name_is_no_path(write: Write, name: str) -> None:
+def test_an_object_s_name_cannot_act_as_a_path(write: Write, name: str) -> None:
     pod: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}}
     pod["spec"] = {"containers": [{"name": "a", "image": "x:1"}]}
     with pytest.raises(UsageError, match=r"metadata.name: Invalid value"):

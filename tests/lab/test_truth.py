@@ -145,7 +145,7 @@ def test_without_a_target_the_strategy_and_the_other_pods_say_why() -> None:
     assert cause(nobody(), alone) == "D3"
 
 
-def test_ready_pods_that_the_balancer_does_not_know_yet_are_a7_and_unready_ones_nobody_deleted_d7() -> None:
+def test_ready_pods_unknown_to_the_balancer_are_a7_and_unready_pods_that_stay_are_d7() -> None:
     known = journal()
     known.lives["new"] = PodLife("new", ready=[(T, True)], runs=[ran(started=-3)])
     assert cause(nobody(), known) == "A7"
@@ -153,7 +153,7 @@ def test_ready_pods_that_the_balancer_does_not_know_yet_are_a7_and_unready_ones_
     assert cause(nobody(), known) == "D7"
 
 
-def test_an_outage_that_the_balancer_hears_the_end_of_late_keeps_its_cause() -> None:
+def test_an_outage_keeps_its_cause_if_the_balancer_learns_late_that_it_ended() -> None:
     known = journal()
     known.replicas = 1
     known.lives["new"] = PodLife("new", ready=[(T + 4 * NS, True)], runs=[ran(started=1)])
@@ -168,7 +168,7 @@ def test_a_crash_of_the_new_revision_is_a_bad_release() -> None:
         assert cause(line, known) == "A8"
 
 
-def test_a_queue_before_too_few_pods_is_d2_and_the_same_with_all_of_them_c7() -> None:
+def test_a_queue_at_too_few_pods_is_d2_and_at_all_pods_c7() -> None:
     known = journal(deleted=None, env={"WORKERS": "1"})
     line = lost("idle_timeout", -10, began=-12)
     assert cause(line, known) == "D2"  # one of two
@@ -176,7 +176,7 @@ def test_a_queue_before_too_few_pods_is_d2_and_the_same_with_all_of_them_c7() ->
     assert cause(line, known) == "C7"
 
 
-def test_what_shows_through_something_else_keeps_its_root() -> None:
+def test_a_loss_caused_indirectly_keeps_its_root_cause() -> None:
     line = lost("eof", 0.01, began=-1, method="POST")
     nginx = LabPlan(manifests=(), profile="nginx", tries=3)
     found = answer(line, journal(GONE), nginx)
@@ -191,7 +191,7 @@ def test_what_shows_through_something_else_keeps_its_root() -> None:
     assert answer(lost("refused", 0.5), published, PLAN)["cause"] == "C19"
 
 
-def test_what_was_lost_before_the_lab_was_handed_over_and_changes_of_endpoints_are_left_out(
+def test_losses_before_the_lab_is_up_and_endpoint_changes_are_left_out(
     tmp_path: Path,
 ) -> None:
     known = journal(GONE)

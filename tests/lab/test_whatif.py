@@ -68,7 +68,7 @@ def environment(container: dict[str, Any]) -> dict[str, str]:
     return {entry["name"]: entry["value"] for entry in container["env"]}
 
 
-def test_what_decides_about_a_rollout_stays_and_what_runs_in_it_is_replaced() -> None:
+def test_fields_that_matter_for_a_rollout_stay_and_containers_are_replaced() -> None:
     found = what_if(documents(), ENV)
     spec = by_kind(found)["Deployment"]["spec"]
     pod = spec["template"]["spec"]
@@ -84,7 +84,7 @@ def test_what_decides_about_a_rollout_stays_and_what_runs_in_it_is_replaced() ->
     assert (found.name, found.namespace) == ("shop", "store")
 
 
-def test_everything_that_is_taken_away_is_said() -> None:
+def test_every_removal_is_reported() -> None:
     notes = "\n".join(what_if(documents(), ENV).notes)
     for said in (
         "left out: HorizontalPodAutoscaler shop",
@@ -103,7 +103,7 @@ def test_the_lab_takes_the_result_and_lists_what_it_does_not_model(write: Callab
     assert any("initContainers" in note for note in loaded.notes)
 
 
-def test_a_live_object_loses_what_only_live_ones_have() -> None:
+def test_fields_of_live_objects_are_removed() -> None:
     found = by_kind(what_if(documents(), ENV, most=20))
     deployment, service = found["Deployment"], found["Service"]
     assert "status" not in deployment
@@ -113,7 +113,7 @@ def test_a_live_object_loses_what_only_live_ones_have() -> None:
     assert "nodePort" not in service["spec"]["ports"][0]
 
 
-def test_a_list_is_taken_apart_and_a_missing_service_is_made_up_for_the_port_of_the_probe() -> None:
+def test_a_list_is_expanded_and_a_missing_service_is_created_for_the_probes_port() -> None:
     found = what_if([{"kind": "List", "items": documents()[:1]}], ENV)
     assert by_kind(found)["Service"]["spec"] == {
         "selector": {"app": "shop"},
@@ -122,7 +122,7 @@ def test_a_list_is_taken_apart_and_a_missing_service_is_made_up_for_the_port_of_
     assert any("one was added, for port 9000" in note for note in found.notes)
 
 
-def test_a_service_of_other_pods_is_not_taken() -> None:
+def test_a_service_of_other_pods_is_not_used() -> None:
     parts = documents()
     parts[1]["spec"]["selector"] = {"app": "other"}
     assert any("one was added" in note for note in what_if(parts, ENV).notes)
@@ -155,12 +155,12 @@ def test_of_several_deployments_one_must_be_chosen() -> None:
         ([{"kind": "Deployment", "metadata": {"name": "a"}, "spec": {}}], "no spec.template.spec.containers"),
     ],
 )
-def test_what_cannot_be_tried_is_refused_in_one_line(parts: list[Any], said: str) -> None:
+def test_manifests_that_cannot_be_tried_are_refused_in_one_line(parts: list[Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         what_if(parts, ENV)
 
 
-def test_a_probe_on_a_management_port_or_in_https_is_asked_of_the_sample_app_where_it_answers() -> None:
+def test_probes_on_a_management_port_or_https_are_sent_to_the_sample_apps_port() -> None:
     parts = documents()
     shop = parts[0]["spec"]["template"]["spec"]["containers"][0]
     shop["ports"] = [{"name": "http", "containerPort": 9000}, {"name": "management", "containerPort": 9001}]
@@ -175,7 +175,7 @@ def test_a_probe_on_a_management_port_or_in_https_is_asked_of_the_sample_app_whe
     assert "livenessProbe uses HTTPS" in said
 
 
-def test_the_container_that_the_service_sends_to_is_the_one_that_matters_wherever_it_stands() -> None:
+def test_the_container_that_the_service_sends_to_counts_at_any_position() -> None:
     parts = documents()
     containers = parts[0]["spec"]["template"]["spec"]["containers"]
     containers[0]["ports"] = [{"name": "http", "containerPort": 9000}]
@@ -186,7 +186,7 @@ def test_the_container_that_the_service_sends_to_is_the_one_that_matters_whereve
     assert environment(proxy)["STARTUP_DELAY"] == "0"
 
 
-def test_an_autoscaler_says_how_many_pods_there_are_at_least() -> None:
+def test_an_autoscalers_min_replicas_is_the_lower_bound() -> None:
     parts = documents()
     del parts[0]["spec"]["replicas"]
     parts[2]["spec"] = {"minReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "shop"}}

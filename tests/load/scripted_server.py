@@ -31,7 +31,7 @@ class Visit:
         self._rest = b""
 
     def request(self) -> bytes:
-        """Read one whole request; b"" when the client has closed, by whatever means."""
+        """Read one whole request; b"" if the client has closed, in any way."""
         data = self._rest
         try:
             while b"\r\n\r\n" not in data:
@@ -74,7 +74,7 @@ class Visit:
         self.sock.close()
 
     def reset(self, what: str = "reset") -> None:
-        """Close with a reset, however little is unread."""
+        """Close with a reset, even if nothing is unread."""
         self.server.count(what)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()

@@ -124,7 +124,7 @@ def test_haproxy_is_known_by_its_words_and_announces_the_end(tmp_path: Path) -> 
     assert answer == Answer(503, (("content-type", "text/html"),), text, closes=True)
 
 
-def test_headers_that_tell_nothing_of_who_answered_stay_out_and_ids_leave_only_their_name(
+def test_only_headers_that_identify_the_server_are_kept_and_ids_without_values(
     tmp_path: Path,
 ) -> None:
     data = response(
@@ -170,7 +170,7 @@ def test_a_body_that_comes_byte_by_byte_after_an_interim_response_is_the_same(tm
         ({"Content_Type": "text/html; charset=utf-7"}, b"\xff plain", "\ufffd plain"),
     ],
 )
-def test_what_is_no_text_is_named_and_what_is_one_is_decoded(
+def test_text_bodies_are_decoded_and_others_described(
     tmp_path: Path, headers: dict[str, str], body: bytes, text: str
 ) -> None:
     assert only(always(response(body, **headers)), tmp_path).body == text
@@ -183,7 +183,7 @@ def test_a_coding_that_no_one_knows_is_not_repeated(tmp_path: Path) -> None:
     assert found.known[0].header("content-encoding") == ""
 
 
-def test_of_ten_megabytes_the_beginning_is_kept_and_all_of_it_counted(tmp_path: Path) -> None:
+def test_of_a_large_body_the_beginning_is_kept_and_all_bytes_counted(tmp_path: Path) -> None:
     size = 10_000_000
     result, found = load(always(response(b"word " * (size // 5))), tmp_path, count=6)
     (answer,) = found.known
@@ -201,7 +201,7 @@ def test_an_answer_to_head_has_no_body(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("status", "body"), [(b"200 OK", ""), (b"502 Bad Gateway", "half of")])
 @pytest.mark.parametrize("end", [Visit.fin, Visit.reset])
-def test_of_an_answer_that_is_cut_the_beginning_is_kept_unless_it_is_the_applications_own_data(
+def test_a_cut_answer_keeps_what_arrived_unless_it_is_the_applications_own_data(
     tmp_path: Path, status: bytes, body: str, end: Callable[[Visit], None]
 ) -> None:
     def cut(visit: Visit) -> None:
@@ -218,7 +218,7 @@ def test_of_an_answer_that_is_cut_the_beginning_is_kept_unless_it_is_the_applica
     assert {hit["answer"] for hit in cuts} == {0}
 
 
-def test_answers_that_are_cut_at_different_places_are_one(tmp_path: Path) -> None:
+def test_answers_cut_at_different_places_count_as_the_same(tmp_path: Path) -> None:
     page = response(b"The quick brown fox jumps over the lazy dog", b"502 Bad Gateway", Server="nginx")
     turn = itertools.count()
 
@@ -241,7 +241,7 @@ def test_a_malformed_answer_whose_head_came_is_kept(tmp_path: Path) -> None:
     assert {hit["answer"] for hit in result.only("protocol_error")} == {0}
 
 
-def test_what_is_no_answer_is_not_kept(tmp_path: Path) -> None:
+def test_bytes_that_are_not_an_answer_are_not_kept(tmp_path: Path) -> None:
     result, found = load(once(b"SSH-2.0-OpenSSH\r\n"), tmp_path)
     assert found.known == ()
     assert {hit["answer"] for hit in result.only("protocol_error")} == {NONE}
@@ -259,7 +259,7 @@ def test_an_answer_that_stops_is_kept_when_its_time_is_up(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("script", [once(b""), once(b"", Visit.reset)])
-def test_where_no_answer_came_none_is_kept(tmp_path: Path, script: Callable[[Visit], None]) -> None:
+def test_without_an_answer_nothing_is_kept(tmp_path: Path, script: Callable[[Visit], None]) -> None:
     result, found = load(script, tmp_path)
     assert found.known == ()
     assert {hit["answer"] for hit in result.hits} == {NONE}
@@ -274,7 +274,7 @@ def letters(number: int) -> bytes:
     return f"reason {word.replace('', 'z')}".encode()
 
 
-def test_of_a_thousand_distinct_answers_as_many_are_kept_as_may_be_and_the_rest_says_so(
+def test_distinct_answers_are_kept_up_to_the_limit_and_the_rest_is_marked_other(
     tmp_path: Path,
 ) -> None:
     pages = [response(letters(number)) for number in range(1000)]
@@ -291,7 +291,7 @@ def test_of_a_thousand_distinct_answers_as_many_are_kept_as_may_be_and_the_rest_
     "form",
     ["id %d", "req-%08x", "{{'trace': '4bf92f3577b34da6a3ce929d0e0e%04x'}}", "<b>Xq%dz/Zz0+kPp4Lw9Rt==</b>"],
 )
-def test_answers_that_differ_in_an_id_only_are_one(tmp_path: Path, form: str) -> None:
+def test_answers_that_differ_only_in_an_id_count_as_the_same(tmp_path: Path, form: str) -> None:
     pages = [response((form % number).encode(), Server=f"nginx/1.2{number}") for number in range(300)]
     result, found = load(in_turn(*pages), tmp_path, count=600, concurrency=8)
     assert len(found.known) == 1
@@ -323,7 +323,7 @@ def test_two_workers_keep_their_own(tmp_path: Path) -> None:
 # --- good ones ----------------------------------------------------------------------------------------------
 
 
-def test_a_few_good_answers_are_kept_for_who_gave_them_and_no_row_points_to_them(tmp_path: Path) -> None:
+def test_a_few_good_answers_are_kept_to_identify_the_server(tmp_path: Path) -> None:
     one = response(b"private", b"200 OK", Server="envoy", X_Envoy_Upstream_Service_Time="3", X_Pod="web-1")
     other = response(b"private", b"200 OK", Via="1.1 Caddy")
     result, found = load(in_turn(one, other, OK), tmp_path, count=200)
@@ -335,7 +335,7 @@ def test_a_few_good_answers_are_kept_for_who_gave_them_and_no_row_points_to_them
     assert {hit["answer"] for hit in result.hits} == {NONE}
 
 
-def test_good_answers_never_take_the_places_of_failed_ones(tmp_path: Path) -> None:
+def test_good_answers_never_displace_failed_ones(tmp_path: Path) -> None:
     pages = [response(b"", b"200 OK", Server=letters(number).decode()) for number in range(200)]
     _, found = load(in_turn(*pages, ENVOY), tmp_path, count=1200, concurrency=8)
     assert 10 < len(good(found)) <= 16
@@ -355,7 +355,7 @@ def over_h2(fault: Callable[[H2Visit, Asked], None], folder: Path) -> tuple[Load
     return load(script, folder, http2=True)
 
 
-def test_over_http2_a_failed_answer_is_kept_the_same(tmp_path: Path) -> None:
+def test_over_http2_failed_answers_are_kept_too(tmp_path: Path) -> None:
     def fault(session: H2Visit, asked: Asked) -> None:
         session.answer(asked, 503, ENVOY_BODY, server="envoy", content_type="text/plain")
 
@@ -366,7 +366,7 @@ def test_over_http2_a_failed_answer_is_kept_the_same(tmp_path: Path) -> None:
     assert {hit["answer"] for hit in result.hits if hit["outcome"] == "response"} == {0}
 
 
-def test_over_http2_one_that_is_reset_in_its_middle_and_a_good_one_are_kept(tmp_path: Path) -> None:
+def test_over_http2_reset_answers_and_good_ones_are_kept(tmp_path: Path) -> None:
     turn = itertools.count()
 
     def fault(session: H2Visit, asked: Asked) -> None:
@@ -483,7 +483,7 @@ def test_nothing_that_was_sent_is_kept(tmp_path: Path, form: str) -> None:
     assert found.known[0].header("via") == "1.1 proxy"
 
 
-def test_the_id_of_each_request_makes_no_answers_of_its_own(tmp_path: Path) -> None:
+def test_request_ids_in_answers_do_not_make_them_distinct(tmp_path: Path) -> None:
     result, found = load(echoing("{request}"), tmp_path, count=300, trace_headers=True)
     assert len(found.known) == 1
     assert {hit["answer"] for hit in result.hits} == {0}

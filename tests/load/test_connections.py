@@ -226,7 +226,7 @@ def test_losses_under_tls_are_the_servers_own_count(
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("rate", [None, 40.0])
-def test_a_goodbye_that_comes_with_the_answer_is_heeded_while_tcp_stays_open(
+def test_a_close_notify_with_the_answer_ends_the_connection_even_if_tcp_stays_open(
     authority: trustme.CA, ca_file: str, run_folder: Path, version: ssl.TLSVersion, rate: float | None
 ) -> None:
     def script(visit: Visit) -> None:

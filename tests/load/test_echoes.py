@@ -1,4 +1,4 @@
-"""What was sent is found again in what came back, however it is spelled; and nothing else is hidden."""
+"""What was sent is found in the answer in any spelling and masked, and nothing else is."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_what_a_balancer_says_of_itself_stays(text: str) -> None:
     assert Sent(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").hidden(text) == text
 
 
-def test_words_of_errors_stay_even_where_the_request_holds_them() -> None:
+def test_words_of_common_errors_stay_even_if_the_request_contains_them() -> None:
     request = b"GET /upstream/connect/error?reason=termination HTTP/1.1\r\nX-Mode: error\r\n\r\nupstream connect error"
     text = "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
     assert Sent(request).hidden(text.replace("upstream connect error", "error")) == text.replace(

@@ -1,4 +1,4 @@
-"""What the flags of the command line make of a load, through the command itself."""
+"""How command-line flags change a load, through the command itself."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def scenario_of(*words: str) -> object:
         (["--pod-header", "a b"], "--pod-header"),
     ],
 )
-def test_what_makes_no_sense_is_one_line(words: list[str], said: str) -> None:
+def test_contradictory_flags_are_one_line(words: list[str], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         scenario_of("http://h/", *words)
 

@@ -150,7 +150,7 @@ def test_a_goaway_with_an_error_and_no_answer_is_a_lost_hit_of_that_name(tmp_pat
 
 
 def test_a_graceful_goaway_loses_nothing(tmp_path: Path) -> None:
-    """As every proxy does it at its end: announce, answer what is under way, close."""
+    """What every proxy does at its end: announce it, answer what is in flight, close."""
 
     def script(session: H2Visit) -> None:
         for _ in range(10):
@@ -180,7 +180,7 @@ def test_a_graceful_goaway_loses_nothing(tmp_path: Path) -> None:
     assert ended["us", "fin"] == server.seen["graceful"]
 
 
-def test_a_goaway_or_an_end_at_rest_is_no_failure(tmp_path: Path) -> None:
+def test_a_goaway_or_close_on_an_idle_connection_is_not_a_failure(tmp_path: Path) -> None:
     def script(session: H2Visit) -> None:
         asked = session.request()
         if asked is None:
@@ -242,7 +242,7 @@ def test_fewer_bytes_than_the_head_had_said_are_a_truncated_body(tmp_path: Path)
     assert set(lost_by(cut, tmp_path)[0].outcomes) == {"response", "eof_mid_response"}
 
 
-def test_what_is_no_http2_is_a_breach(tmp_path: Path) -> None:
+def test_bytes_that_are_not_http2_are_a_protocol_error(tmp_path: Path) -> None:
     with ScriptedServer(always(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as server:
         result = run_load(h2_plan(server.url, 1), tmp_path, until=completed(2))
         with pytest.raises(UsageError, match="drop --http2"):
@@ -502,7 +502,7 @@ def test_a_failed_grpc_call_spoils_neither_its_connection_nor_the_next_call(tmp_
     assert server.seen["connections"] == 1
 
 
-def test_a_head_that_http_2_forbids_is_no_answer(tmp_path: Path) -> None:
+def test_a_head_that_http_2_forbids_is_a_protocol_error(tmp_path: Path) -> None:
     def script(session: H2Visit) -> None:
         session.h2.config.validate_outbound_headers = False
         session.h2.config.normalize_outbound_headers = False

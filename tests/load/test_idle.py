@@ -1,4 +1,4 @@
-"""What a server sends while no request is out: a goodbye, nothing at all, or an answer that belongs to nobody."""
+"""What a server sends while no request is in flight: a close, nothing, or an answer without a request."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ NOBODY_S = ("us", "unasked")
         (b"the rest of a body", Ending("us", "error")),
     ],
 )
-def test_bytes_that_come_at_rest_are_nothing_a_goodbye_or_a_fault(data: bytes, ending: Ending | None) -> None:
+def test_bytes_on_an_idle_connection_are_ignored_a_close_or_a_fault(
+    data: bytes, ending: Ending | None
+) -> None:
     assert unsolicited(data) == ending
 
 
@@ -67,7 +69,7 @@ def rested(
 
 
 def rests(visit: Visit) -> bool:
-    """Wait a little; False when the next request is here already, as where the load makes up for a late start."""
+    """Wait a little; return False if the next request has come, as when the load catches up after a late start."""
     return not select.select([visit.sock], [], [], 0.005)[0]
 
 
@@ -82,7 +84,7 @@ def twice_and_never(visit: Visit) -> None:
         odd = not odd
 
 
-def test_a_second_answer_at_rest_is_not_taken_for_that_of_the_next_request(tmp_path: Path) -> None:
+def test_a_stray_answer_on_an_idle_connection_is_not_taken_for_the_next_one(tmp_path: Path) -> None:
     result, seen, ends = rested(twice_and_never, tmp_path)
     good = [hit for hit in result.hits if hit["outcome"] == "response"]
     assert len(good) == len(result.hits) == seen["answered"] == seen["requests"]
@@ -104,7 +106,7 @@ def test_a_closed_loop_listens_now_and_then_and_hears_a_server_that_answers_twic
 
 
 @pytest.mark.parametrize(("slots", "rests"), [(0, 0), (1, 6), (4, 20), (10, 60), (500, 60)])
-def test_all_rests_together_are_a_thousandth_of_the_load_at_most(slots: int, rests: int) -> None:
+def test_all_listening_pauses_take_at_most_a_thousandth_of_the_load(slots: int, rests: int) -> None:
     listening = Listening(slots)
     taken = 0
     for _ in range(60):
@@ -117,7 +119,7 @@ def test_all_rests_together_are_a_thousandth_of_the_load_at_most(slots: int, res
     assert taken * PAUSE_NS * 1000 <= slots * 60_000_000_000
 
 
-def test_an_answer_left_over_when_the_load_ends_shows_that_all_were_one_behind(tmp_path: Path) -> None:
+def test_a_stray_answer_at_the_end_of_the_load_is_noticed(tmp_path: Path) -> None:
     def one_behind(visit: Visit) -> None:
         for turn in itertools.count():
             if not visit.request():
@@ -135,7 +137,7 @@ def test_an_answer_left_over_when_the_load_ends_shows_that_all_were_one_behind(t
 
 
 @pytest.mark.parametrize("how", ["a 408", "an end"])
-def test_a_goodbye_at_rest_costs_no_request(tmp_path: Path, how: str) -> None:
+def test_closing_an_idle_connection_costs_no_request(tmp_path: Path, how: str) -> None:
     def script(visit: Visit) -> None:
         while visit.request():
             visit.answer()
@@ -153,7 +155,7 @@ def test_a_goodbye_at_rest_costs_no_request(tmp_path: Path, how: str) -> None:
     assert set(ends) <= {("peer", "fin"), ("us", "end")} | ({("us", "fin")} if how == "a 408" else set())
 
 
-def test_empty_lines_at_rest_mean_nothing(tmp_path: Path) -> None:
+def test_empty_lines_on_an_idle_connection_are_ignored(tmp_path: Path) -> None:
     def script(visit: Visit) -> None:
         while visit.request():
             visit.answer()
@@ -175,7 +177,7 @@ def authority() -> trustme.CA:
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("goodbye", [False, True])
-def test_tickets_and_goodbyes_of_tls_at_rest_are_no_answers(
+def test_tls_tickets_and_close_notifies_are_not_answers(
     tmp_path: Path, authority: trustme.CA, version: ssl.TLSVersion, *, goodbye: bool
 ) -> None:
     def script(visit: Visit) -> None:
@@ -211,7 +213,7 @@ def test_tickets_and_goodbyes_of_tls_at_rest_are_no_answers(
         ((OK + b"more",), ("us", "error")),
     ],
 )
-def test_a_second_answer_in_the_same_bytes_belongs_to_nobody(
+def test_a_second_answer_in_the_same_bytes_is_unasked(
     tmp_path: Path, pieces: tuple[bytes, ...], ending: tuple[str, str]
 ) -> None:
     def script(visit: Visit) -> None:
@@ -236,7 +238,7 @@ def test_a_second_answer_in_the_same_bytes_belongs_to_nobody(
         (b"", "response", ("us", "end")),
     ],
 )
-def test_what_lies_in_a_new_connection_is_no_answer_to_its_first_request(
+def test_bytes_waiting_on_a_new_connection_do_not_answer_its_first_request(
     tmp_path: Path, first: bytes, outcome: str, ending: tuple[str, str]
 ) -> None:
     def script(visit: Visit) -> None:

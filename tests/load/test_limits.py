@@ -1,4 +1,4 @@
-"""How long a connection lives: for one hit, for a number of hits, for a time. And what its row says then."""
+"""Limits of a connection: one hit, a number of hits, an age. And what its row then says."""
 
 from pathlib import Path
 

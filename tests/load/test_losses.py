@@ -1,4 +1,4 @@
-"""What servers do to requests, and whether our count of it is theirs: the rows of the table of other clients."""
+"""What servers do to requests, and whether our count of losses equals theirs."""
 
 import time
 from collections import Counter
@@ -60,7 +60,7 @@ def test_a_reset_after_reading_is_one_lost_hit_each_and_none_is_sent_again(tmp_p
         (Visit.fin, "eof_before_response", "fin", "end of stream"),
     ],
 )
-def test_an_end_some_time_after_reading_is_one_lost_hit_each_and_no_race(
+def test_a_close_some_time_after_reading_is_a_lost_hit_and_not_a_race(
     tmp_path: Path, end: Callable[[Visit, str], None], outcome: str, how: str, text: str, method: str
 ) -> None:
     def fault(visit: Visit) -> None:
@@ -131,7 +131,7 @@ def test_a_reset_in_the_middle_of_a_body_is_named_so(tmp_path: Path) -> None:
     assert result.outcomes == {"response": server.seen["answered"], "reset_mid_response": server.seen["cut"]}
 
 
-def test_a_close_of_a_connection_at_rest_is_no_failure_at_all(tmp_path: Path) -> None:
+def test_closing_an_idle_connection_is_not_a_failure(tmp_path: Path) -> None:
     def script(visit: Visit) -> None:
         while visit.request():
             # A failed hit makes the slot rest for a cycle: long enough for a close to find it idle.

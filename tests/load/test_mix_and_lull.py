@@ -1,4 +1,4 @@
-"""Several methods in their proportion; and a lull, in which all connections but one rest."""
+"""Several methods in proportion; and a lull, in which all connections but one are idle."""
 
 import json
 import subprocess

@@ -29,7 +29,7 @@ def test_a_worker_gets_as_much_of_the_rate_as_it_has_of_the_slots() -> None:
     assert two_slots == sorted(two_slots)
 
 
-def test_slots_that_the_workers_do_not_divide_carry_what_they_carry_in_one(tmp_path: Path) -> None:
+def test_an_uneven_split_of_slots_sends_the_same_load_as_one_worker(tmp_path: Path) -> None:
     with ScriptedServer(always(OK, pause=0.05)) as server:
         result = run_load(plan_for(server.url, 3, rate=40.0, workers=2), tmp_path, seconds=3)
     assert result.failed == 0
@@ -78,7 +78,7 @@ def test_a_stall_is_seen_by_every_hit_that_became_due_in_it(tmp_path: Path) -> N
     assert {round((b - a) / 1000) for a, b in pairwise(due)} == {10_000}
 
 
-def test_what_no_slot_was_free_for_in_time_is_dropped_and_fails_nobody(tmp_path: Path) -> None:
+def test_hits_without_a_free_slot_in_time_are_dropped_and_do_not_count_as_failures(tmp_path: Path) -> None:
     def silent(visit: Visit) -> None:
         visit.request()
         visit.stall()
@@ -100,7 +100,7 @@ def test_what_no_slot_was_free_for_in_time_is_dropped_and_fails_nobody(tmp_path:
     assert result.counts.outcomes["dropped"] == len(dropped)
 
 
-def test_what_was_due_when_the_load_ended_is_still_sent_and_nothing_that_was_not(tmp_path: Path) -> None:
+def test_hits_due_before_the_end_of_the_load_are_still_sent_and_no_others(tmp_path: Path) -> None:
     with ScriptedServer(always(OK, pause=0.2)) as server:
         plan = plan_for(server.url, 1, rate=20.0, stalled_ns=30 * NS)
         result = run_load(plan, tmp_path, seconds=1, drain_ns=30 * NS)
@@ -112,7 +112,7 @@ def test_what_was_due_when_the_load_ended_is_still_sent_and_nothing_that_was_not
     assert max(hit["sent_ns"] for hit in result.hits) > due[-1] + NS
 
 
-def test_what_still_waits_when_the_drain_is_over_is_dropped(tmp_path: Path) -> None:
+def test_hits_still_waiting_after_the_drain_are_dropped(tmp_path: Path) -> None:
     with ScriptedServer(always(OK, pause=0.2)) as server:
         plan = plan_for(server.url, 1, rate=20.0, stalled_ns=30 * NS)
         result = run_load(plan, tmp_path, seconds=1, drain_ns=500_000_000)

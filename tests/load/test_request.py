@@ -13,7 +13,7 @@ def lines(target: Target) -> list[str]:
     return prepare(0, target).request.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
 
 
-def test_a_plain_request_says_who_asks_whom_for_what() -> None:
+def test_a_plain_request_has_host_path_and_user_agent() -> None:
     assert lines(Target("http://h.example/a/b?c=d&e")) == [
         "GET /a/b?c=d&e HTTP/1.1",
         "Host: h.example",
@@ -52,7 +52,7 @@ def test_what_the_user_gives_replaces_ours_and_a_repeated_header_stays_repeated(
     assert got[1:] == ["host: other", "USER-AGENT: me", "X-A: 1", "X-A: 2", "Accept: text/plain"]
 
 
-def test_a_user_in_the_url_becomes_a_header_and_is_in_the_request_line_no_more() -> None:
+def test_credentials_in_the_url_become_a_header_and_leave_the_request_line() -> None:
     got = lines(Target("http://al%40ice:s%3Acret@h:81/x"))
     assert got[:2] == ["GET /x HTTP/1.1", "Host: h:81"]
     assert "Authorization: Basic YWxAaWNlOnM6Y3JldA==" in got
@@ -74,7 +74,7 @@ def test_characters_that_no_request_line_may_hold_are_escaped() -> None:
 @pytest.mark.parametrize(
     "url", ["ftp://h/", "h/", "http:///x", "http://h:99999/", "http://h:x/", "", "http://[::1"]
 )
-def test_a_url_that_cannot_be_asked_is_refused(url: str) -> None:
+def test_a_url_that_cannot_be_requested_is_refused(url: str) -> None:
     with pytest.raises(UsageError):
         prepare(0, Target(url))
 
@@ -94,7 +94,7 @@ def test_a_secret_in_a_refused_url_is_not_repeated(url: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_samples_of_failures_name_no_place() -> None:
+def test_sample_errors_contain_no_addresses() -> None:
     assert (
         sample(ConnectionResetError(104, "Connection reset by peer"))
         == "ConnectionResetError(104, 'Connection reset by peer')"

@@ -1,4 +1,4 @@
-"""A host that has too few ports or descriptors: foreseen before the start, and known by its name while it happens."""
+"""A host with too few ports or descriptors: predicted before the start, and named when it happens."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_worker_that_runs_out_of_descriptors_says_so_and_goes_on_when_there_ar
     assert result.lost == ()
 
 
-def test_ports_that_run_out_are_foreseen_and_named(tmp_path: Path) -> None:
+def test_running_out_of_ports_is_predicted_and_named(tmp_path: Path) -> None:
     if shutil.which("unshare") is None or shutil.which("ip") is None:
         pytest.skip("no unshare, or no ip")
     few = (

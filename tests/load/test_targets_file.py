@@ -1,4 +1,4 @@
-"""`--targets FILE` through the command itself: what arrives at the server, and what of it is on record."""
+"""`--targets FILE` through the command itself: what arrives at the server, and what is recorded."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def pause_free_answer(request: bytes) -> bytes:
     )
 
 
-def test_a_fault_in_the_file_ends_the_command_with_its_place_and_two(tmp_path: Path) -> None:
+def test_a_fault_in_the_targets_file_names_its_place_and_exits_with_2(tmp_path: Path) -> None:
     (tmp_path / "t").write_text("GET http://127.0.0.1:1/\nnonsense\n")
     done = subprocess.run(
         [sys.executable, "-m", "harness", "run", "--no-rollout", "--targets", "t", "-o", "out"],

@@ -1,4 +1,4 @@
-"""Where connections go and how they are secured, when the user says so: --resolve, --cert, --servername, --tls-min."""
+"""Where connections go and how they are secured: --resolve, --cert, --servername, --tls-min."""
 
 import asyncio
 import ssl
@@ -105,7 +105,7 @@ def test_a_server_that_wants_a_client_certificate_gets_it(
     assert refused.failed == len(refused.hits) > 0
 
 
-def test_the_certificate_is_held_against_the_name_that_was_asked_for(
+def test_the_certificate_is_checked_against_the_requested_name(
     authority: trustme.CA, files: dict[str, str], tmp_path: Path
 ) -> None:
     with ScriptedServer(always(OK), tls=server_tls(authority, "inner.example")) as server:
@@ -119,7 +119,7 @@ def test_the_certificate_is_held_against_the_name_that_was_asked_for(
     assert refused.outcomes["tls_verify"] >= 1
 
 
-def test_a_version_below_the_least_is_refused(
+def test_a_tls_version_below_the_minimum_is_refused(
     authority: trustme.CA, files: dict[str, str], tmp_path: Path
 ) -> None:
     context = server_tls(authority, "127.0.0.1")

@@ -1,4 +1,4 @@
-"""The ids that requests carry: what the server saw is what the rows give back."""
+"""The ids that requests carry: the server saw what can be computed from the rows."""
 
 import re
 import threading
@@ -60,7 +60,7 @@ def test_every_hit_carries_ids_that_its_row_gives_back(tmp_path: Path) -> None:
     assert {hit["bytes_out"] for hit in result.hits} == {len(seen.requests[0])}
 
 
-def test_an_answer_that_echoes_the_id_is_read_as_well_as_any(tmp_path: Path) -> None:
+def test_an_answer_that_echoes_the_id_is_read_like_any_other(tmp_path: Path) -> None:
     def echo(visit: Visit) -> None:
         while request := visit.request():
             echoed = request.partition(b"X-Request-ID: ")[2].partition(b"\r\n")[0]
@@ -72,7 +72,7 @@ def test_an_answer_that_echoes_the_id_is_read_as_well_as_any(tmp_path: Path) -> 
     assert len(result.hits) == server.seen["requests"]
 
 
-def test_without_trace_headers_and_places_requests_are_all_the_same(tmp_path: Path) -> None:
+def test_without_trace_headers_and_placeholders_all_requests_are_equal(tmp_path: Path) -> None:
     with ScriptedServer(seen := Seen()) as server:
         run_load(plan_for(server.url, 2), tmp_path, until=completed(50))
     assert len(set(seen.requests)) == 1
@@ -89,7 +89,7 @@ def test_an_id_of_the_users_own_is_left_alone(tmp_path: Path) -> None:
     assert len(set(seen.headers("X-Amzn-Trace-Id"))) == len(seen.requests)
 
 
-def test_places_in_url_header_and_body_are_filled_anew_for_each_hit(tmp_path: Path) -> None:
+def test_placeholders_in_url_header_and_body_get_a_new_value_for_each_hit(tmp_path: Path) -> None:
     with ScriptedServer(seen := Seen()) as server:
         target = Target(
             server.url + "items/{seq}?u={uuid}&percent=100%25",

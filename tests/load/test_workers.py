@@ -1,4 +1,4 @@
-"""The worker processes: together at the start, gone at the end, and missed when they die in between."""
+"""The worker processes: they start together, end with the load, and are noticed if they die in between."""
 
 import json
 import os
@@ -213,7 +213,7 @@ def test_the_drain_lets_hits_end_and_cuts_those_that_do_not(tmp_path: Path) -> N
     assert cut["done_ns"] - last_sent > 900_000_000  # nothing was sent in the drain
 
 
-def test_a_failed_hit_waits_for_what_is_left_of_the_baselines_cycle(tmp_path: Path) -> None:
+def test_a_failed_hit_waits_for_the_rest_of_the_baselines_cycle(tmp_path: Path) -> None:
     ill: list[bool] = []
 
     def script(visit: Visit) -> None:
@@ -308,7 +308,7 @@ def test_a_worker_imports_neither_pandas_nor_kubernetes(tmp_path: Path) -> None:
     assert not loaded_names & {"pandas", "kubernetes", "httpx", "pydantic", "scipy"}
 
 
-def test_an_order_survives_its_journey() -> None:
+def test_an_assignment_survives_json() -> None:
     plan = LoadPlan(
         (Target("http://h/", "POST", (("A", "b"),), b"\x00\xff"),),
         7,

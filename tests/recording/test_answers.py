@@ -1,4 +1,4 @@
-"""What failed answers said, written and read back; and what a stranger may have put in its place."""
+"""What failed answers said, written and read back; and files that a stranger may have written instead."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GOOD = Answer(200, (("server", "envoy"),), good=True)
 
 
 def written(root: Path, count: int = 40) -> Path:
-    """Write a run of two workers whose hits failed in turn with one answer and the other."""
+    """Write a run of two workers whose hits failed alternately with two answers."""
     synthetic = SyntheticRun.rolling(1, before=3.0, identity=(GOOD,))
     rows = [
         row | {"answer": (ENVOY, EMPTY, NONE, OTHER)[at % 4]}
@@ -79,7 +79,7 @@ def test_a_recording_without_answers_has_none(tmp_path: Path) -> None:
     assert Recording.open(run).answers() == ()
 
 
-def test_half_a_last_line_is_what_a_kill_leaves(tmp_path: Path) -> None:
+def test_half_a_last_line_is_ignored(tmp_path: Path) -> None:
     run = written(tmp_path)
     with lines(run).open("a") as file:
         file.write('{"index": 3, "status": 50')
@@ -110,7 +110,7 @@ def test_half_a_last_line_is_what_a_kill_leaves(tmp_path: Path) -> None:
         {"good": "no"},
     ],
 )
-def test_a_damaged_line_loses_itself_only(tmp_path: Path, fields: dict[str, Any]) -> None:
+def test_only_the_damaged_line_is_lost(tmp_path: Path, fields: dict[str, Any]) -> None:
     recording = Recording.open(altered(written(tmp_path), **fields))
     hits = recording.hits()
     assert recording.lost_answers() == 1
@@ -122,7 +122,7 @@ def test_a_damaged_line_loses_itself_only(tmp_path: Path, fields: dict[str, Any]
 @pytest.mark.parametrize(
     "line", [b"[]", b"7", b"\xff\xfe", b"{" * 200, b'{"index": 1e999}', b'{"a": "\\ud800"}']
 )
-def test_a_line_that_is_no_answer_at_all_loses_itself_only(tmp_path: Path, line: bytes) -> None:
+def test_a_line_that_is_not_an_answer_is_skipped(tmp_path: Path, line: bytes) -> None:
     run = written(tmp_path)
     lines(run).write_bytes(line + b"\n" + lines(run).read_bytes())
     recording = Recording.open(run)
@@ -130,7 +130,7 @@ def test_a_line_that_is_no_answer_at_all_loses_itself_only(tmp_path: Path, line:
     assert len(recording.answers()) == 5
 
 
-def test_what_a_stranger_wrote_is_cleaned_as_what_we_write_is(tmp_path: Path) -> None:
+def test_a_strangers_answers_are_cleaned_like_our_own(tmp_path: Path) -> None:
     run = altered(written(tmp_path), body="a\x1b[31mb\u202ec\0d\n\ne", headers=[["ser\x07ver", "en\x9bvoy"]])
     assert Recording.open(run).answers()[1] == Answer(503, (("server", "envoy"),), "abcd e", closes=True)
 

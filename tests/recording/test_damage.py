@@ -71,7 +71,7 @@ def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def swapped(raw: bytes, chance: random.Random) -> bytes:
-    """Put a value of any type in place of another, or take one away."""
+    """Replace a value by one of any type, or remove one."""
     whole = raw.startswith((b"{\n", b"[\n"))
     lines = [raw] if whole else raw.splitlines()
     for _ in range(chance.choice([1, 1, 3])):
@@ -90,7 +90,7 @@ def swapped(raw: bytes, chance: random.Random) -> bytes:
 
 
 def retyped(raw: bytes, chance: random.Random) -> bytes:
-    """Write rows again with a column of another type, without one, compressed, or with wild numbers in it."""
+    """Rewrite rows with a column of another type, without one, compressed, or with wild numbers."""
     table = pa.ipc.open_stream(raw).read_all()
     name = chance.choice(table.schema.names)
     number = table.schema.get_field_index(name)
@@ -136,7 +136,7 @@ def content(
 
 
 def replaced(run: Path, outside: Path, chance: random.Random) -> None:
-    """Put a link, a pipe, a folder, or nothing in place of a file or of a folder."""
+    """Replace a file or a folder by a link, a pipe, a folder, or nothing."""
     name = chance.choice([*TEXTS, *ARROWS, *REPORTS, "hits", "connections", "manifests", "upstreams.jsonl"])
     path = run / name
     if path.parent.is_symlink() or not path.parent.is_dir():

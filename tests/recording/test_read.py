@@ -47,7 +47,7 @@ def test_only_the_columns_asked_for_are_read(run: Path) -> None:
     assert list(Recording.open(run).hits(["status", "pod"]).columns) == ["status", "pod", "worker"]
 
 
-def test_the_hits_of_all_workers_stand_together(tmp_path: Path) -> None:
+def test_the_hits_of_all_workers_are_one_frame(tmp_path: Path) -> None:
     synthetic = SyntheticRun.rolling(1)
     path = synthetic.write(tmp_path)
     write_hits(path / "hits" / "1.arrow", synthetic.hits()[:10])
@@ -128,7 +128,7 @@ def test_a_field_of_the_wrong_type_is_named(run: Path) -> None:
         Recording.open(run)
 
 
-def test_no_such_folder_is_said_so(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported_as_missing(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="no such folder"):
         Recording.open(tmp_path / "none")
 
@@ -146,7 +146,7 @@ def test_a_file_with_other_columns_is_refused(run: Path) -> None:
         connections.connections()
 
 
-def test_columns_that_came_later_are_read_as_their_absence_from_an_older_recording(run: Path) -> None:
+def test_columns_missing_from_an_older_recording_get_their_defaults(run: Path) -> None:
     file = run / "hits" / "0.arrow"
     with pa.ipc.open_stream(file.read_bytes()) as stream:
         table = stream.read_all()
@@ -172,7 +172,7 @@ def test_a_column_that_was_always_there_may_not_be_missing(run: Path) -> None:
         Recording.open(run).hits()
 
 
-def test_rows_that_are_damaged_are_said_to_be_so(run: Path) -> None:
+def test_damaged_rows_are_reported(run: Path) -> None:
     file = run / "hits" / "0.arrow"
     outcome = HIT_SCHEMA.field("outcome").type
     with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, HIT_SCHEMA) as stream:

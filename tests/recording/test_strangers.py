@@ -1,4 +1,4 @@
-"""A recording from a stranger: nothing in it is followed out of it, and nothing in it takes more than its own size."""
+"""A recording from a stranger: nothing in it leads outside of it, or costs more memory than its own size."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def test_links_in_place_of_reports_are_replaced_and_not_followed(
     assert not any((run / name).is_symlink() for name in ("summary.txt", "timeline.png"))
 
 
-def test_no_scratch_name_can_be_foreseen(run: Path, precious: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_temporary_names_cannot_be_guessed(
+    run: Path, precious: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pid = os.getpid()
     for name in ("run.json", "summary.txt", "summary.md", "verdict.json"):
         (run / f".{name}.{pid}").symlink_to(precious)
@@ -80,7 +82,7 @@ def test_no_scratch_name_can_be_foreseen(run: Path, precious: Path, monkeypatch:
     assert (run / f".summary.txt.{pid}").is_symlink()  # and nobody else's file is taken away either
 
 
-def test_a_scratch_name_that_is_taken_is_an_error_and_no_way_through(
+def test_a_taken_temporary_name_is_an_error_and_not_written_through(
     run: Path, precious: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("secrets.token_hex", lambda _: "guessed")
@@ -105,7 +107,7 @@ def test_what_a_run_writes_is_new_and_belongs_to_its_owner_only(
     assert not (tmp_path / "made").exists()
 
 
-def test_what_is_written_on_at_its_end_is_no_link_and_belongs_to_its_owner(
+def test_files_opened_for_appending_are_not_links_and_belong_to_their_owner(
     tmp_path: Path, precious: Path
 ) -> None:
     for word in (b"one ", b"two"):
@@ -143,7 +145,7 @@ def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
         folder.write_below(tmp_path, name, "hostile")
 
 
-def test_what_an_access_log_tells_does_not_go_through_a_link(run: Path, precious: Path) -> None:
+def test_access_log_entries_are_not_read_through_a_link(run: Path, precious: Path) -> None:
     (run / "upstreams.jsonl").symlink_to(precious)
     assert "links are not followed" in refusal(lambda: kept(run))
     keep(run, {(0, 1): "10.0.0.1"})
@@ -162,7 +164,7 @@ def test_a_crash_does_not_write_through_a_link(tmp_path: Path, precious: Path) -
     assert "ZeroDivisionError: oh" in (here / "crash.txt").read_text()
 
 
-def test_keep_neither_follows_a_link_nor_waits_for_a_pipe_nor_stumbles(tmp_path: Path, run: Path) -> None:
+def test_keep_neither_follows_a_link_nor_waits_for_a_pipe_nor_fails(tmp_path: Path, run: Path) -> None:
     root = tmp_path / "results"
     root.mkdir()
     (root / "20260101T000000Z-web").symlink_to(run)
@@ -194,7 +196,7 @@ def test_keep_neither_follows_a_link_nor_waits_for_a_pipe_nor_stumbles(tmp_path:
     ],
 )
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder", "device"])
-def test_only_plain_files_are_read_and_nothing_is_waited_for(
+def test_only_regular_files_are_read_and_nothing_blocks(
     run: Path,
     tmp_path: Path,
     name: str,
@@ -288,7 +290,7 @@ def test_json_that_no_run_writes_is_one_line(
     assert len(printed) < 1000
 
 
-def test_a_whole_character_in_two_halves_is_read(run: Path) -> None:
+def test_a_surrogate_pair_is_read(run: Path) -> None:
     altered(run, notes=["\U0001f6d2"])
     assert "\\ud83d" in (run / "run.json").read_text()
     assert Recording.open(run).run.notes == ("\U0001f6d2",)
@@ -301,7 +303,7 @@ def test_a_file_beyond_every_size_is_refused_unread(run: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["\u00b21.arrow", "-1.arrow", "99999.arrow", "00.arrow", "0.arrow.txt"])
-def test_a_file_that_is_called_otherwise_is_not_ours(run: Path, name: str) -> None:
+def test_files_with_other_names_are_ignored(run: Path, name: str) -> None:
     whole = len(Recording.open(run).hits())
     shutil.copy(run / "hits" / "0.arrow", run / "hits" / name)
     assert len(Recording.open(run).hits()) == whole
@@ -309,7 +311,7 @@ def test_a_file_that_is_called_otherwise_is_not_ours(run: Path, name: str) -> No
 
 
 def batch(rows: int, **columns: Any) -> pa.RecordBatch:
-    """Make hits that are all zeros, save for the columns given."""
+    """Make hits that are all zeros, except for the given columns."""
     made: dict[str, Any] = {}
     for field in HIT_SCHEMA:
         if pa.types.is_dictionary(field.type):
@@ -361,7 +363,7 @@ def test_a_value_that_no_hit_has_is_damage(run: Path, column: str, value: int) -
     assert f"column {column}" in refusal(Recording.open(run).hits)
 
 
-def test_an_empty_place_an_unknown_outcome_and_another_type_are_damage(run: Path) -> None:
+def test_nulls_unknown_outcomes_and_wrong_types_are_damage(run: Path) -> None:
     written(run, batch(2, seq=pa.array([1, None], pa.int64())))
     assert "lacks a value" in refusal(Recording.open(run).hits)
     words = pa.DictionaryArray.from_arrays(pa.array([0, 0], pa.uint8()), ["blown away"])
@@ -371,13 +373,13 @@ def test_an_empty_place_an_unknown_outcome_and_another_type_are_damage(run: Path
     assert "another type" in refusal(Recording.open(run).hits)
 
 
-def test_more_words_than_a_run_can_meet_are_refused(run: Path) -> None:
+def test_more_words_than_a_run_can_have_are_refused(run: Path) -> None:
     words = pa.DictionaryArray.from_arrays(pa.array([0, 0], pa.int32()), [str(n) for n in range(70_000)])
     written(run, batch(2, pod=words))
     assert "over 65,536 words" in refusal(Recording.open(run).hits)
 
 
-def test_a_column_that_stands_there_twice_is_refused(run: Path) -> None:
+def test_a_duplicate_column_is_refused(run: Path) -> None:
     rows = batch(2)
     twice = pa.record_batch([*rows.columns, rows.column(0)], names=[*rows.schema.names, "seq"])
     written(run, twice)
@@ -411,5 +413,5 @@ def test_one_row_at_the_end_of_a_month_does_not_make_a_month_of_seconds(run: Pat
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "\xff", "{}", '{"grade": NaN}'])
-def test_a_verdict_that_is_none_of_ours_is_one_line(text: str) -> None:
+def test_a_foreign_verdict_file_is_refused_in_one_line(text: str) -> None:
     refusal(lambda: from_json(text.encode("latin-1")))

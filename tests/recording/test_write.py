@@ -71,7 +71,7 @@ def test_keep_counts_a_run_that_was_killed_once_it_can_no_longer_be_at_work(tmp_
     assert [path.name for path in prune(tmp_path, "web", keep=1)] == ["20261121T000000Z-web"]
 
 
-def test_text_that_cannot_be_put_into_place_leaves_no_scratch_file(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_no_temporary_file(tmp_path: Path) -> None:
     (tmp_path / "run.json").mkdir()
     with pytest.raises(OSError, match="directory"):
         write_json(tmp_path / "run.json", {})

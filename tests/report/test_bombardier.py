@@ -37,7 +37,7 @@ def test_the_block_is_bombardiers_own_to_the_column() -> None:
     assert render(sample()) == GOLDEN
 
 
-def test_errors_stand_before_the_throughput_and_long_ones_run_over() -> None:
+def test_errors_come_before_the_throughput_and_long_ones_overflow() -> None:
     lines = render(sample(errors={"timeout": 6, "reset_before_response": 1})).splitlines()
     assert lines[-4:] == [
         "  Errors:",

@@ -76,7 +76,7 @@ def with_seven_causes(found: Judgement) -> Judgement:
 
 
 def renamed(found: Judgement, name: str) -> Judgement:
-    """Return a judgement in which whatever has a name has this one."""
+    """Return a judgement in which everything with a name has this one."""
     return replace(
         found,
         about=replace(found.about, name=name, workload=name, folder=name, targets=(name, name)),
@@ -92,7 +92,7 @@ def renamed(found: Judgement, name: str) -> Judgement:
 
 
 def screen(found: Judgement) -> list[str]:
-    """Return the lines before the rule, after it was checked that they are a screen."""
+    """Return the lines before the rule, after checking that they fit a screen."""
     text = render(found, latencies=True)
     above, rule, _ = text.partition(f"\n\n{RULE}\n\n")
     lines = above.splitlines()
@@ -141,7 +141,7 @@ def test_of_seven_causes_the_largest_are_shown_and_the_others_counted(tmp_path: 
     assert all(f"({cause.ids[0]})" in below for cause in found.causes)
 
 
-def test_several_rollouts_are_told_apart_on_the_first_screen(tmp_path: Path) -> None:
+def test_the_first_screen_shows_several_rollouts_separately(tmp_path: Path) -> None:
     found = judge(Recording.open(series(tmp_path, clean(), lossy(), lossy())))
     lost = [one.verdict.lost for one in found.rollouts]
     assert f"in 2 of 3 rollouts (rollout 2: {lost[1]}, rollout 3: {lost[2]})" in words(screen(found))
@@ -185,7 +185,7 @@ def test_a_doubt_beside_a_fail_is_on_the_first_screen_too(tmp_path: Path) -> Non
     assert "also in doubt: the load generator keeps up" in words(screen(found))
 
 
-def test_failures_that_are_not_the_rollout_s_are_no_reason_on_the_first_screen(tmp_path: Path) -> None:
+def test_failures_not_due_to_the_rollout_are_not_causes_on_the_first_screen(tmp_path: Path) -> None:
     found = judged(tmp_path, prestop=4, grace=20, noise=0.0005)
     assert found.grade is Grade.PASS
     assert found.numbers.failed

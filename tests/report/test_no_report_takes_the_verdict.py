@@ -1,4 +1,4 @@
-"""Whatever becomes of one report: the verdict, the exit code and the other reports are there."""
+"""If one report fails, the verdict, the exit code and the other reports are still there."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def ended(path: Path, monkeypatch: pytest.MonkeyPatch, command: str = "report") 
 
 
 def with_words(found: Judgement, words: str) -> Judgement:
-    """Return a judgement that says `words` wherever the picture shows text of others."""
+    """Return a judgement that has `words` wherever the picture shows foreign text."""
     return replace(
         found,
         about=replace(found.about, name=words, workload=words, targets=(words,), began=words),
@@ -176,7 +176,7 @@ def test_a_summary_that_cannot_be_written_out_still_gives_verdict_and_exit_code(
     assert {file.name for file in path.iterdir()} >= ALL - {"summary.txt"}
 
 
-def test_a_terminal_that_lacks_a_letter_shows_its_number(tmp_path: Path) -> None:
+def test_a_terminal_that_lacks_a_character_shows_its_number(tmp_path: Path) -> None:
     path = rolled(tmp_path, record={"notes": ("\u5e97",)})
     done = subprocess.run(
         [sys.executable, "-m", "harness", "report", str(path)],
@@ -188,7 +188,7 @@ def test_a_terminal_that_lacks_a_letter_shows_its_number(tmp_path: Path) -> None
     assert rb"Note: \u5e97" in done.stdout
 
 
-def test_ctrl_c_in_the_middle_of_a_picture_is_no_report_that_failed(
+def test_ctrl_c_while_drawing_is_not_reported_as_a_failed_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object, **__: object) -> None:
@@ -202,7 +202,7 @@ def test_ctrl_c_in_the_middle_of_a_picture_is_no_report_that_failed(
     assert not list(path.glob(".*"))
 
 
-def test_letters_that_the_font_lacks_are_drawn_without_a_word(tmp_path: Path) -> None:
+def test_characters_that_the_font_lacks_cause_no_warning(tmp_path: Path) -> None:
     found = judge(Recording.open(rolled(tmp_path)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

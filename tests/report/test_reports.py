@@ -1,4 +1,4 @@
-"""What a judged run leaves: text, message, picture, JSON; for whole runs and for what is left of broken ones."""
+"""The reports of a judged run: text, message, picture, JSON; for complete runs and for broken ones."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "blind": {
         "gaps": [WatchGap("Pod", 13 * S, 16 * S, "HTTP 410: too old resource version " * 6, relisted=True)]
     },
-    "noted": {"record": {"notes": ("a proxy stands in the environment and was ignored " * 4,)}},
+    "noted": {"record": {"notes": ("a proxy is set in the environment and was ignored " * 4,)}},
 }
 
 
@@ -62,7 +62,7 @@ def test_the_summary_fits_a_narrow_terminal_and_ends_with_the_verdict(tmp_path: 
     assert lines[-1].isprintable()
 
 
-def test_the_summary_tells_what_failed_when_why_and_what_fixes_it(tmp_path: Path) -> None:
+def test_the_summary_says_what_failed_when_why_and_what_fixes_it(tmp_path: Path) -> None:
     text = render(judged(tmp_path, probe=False), latencies=False)
     for words in (
         "Statistics        Avg      Stdev        Max",
@@ -150,7 +150,7 @@ def test_a_file_that_cannot_be_written_is_named_and_the_others_are_there(tmp_pat
     assert not list(path.glob(".*"))
 
 
-def test_a_verdict_whose_report_cannot_be_written_is_still_told(
+def test_a_verdict_is_printed_even_if_its_report_cannot_be_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = SyntheticRun.rolling().write(tmp_path)
@@ -264,7 +264,7 @@ def test_the_advised_command_goes_to_the_cluster_of_the_run_and_there_is_none_on
     assert "kubectl" not in advised(on_lab)
 
 
-def test_what_an_older_recording_holds_and_a_newer_one_hides_is_no_difference() -> None:
+def test_a_field_that_only_older_recordings_hold_is_not_a_difference() -> None:
     def app(*words: str) -> list[dict[str, Any]]:
         return [{"kind": "Deployment", "metadata": {"name": "web"}, "spec": {"args": list(words)}}]
 

@@ -1,4 +1,4 @@
-"""The example that README shows is a real run, and what it says is what today's judge says of it."""
+"""The example in README is a real run, and its reports are what today's judge writes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def summary() -> list[str]:
     return (EXAMPLE / "summary.txt").read_text(encoding="utf-8").splitlines()
 
 
-def test_the_stored_summary_is_the_one_that_is_made_of_it_today() -> None:
+def test_the_stored_summary_is_what_is_printed_today() -> None:
     assert render(judge(Recording.open(EXAMPLE)), latencies=True).splitlines() == summary()
 
 
@@ -26,7 +26,7 @@ def test_the_stored_verdict_is_that_of_the_stored_summary() -> None:
     assert render(verdict, latencies=True).splitlines() == summary()
 
 
-def test_every_stored_report_is_the_one_that_is_made_today() -> None:
+def test_every_stored_report_is_what_is_written_today() -> None:
     judgement = judge(Recording.open(EXAMPLE))
     assert to_json(judgement) == (EXAMPLE / "verdict.json").read_text(encoding="utf-8")
     assert markdown.render(judgement) == (EXAMPLE / "summary.md").read_text(encoding="utf-8")

@@ -54,7 +54,7 @@ def test_a_ladder_is_a_folders_own_sub_folders_and_no_deeper_ones(root: Path) ->
         ("/etc", None),
     ],
 )
-def test_a_scenario_is_found_by_its_name_or_by_the_last_part_where_only_one_has_it(
+def test_a_scenario_is_found_by_its_name_or_by_a_unique_last_part(
     root: Path, name: str, found: str | None
 ) -> None:
     assert find(name, root) == (root / found if found else None)
@@ -72,7 +72,7 @@ def test_f_takes_the_name_of_a_shipped_scenario_unless_such_a_path_exists(
     assert found.base == Path("seed/4-grace")
 
 
-def test_a_name_that_is_none_is_said_with_those_that_are_like_it(tmp_path: Path) -> None:
+def test_an_unknown_name_is_reported_with_similar_ones(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no such scenario: 4-grade;.* did you mean seed/4-grace"):
         resolve(Request(file=Path("4-grade")), tmp_path)
 
@@ -105,7 +105,7 @@ def test_time_scale_shrinks_every_wait_of_the_balancer_and_needs_the_lab(tmp_pat
         ("{health_check: {intervall: 3s}}", "no such field"),
     ],
 )
-def test_knobs_that_do_not_go_together_are_refused(tmp_path: Path, part: str, said: str) -> None:
+def test_conflicting_lab_settings_are_refused(tmp_path: Path, part: str, said: str) -> None:
     (tmp_path / "zdtest.yaml").write_text(f"workload: web\nlab: {part}\n")
     with pytest.raises(UsageError, match=said):
         resolve(Request(), tmp_path)

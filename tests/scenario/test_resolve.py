@@ -53,7 +53,7 @@ def test_a_flag_beats_the_file_and_leaves_its_neighbours(tmp_path: Path) -> None
     assert resolved.scenario.load.duration == 30 * NS
 
 
-def test_headers_of_flag_and_file_are_laid_together(tmp_path: Path) -> None:
+def test_headers_from_flags_and_file_are_merged(tmp_path: Path) -> None:
     path = scenario(
         tmp_path, "target: {url: 'http://a.example/', headers: {A: '1', B: '2'}}\nworkload: web\n"
     )
@@ -140,7 +140,7 @@ def test_a_refused_url_does_not_print_its_password(tmp_path: Path) -> None:
     )
 
 
-def test_without_a_terminal_context_and_namespace_must_be_said(
+def test_without_a_terminal_context_and_namespace_must_be_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
@@ -194,14 +194,14 @@ def test_a_url_that_is_refused_is_named_without_its_password(url: str, tmp_path:
         assert "s3cret" not in str(caught.value)
 
 
-def test_a_trigger_that_is_none_is_refused_without_its_words(tmp_path: Path) -> None:
+def test_an_unknown_trigger_is_refused_without_quoting_its_words(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         resolve(Request(flags=URL | {"rollout.trigger": "--token=s3cret x"}), tmp_path)
     assert "is not a trigger" in str(caught.value)
     assert "s3cret" not in str(caught.value)
 
 
-def test_secrets_do_not_reach_what_is_written_down(tmp_path: Path) -> None:
+def test_secrets_do_not_reach_the_recorded_scenario(tmp_path: Path) -> None:
     flags = URL | {
         "target.url": "http://me:pw@a.example/?key=s3cret",
         "target.path": "/?key=s3cret",

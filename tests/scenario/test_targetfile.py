@@ -1,4 +1,4 @@
-"""Files of requests: vegeta's two formats, what is added to them, and what is wrong with a file in one line."""
+"""Files of requests: vegeta's two formats, zdtest's additions, and one-line errors."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_headers_take_values_from_the_environment(tmp_path: Path, monkeypatch: p
     )
 
 
-def test_paths_go_to_the_runs_url_and_its_headers_and_body_stand_in(tmp_path: Path) -> None:
+def test_paths_use_the_runs_url_and_its_headers_and_body_as_defaults(tmp_path: Path) -> None:
     text = "GET /a\naccept: mine\nPOST /b\nPOST http://other/c\n@<<E\nown\nE\n"
     listed = read_targets(file(tmp_path, text))
     found = aimed(listed, "http://u:p@h:81/ignored?x", (("Accept", "all"), ("X-All", "1")), b"shared")
@@ -124,7 +124,7 @@ def test_paths_go_to_the_runs_url_and_its_headers_and_body_stand_in(tmp_path: Pa
         ("# weight: 999\nGET http://h/\n" * 1_002 + "# weight: 998\nGET http://h/\n", "", "add up"),
     ],
 )
-def test_what_is_wrong_is_one_line_that_names_the_place_and_no_secret(
+def test_an_error_is_one_line_that_names_the_place_and_no_secret(
     tmp_path: Path, text: str, line: str, said: str
 ) -> None:
     path = file(tmp_path, text)
@@ -155,7 +155,7 @@ def asked(folder: Path, text: str, scenario: str = "", **flags: str) -> Request:
     return Request(flags=given, no_rollout=True, file=folder if scenario else None)
 
 
-def test_targets_with_urls_of_their_own_want_no_other(tmp_path: Path) -> None:
+def test_a_url_is_refused_if_every_target_has_its_own(tmp_path: Path) -> None:
     resolved = resolve(asked(tmp_path, "GET http://b.example/x\nGET /y\n"), tmp_path)
     assert resolved.source == "the command line"
     assert (resolved.url, resolved.name()) == ("http://b.example/x", "b.example")
@@ -182,7 +182,7 @@ def test_a_scenario_names_its_targets_relative_to_itself(tmp_path: Path) -> None
         ("GET http://h/\n", {"method": "GET"}, "drop --method"),
     ],
 )
-def test_targets_beside_what_contradicts_them_are_refused(
+def test_options_that_contradict_targets_are_refused(
     tmp_path: Path, text: str, flags: dict[str, str], said: str
 ) -> None:
     with pytest.raises(UsageError, match=said):
@@ -194,7 +194,7 @@ def flags_for(*words: str) -> dict[str, Any]:
     return flags_of(options.pop("url"), options)
 
 
-def test_a_flag_beats_what_the_scenario_says_of_its_requests(tmp_path: Path) -> None:
+def test_a_flag_overrides_the_scenarios_requests(tmp_path: Path) -> None:
     file(tmp_path, "POST /x\n")
     (tmp_path / "zdtest.yaml").write_text(
         "target: {url: 'http://a/', method: PUT}\nload: {mix: 'GET:1,HEAD:1'}\n"

@@ -26,7 +26,7 @@ def test_a_duration_is_read_as_go_and_kubernetes_write_it(text: object, expected
 @pytest.mark.parametrize(
     "text", ["", "soon", "-1s", "3 m", "1d", True, None, "1e12", "s", "9" * 400 + "h", "99999999h"]
 )
-def test_what_is_no_duration_is_refused(text: object) -> None:
+def test_invalid_durations_are_refused(text: object) -> None:
     with pytest.raises(ValueError, match="duration"):
         duration_ns(text)
 
@@ -41,7 +41,7 @@ def test_expected_statuses_are_ranges_and_single_codes() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "2xx", "299-200", "99", "200-", "700"])
-def test_what_is_no_status_list_is_refused(text: str) -> None:
+def test_invalid_status_lists_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="statuses"):
         status_ranges(text)
 
@@ -54,6 +54,6 @@ def test_a_workload_is_written_as_kubectl_writes_it() -> None:
 
 
 @pytest.mark.parametrize("text", ["pod/web", "deployment/", "Web", "a b", "deployment/web/x"])
-def test_what_is_no_workload_is_refused(text: str) -> None:
+def test_invalid_workloads_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="workload"):
         kind_and_name(text)

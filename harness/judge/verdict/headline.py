@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.judge.timeline.timeline import Timeline
     from harness.model import RunRecord
 
-_SHOWN = 3  # kinds of failures named in a headline
+_SHOWN = 3  # kinds that a headline names
 # By what ended the run: the objective that explains the missing PASS best.
 _LEADS = {
     "dry_run": COVERED,

@@ -1,4 +1,4 @@
-"""Who may use the lab's API server: the bearer of its token, and no web page that guesses the port."""
+"""Who may use the lab's API server: the bearer of its token, but no web page that guesses the port."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def asked(tmp_path: Path, *requests: dict[str, Any]) -> tuple[list[httpx.Respons
         {"Impersonate-User": "zdtest-lab", "Impersonate-Group": "system:masters"},
     ],
 )
-def test_who_has_not_the_token_makes_reads_and_watches_nothing(tmp_path: Path, given: dict[str, str]) -> None:
+def test_without_the_token_nothing_can_be_created_read_or_watched(
+    tmp_path: Path, given: dict[str, str]
+) -> None:
     paths = [PATH, f"{PATH}?watch=true&timeoutSeconds=1", "/api", "/apis", "/version", "/openapi/v2", "/nope"]
     answers, made = asked(
         tmp_path,
@@ -83,7 +85,7 @@ def test_who_has_not_the_token_makes_reads_and_watches_nothing(tmp_path: Path, g
         assert (answer.status_code, body["kind"], body["reason"]) == (401, "Status", "Unauthorized")
 
 
-def test_health_is_told_to_everybody_and_nothing_else(tmp_path: Path) -> None:
+def test_only_health_is_answered_without_a_token(tmp_path: Path) -> None:
     answers, _ = asked(
         tmp_path, *({"method": "GET", "url": path} for path in ("/healthz", "/livez", "/readyz/ping"))
     )
@@ -153,8 +155,8 @@ def test_a_body_that_a_form_can_send_is_refused_with_every_verb(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("name", ["Host", "Authorization", "Content-Type", "Content-Length", "Origin"])
-def test_a_header_that_counts_may_not_come_twice(tmp_path: Path, name: str) -> None:
-    """Else one of two readers takes the first and the other the last."""
+def test_a_header_that_decides_access_may_not_come_twice(tmp_path: Path, name: str) -> None:
+    """Otherwise one of two readers would take the first and the other the last."""
 
     async def scenario() -> bytes:
         async with ApiServer(new_store(), tmp_path, token=TOKEN) as api:
@@ -259,7 +261,7 @@ def test_each_lab_has_a_token_of_its_own(tmp_path: Path, write: Write) -> None:
 
 
 def test_a_lab_listens_for_requests_only(tmp_path: Path, write: Write) -> None:
-    """No socket by which its parts could be told what to do: they are told through pipes."""
+    """Its parts take commands through pipes, not from sockets."""
 
     async def scenario() -> None:
         async with running(_plan(write), tmp_path / "lab") as lab:

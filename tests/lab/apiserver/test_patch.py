@@ -16,7 +16,7 @@ CONTAINERS: list[dict[str, Any]] = [
 
 
 def in_pod(old: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
-    """Patch a pod's spec; return what has become of it."""
+    """Patch a pod's spec; return the result."""
     return in_spec("v1", "Pod", old, patch)
 
 

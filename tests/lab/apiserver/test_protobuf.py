@@ -72,6 +72,6 @@ def test_a_question_about_permissions_is_understood() -> None:
         (enveloped("ConfigMap", field(1, 7)), ValueError),
     ],
 )
-def test_what_is_not_understood_is_refused_and_not_guessed(data: bytes, error: type[Exception]) -> None:
+def test_unknown_protobuf_is_refused_and_not_guessed(data: bytes, error: type[Exception]) -> None:
     with pytest.raises(error):
         read(data)

@@ -214,7 +214,7 @@ def test_a_watch_window_ends_cleanly_with_a_bookmark_to_resume_from(tmp_path: Pa
     run(scenario)
 
 
-def test_a_watch_from_before_a_compaction_is_told_410(tmp_path: Path) -> None:
+def test_a_watch_from_before_a_compaction_gets_410(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with served(tmp_path) as (_, url), httpx.AsyncClient(base_url=url, headers=OWNER) as client:
             await client.post(PATH, json=deployment())

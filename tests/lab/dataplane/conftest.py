@@ -29,7 +29,7 @@ CA = trustme.CA()
 
 
 class Child:
-    """A process whose life hangs on its standard input."""
+    """A process that ends with its standard input."""
 
     def __init__(self, module: str, env: dict[str, str]) -> None:
         self.process = subprocess.Popen(
@@ -81,7 +81,7 @@ class AppProcess(Child):
 
 
 class Client(http.client.HTTPConnection):
-    """Python's own client: it knows what a whole body is, and raises when it gets less."""
+    """Python's own client: it raises if a body is incomplete."""
 
     def answer(self) -> Answer:
         with self.getresponse() as response:

@@ -107,7 +107,9 @@ def test_a_client_that_expects_to_be_asked_for_its_body_is_asked(app: MakeApp) -
         b"POST / HTTP/1.1\r\nContent-Length: many\r\n\r\n",
     ],
 )
-def test_what_is_no_http_gets_400_and_the_end_of_the_connection(app: MakeApp, request_bytes: bytes) -> None:
+def test_bytes_that_are_not_http_get_400_and_the_connection_is_closed(
+    app: MakeApp, request_bytes: bytes
+) -> None:
     assert talk(app(), request_bytes).startswith(b"HTTP/1.1 400 ")
 
 
@@ -245,7 +247,7 @@ def test_it_ends_when_its_lifeline_does_and_not_on_ctrl_c(app: MakeApp, delay: s
 
 
 @pytest.mark.parametrize("env", [{"WORK_MS": "fast"}, {"KEEPALIVE": "-1"}, {"ON_TERM": "explode"}])
-def test_an_environment_that_makes_no_sense_is_refused_with_a_line(env: dict[str, str]) -> None:
+def test_an_invalid_environment_is_refused_in_one_line(env: dict[str, str]) -> None:
     with pytest.raises(SystemExit, match=next(iter(env))):
         Settings.read(env)
 

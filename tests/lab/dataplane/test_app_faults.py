@@ -25,7 +25,7 @@ def get(app: AppProcess, path: str = "/") -> int:
         return client.getresponse().status
 
 
-def test_it_crashes_at_the_request_that_it_was_told_and_probes_do_not_count(app: MakeApp) -> None:
+def test_it_crashes_at_the_configured_request_and_probes_do_not_count(app: MakeApp) -> None:
     running = app(CRASH_AFTER="3")
     for _ in range(5):
         assert get(running, "/alive") == 200
@@ -65,7 +65,7 @@ def test_it_goes_on_for_a_while_after_sigterm_before_it_drains(app: MakeApp) -> 
     assert running.process.wait(20) == 0
 
 
-def test_it_says_that_it_is_not_ready_for_a_part_of_each_stretch(app: MakeApp) -> None:
+def test_it_is_unready_for_a_part_of_each_interval(app: MakeApp) -> None:
     always, never = app(FLAP_EVERY="1000000", FLAP_FOR="1000000"), app(FLAP_EVERY="1", FLAP_FOR="0")
     assert (get(always, "/ready"), get(always), get(never, "/ready")) == (503, 200, 200)
 

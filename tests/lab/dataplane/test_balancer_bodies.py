@@ -184,7 +184,7 @@ def test_requests_sent_ahead_are_answered_in_order(balancer: MakeBalancer, app: 
     ],
 )
 @pytest.mark.parametrize("tls", [False, True])
-def test_a_client_that_speaks_no_http_gets_400_and_the_end(
+def test_a_client_that_does_not_speak_http_gets_400_and_a_close(
     balancer: MakeBalancer, app: MakeApp, nonsense: bytes, *, tls: bool
 ) -> None:
     front = balancer(tls=tls)
@@ -194,7 +194,7 @@ def test_a_client_that_speaks_no_http_gets_400_and_the_end(
     assert CLOSE in answer
 
 
-def test_a_client_that_does_nothing_is_let_go_and_one_in_the_middle_of_a_request_hears_why(
+def test_an_idle_client_is_closed_and_one_within_a_request_gets_an_error(
     balancer: MakeBalancer,
 ) -> None:
     front = balancer(idle=0.6)
@@ -204,7 +204,7 @@ def test_a_client_that_does_nothing_is_let_go_and_one_in_the_middle_of_a_request
     assert front.get().status == 503
 
 
-def test_a_client_that_speaks_no_tls_harms_nobody_else(balancer: MakeBalancer, app: MakeApp) -> None:
+def test_a_client_without_tls_does_not_disturb_others(balancer: MakeBalancer, app: MakeApp) -> None:
     front = balancer(tls=True)
     front.set(app().endpoint())
     plain = http.client.HTTPConnection("127.0.0.1", front.port, timeout=10)

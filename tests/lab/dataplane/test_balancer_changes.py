@@ -174,7 +174,7 @@ def test_ctrl_c_does_not_reach_it(own_balancer: MakeBalancer) -> None:
     assert front.get().status == 503
 
 
-def test_what_it_cannot_listen_on_ends_it_with_a_line() -> None:
+def test_a_configuration_that_it_cannot_use_is_a_one_line_error() -> None:
     for config, said in (
         ('{"tls": true, "cert_file": "/nowhere.pem", "key_file": "/nowhere.pem"}', b"No such file"),
         ('{"listen": "192.0.2.1"}', b"192.0.2.1"),

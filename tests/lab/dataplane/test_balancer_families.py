@@ -224,7 +224,7 @@ def test_what_the_client_gets_when_a_target_fails_is_what_the_real_one_sends(
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_reused_connection_to_a_target_that_breaks_is_asked_again_by_caddy_alone(
+def test_only_caddy_resends_a_request_when_a_reused_connection_breaks(
     family: str, method: str, front: Any, target: MakeTarget
 ) -> None:
     one = front(family)
@@ -338,7 +338,7 @@ def test_a_targets_own_error_is_in_the_log_as_an_answer(front: Any, target: Make
     }
 
 
-def test_what_a_client_sends_can_neither_forge_a_line_of_the_log_nor_get_a_secret_into_it(front: Any) -> None:
+def test_a_client_can_neither_forge_a_log_line_nor_put_a_secret_into_the_log(front: Any) -> None:
     for family in FAMILIES:
         one = front(family)
         one.balancer.set()

@@ -137,7 +137,7 @@ def test_a_target_that_ends_before_its_head_is_whole_is_a_502(
     "nonsense",
     [b"SSH-2.0-OpenSSH_9.2\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", b"x" * 200_000],
 )
-def test_a_target_that_speaks_no_http_is_a_502(
+def test_a_target_that_does_not_speak_http_is_a_502(
     balancer: MakeBalancer, target: MakeTarget, nonsense: bytes
 ) -> None:
     def script(sock: socket.socket) -> None:

@@ -40,7 +40,7 @@ def test_a_head_with_another_field_or_a_body_is_another(heads: Heads) -> None:
         assert b"X-Request-ID: %d\r\n" % n in forward
 
 
-def test_a_number_cannot_hide_what_is_no_head(heads: Heads) -> None:
+def test_digits_cannot_hide_a_malformed_head(heads: Heads) -> None:
     heads.read_request(numbered(10**40))
     smuggled = b"1\r\nContent-Length: 9\r\nX: ".ljust(41, b"1")
     long, _ = heads.read_request(numbered(10**40).replace(b"%d" % 10**40, smuggled))
@@ -53,13 +53,13 @@ def test_a_number_cannot_hide_what_is_no_head(heads: Heads) -> None:
     assert long.frame is not None
 
 
-def test_heads_of_one_length_that_differ_in_more_are_read_each_time(heads: Heads) -> None:
+def test_heads_of_one_length_that_differ_in_more_than_digits_are_always_parsed(heads: Heads) -> None:
     paths = [heads.read_request(b"GET /%d HTTP/1.1\r\nHost: a\r\n" % n) for n in (11, 22, 11, 22)]
     assert [forward[5:7] for _, forward in paths] == [b"11", b"22", b"11", b"22"]
     assert paths[0][0] is not paths[2][0]
 
 
-def test_a_kept_head_is_kept_by_its_length_and_not_without_end(heads: Heads) -> None:
+def test_cached_heads_are_keyed_by_length_and_bounded(heads: Heads) -> None:
     for n in range(2 * HEADS_KEPT):
         line = b"GET /%b HTTP/1.1\r\nHost: a\r\n" % (b"a" * n)
         request, forward = heads.read_request(line)

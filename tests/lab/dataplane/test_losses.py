@@ -23,7 +23,7 @@ NS = 1_000_000_000
 
 @pytest.fixture
 def noting(own_balancer: MakeBalancer, tmp_path: Path) -> BalancerProcess:
-    """A balancer that writes down what it loses."""
+    """A balancer that logs what it loses."""
     return own_balancer(losses_file=str(tmp_path / "losses.jsonl"))
 
 
@@ -33,7 +33,7 @@ def lines(balancer: BalancerProcess, folder: Path) -> list[dict[str, Any]]:
     return [line for line in map(json.loads, text.splitlines()) if line["what"] == "lost"]
 
 
-def test_a_refusal_is_written_down_with_the_clients_request_id_and_the_moment(
+def test_a_refusal_is_logged_with_the_clients_request_id_and_time(
     noting: BalancerProcess, app: MakeApp, tmp_path: Path
 ) -> None:
     gone = app(wait=False)
@@ -56,7 +56,9 @@ def test_a_refusal_is_written_down_with_the_clients_request_id_and_the_moment(
     }
 
 
-def test_without_a_target_and_without_an_id_both_are_said(noting: BalancerProcess, tmp_path: Path) -> None:
+def test_a_missing_target_and_a_missing_id_are_logged_as_such(
+    noting: BalancerProcess, tmp_path: Path
+) -> None:
     assert noting.get(method="POST").status == 503
     (line,) = lines(noting, tmp_path)
     assert (line["method"], line["status"], line["loss"], line["request_id"]) == (
@@ -68,7 +70,7 @@ def test_without_a_target_and_without_an_id_both_are_said(noting: BalancerProces
     assert "pod" not in line
 
 
-def test_a_second_request_that_its_target_answers_by_closing_tells_how_long_the_connection_had_rested(
+def test_a_request_lost_on_a_reused_connection_is_logged_with_its_idle_time(
     noting: BalancerProcess, target: MakeTarget, tmp_path: Path
 ) -> None:
     def once(sock: socket.socket) -> None:
@@ -98,7 +100,7 @@ def test_an_answer_cut_off_in_its_body_has_status_0(
     assert (line["status"], line["stage"]) == (0, "answering")
 
 
-def test_an_error_of_the_targets_own_is_passed_on_and_written_down(
+def test_a_targets_own_error_is_passed_on_and_logged(
     noting: BalancerProcess, target: MakeTarget, tmp_path: Path
 ) -> None:
     noting.set(target(answering(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")).endpoint())
@@ -107,7 +109,7 @@ def test_an_error_of_the_targets_own_is_passed_on_and_written_down(
     assert (line["status"], line["loss"], line["pod"]) == (500, "error_status", "scripted")
 
 
-def test_a_client_that_goes_away_is_written_down_as_an_alb_logs_it(
+def test_a_client_that_leaves_is_logged_as_an_alb_does(
     noting: BalancerProcess, app: MakeApp, tmp_path: Path
 ) -> None:
     noting.set(app().endpoint())

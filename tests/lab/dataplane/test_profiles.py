@@ -13,7 +13,7 @@ TIMEOUTS = {Loss.CONNECT_TIMEOUT, Loss.IDLE_TIMEOUT}
 @pytest.mark.parametrize("name", ["alb", "nginx"])
 @pytest.mark.parametrize("stage", BEFORE_THE_HEAD)
 @pytest.mark.parametrize("loss", Loss)
-def test_for_nginx_and_an_alb_what_takes_too_long_is_504_and_all_else_502(
+def test_for_nginx_and_an_alb_a_timeout_is_504_and_everything_else_502(
     name: str, stage: Stage, loss: Loss
 ) -> None:
     means = meaning(stage, loss)
@@ -35,7 +35,7 @@ def test_every_balancer_has_an_answer_to_everything_and_its_length_is_right(name
         assert b"content-length: %d\r\n" % len(reply.body) in (reply.head + profile.own_end.encode()).lower()
 
 
-def test_what_is_asked_again_by_default_or_with_tries_differs_by_balancer() -> None:
+def test_what_is_retried_by_default_or_with_tries_differs_by_balancer() -> None:
     def may(name: str, method: bytes, stage: Stage, loss: Loss = Loss.RESET) -> bool:
         return may_retry(PROFILES[name].retries, method + b" / HTTP/1.1", stage, loss)
 
@@ -53,7 +53,7 @@ def test_what_is_asked_again_by_default_or_with_tries_differs_by_balancer() -> N
     assert own == {"caddy"}
 
 
-def test_each_target_gets_its_turn_and_a_shorter_list_is_no_harm() -> None:
+def test_round_robin_survives_a_shorter_list_of_targets() -> None:
     turn, picked = 0, []
     for targets in (3, 3, 3, 3, 2, 2, 1):
         index, turn = pick(turn, targets)

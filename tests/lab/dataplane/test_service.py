@@ -41,7 +41,7 @@ def test_a_service_without_endpoints_refuses_and_one_with_some_answers_on_the_sa
     assert service.get().status == 200
 
 
-def test_a_connection_stays_with_its_pod_though_that_is_no_endpoint_any_more(
+def test_a_connection_stays_with_its_pod_even_after_it_left_the_endpoints(
     service: BalancerProcess, app: MakeApp
 ) -> None:
     service.set(app().endpoint())
@@ -81,7 +81,7 @@ def test_a_pod_that_dies_takes_its_connections_with_it(
     assert line[1:] == ("waiting", 2)
 
 
-def test_a_client_that_ends_between_requests_is_no_loss(
+def test_a_client_that_closes_between_requests_is_not_a_loss(
     service: BalancerProcess, app: MakeApp, tmp_path: Path
 ) -> None:
     service.set(app().endpoint())

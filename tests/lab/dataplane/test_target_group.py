@@ -1,4 +1,4 @@
-"""When a pod becomes a target, and when it ceases to be one."""
+"""When a pod becomes a target, and when it stops being one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_target_gets_nothing_before_it_is_registered(own_balancer: MakeBalance
     assert until(front, 200) > 0.3
 
 
-def test_what_was_there_before_all_began_needs_no_lag_and_no_registration(
+def test_the_first_endpoints_have_no_lag_and_no_registration(
     own_balancer: MakeBalancer, app: MakeApp
 ) -> None:
     check = {"check_every_ns": 30 * NS, "check_path": "/alive"}
@@ -67,7 +67,7 @@ def test_a_target_gets_nothing_before_its_first_good_health_check(
     assert all(head.startswith(b"GET /health ") for head in seen[:3])
 
 
-def test_a_target_that_fails_its_checks_gets_no_more_and_when_all_do_all_get_some(
+def test_unhealthy_targets_get_no_requests_unless_all_are_unhealthy(
     own_balancer: MakeBalancer, target: MakeTarget
 ) -> None:
     ill = {"first": False, "second": False}
@@ -102,7 +102,7 @@ def test_a_target_that_fails_its_checks_gets_no_more_and_when_all_do_all_get_som
     ill["first"] = ill["second"] = False
 
 
-def test_what_a_deregistered_target_still_has_when_the_delay_is_over_is_a_502(
+def test_requests_still_open_after_the_deregistration_delay_get_a_502(
     own_balancer: MakeBalancer, app: MakeApp, tmp_path: Path
 ) -> None:
     front = own_balancer(deregistration_ns=NS // 2, losses_file=str(tmp_path / "losses.jsonl"))
@@ -120,7 +120,7 @@ def test_what_a_deregistered_target_still_has_when_the_delay_is_over_is_a_502(
 
 
 class Later:
-    """A loop of which only the times asked for are of interest."""
+    """A loop that only records the requested times."""
 
     def __init__(self) -> None:
         self.dues: list[float] = []
@@ -143,7 +143,7 @@ def dues(rules: Rules) -> list[float]:
     return found
 
 
-def test_a_drawn_lag_is_never_shorter_than_the_least_never_endless_and_no_change_overtakes_another() -> None:
+def test_a_random_lag_is_bounded_and_changes_keep_their_order() -> None:
     found = dues(Rules(lag_s=1, lag_tail_s=2, seed=7))
     assert found == sorted(found)
     delays = [due - n / 10 for n, due in enumerate(found)]
@@ -152,7 +152,7 @@ def test_a_drawn_lag_is_never_shorter_than_the_least_never_endless_and_no_change
     assert len(set(delays)) > 20
 
 
-def test_the_same_seed_draws_the_same_lags_and_another_others() -> None:
+def test_the_same_seed_gives_the_same_lags() -> None:
     assert dues(Rules(lag_tail_s=1, seed=1)) == dues(Rules(lag_tail_s=1, seed=1))
     assert dues(Rules(lag_tail_s=1, seed=1)) != dues(Rules(lag_tail_s=1, seed=2))
 
@@ -172,7 +172,7 @@ def test_nginx_asks_the_next_target_for_a_get_but_not_for_a_post_that_was_sent(
     assert saved.count(("POST", False)) == 2
 
 
-def test_nginx_sends_a_post_again_where_that_is_asked_for(
+def test_nginx_retries_a_post_if_configured(
     own_balancer: MakeBalancer, target: MakeTarget, app: MakeApp
 ) -> None:
     front = own_balancer(profile="nginx", tries=3, retry_posts=True)
@@ -185,9 +185,7 @@ def void(sock: socket.socket) -> None:
     read_head(sock)
 
 
-def test_nginx_sends_a_post_on_when_the_target_had_not_even_taken_the_connection(
-    own_balancer: MakeBalancer, app: MakeApp
-) -> None:
+def test_nginx_retries_a_post_if_the_connection_was_refused(own_balancer: MakeBalancer, app: MakeApp) -> None:
     gone = app(wait=False)
     gone.let_go()
     front = own_balancer(profile="nginx", tries=2)

@@ -50,7 +50,7 @@ def test_hop_by_hop_fields_and_those_that_connection_names_are_taken_out() -> No
     assert not head.keep
 
 
-def test_connection_cannot_take_the_frame_of_a_body_away() -> None:
+def test_the_connection_header_cannot_remove_framing_fields() -> None:
     assert request(b"Connection: content-length", b"Content-Length: 3").forward.endswith(
         b"Content-Length: 3\r\n"
     )
@@ -90,7 +90,7 @@ def test_the_frame_of_a_request_body_is_found(fields: tuple[bytes, ...], frame: 
         b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n",
     ],
 )
-def test_what_is_no_request_is_malformed(head: bytes) -> None:
+def test_invalid_requests_are_malformed(head: bytes) -> None:
     with pytest.raises(Malformed):
         parse_request(head)
 
@@ -139,7 +139,7 @@ def test_an_answer_loses_its_connection_fields_and_what_the_profile_drops() -> N
 @pytest.mark.parametrize(
     "line", [b"HTTP/1.1 OK", b"HTTP/2 200", b"nonsense", b"", b"HTTP/1.1 999 No", b"SSH-2.0-OpenSSH"]
 )
-def test_what_is_no_answer_is_malformed(line: bytes) -> None:
+def test_invalid_answers_are_malformed(line: bytes) -> None:
     with pytest.raises(Malformed):
         response(line=line)
 
@@ -175,7 +175,7 @@ def test_a_chunked_body_ends_where_it_ends_however_it_is_cut(
 
 
 @pytest.mark.parametrize("body", [b"\r\n", b"x\r\n", b"3\r\nabcd\r\n", b"-1\r\n", b"3" * 16 + b"\r\n"])
-def test_what_is_no_chunk_is_malformed(body: bytes) -> None:
+def test_invalid_chunks_are_malformed(body: bytes) -> None:
     with pytest.raises(Malformed):
         ChunkedBody().take(body)
 
