@@ -20,7 +20,8 @@ import yaml
 
 from harness.clock import NS
 from harness.cluster.client.api import Api
-from harness.cluster.client.resources import WORKLOADS
+from harness.cluster.client.resources import PODS, REPLICASETS, WORKLOADS
+from harness.cluster.permission.lock import ANNOTATION
 from harness.model import Mark
 from harness.recording.read import Recording
 from harness.scenario.resolve import shipped
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from harness.model import RunRecord
 
+REVISION = "deployment.kubernetes.io/revision"
 READY = {"httpGet": {"path": "/ready", "port": 8080}, "periodSeconds": 1}
 NEVER_READY = {"httpGet": {"path": "/ready", "port": 9}, "periodSeconds": 1}
 
@@ -56,8 +58,20 @@ class Pipeline:
         self._patch({"spec": {"template": template}})
 
     def delete(self) -> None:
-        words = ["kubectl", "--kubeconfig", self.kubeconfig, "delete", "deployment/web", "--wait=false"]
-        subprocess.run(words, check=True, capture_output=True, timeout=60)
+        self.kubectl("delete", "deployment/web", "--wait=false")
+
+    def kubectl(self, *words: str) -> None:
+        command = ["kubectl", "--kubeconfig", self.kubeconfig, "-n", "default", *words]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+    def newest_pods(self) -> list[str]:
+        """The names of the pods of the newest ReplicaSet."""
+        sets = self.api.list_all(REPLICASETS, "default")["items"]
+        newest = max(sets, key=lambda one: int(one["metadata"]["annotations"][REVISION]))
+        owner = newest["metadata"]["uid"]
+        pods = self.api.list_all(PODS, "default")["items"]
+        refs = [(pod["metadata"]["name"], pod["metadata"].get("ownerReferences") or []) for pod in pods]
+        return sorted(name for name, owners in refs if any(one["uid"] == owner for one in owners))
 
     def _patch(self, patch: dict[str, Any]) -> None:
         self.api.patch("Deployment", "default", "web", patch, field_manager="pipeline")
@@ -130,7 +144,7 @@ def seen(out: Path, pipeline: Pipeline, trigger: str, then: Callable[[], None], 
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
         for line in process.stderr:
-            if line.startswith(("waiting for somebody", "running ", "delete-pod:")):
+            if line.startswith(("waiting for somebody", "running ", "delete-pod:", "restarted ")):
                 break
         then()
         summary, progress = process.communicate(timeout=120)
@@ -177,9 +191,9 @@ def test_a_second_release_while_the_first_one_settles_does_not_end_as_settled(
         time.sleep(2.5)  # its old pods are gone, and it settles
         pipeline.release("c", NEVER_READY)
 
-    run = seen(tmp_path / "out", pipeline, "observe", twice, "--settle", "8s")
+    run = seen(tmp_path / "out", pipeline, "observe", twice, "--settle", "8s", "--max-time", "35s")
     assert (run.code, run.state) == (3, "changed"), run.summary
-    assert run.record.ended_by == "changed"
+    assert run.record.ended_by == "max_time", "it never settles: its load goes on for as long as it may"
 
 
 def test_a_release_while_a_deleted_pod_is_replaced_is_a_second_change(
@@ -187,7 +201,7 @@ def test_a_release_while_a_deleted_pod_is_replaced_is_a_second_change(
 ) -> None:
     run = seen(tmp_path / "out", pipeline, "delete-pod", lambda: pipeline.release("b"))
     assert (run.code, run.state) == (3, "changed"), run.summary
-    assert "changed by somebody else" in run.summary
+    assert "pipeline changed the pod template at +" in run.summary
 
 
 @pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl on this machine")
@@ -196,7 +210,119 @@ def test_a_workload_that_is_deleted_is_not_rolled_out(pipeline: Pipeline, tmp_pa
     grade = run.summary.rstrip().splitlines()[-1].partition(":")[0]
     assert (grade, run.code) in {("FAIL", 1), ("INCONCLUSIVE", 3)}, run.summary
     assert (run.state, run.record.ended_by) == ("deleted", "deleted")
-    assert "the workload was deleted during the rollout" in run.summary
+    assert "somebody deleted the workload at +" in run.summary
+
+
+def hands(run: Seen) -> list[str]:
+    """What others did, in words, in the order of time."""
+    return [change.told for change in run.record.changes]
+
+
+def ended_after_ns(run: Seen) -> int:
+    """From the last change of somebody else's to the end of the load."""
+    return run.record.mark(Mark.LOAD_END) - run.record.changes[-1].at_ns
+
+
+def test_a_second_release_meanwhile_is_seen_to_its_end_and_told_with_who_made_it(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    run = seen(tmp_path / "out", pipeline, "restart", lambda: pipeline.release("b"))
+    assert (run.code, run.state, run.record.ended_by) == (3, "changed", "changed"), run.summary
+    assert hands(run) == ["pipeline changed labels or annotations of the pods"]
+    settled = [run.record.mark(mark) for mark in (Mark.OLD_PODS_GONE, Mark.ENDPOINTS_SETTLED)]
+    assert min(settled) > run.record.changes[0].at_ns
+    assert ended_after_ns(run) >= 3 * NS
+    assert "pipeline changed labels or annotations of the pods at +" in run.summary
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl on this machine")
+def test_an_undo_meanwhile_is_told_as_one_and_its_old_claim_keeps_nobody_away(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    run = seen(
+        tmp_path / "out", pipeline, "restart", lambda: pipeline.kubectl("rollout", "undo", "deployment/web")
+    )
+    assert (run.code, run.state, run.record.ended_by) == (3, "changed", "changed"), run.summary
+    (change,) = run.record.changes
+    assert change.kind == "undone"
+    assert change.who.startswith("kubectl")
+    pipeline.kubectl("rollout", "undo", "deployment/web")
+    until(pipeline.rolled_out)
+    web = pipeline.api.get(WORKLOADS["Deployment"], "default", "web")
+    assert "until" in web["metadata"]["annotations"][ANNOTATION], "the claim of the run that is over is back"
+    again = seen(tmp_path / "again", pipeline, "restart", lambda: None)
+    assert (again.code, again.record.ended_by) == (0, "settled"), again.summary
+    assert again.record.notes == run.record.notes
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl on this machine")
+def test_a_rollout_that_is_paused_meanwhile_ends_the_run_once_nothing_moves_any_more(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    run = seen(
+        tmp_path / "out", pipeline, "restart", lambda: pipeline.kubectl("rollout", "pause", "deployment/web")
+    )
+    assert (run.code, run.state, run.record.ended_by) == (3, "changed", "changed"), run.summary
+    (change,) = run.record.changes
+    assert (change.kind, change.what) == ("paused", "paused the rollout")
+    assert ended_after_ns(run) < 20 * NS
+
+
+def test_a_scale_meanwhile_by_a_person_withholds_the_pass_and_says_who(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    run = seen(tmp_path / "out", pipeline, "restart", lambda: pipeline.scale(3))
+    assert (run.code, run.record.ended_by) == (3, "changed"), run.summary
+    assert hands(run) == ["pipeline scaled it from 2 to 3 replicas"]
+    assert "from 2 to 3 replicas, by pipeline" in run.summary
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl on this machine")
+def test_a_workload_deleted_during_its_own_rollout_ends_the_run_soon_and_no_manifest_is_to_blame(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    run = seen(tmp_path / "out", pipeline, "restart", pipeline.delete, "--settle", "8s")
+    assert (run.state, run.record.ended_by) == ("deleted", "deleted"), run.summary
+    assert hands(run) == ["somebody deleted the workload"]
+    assert ended_after_ns(run) <= 8.5 * NS
+    assert run.code == 1, run.summary
+    assert "in a rollout that somebody ended by deleting the workload at +" in run.summary
+    assert "(D9)" not in run.summary
+    assert "maxUnavailable" not in run.summary
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl on this machine")
+def test_a_service_deleted_meanwhile_is_told_and_what_fails_then_is_its_deletion_s(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    run = seen(
+        tmp_path / "out",
+        pipeline,
+        "restart",
+        lambda: pipeline.kubectl("delete", "service/web"),
+        "--max-time",
+        "25s",
+    )
+    assert hands(run) == ["somebody deleted the Service web"]
+    assert run.code == 1, run.summary
+    assert "somebody deleted the workload or its Service: nothing was left to answer (E4)" in " ".join(
+        run.summary.lower().replace("(e4)", "(E4)").replace("service:", "Service:").split()
+    )
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl on this machine")
+def test_a_pod_deleted_meanwhile_by_somebody_is_told_by_its_name(pipeline: Pipeline, tmp_path: Path) -> None:
+    deleted: list[str] = []
+
+    def one_of_the_new() -> None:
+        until(lambda: bool(pipeline.newest_pods()))
+        deleted.extend(pipeline.newest_pods()[:1])
+        pipeline.kubectl("delete", f"pod/{deleted[0]}", "--wait=false")
+
+    run = seen(tmp_path / "out", pipeline, "restart", one_of_the_new)
+    assert hands(run) == [f"somebody deleted pod {deleted[0]}"], run.summary
+    assert run.record.ended_by == "changed"
+    assert f"somebody deleted pod {deleted[0]} at +" in " ".join(run.summary.split())
 
 
 class Way:

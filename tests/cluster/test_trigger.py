@@ -74,7 +74,7 @@ def test_a_change_that_does_not_fit_the_workload_is_refused(tmp_path: Path, text
 
 def test_a_manifest_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "new.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="no UTF-8 text"):
+    with pytest.raises(UsageError, match="not UTF-8 text"):
         patch_for(parse("apply new.yaml"), WEB, NOW, tmp_path)
 
 

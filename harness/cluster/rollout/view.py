@@ -76,6 +76,9 @@ class Baseline:
     replicas: int | None = None  # as the spec had it
     doomed: frozenset[str] = frozenset()
     foreign: bool = False  # the change is a command's, or somebody else's
+    size: int | None = (
+        None  # the replicas that our own change leaves; None: as they are when it is first seen
+    )
 
 
 def own(view: View) -> dict[str, Object]:

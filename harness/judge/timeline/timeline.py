@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from harness.judge.timeline.lifeline import Lifeline  # noqa: TC001  pydantic reads verdict.json by it
 from harness.judge.timeline.observed import lifelines
 from harness.judge.timeline.scaling import Scaling, scalings
-from harness.model import NEVER, Mark, MarkAt, Phase, WatchGap
+from harness.model import NEVER, Mark, MarkAt, OtherChange, Phase, WatchGap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +64,7 @@ class Timeline:
     gaps: tuple[WatchGap, ...]
     scalings: tuple[Scaling, ...] = ()
     baseline: Span | None = None
+    changes: tuple[OtherChange, ...] = ()  # somebody else's, during the rollout
 
     def phase(self, phase: Phase) -> Span | None:
         """Return where a phase lies, or None when the run had none of it."""
@@ -128,4 +129,5 @@ def read(
         gaps=tuple(gaps),
         scalings=scalings(run, events),
         baseline=baseline,
+        changes=run.changes,
     )

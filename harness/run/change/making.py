@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
@@ -57,9 +57,14 @@ async def send_patch(tools: Tools, tracker: RolloutTracker, before: Baseline) ->
             "nothing to roll out: the change left the pods' template and their number as they were"
         )
         return "nothing_changed"
-    template = reduced(facts.kind, after)["spec"]["template"]
-    generation = int(after["metadata"]["generation"])
-    _begin(tools, tracker, replace(before, template=template, generation=generation), sent_ns)
+    left = reduced(facts.kind, after)
+    led_to = replace(
+        before,
+        template=left["spec"]["template"],
+        generation=int(after["metadata"]["generation"]),
+        size=left["spec"].get("replicas"),
+    )
+    _begin(tools, tracker, led_to, sent_ns, left)
     return None
 
 
@@ -71,7 +76,7 @@ async def send_removal(tools: Tools, tracker: RolloutTracker, before: Baseline) 
     trigger, facts = tools.subject.trigger, tools.subject.facts
     pod = doomed_pod(trigger, [ref.name for ref in before.old_pods])
     uid = next(ref.uid for ref in before.old_pods if ref.name == pod)
-    doomed = replace(before, doomed=frozenset({uid}))
+    doomed = replace(before, doomed=frozenset({uid}), size=before.replicas)
     patience = BUDGET_PATIENCE_S
     while not tools.interrupted():
         sent_ns = tools.clock.now_ns()
@@ -96,13 +101,19 @@ async def send_removal(tools: Tools, tracker: RolloutTracker, before: Baseline) 
     return "interrupted"
 
 
-def _begin(tools: Tools, tracker: RolloutTracker, baseline: Baseline, sent_ns: int) -> None:
+def _begin(
+    tools: Tools,
+    tracker: RolloutTracker,
+    baseline: Baseline,
+    sent_ns: int,
+    after: dict[str, Any] | None = None,
+) -> None:
     tools.log.mark(Mark.TRIGGER, sent_ns)
     facts, trigger = tools.subject.facts, tools.subject.trigger
     done = "restarted" if trigger.kind == "restart" else f"{trigger.shown}:"
     names = ", ".join(p.name for p in baseline.old_pods)
     tools.say(f"{done} {facts.kind.lower()}/{facts.name}; pods until now: {names}")
-    tracker.begin(baseline)
+    tracker.begin(baseline, after)
 
 
 def _answer_lost(
