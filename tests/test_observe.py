@@ -201,7 +201,7 @@ def test_a_release_while_a_deleted_pod_is_replaced_is_a_second_change(
 ) -> None:
     run = seen(tmp_path / "out", pipeline, "delete-pod", lambda: pipeline.release("b"))
     assert (run.code, run.state) == (3, "changed"), run.summary
-    assert "pipeline changed the pod template at +" in run.summary
+    assert "pipeline changed labels or annotations of the pods at +" in run.summary
 
 
 @pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl on this machine")
@@ -243,16 +243,14 @@ def test_an_undo_meanwhile_is_told_as_one_and_its_old_claim_keeps_nobody_away(
         tmp_path / "out", pipeline, "restart", lambda: pipeline.kubectl("rollout", "undo", "deployment/web")
     )
     assert (run.code, run.state, run.record.ended_by) == (3, "changed", "changed"), run.summary
-    (change,) = run.record.changes
-    assert change.kind == "undone"
-    assert change.who.startswith("kubectl")
+    assert [change.kind for change in run.record.changes] == ["undone"]
     pipeline.kubectl("rollout", "undo", "deployment/web")
     until(pipeline.rolled_out)
     web = pipeline.api.get(WORKLOADS["Deployment"], "default", "web")
     assert "until" in web["metadata"]["annotations"][ANNOTATION], "the claim of the run that is over is back"
     again = seen(tmp_path / "again", pipeline, "restart", lambda: None)
     assert (again.code, again.record.ended_by) == (0, "settled"), again.summary
-    assert again.record.notes == run.record.notes
+    assert not any("another run" in note for note in again.record.notes)
 
 
 @pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl on this machine")

@@ -8,6 +8,7 @@ import pytest
 
 from harness.clock import NS
 from harness.cluster.rollout.hands import Hands
+from harness.cluster.rollout.progress import progress
 from harness.cluster.rollout.view import Baseline, View
 from harness.cluster.trigger import RESTARTED_AT
 from harness.cluster.watching.reduce import reduced
@@ -137,6 +138,12 @@ def test_an_undo_is_told_as_one() -> None:
     ]
 
 
+def test_an_undo_that_only_takes_fields_away_leaves_nothing_that_tells_whose_it_is() -> None:
+    web = Followed()
+    web.see("Deployment", deployment("a", writers={}))
+    assert web.told == ["somebody changed the pod template back to what it was"]
+
+
 def test_a_second_restart_is_told_as_one() -> None:
     web = Followed()
     web.see("Deployment", deployment("b", notes={RESTARTED_AT: LATER}, writers={"kubectl-rollout": LATER}))
@@ -195,17 +202,28 @@ def test_a_pod_that_its_controller_still_wanted_was_deleted_by_somebody() -> Non
     assert [(one.at_ns, one.told) for one in web.later()] == [(10 * NS, "somebody deleted pod web-b-1")]
 
 
-@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("first", ["the size", "the pod"])
 def test_a_pod_that_goes_as_its_controller_wants_fewer_is_nobody_s_whichever_is_seen_first(
-    first: bool,
+    first: str,
 ) -> None:
     web = Followed()
-    if first:
+    if first == "the size":
         web.sized("b", 1)
     web.deleted("web-b-1")
-    if not first:
+    if first == "the pod":
         web.sized("b", 1)
     assert web.later() == []
+
+
+def test_pods_of_a_replica_set_that_is_gone_are_still_the_workload_s() -> None:
+    web = Followed()
+    web.see("Deployment", deployment("b"), "DELETED")
+    rs = {"metadata": {"name": "web-b", "uid": "uid-rs-b", "ownerReferences": [{"uid": "uid-web"}]}}
+    web.see("ReplicaSet", rs, "DELETED")
+    assert not progress(web.view, web.baseline, "Deployment").at_rest
+    for name in ("web-a-1", "web-a-2", "web-b-1", "web-b-2"):
+        web.see("Pod", pod(name, f"uid-rs-{name[4]}"), "DELETED")
+    assert progress(web.view, web.baseline, "Deployment").at_rest
 
 
 def test_a_pod_whose_controller_says_that_it_deleted_it_is_nobody_s() -> None:

@@ -40,7 +40,7 @@ def test_what_is_no_claim_holds_nothing(value: str) -> None:
 
 def written_by(*managers: str) -> dict[str, Any]:
     held = annotated(claim("other on host", NOW))
-    fields = {"f:metadata": {"f:annotations": {f"f:{ANNOTATION}": {}}}}
+    fields: dict[str, Any] = {"f:metadata": {"f:annotations": {f"f:{ANNOTATION}": {}}}}
     held["metadata"]["managedFields"] = [
         {"manager": "kubectl-create", "fieldsV1": {"f:spec": {}}},
         *({"manager": manager, "fieldsV1": fields} for manager in managers),

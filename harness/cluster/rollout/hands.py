@@ -140,8 +140,8 @@ def _writing(before: Object, after: Object, ours: str) -> Object:
         if entry.get("subresource") != "status" and entry.get("manager") != ours
     ]
     fresh = [entry for entry in entries if known.get(_key(entry), "?") != entry.get("time")]
-    # Times are whole seconds: two writes of one manager within one look alike, and then the newest entry is its.
-    return max(fresh or entries, key=lambda entry: str(entry.get("time") or ""), default={})
+    # None is new where a write only took fields away, or two of one manager came within a second: then nothing tells.
+    return max(fresh, key=lambda entry: str(entry.get("time") or ""), default={})
 
 
 def _entries(workload: Object) -> list[Object]:
