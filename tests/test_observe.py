@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import select
 import shutil
 import socket
@@ -11,25 +12,32 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
+import anyio
 import pytest
 import yaml
 
-from harness.clock import NS
+from harness.clock import NS, Clock
 from harness.cluster.client.api import Api
 from harness.cluster.client.resources import PODS, REPLICASETS, WORKLOADS
 from harness.cluster.permission.lock import ANNOTATION
+from harness.cluster.trigger import restart_patch, was_made
 from harness.model import Mark
 from harness.recording.read import Recording
+from harness.run.change.persisting import Sent, send
 from harness.scenario.resolve import shipped
+from harness.scenario.trigger import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from harness.model import RunRecord
+    from harness.run.change.tools import Tools
 
 REVISION = "deployment.kubernetes.io/revision"
 READY = {"httpGet": {"path": "/ready", "port": 8080}, "periodSeconds": 1}
@@ -134,8 +142,18 @@ class Seen:
         return self.record.rollout.state
 
 
-def seen(out: Path, pipeline: Pipeline, trigger: str, then: Callable[[], None], *words: str) -> Seen:
-    """A run with this trigger; `then` is done once it waits for the change."""
+BEGUN = ("waiting for somebody", "running ", "delete-pod:", "restarted ")
+
+
+def seen(
+    out: Path,
+    pipeline: Pipeline,
+    trigger: str,
+    then: Callable[[], None],
+    *words: str,
+    at: str | tuple[str, ...] = BEGUN,
+) -> Seen:
+    """A run with this trigger; `then` is done once it waits for the change, or says what begins with `at`."""
     command = [
         sys.executable, "-m", "harness", "run", pipeline.url, "-o", str(out), "--kubeconfig", pipeline.kubeconfig,
         "--context", pipeline.api.context, "-n", "default", "--deployment", "web", "--trigger", trigger,
@@ -144,7 +162,7 @@ def seen(out: Path, pipeline: Pipeline, trigger: str, then: Callable[[], None], 
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
         for line in process.stderr:
-            if line.startswith(("waiting for somebody", "running ", "delete-pod:", "restarted ")):
+            if line.startswith(at):
                 break
         then()
         summary, progress = process.communicate(timeout=120)
@@ -324,12 +342,13 @@ def test_a_pod_deleted_meanwhile_by_somebody_is_told_by_its_name(pipeline: Pipel
 
 
 class Way:
-    """A way to the API server that can be blocked: connections are cut, and new ones refused."""
+    """A way to the API server that can be blocked: connections are cut, and new ones closed at once."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, at: int = 0) -> None:
         self._to, self._blocked = port, False
+        self.swallows = False  # what the server says next ends its connection instead
         self._open: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", at))
         self.port = int(self._listener.getsockname()[1])
         self._threads: list[threading.Thread] = []
         self._start(self._accept)
@@ -355,22 +374,128 @@ class Way:
                     continue
                 server = socket.create_connection(("127.0.0.1", self._to))
                 self._open += [client, server]
-                self._start(_pass_on, client, server)
+                self._start(self._pass_on, client, server)
 
     def _start(self, target: Callable[..., None], *args: socket.socket) -> None:
         self._threads.append(threading.Thread(target=target, args=args, daemon=True))
         self._threads[-1].start()
 
+    def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
+        other = {client: server, server: client}
+        with client, server, contextlib.suppress(OSError):
+            while True:
+                for end in select.select([client, server], [], [])[0]:
+                    data = end.recv(65536)
+                    if not data or (self.swallows and end is server):
+                        self.swallows = False
+                        return
+                    other[end].sendall(data)
 
-def _pass_on(client: socket.socket, server: socket.socket) -> None:
-    other = {client: server, server: client}
-    with client, server, contextlib.suppress(OSError):
-        while True:
-            for end in select.select([client, server], [], [])[0]:
-                data = end.recv(65536)
-                if not data:
-                    return
-                other[end].sendall(data)
+
+def by_way_of(port: int, pipeline: Pipeline, folder: Path) -> Pipeline:
+    """The same cluster, reached through another port."""
+    config = Path(pipeline.kubeconfig).read_text()
+    file = folder / "kubeconfig"
+    file.write_text(config.replace(f":{urlsplit(pipeline.api.server).port}", f":{port}"))
+    return replace(pipeline, kubeconfig=str(file), api=Api.connect(str(file), None))
+
+
+def persistently(api: Api, once: Callable[[], dict[str, Any]], patch: dict[str, Any]) -> Sent[dict[str, Any]]:
+    """Send a restart as a run does."""
+    was = api.get(WORKLOADS["Deployment"], "default", "web")
+
+    def found() -> dict[str, Any] | None:
+        now = api.get(WORKLOADS["Deployment"], "default", "web")
+        return now if was_made(parse("restart"), patch, was, now) else None
+
+    log = SimpleNamespace(note=lambda _: None)
+    tools = SimpleNamespace(
+        clock=Clock.start(), log=log, say=lambda _: None, dry_run=False, interrupted=lambda: False
+    )
+    return anyio.run(send, cast("Tools", tools), once, found)
+
+
+def generation(pipeline: Pipeline) -> int:
+    return int(pipeline.api.get(WORKLOADS["Deployment"], "default", "web")["metadata"]["generation"])
+
+
+def test_a_restart_whose_answer_the_way_swallowed_is_found_and_made_once(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    port = urlsplit(pipeline.api.server).port
+    assert port
+    way, before = Way(port), generation(pipeline)
+    api = by_way_of(way.port, pipeline, tmp_path).api
+    patch, tries = restart_patch(datetime.now(UTC)), list[int]()
+
+    def once() -> dict[str, Any]:
+        tries.append(1)
+        way.swallows = True
+        return api.patch("Deployment", "default", "web", patch, field_manager="test")
+
+    try:
+        sent = persistently(api, once, patch)
+    finally:
+        way.close()
+    assert len(tries) == 1
+    assert sent.answer["metadata"]["generation"] == generation(pipeline) == before + 1
+
+
+def test_a_restart_that_is_refused_is_made_as_soon_as_the_api_server_is_there(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    port = urlsplit(pipeline.api.server).port
+    assert port
+    way, before = Way(port), generation(pipeline)
+    api = by_way_of(way.port, pipeline, tmp_path).api
+    patch, ways = restart_patch(datetime.now(UTC)), list[Way]()
+    back = threading.Timer(2.0, lambda: ways.append(Way(port, at=way.port)))
+    tries = list[int]()
+
+    def once() -> dict[str, Any]:
+        if not tries:
+            way.close()
+            back.start()
+        tries.append(1)
+        return api.patch("Deployment", "default", "web", patch, field_manager="test")
+
+    try:
+        sent = persistently(api, once, patch)
+    finally:
+        back.join()
+        ways[0].close()
+    assert len(tries) > 1
+    assert sent.sent_ns >= 1.5 * NS
+    assert generation(pipeline) == before + 1
+
+
+@pytest.mark.slow
+def test_a_run_whose_api_server_is_away_at_the_trigger_makes_its_change_later_and_once(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    port = urlsplit(pipeline.api.server).port
+    assert port
+    way, before = Way(port), generation(pipeline)
+
+    def away() -> None:
+        time.sleep(2)
+        way.block(blocked=True)
+        time.sleep(4)
+        way.block(blocked=False)
+
+    try:
+        by_way = by_way_of(way.port, pipeline, tmp_path)
+        run = seen(tmp_path / "out", by_way, "restart", away, "--trigger-after", "2s", at="closed loop")
+    finally:
+        way.close()
+    assert run.state == "complete", run.summary
+    templates = {
+        json.dumps(event.object["spec"]["template"], sort_keys=True)
+        for event in Recording.open(run.path).events()
+        if event.kind == "Deployment"
+    }
+    assert len(templates) == 2, "as it was before, and restarted once"
+    assert generation(pipeline) > before
 
 
 def test_a_release_that_began_while_the_watch_was_blind_counts_from_there_and_does_not_pass(

@@ -106,7 +106,7 @@ def test_a_refusal_by_the_server_is_final(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(tried) == 1
 
 
-def workload(image: str = "a", replicas: int = 2, **annotations: str) -> dict[str, Any]:
+def workload(image: str = "a", replicas: int = 2, **annotations: Any) -> dict[str, Any]:
     containers = [{"name": "side", "image": "s"}, {"name": "web", "image": image}]
     template = {"metadata": {"annotations": annotations}, "spec": {"containers": containers}}
     return {"spec": {"replicas": replicas, "template": template}}
@@ -114,9 +114,9 @@ def workload(image: str = "a", replicas: int = 2, **annotations: str) -> dict[st
 
 def test_a_change_is_recognised_by_what_it_wanted() -> None:
     restart = restart_patch(datetime.now(UTC))
-    ours = restart["spec"]["template"]["metadata"]["annotations"]
+    ours: dict[str, Any] = restart["spec"]["template"]["metadata"]["annotations"]
     assert was_made(parse("restart"), restart, workload(), workload(**ours))
-    theirs = dict.fromkeys(ours, "2026-11-25T14:00:00Z")
+    theirs: dict[str, Any] = dict.fromkeys(ours, "2026-11-25T14:00:00Z")
     assert not was_made(parse("restart"), restart, workload(), workload(**theirs)), "somebody else's restart"
     image = {"spec": {"template": {"spec": {"containers": [{"name": "web", "image": "b"}]}}}}
     assert was_made(parse("set-image web=b"), image, workload(), workload("b"))
