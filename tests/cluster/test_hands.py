@@ -30,7 +30,7 @@ def deployment(image: str, replicas: int = 2, **more: Any) -> dict[str, Any]:
     whole = {
         "metadata": {"name": "web", "uid": "uid-web", "generation": 3, "managedFields": writers},
         "spec": {"replicas": replicas, "template": template(image, **notes), **more},
-        "status": {},
+        "status": {"observedGeneration": 3},
     }
     return reduced("Deployment", whole)
 
@@ -94,8 +94,14 @@ class Followed:
         owner = f"uid-rs-{name[4]}" if self.kind == "Deployment" else "uid-web"
         self.see("Pod", pod(name, owner, meta={"deletionTimestamp": "2026-11-25T14:00:30Z"}, **more))
 
-    def later(self, seconds: float = 2) -> list[OtherChange]:
+    def later(self, seconds: float = 2, *, heard: bool = True) -> list[OtherChange]:
+        """Let time pass; meanwhile the controllers write their status."""
         self.t_ns += round(seconds * NS)
+        if heard and self.kind == "Deployment":
+            for uid, one in list(self.view.replicasets.items()):
+                self.sized(uid[-1], one["spec"]["replicas"])
+        elif heard:
+            self.see(self.kind, self.view.workload)
         self.found += self.hands.tick(self.t_ns, self.baseline, own_tool=False)
         return self.found
 
@@ -202,6 +208,20 @@ def test_a_pod_that_its_controller_still_wanted_was_deleted_by_somebody() -> Non
     assert [(one.at_ns, one.told) for one in web.later()] == [(10 * NS, "somebody deleted pod web-b-1")]
 
 
+def test_while_the_watch_of_the_controllers_is_silent_no_deletion_is_anybody_s() -> None:
+    web = Followed()
+    web.deleted("web-b-1")
+    assert web.later(5, heard=False) == []
+    assert [one.told for one in web.later(5)] == ["somebody deleted pod web-b-1"]
+
+
+def test_a_deletion_that_nothing_explained_for_long_is_forgotten() -> None:
+    web = Followed()
+    web.deleted("web-b-1")
+    web.later(20, heard=False)
+    assert web.later(1) == []
+
+
 @pytest.mark.parametrize("first", ["the size", "the pod"])
 def test_a_pod_that_goes_as_its_controller_wants_fewer_is_nobody_s_whichever_is_seen_first(
     first: str,
@@ -277,7 +297,7 @@ def test_a_slice_that_is_replaced_by_another_one_is_no_deleted_service() -> None
 
 def stateful(revision: str) -> Followed:
     web = Followed(kind="StatefulSet")
-    status = {"updateRevision": "web-new"}
+    status = {"updateRevision": "web-new", "observedGeneration": 3}
     web.view.workload = {**web.view.workload, "status": status}
     labels = {"controller-revision-hash": revision}
     gone = pod("web-1", "uid-web", meta={"deletionTimestamp": LATER, "labels": labels})

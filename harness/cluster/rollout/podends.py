@@ -26,6 +26,8 @@ Object = dict[str, Any]
 # The watches of pods and of their controllers are not one: the size that explains a deletion may come this much later,
 # or may have been gone again for this long.
 TOLD_NS = NS
+# A controller writes its status after each pod that goes. Until it is seen to, its watch may be behind, and nothing is said.
+FORGOTTEN_NS = 15 * NS
 _GENERATION = "deprecated.daemonset.template.generation"
 
 
@@ -49,12 +51,15 @@ class PodEnds:
         self._view = view
         self._seen = doomed | {uid for uid, pod in view.pods.items() if is_going(pod)}
         self._doubts: list[_Doubt] = []
+        self._heard: dict[str, int] = {}  # when each ReplicaSet, or the workload, was last told of
         self._sizes: dict[str, list[tuple[int, int]]] = defaultdict(list)  # ReplicaSet -> (t_ns, replicas)
         for uid, one in view.replicasets.items():
             self._sizes[uid].append((0, _size(one)))
 
     def see(self, event: ClusterEvent) -> Iterator[OtherChange]:
         """Take in an event that the view has taken in already."""
+        if event.kind not in {"Pod", "Event", "EndpointSlice"}:
+            self._heard[event.uid] = event.t_ns
         if event.kind == "ReplicaSet":
             self._sizes[event.uid].append((event.t_ns, _size(event.object)))
         elif event.kind == "Event" and event.object.get("reason") == "SuccessfulDelete":
@@ -65,11 +70,20 @@ class PodEnds:
 
     def tick(self, now_ns: int) -> Iterator[OtherChange]:
         """Let time pass: a deletion that nothing has explained by now was somebody's."""
-        due = [doubt for doubt in self._doubts if now_ns >= doubt.t_ns + TOLD_NS]
-        self._doubts = [doubt for doubt in self._doubts if doubt not in due]
+        due = [doubt for doubt in self._doubts if now_ns >= doubt.t_ns + TOLD_NS and self._caught_up(doubt)]
+        self._doubts = [
+            doubt for doubt in self._doubts if doubt not in due and now_ns < doubt.t_ns + FORGOTTEN_NS
+        ]
         for doubt in due:
             if not self._view.deleted and self._unasked(doubt):
                 yield OtherChange(doubt.t_ns, "pod_deleted", f"deleted pod {doubt.name}")
+
+    def _caught_up(self, doubt: _Doubt) -> bool:
+        """Whether the pod's controller was heard of since, and knows of the newest wish."""
+        workload = self._view.workload
+        generation = int(workload.get("metadata", {}).get("generation") or 0)
+        observed = int(workload.get("status", {}).get("observedGeneration") or 0)
+        return observed >= generation and self._heard.get(doubt.owner, -1) > doubt.t_ns
 
     def _goes(self, event: ClusterEvent) -> Iterator[OtherChange]:
         pod, metadata = event.object, event.object["metadata"]
