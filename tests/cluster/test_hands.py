@@ -208,6 +208,24 @@ def test_a_pod_that_its_controller_still_wanted_was_deleted_by_somebody() -> Non
     assert [(one.at_ns, one.told) for one in web.later()] == [(10 * NS, "somebody deleted pod web-b-1")]
 
 
+def test_a_pod_deleted_just_after_its_controller_grew_was_deleted_by_somebody() -> None:
+    web = Followed()
+    web.sized("b", 1)
+    web.t_ns += 5 * NS
+    web.sized("b", 2)
+    web.t_ns += NS // 2
+    web.deleted("web-b-1")
+    assert [one.told for one in web.later()] == ["somebody deleted pod web-b-1"]
+
+
+def test_a_pod_that_goes_just_after_its_controller_shrank_and_grew_again_is_nobody_s() -> None:
+    web = Followed()
+    web.sized("b", 1)
+    web.sized("b", 2)
+    web.deleted("web-b-1")
+    assert web.later() == []
+
+
 def test_while_the_watch_of_the_controllers_is_silent_no_deletion_is_anybody_s() -> None:
     web = Followed()
     web.deleted("web-b-1")

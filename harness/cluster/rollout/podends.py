@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
@@ -111,9 +112,11 @@ class PodEnds:
         workload = self._view.workload
         if doubt.owner in self._view.replicasets:
             sizes = self._sizes[doubt.owner]
-            recent = [size for t_ns, size in sizes if t_ns >= doubt.t_ns - TOLD_NS]
-            before = [size for t_ns, size in sizes if t_ns < doubt.t_ns - TOLD_NS][-1:]
-            return bool(recent or before) and min(recent + before) > doubt.left
+            # That it was smaller before it grew is no reason to end a pod.
+            shrunk = [late for (_, early), late in pairwise(sizes) if late[1] < early]
+            explaining = [size for t_ns, size in shrunk if t_ns >= doubt.t_ns - TOLD_NS]
+            explaining += [size for t_ns, size in sizes if t_ns <= doubt.t_ns][-1:]
+            return bool(explaining) and min(explaining) > doubt.left
         annotations = workload.get("metadata", {}).get("annotations") or {}
         if annotations.get(_GENERATION) and doubt.generation:  # a DaemonSet's
             return str(annotations[_GENERATION]) == doubt.generation
