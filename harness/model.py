@@ -356,6 +356,31 @@ class RolloutFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherChange:
+    """What somebody else changed during a rollout, as the watch saw it at `at_ns`.
+
+    kind: template | undone | scaled | autoscaled | paused | resumed | deleted | service_deleted | pod_deleted | pod_evicted.
+    `what` reads on from the one who did it ("changed the image of web to web:3"). `who` is the field manager that wrote it
+    (metadata.managedFields), "" where nothing tells: a deletion leaves no such entry.
+    """
+
+    at_ns: int
+    kind: str
+    what: str
+    who: str = ""
+
+    @property
+    def disturbs(self) -> bool:
+        """Whether the rollout is no longer the one that was to be tested. An autoscaler at work is part of the service."""
+        return self.kind != "autoscaled"
+
+    @property
+    def told(self) -> str:
+        """The change in words, without its time: "kubectl-set changed the image of web to web:3"."""
+        return f"{self.who or 'somebody'} {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
 class Round:
     """One rollout of several in one run: its own marks, TRIGGER to SETTLED, and how it went."""
 
@@ -406,6 +431,7 @@ class RunRecord:
     http2: bool = False
     rollouts: int = 1  # how many were asked for
     earlier: tuple[Round, ...] = ()  # those before the one that `marks` and `rollout` are about, oldest first
+    changes: tuple[OtherChange, ...] = ()  # of somebody else, during any of its rollouts; oldest first
 
     def mark(self, mark: Mark) -> int:
         """Return when a moment was marked, or NEVER."""

@@ -1,4 +1,4 @@
-"""The change that starts a rollout: checked against the live workload, and made once."""
+"""The change that starts a rollout: checked against the live workload, made, and recognised once it is there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from harness.cluster.client.resources import PODS
 from harness.errors import UsageError
 from harness.scenario import yamltext
 
@@ -105,7 +106,7 @@ def pull(
 ) -> Object:
     """Patch or apply, once; return the workload as the server has it then. Raises ClusterError.
 
-    A patch is never sent twice: a lost answer is an error, not a reason to try again.
+    A lost answer is an error here. Whoever asks again looks first whether the change was made.
     """
     if trigger.kind == "apply":
         manager = field_manager or "zdtest"
@@ -116,6 +117,26 @@ def pull(
     return api.patch(facts.kind, facts.namespace, facts.name, patch, field_manager=manager, dry_run=dry_run)
 
 
+def was_made(trigger: Trigger, patch: Object, was: Object, now: Object) -> bool:
+    """Tell whether the server has made our change, between two reads of the workload: for a change whose answer was lost."""
+    if trigger.kind == "restart":
+        asked = patch["spec"]["template"]["metadata"]["annotations"][RESTARTED_AT]
+        return bool(_annotations(now).get(RESTARTED_AT) == asked)
+    if trigger.kind == "set-image":
+        asked = patch["spec"]["template"]["spec"]["containers"][0]
+        containers = now["spec"]["template"]["spec"]["containers"]
+        return any(c["name"] == asked["name"] and c.get("image") == asked["image"] for c in containers)
+    if trigger.kind == "scale":
+        return bool(now["spec"].get("replicas") == patch["spec"]["replicas"])
+    # A manifest says many things: that it arrived shows in what it changed. Where it changes nothing, to repeat it is harmless.
+    return bool(now["spec"] != was["spec"])
+
+
+def _annotations(workload: Object) -> Object:
+    found: Object = (workload["spec"]["template"].get("metadata") or {}).get("annotations") or {}
+    return found
+
+
 def remove_pod(api: Api, trigger: Trigger, facts: ClusterFacts, pod: str, *, dry_run: bool = False) -> None:
     """Delete or evict one pod. Raises ClusterError; ApiStatusError 429 when a budget does not allow it now."""
     if trigger.kind == "evict-pod":
@@ -124,6 +145,14 @@ def remove_pod(api: Api, trigger: Trigger, facts: ClusterFacts, pod: str, *, dry
         )
     else:
         api.delete_pod(facts.namespace, pod, dry_run=dry_run)
+
+
+def is_going(api: Api, namespace: str, pod: str, uid: str) -> bool:
+    """Look whether a pod is gone or on its way; one of its name with another uid has taken its place. Raises ClusterError."""
+    items = api.list_all(PODS, namespace, field_selector=f"metadata.name={pod}").get("items") or []
+    return not any(
+        item["metadata"]["uid"] == uid and "deletionTimestamp" not in item["metadata"] for item in items
+    )
 
 
 def doomed_pod(trigger: Trigger, names: list[str]) -> str:

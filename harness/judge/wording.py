@@ -9,6 +9,10 @@ from harness.clock import NS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.model import OtherChange
+
+_CHANGES = 3  # that a sentence names
+
 
 def at(t_ns: int | None, zero_ns: int) -> str:
     """Return a moment relative to the zero of the timeline: "+1.2 s", "-0.4 s"; "?" for an unknown one."""
@@ -51,6 +55,13 @@ def share(part: int, whole: int) -> str:
     if part < whole and percent > 99.99:
         return ">99.99 %"
     return f"{percent:.2f} %"
+
+
+def told(changes: Sequence[OtherChange], zero_ns: int) -> str:
+    """Say what others changed, and when: "kubectl-set changed the image of web to web:3 at +12.0 s"."""
+    words = [f"{change.told} at {at(change.at_ns, zero_ns)}" for change in changes[:_CHANGES]]
+    more = len(changes) - _CHANGES
+    return "; ".join(words) + (f"; and {count(more, 'more change')}" if more > 0 else "")
 
 
 def cause_in_words(name: str, ids: Sequence[str]) -> str:

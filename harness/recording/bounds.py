@@ -72,6 +72,7 @@ def _fields(run: RunRecord) -> Iterable[tuple[str, bool]]:
         "targets",
         all(isinstance(target.get(part), str) for target in run.targets for part in ("method", "url")),
     )
+    yield "changes", all(is_moment(change.at_ns) for change in run.changes)
     rounds = [("", run.marks, run.rollout)]
     rounds += [(f"earlier.{n}.", one.marks, one.rollout) for n, one in enumerate(run.earlier)]
     for where, marks, rollout in rounds:

@@ -89,13 +89,17 @@ def parts(whole: Recording) -> tuple[Recording, ...]:
         settled = _at(earlier.marks, Mark.SETTLED)
         mine = (*earlier.marks, MarkAt(Mark.LOAD_END, settled), MarkAt(Mark.DRAIN_END, settled))
         record = replace(
-            _of(run, from_ns, mine, earlier.rollout, first=number == 0), ended_by="settled", state="complete"
+            _of(run, from_ns, mine, earlier.rollout, first=number == 0),
+            ended_by="settled",
+            state="complete",
+            changes=tuple(c for c in run.changes if from_ns <= c.at_ns < settled),
         )
         # The warm-up, with all objects listed before it, belongs to the first.
         found.append(Part(whole, record, (from_ns if number else NEVER, settled), triggers[number]))
         from_ns = settled
     own = tuple(m for m in run.marks if m.mark not in {Mark.LOAD_START, Mark.WARMUP_END})
-    last = _of(run, from_ns, own, run.rollout, first=False)
+    late = tuple(c for c in run.changes if c.at_ns >= from_ns)
+    last = replace(_of(run, from_ns, own, run.rollout, first=False), changes=late)
     found.append(Part(whole, last, (from_ns, FOREVER), FOREVER))
     return tuple(found)
 

@@ -26,6 +26,7 @@ _METADATA = {
     "annotations": _WORDS,
     "ownerReferences": [{"kind": str, "name": str, "uid": str, "controller": bool}],
     "finalizers": [str],
+    "managedFields": [dict.fromkeys(("manager", "operation", "time", "subresource"), str)],
 }
 _ACTION = {
     "httpGet": {"path": str, "port": _SHARE, "scheme": str, "host": str, "httpHeaders": [{"name": str}]},

@@ -358,6 +358,8 @@ def _lines(timeline: Timeline) -> list[tuple[int, str, float, str]]:
         if m.mark is Mark.ROLLOUT_DONE
     ]
     found += [(one.t_ns, f"{one.before} to {one.after} replicas", 0.9, "-.") for one in timeline.scalings]
+    others = [one for one in timeline.changes if one.kind not in {"scaled", "autoscaled"}]
+    found += [(one.at_ns, f"{one.who or 'somebody'}: {one.kind}", 0.9, "-.") for one in others[:6]]
     if timeline.during_ended:
         found += [(p.span.to_ns, "", 1.1, "--") for p in timeline.phases if p.phase == "during"]
     return found

@@ -11,7 +11,16 @@ import anyio
 
 from harness.clock import NS
 from harness.model import NEVER, LiveCounts, Mark, Phase
-from harness.run.stopping import WARMUP_NS, Limits, Standing, Tally, baseline_share, is_down, why_stop
+from harness.run.stopping import (
+    WARMUP_NS,
+    Disturbance,
+    Limits,
+    Standing,
+    Tally,
+    baseline_share,
+    is_down,
+    why_stop,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -224,6 +233,7 @@ class Conductor:
             clean_before=self._clean_before,
             last_progress_ns=self._change.last_progress_ns if self._change else NEVER,
             change_ended_by=self._ended_by(),
+            disturbed=self._change.disturbance if self._change else Disturbance(),
             command_running=bool(self._change and self._change.command_running),
             service_down=self._down,
             workers_lost=bool(load.lost),

@@ -13,7 +13,7 @@ import anyio.to_thread
 
 from harness.cluster.client.answers import ApiStatusError
 from harness.cluster.client.resources import WORKLOADS
-from harness.cluster.permission.lock import RENEW_EVERY_S, claim, holder, patch
+from harness.cluster.permission.lock import MANAGER, RENEW_EVERY_S, claim, holder, patch
 from harness.errors import ClusterError, UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from harness.cluster.client.api import Api
     from harness.run.preflight.workload import Subject
 
-MANAGER = "zdtest-lock"
 ATTEMPTS = 4  # the workload may change meanwhile, in its status for one
 PATCHES = ("restart", "apply", "set-image", "scale")  # the others need no right to patch the workload
 

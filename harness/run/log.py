@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.clock import Clock
-    from harness.model import RolloutFacts, Target
+    from harness.model import OtherChange, RolloutFacts, Target
     from harness.recording.write import RunDirectory
     from harness.scenario.resolve import Resolved
 
 _PACKAGES = ("kubernetes", "httptools", "uvloop", "anyio", "pyarrow")
 _HEADER_NEXT = re.compile(r"-[A-Za-z]*H")  # -H, and -kH, where flags are written in one word
 _HEADER_AT_ONCE = re.compile(r"(-[A-Za-z]*?H)(.+)", re.DOTALL)  # -HName: value
+MOST_CHANGES = 200  # a controller at war with another one would write without end
 _WITH_SECRETS = frozenset({"--header", "--body", "--trigger"})
 
 
@@ -84,6 +85,12 @@ class Log:
     def update_rollout(self, **changes: Any) -> None:
         """Change fields of the rollout under way."""
         self.update(rollout=replace(self.rollout, **changes))
+
+    def change(self, change: OtherChange) -> None:
+        """Add what somebody else changed."""
+        said = replace(change, what=masking.prose(change.what), who=masking.prose(change.who))
+        changes = sorted((*self.record.changes, said), key=lambda one: one.at_ns)
+        self.update(changes=tuple(changes)[:MOST_CHANGES])
 
     def note(self, line: str) -> None:
         """Add one line for the summary."""

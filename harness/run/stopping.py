@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,6 +40,16 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Disturbance:
+    """What somebody else's hand made of a rollout: it is seen to its end all the same, for what is lost meanwhile is lost."""
+
+    there: bool = False
+    deleted_ns: int = NEVER  # when the workload was seen to be deleted
+    at_rest_ns: int = NEVER  # since when no pod comes or goes; of a deleted workload: since none is left
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """Where a run stands, on the run's clock. NEVER for what has not happened."""
 
@@ -56,6 +66,7 @@ class Standing:
     change_ended_by: str = (
         ""  # the change itself is a reason to end: changed, deleted, command_failed, nothing_changed
     )
+    disturbed: Disturbance = field(default_factory=Disturbance)
     command_running: bool = False  # the trigger's command has not ended yet
     service_down: bool = False
     workers_lost: bool = False
@@ -72,6 +83,8 @@ def why_stop(at: Standing, limits: Limits, *, rollout: bool) -> str | None:
         "duration": not rollout and lasted,
         "service_down": not rollout and at.service_down,
         at.change_ended_by: bool(at.change_ended_by),
+        "deleted": _gone(at, limits),
+        "changed": at.disturbed.there and (_settled(at, limits) or _at_rest(at, limits)),
         "rollout_stalled": _stuck(at, limits),
         "settled": _settled(at, limits) and lasted and not at.command_running,
     }
@@ -88,6 +101,20 @@ def _stuck(at: Standing, limits: Limits) -> bool:
     return (
         at.now_ns - max(at.last_progress_ns, at.trigger_ns) > limits.progress_deadline_ns + GIVE_UP_EXTRA_NS
     )
+
+
+def _gone(at: Standing, limits: Limits) -> bool:
+    """Tell whether nothing more is to be seen of a workload that was deleted: its rollout will never be over."""
+    deleted_ns = at.disturbed.deleted_ns
+    if deleted_ns == NEVER:
+        return False
+    return at.disturbed.at_rest_ns != NEVER or at.now_ns >= deleted_ns + limits.settle_ns
+
+
+def _at_rest(at: Standing, limits: Limits) -> bool:
+    """Tell whether a rollout that was paused, and will not be over by itself, has come to rest."""
+    since_ns = at.disturbed.at_rest_ns
+    return at.disturbed.paused and since_ns != NEVER and at.now_ns >= since_ns + limits.settle_ns
 
 
 def _settled(at: Standing, limits: Limits) -> bool:

@@ -252,3 +252,15 @@ def test_conditions_say_why_without_a_secret() -> None:
     condition = {"type": "ReplicaFailure", "message": f"webhook: token={SECRET} is bad"}
     for kind in ("Pod", "ReplicaSet", "Deployment"):
         assert SECRET not in json.dumps(reduced(kind, {"status": {"conditions": [condition], "replicas": 2}}))
+
+
+def test_of_who_wrote_to_a_workload_the_names_and_times_are_kept_and_no_field() -> None:
+    entry = {
+        "manager": "helm", "operation": "Update", "apiVersion": "apps/v1", "time": "2026-11-25T14:00:00Z",
+        "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:template": {}}},
+    }  # fmt: skip
+    whole = {"metadata": {"name": "web", "managedFields": [entry]}, "spec": {}}
+    kept = {"manager": "helm", "operation": "Update", "time": "2026-11-25T14:00:00Z"}
+    assert reduced("Deployment", whole)["metadata"]["managedFields"] == [kept]
+    assert "managedFields" not in reduced("Pod", whole)["metadata"]
+    assert "managedFields" not in manifest(whole)["metadata"]

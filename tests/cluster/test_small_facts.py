@@ -38,6 +38,22 @@ def test_what_is_no_claim_holds_nothing(value: str) -> None:
     assert holder(annotated(value), "mine", NOW) == ""
 
 
+def written_by(*managers: str) -> dict[str, Any]:
+    held = annotated(claim("other on host", NOW))
+    fields: dict[str, Any] = {"f:metadata": {"f:annotations": {f"f:{ANNOTATION}": {}}}}
+    held["metadata"]["managedFields"] = [
+        {"manager": "kubectl-create", "fieldsV1": {"f:spec": {}}},
+        *({"manager": manager, "fieldsV1": fields} for manager in managers),
+    ]
+    return held
+
+
+def test_a_claim_that_an_undo_brought_back_is_nobody_s() -> None:
+    assert holder(written_by("kubectl-rollout"), "mine", NOW) == ""
+    assert "other on host" in holder(written_by("zdtest-lock"), "mine", NOW)
+    assert "other on host" in holder(written_by("kubectl-rollout", "zdtest-lock"), "mine", NOW)
+
+
 @given(
     st.integers(-(10**12), 10**12),
     st.lists(st.tuples(st.integers(0, 60 * 10**9), st.integers(10**5, 10**8)), min_size=1, max_size=8),

@@ -103,8 +103,13 @@ def test_a_second_change_is_remembered_even_if_it_is_undone_before_anybody_looks
     web.make()
     for version in "bcb":
         web.template(version)
-    assert web.change.ended_by == "changed"
+    assert web.change.ended_by == "", "it is seen to its end"
+    assert web.change.disturbance.there
     assert web.change.progress.changed == "the pod template was changed again"
+    assert [(one.kind, one.what) for one in web.log.record.changes] == [
+        ("template", "changed the pod template"),
+        ("template", "changed the pod template"),
+    ]
 
 
 def test_one_change_seen_several_times_is_one(follow: Any) -> None:
@@ -122,11 +127,47 @@ def test_a_command_is_not_ended_for_a_second_change_or_a_deletion_of_its_own(fol
     web.make()
     web.template("b")
     web.template("a")
-    assert web.change.ended_by == ""
+    assert not web.change.disturbance.there
     web.change.tracker.command_running = False
-    assert web.change.ended_by == "changed"
+    assert web.change.disturbance.there
     web.template("a", change="DELETED")
-    assert web.change.ended_by == "deleted"
+    assert web.change.disturbance.deleted_ns != NEVER
+    assert [one.kind for one in web.log.record.changes] == ["undone", "deleted"]
+
+
+def test_a_second_release_once_the_first_is_over_begins_to_settle_anew(follow: Any) -> None:
+    web = follow("observe")
+    web.make()
+    web.template("b")
+    web.pod("web-b", "ADDED")
+    web.pod("web-a", "DELETED")
+    first_ns = web.log.record.mark(Mark.ENDPOINTS_SETTLED)
+    assert first_ns != NEVER
+    web.template("c")
+    assert web.log.record.mark(Mark.ENDPOINTS_SETTLED) > first_ns
+
+
+def test_a_change_of_size_by_somebody_disturbs_and_an_autoscaler_s_does_not(follow: Any) -> None:
+    web = follow("observe")
+    web.make()
+    web.template("b")
+    web.template("b", replicas=3)
+    assert web.change.disturbance.there
+    told = {"reason": "SuccessfulRescale", "message": "New size: 3; reason: cpu"}
+    web.see("Event", {"metadata": {"name": "e", "uid": "uid-e"}, **told}, "ADDED")
+    assert not web.change.disturbance.there
+    (change,) = web.log.record.changes
+    assert change.told == "an autoscaler scaled it from 1 to 3 replicas"
+
+
+def test_a_workload_that_is_gone_with_its_pods_has_nothing_left_to_wait_for(follow: Any) -> None:
+    web = follow("observe")
+    web.make()
+    web.template("b")
+    web.template("b", change="DELETED")
+    assert web.change.disturbance.at_rest_ns == NEVER, "its pod is still there"
+    web.pod("web-a", "DELETED")
+    assert web.change.disturbance.at_rest_ns != NEVER
 
 
 def test_a_scaling_that_a_command_began_with_is_not_the_end_of_its_release(follow: Any) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from harness.clock import NS
 from harness.model import LiveCounts
-from harness.run.stopping import Limits, Standing, Tally, baseline_share, is_down, why_stop
+from harness.run.stopping import Disturbance, Limits, Standing, Tally, baseline_share, is_down, why_stop
 
 LIMITS = Limits(
     duration_ns=60 * NS,
@@ -71,6 +71,32 @@ def test_a_rollout_without_progress_is_given_up_after_its_deadline_and_30_second
     assert why_stop(replace(ROLLING, now_ns=152 * NS), LIMITS, rollout=True) is None
     assert why_stop(replace(ROLLING, now_ns=153 * NS), LIMITS, rollout=True) == "rollout_stalled"
     assert why_stop(replace(ROLLING, now_ns=153 * NS, last_progress_ns=60 * NS), LIMITS, rollout=True) is None
+
+
+CHANGED = Disturbance(there=True)
+
+
+def test_a_rollout_that_somebody_changed_is_seen_until_it_has_settled_and_no_longer() -> None:
+    assert why_stop(replace(ROLLING, disturbed=CHANGED), LIMITS, rollout=True) is None
+    over = replace(OVER, disturbed=CHANGED, warmup_end_ns=30 * NS)
+    assert why_stop(replace(over, now_ns=70 * NS), LIMITS, rollout=True) is None
+    assert why_stop(replace(over, now_ns=71 * NS), LIMITS, rollout=True) == "changed"
+
+
+def test_a_paused_rollout_ends_the_run_once_its_pods_have_been_at_rest_for_the_settle_time() -> None:
+    paused = replace(ROLLING, disturbed=replace(CHANGED, paused=True, at_rest_ns=25 * NS))
+    assert why_stop(replace(paused, now_ns=54 * NS), LIMITS, rollout=True) is None
+    assert why_stop(replace(paused, now_ns=55 * NS), LIMITS, rollout=True) == "changed"
+    moving = replace(paused, now_ns=55 * NS, disturbed=replace(CHANGED, paused=True))
+    assert why_stop(moving, LIMITS, rollout=True) is None
+
+
+def test_a_deleted_workload_ends_the_run_when_its_pods_are_gone_or_after_the_settle_time() -> None:
+    gone = replace(ROLLING, disturbed=replace(CHANGED, deleted_ns=25 * NS))
+    assert why_stop(replace(gone, now_ns=54 * NS), LIMITS, rollout=True) is None
+    assert why_stop(replace(gone, now_ns=55 * NS), LIMITS, rollout=True) == "deleted"
+    rested = replace(gone, disturbed=replace(gone.disturbed, at_rest_ns=29 * NS))
+    assert why_stop(replace(rested, now_ns=30 * NS), LIMITS, rollout=True) == "deleted"
 
 
 def test_max_time_ends_everything() -> None:

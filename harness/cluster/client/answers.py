@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 from typing import TYPE_CHECKING, Any
 
 import urllib3
@@ -26,7 +27,11 @@ class ApiStatusError(ClusterError):
 
 
 class ApiUnreachableError(ClusterError):
-    """The API server could not be reached, or went silent."""
+    """The API server could not be reached, or went silent. `unsent`: nothing of the request can have come to it."""
+
+    def __init__(self, message: str, *, unsent: bool = False) -> None:
+        super().__init__(message)
+        self.unsent = unsent
 
 
 class Stream:
@@ -71,6 +76,24 @@ def status_error(code: int | None, body: Any, headers: Any) -> ApiStatusError:
         masking.prose(" ".join(str(status.get("message") or "").split())),
         float(wait) if wait.isdigit() else 0.0,
     )
+
+
+# No connection, or none by its proxy: no byte of a request was sent. A failed handshake is not told from a request that
+# was cut off, but by its certificate.
+_NO_CONNECTION = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+
+
+def never_sent(error: BaseException) -> bool:
+    """Tell whether a request that ended in this error was certainly not sent: there was no connection to send it on."""
+    while True:
+        if isinstance(error, (*_NO_CONNECTION, ssl.SSLCertVerificationError)):
+            return True
+        inner = getattr(error, "reason", None) or (error.args[0] if error.args else None)
+        if not isinstance(inner, BaseException):
+            inner = getattr(error, "original_error", None)
+        if not isinstance(inner, BaseException):
+            return False
+        error = inner
 
 
 def brief(error: BaseException) -> str:

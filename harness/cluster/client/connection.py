@@ -18,7 +18,13 @@ from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
 
 from harness import masking
-from harness.cluster.client.answers import ApiStatusError, ApiUnreachableError, brief, status_error
+from harness.cluster.client.answers import (
+    ApiStatusError,
+    ApiUnreachableError,
+    brief,
+    never_sent,
+    status_error,
+)
 from harness.cluster.client.credentials import (
     in_cluster,
     kubeconfig_files,
@@ -125,7 +131,7 @@ class Connection:
         except client.ApiException as error:
             raise status_error(error.status, error.body, error.headers) from None
         except (urllib3.exceptions.HTTPError, OSError, ConfigException) as error:
-            raise ApiUnreachableError(f"{self.server}: {brief(error)}") from None
+            raise ApiUnreachableError(f"{self.server}: {brief(error)}", unsent=never_sent(error)) from None
         if response.status >= 400:
             raise status_error(response.status, response.data, response.headers)
         return response

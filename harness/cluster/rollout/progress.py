@@ -36,6 +36,7 @@ class Progress:
     endpoints_settled: bool
     changed: str = ""  # the template is not the one that the change led to: what it looks like
     deleted: bool = False  # the workload was
+    at_rest: bool = False  # no pod comes or goes, and the endpoints have followed, whatever is still to come
 
     @property
     def over(self) -> bool:
@@ -45,12 +46,15 @@ class Progress:
 
 def progress(view: View, baseline: Baseline, kind: str) -> Progress:
     """Return how far the rollout is."""
-    known, old = {ref.uid for ref in baseline.old_pods}, leaving(view, baseline)
+    pods = own(view)
+    known = {ref.uid for ref in baseline.old_pods}
+    # A pod of the new template that somebody ends, or replaces by a newer one, has to be gone as well.
+    going = {uid for uid, pod in pods.items() if is_going(pod)}
+    old = leaving(view, baseline) | going
     if view.deleted:
         status = Status(done=False, message="the workload was deleted")
     else:
         status = kubectl_status(kind, view.workload, baseline.generation)
-    pods = own(view)
     ready = {uid for uid, pod in pods.items() if is_ready(pod) and not is_going(pod)}
     wanted = 0 if kind == "DaemonSet" else int(view.workload.get("spec", {}).get("replicas", 1))
     staying = sum(not is_going(pod) for pod in pods.values())
@@ -63,6 +67,8 @@ def progress(view: View, baseline: Baseline, kind: str) -> Progress:
         endpoints_settled=_endpoints_settled(view, old, ready),
         changed=strayed(view.workload, baseline),
         deleted=view.deleted,
+        at_rest=(not pods if view.deleted else len(ready) == len(pods))
+        and _endpoints_settled(view, going, ready),
     )
 
 

@@ -21,6 +21,7 @@ class View:
 
     workload: Object = field(default_factory=dict)
     replicasets: dict[str, Object] = field(default_factory=dict)
+    former: set[str] = field(default_factory=set)  # uids of ReplicaSets that are gone; their pods may be left
     pods: dict[str, Object] = field(default_factory=dict)
     slices: dict[str, Object] = field(default_factory=dict)
     last_progress_ns: int = NEVER
@@ -44,6 +45,10 @@ class View:
         if table is None:
             return
         if event.change == "DELETED":
+            if event.kind == "ReplicaSet" and self.workload.get("metadata", {}).get("uid") in _owners(
+                event.object
+            ):
+                self.former.add(event.uid)
             table.pop(event.uid, None)
         else:
             table[event.uid] = event.object
@@ -76,6 +81,9 @@ class Baseline:
     replicas: int | None = None  # as the spec had it
     doomed: frozenset[str] = frozenset()
     foreign: bool = False  # the change is a command's, or somebody else's
+    size: int | None = (
+        None  # the replicas that our own change leaves; None: as they are when it is first seen
+    )
 
 
 def own(view: View) -> dict[str, Object]:
@@ -86,6 +94,7 @@ def own(view: View) -> dict[str, Object]:
     """
     uid = view.workload.get("metadata", {}).get("uid")
     owners = {uid} | {rs for rs, obj in view.replicasets.items() if uid in _owners(obj)}
+    owners |= view.former
     return {
         pod_uid: pod
         for pod_uid, pod in view.pods.items()

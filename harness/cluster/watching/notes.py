@@ -64,6 +64,16 @@ def _passes(name: str, value: str) -> bool:
     return bool(_SIMPLE.fullmatch(value)) and masking.prose(value) == value
 
 
+def writers(obj: dict[str, Any]) -> dict[str, Any]:
+    """Return who wrote to an object, and when each last did (metadata.managedFields); not which fields."""
+    names = ("manager", "operation", "time", "subresource")
+    entries = [
+        {name: masking.prose(str(entry[name])) for name in names if entry.get(name)}
+        for entry in (obj.get("metadata") or {}).get("managedFields") or []
+    ]
+    return {"managedFields": entries} if entries else {}
+
+
 _PROBE = re.compile(r"(Readiness|Liveness|Startup) probe (failed|errored(?: and resulted in \w+ state)?|warning)\b:?\s*", re.DOTALL)  # fmt: skip
 # What the kubelet itself says of a probe; all else is what the probe's command printed.
 _OF_THE_KUBELET = re.compile(

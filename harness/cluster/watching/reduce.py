@@ -13,7 +13,7 @@ import secrets
 from typing import Any
 
 from harness import masking
-from harness.cluster.watching.notes import container_status, event_message, known_annotations
+from harness.cluster.watching.notes import container_status, event_message, known_annotations, writers
 
 Object = dict[str, Any]
 
@@ -207,7 +207,7 @@ def _workload(obj: Object) -> Object:
             "digest": _digest(template.get("spec")),
             "annotations_digest": _digest(marks or {}),
         }
-    return {"metadata": _metadata(obj), "spec": spec, "status": _status(obj)}
+    return {"metadata": _metadata(obj) | writers(obj), "spec": spec, "status": _status(obj)}
 
 
 def _digest(value: object) -> str:

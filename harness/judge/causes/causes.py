@@ -19,7 +19,7 @@ from harness.judge.causes import told
 from harness.judge.causes.connections import by_reuse, lost_to, own_reloads, pods_of_connections
 from harness.judge.causes.context import AT_ONCE_NS, FOREVER, Context
 from harness.judge.causes.diagnosis import diagnosis_of, plain, plain_evidence
-from harness.judge.causes.labels import Beside, began_early, consequences, label
+from harness.judge.causes.labels import Beside, after_removal, began_early, consequences, label
 from harness.judge.causes.left_balancer import departures
 from harness.judge.causes.matching import (
     NOT_THE_ROLLOUT,
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from harness.judge.timeline.timeline import Timeline
     from harness.recording.answers import Answer
 
-NO_PODS = frozenset({"E1", "E2", "E3", "C8"})
+NO_PODS = frozenset({"E1", "E2", "E3", "E4", "C8"})
 UNTIED = frozenset({"E2", "E3", UNEXPLAINED})
 EXACT, BY_TIME, ONE_OF = "exact", "by time", "one of a set"
 
@@ -164,6 +164,7 @@ def explain(
     no_pods = Beside(
         began_early(lost, beside.is_background, timeline),
         lost_to(own_doing, lost, context.meanings, context.in_flight_ns),
+        after_removal(lost, timeline),
         consequences(lost, context),
     )
     labels = label(lost, found, beside.is_background, context, no_pods)

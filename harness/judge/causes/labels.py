@@ -1,7 +1,7 @@
 """From the rules that fit a failed hit to its label: a cause, a set, or that no pod has a part in it.
 
-What began before any pod was touched (E2), what touches all pods alike (E3) and what the balancer did by itself (C8) have no
-window around a moment of a pod. They stand alone where no rule about pods fits, and beside it where one does.
+What began before any pod was touched (E2), what touches all pods alike (E3), what failed after the workload was deleted (E4) and
+what the balancer did by itself (C8) have no window around a moment of a pod. They stand alone where no rule about pods fits, and beside it where one does.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from harness.clock import NS
 from harness.judge.balancers.meaning import Meaning
 from harness.judge.causes.connections import connection_keys
+from harness.judge.causes.context import FOREVER
 from harness.judge.causes.matching import NOT_THE_ROLLOUT, UNEXPLAINED, episodes
 from harness.judge.causes.rules import RULES
 from harness.judge.numbers.hits import OWN_FAULT, kind_code
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 LEAST_EARLY = 3  # failures of one kind before any pod was touched: fewer may be chance
 _BEFORE_NS = NS // 4  # what ended so long before a pod was touched has nothing to do with it
+_REMOVALS = frozenset({"deleted", "service_deleted"})
 _CLOSED = frozenset(
     {Outcome.EOF_BEFORE_RESPONSE, Outcome.RESET_BEFORE_RESPONSE, Outcome.IDLE_CLOSE_RACE, Outcome.WRITE_RESET,
      Outcome.WRITE_BROKEN_PIPE}
@@ -44,6 +46,7 @@ class Beside:
 
     early: NDArray[np.bool_]
     reloaded: NDArray[np.bool_]
+    removed: NDArray[np.bool_]  # after somebody had deleted the workload or its Service
     follows: NDArray[np.int64]
 
 
@@ -59,7 +62,7 @@ def label(
     own = np.isin(lost.kind, [kind_code(name) for name in OWN_FAULT]).tolist()
     meanings = context.meanings.tolist()
     early, reloaded = beside.early.tolist(), (beside.reloaded & (found.pod < 0)).tolist()
-    follows = beside.follows.tolist()
+    follows, removed = beside.follows.tolist(), beside.removed.tolist()
     labels: list[tuple[str, ...]] = []
     for number in range(len(lost)):
         rows = {side: column[number] for side, column in columns.items() if column[number] < len(RULES)}
@@ -67,6 +70,8 @@ def label(
             labels.append(("E1",))
         elif background[number]:
             labels.append((NOT_THE_ROLLOUT,))
+        elif removed[number]:
+            labels.append(("E4",))
         elif follows[number] >= 0 and labels[follows[number]] != (NOT_THE_ROLLOUT,):
             labels.append(labels[follows[number]])
         elif reloaded[number]:
@@ -94,6 +99,13 @@ def _of_pods(rows: Mapping[str, int], meaning: int, *, unknown: bool) -> tuple[s
         return (start,) if rule.id == "D7" and start in {"A4", "A8"} else (rule.id,)
     # Where a balancer says the same of no target and of a pod that fails it, a pod that fails it is the likelier one.
     return tuple(ids) if rule.id == "A7" and not unknown else tuple(sorted({*ids, rule.id}))
+
+
+def after_removal(lost: Hits, timeline: Timeline) -> NDArray[np.bool_]:
+    """Say which hits ended after somebody had deleted the workload or its Service: no manifest keeps those."""
+    moments = [change.at_ns for change in timeline.changes if change.kind in _REMOVALS]
+    mask: NDArray[np.bool_] = lost.done_ns >= min(moments, default=FOREVER)
+    return mask
 
 
 def began_early(lost: Hits, background: NDArray[np.bool_], timeline: Timeline) -> NDArray[np.bool_]:

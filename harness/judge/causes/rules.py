@@ -149,6 +149,8 @@ RULES: tuple[Rule, ...] = (
          "the balancer's error log from that moment on (ports, descriptors, limits), and what else changed then; no line of the pods' manifest"),
     Rule("E3", "beside", "too many requests, or a quota: it touches all pods alike", Meaning.LIMITED, shortage.never, _no_story,
          "whoever limits: a rate limit of the balancer or of the app, or a quota; a load below it (-c, --rate)"),
+    Rule("E4", "beside", "somebody deleted the workload or its Service: nothing was left to answer", _NOTHING, shortage.never, _no_story,
+         "no line of the manifest: run again while nobody deletes anything"),
     Rule("C8", "beside", "the balancer itself closed connections: a reload or a restart", _NOTHING, shortage.never, _no_story,
          "{reload}; clients ask again on a connection that was closed before an answer"),
     Rule("D3", "whole", "strategy Recreate ends all old pods first", NOBODY | REFUSAL | SILENCE, shortage.recreate, _stop_story,

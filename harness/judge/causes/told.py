@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from harness.judge.causes.connections import closings
 from harness.judge.causes.labels import early_evidence
 from harness.judge.causes.rules import AFTER_STOP, RULES
-from harness.judge.wording import count
+from harness.judge.wording import count, told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,6 +82,9 @@ def besides(
         more += closings(own_doing, context.timeline.zero_ns)
     if "E2" in ids:
         more += early_evidence(lost, mask & no_pods.early, context.timeline)
+    if "E4" in ids:
+        removals = [one for one in context.timeline.changes if one.kind in {"deleted", "service_deleted"}]
+        more.append(told(removals, context.timeline.zero_ns))
     if after := int((mask & (no_pods.follows >= 0)).sum()):
         more.append(
             f"{count(after)} of them lost on a connection that the balancer had closed after an earlier failure on it, without saying so"

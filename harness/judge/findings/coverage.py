@@ -9,7 +9,7 @@ from harness.clock import NS
 from harness.judge import chance
 from harness.judge.findings.finding import COVERED, WATCHED, Finding
 from harness.judge.numbers.hits import OWN_FAULT
-from harness.judge.wording import at, count, lasting
+from harness.judge.wording import at, count, lasting, told
 from harness.model import NEVER, Grade, Mark, Phase
 
 if TYPE_CHECKING:
@@ -66,6 +66,9 @@ def _state_fault(run: RunRecord, timeline: Timeline) -> str:
         return "the workload was deleted before the change"
     if not timeline.triggered or facts is None or facts.state == "not_started":
         return "the rollout was not started"
+    others = [change for change in timeline.changes if change.disturbs]
+    if others:
+        return f"{told(others, timeline.zero_ns)}, so this is not the rollout that was to be tested"
     reason = f" ({facts.reason})" if facts.reason else ""
     how = "again" if _kind(facts) in {"command", "observe"} else "by somebody else"
     said = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.judge.findings.finding import LOSSLESS, UNBROKEN, Finding
 from harness.judge.numbers.hits import own_faults
-from harness.judge.wording import at, count, lasting
+from harness.judge.wording import at, count, lasting, told
 from harness.model import Grade, Phase
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def lost_requests(case: Case) -> tuple[int, Finding]:
             f"no good answer for {lasting(gone.to_ns - gone.from_ns)} at {at(gone.from_ns, timeline.zero_ns)}"
         )
         said.append(f"{lasts}, far longer than ever before the trigger")
+    said += _after_each_change(case, seen)
     observed = "; ".join(said)
     sure = [family for family in background.families if family.sure]
     if sure:
@@ -60,6 +61,21 @@ def lost_requests(case: Case) -> tuple[int, Finding]:
         hint = f"the baseline is too short to tell whether the rollout is the reason; make it longer ({how})"
         return 0, Finding(LOSSLESS, f"{observed}: {hint}", Grade.INCONCLUSIVE)
     return 0, Finding(LOSSLESS, observed, Grade.PASS)
+
+
+def _after_each_change(case: Case, seen: int) -> list[str]:
+    """Say how many failed in the time of each change of somebody else's: from it to the next one."""
+    timeline = case.timeline
+    changes = [change for change in timeline.changes if change.disturbs]
+    if not changes or case.hits is None or not seen:
+        return []
+    done = case.hits.done_ns[case.hits.failed & (case.hits.done_ns >= timeline.zero_ns)]
+    ends = [*(change.at_ns for change in changes[1:]), timeline.judged.to_ns + 1]
+    found = []
+    for change, end_ns in zip(changes[:_SHOWN], ends, strict=False):
+        number = int(((done >= change.at_ns) & (done < end_ns)).sum())
+        found.append(f"{number:,} of {seen:,} failed after {told([change], timeline.zero_ns)}")
+    return found
 
 
 def _sentence(family: FamilyBackground, background: Background, timeline: Timeline) -> str:

@@ -22,12 +22,18 @@ _NEW_SIZE = re.compile(r"New size: (\d+)")  # kubernetes pkg/controller/podautos
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """One change of `spec.replicas`, as we saw it. `by` names an autoscaler whose Event fits; else it is ""."""
+    """One change of `spec.replicas`, as we saw it. `by` names an autoscaler whose Event fits, else who wrote it, else it is ""."""
 
     t_ns: int
     before: int
     after: int
     by: str = ""
+
+
+def _writer(run: RunRecord, t_ns: int) -> str:
+    """Return who set the number of replicas at a moment, where the run has written it down."""
+    kinds = {"scaled", "autoscaled"}
+    return next((one.who for one in run.changes if one.kind in kinds and one.at_ns == t_ns), "")
 
 
 def scalings(run: RunRecord, events: Sequence[ClusterEvent]) -> tuple[Scaling, ...]:
@@ -52,7 +58,7 @@ def scalings(run: RunRecord, events: Sequence[ClusterEvent]) -> tuple[Scaling, .
             continue
         if size is not None and now != size:
             names = [n for t_ns, new, n in writes if new == now and abs(t_ns - event.t_ns) < _NEAR_NS]
-            by = f"HorizontalPodAutoscaler {names[0]}".strip() if names else ""
+            by = f"HorizontalPodAutoscaler {names[0]}".strip() if names else _writer(run, event.t_ns)
             found.append(Scaling(event.t_ns, size, now, by))
         size = now
     return tuple(found)

@@ -14,7 +14,7 @@ from harness.clock import NS
 from harness.judge.timeline.lifeline import Lifeline  # noqa: TC001  pydantic reads verdict.json by it
 from harness.judge.timeline.observed import lifelines
 from harness.judge.timeline.scaling import Scaling, scalings
-from harness.model import NEVER, Mark, MarkAt, Phase, WatchGap
+from harness.model import NEVER, Mark, MarkAt, OtherChange, Phase, WatchGap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +65,7 @@ class Timeline:
     gaps: tuple[WatchGap, ...]
     scalings: tuple[Scaling, ...] = ()
     baseline: Span | None = None
+    changes: tuple[OtherChange, ...] = ()  # somebody else's, during the rollout
 
     @property
     def came(self) -> int:
@@ -134,4 +135,5 @@ def read(
         gaps=tuple(gaps),
         scalings=scalings(run, events),
         baseline=baseline,
+        changes=run.changes,
     )

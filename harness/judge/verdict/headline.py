@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.judge import chance
 from harness.judge.findings.finding import ALIVE, BASELINE, COVERED, ENDED, LOSSLESS, UNBROKEN
 from harness.judge.numbers.hits import OWN_FAULT, ranked
-from harness.judge.wording import count, exchanged, lasting
+from harness.judge.wording import at, count, exchanged, lasting
 from harness.model import Grade, Phase
 from harness.scenario.objectives import replacing
 
@@ -21,6 +21,17 @@ if TYPE_CHECKING:
     from harness.judge.timeline.timeline import Timeline
     from harness.model import RunRecord
 
+# What somebody did to a rollout, in one word.
+_CHANGED = {
+    "undone": "undid",
+    "scaled": "scaled",
+    "paused": "paused",
+    "resumed": "resumed",
+    "deleted": "ended by deleting the workload",
+    "service_deleted": "disturbed by deleting the Service",
+    "pod_deleted": "disturbed by deleting a pod",
+    "pod_evicted": "disturbed by evicting a pod",
+}
 _SHOWN = 3  # kinds that a headline names
 # By what ended the run: the objective that explains the missing PASS best.
 _LEADS = {
@@ -47,7 +58,7 @@ def headline(
 ) -> str:
     """Return the verdict in one line: what was lost, or why there is no PASS, or what passed."""
     total = f"{numbers.requests:,}"
-    because = " because of the rollout" if run.rollout_wanted else ""
+    because = because_of(timeline) if run.rollout_wanted else ""
     accused = any(f.grade is Grade.FAIL and f.objective in {LOSSLESS, UNBROKEN} for f in findings)
     if grade is Grade.FAIL and lost and accused:
         kinds = blamed(run, numbers, background)
@@ -84,6 +95,17 @@ def headline(
     gone = len(run.rollout.old_pods) if run.rollout else 0
     came = timeline.came if timeline.pods else gone
     return f"none of {total} requests failed{because} ({exchanged(gone, came)}{took}{rest})"
+
+
+def because_of(timeline: Timeline) -> str:
+    """Say what the rollout was that requests were lost to: somebody may have had a hand in it."""
+    changes = [change for change in timeline.changes if change.disturbs]
+    if not changes:
+        return " because of the rollout"
+    first, more = changes[0], len(changes) - 1
+    when = at(first.at_ns, timeline.zero_ns)
+    others = f" (and {count(more, 'more change')})" if more else ""
+    return f" in a rollout that {first.who or 'somebody'} {_CHANGED.get(first.kind, 'changed')} at {when}{others}"
 
 
 def reasons(lost: int, untied: int, total: str, because: str) -> str:

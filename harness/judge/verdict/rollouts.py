@@ -58,6 +58,7 @@ def timeline_of(
         pods=lifelines(replace(run, rollout=every_old), events, services),
         gaps=tuple(gaps),
         scalings=tuple(one for part in parts for one in part.scalings),
+        changes=run.changes,
     )
 
 

@@ -10,6 +10,8 @@ from harness.report.summary.layout import WIDTH, wrapped
 if TYPE_CHECKING:
     from harness.judge.timeline.timeline import Timeline
 
+_OTHERS = 12  # changes that the summary shows
+
 
 def pods(timeline: Timeline) -> list[str]:
     """Return a row for each pod: when it started, was ready, came into the endpoints, and went."""
@@ -54,6 +56,17 @@ def scalings(timeline: Timeline) -> list[str]:
         )
         for one in timeline.scalings
     ]
+
+
+def others(timeline: Timeline) -> list[str]:
+    """Return each change that somebody else made, but those of the number of replicas, which `scalings` tells of."""
+    told = [one for one in timeline.changes if one.kind not in {"scaled", "autoscaled"}]
+    lines = [
+        line
+        for one in told[:_OTHERS]
+        for line in wrapped(f"Changed {at(one.at_ns, timeline.zero_ns)}: {one.told}", "", "    ")
+    ]
+    return [*lines, *([f"  ... and {len(told) - _OTHERS} more changes"] if len(told) > _OTHERS else [])]
 
 
 def gaps(timeline: Timeline) -> list[str]:

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 from harness.cluster.watching.reduce import manifest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.cluster.rollout.progress import Progress
+    from harness.model import OtherChange
     from harness.run.preflight.workload import Subject
 
 
@@ -22,15 +25,21 @@ def what_rolls(workload: dict[str, Any]) -> tuple[Any, Any]:
     return spec.get("template"), spec.get("replicas")
 
 
-def outcome(now: Progress | None, ended_by: str, stuck: str, *, over: bool) -> tuple[str, str]:
-    """Return the rollout's state and reason at the end of a run. `over`: it was over once, whatever has moved since."""
+def outcome(
+    now: Progress | None, ended_by: str, stuck: str, *, over: bool, others: Sequence[OtherChange] = ()
+) -> tuple[str, str]:
+    """Return the rollout's state and reason at the end of a run.
+
+    `over`: it was over once, whatever has moved since. `others`: what somebody else changed meanwhile.
+    """
     if now is None:
         return "not_started", "no change was seen after it was made"
     if now.deleted:
         return "deleted", ""
-    if now.changed:
-        return "changed", now.changed
-    if now.over or over:
+    complete = now.over or over
+    if now.changed or (others and not complete):
+        return "changed", now.changed or "; ".join(change.told for change in others[:3])
+    if complete:
         return "complete", ""
     status = now.status
     waiting = status.message if not status.done else f"{now.old_pods} old pods are still there"

@@ -15,6 +15,7 @@ from harness.run.change.command import run_to_its_end
 from harness.run.change.ending import keep_manifests, write_outcome
 from harness.run.change.making import send_patch, send_removal
 from harness.run.change.tracker import RolloutTracker
+from harness.run.stopping import Disturbance
 
 if TYPE_CHECKING:
     from harness.cluster.rollout.progress import Progress
@@ -56,11 +57,19 @@ class Change:
             return ""
         if self._command_failed:
             return "command_failed"
-        if self.tracker.view.deleted:
+        if (
+            self.tracker.view.deleted and self.tracker.baseline is None
+        ):  # there is no rollout to see the end of
             return "deleted"
-        if self.tracker.strayed:
-            return "changed"
         return "nothing_changed" if self.tracker.waiting.overdue(self._tools.clock.now_ns()) else ""
+
+    @property
+    def disturbance(self) -> Disturbance:
+        """What somebody else's hand made of the rollout."""
+        tracker = self.tracker
+        if self.command_running:  # it may be about to put things right
+            return Disturbance()
+        return Disturbance(tracker.disturbed, tracker.deleted_ns, tracker.at_rest_ns, tracker.paused)
 
     def again(self) -> Change:
         """Return the next change of the same workload, as this one leaves it."""

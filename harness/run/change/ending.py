@@ -28,7 +28,8 @@ def write_outcome(tools: Tools, tracker: RolloutTracker, baseline: Baseline, end
     new = revisions(tracker.view, old, inside=False)
     stuck = why_stuck(tracker.view, old)
     over = NEVER not in {log.record.mark(m) for m in (Mark.OLD_PODS_GONE, Mark.ENDPOINTS_SETTLED)}
-    state, reason = outcome(tracker.progress, ended_by, stuck, over=over)
+    others = [change for change in log.record.changes if change.disturbs]
+    state, reason = outcome(tracker.progress, ended_by, stuck, over=over, others=others)
     if reason:
         log.note(f"rollout: {reason}")
     gone = leaving(tracker.view, baseline) | (old - own(tracker.view).keys())

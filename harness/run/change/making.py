@@ -1,25 +1,25 @@
-"""Makes the change: one patch or apply, or one pod deleted or evicted. Never sent twice."""
+"""Makes the change: one patch or apply, or one pod deleted or evicted. Sent again only where it was not made."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
 
 from harness.cluster.client import resources
 from harness.cluster.client.answers import ApiStatusError, ApiUnreachableError
-from harness.cluster.trigger import doomed_pod, patch_for, pull, remove_pod
+from harness.cluster.trigger import doomed_pod, is_going, patch_for, pull, remove_pod, was_made
 from harness.cluster.watching.reduce import reduced
 from harness.model import Mark
 from harness.run.change.aftermath import shown, what_rolls
+from harness.run.change.persisting import UnknownError, send
 from harness.run.change.waiting import LOST_AFTER_NS
 
 if TYPE_CHECKING:
     from harness.cluster.rollout.view import Baseline
-    from harness.errors import ClusterError
     from harness.run.change.tools import Tools
     from harness.run.change.tracker import RolloutTracker
 
@@ -32,24 +32,33 @@ async def send_patch(tools: Tools, tracker: RolloutTracker, before: Baseline) ->
     subject, api, facts = tools.subject, tools.api, tools.subject.facts
     patch = patch_for(subject.trigger, subject.workload, datetime.now().astimezone(), tools.base)
     tools.log.update_rollout(patch=shown(subject.trigger.kind, patch))
-    was = await anyio.to_thread.run_sync(
-        lambda: api.get(resources.WORKLOADS[facts.kind], facts.namespace, facts.name)
-    )
-    sent_ns = tools.clock.now_ns()
+    seen: list[dict[str, Any]] = []  # the workload before the change, once it could be read
+
+    def read() -> dict[str, Any]:
+        return api.get(resources.WORKLOADS[facts.kind], facts.namespace, facts.name)
+
+    def read_before() -> dict[str, Any]:
+        try:
+            return read()
+        except ApiUnreachableError as error:  # whatever became of the question, the change was not sent
+            raise ApiUnreachableError(str(error), unsent=True) from None
+
+    def once() -> dict[str, Any]:
+        if not seen:
+            seen.append(read_before())
+        manager, rehearsed = tools.field_manager, tools.dry_run
+        return pull(api, subject.trigger, facts, patch, field_manager=manager, dry_run=rehearsed)
+
+    def found() -> dict[str, Any] | None:
+        now = read()
+        return now if was_made(subject.trigger, patch, seen[0], now) else None
+
     try:
-        after = await anyio.to_thread.run_sync(
-            lambda: pull(
-                api,
-                subject.trigger,
-                facts,
-                patch,
-                field_manager=tools.field_manager,
-                dry_run=tools.dry_run,
-            )
-        )
-    except ApiUnreachableError as error:
-        _answer_lost(tools, tracker, before, sent_ns, error)
+        sent = await send(tools, once, found)
+    except UnknownError as error:
+        _answer_lost(tools, tracker, before, error)
         return None
+    was, after, sent_ns = seen[0], sent.answer, sent.sent_ns
     if tools.dry_run:
         return _rehearsed(tools)
     if what_rolls(after) == what_rolls(was):
@@ -57,9 +66,14 @@ async def send_patch(tools: Tools, tracker: RolloutTracker, before: Baseline) ->
             "nothing to roll out: the change left the pods' template and their number as they were"
         )
         return "nothing_changed"
-    template = reduced(facts.kind, after)["spec"]["template"]
-    generation = int(after["metadata"]["generation"])
-    _begin(tools, tracker, replace(before, template=template, generation=generation), sent_ns)
+    left = reduced(facts.kind, after)
+    led_to = replace(
+        before,
+        template=left["spec"]["template"],
+        generation=int(after["metadata"]["generation"]),
+        size=left["spec"].get("replicas"),
+    )
+    _begin(tools, tracker, led_to, sent_ns, left)
     return None
 
 
@@ -71,16 +85,21 @@ async def send_removal(tools: Tools, tracker: RolloutTracker, before: Baseline) 
     trigger, facts = tools.subject.trigger, tools.subject.facts
     pod = doomed_pod(trigger, [ref.name for ref in before.old_pods])
     uid = next(ref.uid for ref in before.old_pods if ref.name == pod)
-    doomed = replace(before, doomed=frozenset({uid}))
+
+    def once() -> bool:
+        remove_pod(tools.api, trigger, facts, pod, dry_run=tools.dry_run)
+        return True
+
+    def found() -> bool | None:
+        return True if is_going(tools.api, facts.namespace, pod, uid) else None
+
+    doomed = replace(before, doomed=frozenset({uid}), size=before.replicas)
     patience = BUDGET_PATIENCE_S
     while not tools.interrupted():
-        sent_ns = tools.clock.now_ns()
         try:
-            await anyio.to_thread.run_sync(
-                lambda: remove_pod(tools.api, trigger, facts, pod, dry_run=tools.dry_run)
-            )
-        except ApiUnreachableError as error:
-            _answer_lost(tools, tracker, doomed, sent_ns, error)
+            sent = await send(tools, once, found)
+        except UnknownError as error:
+            _answer_lost(tools, tracker, doomed, error)
             return None
         except ApiStatusError as error:
             if error.code != 429 or patience <= 0:
@@ -91,28 +110,30 @@ async def send_removal(tools: Tools, tracker: RolloutTracker, before: Baseline) 
             continue
         if tools.dry_run:
             return _rehearsed(tools)
-        _begin(tools, tracker, doomed, sent_ns)
+        _begin(tools, tracker, doomed, sent.sent_ns)
         return None
     return "interrupted"
 
 
-def _begin(tools: Tools, tracker: RolloutTracker, baseline: Baseline, sent_ns: int) -> None:
+def _begin(
+    tools: Tools,
+    tracker: RolloutTracker,
+    baseline: Baseline,
+    sent_ns: int,
+    after: dict[str, Any] | None = None,
+) -> None:
     tools.log.mark(Mark.TRIGGER, sent_ns)
     facts, trigger = tools.subject.facts, tools.subject.trigger
     done = "restarted" if trigger.kind == "restart" else f"{trigger.shown}:"
     names = ", ".join(p.name for p in baseline.old_pods)
     tools.say(f"{done} {facts.kind.lower()}/{facts.name}; pods until now: {names}")
-    tracker.begin(baseline)
+    tracker.begin(baseline, after)
 
 
-def _answer_lost(
-    tools: Tools, tracker: RolloutTracker, before: Baseline, sent_ns: int, error: ClusterError
-) -> None:
-    """Whether the server made the change is unknown, and it is not sent again: the watch will show."""
-    tools.log.note(f"the answer to the change was lost ({error}); the watch shows whether it was made")
-    if tools.dry_run:
-        raise error
-    tools.log.mark(Mark.TRIGGER, sent_ns)
+def _answer_lost(tools: Tools, tracker: RolloutTracker, before: Baseline, error: UnknownError) -> None:
+    """Whether the server made the change could not be found out: the watch will show."""
+    tools.log.note(f"whether the change was made is not known ({error}); the watch shows it")
+    tools.log.mark(Mark.TRIGGER, error.sent_ns)
     tracker.waiting.expected, tracker.waiting.patience_ns = before, LOST_AFTER_NS
     tracker.waiting.asked_ns = tools.clock.now_ns()
 
