@@ -98,7 +98,8 @@ def truth(row: Row, proxy: str, seen: Lost) -> frozenset[str]:
         true = true - _STARTS if seen.old else true & _STARTS
     elif seen.old is False and row.kind == "Deployment":
         return frozenset()
-    if seen.quick:
+    # Envoy lets requests wait for one connection together: those that came last are told of its timeout soon.
+    if seen.quick and proxy != "envoy":
         true -= {"C6"}
     if seen.said.startswith(_NOT_TAKEN):
         true -= _IN_FLIGHT

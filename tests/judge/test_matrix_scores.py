@@ -20,7 +20,7 @@ def test_every_cell_is_a_scenario_that_is_there_and_bears_its_label() -> None:
 @pytest.mark.parametrize("said", ["UF", "UF,URX", "SC", "sC"])
 def test_a_connection_that_was_not_made_is_no_request_in_flight(said: str) -> None:
     assert truth(ROW["B1-exit"], "envoy", Lost(answered=True, said=said, old=True)) == {"B1", "C6"}
-    assert truth(ROW["B1-exit"], "envoy", Lost(answered=True, said=said, old=True, quick=True)) == {"B1"}
+    assert truth(ROW["B1-exit"], "haproxy", Lost(answered=True, said=said, old=True, quick=True)) == {"B1"}
 
 
 def test_one_that_broke_had_come_to_a_pod_that_was_there() -> None:
