@@ -359,8 +359,10 @@ class RolloutFacts:
 class OtherChange:
     """What somebody else changed during a rollout, as the watch saw it at `at_ns`.
 
-    kind: template | undone | scaled | autoscaled | paused | resumed | deleted | service_deleted | pod_deleted | pod_evicted.
-    `what` reads on from the one who did it ("changed the image of web to web:3"). `who` is the field manager that wrote it
+    kind: template | undone | scaled | autoscaled | paused | resumed | deleted | service_deleted | pod_deleted |
+    pod_evicted.
+    `what` reads on from the one who did it ("changed the image of web to web:3"). `who` is the field manager that
+    wrote it
     (metadata.managedFields), "" where nothing tells: a deletion leaves no such entry.
     """
 
@@ -371,7 +373,9 @@ class OtherChange:
 
     @property
     def disturbs(self) -> bool:
-        """Whether the rollout is no longer the one that was to be tested. An autoscaler at work is part of the service."""
+        """Whether the rollout is no longer the one that was to be tested. An autoscaler at work is part of the
+        service.
+        """
         return self.kind != "autoscaled"
 
     @property

@@ -28,7 +28,8 @@ def lint(what: tuple[str, ...], namespace: str | None, context: str | None, kube
     """Find what would lose requests in a rollout, in files, folders, or live objects such as deployment/web.
 
     A workload is checked together with its Services, Ingresses, PodDisruptionBudgets, HorizontalPodAutoscalers and
-    live pods. If there is no Service at all, a workload that declares a port is assumed to serve requests, and a note says so. Exit
+    live pods. If there is no Service at all, a workload that declares a port is assumed to serve requests, and a note
+    says so. Exit
     codes: 1 if a finding is an error, 2 if a manifest is malformed. A run's summary says which findings it
     confirmed, refuted, or did not test.
     """

@@ -45,7 +45,8 @@ def patch_for(trigger: Trigger, workload: Object, when: datetime, folder: Path) 
     if trigger.kind == "scale":
         if workload["kind"] == "DaemonSet":
             raise UsageError(
-                f"DaemonSet {workload['metadata']['name']} has no number of replicas: it runs one pod on each node; use another --trigger"
+                f"DaemonSet {workload['metadata']['name']} has no number of replicas: it runs one pod on each node;"
+                " use another --trigger"
             )
         if int(spec.get("replicas", 1)) == int(trigger.argument):
             raise UsageError(
@@ -64,7 +65,8 @@ def _image_patch(trigger: Trigger, workload: Object) -> Object:
     containers = {c["name"]: c.get("image") for c in workload["spec"]["template"]["spec"]["containers"]}
     if container not in containers:
         raise UsageError(
-            f"no container {container!r} in {workload['metadata']['name']}; there are: {', '.join(sorted(containers))}"
+            f"no container {container!r} in {workload['metadata']['name']}; there are:"
+            f" {', '.join(sorted(containers))}"
         )
     if containers[container] == image:
         raise UsageError(f"container {container} has the image {image} already: nothing would change")
@@ -118,7 +120,9 @@ def pull(
 
 
 def was_made(trigger: Trigger, patch: Object, was: Object, now: Object) -> bool:
-    """Tell whether the server has made our change, between two reads of the workload: for a change whose answer was lost."""
+    """Tell whether the server has made our change, between two reads of the workload: for a change whose answer was
+    lost.
+    """
     if trigger.kind == "restart":
         asked = patch["spec"]["template"]["metadata"]["annotations"][RESTARTED_AT]
         return bool(_annotations(now).get(RESTARTED_AT) == asked)
@@ -128,7 +132,8 @@ def was_made(trigger: Trigger, patch: Object, was: Object, now: Object) -> bool:
         return any(c["name"] == asked["name"] and c.get("image") == asked["image"] for c in containers)
     if trigger.kind == "scale":
         return bool(now["spec"].get("replicas") == patch["spec"]["replicas"])
-    # A manifest says many things: that it arrived shows in what it changed. Where it changes nothing, to repeat it is harmless.
+    # A manifest says many things: that it arrived shows in what it changed. Where it changes nothing, to repeat it is
+    # harmless.
     return bool(now["spec"] != was["spec"])
 
 
@@ -148,7 +153,9 @@ def remove_pod(api: Api, trigger: Trigger, facts: ClusterFacts, pod: str, *, dry
 
 
 def is_going(api: Api, namespace: str, pod: str, uid: str) -> bool:
-    """Look whether a pod is gone or on its way; one of its name with another uid has taken its place. Raises ClusterError."""
+    """Look whether a pod is gone or on its way; one of its name with another uid has taken its place. Raises
+    ClusterError.
+    """
     items = api.list_all(PODS, namespace, field_selector=f"metadata.name={pod}").get("items") or []
     return not any(
         item["metadata"]["uid"] == uid and "deletionTimestamp" not in item["metadata"] for item in items

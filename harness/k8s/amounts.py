@@ -11,7 +11,8 @@ _PERCENT = re.compile(r"(\d+)%")
 def amount(value: object, whole: int, *, up: bool) -> int:
     """Resolve a number, or a percentage of `whole` rounded up or down (apimachinery, util/intstr).
 
-    A Deployment's maxSurge rounds up and its maxUnavailable down. What is neither counts as 0, and so does what is below it.
+    A Deployment's maxSurge rounds up and its maxUnavailable down. What is neither counts as 0, and so does what is
+    below it.
     """
     text = str(value)
     if found := _PERCENT.fullmatch(text):

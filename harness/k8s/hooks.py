@@ -1,4 +1,6 @@
-"""How a pod is given time to stop: how long its preStop sleeps, and its grace period. Commands are read here, never run."""
+"""How a pod is given time to stop: how long its preStop sleeps, and its grace period. Commands are read here, never
+run.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ _SHELLS = frozenset({"sh", "bash", "ash", "dash"})
 
 
 def first_sleep_s(hook: Mapping[str, Any]) -> float | None:
-    """Return how many seconds a hook sleeps before it does anything else: `sleep.seconds`, or a command that begins with `sleep N`.
+    """Return how many seconds a hook sleeps before it does anything else: `sleep.seconds`, or a command that begins
+    with `sleep N`.
 
     None where it begins with something else.
     """
@@ -32,7 +35,8 @@ def first_sleep_s(hook: Mapping[str, Any]) -> float | None:
 
 
 def last_sleep_ns(hook: Mapping[str, Any]) -> int | None:
-    """Return the length of the sleep that a hook ends with, so that it lasts at least as long: `sleep.seconds`, or `...; sleep N`.
+    """Return the length of the sleep that a hook ends with, so that it lasts at least as long: `sleep.seconds`, or
+    `...; sleep N`.
 
     None where it ends with something else.
     """
@@ -55,7 +59,9 @@ def pre_stop(container: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stop_signal(container: Mapping[str, Any]) -> str:
-    """Return the signal that a container is to be stopped with (lifecycle.stopSignal, KEP-4960); "" where it does not say."""
+    """Return the signal that a container is to be stopped with (lifecycle.stopSignal, KEP-4960); "" where it does not
+    say.
+    """
     return str((container.get("lifecycle") or {}).get("stopSignal") or "")
 
 

@@ -16,7 +16,9 @@ _AS_TEXT = {
 
 
 def selected(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
-    """Tell whether a LabelSelector (matchLabels, matchExpressions) takes in these labels. None takes in nothing, {} all."""
+    """Tell whether a LabelSelector (matchLabels, matchExpressions) takes in these labels. None takes in nothing, {}
+    all.
+    """
     if selector is None:
         return False
     if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):

@@ -50,7 +50,9 @@ def serving(pod: Mapping[str, Any], services: Iterable[Mapping[str, Any]] = ()) 
 
 
 def native_sidecars(pod: Mapping[str, Any]) -> list[Object]:
-    """Return a pod's native sidecars (KEP-753): init containers that are always restarted, so that they run beside the others."""
+    """Return a pod's native sidecars (KEP-753): init containers that are always restarted, so that they run beside
+    the others.
+    """
     return [c for c in pod.get("initContainers") or () if c.get("restartPolicy") == "Always"]
 
 

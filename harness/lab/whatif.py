@@ -213,7 +213,9 @@ def _probed(container: Object, path: str, port: int) -> list[str]:
 
 
 def _stopped(container: Object, path: str) -> list[str]:
-    """Let SIGTERM stand for the signal that the real app acts on: the sample app acts on no other. SIGKILL stays what it is."""
+    """Let SIGTERM stand for the signal that the real app acts on: the sample app acts on no other. SIGKILL stays what
+    it is.
+    """
     signal = stop_signal(container)
     if signal in {"", "SIGTERM", "SIGKILL"}:
         return []

@@ -23,8 +23,9 @@ def announce(resolved: Resolved, subject: Subject | None, say: Callable[[str], N
         return
     facts, what = subject.facts, _what(subject)
     say(
-        f"server {facts.server} ({facts.version}) as {facts.identity or 'unknown'}, context {facts.context}, namespace {facts.namespace}: "
-        f"will {what}{' (dry run: not now)' if resolved.dry_run else ''}, {round(resolved.scenario.trigger_after_ns / NS, 1):g} s after the warm-up"
+        f"server {facts.server} ({facts.version}) as {facts.identity or 'unknown'}, context {facts.context},"
+        f" namespace {facts.namespace}: will {what}{' (dry run: not now)' if resolved.dry_run else ''},"
+        f" {round(resolved.scenario.trigger_after_ns / NS, 1):g} s after the warm-up"
     )
     say(f"path {'proven' if subject.path.proven else 'not proven'}: {subject.path.how}")
     for note in subject.notes:
@@ -32,13 +33,15 @@ def announce(resolved: Resolved, subject: Subject | None, say: Callable[[str], N
     if not resolved.dry_run and subject.trigger.kind != "observe":
         say(f"the annotation {ANNOTATION} on it keeps a second run away until this one ends")
     say(
-        f"{_model(load.rate, load.ramp)}, {load.concurrency} connections, one request in flight each, for at least {load.duration / NS:g} s"
+        f"{_model(load.rate, load.ramp)}, {load.concurrency} connections, one request in flight each, for at least"
+        f" {load.duration / NS:g} s"
     )
     times = resolved.scenario.rollout.rollouts
     if subject.trigger.kind in {"restart", "apply", "set-image"}:
         each = f", and there will be {times}" if times > 1 else ""
         say(
-            f"the rollout should take about {rollout_ns(facts.kind, subject.workload) / NS:.0f} s, estimated from its manifest{each}"
+            f"the rollout should take about {rollout_ns(facts.kind, subject.workload) / NS:.0f} s, estimated from its"
+            f" manifest{each}"
         )
 
 

@@ -15,7 +15,9 @@ READINGS = 8  # 22 ms wide at a few ms of round trip; the round trip is the limi
 
 
 def measure_offset(api: Api) -> OffsetBounds | None:
-    """Return bounds of the server's wall clock minus ours, in ns; None when the answers contradict each other. Takes some seconds."""
+    """Return bounds of the server's wall clock minus ours, in ns; None when the answers contradict each other. Takes
+    some seconds.
+    """
     readings: list[Reading] = []
     known: OffsetBounds | None = None
     for _ in range(READINGS):

@@ -100,7 +100,8 @@ class Conductor:
         """Warm up, look at the baseline, roll out, wait until it is over and settled, end the load."""
         self._log.mark(Mark.LOAD_START, load.started_ns)
         warm_ns = load.started_ns + WARMUP_NS
-        # Without a rollout there is no trigger for a lull to precede, so it comes at the end of the warm-up: neither the
+        # Without a rollout there is no trigger for a lull to precede, so it comes at the end of the warm-up: neither
+        # the
         # numbers nor the duration include it, and what the connections meet when they send again is judged.
         lull_ns = 0 if self._change else self._resolved.scenario.load.lull
         self._warmup_end_ns = warmup_end = warm_ns + lull_ns
@@ -138,7 +139,9 @@ class Conductor:
             self._change.say_way_back()
 
     async def _rollouts(self, load: Load, group: TaskGroup, warmup_end_ns: int) -> str:
-        """Make the change as often as the scenario asks, each time from a settled state. Return what ended the last one."""
+        """Make the change as often as the scenario asks, each time from a settled state. Return what ended the last
+        one.
+        """
         total = self._resolved.scenario.rollout.rollouts
         begin_ns = warmup_end_ns
         for number in range(1, total + 1):

@@ -66,7 +66,8 @@ async def held(api: Api, subject: Subject, run: str) -> AsyncIterator[Hold]:
     async def renew() -> None:
         while not hold.lost_to:
             await anyio.sleep(RENEW_EVERY_S)
-            # The API server may be away, or the workload may have changed in between; the claim is good for two more tries.
+            # The API server may be away, or the workload may have changed in between; the claim is good for two more
+            # tries.
             with contextlib.suppress(ClusterError):
                 await anyio.to_thread.run_sync(write_if_ours, claim(run, datetime.now(UTC)))
 

@@ -41,7 +41,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Disturbance:
-    """What somebody else's hand made of a rollout: it is seen to its end all the same, for what is lost meanwhile is lost."""
+    """What somebody else's hand made of a rollout: it is seen to its end all the same, for what is lost meanwhile is
+    lost.
+    """
 
     there: bool = False
     deleted_ns: int = NEVER  # when the workload was seen to be deleted
@@ -129,7 +131,9 @@ def _settled(at: Standing, limits: Limits) -> bool:
 
 
 def _silent(at: Standing) -> bool:
-    """Tell whether hits are in flight and none has ended for a while, well or badly: nobody knows yet what became of them."""
+    """Tell whether hits are in flight and none has ended for a while, well or badly: nobody knows yet what became of
+    them.
+    """
     if not at.in_flight or at.last_good_ns == NEVER:
         return False
     return at.now_ns - at.last_good_ns >= SILENT_NS and at.last_failed_ns <= at.last_good_ns
@@ -144,7 +148,8 @@ def baseline_share(before: LiveCounts, after: LiveCounts) -> float:
 def is_down(history: Sequence[Tally]) -> bool:
     """Tell whether over half of the hits failed in every second of the last 30 s.
 
-    `history` is oldest first, about ten tallies a second. A second in which nothing was completed counts as down: nobody was
+    `history` is oldest first, about ten tallies a second. A second in which nothing was completed counts as down:
+    nobody was
     served in it.
     """
     if not history or history[-1].t_ns - history[0].t_ns < DOWN_NS:

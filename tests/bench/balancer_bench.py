@@ -1,6 +1,8 @@
-"""What the lab's data plane costs: `python tests/bench/balancer_bench.py [--http] [-c 200] [-d 10] [--work-ms 45] [--rounds 3]`.
+"""What the lab's data plane costs: `python tests/bench/balancer_bench.py [--http] [-c 200] [-d 10] [--work-ms 45]
+[--rounds 3]`.
 
-Three app processes, a closed loop of plain non-blocking connections, and between them in turn the lab's balancer and, where it is
+Three app processes, a closed loop of plain non-blocking connections, and between them in turn the lab's balancer and,
+where it is
 installed, nginx doing the same: processor time on a busy or virtual machine means little, their ratio does.
 """
 
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
     import asyncio
 
 TICK = os.sysconf("SC_CLK_TCK")
-REQUEST = b"GET / HTTP/1.1\r\nHost: bench\r\nUser-Agent: bench\r\nX-Request-ID: %032x\r\nX-Amzn-Trace-Id: Root=1-00000000-%024x\r\n\r\n"
+REQUEST = (
+    b"GET / HTTP/1.1\r\nHost: bench\r\nUser-Agent: bench\r\nX-Request-ID: %032x\r\nX-Amzn-Trace-Id:"
+    b" Root=1-00000000-%024x\r\n\r\n"
+)
 NGINX = """worker_processes 1; daemon off; master_process off; pid {dir}/pid; error_log {dir}/log;
 events {{ worker_connections 8000; }}
 http {{
@@ -37,7 +42,8 @@ http {{
   upstream pods {{ {servers} keepalive 512; }}
   server {{
     listen 127.0.0.1:{port} {ssl};
-    location / {{ proxy_pass http://pods; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_next_upstream off; }}
+    location / {{ proxy_pass http://pods; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_next_upstream
+    off; }}
   }}
 }}
 """

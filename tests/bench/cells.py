@@ -27,7 +27,8 @@ _IN_FLIGHT = frozenset({"B2", "B4"})
 class Row:
     """One fault (or none), behind whichever balancer.
 
-    `true` are the causes that a lost request of this cell may truly have: the label, and what the same fault becomes a moment
+    `true` are the causes that a lost request of this cell may truly have: the label, and what the same fault becomes
+    a moment
     later (a request in flight when an app exits at once is B2; one sent to a pod that is gone is C6).
     """
 
@@ -75,7 +76,8 @@ ROWS = (
 class Lost:
     """What the proxy's own log says of one failed hit, and what the client saw.
 
-    `old`: whether the pod that it was sent to is one that the rollout ended; None where the log names none. `said`: the proxy's
+    `old`: whether the pod that it was sent to is one that the rollout ended; None where the log names none. `said`:
+    the proxy's
     reason in its own words, "" where it gives none. `quick`: it took less than a timeout does.
     """
 

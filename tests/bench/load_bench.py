@@ -1,4 +1,5 @@
-"""The load generator held to its bounds: python -m tests.bench.load_bench [PART ...] [--json FILE] [--write docs/bench.md]
+"""The load generator held to its bounds: python -m tests.bench.load_bench [PART ...] [--json FILE] [--write
+docs/bench.md]
 
 Each part is measured on loopback, and its table printed; the JSON keeps the newest of each part, so that parts may be
 measured one at a time, and the document is written from it. Ends with 1 when a bound was missed.
@@ -106,7 +107,10 @@ def busy_s() -> float:
 
 def machine() -> str:
     """Say when and on what: the numbers mean nothing without."""
-    return f"{time.strftime('%Y-%m-%d', time.gmtime())}, {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}"
+    return (
+        f"{time.strftime('%Y-%m-%d', time.gmtime())}, {os.cpu_count()} cores, Linux"
+        f" {platform.release().split('-')[0]}, Python {platform.python_version()}"
+    )
 
 
 def write(document: Path, kept: Mapping[str, Any]) -> None:

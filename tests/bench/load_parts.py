@@ -1,4 +1,6 @@
-"""The single measurements of the load generator. Each returns its lines: what was measured, and the bound it is held to."""
+"""The single measurements of the load generator. Each returns its lines: what was measured, and the bound it is held
+to.
+"""
 
 from __future__ import annotations
 
@@ -165,7 +167,9 @@ def rival(command: list[str], pattern: str) -> Cost:
 
 
 def rivals(folder: Path, certificate: str, seconds: float, rounds: int) -> list[Line]:
-    """Weigh ours, wrk and hey in turn against one nginx. CPU is the client's own, so a busy machine bends rates and hardly ratios."""
+    """Weigh ours, wrk and hey in turn against one nginx. CPU is the client's own, so a busy machine bends rates and
+    hardly ratios.
+    """
     lines: list[Line] = []
     took = f"{seconds:.0f}s"
     with nginx(folder, certificate) as urls:
@@ -228,7 +232,9 @@ def weighed(done: Ours) -> Cost:
 
 
 def seed(_folder: Path, certificate: str, seconds: float, _rounds: int) -> list[Line]:
-    """Hold the seed's load: 200 connections on a server that takes 40 ms, one worker, as a run does it; wrk shows the machine's share."""
+    """Hold the seed's load: 200 connections on a server that takes 40 ms, one worker, as a run does it; wrk shows the
+    machine's share.
+    """
     lines = []
     for scheme, path in (("http", ""), ("https", certificate)):
         with server("slow", path) as (url, _):
@@ -276,7 +282,8 @@ def exact(_folder: Path, _certificate: str, seconds: float, _rounds: int) -> lis
 def two_workers(folder: Path, certificate: str, seconds: float, rounds: int) -> list[Line]:
     """Compare two workers with one, in pairs: how they share, what they lose, what they cost, and how they start.
 
-    As fast as nginx answers, and at the seed's load: there two workers wake up more often, for fewer requests at a time each,
+    As fast as nginx answers, and at the seed's load: there two workers wake up more often, for fewer requests at a
+    time each,
     which costs wrk's threads more as well.
     """
     pairs = _Pairs()

@@ -1,4 +1,6 @@
-"""What the load generator is measured against: nginx, a server that takes its time, and one that takes exactly its time."""
+"""What the load generator is measured against: nginx, a server that takes its time, and one that takes exactly its
+time.
+"""
 
 from __future__ import annotations
 

@@ -2,10 +2,13 @@
 
     python -m tests.bench.matrix [--runs DIR] [--only-judge] [--write docs/judged.md] [--proxy NAME ...] [ROW ...]
 
-Wants KUBECONFIG and ZDTEST_BED to make recordings; a recording that is there is not made again, so it can be stopped and
-started at any time. What a lost request truly met is known from three witnesses that the judge is not shown: the fault that the
+Wants KUBECONFIG and ZDTEST_BED to make recordings; a recording that is there is not made again, so it can be stopped
+and
+started at any time. What a lost request truly met is known from three witnesses that the judge is not shown: the
+fault that the
 cell was given, the proxy's own access log (which pod, and how it failed), and which pods the rollout ended or began.
-Ends with 1 where a balancer's share of right names is below the aim, a clean cell is accused, or a wrong cause is called exact.
+Ends with 1 where a balancer's share of right names is below the aim, a clean cell is accused, or a wrong cause is
+called exact.
 """
 
 from __future__ import annotations
@@ -35,7 +38,9 @@ MARKS = ("<!-- matrix -->", "<!-- end of matrix -->")
 
 
 def score(row: Row, proxy: str, path: Path) -> Score:
-    """Hold each failed hit's label, given without the access log, against what the witnesses say. `path` is the cell's folder."""
+    """Hold each failed hit's label, given without the access log, against what the witnesses say. `path` is the
+    cell's folder.
+    """
     run = recorded(path)
     assert run is not None
     found, recording, judgement = opened(f"{proxy}/{row.name}", row.label, run)
@@ -99,7 +104,8 @@ def scored(
                 )
             s = found[proxy, row.name] = score(row, proxy, out)
             print(  # noqa: T201  a script
-                f"{s.name}: {s.grade} {s.hits} failed, {s.right} right, {s.pair} pair, {s.wrong} wrong {dict(s.pairs)}",
+                f"{s.name}: {s.grade} {s.hits} failed, {s.right} right, {s.pair} pair, {s.wrong} wrong"
+                f" {dict(s.pairs)}",
                 flush=True,
             )
     return found

@@ -1,9 +1,12 @@
 """Does the advice fix it? Each scenario that fails is run, advised on, patched, and run again: it must PASS.
 
-    python -m tests.bench.mend_bench [--runs DIR] [--mended DIR] [--real DIR] [--only-read] [--write docs/mended.md] [SCENARIO ...]
+    python -m tests.bench.mend_bench [--runs DIR] [--mended DIR] [--real DIR] [--only-read] [--write docs/mended.md]
+    [SCENARIO ...]
 
-On the lab every fault that the workload's manifest can fix, and the ladder of scenarios/seed; with --real the ladder's steps 1, 2
-and 3 on the Kubernetes of KUBECONFIG and ZDTEST_BED. Recordings are kept: --runs holds the first runs (those of score_bench
+On the lab every fault that the workload's manifest can fix, and the ladder of scenarios/seed; with --real the
+ladder's steps 1, 2
+and 3 on the Kubernetes of KUBECONFIG and ZDTEST_BED. Recordings are kept: --runs holds the first runs (those of
+score_bench
 serve), --mended the second ones; what is there is not run again. Ends with 1 when a patched scenario does not PASS.
 """
 

@@ -1,6 +1,7 @@
 """The labelled scenarios on a real Kubernetes, behind a real nginx: recorded, to be scored as the lab's are.
 
-Wants KUBECONFIG and ZDTEST_BED, as the end-to-end tests do. What that cluster cannot do is left out, and UNFIT says why.
+Wants KUBECONFIG and ZDTEST_BED, as the end-to-end tests do. What that cluster cannot do is left out, and UNFIT says
+why.
 """
 
 from __future__ import annotations
@@ -28,11 +29,15 @@ UNFIT = {
     "C3-pinned-connections": "connections through a Service; the test cluster has a balancer",
     "C4-deregistration-delay": "the nginx of the test cluster has no deregistration delay",
     "min-ready-covers-registration": "the nginx of the test cluster has no registration",
-    "nginx-retries": "the test cluster's nginx may try the same pod again, so a few GETs are truly lost (4 of 33,585, named B1 and B2): not clean there",
+    "nginx-retries": (
+        "the test cluster's nginx may try the same pod again, so a few GETs are truly lost (4 of 33,585, named B1 and"
+        " B2): not clean there"
+    ),
     "prestop-sleep": "preStop.sleep came with Kubernetes 1.30",
     "service-drains": "connections through a Service; the test cluster has a balancer",
 }
-# What a cluster with an ingress-nginx has on record of the way to the pods; the test cluster's own nginx is set up from outside.
+# What a cluster with an ingress-nginx has on record of the way to the pods; the test cluster's own nginx is set up
+# from outside.
 INGRESS = {
     "apiVersion": "networking.k8s.io/v1",
     "kind": "Ingress",
@@ -55,7 +60,9 @@ def seconds(text: object) -> float:
 
 
 def balancer_options(wanted: dict[str, Any]) -> list[str]:
-    """Return what makes the test cluster's nginx behave as the scenario's lab part says: it takes whole seconds for its timeouts."""
+    """Return what makes the test cluster's nginx behave as the scenario's lab part says: it takes whole seconds for
+    its timeouts.
+    """
     part = wanted.get("lab") or {}
     options = ["--lag", str(seconds(part.get("lag", "0s")))]
     options += ["--connect-timeout", str(math.ceil(seconds(part.get("connect_timeout", "3s"))))]

@@ -1,11 +1,16 @@
 """Does the judge name the true cause? Every labelled scenario, each failed hit's true cause against the named one.
 
-    python -m tests.bench.score_bench [--runs DIR] [--fresh DIR] [--real DIR] [--only-judge] [--write docs/judged.md] [SCENARIO ...]
+    python -m tests.bench.score_bench [--runs DIR] [--fresh DIR] [--real DIR] [--only-judge] [--write docs/judged.md]
+    [SCENARIO ...]
 
-On the lab, whose truth is known for each request (lab/truth.jsonl, which the judge never reads): recordings that are there
-already (DIR/<scenario>/...) are judged again, the others are made. --runs are those that rules were written with, --fresh those
-made after the last change of a rule. --real: the same scenarios on the Kubernetes of KUBECONFIG and ZDTEST_BED, whose truth is
-the scenario's label alone. Ends with 1 below the aim: 95 % of failed hits rightly named, or in a set of at most two that holds
+On the lab, whose truth is known for each request (lab/truth.jsonl, which the judge never reads): recordings that are
+there
+already (DIR/<scenario>/...) are judged again, the others are made. --runs are those that rules were written with,
+--fresh those
+made after the last change of a rule. --real: the same scenarios on the Kubernetes of KUBECONFIG and ZDTEST_BED, whose
+truth is
+the scenario's label alone. Ends with 1 below the aim: 95 % of failed hits rightly named, or in a set of at most two
+that holds
 the truth; no wrong cause called exact; no cause in a clean scenario; on the real cluster the label among what is named.
 """
 
@@ -116,7 +121,8 @@ def of_the_lab(table: Table) -> list[str]:
         ]
         named = ", ".join(missed[:3]) if s.wrong else ""
         rows.append(
-            f"| {s.name} | {s.label} | {s.grade} | {s.hits:,} | {s.right:,} | {s.pair:,} | {s.wrong} | {s.unmatched} | {named or '-'} |"
+            f"| {s.name} | {s.label} | {s.grade} | {s.hits:,} | {s.right:,} | {s.pair:,} | {s.wrong} | {s.unmatched}"
+            f" | {named or '-'} |"
         )
     rows += ["", "| true cause | named | hits |", "|---|---|---|"]
     rows += [f"| {true} | {named} | {n:,} |" for (true, named), n in sorted(total.items())]
@@ -127,9 +133,10 @@ def of_the_lab(table: Table) -> list[str]:
     rows += [
         "",
         (
-            f"**{table.good:,} of {table.known:,} failed hits ({100 * table.good / max(1, table.known):.2f} %) rightly named, or in a set of two that holds "
-            f"the truth** ({singly:,} by one name); the mean over scenarios, each counted once, is {each}; {exact} wrongly called exact; "
-            f"{len(table.accused)} clean scenarios accused."
+            f"**{table.good:,} of {table.known:,} failed hits ({100 * table.good / max(1, table.known):.2f} %)"
+            f" rightly named, or in a set of two that holds the truth** ({singly:,} by one name); the mean over"
+            f" scenarios, each counted once, is {each}; {exact} wrongly called exact; {len(table.accused)} clean"
+            " scenarios accused."
         ),
     ]
     return rows
@@ -156,7 +163,10 @@ def of_the_cluster(table: Table) -> list[str]:
     return [
         *rows,
         "",
-        f"**{right} of {len(judged)} as they should be**, of those in which there was something to name, or nothing to be named.",
+        (
+            f"**{right} of {len(judged)} as they should be**, of those in which there was something to name, or"
+            " nothing to be named."
+        ),
     ]
 
 
@@ -209,7 +219,9 @@ def main() -> int:
     if asked.real:
         real = Table(
             "On a real Kubernetes",
-            "Kubernetes 1.20 with a real nginx in front; by the scenario's label. Where several ids are named, the others are what the same fault looks like a moment later (B1, then C6), or what it cannot be told from.",
+            "Kubernetes 1.20 with a real nginx in front; by the scenario's label. Where several ids are named, the"
+            " others are what the same fault looks like a moment later (B1, then C6), or what it cannot be told"
+            " from.",
         )
         make = None if asked.only_judge else on_the_cluster
         scored(real, asked.real, wanted, make, lambda name, label, run: opened(name, label, run)[0])

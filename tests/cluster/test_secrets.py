@@ -65,5 +65,8 @@ def test_a_credential_plugin_s_complaint_is_repeated_without_a_token(tmp_path: P
 
 
 def test_what_a_server_quotes_of_a_manifest_is_not_repeated() -> None:
-    body = b'{"reason": "Invalid", "message": "Deployment.apps \\"web\\" is invalid: spec.x: Invalid value: {\\"value\\": \\"a: s3cret\\"}: must be x"}'
+    body = (
+        b'{"reason": "Invalid", "message": "Deployment.apps \\"web\\" is invalid: spec.x: Invalid value:'
+        b' {\\"value\\": \\"a: s3cret\\"}: must be x"}'
+    )
     assert str(status_error(422, body, {})).endswith("Invalid value: ***: must be x")

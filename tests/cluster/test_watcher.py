@@ -126,15 +126,15 @@ def test_a_token_that_ran_out_is_a_gap_with_its_reason_and_the_watch_goes_on(tmp
 
 
 def plugin(folder: Path, then: str) -> dict[str, Any]:
-    """A credential plugin that prints a token that nobody said would run out: the next one each time, or what `then` says."""
+    """A credential plugin that prints a token that nobody said would run out: the next one each time, or what `then`
+    says.
+    """
     program = folder / "plugin"
-    program.write_text(
-        f"""#!/bin/sh
+    program.write_text(f"""#!/bin/sh
 n=$(cat {folder}/asked 2>/dev/null || echo 0); n=$((n + 1)); echo $n > {folder}/asked
 [ $n -eq 1 ] || {then}
 echo '{{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {{"token": "token-'$n'"}}}}'
-"""
-    )
+""")
     program.chmod(0o755)
     return {
         "exec": {

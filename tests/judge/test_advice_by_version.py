@@ -56,7 +56,9 @@ def test_native_sidecars_get_time_of_the_grace_period_for_they_end_last(tmp_path
 
 
 def _unready_at(tmp_path: Path, after_s: float, version: str = "v1.36.0") -> list[str]:
-    """Judge a run in which the only pod goes before the next one serves, and turns not ready so long after its deletion."""
+    """Judge a run in which the only pod goes before the next one serves, and turns not ready so long after its
+    deletion.
+    """
     run = SyntheticRun.rolling(replicas=1, recreate=True, prestop=4, grace=20)
     run.strategy = "RollingUpdate"
     run.record = {"cluster": facts(run, version=version)}

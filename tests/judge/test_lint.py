@@ -381,7 +381,10 @@ def test_the_command_says_in_one_line_what_it_assumed_for_a_deployment_alone(tmp
     assert done.returncode == 1
     assert "[readiness-missing]" in done.stdout
     assert [line for line in done.stdout.splitlines() if line.startswith("note: ")] == [
-        "note: Deployment/web: no Service was given: it is assumed to serve requests, for container web declares port 8080"
+        (
+            "note: Deployment/web: no Service was given: it is assumed to serve requests, for container web declares"
+            " port 8080"
+        )
     ]
 
 

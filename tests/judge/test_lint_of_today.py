@@ -1,4 +1,6 @@
-"""Lint of newer fields, and of preStop against a balancer's own times: where a rule must keep quiet, and what it counts."""
+"""Lint of newer fields, and of preStop against a balancer's own times: where a rule must keep quiet, and what it
+counts.
+"""
 
 from __future__ import annotations
 
@@ -197,8 +199,9 @@ def test_the_delay_is_named_with_its_place_and_its_seconds() -> None:
     key = "service.beta.kubernetes.io/aws-load-balancer-target-group-attributes"
     objects[1]["metadata"]["annotations"] = {key: "deregistration_delay.timeout_seconds=45"}
     message = found(objects)["prestop-before-deregistration"].message
-    assert message == (
-        "lasts 10 s, and Service web says a deregistration delay of 45 s: for 45 s requests may still come"
+    assert (
+        message
+        == "lasts 10 s, and Service web says a deregistration delay of 45 s: for 45 s requests may still come"
     )
 
 

@@ -21,8 +21,12 @@ from tests.judge.synthetic import SyntheticRun
 
 ROOT = Path(__file__).parents[2]
 NAMED = {
-    "preStop": r"(?:preStop:?|advised:)(?: preStop)?(?: exec)? sleep (\d+)\b(?! s, (?:grace|Failed))",  # but not what a pod has
-    "grace": r"(?:terminationGracePeriodSeconds`?:|(?:spare|SIGKILL)[^;]{0,40}; advised:) (\d+)\b(?! leaves| is longer|:)",
+    "preStop": (
+        r"(?:preStop:?|advised:)(?: preStop)?(?: exec)? sleep (\d+)\b(?! s, (?:grace|Failed))"
+    ),  # but not what a pod has
+    "grace": (
+        r"(?:terminationGracePeriodSeconds`?:|(?:spare|SIGKILL)[^;]{0,40}; advised:) (\d+)\b(?! leaves| is longer|:)"
+    ),
     "readinessProbe": r"readinessProbe`?: ((?:httpGet|tcpSocket) \S+(?: on \d+)?|an httpGet\b)",
     "minReadySeconds": r"minReadySeconds`?: (\d+)",
     "strategy": r"strategy`?: (RollingUpdate, maxUnavailable \d+, (?:maxSurge \d+|with a surge))",
@@ -95,7 +99,8 @@ def test_a_time_that_could_not_be_measured_is_said_to_be_a_bound_with_the_defaul
     assert advice is not None
     (reason,) = [line.reason for line in advice.lines if line.path.endswith("lifecycle")]
     assert re.search(
-        r"measured: at least [\d.]+ s; until a run with a preStop measures it, use 30 s, the default for an unknown balancer",
+        r"measured: at least [\d.]+ s; until a run with a preStop measures it, use 30 s, the default for an unknown"
+        r" balancer",
         reason,
     )
 

@@ -1,4 +1,6 @@
-"""Signatures that follow from how balancers and pods work: what a pod that was let go of cannot have lost, and the like."""
+"""Signatures that follow from how balancers and pods work: what a pod that was let go of cannot have lost, and the
+like.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What the target is asked before a load: the load's own bytes, and nothing that the load itself would take as data ends the run."""
+"""What the target is asked before a load: the load's own bytes, and nothing that the load itself would take as data
+ends the run.
+"""
 
 import asyncio
 import itertools

@@ -49,7 +49,9 @@ def proxy_for(server: str, given: str | None, environ: Mapping[str, str]) -> Pro
 
 
 def goes_straight(host: str, port: int, no_proxy: str) -> bool:
-    """Tell whether a host is on loopback, or among what NO_PROXY names: addresses, CIDR blocks, domains, or * for all."""
+    """Tell whether a host is on loopback, or among what NO_PROXY names: addresses, CIDR blocks, domains, or * for
+    all.
+    """
     host = host.lower().rstrip(".")
     address = _address(host)
     if host == "localhost" or (address is not None and address.is_loopback):

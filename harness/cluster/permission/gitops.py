@@ -34,5 +34,8 @@ def tracked_by(workload: dict[str, Any]) -> str:
 def objection(tool: str, trigger: str) -> str:
     """Say why a change of this kind is not made to an object that a GitOps tool tracks, or ""."""
     if tool and trigger in {"apply", "set-image", "scale"}:
-        return f"{tool} tracks this object and would undo it: let it make the change itself, with --trigger 'command …' or --trigger observe"
+        return (
+            f"{tool} tracks this object and would undo it: let it make the change itself, with --trigger 'command …'"
+            " or --trigger observe"
+        )
     return ""

@@ -25,7 +25,9 @@ def claim(run: str, now: datetime) -> str:
 
 
 def holder(workload: dict[str, Any], run: str, now: datetime) -> str:
-    """Return the run that holds this workload now, or "" when none does, when it is `run` itself, or its claim ran out."""
+    """Return the run that holds this workload now, or "" when none does, when it is `run` itself, or its claim ran
+    out.
+    """
     value = ((workload.get("metadata") or {}).get("annotations") or {}).get(ANNOTATION, "")
     who, until_word, text = str(value).rpartition(" until ")
     if not until_word or who == run or _is_a_copy(workload):

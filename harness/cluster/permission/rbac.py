@@ -23,7 +23,9 @@ SURROUNDINGS = (
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One verb on one resource; `name` narrows it to one object where Kubernetes can. Without an optional one the run goes on."""
+    """One verb on one resource; `name` narrows it to one object where Kubernetes can. Without an optional one the run
+    goes on.
+    """
 
     verb: str
     group: str
@@ -37,7 +39,9 @@ class Need:
 
 
 def needs(kind: str, name: str, trigger: Trigger, slices: str = "endpointslices") -> tuple[Need, ...]:
-    """List what a run of this trigger on this workload needs. `slices` is endpointslices, or endpoints on old servers."""
+    """List what a run of this trigger on this workload needs. `slices` is endpointslices, or endpoints on old
+    servers.
+    """
     workload = _PLURAL[kind]
     # list and watch may be narrowed by name: the request carries a field selector on it (RBAC docs, resourceNames)
     wanted = [Need(verb, "apps", workload, name) for verb in ("get", "list", "watch")]

@@ -128,7 +128,9 @@ def _of_the_change(baseline: Baseline, *, own_tool: bool) -> bool:
 
 
 def writer(before: Object, after: Object, ours: str = "") -> str:
-    """Return the field manager, other than `ours`, that wrote between two states of a workload; "" where nothing tells."""
+    """Return the field manager, other than `ours`, that wrote between two states of a workload; "" where nothing
+    tells.
+    """
     return str(_writing(before, after, ours).get("manager") or "")
 
 

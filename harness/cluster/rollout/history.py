@@ -29,7 +29,8 @@ def revisions_left(
 ) -> tuple[str, ...]:
     """Say how many revisions are left before the oldest is pruned; () where the trigger makes none.
 
-    `replicasets` are those that the workload's selector matches; for a StatefulSet or DaemonSet there are none, and only the
+    `replicasets` are those that the workload's selector matches; for a StatefulSet or DaemonSet there are none, and
+    only the
     limit is stated. Raises UsageError where `rollouts` would prune every revision from before the run.
     """
     if trigger.kind not in _MAKES_ONE:
@@ -43,8 +44,8 @@ def revisions_left(
         )
     if rollouts > limit > 0:
         raise UsageError(
-            f"--rollouts {rollouts} would prune every revision of {name} from before the run: it keeps {limit} (revisionHistoryLimit); "
-            f"ask for {limit} at most, or raise the limit"
+            f"--rollouts {rollouts} would prune every revision of {name} from before the run: it keeps {limit}"
+            f" (revisionHistoryLimit); ask for {limit} at most, or raise the limit"
         )
     if kind != "Deployment":
         return (f"each rollout of {name} makes a revision; the last {limit} are kept (revisionHistoryLimit)",)
@@ -58,9 +59,15 @@ def revisions_left(
     left = limit - old
     if left >= rollouts:
         return (
-            f"{rollouts} of {left} revisions that are left will be used (revisionHistoryLimit {limit}); after that, Kubernetes prunes the oldest of {name}",
+            (
+                f"{rollouts} of {left} revisions that are left will be used (revisionHistoryLimit {limit}); after"
+                f" that, Kubernetes prunes the oldest of {name}"
+            ),
         )
     gone = min(rollouts - max(left, 0), old)
     return (
-        f"{name} keeps {limit} old revisions (revisionHistoryLimit) and has {old}: Kubernetes will prune the oldest{f' {gone}' if gone > 1 else ''}",
+        (
+            f"{name} keeps {limit} old revisions (revisionHistoryLimit) and has {old}: Kubernetes will prune the"
+            f" oldest{f' {gone}' if gone > 1 else ''}"
+        ),
     )

@@ -27,7 +27,8 @@ Object = dict[str, Any]
 # The watches of pods and of their controllers are not one: the size that explains a deletion may come this much later,
 # or may have been gone again for this long.
 TOLD_NS = NS
-# A controller writes its status after each pod that goes. Until it is seen to, its watch may be behind, and nothing is said.
+# A controller writes its status after each pod that goes. Until it is seen to, its watch may be behind, and nothing
+# is said.
 FORGOTTEN_NS = 15 * NS
 _GENERATION = "deprecated.daemonset.template.generation"
 

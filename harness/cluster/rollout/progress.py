@@ -92,9 +92,11 @@ def _ordinal(name: str) -> int:
 
 
 def first_sign(view: View, baseline: Baseline) -> str:
-    """Return the first sign of a change: "deleted", "template", "size" (of the workload), "pod" (an old one goes), or "" for nothing yet.
+    """Return the first sign of a change: "deleted", "template", "size" (of the workload), "pod" (an old one goes), or
+    "" for nothing yet.
 
-    Not by the generation: a Deployment's grows with every annotation of its own (pkg/registry/apps/deployment/strategy.go).
+    Not by the generation: a Deployment's grows with every annotation of its own
+    (pkg/registry/apps/deployment/strategy.go).
     """
     if view.deleted:
         return "deleted"

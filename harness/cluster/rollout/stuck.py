@@ -39,7 +39,10 @@ def _of_pod(pod: dict[str, Any]) -> str:
             times, code = int(container["restartCount"]), ended.get("exitCode", "?")
             # From the second restart on the kubelet backs off before each, also while none of it shows for a moment.
             lead = "CrashLoopBackOff: " if times > 1 else ""
-            return f"{lead}restarted {times} time{'' if times == 1 else 's'}, last with exit code {code} ({ended.get('reason', 'Error')})"
+            return (
+                f"{lead}restarted {times} time{'' if times == 1 else 's'}, last with exit code {code}"
+                f" ({ended.get('reason', 'Error')})"
+            )
     ready = any(
         c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions") or []
     )

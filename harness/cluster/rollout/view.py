@@ -68,7 +68,8 @@ class View:
 class Baseline:
     """The workload just before the change, and what the change made of it.
 
-    `template` is the pod template that the change leads to: as the server returned it after our own patch, or as it was first
+    `template` is the pod template that the change leads to: as the server returned it after our own patch, or as it
+    was first
     seen after somebody else's; {} until that is known. Every later one is a second change. `doomed` are pods that go
     although the template stays.
     """
@@ -89,7 +90,8 @@ class Baseline:
 def own(view: View) -> dict[str, Object]:
     """Return the pods that the workload's controllers made, by uid.
 
-    A selector may match others' pods too: a canary's, a Job's. A pod that has ended for good (evicted, say) no longer counts:
+    A selector may match others' pods too: a canary's, a Job's. A pod that has ended for good (evicted, say) no longer
+    counts:
     nobody relies on it, and nobody removes it.
     """
     uid = view.workload.get("metadata", {}).get("uid")

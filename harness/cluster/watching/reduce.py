@@ -42,7 +42,9 @@ def reduced(kind: str, obj: Object) -> Object:
 
 
 def manifest(obj: Object) -> Object:
-    """Return an object as a manifest file would have it: no status, no server-side bookkeeping, no values of variables."""
+    """Return an object as a manifest file would have it: no status, no server-side bookkeeping, no values of
+    variables.
+    """
     metadata = {
         k: v for k, v in _metadata(obj).items() if k in {"name", "namespace", "labels", "annotations"}
     }
@@ -127,7 +129,9 @@ def _container(container: Object, *, names_only: bool) -> Object:
 
 
 def _command(container: Object) -> Object:
-    """Return command and args without the values in them. Together they are one command: `sh -c` may await its script."""
+    """Return command and args without the values in them. Together they are one command: `sh -c` may await its
+    script.
+    """
     command, args = container.get("command"), container.get("args")
     if not command:
         return {"args": masking.arguments(args)} if args else {}
@@ -211,7 +215,9 @@ def _workload(obj: Object) -> Object:
 
 
 def _digest(value: object) -> str:
-    """Return a fingerprint that tells two values apart and reveals neither: hashed with a salt that no other process knows."""
+    """Return a fingerprint that tells two values apart and reveals neither: hashed with a salt that no other process
+    knows.
+    """
     text = json.dumps(value, sort_keys=True).encode()
     return hashlib.blake2b(text, key=_SALT, digest_size=12).hexdigest()
 

@@ -33,7 +33,8 @@ async def watching(
 ) -> AsyncIterator[MemoryObjectReceiveStream[Item]]:
     """Watch all of these until the context is left; yield the stream of what is seen, first lists included.
 
-    Enters once every first list is in. Raises ClusterError when one of them fails. What is unread at the end goes to `rest`:
+    Enters once every first list is in. Raises ClusterError when one of them fails. What is unread at the end goes to
+    `rest`:
     above all a gap that was still open.
     """
     send, receive = anyio.create_memory_object_stream[Item](inf)

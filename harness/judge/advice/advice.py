@@ -31,7 +31,9 @@ KEEP_ALIVE_MARGIN_S = 5  # on top of the balancer's idle timeout
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """Each value that this run gives reason for, by the names of rules.VALUES; and the patch that sets them, if one can be made."""
+    """Each value that this run gives reason for, by the names of rules.VALUES; and the patch that sets them, if one
+    can be made.
+    """
 
     advice: Advice | None = None
     values: Mapping[str, str] = field(default_factory=dict)
@@ -49,7 +51,9 @@ def advise(
     causes: Sequence[Cause],
     objects: Sequence[Mapping[str, Any]],
 ) -> Decided:
-    """Decide what each field should be. There is no patch for a run without a rollout, or without its workload's manifest."""
+    """Decide what each field should be. There is no patch for a run without a rollout, or without its workload's
+    manifest.
+    """
     cluster = run.cluster
     if measured is None or not timeline.triggered:
         return Decided()
@@ -88,7 +92,9 @@ def advise(
 
 
 def _to_mend(cause: Cause) -> tuple[str, ...]:
-    """Return the ids to act on: to wait for the balancer (A7) mends nothing that a preStop mends, so it yields to what one does."""
+    """Return the ids to act on: to wait for the balancer (A7) mends nothing that a preStop mends, so it yields to
+    what one does.
+    """
     stops = {rule.id for rule in RULES if rule.side == "stop"}
     return tuple(name for name in cause.ids if name != "A7" or not stops & set(cause.ids))
 
@@ -136,9 +142,11 @@ def _strategy(basis: Basis, draft: Draft) -> None:
         {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
         strategy_value,
         "a new pod must serve before an old one goes",
-        f"at worst {capacity.least_serving} of {count(capacity.replicas, 'pod')} were serving"
-        if capacity
-        else "no pod was left",
+        (
+            f"at worst {capacity.least_serving} of {count(capacity.replicas, 'pod')} were serving"
+            if capacity
+            else "no pod was left"
+        ),
     )
     if capacity is not None and capacity.replicas < 2:
         draft.warnings.append("one replica leaves nothing to fall back on: run at least 2")
@@ -148,14 +156,28 @@ def _elsewhere(basis: Basis, draft: Draft) -> None:
     """Name what a patch cannot fix."""
     name = str(basis.container.get("name") or "")
     elsewhere = {
-        "B2": f"the app in {name} ends with requests in flight: let it finish them after SIGTERM; until then the preStop above covers them",
-        "B3": f"SIGTERM does not reach the app in {name}, or has no effect: start it in exec form (or with `exec` in the shell), and let it act on SIGTERM{pod_stop.other_signal(basis)}",
-        "C2": "idle connections are closed under the balancer's hands: the app's keep-alive must be longer than the balancer's idle timeout"
-        f" of {lasting(idle_ns_of(basis.run))}: say {math.ceil(idle_ns_of(basis.run) / NS) + KEEP_ALIVE_MARGIN_S} s",
+        "B2": (
+            f"the app in {name} ends with requests in flight: let it finish them after SIGTERM; until then the"
+            " preStop above covers them"
+        ),
+        "B3": (
+            f"SIGTERM does not reach the app in {name}, or has no effect: start it in exec form (or with `exec` in"
+            f" the shell), and let it act on SIGTERM{pod_stop.other_signal(basis)}"
+        ),
+        "C2": (
+            "idle connections are closed under the balancer's hands: the app's keep-alive must be longer than the"
+            f" balancer's idle timeout of {lasting(idle_ns_of(basis.run))}: say"
+            f" {math.ceil(idle_ns_of(basis.run) / NS) + KEEP_ALIVE_MARGIN_S} s"
+        ),
         "C7": "requests outlast the balancer's idle timeout: raise it, or answer sooner",
-        "B9": ""
-        if basis.grace_s == 0
-        else "a pod was killed from outside (out of memory, evicted, node lost): no manifest line of the rollout fixes that",
+        "B9": (
+            ""
+            if basis.grace_s == 0
+            else (
+                "a pod was killed from outside (out of memory, evicted, node lost): no manifest line of the rollout"
+                " fixes that"
+            )
+        ),
         "A8": "the new version does not start: there is no manifest line for that; see the pod's events",
         "E1": "the load host ran out of ports or descriptors: raise `ulimit -n` and ip_local_port_range there",
     }

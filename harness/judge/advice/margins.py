@@ -1,6 +1,7 @@
 """How close it was: of every protection that a rollout put to work, how much was used and how much was left.
 
-A clean run with a hundredth of a second to spare is a clean run by luck; one with twenty seconds to spare is slow for nothing.
+A clean run with a hundredth of a second to spare is a clean run by luck; one with twenty seconds to spare is slow for
+nothing.
 """
 
 from __future__ import annotations
@@ -67,9 +68,11 @@ def with_advised(lines: Iterable[Margin], decided: Decided) -> tuple[Margin, ...
     """Put what is advised behind each protection that it changes."""
     advised = {what: decided.values.get(name, AS_IT_IS) for what, name in _VALUES.items()}
     return tuple(
-        line
-        if advised.get(line.what, AS_IT_IS).endswith(AS_IT_IS)
-        else replace(line, sentence=f"{line.sentence}; advised: {advised[line.what]}")
+        (
+            line
+            if advised.get(line.what, AS_IT_IS).endswith(AS_IT_IS)
+            else replace(line, sentence=f"{line.sentence}; advised: {advised[line.what]}")
+        )
         for line in lines
     )
 
@@ -123,9 +126,15 @@ def _pre_stop(going: Sequence[Lifeline], measured: Measured) -> Margin | None:
             f"requests still came when the preStop of {hook} was over: it is too short, by an unknown time"
         )
     elif left < 0:
-        sentence = f"the last request came {lasting(-left)} after the preStop of {hook} was over: the app was still listening"
+        sentence = (
+            f"the last request came {lasting(-left)} after the preStop of {hook} was over: the app was still"
+            " listening"
+        )
     else:
-        sentence = f"the last request reached a terminating pod {lasting(row.reach_ns or 0)} into its preStop of {hook}: {lasting(left)} to spare"
+        sentence = (
+            f"the last request reached a terminating pod {lasting(row.reach_ns or 0)} into its preStop of {hook}:"
+            f" {lasting(left)} to spare"
+        )
     return Margin("preStop", sentence, pod.name, row.reach_ns, pod.spec.pre_stop_ns)
 
 
@@ -146,7 +155,10 @@ def _grace(going: Sequence[Lifeline]) -> Margin | None:
     elif left <= 0:
         sentence = f"the slowest pod took all of its grace period of {grace}, to the second: nothing to spare"
     else:
-        sentence = f"the slowest pod took {lasting(used)} of its grace period of {grace} to end: {lasting(left)} to spare (to the second)"
+        sentence = (
+            f"the slowest pod took {lasting(used)} of its grace period of {grace} to end: {lasting(left)} to spare"
+            " (to the second)"
+        )
     return Margin("grace", sentence, pod.name, used, pod.spec.grace_ns)
 
 
@@ -159,7 +171,8 @@ def _readiness(timeline: Timeline, measured: Measured) -> Margin | None:
     took = lasting(row.listen_ns) if row.listen_ns is not None else "?"
     return Margin(
         "readiness",
-        f"new pods were ready {took} after their start; the first good answer came {lasting(row.serve_ns or 0)} or more after that",
+        f"new pods were ready {took} after their start; the first good answer came {lasting(row.serve_ns or 0)} or"
+        " more after that",
         row.pod,
         row.listen_ns,
         None,
@@ -171,10 +184,11 @@ def _keep_alive(run: RunRecord) -> Margin:
     if NEVER not in {began, ended} and ended > began:
         return Margin(
             "keep-alive",
-            f"idle connections were tested in a lull of {lasting(ended - began)} before the trigger; if the app closes them sooner than the "
-            "balancer, idle_close_race or fast 502 show there",
+            f"idle connections were tested in a lull of {lasting(ended - began)} before the trigger; if the app"
+            " closes them sooner than the balancer, idle_close_race or fast 502 show there",
         )
     return Margin(
         "keep-alive",
-        "not tested: under a steady load no connection lies idle, so a keep-alive shorter than the balancer's would not show (--lull tests it)",
+        "not tested: under a steady load no connection lies idle, so a keep-alive shorter than the balancer's would"
+        " not show (--lull tests it)",
     )

@@ -24,7 +24,8 @@ def readiness(basis: Basis, draft: Draft) -> None:
         return
     if not probe and not basis.failed:
         draft.warnings.append(
-            f"there is no readinessProbe{_where(basis)}: this rollout lost nothing by it, but pods take requests as soon as their container runs"
+            f"there is no readinessProbe{_where(basis)}: this rollout lost nothing by it, but pods take requests as"
+            " soon as their container runs"
         )
         return
     listen = basis.measured.listen
@@ -34,9 +35,9 @@ def readiness(basis: Basis, draft: Draft) -> None:
     fields = {
         **{kind: None for kind in ("httpGet", "tcpSocket", "exec", "grpc") if probe and probe.get(kind)},
         **check,
-        "periodSeconds": min(max(math.ceil(listen_s / 2), 1), 10)
-        if not probe
-        else int(probe.get("periodSeconds", 10)),
+        "periodSeconds": (
+            min(max(math.ceil(listen_s / 2), 1), 10) if not probe else int(probe.get("periodSeconds", 10))
+        ),
         "timeoutSeconds": min(max(math.ceil(2 * p99_s), 1), 10),
     }
     if probe:
@@ -86,7 +87,8 @@ def _check(basis: Basis, draft: Draft) -> tuple[dict[str, Any], str]:
         draft.warnings.append(f"{asked}; a path of its own that needs the same dependencies is better")
         return {"httpGet": {"path": path, "port": port}}, f"httpGet {path} on {port}"
     draft.warnings.append(
-        "the probe only opens a connection, for a kubelet cannot send what the load sent; a path that tells readiness is better"
+        "the probe only opens a connection, for a kubelet cannot send what the load sent; a path that tells readiness"
+        " is better"
     )
     return {"tcpSocket": {"port": port}}, f"tcpSocket {port}"
 
@@ -117,9 +119,10 @@ def startup(basis: Basis, draft: Draft) -> None:
         "startupProbe",
         fields,
         f"up to {need_s} s to start",
-        "the livenessProbe killed pods that were still starting; it waits for a startupProbe. How long a start takes could not be seen, for "
-        "it was cut short: a probe that waits for long costs nothing, unless a start hangs",
-        f"it allows {allowed} s, and new pods were restarted {count(sum(pod.restarts for pod in basis.timeline.pods if not pod.old), 'time')}",
+        "the livenessProbe killed pods that were still starting; it waits for a startupProbe. How long a start takes"
+        " could not be seen, for it was cut short: a probe that waits for long costs nothing, unless a start hangs",
+        f"it allows {allowed} s, and new pods were restarted"
+        f" {count(sum(pod.restarts for pod in basis.timeline.pods if not pod.old), 'time')}",
     )
 
 
@@ -136,7 +139,7 @@ def registration(basis: Basis, draft: Draft) -> None:
         "minReadySeconds",
         seconds,
         str(seconds),
-        "the next old pod must not go before the balancer sends to the new one: twice the longest that was seen, for a health check "
-        "comes at any time of its interval. A readiness gate of the balancer does it without a guess",
+        "the next old pod must not go before the balancer sends to the new one: twice the longest that was seen, for"
+        " a health check comes at any time of its interval. A readiness gate of the balancer does it without a guess",
         f"from Ready to the first good answer: up to {lasting(serve.max_ns)} ({count(serve.count, 'pod')})",
     )

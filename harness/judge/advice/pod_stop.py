@@ -52,7 +52,8 @@ def stop(basis: Basis, draft: Draft) -> None:
             draft.values["prestop"] = f"sleep {hook_s} s, {AS_IT_IS}"
     elif hook_s is None:
         draft.warnings.append(
-            f"the preStop that is there ({next(iter(hook), 'unknown')}) is not a plain sleep and stays: make it last at least {wanted.seconds} s"
+            f"the preStop that is there ({next(iter(hook), 'unknown')}) is not a plain sleep and stays: make it last"
+            f" at least {wanted.seconds} s"
         )
         draft.values["prestop"] = f"make it last at least {wanted.seconds} s ({wanted.measured})"
         hook_s = wanted.seconds
@@ -82,13 +83,16 @@ def _wanted_sleep(basis: Basis, hook_s: int | None) -> Sleep | None:
     return Sleep(
         max(reach_s + LAG_MARGIN_S + flight_s, hook_s or 0),
         measured,
-        f"requests still come when a pod goes; {measured}, rounded up to {reach_s} s, + {LAG_MARGIN_S} s margin{flight}",
+        f"requests still come when a pod goes; {measured}, rounded up to {reach_s} s, + {LAG_MARGIN_S} s"
+        f" margin{flight}",
         f"the last request reached a pod {lasting(reach.max_ns)} after its deletion ({count(reach.count, 'pod')})",
     )
 
 
 def _by_default(basis: Basis, hook_s: int, flight_s: int, flight: str) -> Sleep:
-    """Decide it where the run could not measure for how long traffic came: by what is known of the path, and what was seen."""
+    """Decide it where the run could not measure for how long traffic came: by what is known of the path, and what was
+    seen.
+    """
     default: PathDefault = default_of(basis.run, basis.objects)
     reach = basis.measured.reach
     late_ns = max((pod.late_failure_ns or 0 for pod in basis.measured.pods), default=0)
@@ -105,7 +109,8 @@ def _by_default(basis: Basis, hook_s: int, flight_s: int, flight: str) -> Sleep:
     return Sleep(
         max(seconds + flight_s, hook_s),
         measured,
-        f"requests still come when a pod goes; {measured}; until a run with a preStop measures it, use {seconds} s, {why}{flight}",
+        f"requests still come when a pod goes; {measured}; until a run with a preStop measures it, use {seconds} s,"
+        f" {why}{flight}",
         "the app stopped listening before traffic stopped",
     )
 
@@ -122,8 +127,8 @@ def _put_hook(basis: Basis, draft: Draft, hook: Mapping[str, Any], wanted: Sleep
         image = str(basis.container.get("image") or "")
         if "B6" in basis.ids or not has_shell(image):
             draft.warnings.append(
-                f"the image {image} seems to have no shell, and this server has no preStop.sleep (Kubernetes 1.30): this hook will fail; "
-                "put a `sleep` into the image, or let the app itself wait after SIGTERM"
+                f"the image {image} seems to have no shell, and this server has no preStop.sleep (Kubernetes 1.30):"
+                " this hook will fail; put a `sleep` into the image, or let the app itself wait after SIGTERM"
             )
     gone = {kind: None for kind in hook if kind not in action}
     draft.container(
@@ -152,7 +157,8 @@ def _put_grace(basis: Basis, draft: Draft, hook_s: int) -> None:
     draft.pod(
         "terminationGracePeriodSeconds",
         need_s,
-        f"preStop {hook_s} s + the longest request {basis.tail_s} s{_for_sidecars(beside)} + {GRACE_MARGIN_S} s margin; the clock starts before preStop",
+        f"preStop {hook_s} s + the longest request {basis.tail_s} s{_for_sidecars(beside)} + {GRACE_MARGIN_S} s"
+        " margin; the clock starts before preStop",
         f"{took}; the grace period was {grace_s} s",
     )
 

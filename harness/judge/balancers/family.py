@@ -1,7 +1,8 @@
 """The shape of a family's table: by what it is recognised, and what its answers mean. Pure.
 
 A table is asked in this order: words that only it says, then what shows that an answer came from behind it, then the
-status. Words are a sign, not a proof: an answer that says none of them, of a balancer that lets people write error pages of
+status. Words are a sign, not a proof: an answer that says none of them, of a balancer that lets people write error
+pages of
 their own, is read by its status.
 """
 
@@ -28,7 +29,8 @@ GATEWAY = frozenset({502, 503, 504})
 class Failure:
     """One distinct way in which hits failed.
 
-    `reused`: the client's connection had carried hits before. `idempotent`: by its method. `quick`: it took less than QUICK_NS.
+    `reused`: the client's connection had carried hits before. `idempotent`: by its method. `quick`: it took less than
+    QUICK_NS.
     `named`: the answer named its pod.
     """
 
@@ -43,7 +45,9 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Says:
-    """Words in a body (in lower case) and what they mean. `retold`: other software says them too, so they name nobody."""
+    """Words in a body (in lower case) and what they mean. `retold`: other software says them too, so they name
+    nobody.
+    """
 
     words: str
     meanings: Meaning
@@ -64,10 +68,13 @@ def never(_: Answer) -> bool:
 class Family:
     """One family of balancers.
 
-    `sign` returns by which header an answer shows that it passed through this balancer, or "". `own` tells whether a header
+    `sign` returns by which header an answer shows that it passed through this balancer, or "". `own` tells whether a
+    header
     shows that the balancer itself gave an answer, `passed_on` whether one shows that it came from behind.
-    `statuses`: what its own answers mean, and `broken` what the end of the client's connection without an answer means: on its
-    first request, on a later one. `gate`: it can tell Kubernetes when a target is healthy. `deregisters`: it cuts what a removed
+    `statuses`: what its own answers mean, and `broken` what the end of the client's connection without an answer
+    means: on its
+    first request, on a later one. `gate`: it can tell Kubernetes when a target is healthy. `deregisters`: it cuts
+    what a removed
     target still answers after a delay that somebody set. `retry`: how it is told to ask the next pod.
     """
 
@@ -166,7 +173,9 @@ def own_answer(status: int) -> Meaning:
 
 
 def quota(status: int, answer: Answer | None) -> Meaning:
-    """Return what an answer means that says itself that there were too many requests; nothing otherwise. RFC 6585, RFC 9110 10.2.3."""
+    """Return what an answer means that says itself that there were too many requests; nothing otherwise. RFC 6585,
+    RFC 9110 10.2.3.
+    """
     if status == 429:
         return Meaning.LIMITED
     if status == 503 and answer is not None and answer.header("retry-after"):

@@ -35,7 +35,9 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """The balancers between the client and the pods, the client's first. Never empty: there is `none`, and there is `unknown`."""
+    """The balancers between the client and the pods, the client's first. Never empty: there is `none`, and there is
+    `unknown`.
+    """
 
     seen: tuple[Seen, ...] = (Seen(UNKNOWN.name, UNKNOWN.title, ""),)
 

@@ -1,4 +1,6 @@
-"""nginx, and ingress-nginx, which is built on it. Measured with 1.22; `Server: nginx` is on every answer, the pods' own too."""
+"""nginx, and ingress-nginx, which is built on it. Measured with 1.22; `Server: nginx` is on every answer, the pods'
+own too.
+"""
 
 from __future__ import annotations
 
@@ -38,12 +40,19 @@ NGINX = Family(
     ),
     statuses=_STATUSES,
     retry="`proxy_next_upstream error timeout` asks the next pod (not for POST, LOCK and PATCH)",
-    reload="nginx: a controller that takes changes of endpoints without a reload, or a longer `worker_shutdown_timeout`",
+    reload=(
+        "nginx: a controller that takes changes of endpoints without a reload, or a longer `worker_shutdown_timeout`"
+    ),
 )
 INGRESS_NGINX = replace(
     NGINX,
     name="ingress-nginx",
     title="ingress-nginx",
-    retry="`proxy-next-upstream: error timeout` (its default, 3 tries) asks the next pod, not for POST, LOCK and PATCH",
-    reload="ingress-nginx: fewer changes of Ingresses and Secrets during a rollout, and a longer `worker-shutdown-timeout`",
+    retry=(
+        "`proxy-next-upstream: error timeout` (its default, 3 tries) asks the next pod, not for POST, LOCK and PATCH"
+    ),
+    reload=(
+        "ingress-nginx: fewer changes of Ingresses and Secrets during a rollout, and a longer"
+        " `worker-shutdown-timeout`"
+    ),
 )

@@ -38,7 +38,9 @@ def balancers_of(
     pods: Iterable[str],
     objects: Iterable[Mapping[str, Any]],
 ) -> Balancers:
-    """Recognise the balancers of a run, and choose a sample of each kind of failed answer. `pods` are the pods' addresses."""
+    """Recognise the balancers of a run, and choose a sample of each kind of failed answer. `pods` are the pods'
+    addresses.
+    """
     failed = hits.where(hits.failed)
     chain = recognise(run, _met(failed, answers, frozenset(pods)), objects)
     methods = tuple(str(target.get("method", "GET")).upper() for target in run.targets)

@@ -1,7 +1,9 @@
 """Who stands between the client and the pods: what somebody said, what the run knows, what answers show. Pure.
 
-In this order: `--balancer`; the lab's own profile; headers and words of answers; a target that is a pod or a Service; the class
-of the Ingress. What answers show on failed ones counts more than what good ones do: a pod has a Server header of its own.
+In this order: `--balancer`; the lab's own profile; headers and words of answers; a target that is a pod or a Service;
+the class
+of the Ingress. What answers show on failed ones counts more than what good ones do: a pod has a Server header of its
+own.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ _LONGEST = 60  # characters of an answer's words that evidence cites
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """What the run met: each distinct answer with the number of failed hits that had it, and where its connections led."""
+    """What the run met: each distinct answer with the number of failed hits that had it, and where its connections
+    led.
+    """
 
     failed: Sequence[tuple[Answer, int]] = ()  # named their pod: left out
     good: Sequence[Answer] = ()

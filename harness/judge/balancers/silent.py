@@ -1,7 +1,10 @@
-"""HAProxy and Apache's mod_proxy: the two that end the client's connection without an answer. Measured with 2.6 and 2.4.71.
+"""HAProxy and Apache's mod_proxy: the two that end the client's connection without an answer. Measured with 2.6 and
+2.4.71.
 
-A request that breaks on a reused connection to the pod is not answered, unless it is the first on the client's own: then 502.
-HAProxy also closes after a connect timeout, which it does not announce. HAProxy names itself nowhere: only its own pages tell.
+A request that breaks on a reused connection to the pod is not answered, unless it is the first on the client's own:
+then 502.
+HAProxy also closes after a connect timeout, which it does not announce. HAProxy names itself nowhere: only its own
+pages tell.
 Apache's 502 may be a timeout, and its 503 a refusal.
 """
 
@@ -25,7 +28,9 @@ HAPROXY = Family(
     statuses={502: BROKEN, 503: _UNREACHED, 504: Meaning.NO_ANSWER},
     broken=_CLOSED,
     closes_after_error=True,
-    retry="`retries 3` with `option redispatch`, and `retry-on conn-failure empty-response` for what was sent already",
+    retry=(
+        "`retries 3` with `option redispatch`, and `retry-on conn-failure empty-response` for what was sent already"
+    ),
     reload="HAProxy: a controller that changes servers through the admin socket, and `hard-stop-after` long enough",
 )
 APACHE = Family(

@@ -69,7 +69,8 @@ class PodShare:
 class Cause:
     """A named reason for a group of failed hits: several `ids` when they cannot be told apart.
 
-    `evidence` and `mend` are lines for people; `mend` is what fixes it, and names values only once `cited` put them in. `spread_by` says what would tell the members of a set apart.
+    `evidence` and `mend` are lines for people; `mend` is what fixes it, and names values only once `cited` put them
+    in. `spread_by` says what would tell the members of a set apart.
     """
 
     ids: tuple[str, ...]
@@ -103,7 +104,9 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """What lies between the client and the pods: the balancers, what failed answers said, and the client's own connections."""
+    """What lies between the client and the pods: the balancers, what failed answers said, and the client's own
+    connections.
+    """
 
     chain: Chain = field(default_factory=Chain)
     answers: Sequence[Answer] = ()
@@ -133,7 +136,8 @@ def explain(
 ) -> Explained:
     """Explain every failed hit that ended after the trigger.
 
-    `upstreams` are the pods' addresses by (worker, seq) that an access log tells of; `hits` must then have the column seq.
+    `upstreams` are the pods' addresses by (worker, seq) that an access log tells of; `hits` must then have the column
+    seq.
     """
     if not timeline.triggered:
         return Explained()

@@ -2,10 +2,14 @@
 
 A connection leads to one pod through a Service, not through an L7 balancer.
 
-A balancer's reload or restart (C8) closes kept-alive connections with the next answer (`Connection: close`) or by a FIN; a
-request that crosses the FIN is lost without any pod's fault. Not taken for one: connections that all had the same number of hits
-(a limit of the balancer's), those on which a request had failed, behind a balancer that closes after an error (HAProxy, Apache),
-what ended only after a request had waited in vain (HAProxy closes after a connect timeout), and what happens all the time.
+A balancer's reload or restart (C8) closes kept-alive connections with the next answer (`Connection: close`) or by a
+FIN; a
+request that crosses the FIN is lost without any pod's fault. Not taken for one: connections that all had the same
+number of hits
+(a limit of the balancer's), those on which a request had failed, behind a balancer that closes after an error
+(HAProxy, Apache),
+what ended only after a request had waited in vain (HAProxy closes after a connect timeout), and what happens all the
+time.
 """
 
 from __future__ import annotations
@@ -104,7 +108,9 @@ class Reload:
 
 
 def own_reloads(lost: Hits, context: Context, connections: Callable[[], pd.DataFrame] | None) -> list[Reload]:
-    """Find the reloads of the balancer that the client's connections led to; they are read only where that may tell something."""
+    """Find the reloads of the balancer that the client's connections led to; they are read only where that may tell
+    something.
+    """
     if connections is None or context.chain.direct or not context.may_be(Meaning.BALANCER).any():
         return []
     closes, longest = context.chain.families[0].closes_after_error, context.in_flight_ns
@@ -116,7 +122,8 @@ def reloads(
 ) -> list[Reload]:
     """Find them, at changes of the endpoints since the trigger. `lost` are the failed hits.
 
-    What took longer than `in_flight_ns` waited in vain. `closes_after_error`: the balancer may close because a pod failed it.
+    What took longer than `in_flight_ns` waited in vain. `closes_after_error`: the balancer may close because a pod
+    failed it.
     """
     if connections.empty or not timeline.triggered:
         return []
@@ -180,9 +187,11 @@ def closings(found: list[Reload], zero_ns: int) -> list[str]:
 
 
 def by_reuse(mask: NDArray[np.bool_], lost: Hits, hits: Hits, *, direct: bool) -> list[str]:
-    """Say on which connections the lost hits in `mask` were, where it was one sort alone and the other did well meanwhile.
+    """Say on which connections the lost hits in `mask` were, where it was one sort alone and the other did well
+    meanwhile.
 
-    Meanwhile: what ended from a second before the first of them to a second after the last. `direct`: the connections lead to pods, not to a balancer.
+    Meanwhile: what ended from a second before the first of them to a second after the last. `direct`: the connections
+    lead to pods, not to a balancer.
     """
     on_reused = lost.frame["conn_hits"].to_numpy()[mask] > 0
     if not (on_reused.all() or not on_reused.any()):
@@ -199,8 +208,9 @@ def by_reuse(mask: NDArray[np.bool_], lost: Hits, hits: Hits, *, direct: bool) -
     once = len(np.unique(connection_keys(lost.frame)[mask])) == number
     if direct and on_reused[0] and once and np.isin(lost.kind[mask], broken).all():
         said.append(
-            "one for each connection that was open to a pod at its end: kube-proxy moves no open connection to another pod "
-            "(kubernetes#123116), so the app has to close it (`Connection: close` after SIGTERM), or the client ask again"
+            "one for each connection that was open to a pod at its end: kube-proxy moves no open connection to"
+            " another pod (kubernetes#123116), so the app has to close it (`Connection: close` after SIGTERM), or the"
+            " client ask again"
         )
     return said
 

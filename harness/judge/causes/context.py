@@ -60,12 +60,16 @@ class Context:
 
     @property
     def deregisters(self) -> bool:
-        """Whether a balancer cuts off what a removed target still answers, after a delay; True where that is not known."""
+        """Whether a balancer cuts off what a removed target still answers, after a delay; True where that is not
+        known.
+        """
         return any(family.deregisters for family in self.chain.families)
 
     @property
     def in_flight_ns(self) -> int:
-        """Return how long a request that a healthy pod works on has taken at most: beyond that, it waits for a dead one."""
+        """Return how long a request that a healthy pod works on has taken at most: beyond that, it waits for a dead
+        one.
+        """
         return 2 * self.slowest_ns + NS // 2 if self.slowest_ns else FOREVER
 
     def listening_ns(self, pod: Lifeline) -> int | None:

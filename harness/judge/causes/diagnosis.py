@@ -1,4 +1,6 @@
-"""What the rollout has no part in: failures as frequent before the trigger, and what they look like; and what nothing explains."""
+"""What the rollout has no part in: failures as frequent before the trigger, and what they look like; and what nothing
+explains.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,14 @@ if TYPE_CHECKING:
 
 FAST_NS = NS // 4  # a balancer that finds its connection closed says so at once
 _DIAGNOSES = {
-    "C2": "C2: fast failures all the time: idle connections are closed under the balancer's hands; the app's keep-alive must outlast the balancer's "
-    "idle timeout (or a backend is unhealthy, or the balancer has no port left to its backends: its error log tells)",
-    "C7": "C7: answers that never come all the time: requests outlast the balancer's idle timeout, or a backend hangs",
+    "C2": (
+        "C2: fast failures all the time: idle connections are closed under the balancer's hands; the app's keep-alive"
+        " must outlast the balancer's idle timeout (or a backend is unhealthy, or the balancer has no port left to"
+        " its backends: its error log tells)"
+    ),
+    "C7": (
+        "C7: answers that never come all the time: requests outlast the balancer's idle timeout, or a backend hangs"
+    ),
     "E1": "E1: this client gave up: its --timeout is shorter than what some requests take",
 }
 
@@ -69,7 +76,9 @@ def plain_evidence(
 
 
 def _backend(lost: Hits, mask: NDArray[np.bool_]) -> str:
-    """Say which pods answered themselves what was not expected, where most of these answers named theirs; "" otherwise."""
+    """Say which pods answered themselves what was not expected, where most of these answers named theirs; ""
+    otherwise.
+    """
     named = Counter(str(pod) for pod in lost.names("pod")[mask] if pod)
     if 2 * sum(named.values()) < int(mask.sum()):
         return ""

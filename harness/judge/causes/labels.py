@@ -1,7 +1,9 @@
 """From the rules that fit a failed hit to its label: a cause, a set, or that no pod has a part in it.
 
-What began before any pod was touched (E2), what touches all pods alike (E3), what failed after the workload was deleted (E4) and
-what the balancer did by itself (C8) have no window around a moment of a pod. They stand alone where no rule about pods fits, and beside it where one does.
+What began before any pod was touched (E2), what touches all pods alike (E3), what failed after the workload was
+deleted (E4) and
+what the balancer did by itself (C8) have no window around a moment of a pod. They stand alone where no rule about
+pods fits, and beside it where one does.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ _CLOSED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What no pod has a part in, for each hit; and of those that only follow from an earlier failure, its row (-1: none)."""
+    """What no pod has a part in, for each hit; and of those that only follow from an earlier failure, its row (-1:
+    none).
+    """
 
     early: NDArray[np.bool_]
     reloaded: NDArray[np.bool_]
@@ -126,7 +130,9 @@ def began_early(lost: Hits, background: NDArray[np.bool_], timeline: Timeline) -
 
 
 def first_touched_ns(timeline: Timeline) -> int | None:
-    """Return when the first pod was deleted, ended, came into the endpoints or left them, since the trigger; None without pods."""
+    """Return when the first pod was deleted, ended, came into the endpoints or left them, since the trigger; None
+    without pods.
+    """
     moments = [
         t
         for pod in timeline.pods
@@ -156,7 +162,8 @@ def early_evidence(lost: Hits, mask: NDArray[np.bool_], timeline: Timeline) -> l
 def consequences(lost: Hits, context: Context) -> NDArray[np.int64]:
     """Return for each hit the row of the failure that it follows from, else -1.
 
-    Some balancers end the client's connection after an error that they answered, and do not say so: the next request on it is
+    Some balancers end the client's connection after an error that they answered, and do not say so: the next request
+    on it is
     lost too. HAProxy does after a connect timeout.
     """
     follows = np.full(len(lost), -1, dtype=np.int64)

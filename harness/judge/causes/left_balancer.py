@@ -1,8 +1,11 @@
 """When the balancer had certainly let go of a pod that was still listening: what fails afterwards was not sent there.
 
-A balancer gives each of its k targets every k-th request, in the mean. A pod that listens on and is sent none of the next
-SURE * k requests is no target any more: at random that has a chance of e^-SURE, in turn none. Near the pod's end only an unbroken
-row of good answers counts: a failed request may have been sent to this very pod, whose end is heard of later than it comes. Told
+A balancer gives each of its k targets every k-th request, in the mean. A pod that listens on and is sent none of the
+next
+SURE * k requests is no target any more: at random that has a chance of e^-SURE, in turn none. Near the pod's end only
+an unbroken
+row of good answers counts: a failed request may have been sent to this very pod, whose end is heard of later than it
+comes. Told
 only of paths where each request may go to any pod, and where answers name their pod.
 """
 
@@ -81,7 +84,9 @@ class _Row:
         return int(self.begun_ns[enough]) if enough < len(self.begun_ns) else None
 
     def unbroken(self, after_ns: int, count: int) -> int | None:
-        """Return when the request was begun that follows on the first `count` in a row that succeeded, all begun after a moment."""
+        """Return when the request was begun that follows on the first `count` in a row that succeeded, all begun
+        after a moment.
+        """
         first = int(np.searchsorted(self.begun_ns, after_ns, side="right"))
         breaks = self.failed[np.searchsorted(self.failed, first) :]
         starts = np.append(first, breaks + 1)

@@ -47,7 +47,8 @@ def match(
 ) -> Match:
     """Try every rule on every pod, with the least lag first; a hit that is explained is not tried again.
 
-    `pinned` names the pod that each lost hit's connection leads to, where connections lead to one pod each; `upstream` has the
+    `pinned` names the pod that each lost hit's connection leads to, where connections lead to one pod each;
+    `upstream` has the
     pod's address that the balancer's log tells of, or "".
     """
     took = lost.done_ns - lost.begun_ns
@@ -138,7 +139,9 @@ def _of_pod(rule: Rule, known: NDArray[np.int64], number: int) -> NDArray[np.boo
 
 
 def logged(lost: Hits, upstreams: Mapping[tuple[int, int], str]) -> NDArray[np.object_] | None:
-    """Return the address that each lost hit was sent to by the balancer's log ("" where it does not say); None without a log."""
+    """Return the address that each lost hit was sent to by the balancer's log ("" where it does not say); None
+    without a log.
+    """
     if not upstreams:
         return None
     rows = zip(lost.frame["worker"].tolist(), lost.frame["seq"].tolist(), strict=True)
@@ -217,7 +220,9 @@ def _unsafe(lost: Hits, methods: Sequence[str]) -> NDArray[np.bool_]:
 def _known_pods(
     lost: Hits, pods: Sequence[Lifeline], pinned: NDArray[np.object_] | None
 ) -> NDArray[np.int64]:
-    """Say which pod each hit went to: the one that its response named, that its peer is, or that its connection leads to."""
+    """Say which pod each hit went to: the one that its response named, that its peer is, or that its connection leads
+    to.
+    """
     by_name = {pod.name: number for number, pod in enumerate(pods)}
     by_address = {pod.address: number for number, pod in enumerate(pods) if pod.address}
     known = np.full(len(lost), -1, dtype=np.int64)

@@ -1,4 +1,5 @@
-"""Around which moments of a pod's start a cause can have lost a hit: one function per rule of rules.py, all of one shape.
+"""Around which moments of a pod's start a cause can have lost a hit: one function per rule of rules.py, all of one
+shape.
 
 `window(pod, context, lag_ns)` is None where the rule has nothing to do with the pod.
 """

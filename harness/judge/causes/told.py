@@ -1,4 +1,6 @@
-"""What people are told of a cause: its evidence, what fixes it behind the balancer that stands there, what would tell a set apart."""
+"""What people are told of a cause: its evidence, what fixes it behind the balancer that stands there, what would tell
+a set apart.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ _SHOWN_PODS = 4
 def fixes(
     rules: Sequence[tuple[int, Rule]], shares: Mapping[tuple[int, int], int], context: Context
 ) -> tuple[str, ...]:
-    """Return the lines of a cause's rules, each once; and how the balancer can ask another pod, where it is known and can.
+    """Return the lines of a cause's rules, each once; and how the balancer can ask another pod, where it is known and
+    can.
 
     Waiting for the balancer to register a pod mends nothing that a preStop mends, so it is not named beside one.
     """
@@ -42,7 +45,9 @@ def fixes(
 
 
 def _fix(rule: Rule, row: int, shares: Mapping[tuple[int, int], int], context: Context) -> str:
-    """Return a rule's line with the names of this run. Values are left as {prestop} and so on: the advice decides them."""
+    """Return a rule's line with the names of this run. Values are left as {prestop} and so on: the advice decides
+    them.
+    """
     names = [context.timeline.pods[number].spec.container for of_row, number in shares if of_row == row]
     families = context.chain.families
     text = rule.fix.replace("{container}", names[-1] if names else "")
@@ -87,7 +92,8 @@ def besides(
         more.append(told(removals, context.timeline.zero_ns))
     if after := int((mask & (no_pods.follows >= 0)).sum()):
         more.append(
-            f"{count(after)} of them lost on a connection that the balancer had closed after an earlier failure on it, without saying so"
+            f"{count(after)} of them lost on a connection that the balancer had closed after an earlier failure on"
+            " it, without saying so"
         )
     return more
 
@@ -97,5 +103,8 @@ def telling_apart(numbers: Numbers, context: Context) -> str:
     bring = "the balancer's access log: zdtest report RUN --access-log FILE"
     known = "; or say which balancer it is: --balancer NAME" if context.chain.unknown else ""
     if numbers.named:
-        return f"a failed answer names no pod, the balancer's access log does: zdtest report RUN --access-log FILE{known}"
+        return (
+            "a failed answer names no pod, the balancer's access log does: zdtest report RUN --access-log"
+            f" FILE{known}"
+        )
     return f"let answers name their pod (a header such as X-Pod), or bring {bring}{known}"

@@ -52,7 +52,10 @@ def _resized(timeline: Timeline) -> str:
     ]
     if not pods or any(_moved(pod, timeline.zero_ns) for pod in timeline.pods):
         return ""
-    return f"{count(len(pods), 'pod')} resized in place ({pods[0].resized}) and none replaced: there was no rollout to judge"
+    return (
+        f"{count(len(pods), 'pod')} resized in place ({pods[0].resized}) and none replaced: there was no rollout to"
+        " judge"
+    )
 
 
 def _state_fault(run: RunRecord, timeline: Timeline) -> str:
@@ -155,14 +158,19 @@ def _watch_fault(case: Case, during: Span) -> str:
         return f"the watch of {kind} was down when the load ended: one more change would have gone unseen"
     failed = _just_before(timeline, case.numbers) if observed else 0
     if failed:
-        return f"{count(failed, 'request')} failed in the last 2 s before the change was seen, and hardly any earlier: the rollout may have begun by then"
+        return (
+            f"{count(failed, 'request')} failed in the last 2 s before the change was seen, and hardly any earlier:"
+            " the rollout may have begun by then"
+        )
     if not timeline.pods and run.cluster is not None:
         return "no pod of the workload was seen"
     return ""
 
 
 def _just_before(timeline: Timeline, numbers: Numbers) -> int:
-    """Count what failed just before a change was seen, of kinds that failed hardly ever before that. Short delays are no gap."""
+    """Count what failed just before a change was seen, of kinds that failed hardly ever before that. Short delays are
+    no gap.
+    """
     base = timeline.baseline
     if base is None:
         return 0

@@ -63,7 +63,9 @@ def replacement(case: Case) -> Finding | None:
 
 
 def _own(case: Case, most_lost: int | None = None) -> Mapping[str, Sequence[str]]:
-    """Return the objectives that bound the failed requests of all kinds, by phase; with `most_lost` those that allow so many."""
+    """Return the objectives that bound the failed requests of all kinds, by phase; with `most_lost` those that allow
+    so many.
+    """
     return replacing(case.run.scenario, rollout=case.run.rollout_wanted, most_lost=most_lost)
 
 

@@ -1,6 +1,7 @@
 """Lint of preStop against what a balancer's annotations and BackendConfigs say that it takes to let a pod go.
 
-Each check yields (place in the manifest, what is wrong there). Only what a manifest says is held against it, but for the
+Each check yields (place in the manifest, what is wrong there). Only what a manifest says is held against it, but for
+the
 other half of a pair (an interval, and a threshold), which is taken by its default. A target that is a node (target-type
 instance) does not go with a pod.
 """
@@ -93,7 +94,9 @@ def _check(item: Object, interval: Any, threshold: Any, usual: tuple[int, int]) 
 
 
 def _outlasted(view: WorkloadView, said: Iterator[Said]) -> Iterator[tuple[str, str]]:
-    """Yield the longest of what is said, where the serving container's preStop is shorter. Without a hook, prestop-missing says it."""
+    """Yield the longest of what is said, where the serving container's preStop is shorter. Without a hook, prestop-
+    missing says it.
+    """
     longest = max(said, default=None)
     hook_s = hook_length_s(view.serving)
     if (
@@ -105,7 +108,10 @@ def _outlasted(view: WorkloadView, said: Iterator[Said]) -> Iterator[tuple[str, 
     ):
         yield (
             in_container(view.serving, "lifecycle.preStop"),
-            f"lasts {hook_s:g} s, and {longest.where} says {longest.how}: for {longest.seconds} s requests may still come",
+            (
+                f"lasts {hook_s:g} s, and {longest.where} says {longest.how}: for {longest.seconds} s requests may"
+                " still come"
+            ),
         )
 
 

@@ -1,4 +1,6 @@
-"""Lint of what stands around the pods: Services, Ingresses, budgets, autoscalers. Each check yields (place in the manifest, what is wrong there)."""
+"""Lint of what stands around the pods: Services, Ingresses, budgets, autoscalers. Each check yields (place in the
+manifest, what is wrong there).
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,10 @@ def _gates(view: WorkloadView) -> Iterator[tuple[str, str]]:
         who = f"{len(without)} of {count(len(view.pods), 'live pod')} have none" if view.pods else "none"
         yield (
             f"{POD}.readinessGates",
-            f"{who}: old pods may go before the ALB knows new ones (label the namespace elbv2.k8s.aws/pod-readiness-gate-inject=enabled, then look at the pods)",
+            (
+                f"{who}: old pods may go before the ALB knows new ones (label the namespace"
+                " elbv2.k8s.aws/pod-readiness-gate-inject=enabled, then look at the pods)"
+            ),
         )
 
 
@@ -87,7 +92,10 @@ def _affinity(view: WorkloadView) -> Iterator[tuple[str, str]]:
         if (service.get("spec") or {}).get("sessionAffinity") == "ClientIP":
             yield (
                 f"Service {service['metadata'].get('name')} spec.sessionAffinity",
-                f"ClientIP: a client stays with its pod{_stays(service)}, also while it ends, and loses all its requests meanwhile",
+                (
+                    f"ClientIP: a client stays with its pod{_stays(service)}, also while it ends, and loses all its"
+                    " requests meanwhile"
+                ),
             )
 
 
@@ -111,7 +119,10 @@ def _grace_balancer(view: WorkloadView) -> Iterator[tuple[str, str]]:
     if view.ingresses and view.grace_s > 60:
         yield (
             f"{POD}.terminationGracePeriodSeconds",
-            f"{view.grace_s} is longer than the 60 s after which an ALB gives an idle request up; no documentation asks for less, a run can tell",
+            (
+                f"{view.grace_s} is longer than the 60 s after which an ALB gives an idle request up; no"
+                " documentation asks for less, a run can tell"
+            ),
         )
 
 

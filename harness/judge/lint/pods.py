@@ -1,4 +1,6 @@
-"""Lint of the pods' template: probes, hooks, the grace period, process 1. Each check yields (place in the manifest, what is wrong there)."""
+"""Lint of the pods' template: probes, hooks, the grace period, process 1. Each check yields (place in the manifest,
+what is wrong there).
+"""
 
 from __future__ import annotations
 
@@ -35,9 +37,12 @@ def _readiness_missing(view: WorkloadView) -> Iterator[tuple[str, str]]:
     others = [str(c.get("name", "?")) for c in view.containers if c.get("readinessProbe")]
     yield (
         in_container(view.serving, "readinessProbe"),
-        f"there is none: pods take requests as soon as {' and '.join(others)} can, whether this container listens or not"
-        if others
-        else "there is none: pods take requests as soon as their container runs",
+        (
+            f"there is none: pods take requests as soon as {' and '.join(others)} can, whether this container listens"
+            " or not"
+            if others
+            else "there is none: pods take requests as soon as their container runs"
+        ),
     )
 
 
@@ -73,7 +78,10 @@ def _probe_undeclared(view: WorkloadView) -> Iterator[tuple[str, str]]:
         if known and port is not None and not isinstance(port, str) and port not in known:
             yield (
                 in_container(view.serving, name),
-                f"probes port {port}, which is not among the ports that the container declares ({', '.join(map(str, known))})",
+                (
+                    f"probes port {port}, which is not among the ports that the container declares"
+                    f" ({', '.join(map(str, known))})"
+                ),
             )
 
 
@@ -100,7 +108,10 @@ def _grace_left(view: WorkloadView) -> Iterator[tuple[str, str]]:
         if hook_s and 0 < view.grace_s - hook_s < 5:
             yield (
                 f"{POD}.terminationGracePeriodSeconds",
-                f"{view.grace_s} leaves {view.grace_s - hook_s:g} s after a preStop of {hook_s:g} s: requests that take longer are cut",
+                (
+                    f"{view.grace_s} leaves {view.grace_s - hook_s:g} s after a preStop of {hook_s:g} s: requests"
+                    " that take longer are cut"
+                ),
             )
 
 
@@ -119,7 +130,10 @@ def _hook_shell(view: WorkloadView) -> Iterator[tuple[str, str]]:
         if command and not has_shell(image):
             yield (
                 in_container(container, "lifecycle.preStop.exec"),
-                f"runs {command[0]}, which the image {image} does not seem to have: the hook fails and SIGTERM comes at once",
+                (
+                    f"runs {command[0]}, which the image {image} does not seem to have: the hook fails and SIGTERM"
+                    " comes at once"
+                ),
             )
 
 

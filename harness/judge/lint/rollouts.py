@@ -1,4 +1,6 @@
-"""Lint of how a workload is rolled out: strategy, replicas, deadlines. Each check yields (place in the manifest, what is wrong there)."""
+"""Lint of how a workload is rolled out: strategy, replicas, deadlines. Each check yields (place in the manifest, what
+is wrong there).
+"""
 
 from __future__ import annotations
 

@@ -69,7 +69,10 @@ def _signal_gated(view: WorkloadView) -> Iterator[tuple[str, str]]:
         if not view.pods:  # live pods' objects show whether the server kept it
             yield (
                 path,
-                f"{signal}: before 1.37 a server drops the field unless its feature gate is on, and the image's own signal is sent; look at the live pods",
+                (
+                    f"{signal}: before 1.37 a server drops the field unless its feature gate is on, and the image's"
+                    " own signal is sent; look at the live pods"
+                ),
             )
 
 
@@ -90,7 +93,10 @@ def _proxy_beside(view: WorkloadView) -> Iterator[tuple[str, str]]:
             still = f"the requests of {name} go through it" + (f" for {app_s:g} s" if app_s else "")
             yield (
                 in_container(container, "lifecycle.preStop"),
-                f"the proxy gets SIGTERM {after}, and {still}: as a native sidecar (an init container with restartPolicy Always) it ends last",
+                (
+                    f"the proxy gets SIGTERM {after}, and {still}: as a native sidecar (an init container with"
+                    " restartPolicy Always) it ends last"
+                ),
             )
 
 
@@ -101,7 +107,10 @@ def _sidecar_grace(view: WorkloadView) -> Iterator[tuple[str, str]]:
         names = " and ".join(str(c.get("name", "?")) for c in view.sidecars)
         yield (
             f"{POD}.terminationGracePeriodSeconds",
-            f"{view.grace_s} leaves {left_s:g} s after a preStop of {longest_s:g} s, and {names} ends only after the containers, with what they leave of that",
+            (
+                f"{view.grace_s} leaves {left_s:g} s after a preStop of {longest_s:g} s, and {names} ends only after"
+                " the containers, with what they leave of that"
+            ),
         )
 
 
@@ -111,7 +120,10 @@ def _sidecar_hook(view: WorkloadView) -> Iterator[tuple[str, str]]:
         if hook and hook_length_s(container) is None:
             yield (
                 in_sidecar(container, "lifecycle.preStop"),
-                f"({next(iter(hook))}) runs as soon as the pod is deleted, beside the containers' hooks; only SIGTERM waits for them: what it drains is gone while requests still come",
+                (
+                    f"({next(iter(hook))}) runs as soon as the pod is deleted, beside the containers' hooks; only"
+                    " SIGTERM waits for them: what it drains is gone while requests still come"
+                ),
             )
 
 
@@ -123,7 +135,10 @@ def _probe_grace(view: WorkloadView) -> Iterator[tuple[str, str]]:
             if seconds is not None and hook_s and hook_s >= int(seconds):
                 yield (
                     in_container(container, f"{name}.terminationGracePeriodSeconds"),
-                    f"{seconds}: a restart by this probe gives {seconds} s, of which preStop alone takes {hook_s:g} s",
+                    (
+                        f"{seconds}: a restart by this probe gives {seconds} s, of which preStop alone takes"
+                        f" {hook_s:g} s"
+                    ),
                 )
 
 
@@ -142,7 +157,10 @@ def _resize_restarts(view: WorkloadView) -> Iterator[tuple[str, str]]:
             if policy.get("restartPolicy") == "RestartContainer":
                 yield (
                     in_container(container, "resizePolicy"),
-                    f"a resize of {policy.get('resourceName', '?')} restarts the container in its pod, which stays an endpoint: no new pod takes over before",
+                    (
+                        f"a resize of {policy.get('resourceName', '?')} restarts the container in its pod, which"
+                        " stays an endpoint: no new pod takes over before"
+                    ),
                 )
 
 

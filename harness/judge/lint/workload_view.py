@@ -66,12 +66,16 @@ class WorkloadView:
 
     @property
     def ports(self) -> list[Object]:
-        """The ports that the serving container declares for requests. One for metrics is asked by a scraper, which can wait."""
+        """The ports that the serving container declares for requests. One for metrics is asked by a scraper, which
+        can wait.
+        """
         return [p for p in self.serving.get("ports") or [] if "metrics" not in str(p.get("name", ""))]
 
     @property
     def takes_requests(self) -> bool:
-        """Whether requests come to its pods: a Service selects them, or none was given and there is a port for requests."""
+        """Whether requests come to its pods: a Service selects them, or none was given and there is a port for
+        requests.
+        """
         return bool(self.services) or (self.alone and bool(self.ports))
 
     @property
@@ -103,7 +107,8 @@ class WorkloadView:
 class LintRule:
     """One row. `causes`: what it leads to, by id; `shown`: whether a rollout under load would show that.
 
-    severity: error (requests will be lost) | warning (they may be) | info (worth knowing). `check` yields (path, message).
+    severity: error (requests will be lost) | warning (they may be) | info (worth knowing). `check` yields (path,
+    message).
     """
 
     id: str

@@ -1,6 +1,7 @@
 """A balancer's access log -> which pod each failed hit went to, and what the balancer says of it.
 
-A line is about a hit when it holds the id that zdtest sent with it: X-Request-ID (ingress-nginx: $req_id; HAProxy captures it) or
+A line is about a hit when it holds the id that zdtest sent with it: X-Request-ID (ingress-nginx: $req_id; HAProxy
+captures it) or
 X-Amzn-Trace-Id, which an ALB logs. accesslogs/ knows the formats.
 """
 
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
 _TELLS = {  # what makes a log name the pod, where it does not
     NGINX: "nginx: put $upstream_addr into the log_format",
     # httplog's own format as HAProxy's manual writes it out, with the address at its end
-    HAPROXY: "HAProxy names a slot, not an address: in place of option httplog set "
-    'log-format "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r %si:%sp"',
+    HAPROXY: (
+        'HAProxy names a slot, not an address: in place of option httplog set log-format "%ci:%cp [%tr] %ft %b/%s'
+        ' %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r %si:%sp"'
+    ),
     ENVOY: "Envoy: put %UPSTREAM_HOST% into the access log's format",
     CADDY: "Caddy: log_append upstream {http.reverse_proxy.upstream.hostport}",
     TRAEFIK: "Traefik: keep the field ServiceAddr",
@@ -48,7 +51,8 @@ def upstreams_of(recording: Recording, logs: Iterable[Path]) -> Upstreams:
 def told_by(recording: Recording, logs: Iterable[Path], *, strict: bool = True) -> AccessLog:
     """Return what the logs say of the hits that failed.
 
-    Raises UsageError, one line, when a log cannot be read, and if `strict` also when none holds anything of this run, or
+    Raises UsageError, one line, when a log cannot be read, and if `strict` also when none holds anything of this run,
+    or
     when there are failed hits and no line names the pod of one.
     """
     hits = classify(recording.hits((*COLUMNS, "seq")), recording.run)
@@ -62,13 +66,14 @@ def told_by(recording: Recording, logs: Iterable[Path], *, strict: bool = True) 
     named = sum(1 for entry in found.entries.values() if entry.address)
     if strict and not len(logged):
         raise UsageError(
-            "no line of the access log holds an id of this run: it must have X-Request-ID (ingress-nginx: $req_id; HAProxy: captured; "
-            "Envoy: with preserve_external_request_id) or X-Amzn-Trace-Id on it, and be of the time of the run"
+            "no line of the access log holds an id of this run: it must have X-Request-ID (ingress-nginx: $req_id;"
+            " HAProxy: captured; Envoy: with preserve_external_request_id) or X-Amzn-Trace-Id on it, and be of the"
+            " time of the run"
         )
     if strict and len(lost) and not named:
         raise UsageError(
-            f"the access log has {sum(map(len, found.ids)):,} lines of this run, and none of a failed request names a pod's address"
-            f" ({_what_tells(found.families)})"
+            f"the access log has {sum(map(len, found.ids)):,} lines of this run, and none of a failed request names a"
+            f" pod's address ({_what_tells(found.families)})"
         )
     coverage = Coverage(
         lines=found.lines,

@@ -1,6 +1,7 @@
 """What of the failures since the trigger the baseline explains, and what is beyond it.
 
-Each family of failures (a status, or the ways in which one thing shows itself on the wire) is judged by itself. One that did
+Each family of failures (a status, or the ways in which one thing shows itself on the wire) is judged by itself. One
+that did
 not fail in the baseline has no background: all of it is beyond. One that did is tested for an excess (excess.py).
 """
 
@@ -208,7 +209,9 @@ def _codes(kinds: NDArray[np.int16]) -> dict[str, list[int]]:
 
 
 def _outage(hits: Hits, lost: Hits, timeline: Timeline) -> Outage | None:
-    """Find a stretch without a good answer that no background explains: where most requests fail, failures are no sign."""
+    """Find a stretch without a good answer that no background explains: where most requests fail, failures are no
+    sign.
+    """
     ours = np.isin(lost.kind, [code for mask in _codes(lost.kind).values() for code in mask])
     found = longest_outage(
         hits.done_ns[hits.good], lost.done_ns[ours], Span(timeline.zero_ns, timeline.judged.to_ns)

@@ -1,6 +1,8 @@
-"""Whether those that got an answer waited for it too: where pods are too few, all requests queue, not only those that fail.
+"""Whether those that got an answer waited for it too: where pods are too few, all requests queue, not only those that
+fail.
 
-A request that got no answer in time while others were answered as quickly as ever was not in a queue: it waited for a dead pod.
+A request that got no answer in time while others were answered as quickly as ever was not in a queue: it waited for a
+dead pod.
 """
 
 from __future__ import annotations
@@ -48,7 +50,9 @@ def crowded(hits: Hits, lost: Hits, candidates: NDArray[np.bool_]) -> NDArray[np
 def _longest(
     values: NDArray[np.int64], first: NDArray[np.int64], last: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Return the largest value of each stretch, ends included: the larger of two stretches of a power of two that cover it."""
+    """Return the largest value of each stretch, ends included: the larger of two stretches of a power of two that
+    cover it.
+    """
     levels = [values]
     while 2 ** len(levels) <= len(values):
         half = 2 ** (len(levels) - 1)

@@ -6,8 +6,10 @@
     pods     more of the requests to pods that came or went failed, as far as the pod of a failed request is known
 
 What happens by itself often comes in bursts. So each test asks twice: were failures spread evenly, and do they come in
-bursts as the baseline's do? What is beyond both FAILs. What is beyond the first only, and unlike what the baseline has shown, is
-suspect: the baseline is too short to tell, and the PASS is withheld. How often either happens to a clean rollout is simulated in
+bursts as the baseline's do? What is beyond both FAILs. What is beyond the first only, and unlike what the baseline
+has shown, is
+suspect: the baseline is too short to tell, and the PASS is withheld. How often either happens to a clean rollout is
+simulated in
 tests/judge/test_background.py.
 """
 

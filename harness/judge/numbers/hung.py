@@ -1,4 +1,6 @@
-"""Requests that hung before the trigger, and of which only a timer's end told, after it. The rollout is not why they failed."""
+"""Requests that hung before the trigger, and of which only a timer's end told, after it. The rollout is not why they
+failed.
+"""
 
 from __future__ import annotations
 

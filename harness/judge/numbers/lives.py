@@ -1,6 +1,7 @@
 """Pods that share a name, one after the other, as a StatefulSet's do: each life gets a name of its own, in answers too.
 
-The first keeps the name, the second of web-0 is "web-0 (2)". An answer is of the last life that had started when it ended.
+The first keeps the name, the second of web-0 is "web-0 (2)". An answer is of the last life that had started when it
+ended.
 """
 
 from __future__ import annotations

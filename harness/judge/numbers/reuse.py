@@ -1,7 +1,9 @@
 """Hits on new connections and on reused ones, judged apart: they fail for different reasons.
 
-New: the first hit of its connection, or one whose connection could not be opened. Reused: its connection had carried hits
-before (the column conn_hits). A hit that could not be given a connection for want of a port or a descriptor here is neither.
+New: the first hit of its connection, or one whose connection could not be opened. Reused: its connection had carried
+hits
+before (the column conn_hits). A hit that could not be given a connection for want of a port or a descriptor here is
+neither.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """The hits on one sort of connection, good or failed. `since_trigger`: how many of the failed ended after the trigger."""
+    """The hits on one sort of connection, good or failed. `since_trigger`: how many of the failed ended after the
+    trigger.
+    """
 
     requests: int = 0
     failed: int = 0

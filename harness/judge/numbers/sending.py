@@ -2,7 +2,8 @@
 
 Corrected latency, wrk2's word: from when a hit was due by the clock. Raw: from when it was sent. They differ where hits
 had to wait for a free connection, or for the generator; a closed loop has no due times, and so only one of them.
-Late: sent, or given a connection of its own to be opened, over 50 ms after it was due. Dropped: due, and never sent, as no connection was free for
+Late: sent, or given a connection of its own to be opened, over 50 ms after it was due. Dropped: due, and never sent,
+as no connection was free for
 5 s, or until the drain was over.
 Stall: a second of a worker in which something that was ready waited over 50 ms for it. What is measured in it is ours.
 """
@@ -156,7 +157,9 @@ def _open_loop(
 
 
 def _taken_up(hits: Hits, connections: pd.DataFrame) -> NDArray[np.int64]:
-    """Return when each hit was taken up: sent, or a connection begun for it, whose opening is the service's time and not ours."""
+    """Return when each hit was taken up: sent, or a connection begun for it, whose opening is the service's time and
+    not ours.
+    """
     taken: NDArray[np.int64] = hits.frame["sent_ns"].to_numpy().copy()
     first = np.flatnonzero((hits.frame["conn_hits"].to_numpy() == 0) & (hits.frame["conn"].to_numpy() >= 0))
     if not len(first) or not len(connections):
@@ -239,7 +242,9 @@ def _counted(words: pd.Series[str]) -> dict[str, int]:
 
 
 def stalls(health: Iterable[HealthSample]) -> tuple[Stall, ...]:
-    """Return the stretches in which a worker lagged, in time order. A sample tells of the time since the one before it."""
+    """Return the stretches in which a worker lagged, in time order. A sample tells of the time since the one before
+    it.
+    """
     before: dict[int, int] = {}
     found = []
     for sample in sorted(health, key=lambda s: s.t_ns):

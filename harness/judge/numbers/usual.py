@@ -2,7 +2,8 @@
 
 One request may take longer than the slowest of so many, so one that
 is still out is late beyond TIMES_USUAL of that: of services whose times vary as those of an exponential distribution,
-fewer than 1 in 100 clean runs have such a request in flight at their end, even with no drain at all. That half of all slots
+fewer than 1 in 100 clean runs have such a request in flight at their end, even with no drain at all. That half of all
+slots
 are out for longer than anything before is no accident, and needs no such margin.
 """
 
@@ -50,7 +51,8 @@ def usual(hits: Hits, timeline: Timeline) -> Usual:
 
 
 def longest_ns(hits: Hits, timeline: Timeline) -> int:
-    """Return the longest that a request took that was begun after the warm-up and before the trigger, and answered well; else 0.
+    """Return the longest that a request took that was begun after the warm-up and before the trigger, and answered
+    well; else 0.
 
     Also where it ended after the trigger: a service whose slowest requests outlast the baseline would else look quick.
     """

@@ -69,7 +69,8 @@ class Served(NamedTuple):
 class Lifeline:
     """One pod's moments. None: it did not happen, or nobody saw it. Negative: before the run began.
 
-    `old` pods existed at the trigger. Only the last of `endpoints` may still last. `missed`: some of this is known only from a list taken after a gap.
+    `old` pods existed at the trigger. Only the last of `endpoints` may still last. `missed`: some of this is known
+    only from a list taken after a gap.
     """
 
     name: str
@@ -133,7 +134,8 @@ class Lifeline:
 def pod_spec(spec: dict[str, Any], services: Iterable[dict[str, Any]] = ()) -> PodSpec:
     """Read from a pod's spec what bears on rollouts, of the container that takes the Services' requests.
 
-    Another container's probe delays the pod's readiness, and its hook the pod's end; neither says that this one listens.
+    Another container's probe delays the pod's readiness, and its hook the pod's end; neither says that this one
+    listens.
     """
     served = serving(spec, services)
     hook = pre_stop(served)

@@ -1,4 +1,6 @@
-"""Resizes in place: the containers of a living pod get other resources, and no pod is replaced (KEP-1287, on by default from 1.33)."""
+"""Resizes in place: the containers of a living pod get other resources, and no pod is replaced (KEP-1287, on by
+default from 1.33).
+"""
 
 from __future__ import annotations
 

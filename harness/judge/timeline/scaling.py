@@ -22,7 +22,9 @@ _NEW_SIZE = re.compile(r"New size: (\d+)")  # kubernetes pkg/controller/podautos
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """One change of `spec.replicas`, as we saw it. `by` names an autoscaler whose Event fits, else who wrote it, else it is ""."""
+    """One change of `spec.replicas`, as we saw it. `by` names an autoscaler whose Event fits, else who wrote it, else
+    it is "".
+    """
 
     t_ns: int
     before: int

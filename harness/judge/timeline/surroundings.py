@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 class Surroundings:
     """As things were before the trigger.
 
-    `strategy` is RollingUpdate | Recreate | OnDelete | "". `published`: a Service publishes addresses that are not ready.
-    `retries`: the balancer asks the next pod when one fails, and not for a method that is not idempotent. `scaled`: an autoscaler
+    `strategy` is RollingUpdate | Recreate | OnDelete | "". `published`: a Service publishes addresses that are not
+    ready.
+    `retries`: the balancer asks the next pod when one fails, and not for a method that is not idempotent. `scaled`:
+    an autoscaler
     may change the number of pods. `methods`: of the targets, by index.
     """
 
@@ -55,7 +57,9 @@ def live_pods(recording: Recording) -> list[dict[str, Any]]:
 
 
 def services(objects: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
-    """Return the Services among objects: first those that an Ingress sends to, for they carry what comes from outside."""
+    """Return the Services among objects: first those that an Ingress sends to, for they carry what comes from
+    outside.
+    """
     known = [dict(item) for item in objects]
     asked = {name for item in known if item.get("kind") == "Ingress" for name in backends(item)}
     found = [item for item in known if _is_service(item)]
@@ -88,7 +92,9 @@ def _lab_retries(run: RunRecord) -> bool:
 
 
 def _retries(item: dict[str, Any]) -> bool:
-    """Whether an Ingress is ingress-nginx's, with the retries that it has by default: error and timeout, 3 tries, idempotent methods."""
+    """Whether an Ingress is ingress-nginx's, with the retries that it has by default: error and timeout, 3 tries,
+    idempotent methods.
+    """
     if item.get("kind") != "Ingress":
         return False
     notes = (item.get("metadata") or {}).get("annotations") or {}

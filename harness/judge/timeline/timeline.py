@@ -49,7 +49,8 @@ class Timeline:
 
     `zero_ns` is the trigger; without one the end of the warm-up; without that the start. `judged` is all but the
     warm-up. `load` is the part of it in which new hits were sent. `during_ended` tells whether the end of
-    *during* was marked; if not, *during* runs to the end of the recording. `baseline` is *before* less a lull: what fails
+    *during* was marked; if not, *during* runs to the end of the recording. `baseline` is *before* less a lull: what
+    fails
     there by itself is no fault of the rollout's. `control` is its end, as long as *during*, for latency beside latency.
     """
 
@@ -84,7 +85,9 @@ def read(
     last_hit_ns: int,
     services: Sequence[dict[str, Any]] = (),
 ) -> Timeline:
-    """Lay a run out in time. `last_hit_ns` is when its last hit ended (NEVER without any); `services` lead to the pods."""
+    """Lay a run out in time. `last_hit_ns` is when its last hit ended (NEVER without any); `services` lead to the
+    pods.
+    """
     last_mark_ns = max((m.t_ns for m in run.marks), default=0)
     last_event_ns = max((e.t_ns for e in events), default=0)
     load_end_ns = run.mark(Mark.LOAD_END)

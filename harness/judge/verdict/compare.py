@@ -190,9 +190,9 @@ def _sentence(before: Judgement, after: Judgement) -> str:
     floor = chance.least_p(a, b)
     if floor > chance.DIFFERENT:
         return (
-            f"{sum(seen[0]):,} against {sum(seen[1]):,} lost, {count(a, 'rollout')} against {b}: cannot be told from chance "
-            f"(least possible p = {floor:.2f}; the unit is the rollout, not the request). "
-            f"4 rollouts each could (p = {chance.least_p(4, 4):.2f}), 5 or 6 are better.{unseen}"
+            f"{sum(seen[0]):,} against {sum(seen[1]):,} lost, {count(a, 'rollout')} against {b}: cannot be told from"
+            f" chance (least possible p = {floor:.2f}; the unit is the rollout, not the request). 4 rollouts each"
+            f" could (p = {chance.least_p(4, 4):.2f}), 5 or 6 are better.{unseen}"
         )
     p = chance.shares_p(bad_a, a, bad_b, b)
     difference = "more than chance" if p < chance.DIFFERENT else "cannot be told from chance"

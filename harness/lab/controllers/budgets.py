@@ -16,7 +16,9 @@ _SIZED = ("ReplicaSet", "StatefulSet")
 
 
 def counted(budget: Object, pods: list[Object], expected: int) -> Object:
-    """Return the counters of a budget's status. Pods that are being deleted or were just evicted do not count as healthy."""
+    """Return the counters of a budget's status. Pods that are being deleted or were just evicted do not count as
+    healthy.
+    """
     evicted: dict[str, str] = (budget.get("status") or {}).get("disruptedPods") or {}
     names = {pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]}
     evicted = {name: when for name, when in evicted.items() if name in names}

@@ -17,7 +17,9 @@ def condition(status: Object, kind: str) -> Object | None:
 
 
 def with_condition(status: Object, kind: str, truth: str, reason: str, message: str, now: datetime) -> Object:
-    """Return a status with a condition set. Nothing changes if status and reason are the same; lastTransitionTime moves only with the status."""
+    """Return a status with a condition set. Nothing changes if status and reason are the same; lastTransitionTime
+    moves only with the status.
+    """
     old = condition(status, kind)
     if old and (old["status"], old["reason"]) == (truth, reason):
         return status

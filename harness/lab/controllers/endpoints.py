@@ -60,7 +60,9 @@ def _target(port: Object, pod: Object) -> int | None:
 
 
 def endpoint_of(service: Object, pod: Object) -> Object:
-    """Return one pod's entry in a slice. It is ready if serving and not terminating, or if publishNotReadyAddresses is set."""
+    """Return one pod's entry in a slice. It is ready if serving and not terminating, or if publishNotReadyAddresses
+    is set.
+    """
     serving, terminating = pod_ready(pod), "deletionTimestamp" in pod["metadata"]
     published = bool(service["spec"].get("publishNotReadyAddresses"))
     return {

@@ -1,4 +1,6 @@
-"""The control loops of kube-controller-manager and the scheduler: work queues that call a controller when objects change."""
+"""The control loops of kube-controller-manager and the scheduler: work queues that call a controller when objects
+change.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,9 @@ LABEL = "controller-revision-hash"
 
 
 def current(store: Store, workload: Object) -> Object:
-    """Return the revision of a workload's current template; create it, or give an old one the newest number, if needed."""
+    """Return the revision of a workload's current template; create it, or give an old one the newest number, if
+    needed.
+    """
     metadata, template = workload["metadata"], workload["spec"]["template"]
     data = {"spec": {"template": {**template, "$patch": "replace"}}}
     known = history(store, workload)

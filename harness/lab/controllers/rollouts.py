@@ -18,7 +18,9 @@ DESIRED_REPLICAS = "deployment.kubernetes.io/desired-replicas"
 
 
 def fences(deployment: Object) -> tuple[int, int]:
-    """Return (maxSurge, maxUnavailable) in pods. Surge rounds up, unavailable down; if both are 0, one may be unavailable."""
+    """Return (maxSurge, maxUnavailable) in pods. Surge rounds up, unavailable down; if both are 0, one may be
+    unavailable.
+    """
     spec = deployment["spec"]
     replicas = spec["replicas"]
     if not rolling(deployment) or replicas == 0:

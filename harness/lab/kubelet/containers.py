@@ -203,7 +203,9 @@ class Container:
         )
 
     def _due(self, kind: str) -> bool:
-        """Tell whether a probe should run now. Readiness probes run until the process ends; the others only until it is being stopped."""
+        """Tell whether a probe should run now. Readiness probes run until the process ends; the others only until it
+        is being stopped.
+        """
         if not self._seen or self._process is None or self._process.code is not None:
             return False
         if kind != "readinessProbe" and (self._stopping.is_set() or self._kill is not None):
@@ -244,7 +246,9 @@ class Container:
         return self._process.exited
 
     async def stop(self, grace: Grace, message: str, turn: asyncio.Task[Any] | None = None) -> None:
-        """Stop it for good within a grace period; return when its process is gone. SIGTERM waits for its turn, preStop does not."""
+        """Stop it for good within a grace period; return when its process is gone. SIGTERM waits for its turn,
+        preStop does not.
+        """
         self._stopping.set()
         async with self._lock:
             pass  # wait for a start in progress
@@ -270,7 +274,9 @@ class Container:
         self._kill = asyncio.create_task(kill(self._process))
 
     async def _terminate(self, process: Process, grace: Grace, turn: asyncio.Task[Any] | None) -> None:
-        """Run preStop, SIGTERM (or the stopSignal), SIGKILL. The hook's time counts against the grace period, but SIGTERM gets at least 2 s."""
+        """Run preStop, SIGTERM (or the stopSignal), SIGKILL. The hook's time counts against the grace period, but
+        SIGTERM gets at least 2 s.
+        """
         loop = asyncio.get_running_loop()
         action = (self.spec.get("lifecycle") or {}).get("preStop")
         hook = (

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
-# What the sample app (app.py) reads, besides the name, address and port from the kubelet. A process gets only these of its
+# What the sample app (app.py) reads, besides the name, address and port from the kubelet. A process gets only these
+# of its
 # container's environment: others could run code, as LD_PRELOAD does, and a manifest must never run code here.
 APP_VARIABLES = frozenset(
     {
@@ -87,7 +88,8 @@ def _from(
             values = _data(kind, reference, find)
             if reference["key"] not in values and not reference.get("optional"):
                 raise MissingError(
-                    f"couldn't find key {reference['key']} in {kind} {pod['metadata']['namespace']}/{reference['name']}"
+                    f"couldn't find key {reference['key']} in {kind}"
+                    f" {pod['metadata']['namespace']}/{reference['name']}"
                 )
             return values.get(reference["key"])
     path = (source.get("fieldRef") or {}).get("fieldPath", "")

@@ -127,7 +127,8 @@ class PodWorker:
         return [*self._sidecars, *self._containers]
 
     def _stop(self, tasks: asyncio.TaskGroup, grace: Grace) -> None:
-        """Stop all containers: SIGTERM comes to the native sidecars after the last of the others has ended, in reverse order.
+        """Stop all containers: SIGTERM comes to the native sidecars after the last of the others has ended, in
+        reverse order.
 
         Grace period and preStop begin for all at the same moment (newTerminationOrdering in pkg/kubelet/kuberuntime).
         """

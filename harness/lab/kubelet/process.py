@@ -32,7 +32,9 @@ def signal_of(name: str) -> int:
 
 
 class ParentPipe:
-    """A pipe that is every pod's standard input. It closes when the lab ends, however the lab ends, and the pods exit."""
+    """A pipe that is every pod's standard input. It closes when the lab ends, however the lab ends, and the pods
+    exit.
+    """
 
     def __init__(self) -> None:
         self._ends: tuple[int, int] | None = os.pipe()  # not inherited by other children
@@ -55,7 +57,8 @@ class ParentPipe:
 class Program:
     """What every container runs, whatever its image and command: one Python file, with its output in a folder.
 
-    It gets only the variables in `takes` of a container's environment: a stranger's manifest must not run anything here.
+    It gets only the variables in `takes` of a container's environment: a stranger's manifest must not run anything
+    here.
     """
 
     logs: Path
@@ -66,7 +69,9 @@ class Program:
 
 
 class Process:
-    """A running container. `code` is its exit code as a runtime reports it (128 + n for a signal), None while it runs."""
+    """A running container. `code` is its exit code as a runtime reports it (128 + n for a signal), None while it
+    runs.
+    """
 
     def __init__(self, inner: asyncio.subprocess.Process, run: ProcessRun | None = None) -> None:
         self._inner = inner

@@ -25,7 +25,9 @@ def covered(budget: Object, pods: list[Object]) -> list[Object]:
 
 
 def take(store: Store, pod: Object, *, dry: bool) -> None:
-    """Take one eviction from a pod's budget. Raises StatusError 429 if none is left, 500 if two budgets cover the pod."""
+    """Take one eviction from a pod's budget. Raises StatusError 429 if none is left, 500 if two budgets cover the
+    pod.
+    """
     if pod["status"]["phase"] in {*_ENDED, "Pending"} or "deletionTimestamp" in pod["metadata"]:
         return
     namespace = pod["metadata"]["namespace"]

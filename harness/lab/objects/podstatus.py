@@ -103,7 +103,8 @@ def status_of(
     final: bool = False,
     sidecars: Sequence[ContainerState] = (),
 ) -> Object:
-    """Return a pod's status. `final`: every container has ended for good. `sidecars`: the native ones, which count for readiness.
+    """Return a pod's status. `final`: every container has ended for good. `sidecars`: the native ones, which count
+    for readiness.
 
     A condition's lastTransitionTime moves only when its status does.
     """
@@ -122,9 +123,11 @@ def status_of(
     all_ready = not unready and not over
     conditions = [
         _condition(old, "PodReadyToStartContainers", bool(ip) and not final, now),
-        _condition(old, "Initialized", False, now, *not_yet)
-        if waited_for
-        else _condition(old, "Initialized", True, now, over if over == "PodCompleted" else ""),
+        (
+            _condition(old, "Initialized", False, now, *not_yet)
+            if waited_for
+            else _condition(old, "Initialized", True, now, over if over == "PodCompleted" else "")
+        ),
         _condition(old, "Ready", all_ready, now, *waiting),
         _condition(old, "ContainersReady", all_ready, now, *waiting),
     ]

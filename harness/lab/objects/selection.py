@@ -65,7 +65,9 @@ def _label_test(part: str) -> Callable[[dict[str, str]], bool]:
 
 
 def fields(text: str, kind: str) -> Predicate:
-    """Parse `metadata.name=x,status.phase!=Running`. Raises StatusError 400 for a field that this kind does not support."""
+    """Parse `metadata.name=x,status.phase!=Running`. Raises StatusError 400 for a field that this kind does not
+    support.
+    """
     tests: list[tuple[list[str], str, bool]] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
         found = _EQUAL.match(part)

@@ -193,7 +193,9 @@ def _stop_signal(container: dict[str, Any], at: str, system: str) -> Causes:
 
 
 def _sidecars(spec: dict[str, Any], path: str) -> Causes:
-    """Check init containers: one may be restarted always, or not say so; probes and hooks are for the former (KEP-753)."""
+    """Check init containers: one may be restarted always, or not say so; probes and hooks are for the former
+    (KEP-753).
+    """
     causes: Causes = []
     for n, container in enumerate(spec.get("initContainers") or ()):
         policy = container.get("restartPolicy")

@@ -128,7 +128,9 @@ def bad_time(numbers: Numbers, timeline: Timeline) -> list[str]:
 
 
 def _connections(numbers: Numbers) -> list[str]:
-    """Say how often requests on new connections failed, and on reused ones, which fail for other reasons; nothing where all were of one sort."""
+    """Say how often requests on new connections failed, and on reused ones, which fail for other reasons; nothing
+    where all were of one sort.
+    """
     both = numbers.connections
     if both is None or not (both.new.requests and both.reused.requests):
         return []

@@ -20,7 +20,9 @@ def shown(kind: str, patch: dict[str, object]) -> dict[str, object]:
 
 
 def what_rolls(workload: dict[str, Any]) -> tuple[Any, Any]:
-    """Return the part of a workload that starts a rollout when it changes: the pod template and the number of replicas."""
+    """Return the part of a workload that starts a rollout when it changes: the pod template and the number of
+    replicas.
+    """
     spec = workload.get("spec") or {}
     return spec.get("template"), spec.get("replicas")
 

@@ -146,7 +146,8 @@ class Change:
                 failure = await run_to_its_end(tools.subject.trigger.words, output, ENDING_S)
         except anyio.get_cancelled_exc_class():
             tools.log.note(
-                "the command was still running at the end and was stopped (SIGTERM): command.log shows how far it came"
+                "the command was still running at the end and was stopped (SIGTERM): command.log shows how far it"
+                " came"
             )
             raise
         finally:

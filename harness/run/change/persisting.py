@@ -41,7 +41,8 @@ class UnknownError(Exception):
 async def send(tools: Tools, once: Callable[[], T], found: Callable[[], T | None]) -> Sent[T]:
     """Send a change with `once`. `found` looks whether it was made: its answer then, None where it was not.
 
-    Raises ApiUnreachableError when no connection came about in 30 s: then it was not sent. Raises UnknownError when its answer was
+    Raises ApiUnreachableError when no connection came about in 30 s: then it was not sent. Raises UnknownError when
+    its answer was
     lost and the server could not be asked since. Any other ClusterError is the server's refusal.
     """
     begun_ns = tools.clock.now_ns()

@@ -98,7 +98,9 @@ class RolloutTracker:
         return bool(self.view.workload.get("spec", {}).get("paused"))
 
     def begin(self, baseline: Baseline, after: dict[str, Any] | None = None) -> None:
-        """Follow a change that the server has accepted; `baseline` says where it leads, `after` is the workload as it left it."""
+        """Follow a change that the server has accepted; `baseline` says where it leads, `after` is the workload as it
+        left it.
+        """
         self.baseline = baseline
         self._hands = Hands(self.view, baseline, ours=MANAGER, after=after)
         new = baseline.template != baseline.template_before

@@ -100,7 +100,10 @@ def _trouble(target: Target, attempts: list[Attempt], plan: LoadPlan, timeout_s:
     for attempt in attempts:
         if 300 <= attempt.status < 400 and attempt.location:
             where = masking.url(attempt.location)
-            return f"{shown} answers {attempt.status} to {where}; redirects are not followed; use that URL, or --expect {attempt.status}"
+            return (
+                f"{shown} answers {attempt.status} to {where}; redirects are not followed; use that URL, or --expect"
+                f" {attempt.status}"
+            )
     if any(attempt.status or attempt.outcome in _ANSWERED for attempt in attempts):
         return ""
     return _why_not(target, attempts, shown, plan, timeout_s)
@@ -143,7 +146,10 @@ def _why_not(target: Target, attempts: list[Attempt], shown: str, plan: LoadPlan
 def _notes(target: Target, attempts: list[Attempt]) -> Iterator[str]:
     shown = masking.url(target.url)
     if target.method not in _HARMLESS:
-        yield f"{shown} accepts connections; no request was sent before the load, since a {target.method} may change something"
+        yield (
+            f"{shown} accepts connections; no request was sent before the load, since a {target.method} may change"
+            " something"
+        )
     lost = [attempt for attempt in attempts if attempt.outcome not in _ANSWERED]
     if lost:
         yield f"{len(lost)} of {len(attempts)} requests to {shown} before the load were lost ({_counted(lost)})"

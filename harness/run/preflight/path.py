@@ -83,12 +83,18 @@ def _by_route(url: str, services: Sequence[Object], ingresses: Sequence[Object],
     if route:
         return PathProof(
             proven=False,
-            how=f"Ingress {route.ingress} sends {host}{path} to Service {route.backend}, which is none of the workload's",
+            how=(
+                f"Ingress {route.ingress} sends {host}{path} to Service {route.backend}, which is none of the"
+                " workload's"
+            ),
         )
     listed = ", ".join(sorted(names))
     return PathProof(
         proven=False,
-        how=f"no answer names a pod ({', '.join(POD_HEADERS)}), and neither Service {listed} nor an Ingress to it has the host {host}",
+        how=(
+            f"no answer names a pod ({', '.join(POD_HEADERS)}), and neither Service {listed} nor an Ingress to it has"
+            f" the host {host}"
+        ),
     )
 
 

@@ -94,7 +94,8 @@ def inspect(
         who = f"the user {api.user!r}" if api.user else "this user"
         if error.code == 401:
             raise UsageError(
-                f"the API server {api.server} does not accept the credentials of {who} (context {api.context}): {error}"
+                f"the API server {api.server} does not accept the credentials of {who} (context {api.context}):"
+                f" {error}"
             ) from None
         raise UsageError(f"the API server {api.server} refuses {who}: {error}") from None
     except ClusterError as error:
@@ -152,7 +153,8 @@ def _workload(api: Api, kind: str, namespace: str, name: str) -> Object:
     except ApiStatusError as error:
         if error.code == 403:
             raise UsageError(
-                f"{api.user or 'this user'} may not get {resource.plural}/{name} in namespace {namespace}; ask for that permission"
+                f"{api.user or 'this user'} may not get {resource.plural}/{name} in namespace {namespace}; ask for"
+                " that permission"
             ) from None
         if error.code != 404:
             raise
@@ -160,7 +162,8 @@ def _workload(api: Api, kind: str, namespace: str, name: str) -> Object:
     if names:
         raise UsageError(f"no {kind} {name!r} in namespace {namespace}; there are: {', '.join(names[:12])}")
     raise UsageError(
-        f"no {kind} {name!r} in namespace {namespace}, and no other {kind} either; is the namespace right (-n), and the context ({api.context})?"
+        f"no {kind} {name!r} in namespace {namespace}, and no other {kind} either; is the namespace right (-n), and"
+        f" the context ({api.context})?"
     )
 
 
@@ -174,7 +177,8 @@ def _check_strategy(kind: str, name: str, workload: Object) -> tuple[str, ...]:
     spec = workload.get("spec") or {}
     if spec.get("paused"):
         raise UsageError(
-            f"{kind} {name} is paused, so a restart would do nothing; resume it first: kubectl rollout resume {kind.lower()}/{name}"
+            f"{kind} {name} is paused, so a restart would do nothing; resume it first: kubectl rollout resume"
+            f" {kind.lower()}/{name}"
         )
     strategy = (spec.get("strategy") or spec.get("updateStrategy") or {}).get("type", "RollingUpdate")
     if strategy == "OnDelete":

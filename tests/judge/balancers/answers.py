@@ -8,7 +8,10 @@ from harness.recording.answers import Answer
 def nginx(status: int) -> Answer:
     reason = {502: "Bad Gateway", 503: "Service Temporarily Unavailable", 504: "Gateway Time-out"}[status]
     title = f"{status} {reason}"
-    body = f"<html> <head><title>{title}</title></head> <body> <center><h1>{title}</h1></center> <hr><center>nginx</center> </body> </html>"
+    body = (
+        f"<html> <head><title>{title}</title></head> <body> <center><h1>{title}</h1></center>"
+        " <hr><center>nginx</center> </body> </html>"
+    )
     return Answer(status, (("server", "nginx"), ("content-type", "text/html")), body)
 
 
@@ -42,7 +45,8 @@ CADDY_GOOD = Answer(200, (("via", "1.1 Caddy"),), good=True)
 APACHE_503 = Answer(
     503,
     (("server", "Apache/2.4.71 (Debian)"),),
-    "<h1>Service Unavailable</h1> <p>The server is temporarily unable to service your request due to maintenance downtime or capacity problems.",
+    "<h1>Service Unavailable</h1> <p>The server is temporarily unable to service your request due to maintenance"
+    " downtime or capacity problems.",
     closes=True,
 )
 APACHE_502 = Answer(
@@ -66,7 +70,8 @@ def alb(status: int, *headers: tuple[str, str]) -> Answer:
 GOOGLE_502 = Answer(
     502,
     (("via", "1.1 google"),),
-    "<h1>Error: Server Error</h1> <h2>The server encountered a temporary error and could not complete your request.<p>Please try again",
+    "<h1>Error: Server Error</h1> <h2>The server encountered a temporary error and could not complete your"
+    " request.<p>Please try again",
 )
 CLOUDFRONT_502 = Answer(
     502,

@@ -236,7 +236,9 @@ def test_a_limit_touches_all_pods_alike_and_is_no_pods_fault(tmp_path: Path) -> 
 
 
 def test_what_began_before_any_pod_was_touched_is_not_the_pods(tmp_path: Path) -> None:
-    """The balancer runs out of ports 0.8 s after the trigger; the first new pod comes into the endpoints 3.6 s after it."""
+    """The balancer runs out of ports 0.8 s after the trigger; the first new pod comes into the endpoints 3.6 s after
+    it.
+    """
     synthetic = SyntheticRun.rolling(prestop=4, grace=20)
     rows = synthetic.hits()
     for row in rows:
