@@ -360,10 +360,8 @@ class OtherChange:
     """What somebody else changed during a rollout, as the watch saw it at `at_ns`.
 
     kind: template | undone | scaled | autoscaled | paused | resumed | deleted | service_deleted | pod_deleted |
-    pod_evicted.
-    `what` reads on from the one who did it ("changed the image of web to web:3"). `who` is the field manager that
-    wrote it
-    (metadata.managedFields), "" where nothing tells: a deletion leaves no such entry.
+    pod_evicted. `what` reads on from the one who did it ("changed the image of web to web:3"). `who` is the field
+    manager that wrote it (metadata.managedFields), "" where nothing tells: a deletion leaves no such entry.
     """
 
     at_ns: int

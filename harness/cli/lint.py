@@ -29,9 +29,8 @@ def lint(what: tuple[str, ...], namespace: str | None, context: str | None, kube
 
     A workload is checked together with its Services, Ingresses, PodDisruptionBudgets, HorizontalPodAutoscalers and
     live pods. If there is no Service at all, a workload that declares a port is assumed to serve requests, and a note
-    says so. Exit
-    codes: 1 if a finding is an error, 2 if a manifest is malformed. A run's summary says which findings it
-    confirmed, refuted, or did not test.
+    says so. Exit codes: 1 if a finding is an error, 2 if a manifest is malformed. A run's summary says which findings
+    it confirmed, refuted, or did not test.
     """
     from harness.cli.manifestfiles import from_files, strange_fields  # noqa: PLC0415  keeps `--help` light
     from harness.judge.lint.lint import KINDS, assumptions, lint as check  # noqa: PLC0415

@@ -101,8 +101,7 @@ class Conductor:
         self._log.mark(Mark.LOAD_START, load.started_ns)
         warm_ns = load.started_ns + WARMUP_NS
         # Without a rollout there is no trigger for a lull to precede, so it comes at the end of the warm-up: neither
-        # the
-        # numbers nor the duration include it, and what the connections meet when they send again is judged.
+        # the numbers nor the duration include it, and what the connections meet when they send again is judged.
         lull_ns = 0 if self._change else self._resolved.scenario.load.lull
         self._warmup_end_ns = warmup_end = warm_ns + lull_ns
         ended_by = await self._until(load, self._limits, warm_ns)

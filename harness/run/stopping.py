@@ -149,8 +149,7 @@ def is_down(history: Sequence[Tally]) -> bool:
     """Tell whether over half of the hits failed in every second of the last 30 s.
 
     `history` is oldest first, about ten tallies a second. A second in which nothing was completed counts as down:
-    nobody was
-    served in it.
+    nobody was served in it.
     """
     if not history or history[-1].t_ns - history[0].t_ns < DOWN_NS:
         return False

@@ -2,8 +2,8 @@
 [--rounds 3]`.
 
 Three app processes, a closed loop of plain non-blocking connections, and between them in turn the lab's balancer and,
-where it is
-installed, nginx doing the same: processor time on a busy or virtual machine means little, their ratio does.
+where it is installed, nginx doing the same: processor time on a busy or virtual machine means little, their ratio
+does.
 """
 
 from __future__ import annotations

@@ -28,8 +28,7 @@ class Row:
     """One fault (or none), behind whichever balancer.
 
     `true` are the causes that a lost request of this cell may truly have: the label, and what the same fault becomes
-    a moment
-    later (a request in flight when an app exits at once is B2; one sent to a pod that is gone is C6).
+    a moment later (a request in flight when an app exits at once is B2; one sent to a pod that is gone is C6).
     """
 
     name: str
@@ -77,8 +76,7 @@ class Lost:
     """What the proxy's own log says of one failed hit, and what the client saw.
 
     `old`: whether the pod that it was sent to is one that the rollout ended; None where the log names none. `said`:
-    the proxy's
-    reason in its own words, "" where it gives none. `quick`: it took less than a timeout does.
+    the proxy's reason in its own words, "" where it gives none. `quick`: it took less than a timeout does.
     """
 
     answered: bool

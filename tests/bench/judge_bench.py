@@ -3,8 +3,7 @@
     python tests/bench/judge_bench.py [1000000 10000000]
 
 Each size is judged in a process of its own (imports included in neither figure of time; memory is the whole process's
-peak).
-Ends with 1 when a bound is broken: 1,000,000 hits in 3 s and 600 MiB, 10,000,000 in 40 s and 2 GiB.
+peak). Ends with 1 when a bound is broken: 1,000,000 hits in 3 s and 600 MiB, 10,000,000 in 40 s and 2 GiB.
 """
 
 from __future__ import annotations

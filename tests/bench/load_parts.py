@@ -283,8 +283,7 @@ def two_workers(folder: Path, certificate: str, seconds: float, rounds: int) -> 
     """Compare two workers with one, in pairs: how they share, what they lose, what they cost, and how they start.
 
     As fast as nginx answers, and at the seed's load: there two workers wake up more often, for fewer requests at a
-    time each,
-    which costs wrk's threads more as well.
+    time each, which costs wrk's threads more as well.
     """
     pairs = _Pairs()
     with nginx(folder, certificate) as urls:

@@ -3,12 +3,10 @@
     python -m tests.bench.matrix [--runs DIR] [--only-judge] [--write docs/judged.md] [--proxy NAME ...] [ROW ...]
 
 Wants KUBECONFIG and ZDTEST_BED to make recordings; a recording that is there is not made again, so it can be stopped
-and
-started at any time. What a lost request truly met is known from three witnesses that the judge is not shown: the
-fault that the
-cell was given, the proxy's own access log (which pod, and how it failed), and which pods the rollout ended or began.
-Ends with 1 where a balancer's share of right names is below the aim, a clean cell is accused, or a wrong cause is
-called exact.
+and started at any time. What a lost request truly met is known from three witnesses that the judge is not shown: the
+fault that the cell was given, the proxy's own access log (which pod, and how it failed), and which pods the rollout
+ended or began. Ends with 1 where a balancer's share of right names is below the aim, a clean cell is accused, or a
+wrong cause is called exact.
 """
 
 from __future__ import annotations

@@ -4,10 +4,9 @@
     [SCENARIO ...]
 
 On the lab every fault that the workload's manifest can fix, and the ladder of scenarios/seed; with --real the
-ladder's steps 1, 2
-and 3 on the Kubernetes of KUBECONFIG and ZDTEST_BED. Recordings are kept: --runs holds the first runs (those of
-score_bench
-serve), --mended the second ones; what is there is not run again. Ends with 1 when a patched scenario does not PASS.
+ladder's steps 1, 2 and 3 on the Kubernetes of KUBECONFIG and ZDTEST_BED. Recordings are kept: --runs holds the first
+runs (those of score_bench serve), --mended the second ones; what is there is not run again. Ends with 1 when a
+patched scenario does not PASS.
 """
 
 from __future__ import annotations

@@ -4,14 +4,11 @@
     [SCENARIO ...]
 
 On the lab, whose truth is known for each request (lab/truth.jsonl, which the judge never reads): recordings that are
-there
-already (DIR/<scenario>/...) are judged again, the others are made. --runs are those that rules were written with,
---fresh those
-made after the last change of a rule. --real: the same scenarios on the Kubernetes of KUBECONFIG and ZDTEST_BED, whose
-truth is
-the scenario's label alone. Ends with 1 below the aim: 95 % of failed hits rightly named, or in a set of at most two
-that holds
-the truth; no wrong cause called exact; no cause in a clean scenario; on the real cluster the label among what is named.
+there already (DIR/<scenario>/...) are judged again, the others are made. --runs are those that rules were written
+with, --fresh those made after the last change of a rule. --real: the same scenarios on the Kubernetes of KUBECONFIG
+and ZDTEST_BED, whose truth is the scenario's label alone. Ends with 1 below the aim: 95 % of failed hits rightly
+named, or in a set of at most two that holds the truth; no wrong cause called exact; no cause in a clean scenario; on
+the real cluster the label among what is named.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """One recording's failed hits: the cause that the judge names, against the one that the lab knows to be true.
 
 A hit and a line of the lab's truth are the same request when they have the same X-Request-ID; where the lab cannot
-read one (a
-Service passes on bytes), when they have the same status and lie closest in time.
+read one (a Service passes on bytes), when they have the same status and lie closest in time.
 """
 
 from __future__ import annotations

@@ -489,8 +489,7 @@ def write_hits(
     """Write rows as a worker does: batches, dictionaries that grow.
 
     A row's "answer" may be an Answer: it goes to answers/<worker>.jsonl beside the folder of the hits, once, and the
-    row
-    points to it. So do good answers that tell who answers.
+    row points to it. So do good answers that tell who answers.
     """
     path.unlink(missing_ok=True)
     rows = write_answers(path.parent.parent / answers.FOLDER / f"{path.stem}.jsonl", rows, identity)

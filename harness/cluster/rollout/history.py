@@ -30,8 +30,7 @@ def revisions_left(
     """Say how many revisions are left before the oldest is pruned; () where the trigger makes none.
 
     `replicasets` are those that the workload's selector matches; for a StatefulSet or DaemonSet there are none, and
-    only the
-    limit is stated. Raises UsageError where `rollouts` would prune every revision from before the run.
+    only the limit is stated. Raises UsageError where `rollouts` would prune every revision from before the run.
     """
     if trigger.kind not in _MAKES_ONE:
         return ()

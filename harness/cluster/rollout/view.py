@@ -69,9 +69,8 @@ class Baseline:
     """The workload just before the change, and what the change made of it.
 
     `template` is the pod template that the change leads to: as the server returned it after our own patch, or as it
-    was first
-    seen after somebody else's; {} until that is known. Every later one is a second change. `doomed` are pods that go
-    although the template stays.
+    was first seen after somebody else's; {} until that is known. Every later one is a second change. `doomed` are
+    pods that go although the template stays.
     """
 
     old_pods: tuple[PodRef, ...]
@@ -91,8 +90,7 @@ def own(view: View) -> dict[str, Object]:
     """Return the pods that the workload's controllers made, by uid.
 
     A selector may match others' pods too: a canary's, a Job's. A pod that has ended for good (evicted, say) no longer
-    counts:
-    nobody relies on it, and nobody removes it.
+    counts: nobody relies on it, and nobody removes it.
     """
     uid = view.workload.get("metadata", {}).get("uid")
     owners = {uid} | {rs for rs, obj in view.replicasets.items() if uid in _owners(obj)}

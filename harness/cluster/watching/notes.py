@@ -1,10 +1,8 @@
 """Which annotations a recording keeps whole, and how much of what kubelets and others wrote. Pure.
 
 An annotation may hold anything: whole manifests with the values of variables (kapp, Rancher, kubectl apply), snippets
-of
-configuration with passwords in them, command lines. So a value is kept only if its meaning is known and the judge,
-lint or
-the advice reads it, or if it says which change was made. Of all others only the name is kept.
+of configuration with passwords in them, command lines. So a value is kept only if its meaning is known and the judge,
+lint or the advice reads it, or if it says which change was made. Of all others only the name is kept.
 """
 
 from __future__ import annotations

@@ -34,8 +34,7 @@ async def watching(
     """Watch all of these until the context is left; yield the stream of what is seen, first lists included.
 
     Enters once every first list is in. Raises ClusterError when one of them fails. What is unread at the end goes to
-    `rest`:
-    above all a gap that was still open.
+    `rest`: above all a gap that was still open.
     """
     send, receive = anyio.create_memory_object_stream[Item](inf)
     limiter = anyio.CapacityLimiter(len(watches) + 1)

@@ -1,8 +1,8 @@
 """The clouds' own: AWS' ALB, Google's, and CloudFront. From their documentation, not tried.
 
 ALB: 502 = refused, reset or closed with the request outstanding, 503 = no registered target, 504 = no connection
-within 10 s, or
-no answer within the idle timeout; it has `Server: awselb/2.0` on its own answers and passes the pods' Server on.
+within 10 s, or no answer within the idle timeout; it has `Server: awselb/2.0` on its own answers and passes the pods'
+Server on.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 A table is asked in this order: words that only it says, then what shows that an answer came from behind it, then the
 status. Words are a sign, not a proof: an answer that says none of them, of a balancer that lets people write error
-pages of
-their own, is read by its status.
+pages of their own, is read by its status.
 """
 
 from __future__ import annotations
@@ -30,8 +29,7 @@ class Failure:
     """One distinct way in which hits failed.
 
     `reused`: the client's connection had carried hits before. `idempotent`: by its method. `quick`: it took less than
-    QUICK_NS.
-    `named`: the answer named its pod.
+    QUICK_NS. `named`: the answer named its pod.
     """
 
     outcome: Outcome
@@ -69,13 +67,11 @@ class Family:
     """One family of balancers.
 
     `sign` returns by which header an answer shows that it passed through this balancer, or "". `own` tells whether a
-    header
-    shows that the balancer itself gave an answer, `passed_on` whether one shows that it came from behind.
+    header shows that the balancer itself gave an answer, `passed_on` whether one shows that it came from behind.
     `statuses`: what its own answers mean, and `broken` what the end of the client's connection without an answer
-    means: on its
-    first request, on a later one. `gate`: it can tell Kubernetes when a target is healthy. `deregisters`: it cuts
-    what a removed
-    target still answers after a delay that somebody set. `retry`: how it is told to ask the next pod.
+    means: on its first request, on a later one. `gate`: it can tell Kubernetes when a target is healthy.
+    `deregisters`: it cuts what a removed target still answers after a delay that somebody set. `retry`: how it is
+    told to ask the next pod.
     """
 
     name: str

@@ -1,8 +1,7 @@
 """Caddy and Traefik: both proxy through Go's transport, which asks again by itself on a reused connection that broke.
 
 Caddy measured with 2.11: an empty body, `Server: Caddy` on its own answers and `Via: 1.1 Caddy` on the pods'. Traefik
-from its
-documentation: it names itself nowhere, and its own bodies are the status in words.
+from its documentation: it names itself nowhere, and its own bodies are the status in words.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Who stands between the client and the pods: what somebody said, what the run knows, what answers show. Pure.
 
 In this order: `--balancer`; the lab's own profile; headers and words of answers; a target that is a pod or a Service;
-the class
-of the Ingress. What answers show on failed ones counts more than what good ones do: a pod has a Server header of its
-own.
+the class of the Ingress. What answers show on failed ones counts more than what good ones do: a pod has a Server
+header of its own.
 """
 
 from __future__ import annotations

@@ -2,10 +2,8 @@
 2.4.71.
 
 A request that breaks on a reused connection to the pod is not answered, unless it is the first on the client's own:
-then 502.
-HAProxy also closes after a connect timeout, which it does not announce. HAProxy names itself nowhere: only its own
-pages tell.
-Apache's 502 may be a timeout, and its 503 a refusal.
+then 502. HAProxy also closes after a connect timeout, which it does not announce. HAProxy names itself nowhere: only
+its own pages tell. Apache's 502 may be a timeout, and its 503 a refusal.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """No balancer at all, and one that nothing names.
 
 Without one, nobody has words for what happened: the client's own connection went to the pod. Where the balancer is
-unknown, a
-status means whatever any family means by it.
+unknown, a status means whatever any family means by it.
 """
 
 from __future__ import annotations

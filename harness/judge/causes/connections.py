@@ -3,13 +3,10 @@
 A connection leads to one pod through a Service, not through an L7 balancer.
 
 A balancer's reload or restart (C8) closes kept-alive connections with the next answer (`Connection: close`) or by a
-FIN; a
-request that crosses the FIN is lost without any pod's fault. Not taken for one: connections that all had the same
-number of hits
-(a limit of the balancer's), those on which a request had failed, behind a balancer that closes after an error
-(HAProxy, Apache),
-what ended only after a request had waited in vain (HAProxy closes after a connect timeout), and what happens all the
-time.
+FIN; a request that crosses the FIN is lost without any pod's fault. Not taken for one: connections that all had the
+same number of hits (a limit of the balancer's), those on which a request had failed, behind a balancer that closes
+after an error (HAProxy, Apache), what ended only after a request had waited in vain (HAProxy closes after a connect
+timeout), and what happens all the time.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """From the rules that fit a failed hit to its label: a cause, a set, or that no pod has a part in it.
 
 What began before any pod was touched (E2), what touches all pods alike (E3), what failed after the workload was
-deleted (E4) and
-what the balancer did by itself (C8) have no window around a moment of a pod. They stand alone where no rule about
-pods fits, and beside it where one does.
+deleted (E4) and what the balancer did by itself (C8) have no window around a moment of a pod. They stand alone where
+no rule about pods fits, and beside it where one does.
 """
 
 from __future__ import annotations
@@ -163,8 +162,7 @@ def consequences(lost: Hits, context: Context) -> NDArray[np.int64]:
     """Return for each hit the row of the failure that it follows from, else -1.
 
     Some balancers end the client's connection after an error that they answered, and do not say so: the next request
-    on it is
-    lost too. HAProxy does after a connect timeout.
+    on it is lost too. HAProxy does after a connect timeout.
     """
     follows = np.full(len(lost), -1, dtype=np.int64)
     if context.chain.direct or not context.chain.families[0].closes_after_error:

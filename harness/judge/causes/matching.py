@@ -48,8 +48,7 @@ def match(
     """Try every rule on every pod, with the least lag first; a hit that is explained is not tried again.
 
     `pinned` names the pod that each lost hit's connection leads to, where connections lead to one pod each;
-    `upstream` has the
-    pod's address that the balancer's log tells of, or "".
+    `upstream` has the pod's address that the balancer's log tells of, or "".
     """
     took = lost.done_ns - lost.begun_ns
     known = _known_pods(lost, context.timeline.pods, pinned)

@@ -1,9 +1,8 @@
 """Lint of preStop against what a balancer's annotations and BackendConfigs say that it takes to let a pod go.
 
 Each check yields (place in the manifest, what is wrong there). Only what a manifest says is held against it, but for
-the
-other half of a pair (an interval, and a threshold), which is taken by its default. A target that is a node (target-type
-instance) does not go with a pod.
+the other half of a pair (an interval, and a threshold), which is taken by its default. A target that is a node
+(target-type instance) does not go with a pod.
 """
 
 from __future__ import annotations

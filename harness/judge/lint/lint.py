@@ -1,8 +1,7 @@
 """Manifests -> findings; and after a run, which of them it confirmed, refuted, or did not test.
 
 kube-score, kube-linter and polaris know probes and strategies; none of them reads preStop or the grace period. Each
-rule
-looks at one workload and what stands around it, and gives the place in the manifest and what is wrong there.
+rule looks at one workload and what stands around it, and gives the place in the manifest and what is wrong there.
 """
 
 from __future__ import annotations

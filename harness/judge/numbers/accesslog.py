@@ -1,8 +1,7 @@
 """A balancer's access log -> which pod each failed hit went to, and what the balancer says of it.
 
 A line is about a hit when it holds the id that zdtest sent with it: X-Request-ID (ingress-nginx: $req_id; HAProxy
-captures it) or
-X-Amzn-Trace-Id, which an ALB logs. accesslogs/ knows the formats.
+captures it) or X-Amzn-Trace-Id, which an ALB logs. accesslogs/ knows the formats.
 """
 
 from __future__ import annotations
@@ -52,8 +51,7 @@ def told_by(recording: Recording, logs: Iterable[Path], *, strict: bool = True) 
     """Return what the logs say of the hits that failed.
 
     Raises UsageError, one line, when a log cannot be read, and if `strict` also when none holds anything of this run,
-    or
-    when there are failed hits and no line names the pod of one.
+    or when there are failed hits and no line names the pod of one.
     """
     hits = classify(recording.hits((*COLUMNS, "seq")), recording.run)
     every, lost = _keys(hits.frame), _keys(hits.frame[hits.failed])

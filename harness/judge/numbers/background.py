@@ -1,8 +1,8 @@
 """What of the failures since the trigger the baseline explains, and what is beyond it.
 
 Each family of failures (a status, or the ways in which one thing shows itself on the wire) is judged by itself. One
-that did
-not fail in the baseline has no background: all of it is beyond. One that did is tested for an excess (excess.py).
+that did not fail in the baseline has no background: all of it is beyond. One that did is tested for an excess
+(excess.py).
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ import numpy as np
 from harness.clock import NS
 from harness.judge.numbers.excess import NONE, UNLIKE, Excess, Stretch, at_pods, excesses_of
 from harness.judge.numbers.hits import OWN_FAULT, kind_name
-from harness.judge.numbers.hung import hung
 from harness.judge.numbers.summary import longest_outage
-from harness.judge.numbers.usual import usual
+from harness.judge.numbers.usual import hung, usual
 from harness.judge.timeline.timeline import Span
 from harness.model import Outcome, Phase
 

@@ -1,16 +1,13 @@
 """Whether one family of failures went beyond its baseline: four tests, which share 1 %.
 
-    during   more of its requests failed in *during* than in the baseline
-    after    the same, in *after*
-    burst    more failures came together, within 0.1, 1 or 5 s, than ever before
-    pods     more of the requests to pods that came or went failed, as far as the pod of a failed request is known
+during   more of its requests failed in *during* than in the baseline after    the same, in *after* burst    more
+failures came together, within 0.1, 1 or 5 s, than ever before pods     more of the requests to pods that came or went
+failed, as far as the pod of a failed request is known
 
-What happens by itself often comes in bursts. So each test asks twice: were failures spread evenly, and do they come in
-bursts as the baseline's do? What is beyond both FAILs. What is beyond the first only, and unlike what the baseline
-has shown, is
-suspect: the baseline is too short to tell, and the PASS is withheld. How often either happens to a clean rollout is
-simulated in
-tests/judge/test_background.py.
+What happens by itself often comes in bursts. So each test asks twice: were failures spread evenly, and do they come
+in bursts as the baseline's do? What is beyond both FAILs. What is beyond the first only, and unlike what the baseline
+has shown, is suspect: the baseline is too short to tell, and the PASS is withheld. How often either happens to a
+clean rollout is simulated in tests/judge/test_background.py.
 """
 
 from __future__ import annotations

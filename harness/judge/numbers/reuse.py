@@ -1,9 +1,8 @@
 """Hits on new connections and on reused ones, judged apart: they fail for different reasons.
 
 New: the first hit of its connection, or one whose connection could not be opened. Reused: its connection had carried
-hits
-before (the column conn_hits). A hit that could not be given a connection for want of a port or a descriptor here is
-neither.
+hits before (the column conn_hits). A hit that could not be given a connection for want of a port or a descriptor here
+is neither.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
 """The load's own side of a run: which model sent it, by what it was held up, on which connections, to which targets.
 
-Corrected latency, wrk2's word: from when a hit was due by the clock. Raw: from when it was sent. They differ where hits
-had to wait for a free connection, or for the generator; a closed loop has no due times, and so only one of them.
+Corrected latency, wrk2's word: from when a hit was due by the clock. Raw: from when it was sent. They differ where
+hits had to wait for a free connection, or for the generator; a closed loop has no due times, and so only one of them.
 Late: sent, or given a connection of its own to be opened, over 50 ms after it was due. Dropped: due, and never sent,
-as no connection was free for
-5 s, or until the drain was over.
-Stall: a second of a worker in which something that was ready waited over 50 ms for it. What is measured in it is ours.
+as no connection was free for 5 s, or until the drain was over. Stall: a second of a worker in which something that
+was ready waited over 50 ms for it. What is measured in it is ours.
 """
 
 from __future__ import annotations

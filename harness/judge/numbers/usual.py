@@ -1,10 +1,9 @@
-"""What good answers usually take, and the requests that were still out at the end against that.
+"""What good answers usually take, and against that: what was still out at the end, and what had hung before the trigger.
 
-One request may take longer than the slowest of so many, so one that
-is still out is late beyond TIMES_USUAL of that: of services whose times vary as those of an exponential distribution,
-fewer than 1 in 100 clean runs have such a request in flight at their end, even with no drain at all. That half of all
-slots
-are out for longer than anything before is no accident, and needs no such margin.
+One request may take longer than the slowest of so many, so one that is still out is late beyond TIMES_USUAL of that:
+of services whose times vary as those of an exponential distribution, fewer than 1 in 100 clean runs have such a
+request in flight at their end, even with no drain at all. That half of all slots are out for longer than anything
+before is no accident, and needs no such margin.
 """
 
 from __future__ import annotations
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.clock import NS
+from harness.judge.numbers.hits import TIMEOUTS, kind_name
 from harness.model import Mark
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 TIMES_USUAL = 2  # one is late that is out for longer than so many of the slowest good requests before
 FEW = 3  # fewer than this are not "half of all slots"
 NOISE_NS = 100_000_000  # nothing is late that this host itself may have delayed: twice the lag that counts as saturated
+
+
+# Nobody answered until a timer ended: this client's own, or a balancer's. What is reset was ended by somebody.
+BY_TIMER = frozenset({"504", *(outcome.value for outcome in TIMEOUTS)})
+SURELY_NS = 2 * NS  # a change that is only observed may have begun so long before it was seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +99,18 @@ def late(ages_ns: NDArray[np.int64], usual_ns: int, slots: int) -> int:
     if longer >= FEW and 2 * longer >= slots:
         return longer
     return int((ages_ns > max(TIMES_USUAL * usual_ns, NOISE_NS)).sum())
+
+
+def hung(hits: Hits, lost: Hits, timeline: Timeline) -> NDArray[np.bool_]:
+    """Tell which lost hits had been out for longer than any good answer takes when the trigger came.
+
+    The rollout is not why they failed: the end of a timer, after the trigger, only told of it.
+    """
+    timers = [code for code in np.unique(lost.kind).tolist() if kind_name(code) in BY_TIMER]
+    found: NDArray[np.bool_] = np.isin(lost.kind, timers)
+    if not found.any():
+        return found
+    slowest_ns = usual(hits, timeline).slowest_ns
+    if not slowest_ns:
+        return np.zeros(len(lost), dtype=bool)
+    return found & (lost.begun_ns < timeline.zero_ns - max(TIMES_USUAL * slowest_ns, SURELY_NS))

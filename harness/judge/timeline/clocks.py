@@ -1,10 +1,8 @@
 """Whose clock wrote a time stamp, and how far it is from ours. All stamps are whole seconds, cut off.
 
 The API server's clock writes creationTimestamp and deletionTimestamp; each node's own writes when containers started
-and
-finished and when pods turned ready. Offsets are what to take off a stamp (ns since 1970) to get run time; a moment
-that is
-mapped so lies at most 1 s too early.
+and finished and when pods turned ready. Offsets are what to take off a stamp (ns since 1970) to get run time; a
+moment that is mapped so lies at most 1 s too early.
 """
 
 from __future__ import annotations
@@ -27,9 +25,8 @@ def server_offset_ns(run: RunRecord, events: Sequence[ClusterEvent]) -> int:
     """Return the offset of the API server's clock.
 
     Whatever was created while we watched bears a server second that began before we heard of it; the latest of those
-    bounds
-    is the tightest, and as late as the watch was. Where the run measured how far the server's clock is from ours, that
-    bounds it from both sides. Without any of these, both clocks are taken to agree.
+    bounds is the tightest, and as late as the watch was. Where the run measured how far the server's clock is from
+    ours, that bounds it from both sides. Without any of these, both clocks are taken to agree.
     """
     bounds = [
         stamp - event.t_ns
@@ -48,8 +45,7 @@ def node_offsets_ns(events: Sequence[ClusterEvent], server_offset: int) -> dict[
     """Return the offset of each node's clock: the server's, unless what the node wrote contradicts that.
 
     A node cannot have written of a moment after we heard of it, nor of a container's start before its pod was
-    created. Where the
-    server's clock would have it so, the node's is taken from what we heard the soonest.
+    created. Where the server's clock would have it so, the node's is taken from what we heard the soonest.
     """
     low: dict[str, int] = {}
     high: dict[str, int] = {}

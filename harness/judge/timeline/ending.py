@@ -61,8 +61,7 @@ def assumed(pods: Sequence[Lifeline]) -> tuple[Lifeline, ...]:
     """Fill in the exits that nobody saw: pods of one template end alike.
 
     Kubelets before 1.27 may let a pod go without ever having told its exit code. Without a pod to go by, only one
-    whose hook was
-    cut off is known: SIGKILL comes 2 s after the grace period.
+    whose hook was cut off is known: SIGKILL comes 2 s after the grace period.
     """
     return tuple(_assumed(pod, pods) for pod in pods)
 

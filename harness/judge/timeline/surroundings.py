@@ -17,10 +17,8 @@ class Surroundings:
     """As things were before the trigger.
 
     `strategy` is RollingUpdate | Recreate | OnDelete | "". `published`: a Service publishes addresses that are not
-    ready.
-    `retries`: the balancer asks the next pod when one fails, and not for a method that is not idempotent. `scaled`:
-    an autoscaler
-    may change the number of pods. `methods`: of the targets, by index.
+    ready. `retries`: the balancer asks the next pod when one fails, and not for a method that is not idempotent.
+    `scaled`: an autoscaler may change the number of pods. `methods`: of the targets, by index.
     """
 
     strategy: str = ""

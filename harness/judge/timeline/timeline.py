@@ -48,10 +48,10 @@ class Timeline:
     """All moments of a run. Whatever is shown to people is counted from `zero_ns`.
 
     `zero_ns` is the trigger; without one the end of the warm-up; without that the start. `judged` is all but the
-    warm-up. `load` is the part of it in which new hits were sent. `during_ended` tells whether the end of
-    *during* was marked; if not, *during* runs to the end of the recording. `baseline` is *before* less a lull: what
-    fails
-    there by itself is no fault of the rollout's. `control` is its end, as long as *during*, for latency beside latency.
+    warm-up. `load` is the part of it in which new hits were sent. `during_ended` tells whether the end of *during*
+    was marked; if not, *during* runs to the end of the recording. `baseline` is *before* less a lull: what fails
+    there by itself is no fault of the rollout's. `control` is its end, as long as *during*, for latency beside
+    latency.
     """
 
     zero_ns: int

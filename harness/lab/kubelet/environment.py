@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 # What the sample app (app.py) reads, besides the name, address and port from the kubelet. A process gets only these
-# of its
-# container's environment: others could run code, as LD_PRELOAD does, and a manifest must never run code here.
+# of its container's environment: others could run code, as LD_PRELOAD does, and a manifest must never run code here.
 APP_VARIABLES = frozenset(
     {
         "CLOSE_LATE",

@@ -42,8 +42,7 @@ async def send(tools: Tools, once: Callable[[], T], found: Callable[[], T | None
     """Send a change with `once`. `found` looks whether it was made: its answer then, None where it was not.
 
     Raises ApiUnreachableError when no connection came about in 30 s: then it was not sent. Raises UnknownError when
-    its answer was
-    lost and the server could not be asked since. Any other ClusterError is the server's refusal.
+    its answer was lost and the server could not be asked since. Any other ClusterError is the server's refusal.
     """
     begun_ns = tools.clock.now_ns()
     lost: UnknownError | None = None  # the answer to the last one that may have arrived
