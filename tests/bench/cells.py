@@ -47,7 +47,13 @@ class Row:
 
 def _row(name: str, scenario: str, *also: str, **rest: object) -> Row:
     label = CLEAN if scenario.startswith("clean/") else scenario.partition("/")[2].partition("-")[0]
-    return Row(name, label, scenario, frozenset({label, *also} - {CLEAN}), **rest)  # type: ignore[arg-type]  # Row's own
+    return Row(
+        name,
+        label,
+        scenario,
+        frozenset({label, *also} - {CLEAN}),
+        **rest,  # type: ignore[arg-type]  # Row's own
+    )
 
 
 # In the order of what they are worth.

@@ -404,7 +404,8 @@ def first_request() -> float:
     threading.Thread(target=accept, daemon=True).start()
     with tempfile.TemporaryDirectory() as out:
         began = time.monotonic()
-        command = [sys.executable, "-m", "harness", "run", f"http://127.0.0.1:{listener.getsockname()[1]}/", "--no-rollout",
+        command = [sys.executable, "-m", "harness", "run",
+                   f"http://127.0.0.1:{listener.getsockname()[1]}/", "--no-rollout",
                    "-c", "1", "-d", "1s", "-o", out]  # fmt: skip
         subprocess.run(command, capture_output=True, check=False)
     listener.close()

@@ -104,7 +104,9 @@ def serve_exactly(port: int) -> None:
                 visits[number].send(ANSWER)
                 took.append(time.time_ns() - came)
     took.sort()
-    print(json.dumps({"p50": took[len(took) // 2], "p99": took[len(took) * 99 // 100], "count": len(took)}))  # noqa: T201
+    print(  # noqa: T201
+        json.dumps({"p50": took[len(took) // 2], "p99": took[len(took) * 99 // 100], "count": len(took)})
+    )
 
 
 def free_port() -> int:

@@ -94,8 +94,8 @@ class ScriptedApi:
         context = {"name": "scripted", "context": {"cluster": "c", "user": "u"}}
         path.write_text(
             json.dumps(
-                {"apiVersion": "v1", "kind": "Config", "clusters": [cluster], "users": [{"name": "u", "user": user or {}}],
-                 "contexts": [context], "current-context": "scripted"}
+                {"apiVersion": "v1", "kind": "Config", "clusters": [cluster],
+                 "users": [{"name": "u", "user": user or {}}], "contexts": [context], "current-context": "scripted"}
             )
         )  # fmt: skip
         return str(path)

@@ -11,7 +11,8 @@ from harness.k8s.hooks import last_sleep_ns
 POD = {
     "metadata": {
         "name": "web-1", "uid": "u", "managedFields": [{"x": 1}],
-        "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "s3cret", "deployment.kubernetes.io/revision": "3"},
+        "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "s3cret",
+                        "deployment.kubernetes.io/revision": "3"},
     },
     "spec": {
         "nodeName": "n",
@@ -145,7 +146,8 @@ def test_an_annotation_that_is_not_known_to_be_harmless_keeps_its_name_alone(nam
         ("zdtest.dev/run", "20261125T140211Z-web on host until 2026-11-25T14:03:41+00:00"),
         ("kubernetes.io/ingress.class", "alb"),
         ("alb.ingress.kubernetes.io/target-type", "ip"),
-        ("alb.ingress.kubernetes.io/target-group-attributes", "deregistration_delay.timeout_seconds=5,slow_start.duration_seconds=30"),
+        ("alb.ingress.kubernetes.io/target-group-attributes",
+         "deregistration_delay.timeout_seconds=5,slow_start.duration_seconds=30"),
         ("alb.ingress.kubernetes.io/healthcheck-path", "/up"),
         ("service.beta.kubernetes.io/aws-load-balancer-type", "external"),
         ("nginx.ingress.kubernetes.io/service-upstream", "true"),
@@ -190,7 +192,8 @@ def test_commands_probes_hooks_and_volumes_keep_what_they_do_and_no_value() -> N
             {"name": "a", "csi": {"driver": "d", "volumeAttributes": {"k": SECRET}}},
             {"name": "b", "flexVolume": {"driver": "d", "options": {"k": SECRET}}},
             {"name": "g", "gitRepo": {"repository": f"https://u:{SECRET}@h/r"}},
-            {"name": "e", "ephemeral": {"volumeClaimTemplate": {"metadata": {"annotations": {"a/b": SECRET}}, "spec": {}}}},
+            {"name": "e",
+             "ephemeral": {"volumeClaimTemplate": {"metadata": {"annotations": {"a/b": SECRET}}, "spec": {}}}},
         ],
     }  # fmt: skip
     text = json.dumps(
@@ -226,20 +229,27 @@ def test_a_container_s_last_words_are_not_kept_and_a_registry_s_are() -> None:
 @pytest.mark.parametrize(
     ("reason", "message", "kept"),
     [
-        ("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503", "Readiness probe failed: HTTP probe failed with statuscode: 503"),
-        ("Unhealthy", f'Liveness probe failed: Get "http://10.1.1.1:80/?key={SECRET}": EOF', 'Liveness probe failed: Get "http://10.1.1.1:80/?key=***": EOF'),
+        ("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503",
+         "Readiness probe failed: HTTP probe failed with statuscode: 503"),
+        ("Unhealthy", f'Liveness probe failed: Get "http://10.1.1.1:80/?key={SECRET}": EOF',
+         'Liveness probe failed: Get "http://10.1.1.1:80/?key=***": EOF'),
         ("Unhealthy", f"Liveness probe failed: {SECRET} is no good", "Liveness probe failed: ***"),
         ("Unhealthy", f'Readiness probe errored: rpc error: code = Unknown desc = command "probe {SECRET}" timed out',
          "Readiness probe errored: rpc error: code = Unknown desc = command timed out"),
         ("Unhealthy", "Readiness probe failed: ", "Readiness probe failed: "),
-        ("FailedPreStopHook", f"Exec lifecycle hook ([curl {SECRET}]) for Container \"c\" in Pod \"web_x\" failed - error: command 'curl {SECRET}' exited with 137: {SECRET}, message: \"{SECRET}\"",
+        ("FailedPreStopHook",
+         (f'Exec lifecycle hook ([curl {SECRET}]) for Container "c" in Pod "web_x" failed - error: command'
+          f" 'curl {SECRET}' exited with 137: {SECRET}, message: \"{SECRET}\""),
          "Exec lifecycle hook: exit code 137"),
         ("FailedPreStopHook", "PreStopHook failed", "PreStopHook failed"),
-        ("FailedPostStartHook", f'Exec lifecycle hook ([x {SECRET}]) failed - error: exec: "x": executable file not found in $PATH',
+        ("FailedPostStartHook",
+         f'Exec lifecycle hook ([x {SECRET}]) failed - error: exec: "x": executable file not found in $PATH',
          "Exec lifecycle hook: executable file not found"),
         ("SuccessfulRescale", "New size: 5; reason: cpu above target", "New size: 5; reason: cpu above target"),
-        ("Failed", f'Error: failed to start: exec: "app {SECRET}": not found', 'Error: failed to start: exec: "***": not found'),
-        ("FailedCreate", f"admission webhook denied the request: DB_PASSWORD={SECRET} is weak", "admission webhook denied the request: DB_PASSWORD=*** is weak"),
+        ("Failed", f'Error: failed to start: exec: "app {SECRET}": not found',
+         'Error: failed to start: exec: "***": not found'),
+        ("FailedCreate", f"admission webhook denied the request: DB_PASSWORD={SECRET} is weak",
+         "admission webhook denied the request: DB_PASSWORD=*** is weak"),
     ],
 )  # fmt: skip
 def test_an_event_says_what_went_wrong_and_not_what_a_command_printed(

@@ -289,8 +289,11 @@ def test_a_statefulset_is_done_when_all_but_the_partition_are_updated() -> None:
 
 
 def test_a_daemonset_is_done_when_every_node_has_an_available_new_pod() -> None:
-    obj: dict[str, Any] = {"metadata": {"generation": 1}, "spec": {}, "status": {"observedGeneration": 1, "desiredNumberScheduled": 2,
-           "updatedNumberScheduled": 2, "numberAvailable": 1}}  # fmt: skip
+    obj: dict[str, Any] = {
+        "metadata": {"generation": 1}, "spec": {},
+        "status": {"observedGeneration": 1, "desiredNumberScheduled": 2,
+                   "updatedNumberScheduled": 2, "numberAvailable": 1},
+    }  # fmt: skip
     assert not kubectl_status("DaemonSet", obj).done
     obj["status"]["numberAvailable"] = 2
     assert kubectl_status("DaemonSet", obj).done

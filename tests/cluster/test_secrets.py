@@ -57,7 +57,8 @@ def test_a_server_is_recorded_without_its_password(tmp_path: Path) -> None:
 
 def test_a_credential_plugin_s_complaint_is_repeated_without_a_token(tmp_path: Path) -> None:
     plugin = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "sh",
-                       "args": ["-c", "echo 'refused: token=s3cret' >&2; exit 3"], "interactiveMode": "Never"}}  # fmt: skip
+                       "args": ["-c", "echo 'refused: token=s3cret' >&2; exit 3"],
+                       "interactiveMode": "Never"}}  # fmt: skip
     with pytest.raises(UsageError) as caught:
         Api.connect(kubeconfig(tmp_path, {"server": "http://127.0.0.1:1"}, plugin), None)
     assert "refused" in str(caught.value)

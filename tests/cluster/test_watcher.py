@@ -133,7 +133,8 @@ def plugin(folder: Path, then: str) -> dict[str, Any]:
     program.write_text(f"""#!/bin/sh
 n=$(cat {folder}/asked 2>/dev/null || echo 0); n=$((n + 1)); echo $n > {folder}/asked
 [ $n -eq 1 ] || {then}
-echo '{{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {{"token": "token-'$n'"}}}}'
+echo '{{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", \
+"status": {{"token": "token-'$n'"}}}}'
 """)
     program.chmod(0o755)
     return {

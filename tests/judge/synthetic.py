@@ -233,8 +233,8 @@ class SyntheticRun:
             max_baseline_failures=0.001,
             rollout_wanted=True,
             marks=tuple(MarkAt(mark, round(t * S)) for mark, t in marks),
-            cluster=ClusterFacts("https://127.0.0.1:6443", "test", "shop", "Deployment", "web", "uid-web", "v1.30.2", "admin",
-                                 services=("web",)),
+            cluster=ClusterFacts("https://127.0.0.1:6443", "test", "shop", "Deployment", "web", "uid-web", "v1.30.2",
+                                 "admin", services=("web",)),
             path=PathProof(proven=True, how="Service web selects the workload's pods and the target is it"),
             rollout=RolloutFacts(
                 "restart", {}, "complete", "NewReplicaSetAvailable", HASHES[True], HASHES[False],
@@ -410,7 +410,8 @@ class SyntheticRun:
                 "done_ns": round((TRIGGER + t + took) * S), "status": status, "outcome": outcome,
                 "bytes_in": 120 if byte else 0, "bytes_out": 60, "target": turn % len(self.methods),
                 "peer": f"{pod.address}:8080" if self.direct and pod else "127.0.0.1:8088", "pod": name,
-                "answer": (self.said.get(cause) or self.said.get(str(status)) or answers.NONE) if cause and byte else answers.NONE,
+                "answer": ((self.said.get(cause) or self.said.get(str(status)) or answers.NONE) if cause and byte
+                           else answers.NONE),
             })  # fmt: skip
             carried[slot] = carried[slot] + 1 if outcome is Outcome.RESPONSE else 0
             heapq.heappush(slots, (t + max(took, self.work if status != 200 else 0.0), slot))

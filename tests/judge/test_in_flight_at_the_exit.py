@@ -30,7 +30,8 @@ def test_it_is_not_taken_for_one_that_came_to_the_pod_deleted_before(tmp_path: P
         rows.append({
             **last,
             "seq": len(rows), "status": status, "outcome": outcome, "pod": second.name if status == 200 else "",
-            "due_ns": round(begun * S), "sent_ns": round(begun * S), "first_byte_ns": round(ended * S) - 1000, "done_ns": round(ended * S),
+            "due_ns": round(begun * S), "sent_ns": round(begun * S), "first_byte_ns": round(ended * S) - 1000,
+            "done_ns": round(ended * S),
         })  # fmt: skip
     write_hits(path / "hits" / "0.arrow", sorted(rows, key=lambda row: row["done_ns"]))
     found = judge(Recording.open(path))

@@ -85,7 +85,8 @@ def container(objects: list[Object]) -> Object:
 
 
 def ingress(objects: list[Object], **annotations: str) -> None:
-    names = {"target": "alb.ingress.kubernetes.io/target-type", "group": "alb.ingress.kubernetes.io/target-group-attributes",
+    names = {"target": "alb.ingress.kubernetes.io/target-type",
+             "group": "alb.ingress.kubernetes.io/target-group-attributes",
              "interval": "alb.ingress.kubernetes.io/healthcheck-interval-seconds",
              "upstream": "nginx.ingress.kubernetes.io/service-upstream"}  # fmt: skip
     objects[2]["metadata"]["annotations"] = {names[key]: value for key, value in annotations.items()}
@@ -205,7 +206,8 @@ BROKEN: dict[str, Callable[[list[Object]], object]] = {
     "prestop-before-deregistration": lambda o: ingress(o, group="deregistration_delay.timeout_seconds=30"),
     "prestop-before-health-check": lambda o: ingress(o, interval="10"),
     "prestop-needs-shell": lambda o: container(o).update(
-        image="gcr.io/distroless/static:nonroot", lifecycle={"preStop": {"exec": {"command": ["/bin/sh", "-c", "sleep 5"]}}}
+        image="gcr.io/distroless/static:nonroot",
+        lifecycle={"preStop": {"exec": {"command": ["/bin/sh", "-c", "sleep 5"]}}}
     ),
 }  # fmt: skip
 

@@ -1,4 +1,6 @@
-"""What lint does with manifests that Kubernetes would refuse: one line, with file, object and field, and exit code 2."""
+"""What lint does with manifests that Kubernetes would refuse: one line, with file, object and field, and exit code
+2.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,10 @@ def deployment(pod: str, more: str = "") -> str:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (deployment('{terminationGracePeriodSeconds: "30s"}'), 'spec.terminationGracePeriodSeconds: "30s" is not an integer'),
+        (
+            deployment('{terminationGracePeriodSeconds: "30s"}'),
+            'spec.terminationGracePeriodSeconds: "30s" is not an integer',
+        ),
         (deployment("{containers: {name: a}}"), 'spec.template.spec.containers: {"name": "a"} is not an array'),
         (deployment("{containers: [null]}"), "spec.template.spec.containers[0]: null is not an object"),
         (deployment("{containers: [{name: a, ports: [8080]}]}"), "containers[0].ports[0]: 8080 is not an object"),

@@ -312,7 +312,8 @@ def test_a_startup_probe_is_never_made_of_what_the_recording_hides(
     workload = SyntheticRun.rolling().deployment()
     workload["spec"]["template"]["spec"]["containers"][0]["livenessProbe"] = check
     basis = Basis(
-        run=recording.run, timeline=found.timeline, numbers=found.numbers, measured=found.measured, ids=frozenset({"A4"}),
+        run=recording.run, timeline=found.timeline, numbers=found.numbers, measured=found.measured,
+        ids=frozenset({"A4"}),
         beside=frozenset(), workload=workload, objects=(), failed=True,
     )  # fmt: skip
     draft = Draft(basis)

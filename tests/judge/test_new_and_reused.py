@@ -58,8 +58,10 @@ def test_nothing_is_said_where_all_requests_were_on_one_sort_and_of_an_older_jud
 def _broken(at: float, conn: int, **rest: Any) -> dict[str, Any]:
     ended = round((TRIGGER + at) * S)
     return {
-        "seq": conn, "slot": conn, "conn": conn, "conn_hits": 4, "due_ns": ended - 1_000_000, "sent_ns": ended - 1_000_000,
-        "first_byte_ns": NEVER, "done_ns": ended, "status": 0, "outcome": RESET, "bytes_in": 0, "bytes_out": 10, "target": 0,
+        "seq": conn, "slot": conn, "conn": conn, "conn_hits": 4, "due_ns": ended - 1_000_000,
+        "sent_ns": ended - 1_000_000,
+        "first_byte_ns": NEVER, "done_ns": ended, "status": 0, "outcome": RESET, "bytes_in": 0, "bytes_out": 10,
+        "target": 0,
         "peer": "", "pod": "",
     } | rest  # fmt: skip
 

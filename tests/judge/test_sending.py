@@ -203,7 +203,8 @@ def test_one_target_needs_no_table(tmp_path: Path) -> None:
 
 def connection(**rest: Any) -> dict[str, Any]:
     row = {
-        "conn": 0, "slot": 0, "peer": "10.0.0.1:443", "opened_ns": S, "connect_ns": 2 * MS, "tls_ns": 3 * MS, "closed_ns": 9 * S,
+        "conn": 0, "slot": 0, "peer": "10.0.0.1:443", "opened_ns": S, "connect_ns": 2 * MS, "tls_ns": 3 * MS,
+        "closed_ns": 9 * S,
         "closed_by": "us", "how": "end", "hits": 100, "tls_version": "TLSv1.3",
     }  # fmt: skip
     return row | rest

@@ -7,7 +7,8 @@ from harness.run.log import redacted_command
 
 def test_a_recorded_command_line_holds_no_header_value_body_or_password() -> None:
     command = [
-        "/home/me/.venv/bin/zdtest", "run", "https://me:pw@a.example/", "-H", "Authorization: s3cret", "--header", "X: s3cret", "--body", "s3cret",
+        "/home/me/.venv/bin/zdtest", "run", "https://me:pw@a.example/", "-H", "Authorization: s3cret",
+        "--header", "X: s3cret", "--body", "s3cret",
         "-HA: s3cret", "--header=B: s3cret", "--body=s3cret", "-c", "200",
     ]  # fmt: skip
     text = " ".join(redacted_command(command))

@@ -116,7 +116,9 @@ class Connection:
         return data
 
     def _call(self, call: Callable[[], Any]) -> Any:
-        """Ask once, and once more with fresh credentials if the old ones were refused: a refused request did nothing."""
+        """Ask once, and once more with fresh credentials if the old ones were refused: a refused request did
+        nothing.
+        """
         asked = time.monotonic()
         try:
             return self._ask(call)

@@ -152,7 +152,9 @@ def _entries(workload: Object) -> list[Object]:
 
 
 def _key(entry: Object) -> tuple[str, str, str]:
-    return tuple(str(entry.get(name) or "") for name in ("manager", "operation", "subresource"))  # type: ignore[return-value]
+    return tuple(  # type: ignore[return-value]
+        str(entry.get(name) or "") for name in ("manager", "operation", "subresource")
+    )
 
 
 def _template_change(before: Object, after: Object, baseline: Baseline) -> tuple[str, str]:

@@ -154,7 +154,8 @@ def _disruption(t_ns: int, name: str, node: str, pod: Object) -> OtherChange | N
         "EvictionByEvictionAPI": ("", f"evicted pod {name}{where}, as kubectl drain does"),
         "DeletionByTaintManager": ("the taint manager", f"deleted pod {name}{where}, which got a taint"),
         "PreemptionByScheduler": ("the scheduler", f"removed pod {name}{where} for one of higher priority"),
-        "TerminationByKubelet": ("the kubelet", f"ended pod {name}{where}: the node is short of something or shuts down"),
+        "TerminationByKubelet": ("the kubelet",
+                                 f"ended pod {name}{where}: the node is short of something or shuts down"),
     }  # fmt: skip
     if reason not in words:
         return None

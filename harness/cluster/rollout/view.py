@@ -147,6 +147,6 @@ def is_ready(pod: Object) -> bool:
 
 def _counters(obj: Object) -> tuple[Any, ...]:
     """Return what moves when a rollout moves. Not observedGeneration: our own lock's annotation moves that."""
-    names = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas", "currentReplicas",
-             "updatedNumberScheduled", "numberAvailable", "numberReady")  # fmt: skip
+    names = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas",
+             "currentReplicas", "updatedNumberScheduled", "numberAvailable", "numberReady")  # fmt: skip
     return tuple(obj.get("status", {}).get(name) for name in names)

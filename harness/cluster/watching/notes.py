@@ -28,20 +28,34 @@ _OURS = ("deployment.kubernetes.io/", "zdtest.dev/")  # revisions and sizes; a r
 _CHECK = r"(?:health-?check|health-probe|check)[\w.-]*"
 # How a balancer follows the endpoints, how long it waits, whom it asks next. Never who may come in, nor free text.
 _OF_BALANCERS = {
-    "alb.ingress.kubernetes.io/": rf"target-type|target-group-attributes|load-balancer-attributes|{_CHECK}|success-codes|(?:un)?healthy-threshold-count|"
-    r"backend-protocol(?:-version)?|scheme|ip-address-type|group\.(?:name|order)",
+    "alb.ingress.kubernetes.io/": (
+        rf"target-type|target-group-attributes|load-balancer-attributes|{_CHECK}|success-codes|"
+        r"(?:un)?healthy-threshold-count|backend-protocol(?:-version)?|scheme|ip-address-type|group\.(?:name|order)"
+    ),
     "elbv2.k8s.aws/": r"pod-readiness-gate-inject|[\w.-]*status",
-    "service.beta.kubernetes.io/": r"(?:aws|azure|do|oci|ibm|gcp)[\w-]*load-?balancer-(?:type|scheme|internal|nlb-target-type|attributes|"
-    rf"target-group-attributes|backend-protocol|proxy-protocol|connection-[\w-]+|tcp-idle-timeout|cross-zone[\w-]*|{_CHECK})",
-    "nginx.ingress.kubernetes.io/": r"proxy-(?:connect|read|send)-timeout|proxy-next-upstream(?:-tries|-timeout)?|service-upstream|upstream-hash-by|"
-    r"upstream-(?:fail-timeout|max-fails)|backend-protocol|load-balance|affinity(?:-mode)?|proxy-(?:request-)?buffering|proxy-body-size|"
-    r"proxy-http-version|canary|canary-weight",
-    "nginx.org/": rf"lb-method|max-(?:fails|conns)|fail-timeout|keepalive|proxy-(?:connect|read|send)-timeout|slow-start|use-cluster-ip|{_CHECK}",
+    "service.beta.kubernetes.io/": (
+        r"(?:aws|azure|do|oci|ibm|gcp)[\w-]*load-?balancer-(?:type|scheme|internal|nlb-target-type|attributes|"
+        r"target-group-attributes|backend-protocol|proxy-protocol|connection-[\w-]+|tcp-idle-timeout|"
+        rf"cross-zone[\w-]*|{_CHECK})"
+    ),
+    "nginx.ingress.kubernetes.io/": (
+        r"proxy-(?:connect|read|send)-timeout|proxy-next-upstream(?:-tries|-timeout)?|service-upstream|"
+        r"upstream-hash-by|upstream-(?:fail-timeout|max-fails)|backend-protocol|load-balance|affinity(?:-mode)?|"
+        r"proxy-(?:request-)?buffering|proxy-body-size|proxy-http-version|canary|canary-weight"
+    ),
+    "nginx.org/": (
+        r"lb-method|max-(?:fails|conns)|fail-timeout|keepalive|proxy-(?:connect|read|send)-timeout|slow-start|"
+        rf"use-cluster-ip|{_CHECK}"
+    ),
     "haproxy.org/": rf"timeout-[\w-]+|{_CHECK}|load-balance|pod-maxconn|scale-server-slots|standalone-backend",
-    "haproxy-ingress.github.io/": rf"timeout-[\w-]+|{_CHECK}|backend-check-interval|balance-algorithm|drain-support[\w-]*|slots-[\w-]+|"
-    r"initial-weight|maxconn-server|service-upstream|backend-protocol|affinity",
-    "traefik.ingress.kubernetes.io/": r"router\.entrypoints|service\.(?:nativelb|serversscheme|passhostheader)|affinity",
-}  # fmt: skip
+    "haproxy-ingress.github.io/": (
+        rf"timeout-[\w-]+|{_CHECK}|backend-check-interval|balance-algorithm|drain-support[\w-]*|slots-[\w-]+|"
+        r"initial-weight|maxconn-server|service-upstream|backend-protocol|affinity"
+    ),
+    "traefik.ingress.kubernetes.io/": (
+        r"router\.entrypoints|service\.(?:nativelb|serversscheme|passhostheader)|affinity"
+    ),
+}
 _SIMPLE = re.compile(
     r"[\w.,:;=/ %*+-]{0,300}", re.ASCII
 )  # no JSON, no quotes, no lines, nothing before an @, no query
@@ -74,11 +88,15 @@ def writers(obj: dict[str, Any]) -> dict[str, Any]:
     return {"managedFields": entries} if entries else {}
 
 
-_PROBE = re.compile(r"(Readiness|Liveness|Startup) probe (failed|errored(?: and resulted in \w+ state)?|warning)\b:?\s*", re.DOTALL)  # fmt: skip
+_PROBE = re.compile(
+    r"(Readiness|Liveness|Startup) probe (failed|errored(?: and resulted in \w+ state)?|warning)\b:?\s*",
+    re.DOTALL,
+)
 # What the kubelet itself says of a probe; all else is what the probe's command printed.
 _OF_THE_KUBELET = re.compile(
-    r"HTTP probe failed|Get \"|dial tcp|command timed out|command \S.* timed out|service unhealthy \(responded|rpc error: |"
-    r"timeout: (?:failed to connect service|health rpc)|context deadline exceeded|probe timed out|Probe terminated redirects",
+    r"HTTP probe failed|Get \"|dial tcp|command timed out|command \S.* timed out|service unhealthy \(responded|"
+    r"rpc error: |timeout: (?:failed to connect service|health rpc)|context deadline exceeded|probe timed out|"
+    r"Probe terminated redirects",
     re.DOTALL,
 )
 _COMMAND = re.compile(r"command \S.{0,2000} timed out", re.DOTALL)
@@ -118,7 +136,8 @@ def _how_it_failed(message: str) -> str:
 
 # What the kubelet and registries say of images; of a container that cannot start, the words may be its command's.
 _OF_IMAGES = frozenset(
-    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"}
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
+     "RegistryUnavailable"}
 )  # fmt: skip
 _PLAIN = frozenset({"CrashLoopBackOff", "CreateContainerConfigError", "ContainerCreating", "PodInitializing"})
 

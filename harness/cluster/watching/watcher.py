@@ -81,7 +81,10 @@ class Watcher:
                 failures += 1
             if failures:
                 low, high = BACKOFF_S
-                wait = max(asked_to_wait_s, min(high, low * 2**failures) * random.uniform(0.5, 1.0))  # noqa: S311  jitter
+                wait = max(
+                    asked_to_wait_s,
+                    min(high, low * 2**failures) * random.uniform(0.5, 1.0),  # noqa: S311  jitter
+                )
                 self._stopping.wait(wait)
                 asked_to_wait_s = 0.0
 

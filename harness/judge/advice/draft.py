@@ -35,7 +35,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to change. `patch` is empty when there is nothing to; `warnings` are what it cannot fix, or what to check."""
+    """What to change. `patch` is empty when there is nothing to; `warnings` are what it cannot fix, or what to
+    check.
+    """
 
     kind: str
     namespace: str

@@ -40,7 +40,8 @@ CADDY = Family(
     statuses={502: Meaning.REFUSED | Meaning.CONNECT_TIMEOUT | BROKEN, 503: Meaning.NOBODY, 504: Meaning.NO_ANSWER},
     asks_again=True,
     retry="`lb_try_duration` (or `lb_retries`) asks the next pod where one refused",
-    reload="Caddy: each load of its configuration closes kept-alive connections; use dynamic upstreams, which need none",
+    reload=("Caddy: each load of its configuration closes kept-alive connections; use dynamic upstreams,"
+            " which need none"),
 )  # fmt: skip
 TRAEFIK = Family(
     name="traefik",

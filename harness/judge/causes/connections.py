@@ -200,7 +200,12 @@ def by_reuse(mask: NDArray[np.bool_], lost: Hits, hits: Hits, *, direct: bool) -
         return []
     mine, others = ("reused", "new") if on_reused[0] else ("new", "reused")
     number = len(on_reused)
-    said = [f"{'it' if number == 1 else f'all {number:,}'} failed on {mine} connections; {count(int(other.sum()), 'request')} on {others} ones did well meanwhile"]  # fmt: skip
+    said = [
+        (
+            f"{'it' if number == 1 else f'all {number:,}'} failed on {mine} connections;"
+            f" {count(int(other.sum()), 'request')} on {others} ones did well meanwhile"
+        )
+    ]
     broken = [kind_code(outcome.value) for outcome in _BROKEN]
     once = len(np.unique(connection_keys(lost.frame)[mask])) == number
     if direct and on_reused[0] and once and np.isin(lost.kind[mask], broken).all():

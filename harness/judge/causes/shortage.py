@@ -60,7 +60,9 @@ def only_endpoint(pod: Lifeline, context: Context, lag_ns: int) -> Window | None
 
 
 def nowhere_to_run(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
-    """D6: the same, while a new pod finds no node: it needs what the old one holds (a port, a volume, a place apart)."""
+    """D6: the same, while a new pod finds no node: it needs what the old one holds (a port, a volume, a place
+    apart).
+    """
     return _unscheduled(pod, context, lag_ns, _HELD)
 
 

@@ -124,7 +124,9 @@ def dead_address(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
 
 
 def _at_exit(pod: Lifeline, context: Context) -> Window | None:
-    """In flight when the process ended: begun while it was a target, cut within the second that its exit is known to."""
+    """In flight when the process ended: begun while it was a target, cut within the second that its exit is known
+    to.
+    """
     if pod.exited_ns is None or pod.deleted_ns is None:
         return None
     latest = min(pod.exited_ns + 2 * SLACK, pod.gone_ns + SLACK if pod.gone_ns is not None else FOREVER)

@@ -116,7 +116,9 @@ def _kind(facts: RolloutFacts) -> str:
 
 
 def _replaces(facts: RolloutFacts) -> bool:
-    """Tell whether the change was to replace pods; the kind of the trigger tells it of a recording that does not say."""
+    """Tell whether the change was to replace pods; the kind of the trigger tells it of a recording that does not
+    say.
+    """
     return facts.new_template or _kind(facts) in {"restart", "set-image"}
 
 

@@ -71,11 +71,17 @@ def _checks(view: WorkloadView) -> Iterator[Said]:
     for item in (*view.ingresses, *view.services):
         notes = _notes(item)
         yield from _check(
-            item, notes.get(f"{ALB}healthcheck-interval-seconds"), notes.get(f"{ALB}unhealthy-threshold-count"), _ALB_CHECK
-        )  # fmt: skip
+            item,
+            notes.get(f"{ALB}healthcheck-interval-seconds"),
+            notes.get(f"{ALB}unhealthy-threshold-count"),
+            _ALB_CHECK,
+        )
         yield from _check(
-            item, notes.get(f"{NLB}healthcheck-interval"), notes.get(f"{NLB}healthcheck-unhealthy-threshold"), _NLB_CHECK
-        )  # fmt: skip
+            item,
+            notes.get(f"{NLB}healthcheck-interval"),
+            notes.get(f"{NLB}healthcheck-unhealthy-threshold"),
+            _NLB_CHECK,
+        )
     for config in view.backend_configs:
         check = _part(config, "healthCheck")
         yield from _check(config, check.get("checkIntervalSec"), check.get("unhealthyThreshold"), _GKE_CHECK)
@@ -144,6 +150,11 @@ def _number(value: Any) -> int:
 
 
 OF_BALANCERS: tuple[LintRule, ...] = (
-    rule("prestop-before-deregistration", "warning", _before_delay, "B1 C1 C5 C6", "a pod that ends before its target is drained leaves requests to nobody (open-vsx.org#12422: 25 s against 30 s)", f"{LBC}/latest/guide/ingress/annotations/#target-group-attributes"),
-    rule("prestop-before-health-check", "warning", _before_check, "B1 C1 C6", "where only its own check tells a balancer that a pod goes, that takes interval x threshold", f"{LBC}/latest/guide/ingress/annotations/#health-check"),
+    rule("prestop-before-deregistration", "warning", _before_delay, "B1 C1 C5 C6",
+         ("a pod that ends before its target is drained leaves requests to nobody (open-vsx.org#12422: 25 s"
+          " against 30 s)"),
+         f"{LBC}/latest/guide/ingress/annotations/#target-group-attributes"),
+    rule("prestop-before-health-check", "warning", _before_check, "B1 C1 C6",
+         "where only its own check tells a balancer that a pod goes, that takes interval x threshold",
+         f"{LBC}/latest/guide/ingress/annotations/#health-check"),
 )  # fmt: skip

@@ -68,9 +68,12 @@ def _deadline(view: WorkloadView) -> Iterator[tuple[str, str]]:
 
 
 OF_ROLLOUTS: tuple[LintRule, ...] = (
-    rule("min-ready-seconds", "info", _min_ready, "A3", "it delays Available, not the endpoints (kubernetes#103121)", DEPLOY, shown=False),
+    rule("min-ready-seconds", "info", _min_ready, "A3",
+         "it delays Available, not the endpoints (kubernetes#103121)", DEPLOY, shown=False),
     rule("recreate", "error", _recreate, "D3", "there is no pod between the old ones and the new ones", DEPLOY),
-    rule("on-delete", "info", _on_delete, "", "nothing is replaced by itself", "kubernetes.io/docs/concepts/workloads/controllers/statefulset/", shown=False),
+    rule("on-delete", "info", _on_delete, "",
+         "nothing is replaced by itself",
+         "kubernetes.io/docs/concepts/workloads/controllers/statefulset/", shown=False),
     rule("max-unavailable-few-replicas", "warning", _few_replicas, "D2 D9", "capacity falls before it rises", DEPLOY),
     rule("single-replica", "warning", _single, "D1 D9", "the exchange of the only endpoint is a race", DEPLOY),
     rule("deadline-too-short", "error", _deadline, "A8", "progressDeadlineSeconds must exceed minReadySeconds", DEPLOY),

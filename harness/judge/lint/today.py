@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 LEFT_S = 10  # of the grace period: 5 s for the requests in flight, and as much for the sidecars after them
 # Containers through which requests go, by the names that meshes give them.
 _PROXIES = frozenset(
-    {"consul-connect-envoy-sidecar", "consul-dataplane", "envoy", "envoy-sidecar", "istio-proxy", "kuma-sidecar", "linkerd-proxy"}
+    {"consul-connect-envoy-sidecar", "consul-dataplane", "envoy", "envoy-sidecar", "istio-proxy", "kuma-sidecar",
+     "linkerd-proxy"}
 )  # fmt: skip
 # The signal after which a server still answers what it has begun, where SIGTERM ends it at once.
 _GRACEFUL = {"nginx": "SIGQUIT", "openresty": "SIGQUIT", "httpd": "SIGWINCH", "php-fpm": "SIGQUIT"}
@@ -200,15 +201,29 @@ def _words(action: Object | None) -> str:
 
 
 OF_TODAY: tuple[LintRule, ...] = (
-    rule("stop-signal-without-os", "error", _signal_without_os, "A8", "which signals there are depends on the system", _KEP_4960, shown=False),
+    rule("stop-signal-without-os", "error", _signal_without_os, "A8",
+         "which signals there are depends on the system", _KEP_4960, shown=False),
     rule("stop-signal-cuts", "warning", _signal_cuts, "B2", "a signal may mean to end at once", LIFECYCLE),
-    rule("stop-signal-gated", "info", _signal_gated, "", "a field behind a feature gate is dropped in silence", _KEP_4960, shown=False),
-    rule("prestop-sleep-zero", "warning", _sleep_zero, "B1 C6", "a zero may be written from 1.33 on, to say that there is no waiting (KEP-4818)", LIFECYCLE),
-    rule("readiness-fails-on-stop", "info", _readiness_fails, "", "terminating pods that are still ready are the fallback where no other pod is (1.28)", "KEP-1669", shown=False),
-    rule("proxy-ends-first", "warning", _proxy_beside, "", "containers of a pod get SIGTERM in no fixed order, native sidecars after all others (1.29)", SIDECARS_DOC, shown=False),
-    rule("sidecar-grace-tight", "warning", _sidecar_grace, "B4", "native sidecars get SIGTERM when the last container has ended, in reverse order, within the same grace period", SIDECARS_DOC),
-    rule("sidecar-hook-early", "warning", _sidecar_hook, "", "a native sidecar's preStop does not wait for the containers", SIDECARS_DOC, shown=False),
-    rule("probe-grace-short", "warning", _probe_grace, "A4 B5", "a probe's own grace period takes the place of the pod's when the probe kills (1.28)", PROBES_DOC),
-    rule("probe-grace-on-readiness", "error", _probe_grace_of_readiness, "A8", "only liveness and startup probes kill", PROBES_DOC, shown=False),
-    rule("resize-restarts", "info", _resize_restarts, "", "a resize in place (1.35) replaces no pod", "KEP-1287", shown=False),
+    rule("stop-signal-gated", "info", _signal_gated, "",
+         "a field behind a feature gate is dropped in silence", _KEP_4960, shown=False),
+    rule("prestop-sleep-zero", "warning", _sleep_zero, "B1 C6",
+         "a zero may be written from 1.33 on, to say that there is no waiting (KEP-4818)", LIFECYCLE),
+    rule("readiness-fails-on-stop", "info", _readiness_fails, "",
+         "terminating pods that are still ready are the fallback where no other pod is (1.28)",
+         "KEP-1669", shown=False),
+    rule("proxy-ends-first", "warning", _proxy_beside, "",
+         "containers of a pod get SIGTERM in no fixed order, native sidecars after all others (1.29)",
+         SIDECARS_DOC, shown=False),
+    rule("sidecar-grace-tight", "warning", _sidecar_grace, "B4",
+         ("native sidecars get SIGTERM when the last container has ended, in reverse order, within the same"
+          " grace period"),
+         SIDECARS_DOC),
+    rule("sidecar-hook-early", "warning", _sidecar_hook, "",
+         "a native sidecar's preStop does not wait for the containers", SIDECARS_DOC, shown=False),
+    rule("probe-grace-short", "warning", _probe_grace, "A4 B5",
+         "a probe's own grace period takes the place of the pod's when the probe kills (1.28)", PROBES_DOC),
+    rule("probe-grace-on-readiness", "error", _probe_grace_of_readiness, "A8",
+         "only liveness and startup probes kill", PROBES_DOC, shown=False),
+    rule("resize-restarts", "info", _resize_restarts, "",
+         "a resize in place (1.35) replaces no pod", "KEP-1287", shown=False),
 )  # fmt: skip

@@ -43,7 +43,9 @@ _TELLS = {  # what makes a log name the pod, where it does not
 
 
 def upstreams_of(recording: Recording, logs: Iterable[Path]) -> Upstreams:
-    """Return the address that each failed hit was sent to, of those that the logs speak of. Raises as `told_by` does."""
+    """Return the address that each failed hit was sent to, of those that the logs speak of. Raises as `told_by`
+    does.
+    """
     return told_by(recording, logs).addresses
 
 

@@ -86,7 +86,9 @@ class Background:
         return any(family.sure and family.family == FAMILY_OF.get(kind, kind) for family in self.families)
 
     def within(self, parts: Iterable[Part]) -> Background:
-        """Return what is left of it in some phases. A burst or a pod's failures are of the phase in which they begin."""
+        """Return what is left of it in some phases. A burst or a pod's failures are of the phase in which they
+        begin.
+        """
         spans = {part.name: (part.from_ns, part.to_ns) for part in parts if part.name in {"during", "after"}}
         families = tuple(_within(family, spans) for family in self.families)
         outage = self.outage

@@ -207,7 +207,12 @@ def _by_pod(hits: Hits, pods: Sequence[Lifeline]) -> dict[str, _Traffic]:
     }
 
 
-def _pod(pod: Lifeline, traffic: _Traffic | None, losses: PodLosses | None, triggered: bool) -> PodMeasured:  # noqa: FBT001
+def _pod(
+    pod: Lifeline,
+    traffic: _Traffic | None,
+    losses: PodLosses | None,
+    triggered: bool,  # noqa: FBT001
+) -> PodMeasured:
     first_ns = int(traffic.done_ns.min()) if traffic else None
     signs = [first_ns] if first_ns is not None else []
     if pod.ready_ns is not None and pod.spec.readiness_probe:

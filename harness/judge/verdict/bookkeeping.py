@@ -40,37 +40,41 @@ _PROBE = {
 _CONTAINER = {
     "resources": "{}", "securityContext": "{}", "terminationMessagePath": "/dev/termination-log",
     "terminationMessagePolicy": "File", "ports.protocol": "TCP", "stdin": "False", "tty": "False",
-    **{f"{probe}.{field}": value for probe in ("readinessProbe", "livenessProbe", "startupProbe") for field, value in _PROBE.items()},
-    **{f"lifecycle.{hook}.httpGet.{field}": value for hook in ("preStop", "postStart") for field, value in (("path", "/"), ("scheme", "HTTP"))},
+    **{f"{probe}.{field}": value for probe in ("readinessProbe", "livenessProbe", "startupProbe")
+       for field, value in _PROBE.items()},
+    **{f"lifecycle.{hook}.httpGet.{field}": value for hook in ("preStop", "postStart")
+       for field, value in (("path", "/"), ("scheme", "HTTP"))},
 }  # fmt: skip
 _POD = {
-    "restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "schedulerName": "default-scheduler", "securityContext": "{}",
-    "terminationGracePeriodSeconds": "30", "enableServiceLinks": "True", "serviceAccountName": "default",
-    "hostNetwork": "False", "hostPID": "False", "hostIPC": "False", "shareProcessNamespace": "False",
-    "priority": "0", "preemptionPolicy": "PreemptLowerPriority",
+    "restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "schedulerName": "default-scheduler",
+    "securityContext": "{}", "terminationGracePeriodSeconds": "30", "enableServiceLinks": "True",
+    "serviceAccountName": "default", "hostNetwork": "False", "hostPID": "False", "hostIPC": "False",
+    "shareProcessNamespace": "False", "priority": "0", "preemptionPolicy": "PreemptLowerPriority",
     **{f"volumes.{kind}.defaultMode": "420" for kind in ("configMap", "secret", "projected", "downwardAPI")},
     **{f"{where}.{field}": value for where in ("containers", "initContainers") for field, value in _CONTAINER.items()},
 }  # fmt: skip
 _WORKLOAD = {"revisionHistoryLimit": "10", "minReadySeconds": "0"}
 _OF_KIND: dict[str, dict[str, str]] = {
     "Deployment": {
-        **_WORKLOAD, "replicas": "1", "progressDeadlineSeconds": "600", "paused": "False", "strategy.type": "RollingUpdate",
+        **_WORKLOAD, "replicas": "1", "progressDeadlineSeconds": "600", "paused": "False",
+        "strategy.type": "RollingUpdate",
         "strategy.rollingUpdate.maxSurge": "25%", "strategy.rollingUpdate.maxUnavailable": "25%",
     },
     "StatefulSet": {
         **_WORKLOAD, "replicas": "1", "podManagementPolicy": "OrderedReady", "updateStrategy.type": "RollingUpdate",
         "updateStrategy.rollingUpdate.partition": "0", "volumeClaimTemplates.spec.volumeMode": "Filesystem",
         "volumeClaimTemplates.apiVersion": "v1", "volumeClaimTemplates.kind": "PersistentVolumeClaim",
-        "persistentVolumeClaimRetentionPolicy.whenDeleted": "Retain", "persistentVolumeClaimRetentionPolicy.whenScaled": "Retain",
+        "persistentVolumeClaimRetentionPolicy.whenDeleted": "Retain",
+        "persistentVolumeClaimRetentionPolicy.whenScaled": "Retain",
     },
     "DaemonSet": {
         **_WORKLOAD, "updateStrategy.type": "RollingUpdate", "updateStrategy.rollingUpdate.maxUnavailable": "1",
         "updateStrategy.rollingUpdate.maxSurge": "0",
     },
     "Service": {
-        "type": "ClusterIP", "sessionAffinity": "None", "internalTrafficPolicy": "Cluster", "externalTrafficPolicy": "Cluster",
-        "ports.protocol": "TCP", "ipFamilies": "IPv4", "ipFamilyPolicy": "SingleStack", "publishNotReadyAddresses": "False",
-        "allocateLoadBalancerNodePorts": "True",
+        "type": "ClusterIP", "sessionAffinity": "None", "internalTrafficPolicy": "Cluster",
+        "externalTrafficPolicy": "Cluster", "ports.protocol": "TCP", "ipFamilies": "IPv4",
+        "ipFamilyPolicy": "SingleStack", "publishNotReadyAddresses": "False", "allocateLoadBalancerNodePorts": "True",
     },
     "PodDisruptionBudget": {"unhealthyPodEvictionPolicy": "IfHealthyBudget"},
     "HorizontalPodAutoscaler": {"minReplicas": "1"},

@@ -186,7 +186,11 @@ def _sentence(before: Judgement, after: Judgement) -> str:
         return f"Not comparable as rollouts: {count(none, 'of the runs', 'of the runs')} saw no rollout to its end."
     (a, b), (bad_a, bad_b) = map(len, seen), (sum(map(bool, lost)) for lost in seen)
     left_out = sum(len(_each(run)) for run in (before, after)) - a - b
-    unseen = f" {count(left_out, 'rollout')} not seen to the end {'is' if left_out == 1 else 'are'} left out." if left_out else ""  # fmt: skip
+    unseen = (
+        f" {count(left_out, 'rollout')} not seen to the end {'is' if left_out == 1 else 'are'} left out."
+        if left_out
+        else ""
+    )
     floor = chance.least_p(a, b)
     if floor > chance.DIFFERENT:
         return (

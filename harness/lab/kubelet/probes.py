@@ -65,7 +65,9 @@ class Prober:
         self._streak = self._fresh()
 
     def trigger(self) -> None:
-        """Probe now instead of at the next tick, as a kubelet does for readiness when a pod changes and is not ready."""
+        """Probe now instead of at the next tick, as a kubelet does for readiness when a pod changes and is not
+        ready.
+        """
         self._now.set()
 
     async def run(self) -> None:
@@ -114,7 +116,10 @@ class Prober:
             return False, str(error)
         address, port = self._where(wanted)
         path = action.get("path") or "/"
-        url = f"{action.get('scheme', 'HTTP').lower()}://{address}:{wanted}{path if path.startswith('/') else '/' + path}"
+        url = (
+            f"{action.get('scheme', 'HTTP').lower()}://{address}:{wanted}"
+            f"{path if path.startswith('/') else '/' + path}"
+        )
         return await http_get(url, address, port, action, timeout_s)
 
     async def _tcp(self, action: Object, timeout_s: float) -> tuple[bool, str]:

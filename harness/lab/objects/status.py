@@ -132,5 +132,8 @@ def method_not_allowed() -> StatusError:
 
 def unsupported_media_type(got: str, known: list[str]) -> StatusError:
     """415: an unknown media type."""
-    message = f"the body of the request was in an unknown format ({got}) - accepted media types include: {', '.join(known)}"
+    message = (
+        f"the body of the request was in an unknown format ({got}) - accepted media types include:"
+        f" {', '.join(known)}"
+    )
     return StatusError(415, "UnsupportedMediaType", message)

@@ -34,7 +34,10 @@ class Subscription:
         self._changes.append(change)
         self._wake.set()
 
-    async def next(self, timeout: float | None = None) -> WatchEvent | None:  # noqa: ASYNC109  the end of a watch, not a failure
+    async def next(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109  the end of a watch, not a failure
+    ) -> WatchEvent | None:
         """Return the next event, or None if there is none for `timeout` seconds."""
         while not self._changes:
             self._wake.clear()

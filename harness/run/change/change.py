@@ -102,7 +102,10 @@ class Change:
             )
         )
         if self.tracker.changed_early:
-            reason = "somebody else changed the workload while the baseline was measured; start the run before that change"
+            reason = (
+                "somebody else changed the workload while the baseline was measured; start the run before that"
+                " change"
+            )
             tools.log.note(reason)
             tools.log.update_rollout(state="changed", reason=reason)
             return "changed"

@@ -1,4 +1,6 @@
-"""Sends the one change of a run until it is made, or for 30 s: repeated only when it is certain that it was not made."""
+"""Sends the one change of a run until it is made, or for 30 s: repeated only when it is certain that it was not
+made.
+"""
 
 from __future__ import annotations
 

@@ -188,7 +188,9 @@ class RolloutTracker:
         return self._tools.subject.trigger.kind == "command" and (self.command_running or just_ended)
 
     def _led_to(self, baseline: Baseline, t_ns: int) -> Baseline:
-        """Find out which template the change leads to. A command may well scale first, and change the template later."""
+        """Find out which template the change leads to. A command may well scale first, and change the template
+        later.
+        """
         found = wanting(baseline, self.view.workload, may_come=self._by_command(t_ns))
         if found is not baseline:
             self.baseline = found

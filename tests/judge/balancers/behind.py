@@ -82,7 +82,8 @@ def write_connections(path: Path, rows: list[dict[str, Any]]) -> None:
 def connection(number: int, closed: float, hits: int, by: str = "us", how: str = "fin") -> dict[str, Any]:
     """A connection of the run's whole time, closed at so many seconds from the trigger."""
     return {
-        "conn": number, "slot": number % 100, "peer": "127.0.0.1:8088", "opened_ns": S // 10, "connect_ns": 1000, "tls_ns": NEVER,
+        "conn": number, "slot": number % 100, "peer": "127.0.0.1:8088", "opened_ns": S // 10, "connect_ns": 1000,
+        "tls_ns": NEVER,
         "closed_ns": round((TRIGGER + closed) * S), "closed_by": by, "how": how, "hits": hits, "tls_version": "",
     }  # fmt: skip
 

@@ -175,8 +175,13 @@ def test_a_pod_is_stopped_with_the_signal_that_it_asks_for_and_its_status_names_
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [("", signal.SIGTERM), ("SIGQUIT", signal.SIGQUIT), ("SIGRTMIN+3", signal.SIGRTMIN + 3), ("SIGNONE", signal.SIGTERM)],
-)  # fmt: skip
+    [
+        ("", signal.SIGTERM),
+        ("SIGQUIT", signal.SIGQUIT),
+        ("SIGRTMIN+3", signal.SIGRTMIN + 3),
+        ("SIGNONE", signal.SIGTERM),
+    ],
+)
 def test_signals_have_kubernetes_names(name: str, number: int) -> None:
     assert signal_of(name) == number
 
