@@ -1,4 +1,4 @@
-"""What good answers usually take, and against that: what was still out at the end, and what had hung before the trigger.
+"""How long good answers take, and against that: what was still out at the end, or had hung before the trigger.
 
 One request may take longer than the slowest of so many, so one that is still out is late beyond TIMES_USUAL of that:
 of services whose times vary as those of an exponential distribution, fewer than 1 in 100 clean runs have such a
