@@ -97,7 +97,7 @@ def test_a_service_that_fails_shows_when_why_and_how_the_load_held_back(tmp_path
     assert "closed loop, 4 slots, 1 request in flight each, 1 worker" in output
     assert "reset_before_response, for one: ConnectionResetError(104, 'Connection reset by peer')" in output
     assert "reset by the server" in output
-    assert "its connection waited" in output
+    assert "a connection waited after a failed request" in output
     sending = verdict["sending"]
     assert sending["open_loop"] is None
     assert sending["backed_off"] > 0

@@ -1,0 +1,16 @@
+"""The order of the tests: files that take minutes begin first, so that none is left running alone at the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+SLOWEST_FIRST = ("test_observe.py", "test_main_job.py", "test_interrupts.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort by file; within a file the order stays."""
+    ranks = {name: rank for rank, name in enumerate(SLOWEST_FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
