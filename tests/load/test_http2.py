@@ -390,7 +390,7 @@ def test_the_command_says_that_this_way_is_slower_and_what_it_measured(tmp_path:
     saturated = "INCONCLUSIVE the load generator keeps up" in output  # where this machine is too busy
     assert done.returncode == (3 if saturated else 0), done.stdout + done.stderr
     assert "1 worker, HTTP/2" in output
-    assert "slower than our own HTTP/1.1" in output
+    assert "slower than zdtest's own HTTP/1.1" in output
     assert "its own lag was" in output
     assert "failed 0" in output
 

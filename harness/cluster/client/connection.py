@@ -131,6 +131,11 @@ class Connection:
         try:
             response = call()
         except client.ApiException as error:
+            if not error.status:  # so the package says that TLS failed: no answer came
+                cause = error.__context__ or error
+                raise ApiUnreachableError(
+                    f"{self.server}: {brief(cause)}", unsent=never_sent(cause)
+                ) from None
             raise status_error(error.status, error.body, error.headers) from None
         except (urllib3.exceptions.HTTPError, OSError, ConfigException) as error:
             raise ApiUnreachableError(f"{self.server}: {brief(error)}", unsent=never_sent(error)) from None
