@@ -18,16 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.judge.balancers.family import QUICK_NS
-from harness.judge.balancers.known import Chain
-from harness.judge.causes.causes import EXACT, Way, explain
+from harness.judge.causes.causes import EXACT
 from harness.judge.causes.matching import NOT_THE_ROLLOUT
 from harness.judge.numbers.accesslog import told_by
-from harness.judge.numbers.hits import COLUMNS, classify
-from harness.judge.timeline.surroundings import surroundings
+from harness.judge.numbers.hits import FIRST_OUTCOME
 from tests.bench import real_runs
 from tests.bench.cells import CLEAN, PROXIES, ROWS, SMALL, Lost, Row, truth
 from tests.bench.score_bench import AIM, recorded, write
-from tests.bench.scoring import Score, opened
+from tests.bench.scoring import Score, explained_without_log, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,13 +40,9 @@ def score(row: Row, proxy: str, path: Path) -> Score:
     run = recorded(path)
     assert run is not None
     found, recording, judgement = opened(f"{proxy}/{row.name}", row.label, run)
-    hits = classify(recording.hits((*COLUMNS, "seq")), recording.run)
-    between = judgement.balancers.chain if judgement.balancers else Chain()
-    way = Way(between, recording.answers(), recording.connections)
-    explained = explain(hits, judgement.timeline, judgement.numbers, surroundings(recording), way=way)
+    explained, lost = explained_without_log(recording, judgement)
     if not explained.labels:
         return found
-    lost = hits.where(hits.failed & (hits.done_ns >= judgement.timeline.zero_ns))
     log = path / "access.log"
     told = told_by(recording, [log], strict=False).entries if log.exists() else {}
     old = {pod.address: pod.old for pod in judgement.timeline.pods if pod.address}
@@ -65,7 +59,7 @@ def score(row: Row, proxy: str, path: Path) -> Score:
     ):
         entry = told.get((worker, seq))
         seen = Lost(
-            answered=kind < 1000,
+            answered=kind < FIRST_OUTCOME,
             quick=took_ns < QUICK_NS,
             said=entry.said if entry else "",
             old=old.get(entry.address) if entry else None,

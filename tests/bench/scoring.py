@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness.judge.balancers.known import Chain
 from harness.judge.causes.causes import EXACT, Way, explain
 from harness.judge.causes.matching import NOT_THE_ROLLOUT, UNEXPLAINED
-from harness.judge.numbers.hits import COLUMNS, classify
+from harness.judge.numbers.hits import COLUMNS, FIRST_OUTCOME, classify
 from harness.judge.timeline.surroundings import surroundings
 from harness.judge.verdict.judgement import judge
 from harness.recording.read import Recording
@@ -23,6 +23,8 @@ from harness.recording.trace import request_id
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from harness.judge.causes.causes import Explained
+    from harness.judge.numbers.hits import Hits
     from harness.judge.verdict.judgement import Judgement
 
 NEAR_NS = 250_000_000  # between the balancer's noticing a loss and the client's hearing of it
@@ -88,16 +90,21 @@ def opened(name: str, label: str, path: Path) -> tuple[Score, Recording, Judgeme
     return found, recording, judgement
 
 
-def score(name: str, label: str, path: Path) -> Score:
-    """Compare each failed hit's label with the truth."""
-    found, recording, judgement = opened(name, label, path)
+def explained_without_log(recording: Recording, judgement: Judgement) -> tuple[Explained, Hits]:
+    """Explain a recording's lost hits by the rules alone, as if there were no access log; return these hits, too."""
     hits = classify(recording.hits((*COLUMNS, "seq")), recording.run)
     between = judgement.balancers.chain if judgement.balancers else Chain()
     way = Way(between, recording.answers(), recording.connections)
     explained = explain(hits, judgement.timeline, judgement.numbers, surroundings(recording), way=way)
+    return explained, hits.where(hits.failed & (hits.done_ns >= judgement.timeline.zero_ns))
+
+
+def score(name: str, label: str, path: Path) -> Score:
+    """Compare each failed hit's label with the truth."""
+    found, recording, judgement = opened(name, label, path)
+    explained, lost = explained_without_log(recording, judgement)
     if not explained.labels:
         return found
-    lost = hits.where(hits.failed & (hits.done_ns >= judgement.timeline.zero_ns))
     truth = Truth(path, recording)
     exact = {cause.ids for cause in explained.causes if cause.confidence == EXACT}
     diagnosis = {cause.ids: cause.diagnosis for cause in explained.causes}
@@ -111,7 +118,7 @@ def score(name: str, label: str, path: Path) -> Score:
     )
     for worker, seq, done_ns, kind, ids in rows:
         found.hits += 1
-        line = truth.of(worker, seq, done_ns, kind if kind < 1000 else 0)
+        line = truth.of(worker, seq, done_ns, kind if kind < FIRST_OUTCOME else 0)
         named = set(ids) if ids != (NOT_THE_ROLLOUT,) else {diagnosis[ids] or NOT_THE_ROLLOUT}
         if line is None:
             found.unmatched += 1

@@ -29,9 +29,8 @@ class PathDefault:
 ALB = PathDefault("an ALB with ip targets", 30)
 NGINX = PathDefault("nginx", 10)
 SERVICE = PathDefault("a Service's own proxying", 5)
-IDLE_NS = (
-    60 * NS
-)  # an ALB's idle timeout and ingress-nginx's upstream_keepalive_timeout, where nobody changed them
+# An ALB's idle timeout and ingress-nginx's upstream_keepalive_timeout, where nobody changed them.
+IDLE_NS = 60 * NS
 UNKNOWN = PathDefault("an unknown balancer", 30)
 _OF_THE_LAB = {
     "nginx": NGINX,

@@ -11,7 +11,7 @@ from harness.judge.balancers.family import GATEWAY, QUICK_NS, Failure
 from harness.judge.balancers.meaning import NONE, in_words
 from harness.judge.balancers.recognise import Met, recognise, shown_by
 from harness.judge.balancers.shown import Balancers, Sample, said_text
-from harness.judge.numbers.hits import IDEMPOTENT
+from harness.judge.numbers.hits import FIRST_OUTCOME, IDEMPOTENT
 from harness.model import OUTCOMES, Outcome
 from harness.recording.answers import NONE as NO_ANSWER
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from harness.recording.answers import Answer
 
 _SAMPLES = 8  # kinds of answers that are shown
-_STATUSES = 1000  # kinds below are statuses, see numbers/hits.py
 
 
 def balancers_of(
@@ -88,8 +87,8 @@ def _ways(lost: Hits, answers: Sequence[Answer], methods: Sequence[str]) -> _Way
     _, first, codes = np.unique(key, return_index=True, return_inverse=True)
     failures = tuple(
         Failure(
-            outcome=Outcome.RESPONSE if kind < _STATUSES else OUTCOMES[kind - _STATUSES],
-            status=kind if kind < _STATUSES else 0,
+            outcome=Outcome.RESPONSE if kind < FIRST_OUTCOME else OUTCOMES[kind - FIRST_OUTCOME],
+            status=kind if kind < FIRST_OUTCOME else 0,
             answer=answers[place] if 0 <= place < len(answers) else None,
             reused=reused,
             idempotent=idempotent,

@@ -18,7 +18,7 @@ import numpy as np
 
 from harness.clock import NS
 from harness.judge.balancers.meaning import Meaning
-from harness.judge.numbers.hits import kind_code
+from harness.judge.numbers.hits import FIRST_OUTCOME, kind_code
 from harness.judge.wording import at, count
 from harness.model import Outcome
 
@@ -128,7 +128,7 @@ def reloads(
     by, how = connections["closed_by"].astype(str), connections["how"].astype(str)
     ended = ((by == "peer") | (by == "us")) & (how == "fin") & (connections["hits"] > 0)
     keys = connection_keys(connections)
-    waited = (lost.kind >= 1000) & (lost.done_ns - lost.begun_ns > in_flight_ns)
+    waited = (lost.kind >= FIRST_OUTCOME) & (lost.done_ns - lost.begun_ns > in_flight_ns)
     other = np.ones(len(lost), dtype=bool) if closes_after_error else waited
     mask = ended.to_numpy() & ~np.isin(keys, np.unique(connection_keys(lost.frame)[other]))
     rows = np.flatnonzero(mask & (closed >= timeline.zero_ns))

@@ -52,7 +52,7 @@ TIMEOUTS = frozenset(
 )
 # What the test did to itself: this host had no port or no descriptor left. Nobody's fault but ours.
 OWN_FAULT = frozenset({Outcome.NO_LOCAL_PORT.value, Outcome.NO_DESCRIPTOR.value})
-_OUTCOME_KINDS = 1000  # kind codes below are statuses, from here on outcomes: the one place that knows
+FIRST_OUTCOME = 1000  # kind codes below are statuses, from here on outcomes: the one place that knows
 _FAILED = np.array([is_failed(outcome, expected=False) for outcome in OUTCOMES])
 
 
@@ -105,7 +105,7 @@ def classify(frame: pd.DataFrame, run: RunRecord) -> Hits:
     outcomes = of_category[outcome.codes.to_numpy()]
     raw_status = frame["status"].to_numpy().astype(np.int32)
     whole = outcomes == OUTCOME_CODE[Outcome.RESPONSE]
-    expected = np.zeros(_OUTCOME_KINDS * 66, dtype=bool)  # by status, the whole range of its column
+    expected = np.zeros(FIRST_OUTCOME * 66, dtype=bool)  # by status, the whole range of its column
     for low, high in run.expect:
         expected[low : high + 1] = True
     good = whole & expected[raw_status]
@@ -115,7 +115,7 @@ def classify(frame: pd.DataFrame, run: RunRecord) -> Hits:
         begun_ns=frame["due_ns"].to_numpy(),
         done_ns=frame["done_ns"].to_numpy(),
         status=np.where(whole, raw_status, 0).astype(np.int32),
-        kind=np.where(whole, np.minimum(raw_status, _OUTCOME_KINDS - 1), _OUTCOME_KINDS + outcomes),
+        kind=np.where(whole, np.minimum(raw_status, FIRST_OUTCOME - 1), FIRST_OUTCOME + outcomes),
         good=good,
         failed=_FAILED[outcomes] & ~good,
         cut=cut,
@@ -139,7 +139,7 @@ def masked(hits: Hits, run: RunRecord) -> NDArray[np.bool_]:
     timeouts = [kind_code(outcome) for outcome in TIMEOUTS]
     candidate: NDArray[np.bool_] = (
         hits.failed
-        & (hits.kind >= _OUTCOME_KINDS)
+        & (hits.kind >= FIRST_OUTCOME)
         & ~np.isin(hits.kind, timeouts)
         & (frame["conn_hits"].to_numpy() > 0)
         & (frame["first_byte_ns"].to_numpy() == NEVER)
@@ -178,12 +178,12 @@ def by_code(codes: NDArray[np.integer], mask: NDArray[np.bool_]) -> Iterator[tup
 
 def kind_code(name: str) -> int:
     """Return the code of a kind by its name: a status, or an outcome."""
-    return int(name) if name.isdigit() else _OUTCOME_KINDS + OUTCOME_CODE[Outcome(name)]
+    return int(name) if name.isdigit() else FIRST_OUTCOME + OUTCOME_CODE[Outcome(name)]
 
 
 def kind_name(code: int) -> str:
     """Return the name of a kind."""
-    return str(code) if code < _OUTCOME_KINDS else str(OUTCOMES[code - _OUTCOME_KINDS].value)
+    return str(code) if code < FIRST_OUTCOME else str(OUTCOMES[code - FIRST_OUTCOME].value)
 
 
 def ranked(counts: dict[str, int]) -> dict[str, int]:

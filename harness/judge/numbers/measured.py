@@ -30,10 +30,9 @@ if TYPE_CHECKING:
     from harness.judge.timeline.lifeline import Lifeline
     from harness.judge.timeline.timeline import Timeline
 
-QUIET_NS = (
-    NS // 4
-)  # a pod must have listened this long without a request, before its silence says that traffic had stopped
-QUIET_GAPS = 10  # ... and for this many times its usual gap between two requests
+# A pod must have listened this long without a request before its silence says that traffic had stopped,
+QUIET_NS = NS // 4
+QUIET_GAPS = 10  # and for this many times its usual gap between two requests
 ANSWERED_LATE_NS = NS // 5  # an answer so long after SIGTERM is no accident of clocks
 
 

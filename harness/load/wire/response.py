@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from harness.load.answers import Said
 
 MAX_HEAD = 1024 * 1024  # bytes within which the head must end, interim responses included
-_BEGIN = (
-    8 * 1024
-)  # bytes that are kept of a response until it is judged, and as many of its body that come later as answers need
+# Bytes that are kept of a response until it is judged, besides as many of a later body as answers need.
+_BEGIN = 8 * 1024
 POD_HEADERS = {b"x-pod": 0, b"x-pod-name": 1, b"x-served-by": 2}  # the first of these names the pod
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _OF_GRPC = frozenset({b"content-type", b"grpc-status"})

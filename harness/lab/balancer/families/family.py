@@ -60,7 +60,7 @@ class Profile:
     traces: bool = False  # it adds X-Amzn-Trace-Id to requests
     drop: frozenset[bytes] = (
         frozenset()
-    )  # fields of a target's answer that are hidden from the client, in lower case
+    )  # fields of a target's answer that the client does not see, in lower case
     server: bytes = b""  # its Server field, on answers whose target sends none
     lower: bool = False  # names of fields are passed on in lower case
     times: bool = False  # good answers carry x-envoy-upstream-service-time
