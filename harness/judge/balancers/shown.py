@@ -46,13 +46,13 @@ def said_text(answer: Answer, who: str) -> str:
     body = " ".join(_TAG.sub(" ", _UNSAID.sub(" ", answer.body)).split())
     if len(body) > _LONGEST:
         body = f"{body[: _LONGEST // 2].rstrip()} ... {body[-_LONGEST // 2 :].lstrip()}"
-    by = who or answer.header("server")
+    by = (who or answer.header("server")).removeprefix("an ")
     words = f'"{body}"' if body else "(no words)"
     return f"{by}: {words}" if by else words
 
 
-def lines(balancers: Balancers | None) -> Sequence[str]:
-    """Return a line for each balancer, and one for each kind of failed answer."""
+def lines(balancers: Balancers | None, *, meanings: bool = True) -> Sequence[str]:
+    """Return a line for each balancer, and one for each kind of failed answer, with what it means or without."""
     if balancers is None or not balancers.seen:
         return ()
     first, *rest = balancers.seen
@@ -62,7 +62,8 @@ def lines(balancers: Balancers | None) -> Sequence[str]:
         found = ["unknown: no failed answer says which it is; --balancer NAME does"]
     elif first.name == "unknown":
         found = []
-    found += [f"{one.count:,} x {one.kind} {one.text}: {one.meaning}" for one in balancers.samples]
+    for one in balancers.samples:
+        found.append(f"{one.count:,} x {one.kind} {one.text}" + (f": {one.meaning}" if meanings else ""))
     return tuple(found)
 
 

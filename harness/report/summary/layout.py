@@ -38,7 +38,7 @@ def shortened(text: str, width: int) -> str:
 def elided(text: str, width: int) -> str:
     """Return one line of at most so many columns, without its middle if it is longer."""
     tail = width // 2 - 3
-    return text if len(text) <= width else f"{text[: width - tail - 5]} ... {text[-tail:]}"
+    return text if len(text) <= width else f"{text[: width - tail - 5].rstrip()} ... {text[-tail:].lstrip()}"
 
 
 def labelled(label: str, lines: Sequence[str]) -> list[str]:

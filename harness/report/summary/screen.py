@@ -75,7 +75,7 @@ def _of_fail(judgement: Judgement, room: int) -> list[list[str]]:
 
 def _answers(judgement: Judgement) -> list[str]:
     """Say which balancer answered, and show one failed answer of each kind, each in a line."""
-    lines = [elided(line, _TEXT) for line in balancers.lines(judgement.balancers)]
+    lines = [elided(line, _TEXT) for line in balancers.lines(judgement.balancers, meanings=False)]
     return clipped(lines, 4, "... and more, below")
 
 
