@@ -66,6 +66,7 @@ class FakePod:
     drains: bool = False
     address: str = ""
     hook_failed: str = ""
+    exit_told: bool = True  # a busy kubelet may never report it, and the pod may be listed for long after it
 
     @property
     def uid(self) -> str:
@@ -314,7 +315,7 @@ class SyntheticRun:
                     "deletionGracePeriodSeconds": pod.grace,
                 }
             state: dict[str, Any] = {"waiting": {"reason": "ContainerCreating"}}
-            if pod.exits is not None and t >= pod.exits:
+            if pod.exits is not None and t >= pod.exits and pod.exit_told:
                 state = {"terminated": {"exitCode": pod.code, "reason": "Error" if pod.code else "Completed",
                                         "startedAt": local(pod.started), "finishedAt": local(pod.exits)}}  # fmt: skip
             elif t >= pod.started:

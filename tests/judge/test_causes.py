@@ -158,6 +158,16 @@ def test_a_dead_address_that_stays_silent_gives_504(tmp_path: Path) -> None:
     assert set(causes["C6",].kinds) == {"504"}
 
 
+def test_a_dead_address_is_named_although_nobody_told_of_the_exit(tmp_path: Path) -> None:
+    synthetic = SyntheticRun.rolling(dead_is_silent=True)
+    for pod in synthetic.pods:
+        if pod.old and pod.exits is not None:
+            pod.exit_told, pod.gone = False, pod.exits + 30.0
+    causes = by_ids(judged(tmp_path, synthetic))
+    assert causes["C6",].hits == synthetic.truth["C6"] > 0
+    assert [ids for ids, cause in causes.items() if "504" in cause.kinds] == [("C6",)]
+
+
 def test_recreate_is_named_and_not_its_symptoms(tmp_path: Path) -> None:
     causes = by_ids(judged(tmp_path, SyntheticRun.rolling(recreate=True, prestop=3, grace=20)))
     assert set(causes) == {("D3",)}

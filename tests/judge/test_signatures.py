@@ -129,6 +129,19 @@ def test_a_new_pod_that_hangs_is_not_taken_for_the_address_of_one_that_was_let_g
     )
 
 
+def test_a_pod_that_goes_on_answering_after_sigterm_is_no_dead_address(tmp_path: Path) -> None:
+    synthetic = SyntheticRun.rolling(2, lag=3.0, deaf=True, grace=8)
+    old, other = synthetic.pods[0], synthetic.pods[1]
+    assert old.term is not None
+    assert old.exits is not None
+    for pod in (old, other):
+        pod.exit_told, pod.gone = False, (pod.exits or 0.0) + 30.0
+    rows = in_turn([old, other], -9, old.exits)
+    # Slow for another reason, while the pod still took what came after it.
+    rows += [hit(old.term + 0.2 + n / 10, 504, 3.0) for n in range(5)]
+    assert ("C6",) not in by_ids(judged(tmp_path, synthetic, rows))
+
+
 def killed_at_the_deadline(**pods: Any) -> tuple[SyntheticRun, list[dict[str, Any]]]:
     synthetic = SyntheticRun.rolling(2, prestop=2, grace=6, deaf=True)
     first, second = synthetic.pods[0], synthetic.pods[1]

@@ -110,17 +110,28 @@ def published_late(pod: Lifeline, context: Context, lag_ns: int) -> Window | Non
 
 def dead_address(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
     """C6: sent there when the process was gone. What was in flight before is cut, not silent."""
-    ended = pod.exited_ns if pod.exited_ns is not None else pod.gone_ns
+    stopped = stop_ns(pod)
+    ended = pod.exited_ns if pod.exited_ns is not None else _silent_since(pod, context, stopped)
     if ended is None or pod.deleted_ns is None or pod.uid in context.departed:
         return None
     silent = ended - SLACK // 2
-    stopped = stop_ns(pod)
     if stopped is not None and ended <= stopped < ended + SLACK:  # nothing exits before its SIGTERM
         silent = stopped - SLACK // 20
     leaves = pod.out_of_endpoints_ns if pod.out_of_endpoints_ns is not None else ended
     if context.surroundings.published and pod.gone_ns is not None:
         leaves = pod.gone_ns  # it is published for as long as it is there
     return Window(begun=(silent, max(leaves, pod.deleted_ns) + SLACK + lag_ns), ended=(ended, FOREVER))
+
+
+def _silent_since(pod: Lifeline, context: Context, stopped: int | None) -> int | None:
+    """Return the first moment at which a pod may have been gone, where nobody told of its exit: a busy kubelet can
+    leave it listed for half a minute after that. Not before SIGTERM, nor before the last request that it took.
+    """
+    if stopped is None or pod.gone_ns is None:
+        return pod.gone_ns
+    seen = context.traffic.get(pod.name)
+    taken = seen.last_good_begun_ns if seen else None
+    return min(max(stopped, taken or stopped), pod.gone_ns)
 
 
 def _at_exit(pod: Lifeline, context: Context) -> Window | None:
