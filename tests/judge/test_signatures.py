@@ -111,6 +111,18 @@ def test_a_pod_that_stops_listening_long_before_it_exits_was_not_let_go_of(tmp_p
     assert at > closed + 60 / 50, "not while requests still failed there"
 
 
+def test_what_is_reset_as_the_listener_closes_was_in_flight_although_the_exit_comes_later(
+    tmp_path: Path,
+) -> None:
+    synthetic = SyntheticRun.rolling(2, grace=20, lag=2.0)
+    old, other = synthetic.pods[0], synthetic.pods[1]
+    assert old.term is not None
+    old.exits, old.gone = old.term + 3.0, old.term + 4.0
+    rows = in_turn([old, other], -9, old.term - 0.2, 0.005) + in_turn([other], old.term - 0.2, old.term + 6.0)
+    rows += [hit(old.term - 0.15 + n / 100, 502, 0.16 - n / 100) for n in range(7)]  # accepted, never read
+    assert set(by_ids(judged(tmp_path, synthetic, rows))) == {("B2",)}
+
+
 def test_others_that_fail_do_not_hide_that_a_pod_has_been_let_go_of(tmp_path: Path) -> None:
     synthetic = SyntheticRun.rolling(2, prestop=5, grace=20)
     old, other = synthetic.pods[0], synthetic.pods[1]

@@ -238,7 +238,8 @@ def not_drained(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
     window, stopped = _at_exit(pod, context), stop_ns(pod)
     if window is None or stopped is None or killed_at_grace(pod):
         return None
-    ended = (max(window.ended[0], stopped - SLACK // 20), window.ended[1])
+    # From SIGTERM on: what an app has accepted and not read yet is reset as it closes its listener.
+    ended = (stopped - SLACK // 20, window.ended[1])
     seen = context.traffic.get(pod.name)
     taken = min(seen.last_good_begun_ns or stopped, stopped + SLACK) if seen else stopped
     begun = min(max(stopped, taken), window.begun[1])
