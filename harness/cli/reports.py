@@ -108,22 +108,3 @@ def report(
     if logs:
         take_in(directory, logs)
     return exit_code(report_on(directory, latencies=latencies, form=form), exit_zero=exit_zero)
-
-
-@root.command()
-@click.argument("before", type=click.Path(path_type=Path))
-@click.argument("after", type=click.Path(path_type=Path))
-def compare(before: Path, after: Path) -> int:
-    """Compare two runs: what each lost, how long it took, and which manifest fields differ."""
-    from harness.judge.verdict.compare import compare as compared  # noqa: PLC0415
-    from harness.judge.verdict.judgement import judge  # noqa: PLC0415
-    from harness.recording.read import Recording  # noqa: PLC0415
-    from harness.report.text import render_comparison  # noqa: PLC0415
-
-    first, second = Recording.open(before), Recording.open(after)
-    show(
-        render_comparison(
-            compared(judge(first), judge(second), first.manifests("before"), second.manifests("before"))
-        )
-    )
-    return ExitCode.PASS
