@@ -147,12 +147,7 @@ class Recording:
         raw, _ = _json(self.path, f"manifests/{when}.json", "")
         if raw is None:
             return []
-        if not isinstance(raw, list) or not all(isinstance(item, dict) for item in raw):
-            raise RecordingError(f"{file} does not hold a list of Kubernetes objects")
-        for number, item in enumerate(raw):
-            if at := shapes.wrong(item, shapes.of(str(item.get("kind", "")))):
-                raise RecordingError(f"{file}: [{number}].{at}: no Kubernetes object has this value")
-        return raw
+        return shapes.objects(raw, file)
 
     def _events(self) -> tuple[list[ClusterEvent], list[WatchGap]]:
         if self._lines is None:

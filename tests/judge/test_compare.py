@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.judge import chance
-from harness.judge.verdict.compare import Comparison, compare, field_changes
+from harness.judge.verdict.compare import Comparison, compare
+from harness.judge.verdict.fieldchanges import field_changes
 from harness.judge.verdict.judgement import judge
 from harness.model import Mark
 from harness.recording.read import Recording
