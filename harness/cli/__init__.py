@@ -13,11 +13,15 @@ from harness.cli import reports, run
 from harness.cli.lab import ladder, scenarios, try_, up
 from harness.cli.manifests import advise, lint, rbac
 from harness.cli.root import complain, crashed, root, warn
-from harness.cli.runs import compare
+from harness.cli.runs import compare, listing, show
 from harness.errors import RecordingError, UsageError
 from harness.model import ExitCode
 
-__all__ = ["advise", "compare", "ladder", "lint", "main", "rbac", "reports", "run", "scenarios", "try_", "up"]
+# Importing a module adds its commands.
+__all__ = [
+    "advise", "compare", "ladder", "lint", "listing", "main", "rbac", "reports", "run", "scenarios", "show", "try_",
+    "up",
+]  # fmt: skip
 
 
 def main() -> int:

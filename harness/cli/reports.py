@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.root import EPILOG, root, show, warn
+from harness.cli.runs.names import run_argument
 from harness.errors import RecordingError, in_one_line
 from harness.model import BALANCERS, ExitCode
 
@@ -80,7 +81,7 @@ def take_in(directory: Path, logs: Sequence[Path], *, strict: bool = True) -> No
 
 
 @root.command(epilog=EPILOG)
-@click.argument("directory", type=click.Path(path_type=Path))
+@run_argument()
 @click.option("-l", "--latencies", is_flag=True, help="Print the latency distribution.")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever the verdict.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="What to print.  [text]")
@@ -99,7 +100,11 @@ def report(
     logs: tuple[Path, ...],
     balancer: str | None,
 ) -> int:
-    """Judge the recording in DIRECTORY again, and rewrite its reports."""
+    """Judge the recording of RUN again, and rewrite its reports.
+
+    RUN is the folder of a run, or its name below results/ (DIR/NAME for another folder): its beginning or a part of it
+    that no other run has, a date such as 2026-11-30, or last, last-pass, last-fail.
+    """
     if balancer:
         from harness.recording.read import Recording  # noqa: PLC0415
         from harness.recording.write import say_balancer  # noqa: PLC0415

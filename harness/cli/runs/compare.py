@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import click
+from typing import TYPE_CHECKING
 
 from harness.cli.root import root, show
+from harness.cli.runs.names import run_argument
 from harness.model import ExitCode
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @root.command()
-@click.argument("before", type=click.Path(path_type=Path))
-@click.argument("after", type=click.Path(path_type=Path))
+@run_argument("before", "RUN")
+@run_argument("after", "RUN")
 def compare(before: Path, after: Path) -> int:
-    """Compare two runs: what each lost, how long it took, and which manifest fields differ."""
+    """Compare two runs: what each lost, how long it took, and which manifest fields differ.
+
+    Each RUN is the folder of a run, or its name: see `zdtest report --help`.
+    """
     from harness.judge.verdict.compare import compare as compared  # noqa: PLC0415
     from harness.judge.verdict.judgement import judge  # noqa: PLC0415
     from harness.recording.read import Recording  # noqa: PLC0415
