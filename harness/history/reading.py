@@ -15,14 +15,16 @@ from harness.errors import RecordingError
 from harness.history import runs
 from harness.history.clearing import was_killed
 from harness.history.runs import KILLED, RUNNING, Run, text, whole
-from harness.judge.verdict.fieldchanges import fingerprint
+from harness.judge.verdict.fieldchanges import field_changes, fingerprint
 from harness.model import FORMAT, Grade
 from harness.recording import folder, jsontext, shapes
 from harness.recording.bounds import is_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
+
+    from harness.judge.verdict.fieldchanges import FieldChange
 
 _MOST = 64 * folder.MIB  # of one JSON file
 _YEAR_2116_NS = 1 << 62
@@ -71,6 +73,22 @@ def objects(root: Path, name: str) -> list[dict[str, Any]]:
         return [] if raw is None else shapes.objects(raw, root / file)
     except (NoRunError, RecordingError):
         return []
+
+
+def compared(root: Path) -> Callable[[Run, Run], tuple[FieldChange, ...]]:
+    """Return what tells the fields of the manifest that a person changed between two runs in `root`."""
+    kept: dict[str, list[dict[str, Any]]] = {}  # of the last two runs: each is asked for twice in a row
+
+    def between(before: Run, after: Run) -> tuple[FieldChange, ...]:
+        for name in [name for name in kept if name not in {before.folder, after.folder}]:
+            del kept[name]
+        for run in (before, after):
+            if run.folder not in kept:
+                kept[run.folder] = objects(root, run.folder)
+        old, new = kept[before.folder], kept[after.folder]
+        return field_changes(old, new) if old and new else ()
+
+    return between
 
 
 def _unjudged(run: Run) -> str:

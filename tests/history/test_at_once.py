@@ -26,7 +26,8 @@ sys.exit(code)
 
 
 @pytest.mark.parametrize(
-    "words", [["list"], ["list", "--format", "json"], ["show", "last"], ["history"], ["history", "--html", "p.html"]]
+    "words",
+    [["list"], ["list", "--format", "json"], ["show", "last"], ["history"], ["history", "--html", "p.html"]],
 )
 def test_nothing_heavy_is_loaded(tmp_path: Path, words: list[str]) -> None:
     for night in range(3):

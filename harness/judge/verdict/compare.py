@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
-from harness.judge import chance
+from harness.judge import odds
 from harness.judge.verdict.fieldchanges import FieldChange, field_changes
 from harness.judge.wording import count, lasting
 
@@ -153,15 +153,15 @@ def _sentence(before: Judgement, after: Judgement) -> str:
         if left_out
         else ""
     )
-    floor = chance.least_p(a, b)
-    if floor > chance.DIFFERENT:
+    floor = odds.least_p(a, b)
+    if floor > odds.DIFFERENT:
         return (
             f"{sum(seen[0]):,} against {sum(seen[1]):,} lost, {count(a, 'rollout')} against {b}: cannot be told from"
             f" chance (least possible p = {floor:.2f}; the unit is the rollout, not the request). 4 rollouts each"
-            f" could (p = {chance.least_p(4, 4):.2f}), 5 or 6 are better.{unseen}"
+            f" could (p = {odds.least_p(4, 4):.2f}), 5 or 6 are better.{unseen}"
         )
-    p = chance.shares_p(bad_a, a, bad_b, b)
-    difference = "more than chance" if p < chance.DIFFERENT else "cannot be told from chance"
+    p = odds.shares_p(bad_a, a, bad_b, b)
+    difference = "more than chance" if p < odds.DIFFERENT else "cannot be told from chance"
     return (
         f"{bad_a} of {count(a, 'rollout')} lost requests against {bad_b} of {b}: {difference} "
         f"(p = {p:.2g}, Fisher's exact test; the unit is the rollout, not the request).{unseen}"
