@@ -73,8 +73,11 @@ def _rollouts(group: Group) -> Iterator[str]:
     before_of, before_lossy = _count(stretches[-2]) if changed else (0, 0)
     if before_of and lossy * before_of != before_lossy * of:
         p = odds.shares_p(lossy, of, before_lossy, before_of)
-        more = "more than chance" if p < odds.DIFFERENT else "which cannot be told from chance yet"
-        yield f"Before that change it was {before_lossy:,} of {before_of:,}, {more} (p = {p:.2g}, Fisher's exact test)."
+        more = "is more than chance" if p < odds.DIFFERENT else "cannot be told from chance yet"
+        yield (
+            f"Before that change, {before_lossy:,} of {before_of:,} lost requests; the difference {more} "
+            f"(p = {p:.2g}, Fisher's exact test)."
+        )
 
 
 def _images(nights: Sequence[Night]) -> str:

@@ -6,6 +6,7 @@ beyond the rest would press all others to the ground: they are drawn at the uppe
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
     from harness.history.runs import Run
 
 WIDTH, HEIGHT = 360, 128
-_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 12, 20
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 16, 20
 _BEYOND = 4  # times as high as four of five others: far beyond the rest
 _FEW = 5  # values, of which none is far beyond
+_STEPS = (1, 1.2, 1.6, 2, 3, 4, 6, 8, 10)
 _CROWDED = 60  # runs, whose points are drawn smaller
 
 
@@ -45,10 +47,16 @@ def scale(values: Sequence[int]) -> Scale:
     most = max(values, default=0)
     ordered = sorted(values)
     usual = ordered[len(ordered) * 4 // 5 - 1] if len(ordered) >= _FEW else most
-    if 0 < usual * _BEYOND < most:
-        top = usual * 1.5
-        return Scale(top, sum(value > top for value in values))
-    return Scale(most * 1.05 or 1.0, 0)
+    top = _round(usual * 1.3 if 0 < usual * _BEYOND < most else most)
+    return Scale(top, sum(value > top for value in values))
+
+
+def _round(top: float) -> float:
+    """Return the next round number: 1, 1.2, 1.6, 2, 3, 4, 6 or 8 and zeros, so that its half is round, too."""
+    if top <= 2:
+        return 2.0
+    size = 10.0 ** math.floor(math.log10(top))
+    return next(float(step * size) for step in _STEPS if step * size >= top)
 
 
 def chart(metric: Metric, nights: Sequence[Night], marks: Mapping[str, int], links: Mapping[str, str]) -> str:
@@ -93,7 +101,7 @@ def _frame(metric: Metric, nights: Sequence[Night], high: Scale) -> Iterator[str
     ground, right = HEIGHT - _BOTTOM, WIDTH - _RIGHT
     for value in (0.0, high.top / 2, high.top):
         y = high.y(value)
-        if metric.time or value == 0 or high.top >= 4:
+        if metric.time or value == round(value):
             yield f'<text class="tick" x="{_LEFT - 8}" y="{y + 4:.1f}">{_text(metric.said(round(value)))}</text>'
         yield f'<path class="{"ground" if y == ground else "grid"}" d="M{_LEFT - 4} {y:.1f}H{right + 4}"/>'
     first, last = nights[0].run.when[:10], nights[-1].run.when[:10]
@@ -109,7 +117,7 @@ def _changes(nights: Sequence[Night], marks: Mapping[str, int]) -> Iterator[str]
         if number is not None:
             place = (x(at, len(nights)) + x(max(at - 1, 0), len(nights))) / 2
             yield f'<path class="change" d="M{place:.1f} {_TOP - 2}V{HEIGHT - _BOTTOM}"/>'
-            yield f'<text class="number" x="{place:.1f}" y="{_TOP - 3}">{number}</text>'
+            yield f'<text class="number" x="{place:.1f}" y="{_TOP - 6}">{number}</text>'
 
 
 def _line(known: Sequence[tuple[int, Run, int]], of: int, high: Scale) -> str:

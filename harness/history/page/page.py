@@ -54,7 +54,8 @@ def _group(group: Group, links: Mapping[str, str]) -> str:
     charted = group.nights[-CHARTED:]
     changed = [night for night in group.nights if night.changes]
     marks = {night.run.folder: number for number, night in enumerate(changed, 1)}
-    runs, latest = group.runs, group.runs[-1]
+    runs = group.runs
+    latest = next((run for run in reversed(runs) if run.judged), runs[-1])
     span = f"{runs[0].when[:10]} to {runs[-1].when[:10]}" if len(runs) > 1 else runs[0].when[:10]
     only = f", the latest {CHARTED} in the charts" if len(charted) < len(runs) else ""
     figures = "".join(chart(metric, charted, marks, links) for metric in METRICS)
@@ -62,7 +63,7 @@ def _group(group: Group, links: Mapping[str, str]) -> str:
         (
             f'<section><div class="head"><div><h2>{_text(group.title)}</h2>',
             f'<p class="soft">{count(len(runs), "run")}, {span}{only}</p></div>',
-            f'<span class="badge {grade_class(latest)}">{_text(latest.verdict)}</span></div>',
+            f'<span class="badge {grade_class(latest)}">last: {_text(latest.verdict)}</span></div>',
             f'<ul class="said">{"".join(f"<li>{_text(sentence)}</li>" for sentence in trend.said(group))}</ul>',
             f'<div class="strip">{"".join(_cell(night, links) for night in charted)}</div>',
             _legend(charted) if figures else "",
