@@ -7,11 +7,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import RecordingError
+from harness.model import Grade
 from harness.recording import jsontext
 from harness.recording.folder import MIB, read
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
 _GROWING = ("run.json", "events.jsonl", "generator.jsonl")  # files that a running run writes to
@@ -49,8 +50,33 @@ def outdated(runs: Sequence[Path], keep: int, spared: Collection[Path] = ()) -> 
     return [path for path in runs[: max(0, len(runs) - keep)] if path not in spared]
 
 
+def chosen(
+    finished: Mapping[str, Sequence[Path]], grades: Mapping[str, str], keep: int, keep_failed: int = 0
+) -> list[Path]:
+    """Return the runs that `clean` deletes: of each name all but the latest `keep`.
+
+    Spared are the latest `keep_failed` runs with FAIL, and always the latest PASS of each name: it is what a failed run
+    is compared with. `grades` has the verdict of each folder, "" where there is none.
+    """
+    gone: list[Path] = []
+    for runs in finished.values():
+        passed = [path for path in runs if grades.get(path.name) == Grade.PASS.value]
+        failed = [path for path in runs if grades.get(path.name) == Grade.FAIL.value]
+        spared = {*passed[-1:], *failed[len(failed) - min(keep_failed, len(failed)) :]}
+        gone += outdated(runs, keep, spared)
+    return sorted(gone)
+
+
 def remove(path: Path) -> None:
-    """Delete a run's folder; no link in it is followed. Raises OSError."""
+    """Delete a run's folder; no link in it is followed. Raises OSError.
+
+    run.json goes last, so that a run that is deleted in part is still one, and goes the next time.
+    """
+    for inner in path.iterdir():
+        if inner.is_dir() and not inner.is_symlink():
+            shutil.rmtree(inner)
+        elif inner.name != "run.json":
+            inner.unlink()
     shutil.rmtree(path)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
 from harness.history.listing import listed
+from harness.history.runs import RUNS
 from harness.model import Grade
 from harness.recording import folder
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from harness.history.runs import Run
 
-RUNS = Path("results")  # where `run` puts them without -o
 LAST = {"last": None, "last-pass": Grade.PASS.value, "last-fail": Grade.FAIL.value}
 _SHOWN = 3  # names in a message
 _DATE = re.compile(r"(\d{4})-(\d\d)(?:-(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d))?)?)?)?Z?")
@@ -31,14 +31,14 @@ def find(word: str) -> Path:
 
     Raises UsageError, one line that lists the nearest, if no run has this name, or several have it.
     """
-    path = Path(word)
+    path, placed = Path(word), "/" in word
     if folder.stamp(path, "run.json") or path.name in {"", ".."}:
         return path
-    parent = path.parent if len(path.parts) > 1 else RUNS
-    if path.is_dir() and path.name not in LAST and (len(path.parts) > 1 or not RUNS.is_dir()):
+    parent = path.parent if placed else RUNS
+    if path.is_dir() and path.name not in LAST and (placed or not RUNS.is_dir()):
         return path  # whoever reads it says what is missing in it
     if not parent.is_dir():
-        why = "" if len(path.parts) > 1 else f", and no folder {RUNS} in which a run could have this name"
+        why = "" if placed else f", and no folder {RUNS} in which a run could have this name"
         raise UsageError(f"{word}: no such folder{why}; give the folder of one run, or its name")
     return parent / choose(path.name, listed(parent).runs, str(parent))
 

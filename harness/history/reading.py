@@ -51,17 +51,19 @@ def stamp(root: Path, name: str) -> Stamp:
 
 def read(root: Path, name: str) -> Run:
     """Read the run in the folder `name` of `root`. Raises NoRunError."""
-    run = _recorded(_json(root, f"{name}/{_A_RUN}", MISSING), root, name)
     try:
-        verdict = _json(root, f"{name}/{_A_VERDICT}", "")
-    except NoRunError as error:
-        return replace(run, missing=f"{_A_VERDICT}: {error}; judge it with zdtest report {name}")
-    if verdict is None:
+        run = _recorded(_json(root, f"{name}/{_A_RUN}"), root, name)
+    except FileNotFoundError:
+        raise NoRunError(MISSING) from None
+    try:
+        verdict = _json(root, f"{name}/{_A_VERDICT}")
+    except FileNotFoundError:
         return replace(run, missing=_unjudged(run))
+    except NoRunError as error:
+        return replace(run, missing=f"{_A_VERDICT}: {error}")
     found = judged(run, verdict)
     if not found.grade:
-        why = f"{_A_VERDICT} was not written by zdtest: judge it with zdtest report {name}"
-        return replace(run, missing=why)
+        return replace(run, missing=f"{_A_VERDICT} was not written by zdtest")
     return found
 
 
@@ -69,9 +71,8 @@ def objects(root: Path, name: str) -> list[dict[str, Any]]:
     """Return the live objects that a run began with; none if they were not kept or cannot be read."""
     file = f"{name}/manifests/before.json"
     try:
-        raw = _json(root, file, "")
-        return [] if raw is None else shapes.objects(raw, root / file)
-    except (NoRunError, RecordingError):
+        return shapes.objects(_json(root, file), root / file)
+    except (FileNotFoundError, NoRunError, RecordingError):
         return []
 
 
@@ -95,17 +96,15 @@ def _unjudged(run: Run) -> str:
     if run.state == RUNNING:
         return "it is still running"
     by = f"written by zdtest {run.version}, " if run.version else ""
-    return f"{by}no verdict.json: judge it with zdtest report {run.folder}"
+    return f"{by}no {_A_VERDICT}"
 
 
-def _json(root: Path, name: str, missing: str) -> Any:
-    """Return a file's value; None if it is missing and that is fine. Raises NoRunError."""
+def _json(root: Path, name: str) -> Any:
+    """Return a file's value. Raises FileNotFoundError, or NoRunError if it cannot be read."""
     try:
         return jsontext.parse(folder.read(root, name, _MOST))
     except FileNotFoundError:
-        if missing:
-            raise NoRunError(missing) from None
-        return None
+        raise
     except RecordingError as error:
         raise NoRunError(str(error).removeprefix(f"{root / name} ")) from None
     except OSError as error:

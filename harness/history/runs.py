@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from harness.clock import NS
@@ -21,6 +22,7 @@ _LARGEST = 1 << 62
 
 _TIME = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)\d\dZ-")  # how the name of a run's folder begins
 
+RUNS = Path("results")  # where `run` puts them without -o
 RUNNING, KILLED = "running", "killed"
 
 
@@ -41,7 +43,7 @@ class Cause:
 class Run:
     """One run, as its folder tells of it. Times are in ns, None where unknown; unknown texts are empty.
 
-    `grade` is "" where there is no verdict that can be read; `missing` then says why and what to do. Of a run of
+    `grade` is "" where there is no verdict that can be read; `missing` then says why. Of a run of
     several rollouts the times are medians over them. With `lag_least` or `reach_least` that number is a lower bound.
     """
 
@@ -96,6 +98,13 @@ class Run:
     def judged(self) -> bool:
         """Whether there is a verdict."""
         return bool(self.grade)
+
+    def unjudged(self, where: str = "") -> str:
+        """Say why there is no verdict and what to do; `where` is the folder of the run's folder, if it must be said."""
+        named = f"{where}/{self.folder}" if where else self.folder
+        return (
+            self.missing if self.state == RUNNING else f"{self.missing}: judge it with zdtest report {named}"
+        )
 
     @property
     def complete(self) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.escaping import for_line
+from harness.history.runs import RUNS
 from harness.judge.wording import count, lasting
 
 if TYPE_CHECKING:
@@ -27,9 +29,10 @@ def render(listing: Listing, where: str, width: int = WIDTH) -> str:
     lines = list(_table(listing.runs, max(width, _LEAST)))
     if not listing.runs:
         lines = [f"no run in {for_line(where)}"]
+    prefix = "" if Path(where) == RUNS else where.removesuffix("/")
     unjudged = [run for run in listing.runs if run.missing]
     if unjudged:
-        lines += ["", *_some([f"run {run.folder}: {run.missing}" for run in unjudged], "run")]
+        lines += ["", *_some([f"run {run.folder}: {run.unjudged(prefix)}" for run in unjudged], "run")]
     if listing.skipped:
         lines += ["", *_some([_skipped(one) for one in listing.skipped], "folder")]
     return "\n".join(lines)

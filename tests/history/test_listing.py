@@ -74,8 +74,10 @@ def test_a_run_without_a_verdict_is_named_with_what_to_do(tmp_path: Path) -> Non
     make_run(tmp_path, 1, versions={"zdtest": "0.1.0"})
     (run,) = listed(tmp_path).runs
     name = folder_name(1)
-    assert run.missing == f"written by zdtest 0.1.0, no verdict.json: judge it with zdtest report {name}"
-    assert f"run {name}: written by zdtest 0.1.0" in table.render(listed(tmp_path), "results")
+    assert run.missing == "written by zdtest 0.1.0, no verdict.json"
+    said = f"run {name}: {run.missing}: judge it with zdtest report"
+    assert f"{said} {name}" in table.render(listed(tmp_path), "results")
+    assert f"{said} /srv/runs/{name}" in table.render(listed(tmp_path), "/srv/runs/")
 
 
 def test_a_running_run_and_a_killed_one_are_told_apart(tmp_path: Path) -> None:
@@ -105,8 +107,8 @@ def test_a_damaged_verdict_is_named_and_the_run_still_listed(tmp_path: Path, tex
     (path / "verdict.json").write_text(text)
     (run,) = listed(tmp_path).runs
     assert run.grade == ""
-    assert run.missing.endswith(f"judge it with zdtest report {path.name}")
-    assert len(run.missing.splitlines()) == 1
+    assert run.missing.startswith("verdict.json")
+    assert len(run.unjudged().splitlines()) == 1
 
 
 @pytest.mark.parametrize("grade", ["PASS", "FAIL", "INCONCLUSIVE"])

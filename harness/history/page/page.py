@@ -78,7 +78,7 @@ def _group(group: Group, links: Mapping[str, str]) -> str:
 def _cell(night: Night, links: Mapping[str, str]) -> str:
     """Return a run as a small square with the first letter of its verdict, and a link to its page."""
     run = night.run
-    title = f"{run.when}: {run.headline or run.missing or run.verdict}"
+    title = f"{run.when}: {run.headline or run.unjudged()}"
     new = " new" if night.changes else ""
     named = f'class="{grade_class(run)}{new}" title="{_text(title)}"'
     letter = _LETTERS.get(run.grade, "-")
@@ -159,7 +159,7 @@ def _row(run: Run, links: Mapping[str, str]) -> Iterator[str]:
     verdict = f'<td class="l {grade_class(run)}">{_text(run.verdict)}</td>'
     yield f'<tr><td>{name}</td>{verdict}{numbers}<td class="l">{causes}</td></tr>'
     if run.missing:
-        yield f'<tr class="why"><td class="l" colspan="{len(METRICS) + 3}">{_text(run.missing)}</td></tr>'
+        yield f'<tr class="why"><td class="l" colspan="{len(METRICS) + 3}">{_text(run.unjudged())}</td></tr>'
 
 
 def _left_out(skipped: Sequence[Skipped]) -> Iterator[str]:
