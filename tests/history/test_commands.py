@@ -86,7 +86,7 @@ def test_show_judges_a_run_that_nobody_judged_and_still_writes_nothing(real: Pat
     assert files(real) == before
 
 
-@pytest.mark.parametrize("command", ["show", "report", "advise", "open"])
+@pytest.mark.parametrize("command", ["show", "report", "advise", "open", "export"])
 def test_a_name_that_no_run_has_is_one_line_and_exit_code_2(here: Path, command: str) -> None:
     more = ["--to", "csv"] if command == "export" else []
     for word in ("nothing-like-it", "2026", "results/x", "no/where"):
