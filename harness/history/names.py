@@ -31,6 +31,8 @@ def find(word: str) -> Path:
 
     Raises UsageError, one line that lists the nearest, if no run has this name, or several have it.
     """
+    if not word:
+        raise UsageError("the name of a run is empty; give the folder of one run, its name, or last")
     path, placed = Path(word), "/" in word
     if folder.stamp(path, "run.json") or path.name in {"", ".."}:
         return path

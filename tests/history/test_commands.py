@@ -19,6 +19,7 @@ import pytest
 from harness.cli.runs.opening import may_have_browser
 from harness.history.serving import name_of
 from harness.recording.write import write_json
+from harness.report import files as files_of_a_run
 from tests.history.folders import deployment, folder_name, make_run, verdict
 from tests.judge.synthetic import SyntheticRun
 
@@ -200,6 +201,16 @@ def test_a_page_that_is_missing_and_cannot_be_made_is_one_line(tmp_path: Path) -
     assert done.returncode == 2, done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert "has no report.html" in done.stderr
+
+
+@pytest.mark.skipif(
+    "report.html" not in Path(files_of_a_run.__file__).read_text(), reason="no report makes it"
+)
+def test_a_page_that_is_missing_is_made(tmp_path: Path) -> None:
+    path = SyntheticRun.rolling(probe=False).write(tmp_path / "results")
+    done = zdtest(tmp_path, "open", "last")
+    assert done.returncode == 0, done.stderr
+    assert (path / "report.html").stat().st_size > 1000
 
 
 def test_the_port_goes_with_serve(here: Path) -> None:

@@ -114,6 +114,8 @@ def test_where_there_are_no_runs_at_all_that_is_said(tmp_path: Path, monkeypatch
         find("last")
     with pytest.raises(UsageError, match="no such folder"):
         find("elsewhere/web")
+    with pytest.raises(UsageError, match="is empty"):
+        find("")
 
 
 def test_a_shell_is_offered_names_that_go_on_from_what_was_typed(here: Path) -> None:
