@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.reports import leave_reports
+from harness.cli.reports import report_on
 from harness.cli.root import root, show, warn
 from harness.cli.runs.names import run_argument
 from harness.errors import RecordingError, UsageError
@@ -73,13 +75,13 @@ def _opened(page: Path) -> bool:
 def _make_sure_of_the_page(path: Path) -> None:
     if folder.stamp(path, PAGE):
         return
-    from harness.judge.verdict.judgement import judge  # noqa: PLC0415  brings pandas
-    from harness.recording.read import Recording  # noqa: PLC0415
-
-    missing = leave_reports(judge(Recording.open(path)), path)
+    # The one way to judge a run and leave all its reports; what it would print is not what was asked for.
+    with contextlib.redirect_stdout(io.StringIO()):
+        report_on(path, latencies=False)
     if not folder.stamp(path, PAGE):
-        why = missing or "this zdtest makes none"
-        raise RecordingError(f"{path} has no {PAGE}: {why}; zdtest show {path} prints the summary")
+        raise RecordingError(
+            f"{path} has no {PAGE}, and none could be made; zdtest show {path} prints the summary"
+        )
 
 
 def _serve(path: Path, port: int) -> int:
