@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.root import EPILOG, root, show, warn
-from harness.cli.runs.names import run_argument
+from harness.cli.runname import run_argument
 from harness.errors import RecordingError, in_one_line
 from harness.model import BALANCERS, ExitCode
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.cli.root import root, show
-from harness.cli.runs.names import run_argument
+from harness.cli.runname import run_argument
 from harness.model import ExitCode
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from harness.cli.root import root, show
-from harness.cli.runs.names import run_argument
+from harness.cli.runname import run_argument
 from harness.cli.runs.outfile import replaced
 from harness.errors import RecordingError, UsageError
 from harness.model import ExitCode

@@ -12,7 +12,7 @@ import click
 
 from harness.cli.reports import report_on
 from harness.cli.root import root, show, warn
-from harness.cli.runs.names import run_argument
+from harness.cli.runname import run_argument
 from harness.errors import RecordingError, UsageError
 from harness.interrupts import PROGRAM
 from harness.model import ExitCode
