@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from harness import cli, escaping
-from harness.judge.verdict.compare import FieldChange, compare
+from harness.judge.verdict.compare import compare
+from harness.judge.verdict.fieldchanges import FieldChange
 from harness.judge.verdict.judgement import Judgement, judge
 from harness.progress import LiveLine
 from harness.recording.read import Recording

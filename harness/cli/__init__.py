@@ -9,12 +9,19 @@ from pathlib import Path
 
 import click
 
-from harness.cli import advise, lab, ladder, lint, rbac, reports, run, scenarios, try_
+from harness.cli import reports, run
+from harness.cli.lab import ladder, scenarios, try_, up
+from harness.cli.manifests import advise, lint, rbac
 from harness.cli.root import complain, crashed, root, warn
+from harness.cli.runs import clean, compare, export, history, listing, opening, show
 from harness.errors import RecordingError, UsageError
 from harness.model import ExitCode
 
-__all__ = ["advise", "lab", "ladder", "lint", "main", "rbac", "reports", "run", "scenarios", "try_"]
+# Importing a module adds its commands.
+__all__ = [
+    "advise", "clean", "compare", "export", "history", "ladder", "lint", "listing", "main", "opening", "rbac",
+    "reports", "run", "scenarios", "show", "try_", "up",
+]  # fmt: skip
 
 
 def main() -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.root import EPILOG, root, show, warn
+from harness.cli.runname import run_argument
 from harness.errors import RecordingError, in_one_line
 from harness.model import BALANCERS, ExitCode
 
@@ -80,7 +81,7 @@ def take_in(directory: Path, logs: Sequence[Path], *, strict: bool = True) -> No
 
 
 @root.command(epilog=EPILOG)
-@click.argument("directory", type=click.Path(path_type=Path))
+@run_argument()
 @click.option("-l", "--latencies", is_flag=True, help="Print the latency distribution.")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever the verdict.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="What to print.  [text]")
@@ -99,7 +100,11 @@ def report(
     logs: tuple[Path, ...],
     balancer: str | None,
 ) -> int:
-    """Judge the recording in DIRECTORY again, and rewrite its reports."""
+    """Judge the recording of RUN again, and rewrite its reports.
+
+    RUN is the folder of a run, or its name below results/ (DIR/NAME for another folder): its beginning or a part of it
+    that no other run has, a date such as 2026-11-30, or last, last-pass, last-fail.
+    """
     if balancer:
         from harness.recording.read import Recording  # noqa: PLC0415
         from harness.recording.write import say_balancer  # noqa: PLC0415
@@ -108,22 +113,3 @@ def report(
     if logs:
         take_in(directory, logs)
     return exit_code(report_on(directory, latencies=latencies, form=form), exit_zero=exit_zero)
-
-
-@root.command()
-@click.argument("before", type=click.Path(path_type=Path))
-@click.argument("after", type=click.Path(path_type=Path))
-def compare(before: Path, after: Path) -> int:
-    """Compare two runs: what each lost, how long it took, and which manifest fields differ."""
-    from harness.judge.verdict.compare import compare as compared  # noqa: PLC0415
-    from harness.judge.verdict.judgement import judge  # noqa: PLC0415
-    from harness.recording.read import Recording  # noqa: PLC0415
-    from harness.report.text import render_comparison  # noqa: PLC0415
-
-    first, second = Recording.open(before), Recording.open(after)
-    show(
-        render_comparison(
-            compared(judge(first), judge(second), first.manifests("before"), second.manifests("before"))
-        )
-    )
-    return ExitCode.PASS

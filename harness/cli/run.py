@@ -162,7 +162,7 @@ def _machinery() -> Any:
 
 def _prune(resolved: Resolved) -> None:
     if resolved.keep is not None:
-        from harness.recording.write import prune  # noqa: PLC0415
+        from harness.history.clearing import prune  # noqa: PLC0415
 
         try:
             for gone in prune(resolved.output, resolved.name(), resolved.keep):

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special  # not scipy.stats, which takes a second to import
 
+from harness.judge.odds import CONFIDENCE
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
-CONFIDENCE = 0.95  # of every bound
-DIFFERENT = 0.05  # two groups of rollouts are different below this p
 DISPERSED = 0.05  # failures come in bursts when even spreading gives what was seen this rarely
 # How readily a burst is taken for background before any burst was seen: the first parameter of a Beta(BURSTY, 1) prior
 # on the chance that a failure is followed by another one. Tuned by simulation (tests/judge/test_background.py).
@@ -90,21 +90,3 @@ def upper_share(failed: int, total: int) -> float:
     if total <= 0 or failed >= total:
         return 1.0
     return float(special.betaincinv(failed + 1, total - failed, CONFIDENCE))
-
-
-def clean_runs_bound(runs: int) -> float:
-    """Return the upper 95 % bound on the share of rollouts that lose something, after `runs` that lost nothing."""
-    return 1.0 if runs <= 0 else 1 - (1 - CONFIDENCE) ** (1 / runs)
-
-
-def shares_p(bad: int, of: int, others_bad: int, of_others: int) -> float:
-    """Return the two-sided p of Fisher's exact test: are `bad` of `of` and `others_bad` of `of_others` alike?"""
-    all_bad, total = bad + others_bad, of + of_others
-    # Whole numbers, so that tables equally likely are found to be so.
-    ways = [math.comb(of, n) * math.comb(of_others, all_bad - n) for n in range(all_bad + 1)]
-    return sum(way for way in ways if way <= ways[bad]) / math.comb(total, all_bad)
-
-
-def least_p(runs: int, others: int) -> float:
-    """Return the least two-sided p that `runs` against `others` can give: all of the ones bad, none of the others."""
-    return shares_p(runs, runs, 0, others)

@@ -117,6 +117,32 @@ def names(root: Path, folder: str) -> list[str]:
         raise RecordingError(f"{root / folder} cannot be read: {_why(error)}") from None
 
 
+def stamp(root: Path, name: str) -> tuple[int, int] | None:
+    """Return when a file of a recording last changed (in ns) and its size; None if no regular file has this name."""
+    *folders, last = _parts(name)
+    try:
+        with _folder(root, folders, make=False) as at:
+            found = os.stat(last, dir_fd=at, follow_symlinks=False)
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size) if stat.S_ISREG(found.st_mode) else None
+
+
+def below(root: Path) -> tuple[list[str], list[str]]:
+    """Return the names of the folders in `root`, and those of links in it, each sorted; files are left out.
+
+    Raises OSError if `root` cannot be read.
+    """
+    folders, links = [], []
+    with os.scandir(root) as found:
+        for entry in found:
+            if entry.is_symlink():
+                links.append(entry.name)
+            elif entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+    return sorted(folders), sorted(links)
+
+
 def make_private(path: Path) -> None:
     """Make every file that others wrote into a folder accessible to its owner only. Raises OSError."""
     path.chmod(FOLDER_MODE)

@@ -104,6 +104,23 @@ class Recording:
         """Return one row per connection of all workers: the columns of write.CONNECTION_SCHEMA and `worker`."""
         return self._table("connections", CONNECTION_SCHEMA, None)
 
+    def batches(self, kind: str) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Yield the "hits" or "connections" of each worker in batches as they were written, with the worker's number.
+
+        It needs the memory of one batch. Columns are those of the schema that the file has: a recording may be older
+        than one. `answer` is the worker's own index: `answer_of` says which answer that is.
+        """
+        schema = HIT_SCHEMA if kind == "hits" else CONNECTION_SCHEMA
+        for number in self._workers(kind):
+            for batch in Stream(self.path, f"{kind}/{number}.arrow", schema, schema.names).batches():
+                check_rows(batch.to_pandas(), self.run, self.path / kind)
+                yield number, batch
+
+    def answer_of(self, worker: int, index: int) -> Answer | None:
+        """Return the answer with a worker's own index; None if there was none, or it was not kept."""
+        place = self._kept().place(worker, index)
+        return self._kept().known[place] if place >= 0 else None
+
     def workers(self) -> tuple[int, ...]:
         """Return the numbers of the workers that have left hits behind, even if none could be read."""
         return tuple(self._workers("hits"))
@@ -147,12 +164,7 @@ class Recording:
         raw, _ = _json(self.path, f"manifests/{when}.json", "")
         if raw is None:
             return []
-        if not isinstance(raw, list) or not all(isinstance(item, dict) for item in raw):
-            raise RecordingError(f"{file} does not hold a list of Kubernetes objects")
-        for number, item in enumerate(raw):
-            if at := shapes.wrong(item, shapes.of(str(item.get("kind", "")))):
-                raise RecordingError(f"{file}: [{number}].{at}: no Kubernetes object has this value")
-        return raw
+        return shapes.objects(raw, file)
 
     def _events(self) -> tuple[list[ClusterEvent], list[WatchGap]]:
         if self._lines is None:

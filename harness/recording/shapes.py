@@ -6,7 +6,12 @@ no API server has sent it. A field may be null, which is as good as missing; an 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import RecordingError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Shape = Any  # a type, a tuple of types, {field: shape} ("*": any field), or [shape of each item]
 
@@ -214,3 +219,13 @@ def wrong(value: Any, shape: Shape, at: str = "") -> str:
         fits = isinstance(value, shape) and (shape is bool or not isinstance(value, bool))
         return "" if fits else at
     return next(filter(None, found), "")
+
+
+def objects(raw: Any, file: Path) -> list[dict[str, Any]]:
+    """Return what a file in manifests/ holds: Kubernetes objects. Raises RecordingError, one line, if it does not."""
+    if not isinstance(raw, list) or not all(isinstance(item, dict) for item in raw):
+        raise RecordingError(f"{file} does not hold a list of Kubernetes objects")
+    for number, item in enumerate(raw):
+        if at := wrong(item, of(str(item.get("kind", "")))):
+            raise RecordingError(f"{file}: [{number}].{at}: no Kubernetes object has this value")
+    return raw

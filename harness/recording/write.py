@@ -14,8 +14,6 @@ import contextlib
 import dataclasses
 import io
 import json
-import shutil
-import time
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, TextIO
 
 import numpy as np
@@ -24,16 +22,14 @@ import pyarrow as pa
 from harness import masking
 from harness.errors import RecordingError
 from harness.model import OUTCOMES, ClusterEvent, HealthSample, RunRecord, WatchGap
-from harness.recording import answers, jsontext
-from harness.recording.folder import FOLDER_MODE, MIB, append, create, read, write_text
+from harness.recording import answers
+from harness.recording.folder import FOLDER_MODE, append, create, write_text
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
 
-_GROWING = ("run.json", "events.jsonl", "generator.jsonl")  # files that a running run writes to
-_A_DAY_S = 86400.0
 _NAMES = pa.dictionary(pa.int32(), pa.string())
 
 # One row per hit. A moment that did not come is -1 (model.NEVER); a status that did not come is 0.
@@ -229,39 +225,3 @@ def say_balancer(path: Path, record: RunRecord, name: str) -> None:
         write_json(path / "run.json", dataclasses.asdict(said))
     except OSError as error:
         raise RecordingError(f"cannot write {path / 'run.json'}: {error.strerror}") from None
-
-
-def prune(root: Path, name: str, keep: int) -> list[Path]:
-    """Delete the oldest finished runs called `name` under `root` until `keep` are left; return what went.
-
-    A folder is a run of this name if its run.json says so: `web-2` may be the second run of `web` in one second, or
-    a run of `web-2`. Running runs stay. A killed run also says that it is running, but it has written nothing for
-    longer than it could have lasted.
-    """
-    runs = sorted(path.parent for path in root.glob("*T*Z-*/run.json") if _is_finished_run_of(path, name))
-    gone = runs[: max(0, len(runs) - keep)]
-    for path in gone:
-        shutil.rmtree(path)
-    return gone
-
-
-def _is_finished_run_of(path: Path, name: str) -> bool:
-    if path.parent.is_symlink():  # a link's target is not ours
-        return False
-    try:
-        record = jsontext.parse(read(path.parent, path.name, 64 * MIB))
-    except (OSError, ValueError, RecordingError):
-        return False
-    if not isinstance(record, dict) or record.get("name") != name:
-        return False
-    return record.get("state") != "running" or _was_killed(path.parent, record)
-
-
-def _was_killed(folder: Path, record: dict[str, Any]) -> bool:
-    try:
-        most_s = record["scenario"]["rollout"]["max_time"] / 1e9
-    except (KeyError, TypeError):
-        most_s = _A_DAY_S
-    files = [file for name in _GROWING if (file := folder / name).exists()]
-    last = max((file.stat().st_mtime for file in files), default=0.0)
-    return bool(time.time() - last > most_s)

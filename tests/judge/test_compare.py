@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.judge import chance
-from harness.judge.verdict.compare import Comparison, compare, field_changes
+from harness.judge import odds
+from harness.judge.verdict.compare import Comparison, compare
+from harness.judge.verdict.fieldchanges import field_changes
 from harness.judge.verdict.judgement import judge
 from harness.model import Mark
 from harness.recording.read import Recording
@@ -103,7 +104,7 @@ def test_the_exact_test_agrees_with_scipys(bad: int, of: int, others: int, of_ot
     from scipy import stats
 
     known = stats.fisher_exact([[bad, of - bad], [others, of_others - others]]).pvalue
-    assert chance.shares_p(bad, of, others, of_others) == pytest.approx(known)
+    assert odds.shares_p(bad, of, others, of_others) == pytest.approx(known)
 
 
 def test_manifests_that_were_not_kept_are_not_called_equal(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.judge.verdict.compare import field_changes
+from harness.judge.verdict.fieldchanges import field_changes
 from harness.lab.objects import defaults
 
 WRITTEN: dict[str, dict[str, Any]] = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.cli.manifestfiles import malformed
+from harness.cli.manifests.manifestfiles import malformed
 from harness.judge.lint.lint import assumptions, lint
 from tests.judge.test_lint import BROKEN, SOUND, command
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.judge import chance
+from harness.judge import chance, odds
 from harness.judge.numbers import traffic
 from harness.judge.verdict.judgement import Judgement, from_json, judge, to_json
 from harness.model import (
@@ -378,8 +378,8 @@ def test_a_watch_that_saw_no_pod_is_not_coverage(tmp_path: Path) -> None:
 def test_bounds_and_tests_are_those_of_the_textbook() -> None:
     assert chance.upper_share(0, 770_240) * 1e6 == pytest.approx(3.9, abs=0.02)
     assert chance.upper_share(0, 2_995) == pytest.approx(0.001, rel=0.001)
-    assert [round(chance.clean_runs_bound(m), 2) for m in (1, 3, 5, 10, 59)] == [0.95, 0.63, 0.45, 0.26, 0.05]
-    assert [round(chance.least_p(m, m), 3) for m in (1, 3, 4, 5)] == [1.0, 0.1, 0.029, 0.008]
+    assert [round(odds.clean_runs_bound(m), 2) for m in (1, 3, 5, 10, 59)] == [0.95, 0.63, 0.45, 0.26, 0.05]
+    assert [round(odds.least_p(m, m), 3) for m in (1, 3, 4, 5)] == [1.0, 0.1, 0.029, 0.008]
 
 
 def _rewrite(path: Path, run: RunRecord) -> None:

@@ -13,12 +13,13 @@ import pytest
 
 from harness import cli
 from harness.errors import RecordingError
+from harness.history.clearing import prune
 from harness.judge.verdict.judgement import from_json
 from harness.recording import folder
 from harness.recording.folder import write_text
 from harness.recording.read import Recording
 from harness.recording.upstreams import keep, kept
-from harness.recording.write import HIT_SCHEMA, ArrowStream, JsonLines, prune
+from harness.recording.write import HIT_SCHEMA, ArrowStream, JsonLines
 from tests.judge.synthetic import SyntheticRun, write_hits
 
 if TYPE_CHECKING:

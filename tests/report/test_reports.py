@@ -15,7 +15,8 @@ import pytest
 
 from harness import cli
 from harness.errors import RecordingError
-from harness.judge.verdict.compare import compare, field_changes
+from harness.judge.verdict.compare import compare
+from harness.judge.verdict.fieldchanges import field_changes
 from harness.judge.verdict.judgement import Judgement, from_json, judge
 from harness.model import MarkAt, WatchGap
 from harness.recording.read import Recording

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from harness import cli
-from harness.cli.manifestfiles import from_text
+from harness.cli.manifests.manifestfiles import from_text
 from harness.cluster.trigger import manifest_from
 from harness.lab import manifests
 from harness.scenario.reading import read_file
@@ -101,7 +101,7 @@ def test_a_file_without_end_is_refused(tmp_path: Path, reader: str) -> None:
     file = tmp_path / "some.yaml"
     file.symlink_to("/dev/zero")
     if reader == "lint":
-        from harness.cli.manifestfiles import from_files
+        from harness.cli.manifests.manifestfiles import from_files
 
         assert "the most that is read" in complaint(lambda: from_files(file))
     else:
@@ -118,7 +118,7 @@ def test_targets_and_bodies_without_end_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_manifests_may_hold_pipes_and_devices(tmp_path: Path) -> None:
-    from harness.cli.manifestfiles import from_files
+    from harness.cli.manifests.manifestfiles import from_files
 
     os.mkfifo(tmp_path / "a.yaml")
     (tmp_path / "b.yaml").symlink_to("/dev/zero")

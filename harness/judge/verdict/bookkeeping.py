@@ -7,6 +7,7 @@ pkg/apis/{core,apps}/v1/defaults.go.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ _OF_KIND: dict[str, dict[str, str]] = {
 }  # fmt: skip
 
 
+@lru_cache(4096)  # the same few hundred paths come back with every object
 def by_the_server(path: str) -> bool:
     """Tell whether only the server (or a restart) writes this field."""
     return (

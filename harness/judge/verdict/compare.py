@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
-from harness import masking
-from harness.judge import chance
-from harness.judge.verdict.bookkeeping import ABSENT, by_the_server, same
+from harness.judge import odds
+from harness.judge.verdict.fieldchanges import FieldChange, field_changes
 from harness.judge.wording import count, lasting
 
 if TYPE_CHECKING:
@@ -30,15 +29,6 @@ class Row:
     before: str
     after: str
     change: str
-
-
-@dataclass(frozen=True, slots=True)
-class FieldChange:
-    """One field of one object that differs."""
-
-    path: str
-    before: str
-    after: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,34 +54,6 @@ def compare(
         which = "either run" if not (manifests_before or manifests_after) else "one of the runs"
         changes, note = (), f"Manifest: not kept by {which}"
     return Comparison(tuple(_rows(before, after)), changes, note, _sentence(before, after))
-
-
-def field_changes(
-    before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
-) -> tuple[FieldChange, ...]:
-    """List every field that a person made differ. Lists of named things (containers, ports) are matched by name."""
-    by_key = [_by_key(before), _by_key(after)]
-    # One object of a kind on each side is the same thing, perhaps under another name.
-    lone = {
-        kind for kind in _kinds(by_key[0]) & _kinds(by_key[1]) if all(_only(kind, side) for side in by_key)
-    }
-    old, new = ({_key(key, lone): fields for key, fields in side.items()} for side in by_key)
-    changes = []
-    for key in sorted(old.keys() | new.keys()):
-        left, right = old.get(key, {}), new.get(key, {})
-        for path in sorted(left.keys() | right.keys()):
-            if not same(key.partition("/")[0], path, left, right):
-                changes += _change(f"{key} {path}", left.get(path, ABSENT), right.get(path, ABSENT))
-    return tuple(changes)
-
-
-def _change(path: str, was: str, now: str) -> list[FieldChange]:
-    """Return a difference. An older recording may hold what a newer one hides: that is none, and not to be shown."""
-    if ABSENT not in {was, now} and (masking.HIDDEN in was) != (masking.HIDDEN in now):
-        if masking.HIDDEN in {was, now}:
-            return []
-        was, now = (side if masking.HIDDEN in side else masking.HIDDEN for side in (was, now))
-    return [FieldChange(path, was, now)]
 
 
 def _rows(before: Judgement, after: Judgement) -> Iterator[Row]:
@@ -191,52 +153,16 @@ def _sentence(before: Judgement, after: Judgement) -> str:
         if left_out
         else ""
     )
-    floor = chance.least_p(a, b)
-    if floor > chance.DIFFERENT:
+    floor = odds.least_p(a, b)
+    if floor > odds.DIFFERENT:
         return (
             f"{sum(seen[0]):,} against {sum(seen[1]):,} lost, {count(a, 'rollout')} against {b}: cannot be told from"
             f" chance (least possible p = {floor:.2f}; the unit is the rollout, not the request). 4 rollouts each"
-            f" could (p = {chance.least_p(4, 4):.2f}), 5 or 6 are better.{unseen}"
+            f" could (p = {odds.least_p(4, 4):.2f}), 5 or 6 are better.{unseen}"
         )
-    p = chance.shares_p(bad_a, a, bad_b, b)
-    difference = "more than chance" if p < chance.DIFFERENT else "cannot be told from chance"
+    p = odds.shares_p(bad_a, a, bad_b, b)
+    difference = "more than chance" if p < odds.DIFFERENT else "cannot be told from chance"
     return (
         f"{bad_a} of {count(a, 'rollout')} lost requests against {bad_b} of {b}: {difference} "
         f"(p = {p:.2g}, Fisher's exact test; the unit is the rollout, not the request).{unseen}"
     )
-
-
-def _by_key(objects: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, str]]:
-    found = {}
-    for item in objects:
-        meta = item.get("metadata") or {}
-        fields = {
-            path: value
-            for path, value in _flat(item, "")
-            if not by_the_server(path) and path not in {"kind", "apiVersion"}
-        }
-        found[str(item.get("kind") or "Object"), str(meta.get("name") or "?")] = fields
-    return found
-
-
-def _kinds(objects: Mapping[tuple[str, str], object]) -> set[str]:
-    return {kind for kind, _ in objects}
-
-
-def _only(kind: str, objects: Mapping[tuple[str, str], object]) -> bool:
-    return sum(key[0] == kind for key in objects) == 1
-
-
-def _key(key: tuple[str, str], lone: set[str]) -> str:
-    return key[0] if key[0] in lone else "/".join(key)
-
-
-def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _flat(inner, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        for index, item in enumerate(value):
-            yield from _flat(item, f"{path}[{item.get('name', index)}]")
-    elif value is not None and value != []:  # to the API server, both are as if not given
-        yield path, " ".join(map(str, value)) if isinstance(value, list) else str(value)

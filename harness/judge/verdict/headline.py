@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from harness.judge import chance
+from harness.judge import chance, odds
 from harness.judge.findings.finding import ALIVE, BASELINE, COVERED, ENDED, LOSSLESS, UNBROKEN
 from harness.judge.numbers.hits import OWN_FAULT, ranked
 from harness.judge.wording import at, count, exchanged, lasting
@@ -159,7 +159,7 @@ def bound(run: RunRecord, timeline: Timeline, numbers: Numbers) -> str:
     if part is None or not part.requests or not timeline.during_ended:
         return ""
     olds = len(run.rollout.old_pods) if run.rollout else 0
-    share = 100 * chance.clean_runs_bound(olds)
+    share = 100 * odds.clean_runs_bound(olds)
     pods = f" of {count(olds, 'pod')} (at most {share:.0f} % of such replacements lose any)" if olds else ""
     return f"{during(part, 'the rollout')}; 1 clean rollout{pods}: {still_fails(1)}"
 
@@ -177,6 +177,6 @@ def at_most(failed: int, requests: int) -> str:
 
 def still_fails(clean: int) -> str:
     """Say how often rollouts may still fail after this many clean ones."""
-    share = 100 * chance.clean_runs_bound(clean)
+    share = 100 * odds.clean_runs_bound(clean)
     enough = " (59 clean ones would bring that down to 5 %)" if share > 5 else ""
     return f"this manifest may still fail in up to {share:.0f} % of rollouts{enough}"

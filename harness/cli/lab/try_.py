@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.lab import lab
+from harness.cli.lab.up import lab
 from harness.cli.options import output_option
 from harness.cli.reports import exit_code, report_on
 from harness.cli.root import EPILOG, guarded
@@ -146,7 +146,7 @@ def _environment(options: dict[str, Any]) -> dict[str, str]:
 
 
 def _objects(file: str) -> list[Any]:
-    from harness.cli.manifestfiles import from_files, from_text  # noqa: PLC0415  keeps `--help` light
+    from harness.cli.manifests.manifestfiles import from_files, from_text  # noqa: PLC0415  keeps `--help` light
     from harness.scenario.yamltext import decoded, read_stream  # noqa: PLC0415  the same
 
     if file != "-":

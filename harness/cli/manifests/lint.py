@@ -32,7 +32,7 @@ def lint(what: tuple[str, ...], namespace: str | None, context: str | None, kube
     says so. Exit codes: 1 if a finding is an error, 2 if a manifest is malformed. A run's summary says which findings
     it confirmed, refuted, or did not test.
     """
-    from harness.cli.manifestfiles import from_files, strange_fields  # noqa: PLC0415  keeps `--help` light
+    from harness.cli.manifests.manifestfiles import from_files, strange_fields  # noqa: PLC0415  keeps `--help` light
     from harness.judge.lint.lint import KINDS, assumptions, lint as check  # noqa: PLC0415
     from harness.report.lint import lines  # noqa: PLC0415
 

@@ -1,0 +1,1 @@
+"""Commands about manifests: what they risk, the patch that fixes them, the rights that a run needs."""

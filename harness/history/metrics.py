@@ -1,0 +1,59 @@
+"""The numbers of a run that are followed from night to night. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.judge.wording import lasting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.history.runs import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One number of a run: `of` gives it (None where it is unknown), `least` whether it is only a lower bound."""
+
+    id: str
+    name: str
+    short: str  # for the head of a column
+    about: str  # one sentence
+    of: Callable[[Run], int | None]
+    least: Callable[[Run], bool] = lambda _: False
+    time: bool = True  # in ns; else a count
+
+    @property
+    def title(self) -> str:
+        """Return the name as a heading."""
+        return self.name if self.name[1].isdigit() else self.name.capitalize()
+
+    def said(self, value: float | None) -> str:
+        """Return a value in words."""
+        if value is None:
+            return "-"
+        if not self.time:
+            return f"{value:,.0f}"
+        return lasting(value) if value else "0"
+
+    def cell(self, run: Run) -> str:
+        """Return a run's value in words; a lower bound says so."""
+        return (">" if self.of(run) is not None and self.least(run) else "") + self.said(self.of(run))
+
+
+METRICS = (
+    Metric("lost", "requests lost", "lost", "Failed requests held against the rollout.",
+           lambda run: run.lost, time=False),
+    Metric("p99", "p99 during the rollout", "p99", "Latency of good answers during the rollout: 99 % were faster.",
+           lambda run: run.p99_ns),
+    Metric("outage", "longest outage", "outage", "The longest time without a good answer while requests failed.",
+           lambda run: run.outage_ns),
+    Metric("lag", "lag", "lag", "From the moment a pod left the endpoints to its last request (p99 of the pods).",
+           lambda run: run.lag_ns, lambda run: run.lag_least),
+    Metric("reach", "reach", "reach", "From a pod's deletion to its last request (p99 of the pods).",
+           lambda run: run.reach_ns, lambda run: run.reach_least),
+    Metric("rollout", "rollout time", "rollout", "From the change to the last old pod's end, with settled endpoints.",
+           lambda run: run.rollout_ns),
+)  # fmt: skip
