@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.ci.outputs import file_options, leave, outputs_of
 from harness.cli.root import EPILOG, root, show, warn
 from harness.errors import RecordingError, in_one_line
 from harness.model import BALANCERS, ExitCode
@@ -90,6 +91,7 @@ def take_in(directory: Path, logs: Sequence[Path], *, strict: bool = True) -> No
 @click.option("--balancer", type=click.Choice(BALANCERS),
               help="The balancer in front of the pods, if its answers do not show it; kept in the recording.  "
                    "[recognised by its answers]")  # fmt: skip
+@file_options
 def report(
     directory: Path,
     *,
@@ -98,8 +100,10 @@ def report(
     form: str,
     logs: tuple[Path, ...],
     balancer: str | None,
+    **options: Any,
 ) -> int:
     """Judge the recording in DIRECTORY again, and rewrite its reports."""
+    outputs = outputs_of(options)
     if balancer:
         from harness.recording.read import Recording  # noqa: PLC0415
         from harness.recording.write import say_balancer  # noqa: PLC0415
@@ -107,7 +111,9 @@ def report(
         say_balancer(directory, Recording.open(directory).run, balancer)
     if logs:
         take_in(directory, logs)
-    return exit_code(report_on(directory, latencies=latencies, form=form), exit_zero=exit_zero)
+    judgement = report_on(directory, latencies=latencies, form=form)
+    leave(outputs, [judgement])
+    return exit_code(judgement, exit_zero=exit_zero)
 
 
 @root.command()
