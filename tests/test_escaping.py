@@ -91,7 +91,7 @@ def test_no_report_passes_text_of_a_judgement_on_unescaped(bad: Judgement) -> No
             dataclasses.replace(compare(bad, bad), manifest=(FieldChange("a", HOSTILE, HOSTILE),))
         ),
         "patch": patch.render(bad),
-        "lint": lint.lines(bad.lint, [HOSTILE]),
+        "lint": lint.lines([lint.Placed(found) for found in bad.lint], [HOSTILE]),
         "ladder": table([cells(f"step{HOSTILE}", [row(bad)])]),
         "message": markdown.render(bad),
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.ci.outputs import file_options, leave, outputs_of
+from harness.cli.ci.outputs import file_options, outputs_of
 from harness.cli.options import output_option
 from harness.cli.reports import exit_code, leave_reports
 from harness.cli.root import EPILOG, guarded, root, show, warn
@@ -44,7 +44,7 @@ def ladder(directory: str | None, *, repeat: int, output: Path, exit_zero: bool,
     steps = _steps(directory)
     flags = {field: options[name] for name, field in _OPTIONS.items() if options[name] is not None}
     rows: dict[str, list[Row]] = {step.name: [] for step in steps}
-    done: list[Judgement] = []
+    done: list[tuple[Path, Judgement]] = []
     codes: list[int] = []
     for n in range(repeat):
         for step in steps:
@@ -52,14 +52,14 @@ def ladder(directory: str | None, *, repeat: int, output: Path, exit_zero: bool,
             judged = _run(step, flags, output)
             if isinstance(judged, int):
                 _show(rows, cells, table)
-                leave(outputs, done)
+                outputs.leave(done)
                 return judged
-            done.append(judged)
+            done.append((output / judged.about.folder, judged))
             rows[step.name].append(row(judged))
             if step is steps[-1]:
                 codes.append(exit_code(judged, exit_zero=exit_zero))
     _show(rows, cells, table)
-    leave(outputs, done)
+    outputs.leave(done)
     return _worst(codes)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.ci.outputs import file_options, leave, outputs_of
+from harness.cli.ci.outputs import file_options, outputs_of
 from harness.cli.root import EPILOG, root, show, warn
 from harness.errors import RecordingError, in_one_line
 from harness.model import BALANCERS, ExitCode
@@ -112,7 +112,7 @@ def report(
     if logs:
         take_in(directory, logs)
     judgement = report_on(directory, latencies=latencies, form=form)
-    leave(outputs, [judgement])
+    outputs.leave([(directory, judgement)])
     return exit_code(judgement, exit_zero=exit_zero)
 
 

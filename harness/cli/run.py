@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.ci.outputs import file_options, leave, outputs_of
+from harness.cli.ci.outputs import file_options, outputs_of
 from harness.cli.options import flags_of, output_option, scenario_options
 from harness.cli.reports import FORMATS, exit_code, report_on, take_in
 from harness.cli.root import EPILOG, LeftAtOnce, guarded, root, warn
@@ -90,7 +90,7 @@ def run(url: str | None, **options: Any) -> int:
             return path
         _prune(resolved)  # first: it may free the space that the reports need
         judgement = report_on(path, latencies=options["latencies"], form=options["form"])
-        leave(outputs, [judgement])
+        outputs.leave([(path, judgement)])
     except KeyboardInterrupt:
         if isinstance(path, Path):
             warn(f"zdtest: interrupted before the report was made: zdtest report {path}")

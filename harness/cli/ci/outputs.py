@@ -1,24 +1,18 @@
-"""What a run leaves for CI systems, monitoring and chat: the options, and the writing after the judgement.
-
-No output changes the verdict or the exit code: what could not be written or sent is one line on standard error. Only
-what is known to be impossible before the run begins is refused.
-"""
+"""What a run leaves for CI systems, monitoring and chat: the options, checked before the run begins."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.root import warn
-from harness.errors import UsageError, in_one_line
+from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from harness.judge.verdict.judgement import Judgement
 
@@ -36,10 +30,27 @@ class Outputs:
     files: dict[str, Path]  # by name of the option
     link: str = ""
     step_summary: Path | None = None
+    annotations: bool = False
+
+    def leave(self, runs: Sequence[tuple[Path, Judgement]]) -> None:
+        """Write and send all of it for these runs, each with its folder."""
+        from harness.cli.ci.leaving import leave  # noqa: PLC0415  keeps `--help` light
+
+        leave(self, runs)
+
+
+def annotations_option(command: Any) -> Any:
+    """Add --annotations."""
+    return click.option(
+        "--annotations/--no-annotations",
+        default=None,
+        help="Print GitHub's annotations, at the lines of manifests, on standard error.  [in GitHub Actions]",
+    )(command)
 
 
 def file_options(command: Any) -> Any:
     """Add the options that name files, and --link."""
+    command = annotations_option(command)
     command = click.option(
         "--link",
         metavar="URL",
@@ -59,11 +70,17 @@ def outputs_of(options: dict[str, Any]) -> Outputs:
     """Take the options of outputs out of all options. Raises UsageError for a file that cannot be written."""
     from harness.report.ci.link import link  # noqa: PLC0415  keeps `--help` light
 
-    files = {name: path for name in _FILES if (path := options.pop(name, None)) is not None}
+    files = {name: path for name in (*_FILES, "sarif") if (path := options.pop(name, None)) is not None}
     for name, path in files.items():
         _check_file(name, path)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    return Outputs(files, link(options.pop("link", None), os.environ), Path(summary) if summary else None)
+    annotated = options.pop("annotations", None)
+    return Outputs(
+        files=files,
+        link=link(options.pop("link", None), os.environ),
+        step_summary=Path(summary) if summary else None,
+        annotations=os.environ.get("GITHUB_ACTIONS") == "true" if annotated is None else annotated,
+    )
 
 
 def _check_file(option: str, path: Path) -> None:
@@ -73,45 +90,3 @@ def _check_file(option: str, path: Path) -> None:
         )
     if path.is_dir():
         raise UsageError(f"--{option} {path}: this is a folder; name a file in it")
-
-
-def leave(outputs: Outputs, judgements: Sequence[Judgement]) -> None:
-    """Write and send everything that was asked for, whatever becomes of the rest."""
-    if not judgements:  # a ladder that was left in its first step
-        return
-    from harness.report.ci import document, junit  # noqa: PLC0415
-
-    made: dict[str, Callable[[], str]] = {
-        "junit": lambda: junit.render(judgements, outputs.link),
-        "markdown": lambda: document.render(judgements, outputs.link),
-    }
-    for name, path in outputs.files.items():
-        _attempt(f"write --{name} {path}", partial(_publish, path, made[name]))
-    if outputs.step_summary is not None:
-        _attempt("write GitHub's step summary", partial(_append, outputs.step_summary, made["markdown"]))
-
-
-def _attempt(what: str, act: Callable[[], None]) -> None:
-    try:
-        act()
-    except Exception as error:  # noqa: BLE001  the verdict is worth more than any report of it
-        warn(f"zdtest: cannot {what}: {in_one_line(error)}")
-
-
-def _publish(path: Path, make: Callable[[], str]) -> None:
-    from harness.recording.folder import publish  # noqa: PLC0415
-
-    publish(path, make())
-
-
-def _append(path: Path, make: Callable[[], str]) -> None:
-    """Append to the summary of this step, which other programs write to as well."""
-    from harness.recording.folder import append  # noqa: PLC0415
-    from harness.report.ci.document import MIB, fitting  # noqa: PLC0415
-
-    with append(path) as file:
-        used = os.fstat(file.fileno()).st_size
-        text = fitting(make(), MIB - used)
-        if not text:
-            raise UsageError(f"{path.name} is full already: GitHub takes 1 MiB")
-        file.write(text.encode(errors="backslashreplace"))
