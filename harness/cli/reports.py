@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.ci.outputs import file_options, outputs_of
+from harness.cli.ci.outputs import ci_options, outputs_of
 from harness.cli.root import EPILOG, root, show, warn
 from harness.errors import RecordingError, in_one_line
 from harness.model import BALANCERS, ExitCode
@@ -91,7 +91,7 @@ def take_in(directory: Path, logs: Sequence[Path], *, strict: bool = True) -> No
 @click.option("--balancer", type=click.Choice(BALANCERS),
               help="The balancer in front of the pods, if its answers do not show it; kept in the recording.  "
                    "[recognised by its answers]")  # fmt: skip
-@file_options
+@ci_options
 def report(
     directory: Path,
     *,

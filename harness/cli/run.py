@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.ci.outputs import file_options, outputs_of
+from harness.cli.ci.outputs import ci_options, outputs_of
 from harness.cli.options import flags_of, output_option, scenario_options
 from harness.cli.reports import FORMATS, exit_code, report_on, take_in
 from harness.cli.root import EPILOG, LeftAtOnce, guarded, root, warn
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     default="text",
     help="What to print at the end: the summary, verdict.json, or what bombardier -o json prints.  [text]",
 )
-@file_options
+@ci_options
 @click.option(
     "--exit-zero", is_flag=True, help="Exit with 0 whatever the verdict, for jobs that only report."
 )

@@ -17,8 +17,9 @@ from harness.cli.root import warn
 from harness.errors import UsageError, in_one_line
 from harness.recording.folder import append, publish
 from harness.recording.read import Recording
-from harness.report.ci import document, junit, workflow
+from harness.report.ci import chat, document, gateway, junit, metrics, workflow
 from harness.report.ci.document import MIB, fitting
+from harness.report.ci.link import host_of
 from harness.scenario import yamltext
 from harness.scenario.places import written
 from harness.scenario.sources import manifests_of
@@ -39,6 +40,7 @@ def leave(outputs: Outputs, runs: Sequence[tuple[Path, Judgement]]) -> None:
     made: dict[str, Callable[[], str]] = {
         "junit": lambda: junit.render(judgements, outputs.link),
         "markdown": lambda: document.render(judgements, outputs.link),
+        "openmetrics": lambda: _metrics(outputs.files["openmetrics"], judgements[0]),
     }
     for name, path in outputs.files.items():
         attempt(f"write --{name} {path}", partial(_publish, path, made[name]))
@@ -47,6 +49,30 @@ def leave(outputs: Outputs, runs: Sequence[tuple[Path, Judgement]]) -> None:
     if outputs.annotations:
         for path, judgement in runs:
             attempt("print GitHub's annotations", partial(_annotate, path, judgement))
+    if outputs.pushgateway:
+        where = f"send metrics to the Pushgateway at {host_of(outputs.pushgateway)}"
+        attempt(where, partial(_push, outputs.pushgateway, judgements[0]))
+    if outputs.webhook:
+        where = f"post to the webhook at {host_of(outputs.webhook)}"
+        attempt(where, partial(_post, outputs.webhook, judgements[0], outputs.link))
+
+
+def _metrics(path: Path, judgement: Judgement) -> str:
+    """Return the metrics in the format that the file's name asks for: the textfile collector reads only *.prom."""
+    return metrics.prometheus(judgement) if path.suffix == ".prom" else metrics.openmetrics(judgement)
+
+
+def _push(base: str, judgement: Judgement) -> None:
+    from harness.report.ci.network import send  # noqa: PLC0415  brings httpx
+
+    address = gateway.address(base, metrics.labels_of(judgement))
+    send("PUT", address, metrics.prometheus(judgement).encode(), gateway.CONTENT_TYPE)
+
+
+def _post(address: str, judgement: Judgement, link: str) -> None:
+    from harness.report.ci.network import send  # noqa: PLC0415  brings httpx
+
+    send("POST", address, chat.render(judgement, link), "application/json")
 
 
 def annotate(lines: Sequence[str]) -> None:

@@ -31,6 +31,8 @@ class Outputs:
     link: str = ""
     step_summary: Path | None = None
     annotations: bool = False
+    pushgateway: str = ""
+    webhook: str = ""  # all of it is a secret
 
     def leave(self, runs: Sequence[tuple[Path, Judgement]]) -> None:
         """Write and send all of it for these runs, each with its folder."""
@@ -66,20 +68,57 @@ def file_options(command: Any) -> Any:
     return command
 
 
+def ci_options(command: Any) -> Any:
+    """Add all options of outputs: the files, the metrics and the webhook."""
+    options = [
+        click.option(
+            "--openmetrics",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Write the result to FILE as OpenMetrics; to FILE.prom in Prometheus' text format, for the node "
+            "exporter's textfile collector.",
+        ),
+        click.option(
+            "--pushgateway",
+            metavar="URL",
+            help="Send the same metrics to a Prometheus Pushgateway, as job zdtest.",
+        ),
+        click.option(
+            "--webhook",
+            metavar="URL",
+            envvar="ZDTEST_WEBHOOK",
+            help="Post the result to URL as JSON, with a text that Slack shows. The address is a secret: better in "
+            "the environment as ZDTEST_WEBHOOK.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return file_options(command)
+
+
 def outputs_of(options: dict[str, Any]) -> Outputs:
     """Take the options of outputs out of all options. Raises UsageError for a file that cannot be written."""
-    from harness.report.ci.link import link  # noqa: PLC0415  keeps `--help` light
+    from harness.report.ci.link import host_of, link  # noqa: PLC0415  keeps `--help` light
 
-    files = {name: path for name in (*_FILES, "sarif") if (path := options.pop(name, None)) is not None}
+    files = {
+        name: path
+        for name in (*_FILES, "openmetrics", "sarif")
+        if (path := options.pop(name, None)) is not None
+    }
     for name, path in files.items():
         _check_file(name, path)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    addresses = {name: options.pop(name, None) or "" for name in ("pushgateway", "webhook")}
+    for name, address in addresses.items():
+        if address and not host_of(address):
+            raise UsageError(f"--{name}: its address must begin with http:// or https://, and have a host")
     annotated = options.pop("annotations", None)
     return Outputs(
         files=files,
         link=link(options.pop("link", None), os.environ),
         step_summary=Path(summary) if summary else None,
         annotations=os.environ.get("GITHUB_ACTIONS") == "true" if annotated is None else annotated,
+        **addresses,
     )
 
 

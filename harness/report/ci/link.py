@@ -1,10 +1,10 @@
-"""The address of the CI job that a run is part of, from the variables that each CI system documents. Pure."""
+"""Addresses: of the CI job that a run is part of, from the variables that each CI system documents. Pure."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +25,17 @@ def link(given: str | None, environ: Mapping[str, str]) -> str:
 def without_user(address: str) -> str:
     """Return an address without the user and password in it."""
     return _USER.sub("", address)
+
+
+def host_of(address: str) -> str:
+    """Return an address's host, and port if it has one; "" for what is no http or https address."""
+    try:
+        parts = urlsplit(address)
+        port = f":{parts.port}" if parts.port else ""
+        host = parts.hostname or ""
+    except ValueError:
+        return ""
+    return f"{host}{port}" if parts.scheme in {"http", "https"} and host else ""
 
 
 def _from_github(environ: Mapping[str, str]) -> str:
