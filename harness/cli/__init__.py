@@ -10,11 +10,12 @@ from pathlib import Path
 import click
 
 from harness.cli import advise, lab, ladder, lint, rbac, reports, run, scenarios, try_
+from harness.cli.ci import schema
 from harness.cli.root import complain, crashed, root, warn
 from harness.errors import RecordingError, UsageError
 from harness.model import ExitCode
 
-__all__ = ["advise", "lab", "ladder", "lint", "main", "rbac", "reports", "run", "scenarios", "try_"]
+__all__ = ["advise", "lab", "ladder", "lint", "main", "rbac", "reports", "run", "scenarios", "schema", "try_"]
 
 
 def main() -> int:

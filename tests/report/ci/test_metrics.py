@@ -107,7 +107,8 @@ def test_hostile_text_stays_a_label_s_value(kind: str) -> None:
 def test_a_server_cannot_make_names_of_its_own() -> None:
     found = judged("lossy")
     one = found.numbers.kinds[0]
-    made = tuple(replace(one, kind=str(n), count=1) for n in range(100, 999)) + (
+    made = (
+        *(replace(one, kind=str(n), count=1) for n in range(100, 999)),
         replace(one, kind=HOSTILE, count=5),
     )
     assert isinstance(made[0], KindNumbers)
