@@ -71,7 +71,7 @@ def lint(
         raise UsageError(f"{' '.join(what)}: no {', '.join(KINDS[:-1])} or {KINDS[-1]} was found")
     findings = placed(with_workload(items), [place for _, place in objects])
     notes += assumptions(items)
-    show(printed(form, findings, notes))
+    show(printed(form, findings, notes), orders=form == "github")
     leave(outputs, form, findings)
     severities = [one.found.severity for one in findings]
     return ExitCode.FAIL if "error" in severities else ExitCode.PASS

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from yaml import YAMLError
 
-from harness.cli.root import warn
+from harness.cli.root import order, warn
 from harness.errors import UsageError, in_one_line
 from harness.recording.folder import append, publish
 from harness.recording.read import Recording
@@ -78,7 +78,7 @@ def _post(address: str, judgement: Judgement, link: str) -> None:
 def annotate(lines: Sequence[str]) -> None:
     """Print workflow commands. The runner reads them on standard error too, and standard output may be JSON."""
     for line in lines:
-        warn(line)
+        order(line)
 
 
 def _annotate(path: Path, judgement: Judgement) -> None:
