@@ -25,7 +25,7 @@ COLUMNS = 64  # of time
 MARGIN = 24
 MOST_PODS = 24
 _KINDS = 8
-_AROUND_S = 7  # shown before the trigger, and after the last thing that happened
+_AROUND_S = 8  # shown before the trigger, and after the last thing that happened
 _LEVELS = "▁▂▃▄▅▆▇█"
 _STATES = {"starting": "s", "ready": "r", "in_endpoints": "=", "terminating": "t"}
 LEGEND = "s starting   r up, not in endpoints   = in endpoints   t terminating   x exited"
@@ -61,8 +61,11 @@ def render(judgement: Judgement) -> list[str]:
     if timeline.pods:
         lines += [*_pods(timeline, axis), f"{'':<{MARGIN}}{LEGEND}"]
     each = count(axis.step, "second")
+    judged_from = (timeline.judged.from_ns - timeline.zero_ns) // NS
     outside = sum(
-        sum(row.failed.values()) for row in numbers.seconds if not axis.first <= row.second < axis.end
+        sum(row.failed.values())
+        for row in numbers.seconds
+        if row.second >= judged_from and not axis.first <= row.second < axis.end
     )
     lines.append(
         f"{'':<{MARGIN}}a column is {each}"
@@ -137,10 +140,9 @@ def _requests(judgement: Judgement, axis: Axis) -> tuple[str, str]:
 def _failures(judgement: Judgement, axis: Axis) -> Iterator[str]:
     """Yield a line for each kind, the most frequent first; the rest of the kinds share one."""
     columns: dict[str, Counter[int]] = {}
-    totals = Counter[str]()
+    totals = Counter({kind.kind: kind.count for kind in judgement.numbers.kinds})  # without the warm-up's
     for row in judgement.numbers.seconds:
         for kind, n in row.failed.items():
-            totals[kind] += n
             if axis.first <= row.second < axis.end:
                 columns.setdefault(kind, Counter())[axis.column(row.second)] += n
     ranked = [kind for kind, _ in totals.most_common()]

@@ -120,8 +120,9 @@ def test_failures_stand_above_the_pods_that_went() -> None:
     assert first == pytest.approx(min(ends), abs=1)
 
 
-def test_every_failure_is_counted_once() -> None:
-    found = judged("lossy")
+@pytest.mark.parametrize("kind", ["lossy", "unsound", "several", "no rollout"])
+def test_every_failure_is_counted_once(kind: str) -> None:
+    found = judged(kind)
     totals = [
         int(m[1].replace(",", ""))
         for line in strip.render(found)
@@ -132,7 +133,7 @@ def test_every_failure_is_counted_once() -> None:
 
 def test_failures_outside_of_the_stretch_are_counted() -> None:
     found = judged("clean")
-    rows = (*found.numbers.seconds, SecondRow(-300, 9, 9, {"503": 4}))
+    rows = (*found.numbers.seconds, SecondRow(-9, 9, 9, {"503": 4}))
     found = replace(found, numbers=replace(found.numbers, seconds=rows))
     assert "4 failed requests outside of this stretch" in strip.render(found)[-1]
 
@@ -141,12 +142,15 @@ def test_two_hours_and_sixty_pods_fit_too() -> None:
     found = judged("lossy")
     second = 1_000_000_000
     longer = tuple(SecondRow(n, 9, 9, {"502": 1} if n == 7000 else {}) for n in range(7200))
+    kinds = (replace(found.numbers.kinds[0], count=1),)
     timeline = replace(
         found.timeline,
         judged=replace(found.timeline.judged, to_ns=found.timeline.zero_ns + 7200 * second),
         pods=found.timeline.pods * 15,
     )
-    lines = strip.render(replace(found, timeline=timeline, numbers=replace(found.numbers, seconds=longer)))
+    lines = strip.render(
+        replace(found, timeline=timeline, numbers=replace(found.numbers, seconds=longer, kinds=kinds))
+    )
     assert len(lines) < 40
     assert any("more pods" in line for line in lines)
     assert any("1 failed, at most 1" in line for line in lines)
