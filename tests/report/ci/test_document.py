@@ -133,7 +133,7 @@ def test_every_failure_is_counted_once(kind: str) -> None:
 
 def test_failures_outside_of_the_stretch_are_counted() -> None:
     found = judged("clean")
-    rows = (*found.numbers.seconds, SecondRow(-9, 9, 9, {"503": 4}))
+    rows = (*found.numbers.seconds, SecondRow(-9, 9, 9, {"503": 4}), SecondRow(3, 9, 9, {"503": 1}))
     found = replace(found, numbers=replace(found.numbers, seconds=rows))
     assert "4 failed requests outside of this stretch" in strip.render(found)[-1]
 
