@@ -106,7 +106,7 @@ def outputs_of(options: dict[str, Any]) -> Outputs:
         if (path := options.pop(name, None)) is not None
     }
     for name, path in files.items():
-        _check_file(name, path)
+        _check_file(name, path, options.get("output"))
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     addresses = {name: options.pop(name, None) or "" for name in ("pushgateway", "webhook")}
     for name, address in addresses.items():
@@ -122,8 +122,9 @@ def outputs_of(options: dict[str, Any]) -> Outputs:
     )
 
 
-def _check_file(option: str, path: Path) -> None:
-    if not path.parent.is_dir():
+def _check_file(option: str, path: Path, made: Path | None) -> None:
+    """Refuse a file that cannot be written. `made` is the folder that the run makes where it is missing."""
+    if not path.parent.is_dir() and (made is None or path.parent.resolve() != made.resolve()):
         raise UsageError(
             f"--{option} {path}: there is no folder {path.parent}; create it, or name another file"
         )

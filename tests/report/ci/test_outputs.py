@@ -71,6 +71,13 @@ def test_a_folder_that_is_not_there_is_refused_before_anything_is_done(tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_folder_of_the_runs_is_made_by_the_run_and_so_need_not_be_there(tmp_path: Path) -> None:
+    asked = {"junit": tmp_path / "results" / "a.xml", "output": tmp_path / "here" / ".." / "results"}
+    assert outputs_of(dict(asked)).files == {"junit": tmp_path / "results" / "a.xml"}
+    with pytest.raises(UsageError, match="there is no folder"):
+        outputs_of({**asked, "junit": tmp_path / "results" / "deeper" / "a.xml"})
+
+
 def test_a_file_that_is_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="this is a folder"):
         outputs_of({"markdown": tmp_path})
