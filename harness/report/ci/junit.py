@@ -1,13 +1,14 @@
 """JUnit XML, as Jenkins (its junit-10.xsd) and GitLab read it. Pure.
 
 Each run is a test suite. Each finding is a test case, and so is each rollout: FAIL becomes a failure, INCONCLUSIVE an
-error. What system-out says (causes and fix) stands in the failure's own text, too: GitLab shows only that.
+error, or skipped if the run was a rehearsal (--dry-run). What system-out says (causes and fix) stands in the failure's
+own text, too: GitLab shows only that.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -28,13 +29,19 @@ _BEGAN = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) UTC")
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One test case. `seconds` is None for a finding, which is not a stretch of time."""
+    """One test case. A finding takes no time."""
 
     name: str
     grade: Grade
     observed: str
     told: str
     seconds: float = 0.0
+    rehearsed: bool = False
+
+    @property
+    def tag(self) -> str:
+        """The element that says so: failure, error, skipped, or "" for a PASS."""
+        return "skipped" if self.rehearsed and self.grade is Grade.INCONCLUSIVE else _TAGS.get(self.grade, "")
 
 
 def render(judgements: Sequence[Judgement], link: str = "") -> str:
@@ -56,18 +63,19 @@ def render(judgements: Sequence[Judgement], link: str = "") -> str:
 
 def _suite(judgement: Judgement, link: str) -> tuple[ET.Element, tuple[int, int, int], float]:
     about, timeline = judgement.about, judgement.timeline
-    cases = [*_findings(judgement), *_rollouts(judgement)]
+    rehearsed = about.ended_by == "dry_run"
+    cases = [replace(case, rehearsed=rehearsed) for case in (*_findings(judgement), *_rollouts(judgement))]
     counts = (
         len(cases),
-        sum(case.grade is Grade.FAIL for case in cases),
-        sum(case.grade is Grade.INCONCLUSIVE for case in cases),
+        sum(case.tag == "failure" for case in cases),
+        sum(case.tag == "error" for case in cases),
     )
     begin_ns = min([timeline.judged.from_ns, *(phase.span.from_ns for phase in timeline.phases)])
     seconds = max(timeline.judged.to_ns - begin_ns, 0) / NS
     suite = ET.Element("testsuite", {"name": f"zdtest.{about.name}"})
     for name, count in zip(("tests", "failures", "errors"), counts, strict=True):
         suite.set(name, str(count))
-    suite.set("skipped", "0")
+    suite.set("skipped", str(sum(case.tag == "skipped" for case in cases)))
     suite.set("time", f"{seconds:.3f}")
     began = _BEGAN.fullmatch(about.began)
     if began:
@@ -101,10 +109,8 @@ def _element(case: _Case, classname: str) -> ET.Element:
     element = ET.Element(
         "testcase", {"classname": classname, "name": case.name, "time": f"{case.seconds:.3f}"}
     )
-    if case.grade in _TAGS:
-        fault = ET.SubElement(
-            element, _TAGS[case.grade], {"type": case.grade.value, "message": case.observed}
-        )
+    if case.tag:
+        fault = ET.SubElement(element, case.tag, {"type": case.grade.value, "message": case.observed})
         fault.text = case.told
     ET.SubElement(element, "system-out").text = case.told
     return element

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -64,6 +65,14 @@ def test_a_doubt_is_an_error_and_says_what_to_do() -> None:
     assert int(root.attrib["errors"]) == len(doubts) + 1  # and the rollout
     said = {case.attrib["name"]: case.findtext("error") or "" for case in root.iter("testcase")}
     assert "to do: " in said["the target is proven to lead to the workload"]
+
+
+def test_a_rehearsal_is_skipped_as_its_exit_code_is_0() -> None:
+    found = judged("in doubt")
+    root = read(junit.render([replace(found, about=replace(found.about, ended_by="dry_run"))]))
+    assert (root.attrib["failures"], root.attrib["errors"]) == ("0", "0")
+    skipped = [case for case in root.iter("testcase") if case.find("skipped") is not None]
+    assert str(len(skipped)) == root.find("testsuite").attrib["skipped"] != "0"  # type: ignore[union-attr]
 
 
 def test_a_clean_run_has_neither() -> None:
