@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _T = TypeVar("_T")
+# At the beginning of a line, or anywhere in it: what GitHub Actions, Azure Pipelines and TeamCity obey in a job's log.
+_ORDER = re.compile(r"^([ \t]*)::|##(?=\w*\[)", re.MULTILINE)
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _BLANK = re.compile(r"[\t\n\v\f\r]+")
 
@@ -23,6 +25,11 @@ _BLANK = re.compile(r"[\t\n\v\f\r]+")
 def for_terminal(text: str) -> str:
     """Return text of several lines in which a terminal finds nothing to obey."""
     return _seen(text, kept="\n")
+
+
+def for_log(text: str) -> str:
+    """Return text in which a CI system that reads the job's log finds no command. JSON stays the same JSON."""
+    return _ORDER.sub(lambda found: f"{found[1]}\\u003a:" if found[1] is not None else "\\u0023#", text)
 
 
 def for_line(text: str) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CANARY = "c4n4ry"
+LEFT = ("junit", "markdown", "openmetrics")  # files beside the run's folder
 
 MANIFESTS = f"""
 apiVersion: v1
@@ -95,7 +96,11 @@ def run(home: Path, *words: str) -> Left:
     command = [
         sys.executable, "-m", "harness", "run", "-f", str(home / "zdtest.yaml"), "-o", str(home / "results"),
         "-H", f"X-Token: {CANARY}", f"-HX-Key:{CANARY}", "-H", f" X-Space: {CANARY}", f"--body={CANARY}", *words,
+        "--webhook", f"http://u:{CANARY}@127.0.0.1:1/services/{CANARY}", "--annotations",
+        "--pushgateway", f"http://u:{CANARY}@127.0.0.1:1/", "--link", f"https://u:{CANARY}@ci.example/7",
+        *(word for name in LEFT for word in (f"--{name}", str(home / "left" / name))),
     ]  # fmt: skip
+    (home / "left").mkdir()
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=170)
     (folder,) = (home / "results").iterdir()
     return Left(done.returncode, done.stdout + done.stderr, folder)
@@ -117,16 +122,20 @@ def commanded(tmp_path_factory: pytest.TempPathFactory) -> Left:
 
 def leaks(left: Left) -> list[str]:
     found = [f"printed: {line}" for line in left.printed.splitlines() if CANARY in line]
-    for file in sorted(left.folder.rglob("*")):
+    for file in sorted((*left.folder.rglob("*"), *left.folder.parents[1].glob("left/*"))):
         if file.is_file() and CANARY.encode() in (content := file.read_bytes()):
             at = content.index(CANARY.encode())
-            found.append(f"{file.relative_to(left.folder)}: {content[max(at - 90, 0) : at + 30]!r}")
+            found.append(
+                f"{file.relative_to(left.folder.parents[1])}: {content[max(at - 90, 0) : at + 30]!r}"
+            )
     return found
 
 
 def test_a_run_neither_records_nor_prints_a_secret(restarted: Left) -> None:
     assert restarted.code in {0, 1, 3}, restarted.printed
     assert (restarted.folder / "manifests/after.json").exists()
+    assert sorted(file.name for file in restarted.folder.parents[1].glob("left/*")) == sorted(LEFT)
+    assert "the webhook at 127.0.0.1:1: no connection" in restarted.printed
     assert leaks(restarted) == []
 
 

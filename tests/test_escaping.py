@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import os
 import re
 import socket
+import subprocess
+import sys
 import threading
 import unicodedata
 from contextlib import suppress
@@ -23,6 +26,7 @@ from harness.judge.verdict.compare import compare
 from harness.judge.verdict.fieldchanges import FieldChange
 from harness.judge.verdict.judgement import Judgement, judge
 from harness.progress import LiveLine
+from harness.recording.answers import Answer
 from harness.recording.read import Recording
 from harness.report import lint, markdown, patch, text, write_all
 from harness.report.ladder import cells, row, table
@@ -92,7 +96,7 @@ def test_no_report_passes_text_of_a_judgement_on_unescaped(bad: Judgement) -> No
             dataclasses.replace(compare(bad, bad), manifest=(FieldChange("a", HOSTILE, HOSTILE),))
         ),
         "patch": patch.render(bad),
-        "lint": lint.lines(bad.lint, [HOSTILE]),
+        "lint": lint.lines([lint.Placed(found) for found in bad.lint], [HOSTILE]),
         "ladder": table([cells(f"step{HOSTILE}", [row(bad)])]),
         "message": markdown.render(bad),
     }
@@ -189,3 +193,39 @@ def test_a_redirect_is_named_without_its_escape_sequence_and_its_code(
         listener.shutdown(socket.SHUT_RDWR)
     (line,) = capsys.readouterr().err.splitlines()[1:]
     assert "answers 302 to http://e.example/\\x9b2J<img>?code=***" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("::error::x", "\\u003a:error::x"),
+        ("a\n  \t::add-mask::x\nb :: c", "a\n  \t\\u003a:add-mask::x\nb :: c"),
+        ("said ##[set-output name=a]b", "said \\u0023#[set-output name=a]b"),
+        ("##vso[task.setvariable]x ##teamcity[x", "\\u0023#vso[task.setvariable]x \\u0023#teamcity[x"),
+        ("## a heading, a::b, 1 [x]", "## a heading, a::b, 1 [x]"),
+    ],
+)
+def test_a_ci_system_that_reads_the_log_finds_no_command_in_it(text: str, safe: str) -> None:
+    assert escaping.for_log(text) == safe
+
+
+def test_what_a_server_said_gives_no_command_in_a_job_and_json_stays_the_same(tmp_path: Path) -> None:
+    said = {"502": Answer(502, body="##[set-output name=a]b ::set-output name=a::b ##vso[task.x]y")}
+    path = SyntheticRun.rolling(2, said=said).write(tmp_path)
+    words = [sys.executable, "-m", "harness", "report", str(path)]
+    plain = {**os.environ, "GITHUB_ACTIONS": "", "GITHUB_STEP_SUMMARY": ""}
+    github = {**plain, "GITHUB_ACTIONS": "true"}
+    text = subprocess.run(
+        [*words, "--no-annotations"], env=github, capture_output=True, text=True, check=False
+    ).stdout
+    assert "set-output" in text
+    assert not re.search(r"(?m)^\s*::|##\w*\[", text)
+    whole = [
+        subprocess.run(
+            [*words, "--format", "json"], env=env, capture_output=True, text=True, check=False
+        ).stdout
+        for env in (plain, github)
+    ]
+    assert "##[set-output" in whole[0]
+    assert "##[set-output" not in whole[1]
+    assert json.loads(whole[0]) == json.loads(whole[1])

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from harness.cli import reports, run
+from harness.cli.ci import schema
 from harness.cli.lab import ladder, scenarios, try_, up
 from harness.cli.manifests import advise, lint, rbac
 from harness.cli.root import complain, crashed, root, warn
@@ -20,7 +21,7 @@ from harness.model import ExitCode
 # Importing a module adds its commands.
 __all__ = [
     "advise", "clean", "compare", "export", "history", "ladder", "lint", "listing", "main", "opening", "rbac",
-    "reports", "run", "scenarios", "show", "try_", "up",
+    "reports", "run", "scenarios", "schema", "show", "try_", "up",
 ]  # fmt: skip
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.ci.outputs import ci_options, outputs_of
 from harness.cli.root import EPILOG, root, show, warn
 from harness.cli.runname import run_argument
 from harness.errors import RecordingError, in_one_line
@@ -91,6 +92,7 @@ def take_in(directory: Path, logs: Sequence[Path], *, strict: bool = True) -> No
 @click.option("--balancer", type=click.Choice(BALANCERS),
               help="The balancer in front of the pods, if its answers do not show it; kept in the recording.  "
                    "[recognised by its answers]")  # fmt: skip
+@ci_options
 def report(
     directory: Path,
     *,
@@ -99,12 +101,14 @@ def report(
     form: str,
     logs: tuple[Path, ...],
     balancer: str | None,
+    **options: Any,
 ) -> int:
     """Judge the recording of RUN again, and rewrite its reports.
 
     RUN is the folder of a run, or its name below results/ (DIR/NAME for another folder): its beginning or a part of it
     that no other run has, a date such as 2026-11-30, or last, last-pass, last-fail.
     """
+    outputs = outputs_of(options)
     if balancer:
         from harness.recording.read import Recording  # noqa: PLC0415
         from harness.recording.write import say_balancer  # noqa: PLC0415
@@ -112,4 +116,7 @@ def report(
         say_balancer(directory, Recording.open(directory).run, balancer)
     if logs:
         take_in(directory, logs)
-    return exit_code(report_on(directory, latencies=latencies, form=form), exit_zero=exit_zero)
+    judgement = report_on(directory, latencies=latencies, form=form)
+    outputs.leave([(directory, judgement)])
+    return exit_code(judgement, exit_zero=exit_zero)
+

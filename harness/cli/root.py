@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import click
 
 from harness import __version__, masking
 from harness.errors import HarnessError, unwrap
-from harness.escaping import for_line, for_terminal
+from harness.escaping import for_line, for_log, for_terminal
 from harness.model import ExitCode
 from harness.recording.folder import write_text
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 EPILOG = """Exit codes: 0 PASS, 1 FAIL (requests were lost), 2 wrong usage or configuration (nothing was touched),
 3 INCONCLUSIVE (no loss was seen, but the run does not prove that there was none), 4 zdtest itself crashed,
 130 interrupted (what was recorded is kept and reported)."""
+
+_READ_ALONG = ("GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION")  # Gitea and Forgejo set the first
 
 
 @click.group(
@@ -38,12 +41,26 @@ class LeftAtOnce(click.Abort):
 def warn(line: str) -> None:
     """Print one line on standard error. If that fails, too, only the exit code is left."""
     with contextlib.suppress(OSError):
+        click.echo(_in_a_log(for_line(line)), err=True)
+
+
+def order(line: str) -> None:
+    """Print a command to the CI system that reads the job's log."""
+    with contextlib.suppress(OSError):
         click.echo(for_line(line), err=True)
 
 
-def show(text: str, *, nl: bool = True) -> None:
-    """Print text on standard output, escaped for a terminal. Everything that is printed comes through here."""
-    text = for_terminal(text)
+def _in_a_log(text: str) -> str:
+    """Return text that gives no commands to the CI system, where one reads along."""
+    return for_log(text) if any(os.environ.get(name) for name in _READ_ALONG) else text
+
+
+def show(text: str, *, nl: bool = True, orders: bool = False) -> None:
+    """Print text on standard output, escaped for a terminal. Everything that is printed comes through here.
+
+    With `orders` it is commands to the CI system that reads the job's log.
+    """
+    text = for_terminal(text) if orders else _in_a_log(for_terminal(text))
     try:
         click.echo(text, nl=nl)
     except BrokenPipeError:

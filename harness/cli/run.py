@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.ci.outputs import ci_options, outputs_of
 from harness.cli.options import flags_of, output_option, scenario_options
 from harness.cli.reports import FORMATS, exit_code, report_on, take_in
 from harness.cli.root import EPILOG, LeftAtOnce, guarded, root, warn
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     default="text",
     help="What to print at the end: the summary, verdict.json, or what bombardier -o json prints.  [text]",
 )
+@ci_options
 @click.option(
     "--exit-zero", is_flag=True, help="Exit with 0 whatever the verdict, for jobs that only report."
 )
@@ -67,6 +69,7 @@ def run(url: str | None, **options: Any) -> int:
     """
     from harness.scenario.resolve import Request, resolve  # noqa: PLC0415
 
+    outputs = outputs_of(options)
     request: Request = Request(
         flags=flags_of(url, options),
         file=options["file"],
@@ -87,6 +90,7 @@ def run(url: str | None, **options: Any) -> int:
             return path
         _prune(resolved)  # first: it may free the space that the reports need
         judgement = report_on(path, latencies=options["latencies"], form=options["form"])
+        outputs.leave([(path, judgement)])
     except KeyboardInterrupt:
         if isinstance(path, Path):
             warn(f"zdtest: interrupted before the report was made: zdtest report {path}")

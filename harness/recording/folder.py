@@ -70,6 +70,30 @@ def write_below(root: Path, name: str, text: str) -> None:
         file.write(text.encode(errors="backslashreplace"))
 
 
+def publish(path: Path, text: str) -> None:
+    """Write a file that the user named, for other programs to read: in one step, with the umask's permissions.
+
+    A link is followed, for it is the user's own. What is no regular file (/dev/stdout, a pipe) is written to, never
+    replaced. Raises OSError.
+    """
+    content = text.encode(errors="backslashreplace")
+    if path.exists() and (not path.is_file() or path.is_relative_to("/dev")):
+        # Appending: standard output may be a file that already holds something.
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC), "wb") as file:
+            file.write(content)
+        return
+    at = Path(os.path.realpath(path))
+    scratch = at.with_name(f".{secrets.token_hex(16)}")
+    try:
+        with os.fdopen(os.open(scratch, _NEW, 0o666), "wb") as file:
+            file.write(content)
+        scratch.replace(at)
+    except BaseException:
+        with suppress(OSError):
+            scratch.unlink()
+        raise
+
+
 def opened(root: Path, name: str, most: int) -> BinaryIO:
     """Open the file `name` of a recording for reading.
 

@@ -31,7 +31,7 @@ _PACKAGES = ("kubernetes", "httptools", "uvloop", "anyio", "pyarrow")
 _HEADER_NEXT = re.compile(r"-[A-Za-z]*H")  # -H, and -kH, where flags are written in one word
 _HEADER_AT_ONCE = re.compile(r"(-[A-Za-z]*?H)(.+)", re.DOTALL)  # -HName: value
 MOST_CHANGES = 200  # a controller at war with another one would write without end
-_WITH_SECRETS = frozenset({"--header", "--body", "--trigger"})
+_WITH_SECRETS = frozenset({"--header", "--body", "--trigger", "--webhook"})
 
 
 class Log:
@@ -136,7 +136,9 @@ def first_record(
 
 
 def redacted_command(command: Sequence[str]) -> tuple[str, ...]:
-    """Return a command line without header values, bodies, URL credentials, query values and a trigger's arguments."""
+    """Return a command line without header values, bodies, URL credentials, query values, webhooks and a
+    trigger's arguments.
+    """
     shown = ["zdtest"]  # not where it is installed
     awaited = ""  # the option that the word before was, where this one is its value
     for word in command[1:]:
@@ -161,7 +163,7 @@ def redacted_command(command: Sequence[str]) -> tuple[str, ...]:
 
 def _value(option: str, value: str) -> str:
     """Return an option's value as it may be written down."""
-    if option == "--body":
+    if option in {"--body", "--webhook"}:  # a webhook's address is all that it takes to post there
         return masking.HIDDEN
     if option == "--header":
         name, colon, _ = value.partition(":")

@@ -107,6 +107,18 @@ def load_all(text: str | bytes) -> Iterator[Any]:
     yield from yaml.load_all(text, Loader)
 
 
+def nodes(text: str | bytes) -> Iterator[yaml.Node]:
+    """Yield the documents of a text as nodes, which know their lines. Raises yaml.YAMLError."""
+    loader = Loader(text)
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            if node is not None:
+                yield node
+    finally:
+        loader.dispose()
+
+
 def problem(error: yaml.YAMLError) -> tuple[int | None, str]:
     """Return the line where a text is malformed (if known), and what is wrong, in one line."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)

@@ -79,3 +79,10 @@ def test_a_secret_leaves_the_command_line_however_it_is_written(words: list[str]
     shown = redacted_command(["zdtest", "run", *words, "--settle", "5s"])
     assert "s3cret" not in " ".join(shown)
     assert shown[-2:] == ("--settle", "5s")
+
+
+@pytest.mark.parametrize(
+    "words", [["--webhook", "https://chat.example/s3cret"], ["--webhook=https://chat.example/s3cret"]]
+)
+def test_a_webhook_is_a_secret(words: list[str]) -> None:
+    assert "s3cret" not in " ".join(redacted_command(["zdtest", "run", *words]))

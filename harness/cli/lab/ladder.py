@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.ci.outputs import file_options, outputs_of
 from harness.cli.options import output_option
 from harness.cli.reports import exit_code, leave_reports
 from harness.cli.root import EPILOG, guarded, root, show, warn
@@ -28,6 +29,7 @@ _OPTIONS = {"concurrency": "load.concurrency", "duration": "load.duration"}
 @click.option("-c", "--concurrency", type=int, help="Connections.  [each step's own]")
 @click.option("-d", "--duration", help="Minimum length of each load.  [each step's own]")
 @output_option
+@file_options
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever the verdicts.")
 def ladder(directory: str | None, *, repeat: int, output: Path, exit_zero: bool, **options: Any) -> int:
     """Run the scenarios in DIRECTORY's subfolders one after the other, and show the results in one table.
@@ -38,9 +40,11 @@ def ladder(directory: str | None, *, repeat: int, output: Path, exit_zero: bool,
     """
     from harness.report.ladder import Row, cells, row, table  # noqa: PLC0415
 
+    outputs = outputs_of(options)
     steps = _steps(directory)
     flags = {field: options[name] for name, field in _OPTIONS.items() if options[name] is not None}
     rows: dict[str, list[Row]] = {step.name: [] for step in steps}
+    done: list[tuple[Path, Judgement]] = []
     codes: list[int] = []
     for n in range(repeat):
         for step in steps:
@@ -48,11 +52,14 @@ def ladder(directory: str | None, *, repeat: int, output: Path, exit_zero: bool,
             judged = _run(step, flags, output)
             if isinstance(judged, int):
                 _show(rows, cells, table)
+                outputs.leave(done)
                 return judged
+            done.append((output / judged.about.folder, judged))
             rows[step.name].append(row(judged))
             if step is steps[-1]:
                 codes.append(exit_code(judged, exit_zero=exit_zero))
     _show(rows, cells, table)
+    outputs.leave(done)
     return _worst(codes)
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.ci.outputs import annotations_option, outputs_of
 from harness.cli.root import root, show
 from harness.errors import ClusterError, UsageError
 from harness.model import ExitCode
+
+if TYPE_CHECKING:
+    from harness.scenario.places import Written
 
 _AROUND = (
     ("networking.k8s.io", "v1", "Ingress", "ingresses"),
@@ -24,7 +28,22 @@ _AROUND = (
 @click.option("-n", "--namespace", help="Namespace of live objects.  [the context's]")
 @click.option("--context", help="Kubeconfig context, for live objects.  [the current one]")
 @click.option("--kubeconfig", help="Kubeconfig file, for live objects.")
-def lint(what: tuple[str, ...], namespace: str | None, context: str | None, kubeconfig: str | None) -> int:
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json", "sarif", "github"]), default="text",
+    help="What to print: text by rule, JSON, SARIF 2.1.0, or GitHub's annotations.  [text]",
+)  # fmt: skip
+@click.option(
+    "--sarif", type=click.Path(path_type=Path), metavar="FILE", help="Write SARIF 2.1.0 to FILE as well."
+)
+@annotations_option
+def lint(
+    what: tuple[str, ...],
+    namespace: str | None,
+    context: str | None,
+    kubeconfig: str | None,
+    form: str,
+    **options: Any,
+) -> int:
     """Find what would lose requests in a rollout, in files, folders, or live objects such as deployment/web.
 
     A workload is checked together with its Services, Ingresses, PodDisruptionBudgets, HorizontalPodAutoscalers and
@@ -32,24 +51,30 @@ def lint(what: tuple[str, ...], namespace: str | None, context: str | None, kube
     says so. Exit codes: 1 if a finding is an error, 2 if a manifest is malformed. A run's summary says which findings
     it confirmed, refuted, or did not test.
     """
-    from harness.cli.manifests.manifestfiles import from_files, strange_fields  # noqa: PLC0415  keeps `--help` light
-    from harness.judge.lint.lint import KINDS, assumptions, lint as check  # noqa: PLC0415
-    from harness.report.lint import lines  # noqa: PLC0415
+    from harness.cli.ci.lintoutputs import leave, printed  # noqa: PLC0415  keeps `--help` light
+    from harness.cli.manifests.manifestfiles import strange_fields, with_places  # noqa: PLC0415
+    from harness.judge.lint.lint import KINDS, assumptions, with_workload  # noqa: PLC0415
+    from harness.report.lint import placed  # noqa: PLC0415
 
-    objects: list[dict[str, Any]] = []
+    outputs = outputs_of(options)
+    objects: list[tuple[dict[str, Any], Written | None]] = []
     notes: list[str] = []
     for name in what:
         if Path(name).exists() or not re.fullmatch(r"[A-Za-z]+/[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name):
-            read = from_files(Path(name))
+            read = with_places(Path(name))
             objects += read
-            notes += strange_fields(read)
+            notes += strange_fields(item for item, _ in read)
         else:
-            objects += _from_cluster(name, namespace, context, kubeconfig)
-    if not any(item.get("kind") in KINDS for item in objects):
+            objects += [(item, None) for item in _from_cluster(name, namespace, context, kubeconfig)]
+    items = [item for item, _ in objects]
+    if not any(item.get("kind") in KINDS for item in items):
         raise UsageError(f"{' '.join(what)}: no {', '.join(KINDS[:-1])} or {KINDS[-1]} was found")
-    findings = check(objects)
-    show(lines(findings, [*notes, *assumptions(objects)]))
-    return ExitCode.FAIL if any(found.severity == "error" for found in findings) else ExitCode.PASS
+    findings = placed(with_workload(items), [place for _, place in objects])
+    notes += assumptions(items)
+    show(printed(form, findings, notes), orders=form == "github")
+    leave(outputs, form, findings)
+    severities = [one.found.severity for one in findings]
+    return ExitCode.FAIL if "error" in severities else ExitCode.PASS
 
 
 def _from_cluster(

@@ -10,10 +10,13 @@ import yaml
 from harness.errors import UsageError
 from harness.k8s import schema
 from harness.scenario import yamltext
+from harness.scenario.places import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from harness.scenario.places import Written
 
 Object = dict[str, Any]
 
@@ -57,33 +60,50 @@ def from_files(path: Path) -> list[Object]:
 
     Raises UsageError, one line with file, object and field, when one cannot be understood.
     """
-    files = (
-        sorted(p for p in path.rglob("*") if p.suffix in {".yaml", ".yml", ".json"} and yamltext.is_file(p))
-        if path.is_dir()
-        else [path]
-    )
-    found = []
-    for file in files:
-        try:
-            text = yamltext.read_text(file)
-        except OSError as error:
-            raise UsageError(f"cannot read {file}: {error.strerror}") from None
-        except ValueError as error:
-            raise UsageError(f"{file} cannot be read: {error}") from None
-        found += from_text(text, str(file))
-    return found
+    return [item for file in _files(path) for item in from_text(_read(file), str(file))]
 
 
 def from_text(text: str, name: str) -> list[Object]:
     """Read every object of a text, as `from_files` does; `name` is for messages."""
-    found = []
-    for item in _objects(text, name):
+    return [item for _, item in _kept(text, name)]
+
+
+def with_places(path: Path) -> list[tuple[Object, Written | None]]:
+    """Read every object, as `from_files` does, and tell where each is written, if that is known."""
+    found: list[tuple[Object, Written | None]] = []
+    for file in _files(path):
+        text = _read(file)
+        kept = list(_kept(text, str(file)))
+        places = list(written(text, str(file)))
+        found += [(item, places[number] if number < len(places) else None) for number, item in kept]
+    return found
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return sorted(
+        p for p in path.rglob("*") if p.suffix in {".yaml", ".yml", ".json"} and yamltext.is_file(p)
+    )
+
+
+def _read(file: Path) -> str:
+    try:
+        return yamltext.read_text(file)
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(f"{file} cannot be read: {error}") from None
+
+
+def _kept(text: str, name: str) -> Iterator[tuple[int, Object]]:
+    """Yield each object that is checked, and which of all objects of the text it is."""
+    for number, item in enumerate(_objects(text, name)):
         if bad := malformed(item):
             more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
             raise UsageError(f"{name}: {_name(item)}: {bad[0]}{more}")
         if isinstance(item.get("metadata"), dict):
-            found.append(item)
-    return found
+            yield number, item
 
 
 def malformed(item: Object) -> list[str]:

@@ -53,18 +53,23 @@ def lint(objects: Iterable[Mapping[str, Any]]) -> tuple[LintFinding, ...]:
 
     Pods among them are live ones: they tell what was added to their template.
     """
+    return tuple(found for _, found in with_workload(objects))
+
+
+def with_workload(objects: Iterable[Mapping[str, Any]]) -> tuple[tuple[int, LintFinding], ...]:
+    """Do the same, and tell with each finding which of the objects is its workload, counted from 0."""
     known = [dict(item) for item in objects]
-    found = []
-    for item in known:
+    found: list[tuple[int, LintFinding]] = []
+    for number, item in enumerate(known):
         if item.get("kind") not in KINDS:
             continue
         view, name = workload_view(item, known), _name(item)
         for rule in LINT:
             found += [
-                LintFinding(rule.id, rule.severity, name, path, message, rule.reason, rule.source)
+                (number, LintFinding(rule.id, rule.severity, name, path, message, rule.reason, rule.source))
                 for path, message in rule.check(view)
             ]
-    return tuple(sorted(found, key=lambda f: SEVERITIES.index(f.severity)))
+    return tuple(sorted(found, key=lambda each: SEVERITIES.index(each[1].severity)))
 
 
 def assumptions(objects: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""The options for CI systems, monitoring and chat, and the commands about their formats."""

@@ -1,0 +1,132 @@
+"""What a run leaves for CI systems, monitoring and chat: the options, checked before the run begins."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.judge.verdict.judgement import Judgement
+
+_FILES = {
+    "junit": "JUnit XML: each objective and each rollout is a test case.",
+    "markdown": "Markdown with the picture as text, the causes and the fix. In GitHub Actions the job's summary "
+    "gets it without this option.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What was asked for on the command line and by the CI system's environment."""
+
+    files: dict[str, Path]  # by name of the option
+    link: str = ""
+    step_summary: Path | None = None
+    annotations: bool = False
+    pushgateway: str = ""
+    webhook: str = ""  # all of it is a secret
+
+    def leave(self, runs: Sequence[tuple[Path, Judgement]]) -> None:
+        """Write and send all of it for these runs, each with its folder."""
+        from harness.cli.ci.leaving import leave  # noqa: PLC0415  keeps `--help` light
+
+        leave(self, runs)
+
+
+def annotations_option(command: Any) -> Any:
+    """Add --annotations."""
+    return click.option(
+        "--annotations/--no-annotations",
+        default=None,
+        help="Print GitHub's annotations, at the lines of manifests, on standard error.  [in GitHub Actions]",
+    )(command)
+
+
+def file_options(command: Any) -> Any:
+    """Add the options that name files, and --link."""
+    command = annotations_option(command)
+    command = click.option(
+        "--link",
+        metavar="URL",
+        help="The address of this run for people, shown in all of these.  [the CI job's, if it has one]",
+    )(command)
+    for name, text in reversed(_FILES.items()):
+        command = click.option(
+            f"--{name}",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help=f"Write the result to FILE as {text}",
+        )(command)
+    return command
+
+
+def ci_options(command: Any) -> Any:
+    """Add all options of outputs: the files, the metrics and the webhook."""
+    options = [
+        click.option(
+            "--openmetrics",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Write the result to FILE as OpenMetrics; to FILE.prom in Prometheus' text format, for the node "
+            "exporter's textfile collector.",
+        ),
+        click.option(
+            "--pushgateway",
+            metavar="URL",
+            help="Send the same metrics to a Prometheus Pushgateway, as job zdtest.",
+        ),
+        click.option(
+            "--webhook",
+            metavar="URL",
+            envvar="ZDTEST_WEBHOOK",
+            help="Post the result to URL as JSON, with a text that Slack shows. The address is a secret: better in "
+            "the environment as ZDTEST_WEBHOOK.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return file_options(command)
+
+
+def outputs_of(options: dict[str, Any]) -> Outputs:
+    """Take the options of outputs out of all options. Raises UsageError for a file that cannot be written."""
+    from harness.report.ci.link import host_of, link  # noqa: PLC0415  keeps `--help` light
+
+    files = {
+        name: path
+        for name in (*_FILES, "openmetrics", "sarif")
+        if (path := options.pop(name, None)) is not None
+    }
+    for name, path in files.items():
+        _check_file(name, path, options.get("output"))
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    addresses = {name: options.pop(name, None) or "" for name in ("pushgateway", "webhook")}
+    for name, address in addresses.items():
+        if address and not host_of(address):
+            raise UsageError(f"--{name}: its address must begin with http:// or https://, and have a host")
+    annotated = options.pop("annotations", None)
+    return Outputs(
+        files=files,
+        link=link(options.pop("link", None), os.environ),
+        step_summary=Path(summary) if summary else None,
+        annotations=os.environ.get("GITHUB_ACTIONS") == "true" if annotated is None else annotated,
+        **addresses,
+    )
+
+
+def _check_file(option: str, path: Path, made: Path | None) -> None:
+    """Refuse a file that cannot be written. `made` is the folder that the run makes where it is missing."""
+    if not path.parent.is_dir() and (made is None or path.parent.resolve() != made.resolve()):
+        raise UsageError(
+            f"--{option} {path}: there is no folder {path.parent}; create it, or name another file"
+        )
+    if path.is_dir():
+        raise UsageError(f"--{option} {path}: this is a folder; name a file in it")

@@ -1,0 +1,1 @@
+"""Results for CI systems, monitoring and chat: each in the format that they read already."""

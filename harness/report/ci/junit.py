@@ -1,0 +1,144 @@
+"""JUnit XML, as Jenkins (its junit-10.xsd) and GitLab read it. Pure.
+
+Each run is a test suite. Each finding is a test case, and so is each rollout: FAIL becomes a failure, INCONCLUSIVE an
+error, or skipped if the run was a rehearsal (--dry-run). What system-out says (causes and fix) stands in the failure's
+own text, too: GitLab shows only that.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+from harness.clock import NS
+from harness.escaping import everywhere, for_line
+from harness.model import Grade, Phase
+from harness.report.summary import screen
+from harness.report.summary.remedies import remedy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from harness.judge.verdict.judgement import Judgement
+
+_TAGS = {Grade.FAIL: "failure", Grade.INCONCLUSIVE: "error"}
+_BEGAN = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One test case. A finding takes no time."""
+
+    name: str
+    grade: Grade
+    observed: str
+    told: str
+    seconds: float = 0.0
+    rehearsed: bool = False
+
+    @property
+    def tag(self) -> str:
+        """The element that says so: failure, error, skipped, or "" for a PASS."""
+        return "skipped" if self.rehearsed and self.grade is Grade.INCONCLUSIVE else _TAGS.get(self.grade, "")
+
+
+def render(judgements: Sequence[Judgement], link: str = "") -> str:
+    """Return the document, one test suite for each run. What XML 1.0 cannot hold is written escaped."""
+    root = ET.Element("testsuites", {"name": "zdtest"})
+    totals = [0, 0, 0]
+    seconds = 0.0
+    for judgement in judgements:
+        suite, counts, length = _suite(everywhere(judgement, for_line), for_line(link))
+        root.append(suite)
+        totals = [total + n for total, n in zip(totals, counts, strict=True)]
+        seconds += length
+    for name, total in zip(("tests", "failures", "errors"), totals, strict=True):
+        root.set(name, str(total))
+    root.set("time", f"{seconds:.3f}")
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _suite(judgement: Judgement, link: str) -> tuple[ET.Element, tuple[int, int, int], float]:
+    about, timeline = judgement.about, judgement.timeline
+    rehearsed = about.ended_by == "dry_run"
+    cases = [replace(case, rehearsed=rehearsed) for case in (*_findings(judgement), *_rollouts(judgement))]
+    counts = (
+        len(cases),
+        sum(case.tag == "failure" for case in cases),
+        sum(case.tag == "error" for case in cases),
+    )
+    begin_ns = min([timeline.judged.from_ns, *(phase.span.from_ns for phase in timeline.phases)])
+    seconds = max(timeline.judged.to_ns - begin_ns, 0) / NS
+    suite = ET.Element("testsuite", {"name": f"zdtest.{about.name}"})
+    for name, count in zip(("tests", "failures", "errors"), counts, strict=True):
+        suite.set(name, str(count))
+    suite.set("skipped", str(sum(case.tag == "skipped" for case in cases)))
+    suite.set("time", f"{seconds:.3f}")
+    began = _BEGAN.fullmatch(about.began)
+    if began:
+        suite.set("timestamp", f"{began[1]}T{began[2]}")
+    properties = ET.SubElement(suite, "properties")
+    for name, value in _properties(judgement, link):
+        ET.SubElement(properties, "property", {"name": name, "value": value})
+    for case in cases:
+        suite.append(_element(case, f"zdtest.{about.name}"))
+    return suite, counts, seconds
+
+
+def _properties(judgement: Judgement, link: str) -> Iterator[tuple[str, str]]:
+    about = judgement.about
+    said = {
+        "verdict": judgement.grade.value,
+        "headline": judgement.verdict.headline,
+        "run": about.folder,
+        "workload": about.workload,
+        "trigger": about.trigger,
+        "target": about.targets[0] if about.targets else "",
+        "requests": str(judgement.numbers.requests),
+        "lost": str(judgement.verdict.lost),
+        "zdtest": about.version,
+        "link": link,
+    }
+    yield from ((name, value) for name, value in said.items() if value)
+
+
+def _element(case: _Case, classname: str) -> ET.Element:
+    element = ET.Element(
+        "testcase", {"classname": classname, "name": case.name, "time": f"{case.seconds:.3f}"}
+    )
+    if case.tag:
+        fault = ET.SubElement(element, case.tag, {"type": case.grade.value, "message": case.observed})
+        fault.text = case.told
+    ET.SubElement(element, "system-out").text = case.told
+    return element
+
+
+def _findings(judgement: Judgement) -> Iterator[_Case]:
+    """Yield a case for each finding; a failed one tells the causes and the fix, a doubt what to do about it."""
+    story = "\n".join(screen.render(judgement))
+    for finding in judgement.verdict.findings:
+        told = finding.observed
+        if finding.grade is Grade.FAIL:
+            told = f"{finding.observed}\n\n{story}"
+        elif finding.grade is Grade.INCONCLUSIVE:
+            to_do = remedy(finding, judgement)
+            told = f"{finding.observed}\nto do: {to_do}" if to_do else finding.observed
+        yield _Case(finding.objective, finding.grade, finding.observed, told)
+
+
+def _rollouts(judgement: Judgement) -> Iterator[_Case]:
+    """Yield a case for each rollout; none for a run that made no change."""
+    if not judgement.timeline.triggered:
+        return
+    for number, one in enumerate(judgement.rollouts or (judgement,), 1):
+        during = one.timeline.phase(Phase.DURING)
+        yield _Case(
+            f"rollout {number}: {one.about.trigger}" if one.about.trigger else f"rollout {number}",
+            one.grade,
+            one.verdict.headline,
+            "\n".join(screen.render(one)),
+            during.length_ns / NS if during else 0.0,
+        )
