@@ -12,6 +12,7 @@ from harness.judge.numbers.sending import stalls
 from harness.judge.picture.buckets import Buckets, buckets
 from harness.judge.picture.failures import Failures, failures, together
 from harness.judge.picture.moments import Burst, Warned, bursts, focus, warnings
+from harness.judge.timeline.ending import stop_ns
 from harness.judge.timeline.timeline import Span
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Picture:
     bursts: tuple[Burst, ...] = ()
     stalls: tuple[Stall, ...] = ()  # stretches in which the load generator itself was late
     warnings: tuple[Warned, ...] = ()
+    # For each pod of the timeline, when its app is first to have heard of its end: deletion and preStop tell, nobody saw.
+    sigterms_ns: tuple[int | None, ...] = ()
 
     @property
     def drawn_all(self) -> bool:
@@ -89,4 +92,5 @@ def _of(hits: Hits, timeline: Timeline, failed: Failures, seen: Seen) -> Picture
             one for one in stalls(seen.health) if one.to_ns > whole.from_ns and one.from_ns < whole.to_ns
         ),
         warnings=warnings(seen.events),
+        sigterms_ns=tuple(stop_ns(pod) for pod in timeline.pods),
     )
