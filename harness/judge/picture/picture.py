@@ -45,7 +45,7 @@ class Picture:
     bursts: tuple[Burst, ...] = ()
     stalls: tuple[Stall, ...] = ()  # stretches in which the load generator itself was late
     warnings: tuple[Warned, ...] = ()
-    # For each pod of the timeline, when its app is first to have heard of its end: deletion and preStop tell, nobody saw.
+    # For each pod of the timeline, when its app is first to have heard of its end: by deletion and preStop.
     sigterms_ns: tuple[int | None, ...] = ()
 
     @property
