@@ -213,10 +213,15 @@ def _pod(pod: Lifeline, sigterm_ns: int | None, picture: Picture) -> dict[str, A
 def _marked(judgement: Judgement, picture: Picture) -> list[dict[str, Any]]:
     """Return the moments of the whole workload: what the run did, and what others did."""
     timeline, zero = picture.timeline, picture.timeline.zero_ns
+    triggers = [mark.t_ns for mark in timeline.marks if mark.mark is Mark.TRIGGER and timeline.triggered]
+    words = [one.about.trigger or "trigger" for one in judgement.rollouts or (judgement,)]
     found = [
-        {"at": _s(mark.t_ns, zero), "sort": "trigger", "words": judgement.about.trigger or "trigger"}
-        for mark in timeline.marks
-        if mark.mark is Mark.TRIGGER and timeline.triggered
+        {
+            "at": _s(t_ns, zero),
+            "sort": "trigger",
+            "words": f"rollout {number}: {said}" if judgement.rollouts else said,
+        }
+        for number, (t_ns, said) in enumerate(zip(triggers, words, strict=False), 1)
     ]
     found += [
         {"at": _s(mark.t_ns, zero), "sort": "done", "words": "`rollout status` done"}
