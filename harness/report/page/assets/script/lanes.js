@@ -119,9 +119,7 @@ function drawFailuresOfPods(ctx) {
       ctx.fillStyle = ink.surface;
       ctx.fillRect(x - 1.6, low - tall - 0.6, 3.2, tall + 1);
       ctx.fillStyle = ink.fail;
-      ctx.globalAlpha = pods.length > 1 ? 0.65 : 1;
       ctx.fillRect(x - 0.9, low - tall, 1.8, tall);
-      ctx.globalAlpha = 1;
     }
   }
 }
