@@ -190,12 +190,12 @@ def fix_line(text: str) -> Markup | str:
     path, colon, rest = text.partition(": ")
     plain = path.removeprefix("until then ")
     if not colon or not plain.startswith("spec.") or " " in plain:
-        return _quoted(text)
+        return quoted(text)
     lead = "until then " if plain != path else ""
-    return joined([lead, tag("code", plain), ": ", _quoted(rest)])
+    return joined([lead, tag("code", plain), ": ", quoted(rest)])
 
 
-def _quoted(text: str) -> Markup:
+def quoted(text: str) -> Markup:
     """Return what stands between backticks as code."""
     parts = text.split("`")
     if len(parts) % 2 == 0:

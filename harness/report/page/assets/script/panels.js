@@ -112,8 +112,15 @@ function stacked() {
 
 function latencySeries(name) {
   const looks = { good_p50: ['p50', 2], good_p99: ['p99', 1.5], good_max: ['max', 1], failed_p50: ['failed', 2], failed_p99: ['failed', 1] }[name];
-  return { stroke: () => ink[looks[0]], width: looks[1], dash: name === 'failed_p99' ? [3, 3] : undefined, points: { size: 4, fill: () => ink[looks[0]] },
+  return { stroke: () => ink[looks[0]], width: looks[1], dash: name === 'failed_p99' ? [3, 3] : undefined, points: { show: true, size: 4, stroke: () => ink[looks[0]], fill: () => ink[looks[0]], filter: (u, series) => alone(u.data[series]) },
     gaps: (u, series, from, to, found) => found.filter(([left, right]) => right - left > u.valToPos(1, 'x', true) - u.valToPos(0, 'x', true)) };
+}
+
+// A bucket whose neighbours are empty is on no line: it is drawn as a point.
+function alone(column) {
+  const found = [];
+  for (let n = 0; n < column.length; n++) if (column[n] !== null && (column[n - 1] ?? null) === null && (column[n + 1] ?? null) === null) found.push(n);
+  return found;
 }
 
 function latencyData(names) {
