@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.clock import NS
 from harness.judge.balancers.shown import said_text
-from harness.judge.wording import cause_in_words
+from harness.judge.wording import cause_in_words, lasting
 from harness.model import Mark, Phase
 from harness.report import looks
 from harness.report.page.encoding import Packer
@@ -63,6 +63,7 @@ def drawn(judgement: Judgement, picture: Picture) -> dict[str, Any]:
         "phases": [{"name": _phase(p.phase, judgement), "span": span(p.span)} for p in timeline.phases],
         "control": span(timeline.control) if timeline.control else None,
         "moments": _marked(judgement, picture),
+        "outage": _outage(judgement),
         "gaps": [
             {"kind": gap.kind, "span": [_s(gap.from_ns, zero), _s(gap.to_ns, zero)], "reason": gap.reason}
             for gap in timeline.gaps
@@ -118,6 +119,14 @@ def drawn(judgement: Judgement, picture: Picture) -> dict[str, Any]:
         "layout": packer.layout,
         "columns": packer.text(),
     }
+
+
+def _outage(judgement: Judgement) -> dict[str, Any] | None:
+    outage, zero = judgement.numbers.outage, judgement.timeline.zero_ns
+    if outage is None:
+        return None
+    words = lasting(outage.to_ns - outage.from_ns)
+    return {"span": [_s(outage.from_ns, zero), _s(outage.to_ns, zero)], "words": words}
 
 
 def _zero(judgement: Judgement) -> str:

@@ -105,7 +105,7 @@ function drawLane(ctx, { pod, index, y, height }) {
 
 // Marks under the bar: failures at this pod. By time, where one pod's moments fit, it is drawn there too.
 function drawFailuresOfPods(ctx) {
-  const place = new Map(lanes.filter((lane) => lane.pod).map((lane) => [lane.index, lane])), [first, last] = inView(), taken = new Set();
+  const place = new Map(lanes.filter((lane) => lane.pod).map((lane) => [lane.index, lane])), [first, last] = inView(), taken = new Set(), wide = last - first < 400 ? 2.4 : 1.6;
   for (let n = first; n < last; n++) {
     if (!shown[n]) continue;
     const pods = rows.pod[n] >= 0 ? [rows.pod[n]] : rows.near[n] >= 0 ? DATA.failures.nearby[rows.near[n]] : [];
@@ -115,11 +115,11 @@ function drawFailuresOfPods(ctx) {
       const lane = place.get(pod);
       if (!lane || taken.has(x * 1000 + pod)) continue;
       taken.add(x * 1000 + pod);
-      const low = lane.y + lane.height - 1, tall = Math.max(4, lane.height * 0.34);
+      const low = lane.y + lane.height - 1, tall = Math.max(5, lane.height * 0.42);
       ctx.fillStyle = ink.surface;
-      ctx.fillRect(x - 1.6, low - tall - 0.6, 3.2, tall + 1);
+      ctx.fillRect(x - wide / 2 - 0.7, low - tall - 0.7, wide + 1.4, tall + 1.4);
       ctx.fillStyle = ink.fail;
-      ctx.fillRect(x - 0.9, low - tall, 1.8, tall);
+      ctx.fillRect(x - wide / 2, low - tall, wide, tall);
     }
   }
 }

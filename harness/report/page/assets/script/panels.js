@@ -51,7 +51,7 @@ function panel(name, height, { y, series, values, log, axis, bare }, data) {
         ...(log ? { splits: (u) => (bare ? [] : tens(u.scales.y)), values: (u, splits) => splits.map((v) => lasting(v)), filter: (u, splits) => splits, font: style.font } : { values }) },
     ],
     series: [{}, ...series],
-    hooks: { drawClear: [shade], draw: name === 'marks' ? [drawMarks] : [], setSelect: [dragged] },
+    hooks: { drawClear: [shade], draw: { marks: [drawMarks], throughput: [drawOutage] }[name] || [], setSelect: [dragged] },
   };
   return new uPlot(options, data, $(name));
 }
@@ -106,6 +106,31 @@ function stacked() {
     found.push(Array.from(sums));
   }
   return [xs, ...found.reverse()]; // the highest sum is painted first
+}
+
+// The longest time of nothing but failures, as a bracket with its length.
+function drawOutage(u) {
+  if (!DATA.outage) return;
+  const { ctx } = u, scale = devicePixelRatio || 1, { left, top, width } = u.bbox, [from, to] = DATA.outage.span.map((t) => u.valToPos(t, 'x', true));
+  if (to - from < 3 * scale || to < left || from > left + width) return;
+  const begin = Math.max(from, left), end = Math.min(to, left + width), y = top + 26 * scale, words = `${DATA.outage.words} of nothing but failures`;
+  ctx.save();
+  ctx.strokeStyle = ctx.fillStyle = ink.fail;
+  ctx.lineWidth = 2 * scale;
+  ctx.beginPath();
+  ctx.moveTo(begin, y); ctx.lineTo(end, y);
+  for (const x of [begin, end]) { ctx.moveTo(x, y - 5 * scale); ctx.lineTo(x, y + 5 * scale); }
+  ctx.stroke();
+  ctx.font = `600 ${12 * scale}px system-ui, sans-serif`;
+  ctx.textAlign = 'center';
+  const shortened = ctx.measureText(words).width > width / 3 ? DATA.outage.words : words, half = ctx.measureText(shortened).width / 2;
+  const middle = Math.min(Math.max((begin + end) / 2, left + half + 4 * scale), left + width - half - 4 * scale);
+  ctx.lineWidth = 4 * scale;
+  ctx.strokeStyle = ink.surface;
+  ctx.lineJoin = 'round';
+  ctx.strokeText(shortened, middle, y - 9 * scale);
+  ctx.fillText(shortened, middle, y - 9 * scale);
+  ctx.restore();
 }
 
 // --- latency ---
