@@ -21,7 +21,7 @@ from rich.markdown import Markdown
 from harness import cli, escaping
 from harness.judge.verdict.compare import FieldChange, compare
 from harness.judge.verdict.judgement import Judgement, judge
-from harness.progress import LiveLine
+from harness.progress.live import LiveView
 from harness.recording.read import Recording
 from harness.report import lint, markdown, patch, text, write_all
 from harness.report.ladder import cells, row, table
@@ -141,7 +141,7 @@ def test_a_stranger_s_recording_is_drawn_and_reported(bad: Judgement, tmp_path: 
 
 def test_progress_messages_stay_on_their_line() -> None:
     stream = io.StringIO()
-    with LiveLine(stream) as line:
+    with LiveView(stream) as line:
         line.say(f"rollout: {HOSTILE}")
     assert len(stream.getvalue().splitlines()) == 1
     assert all(map(is_seen, stream.getvalue()))
