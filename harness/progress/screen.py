@@ -28,6 +28,7 @@ WIDEST = 100  # columns: on a wider screen the eye would lose the line
 _LABEL = 10  # columns of a row's name
 _LABELLED = 64  # columns from which on the bar names its steps
 _UNKNOWN_NS = 20 * NS  # what the bar gives a rollout for which there is no estimate
+_SCALE = 28  # columns beside the strip of failures that say what a cell is
 _SHORTEST = 3  # columns of a step in the bar
 
 
@@ -48,7 +49,7 @@ ASCII = Characters("#", "-", ".", "-+=*%#")
 def characters(encoding: str) -> Characters:
     """Return what a terminal of this encoding can draw with."""
     try:
-        "".join((BLOCKS.full, BLOCKS.empty, BLOCKS.nothing, BLOCKS.levels)).encode(encoding)
+        f"{BLOCKS.full}{BLOCKS.empty}{BLOCKS.nothing}{BLOCKS.levels}".encode(encoding)
     except (UnicodeEncodeError, LookupError):
         return ASCII
     return BLOCKS
@@ -148,13 +149,9 @@ def _failed(now: Snapshot) -> Text:
 
 def _strip(history: History, width: int, drawn: Characters) -> Text:
     """Return the failures over time, a cell for some seconds each, with the newest on the right."""
-    most = max(1, width - _LABEL)
-    counts, seconds = cells(history.failed, most)
-    scale = f"  {seconds} s a cell"
-    if len(counts) + len(scale) > most:
-        counts, seconds = cells(history.failed, most - len(scale) - 3)
-        scale = f"  {seconds} s a cell"
+    counts, seconds = cells(history.failed, max(1, width - _LABEL - _SCALE))
     highest = max(counts, default=0)
+    scale = f"  {seconds} s a cell" + (f", at most {highest:,}" if highest else "")
     found = Text()
     for count in counts:
         if count:

@@ -65,7 +65,8 @@ def time_left(now: Snapshot) -> str:
     step = now.step
     if step is None:
         return now.phase.value
-    gone, left = _seconds(now.elapsed_ns - step.from_ns), _seconds(step.until_ns - now.elapsed_ns)
+    at_ns = max(now.elapsed_ns, step.from_ns)  # workers are told to begin a moment ahead
+    gone, left = _seconds(at_ns - step.from_ns), _seconds(step.until_ns - at_ns)
     if step.name == steps.ROLLOUT:
         said = f"rollout for {gone}, its end is not known{_estimate(now)}"
     else:
@@ -106,7 +107,7 @@ def failure(one: FirstFailure, *, first: bool) -> str:
     """Announce the first failed request, or the first of a new kind, with what its answer or its error said."""
     said = f": {one.words}" if one.words else ""
     pod = f" (pod {one.pod})" if one.pod else ""
-    return f"{'first failed request' if first else 'new kind of failure'}: {one.kind}{said}{pod}"
+    return f"{'first failed request' if first else 'new kind of failure'} ({one.kind}){said}{pod}"
 
 
 def news(found: Iterable[PodNews]) -> list[str]:
