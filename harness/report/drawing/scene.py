@@ -1,0 +1,186 @@
+"""What a still picture shows, in its own terms: the span, its time axis, the moments to mark, the causes to name. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from harness.clock import NS
+from harness.judge.wording import cause_in_words, count, lasting
+from harness.model import Mark
+from harness.report import looks
+
+if TYPE_CHECKING:
+    from harness.judge.picture.moments import Burst
+    from harness.judge.picture.picture import Picture
+    from harness.judge.timeline.timeline import Span, Timeline
+    from harness.judge.verdict.judgement import Judgement
+    from harness.report.drawing.theme import Theme
+
+MOST_MARKS = 300  # failures in view up to which each is a mark of its own
+MOST_CAUSES = 3  # named in the picture
+_WHOLE = 0.85  # share of the run from which on the focus is all of it
+_MINUTES_S = 600  # from so many seconds on the axis counts minutes
+_MOST_OTHERS = 4  # changes of other people that are marked
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A line through all panels."""
+
+    t_s: float
+    words: str  # "" where there is no room to name each of its kind
+    width: float
+    style: str
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A run, or one rollout of it, as it will be drawn. Seconds count from the zero of the timeline."""
+
+    judgement: Judgement
+    picture: Picture
+    theme: Theme
+
+    @property
+    def timeline(self) -> Timeline:
+        """All moments."""
+        return self.picture.timeline
+
+    @cached_property
+    def focused(self) -> bool:
+        """Whether less than the whole run is drawn large."""
+        return self.picture.focus.length_ns < _WHOLE * self.picture.whole.length_ns
+
+    @cached_property
+    def span(self) -> Span:
+        """What is drawn large."""
+        return self.picture.focus if self.focused else self.picture.whole
+
+    def s(self, t_ns: int) -> float:
+        """Return a moment in seconds."""
+        return (t_ns - self.timeline.zero_ns) / NS
+
+    @cached_property
+    def limits(self) -> tuple[float, float]:
+        """The ends of the time axis; never equal."""
+        left, right = self.s(self.span.from_ns), self.s(self.span.to_ns)
+        return left, max(right, left + 1)
+
+    @cached_property
+    def in_minutes(self) -> bool:
+        """Whether the time axis counts minutes."""
+        return max(map(abs, self.limits)) >= _MINUTES_S
+
+    @cached_property
+    def in_view(self) -> int:
+        """How many failed requests are within the span."""
+        failures = self.picture.failures
+        inside = (failures.done_ns >= self.span.from_ns) & (failures.done_ns < self.span.to_ns)
+        return int(inside.sum())
+
+    @cached_property
+    def as_marks(self) -> bool:
+        """Whether each failed request in view is a mark of its own."""
+        return self.picture.drawn_all and 0 < self.in_view <= MOST_MARKS
+
+    @cached_property
+    def causes(self) -> tuple[tuple[int, tuple[str, ...], str], ...]:
+        """The causes that are named: number, ids, words. Those against the rollout come first."""
+        found = sorted(self.judgement.causes, key=lambda cause: (not cause.the_rollouts, -cause.hits))
+        return tuple(
+            (number, cause.ids, f"{cause_in_words(cause.name, cause.ids)}: {cause.hits:,} failed")
+            for number, cause in enumerate(found[:MOST_CAUSES], 1)
+        )
+
+    @cached_property
+    def more_causes(self) -> str:
+        """Say what is not named."""
+        named = {ids for _, ids, _ in self.causes}
+        rest = [cause for cause in self.judgement.causes if cause.ids not in named]
+        if not rest:
+            return ""
+        return f"and {count(len(rest), 'more cause')}: {sum(cause.hits for cause in rest):,} failed"
+
+    def bursts(self, ids: tuple[str, ...]) -> list[Burst]:
+        """Return the bursts of one cause within the span."""
+        inside = (b for b in self.picture.bursts if b.ids == ids)
+        return [b for b in inside if b.to_ns >= self.span.from_ns and b.from_ns < self.span.to_ns]
+
+    @cached_property
+    def axis_words(self) -> str:
+        """What the time axis counts."""
+        unit = "minutes" if self.in_minutes else "seconds"
+        if not self.timeline.triggered:
+            return f"{unit} from the end of the warm-up"
+        several = len({m.t_ns for m in self.timeline.marks if m.mark is Mark.TRIGGER}) > 1
+        return f"{unit} from the {'first ' if several else ''}trigger"
+
+    @cached_property
+    def overview_words(self) -> str:
+        """What the overview shows."""
+        rollouts = len(self.picture.focuses)
+        whole = f"the whole run\n{lasting(self.picture.whole.length_ns // NS * NS)}"
+        return f"{whole}, {rollouts} rollouts" if rollouts > 1 else whole
+
+    @cached_property
+    def moments(self) -> tuple[Moment, ...]:
+        """The moments to mark within the span, in order."""
+        timeline = self.timeline
+        triggers = sorted({m.t_ns for m in timeline.marks if m.mark is Mark.TRIGGER}) if timeline.triggered else []
+        if timeline.triggered and not triggers:
+            triggers = [timeline.zero_ns]
+        found = [(t_ns, "trigger", 1.6, "-") for t_ns in triggers]
+        found += [
+            (m.t_ns, "`rollout status` done", 1.0, ":") for m in timeline.marks if m.mark is Mark.ROLLOUT_DONE
+        ]
+        found += [(one.t_ns, f"{one.before} to {one.after} replicas", 1.0, "-.") for one in timeline.scalings]
+        others = [one for one in timeline.changes if one.kind not in {"scaled", "autoscaled"}]
+        found += [
+            (one.at_ns, f"{one.who or 'somebody'}: {one.kind}".replace("_", " "), 1.0, "-.")
+            for one in others[:_MOST_OTHERS]
+        ]
+        if timeline.during_ended:
+            found += [(p.span.to_ns, "old pods gone", 1.2, "--") for p in timeline.phases if p.phase == "during"]
+        left, right = self.limits
+        inside = (Moment(self.s(t_ns), words, width, style) for t_ns, words, width, style in found)
+        return tuple(sorted((m for m in inside if left <= m.t_s <= right), key=lambda m: m.t_s))
+
+    def failed_total(self, name: str) -> int:
+        """Return how many requests failed in this way, over the whole run. `name` is one of looks.FAILURES."""
+        return sum(kind.count for kind in self.judgement.numbers.kinds if looks.group(kind.kind) == name)
+
+
+def placed(moments: tuple[Moment, ...], limits: tuple[float, float], width_in: float, char_in: float) -> list[int]:
+    """Return the row of each moment's words, 0 or 1, and -1 where both are taken."""
+    scale = width_in / (limits[1] - limits[0])
+    ends = [-1.0, -1.0]
+    rows = []
+    for moment in moments:
+        at = (moment.t_s - limits[0]) * scale
+        length = (len(moment.words) + 2) * char_in
+        begin = min(at, width_in - length)
+        row = next((n for n, end in enumerate(ends) if begin >= end), -1) if moment.words else -1
+        if row >= 0:
+            ends[row] = begin + length
+        rows.append(row)
+    return rows
+
+
+def clock_words(seconds: float, *, in_minutes: bool) -> str:
+    """Return a place on the time axis: "12", "-0.5"; in minutes "2:05"."""
+    if not in_minutes:
+        return f"{seconds:g}"
+    sign, whole = "-" if seconds < 0 else "", round(abs(seconds))
+    return f"{sign}{whole // 60}:{whole % 60:02d}"
+
+
+def tick_step(length_s: float, most: int, *, in_minutes: bool) -> float:
+    """Return the distance of the time axis' ticks, in seconds: at most `most` of them."""
+    steps = (
+        (15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800)
+        if in_minutes
+        else (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
+    )
+    return next((step for step in steps if length_s / step <= most), max(length_s / most, 86400))
