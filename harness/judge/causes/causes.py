@@ -104,9 +104,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """What lies between the client and the pods: the balancers, what failed answers said, and the client's own
-    connections.
-    """
+    """What lies between client and pods: the balancers, what failed answers said, the client's own connections."""
 
     chain: Chain = field(default_factory=Chain)
     answers: Sequence[Answer] = ()
@@ -120,10 +118,11 @@ class Explained:
     causes: tuple[Cause, ...] = ()
     pod_losses: Mapping[str, PodLosses] = field(default_factory=dict)
     background: Background = field(default_factory=Background)
-    # The failed hits themselves: when each ended, how, and its ids.
+    # The failed hits themselves: when each ended, how, its ids, and what fitted it.
     done_ns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     kind: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, dtype=np.int16))
     labels: tuple[tuple[str, ...], ...] = ()
+    match: Match | None = None
 
 
 def explain(
@@ -190,7 +189,7 @@ def explain(
     ]
     ranked = tuple(sorted(causes, key=lambda cause: (-cause.hits, cause.ids)))
     pod_losses = _pod_losses(groups, lost, found, timeline)
-    return Explained(ranked, pod_losses, beside, lost.done_ns, lost.kind, tuple(labels))
+    return Explained(ranked, pod_losses, beside, lost.done_ns, lost.kind, tuple(labels), found)
 
 
 def _pod_losses(

@@ -51,7 +51,7 @@ def match(
     `upstream` has the pod's address that the balancer's log tells of, or "".
     """
     took = lost.done_ns - lost.begun_ns
-    known = _known_pods(lost, context.timeline.pods, pinned)
+    known = known_pods(lost, context.timeline.pods, pinned)
     if upstream is not None:
         by_address = {pod.address: number for number, pod in enumerate(context.timeline.pods) if pod.address}
         by_log = np.array([by_address.get(str(address), -1) for address in upstream], dtype=np.int64)
@@ -162,7 +162,7 @@ def requests_of(hits: Hits, lost: Hits, found: Match, timeline: Timeline) -> int
     All such pods count, also those that lost nothing: else even a clean rollout's share of failures looks high.
     """
     good = hits.where(hits.good & (hits.done_ns >= timeline.zero_ns))
-    known = _known_pods(good, timeline.pods, None)
+    known = known_pods(good, timeline.pods, None)
     told = float((known >= 0).mean()) if len(known) else 0.0
     if not told:
         return 0
@@ -216,9 +216,7 @@ def _unsafe(lost: Hits, methods: Sequence[str]) -> NDArray[np.bool_]:
     return unsafe
 
 
-def _known_pods(
-    lost: Hits, pods: Sequence[Lifeline], pinned: NDArray[np.object_] | None
-) -> NDArray[np.int64]:
+def known_pods(lost: Hits, pods: Sequence[Lifeline], pinned: NDArray[np.object_] | None) -> NDArray[np.int64]:
     """Say which pod each hit went to: the one that its response named, that its peer is, or that its connection leads
     to.
     """

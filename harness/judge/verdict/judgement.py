@@ -28,6 +28,7 @@ from harness.judge.numbers.measured import Measured, measure_rollout
 from harness.judge.numbers.sending import Sending, sending
 from harness.judge.numbers.summary import Numbers, summarise
 from harness.judge.numbers.usual import unanswered, usual
+from harness.judge.picture.picture import Picture, Seen, of_rollouts, picture
 from harness.judge.timeline import timeline as times
 from harness.judge.timeline.surroundings import live_pods, services, surroundings
 from harness.judge.timeline.timeline import Timeline  # noqa: TC001  pydantic reads verdict.json by it
@@ -80,10 +81,23 @@ def judge(recording: Recording) -> Judgement:
     Raises RecordingError if the recording cannot be read. An incomplete one is not an error: it is judged as far as
     it goes.
     """
+    return _judged(recording, drawn=False)[0]
+
+
+def judge_with_picture(recording: Recording) -> tuple[Judgement, Picture]:
+    """Judge a recording, and return what its pictures are drawn from. The judgement is the same as that of `judge`."""
+    judgement, drawn = _judged(recording, drawn=True)
+    if drawn is None:
+        raise AssertionError("a picture was asked for")
+    return judgement, drawn
+
+
+def _judged(recording: Recording, *, drawn: bool) -> tuple[Judgement, Picture | None]:
     cut = parts(recording)
     if len(cut) == 1:
-        return _judge(recording, whole=True)[0]
-    return _together(recording, tuple(_judge(part, whole=False) for part in cut))
+        judgement, _, picture_ = _judge(recording, whole=True, drawn=drawn)
+        return judgement, picture_
+    return _together(recording, tuple(_judge(part, whole=False, drawn=drawn) for part in cut))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +108,15 @@ class _Uncited:
     headroom: tuple[Margin, ...]
 
 
-def _judge(recording: Recording, *, whole: bool) -> tuple[Judgement, _Uncited]:
+_Part = tuple[Judgement, _Uncited, Picture | None]
+
+
+def _judge(recording: Recording, *, whole: bool, drawn: bool) -> _Part:
     run = recording.run
     events = recording.events()
     log = recording.access_log()
     upstreams = log.addresses
-    hits = classify(recording.hits((*COLUMNS, "seq") if upstreams else COLUMNS), run)
+    hits = classify(recording.hits((*COLUMNS, "seq") if upstreams or drawn else COLUMNS), run)
     objects = recording.manifests("before")
     timeline = times.read(run, events, recording.gaps(), _last_ns(hits), services(objects))
     hits, timeline = told_apart(hits, timeline)
@@ -154,12 +171,13 @@ def _judge(recording: Recording, *, whole: bool) -> tuple[Judgement, _Uncited]:
         sending=sent,
         balancers=between,
     )
-    return judgement, uncited
+    seen = Seen(answers, log, events, recording.health()) if drawn else None
+    return judgement, uncited, picture(hits, timeline, explained, seen) if seen else None
 
 
-def _together(recording: Recording, judged: tuple[tuple[Judgement, _Uncited], ...]) -> Judgement:
+def _together(recording: Recording, judged: tuple[_Part, ...]) -> tuple[Judgement, Picture | None]:
     """Judge a run of several rollouts from the judgement of each."""
-    each = tuple(one for one, _ in judged)
+    each = tuple(one for one, _, _ in judged)
     run = recording.run
     hits = classify(recording.hits(COLUMNS), run)
     objects = recording.manifests("before")
@@ -170,7 +188,7 @@ def _together(recording: Recording, judged: tuple[tuple[Judgement, _Uncited], ..
     numbers = summarise(hits, run, timeline)
     measured = rollouts.measured_of(one.measured for one in each)
     sent = sending(recording, hits, timeline)
-    causes = rollouts.causes_of([uncited.causes for _, uncited in judged])
+    causes = rollouts.causes_of([uncited.causes for _, uncited, _ in judged])
     verdicts = [one.verdict for one in each]
     case = Case(
         run=run,
@@ -186,7 +204,7 @@ def _together(recording: Recording, judged: tuple[tuple[Judgement, _Uncited], ..
     verdict = rollouts.decide_together(run, numbers, verdicts, own)
     one = about(recording, timeline)
     decided = advise(run, timeline, numbers, measured, causes, recording.manifests("after") or objects)
-    return Judgement(
+    judgement = Judgement(
         format=FORMAT,
         verdict=verdict,
         about=dataclasses.replace(
@@ -201,7 +219,7 @@ def _together(recording: Recording, judged: tuple[tuple[Judgement, _Uncited], ..
         timeline=timeline,
         notes=(*run.notes, *traffic.notes(hits), *recording.access_log().notes),
         measured=measured,
-        headroom=with_advised(rollouts.closest(uncited.headroom for _, uncited in judged), decided),
+        headroom=with_advised(rollouts.closest(uncited.headroom for _, uncited, _ in judged), decided),
         curve=shorter_pre_stops(hits, timeline, measured),
         advice=decided.advice,
         lint=marked(
@@ -217,6 +235,11 @@ def _together(recording: Recording, judged: tuple[tuple[Judgement, _Uncited], ..
             hits, run, recording.answers(), (pod.address for pod in timeline.pods), objects
         ),
     )
+    pictures = [one for _, _, one in judged if one is not None]
+    if not pictures:
+        return judgement, None
+    seen = Seen(recording.answers(), recording.access_log(), recording.events(), recording.health())
+    return judgement, of_rollouts(hits, timeline, pictures, seen)
 
 
 def _covered(verdict: Verdict) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.judge.verdict.judgement import Judgement
 
 # How sure a cause is, in words. A set of causes shows it itself: "(A1 or B1)".
-_CONFIDENCE = {"exact": "matched by pod", "by time": "matched by time only"}
+CONFIDENCE = {"exact": "matched by pod", "by time": "matched by time only"}
 
 
 def head(about: About) -> list[str]:
@@ -55,8 +55,8 @@ def causes(found: Sequence[Cause], timeline: Timeline) -> list[str]:
         span = f"{at(cause.first_ns, timeline.zero_ns)} to {at(cause.last_ns, timeline.zero_ns)}"
         kinds = ", ".join(f"{kind}: {n:,}" for kind, n in list(cause.kinds.items())[:3])
         known = (
-            f"; {_CONFIDENCE[cause.confidence]}"
-            if cause.the_rollouts and cause.confidence in _CONFIDENCE
+            f"; {CONFIDENCE[cause.confidence]}"
+            if cause.the_rollouts and cause.confidence in CONFIDENCE
             else ""
         )
         lines += wrapped(f"{kinds}; {span}{known}", "    ", "      ")

@@ -1,0 +1,245 @@
+"""The top of the page, for a reader with ten seconds: the verdict, what was lost, why, and what to change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.judge.findings.finding import LOSSLESS
+from harness.judge.wording import at, cause_in_words, count, lasting, share
+from harness.model import Grade
+from harness.report.page.markup import Markup, joined, listed, tag
+from harness.report.summary import sentences
+from harness.report.summary.attention import attention
+from harness.report.summary.remedies import remedy
+
+if TYPE_CHECKING:
+    from harness.judge.causes.causes import Cause
+    from harness.judge.picture.picture import Picture
+    from harness.judge.verdict.judgement import Judgement
+
+_SIGNS = {Grade.PASS: "\u2713", Grade.FAIL: "\u2715", Grade.INCONCLUSIVE: "?"}
+_SHOWN = 3  # causes; all are below the picture
+_PODS = 4
+
+
+def render(judgement: Judgement, picture: Picture) -> Markup:
+    """Return the page's top. The judgement's texts are already escaped for a line."""
+    return joined(
+        [
+            tag("div", _verdict(judgement), _tiles(judgement), class_=f"top {judgement.grade.lower()}"),
+            _answers(judgement, picture),
+        ]
+    )
+
+
+def _verdict(judgement: Judgement) -> Markup:
+    about, grade = judgement.about, judgement.grade
+    target = about.targets[0] if about.targets else ""
+    if len(about.targets) > 1:
+        target += f" and {count(len(about.targets) - 1, 'more target')}"
+    change = f"{about.workload}: {about.trigger or 'no change'}" if about.workload else ""
+    if about.rollout_state:
+        change += f", {about.rollout_state.replace('_', ' ')}"
+    facts = [tag("span", text) for text in (about.name, about.began, change, target) if text]
+    badge = tag("span", tag("span", _SIGNS[grade], aria_hidden="true"), f" {grade}", class_="badge")
+    return tag(
+        "div",
+        badge,
+        tag("h1", judgement.verdict.headline),
+        tag("p", *facts, class_="facts"),
+        class_="verdict",
+    )
+
+
+def _tiles(judgement: Judgement) -> Markup:
+    verdict, numbers, zero = judgement.verdict, judgement.numbers, judgement.timeline.zero_ns
+    lost = verdict.lost if judgement.about.trigger or verdict.lost else numbers.failed
+    word = "lost" if verdict.lost or judgement.about.trigger else "failed"
+    tiles = [
+        _tile(
+            f"Requests {word}", f"{lost:,}", f"of {verdict.of:,} ({share(lost, verdict.of)})", bad=bool(lost)
+        )
+    ]
+    outage = numbers.outage
+    tiles.append(
+        _tile(
+            "Longest gap",
+            lasting(outage.to_ns - outage.from_ns) if outage else "none",
+            f"nothing but failures, at {at(outage.from_ns, zero)}" if outage else "good answers all the time",
+            bad=outage is not None,
+        )
+    )
+    tiles.append(
+        _tile(
+            "Seconds with failures",
+            f"{numbers.bad_seconds:,}",
+            f"of {numbers.seconds_total:,}",
+            bad=numbers.bad_seconds > 0,
+        )
+    )
+    if numbers.latency is not None:
+        p50, p99 = (lasting(numbers.latency.percentiles[p]) for p in ("50", "99"))
+        tiles.append(_tile("Good answers took", p50, f"half of them; 99 % within {p99}"))
+    if judgement.rollouts:
+        bad = sum(bool(one.verdict.lost) for one in judgement.rollouts)
+        tiles.insert(
+            1, _tile("Rollouts that lost any", f"{bad}", f"of {len(judgement.rollouts)}", bad=bad > 0)
+        )
+    return tag("dl", *tiles, class_="tiles")
+
+
+def _tile(label: str, value: str, more: str, *, bad: bool = False) -> Markup:
+    return tag(
+        "div",
+        tag("dt", label),
+        tag("dd", tag("b", value, class_="bad" if bad else None), " ", tag("span", more)),
+        class_="tile",
+    )
+
+
+def _answers(judgement: Judgement, picture: Picture) -> Markup:
+    """Answer the two questions: why, and what to change. Without a loss: what is proven, and what is not."""
+    if judgement.grade is Grade.PASS:
+        shown = [_proven(judgement), _attention(judgement)]
+    elif judgement.grade is Grade.INCONCLUSIVE:
+        shown = [_doubts(judgement), _attention(judgement)]
+    else:
+        shown = [_why(judgement, picture), _change(judgement) or _attention(judgement)]
+    return tag("div", *shown, class_="answers")
+
+
+def cause_button(cause: Cause, picture: Picture) -> Markup:
+    """Return a cause as a button that selects its failures in the picture, where it has any."""
+    words = cause_in_words(cause.name, cause.ids)
+    number = tag("b", f"{cause.hits:,}", class_="count")
+    known = picture.failures.causes
+    if cause.ids not in known:
+        return tag("span", number, " ", words, class_="cause")
+    return tag(
+        "button",
+        number,
+        " ",
+        words,
+        type="button",
+        class_="cause",
+        data_cause=known.index(cause.ids),
+        aria_pressed="false",
+        title="Show these failures only",
+    )
+
+
+def _why(judgement: Judgement, picture: Picture) -> Markup:
+    causes = [cause for cause in judgement.causes if cause.the_rollouts]
+    lines: list[Markup | str] = [cause_button(cause, picture) for cause in causes[:_SHOWN]]
+    if len(causes) > _SHOWN:
+        lines.append(f"and {len(causes) - _SHOWN} more, below")
+    if not causes:
+        lines.append(sentences.without_cause(judgement))
+    said = [
+        *sentences.broken(judgement),
+        *([sentences.when_lost(judgement)] if judgement.verdict.lost else []),
+        sentences.lost_by_rollout(judgement) if judgement.verdict.lost else "",
+        sentences.unnoticed(judgement) if judgement.verdict.lost else sentences.how_many_failed(judgement),
+    ]
+    pods = pod_buttons(causes[0], picture)[:_PODS] if causes else []
+    return _card(
+        "Why",
+        listed(lines, class_="causes"),
+        *(tag("p", text) for text in said if text),
+        tag("p", "Pods of the first: ", *pods, class_="pods") if pods else None,
+    )
+
+
+def pod_buttons(cause: Cause, picture: Picture) -> list[Markup]:
+    """Return the pods that a cause's failures fit, those with most first, as buttons that select what failed there."""
+    names = picture.failures.pods
+    return [
+        joined(
+            [
+                tag(
+                    "button",
+                    f"{share.pod}: {share.hits:,}",
+                    type="button",
+                    class_="pod",
+                    data_pod=names.index(share.pod),
+                    aria_pressed="false",
+                    title=f"{count(share.hits, 'failure')} fit this {'old' if share.old else 'new'} pod: show them",
+                ),
+                " ",
+            ]
+        )
+        for share in sorted(cause.pods, key=lambda share: -share.hits)
+        if share.pod in names
+    ]
+
+
+def _change(judgement: Judgement) -> Markup | None:
+    causes = [cause for cause in judgement.causes if cause.the_rollouts]
+    fixes = list(dict.fromkeys(fix for cause in causes for fix in sentences.fixes_of(cause)))
+    if not fixes:
+        return None
+    patch = judgement.advice.patch if judgement.advice else None
+    link = tag("p", tag("a", "The whole patch, with a copy button", href="#fix")) if patch else None
+    return _card("What to change", listed([fix_line(fix) for fix in fixes]), link)
+
+
+def fix_line(text: str) -> Markup | str:
+    """Return a line of advice, the manifest's path in it as code."""
+    path, colon, rest = text.partition(": ")
+    plain = path.removeprefix("until then ")
+    if not colon or not plain.startswith("spec.") or " " in plain:
+        return _quoted(text)
+    lead = "until then " if plain != path else ""
+    return joined([lead, tag("code", plain), ": ", _quoted(rest)])
+
+
+def _quoted(text: str) -> Markup:
+    """Return what stands between backticks as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return joined([text])
+    return joined(tag("code", part) if number % 2 else part for number, part in enumerate(parts))
+
+
+def _proven(judgement: Judgement) -> Markup:
+    lines = [sentences.through(judgement), *sentences.proofs(judgement), judgement.verdict.bound]
+    return _card("What this proves", listed(lines))
+
+
+def _doubts(judgement: Judgement) -> Markup:
+    doubts = [f for f in judgement.verdict.findings if f.grade is Grade.INCONCLUSIVE]
+    lines = []
+    for finding in sorted(doubts, key=lambda f: f.objective == LOSSLESS):
+        to_do = remedy(finding, judgement)
+        lines.append(
+            joined(
+                [
+                    tag("b", finding.objective),
+                    f": {finding.observed}",
+                    tag("div", f"to do: {to_do}", class_="todo") if to_do else "",
+                ]
+            )
+        )
+    return _card("Why this is no PASS", listed(lines))
+
+
+def _attention(judgement: Judgement) -> Markup:
+    failed = sentences.how_many_failed(judgement) if not judgement.verdict.lost else ""
+    close = sentences.closest(judgement) if judgement.grade is Grade.PASS else ""
+    lines = [failed, f"closest: {close}" if close else "", *_whole(attention(judgement))]
+    return _card("What else to look at", listed(lines))
+
+
+def _whole(wrapped: list[str]) -> list[str]:
+    """Join lines that were wrapped for a terminal: those that go on begin with a space."""
+    found: list[str] = []
+    for line in wrapped:
+        if line.startswith(" ") and found:
+            found[-1] += f" {line.strip()}"
+        else:
+            found.append(line)
+    return found
+
+
+def _card(title: str, *inside: Markup | None) -> Markup:
+    return tag("section", tag("h2", title), *inside, class_="card")
