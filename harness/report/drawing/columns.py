@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,7 +98,7 @@ def _joined(
 ) -> NDArray[np.float64]:
     values: NDArray[np.int64] = getattr(found, name)
     joined = []
-    for begin, end in zip(starts[:-1], starts[1:], strict=True):
+    for begin, end in pairwise(starts.tolist()):
         some = values[begin:end]
         some = some[some >= 0]
         joined.append(float(how(some)) / 1e6 if len(some) else np.nan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.judge.picture.failures import Failures
+    from harness.judge.causes.causes import Cause
     from harness.judge.timeline.lifeline import Lifeline
     from harness.judge.timeline.timeline import Span, Timeline
 
 MOST_LANES = 24
 KEPT_LANES = 8  # of more pods than that, as many as this keep a lane: those at which most failed
-_STEPS = 400
+_STEPS = 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +35,16 @@ class Lanes:
     words: str = ""  # what the picture says about it
 
 
-def lanes(timeline: Timeline, failures: Failures, span: Span) -> Lanes:
+def lanes(timeline: Timeline, causes: Sequence[Cause], span: Span) -> Lanes:
     """Choose the lanes of the pods that were there within a span."""
-    there = [n for n, pod in enumerate(timeline.pods) if _was_there(pod, span)]
-    pods = tuple(timeline.pods[n] for n in there)
+    pods = tuple(pod for pod in timeline.pods if _was_there(pod, span))
     if len(pods) <= MOST_LANES:
         return Lanes(pods, pods, folded=False)
-    inside = (failures.done_ns >= span.from_ns) & (failures.done_ns < span.to_ns)
-    lost = np.bincount(failures.pod[inside & (failures.pod >= 0)], minlength=len(timeline.pods))
-    worst = sorted(there, key=lambda n: -lost[n])[:KEPT_LANES]
-    worst = [n for n in worst if lost[n]]
-    kept = tuple(timeline.pods[n] for n in sorted(worst))
+    lost = Counter[str]()
+    for cause in causes:
+        lost.update({share.pod: share.hits for share in cause.pods})
+    worst = {name for name, _ in lost.most_common(KEPT_LANES)}
+    kept = tuple(pod for pod in pods if pod.name in worst)
     words = f"{count(len(pods), 'pod')}, too many for a lane each: all of them by state, old and new"
     if kept:
         words += f"; a lane for {_which(len(kept))} at which most requests failed"

@@ -48,7 +48,7 @@ def marks(axes: Axes, scene: Scene) -> None:
     labels = []
     for row, (name, kinds) in enumerate(rows):
         mine = np.flatnonzero(inside & np.isin(failures.kind, kinds))
-        labels.append(f"{name}  {len(mine):,}")
+        labels.append(f"{name} \u00d7 {len(mine):,}")
         group = looks.group(failures.kinds[kinds[0]])
         at = (failures.done_ns[mine] - scene.timeline.zero_ns) / NS
         spread = (np.arange(len(mine)) * _GOLDEN % 1 - 0.5) * (0.6 if len(mine) > 1 else 0)
@@ -138,9 +138,11 @@ def latency(axes: Axes, scene: Scene) -> None:
     slow = np.isfinite(found.failed)
     if slow.any():
         axes.plot(at[slow], found.failed[slow], ls="", marker="x", ms=4, mew=1.1, color=theme.lost)
-        handles.append(Line2D([], [], ls="", marker="x", ms=4, mew=1.1, color=theme.lost, label="slowest failed"))
+        handles.append(
+            Line2D([], [], ls="", marker="x", ms=4, mew=1.1, color=theme.lost, label="slowest failed")
+        )
     low, high = float(values.min()), float(values.max())
-    axes.set_ylim(low / 1.6, high * (high / low) ** 0.35 * 2)
+    axes.set_ylim(low / 1.6, high * (high / low) ** 0.3 * 1.5)
     subs = (1.0,) if high / low > 40 else (1.0, 3.0) if high / low > 8 else (1.0, 2.0, 5.0)
     axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=6))
     axes.yaxis.set_minor_locator(NullLocator())
@@ -152,6 +154,6 @@ def latency(axes: Axes, scene: Scene) -> None:
 def legend(axes: Axes, scene: Scene, handles: Sequence[Any]) -> None:
     """Put the key of a panel into its upper right corner."""
     if handles:
-        axes.legend(handles=handles, loc="upper right", ncols=len(handles), fontsize=8, frameon=True, framealpha=0.8,
+        axes.legend(handles=handles, loc="upper right", ncols=len(handles), fontsize=8, frameon=True, framealpha=0.9,
                     facecolor=scene.theme.paper, edgecolor="none", labelcolor=scene.theme.ink, borderpad=0.2,
                     columnspacing=1.2, handlelength=1.3, borderaxespad=0.1)  # fmt: skip

@@ -33,7 +33,9 @@ def overview(axes: Axes, scene: Scene) -> None:
     failed = found.all_failed
     some = failed > 0
     heights = np.clip(failed / (float(failed.max(initial=0)) or 1.0), _LEAST, 1.0)
-    axes.bar(edges[:-1][some], heights[some], np.diff(edges)[some], align="edge", color=theme.lost, lw=0, zorder=3)
+    axes.bar(
+        edges[:-1][some], heights[some], np.diff(edges)[some], align="edge", color=theme.lost, lw=0, zorder=3
+    )
     for span in picture.focuses:
         large = span == scene.span
         axes.axvspan(scene.s(span.from_ns), scene.s(span.to_ns), facecolor=theme.zoom if large else "none",

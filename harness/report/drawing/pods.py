@@ -79,24 +79,26 @@ def _lane(axes: Axes, scene: Scene, row: int, pod: Lifeline) -> None:
         roomy = where < left + 0.9 * (right - left)
         where = where if roomy else ended
         axes.annotate(words, (where, row), (6, 0) if roomy else (-7, 0), textcoords="offset points", va="center",
-                      ha="left" if roomy else "right", fontsize=8, color=theme.ink, zorder=5)  # fmt: skip
+                      ha="left" if roomy else "right", fontsize=8, color=theme.ink, zorder=5,
+                      bbox={"facecolor": theme.paper, "edgecolor": "none", "alpha": 0.75, "pad": 0.6})  # fmt: skip
 
 
-def counted(axes: Axes, scene: Scene, pods: Sequence[Lifeline], word: str) -> None:
+def counted(axes: Axes, scene: Scene, pods: Sequence[Lifeline]) -> None:
     """Draw how many of these pods are in which state."""
     theme = scene.theme
     moments, found = by_state(pods, scene.span, scene.timeline.judged.to_ns)
     at = (moments - scene.timeline.zero_ns) / NS
     bottom = np.zeros(len(at), dtype=np.int64)
     for state in _ORDER:
+        if not found[state].any():
+            continue
         top = bottom + found[state]
-        axes.fill_between(at, bottom, top, color=theme.states[state], hatch=STATES[state].hatch,
+        axes.fill_between(at, bottom, top, facecolor=theme.states[state], hatch=STATES[state].hatch,
                           edgecolor=theme.paper, lw=0, step="mid")  # fmt: skip
         bottom = top
     axes.set_ylim(0, 1.08 * max(int(bottom.max(initial=0)), 1))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
     axes.spines[["top", "right"]].set_visible(False)
-    axes.text(1.008, 0.5, word, transform=axes.transAxes, rotation=90, va="center", fontsize=9, color=theme.faint)
 
 
 def key(scene: Scene, *, marked: bool) -> list[Any]:
@@ -109,4 +111,8 @@ def key(scene: Scene, *, marked: bool) -> list[Any]:
     if marked:
         found.append(Line2D([], [], color=theme.ink, marker="X", ms=6, ls="", label="exited (to the second)"))
         found.append(Line2D([], [], color=theme.ink, marker="|", ms=9, mew=2, ls="", label="gone"))
+    if scene.timeline.triggered:
+        found.append(Patch(facecolor=theme.during, edgecolor=theme.faint, lw=0.4, label="the rollout"))
+    if scene.timeline.control is not None:
+        found.append(Patch(facecolor=theme.control, edgecolor=theme.faint, lw=0.4, label="control window"))
     return found

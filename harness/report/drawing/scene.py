@@ -1,4 +1,4 @@
-"""What a still picture shows, in its own terms: the span, its time axis, the moments to mark, the causes to name. Pure."""
+"""What a still picture shows: its span and time axis, the moments to mark, the causes to name. Pure."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from harness.model import Mark
 from harness.report import looks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from harness.judge.picture.moments import Burst
     from harness.judge.picture.picture import Picture
     from harness.judge.timeline.timeline import Span, Timeline
@@ -22,6 +24,7 @@ MOST_MARKS = 300  # failures in view up to which each is a mark of its own
 MOST_CAUSES = 3  # named in the picture
 _WHOLE = 0.85  # share of the run from which on the focus is all of it
 _MINUTES_S = 600  # from so many seconds on the axis counts minutes
+_TOO_CLOSE = 400  # stretches that are closer than this part of the span are drawn as one
 _MOST_OTHERS = 4  # changes of other people that are marked
 
 
@@ -90,7 +93,7 @@ class Scene:
         """The causes that are named: number, ids, words. Those against the rollout come first."""
         found = sorted(self.judgement.causes, key=lambda cause: (not cause.the_rollouts, -cause.hits))
         return tuple(
-            (number, cause.ids, f"{cause_in_words(cause.name, cause.ids)}: {cause.hits:,} failed")
+            (number, cause.ids, f"{cause.hits:,} failed: {cause_in_words(cause.name, cause.ids)}")
             for number, cause in enumerate(found[:MOST_CAUSES], 1)
         )
 
@@ -101,7 +104,7 @@ class Scene:
         rest = [cause for cause in self.judgement.causes if cause.ids not in named]
         if not rest:
             return ""
-        return f"and {count(len(rest), 'more cause')}: {sum(cause.hits for cause in rest):,} failed"
+        return f"{sum(cause.hits for cause in rest):,} failed: {count(len(rest), 'more cause')}"
 
     def bursts(self, ids: tuple[str, ...]) -> list[Burst]:
         """Return the bursts of one cause within the span."""
@@ -128,7 +131,9 @@ class Scene:
     def moments(self) -> tuple[Moment, ...]:
         """The moments to mark within the span, in order."""
         timeline = self.timeline
-        triggers = sorted({m.t_ns for m in timeline.marks if m.mark is Mark.TRIGGER}) if timeline.triggered else []
+        triggers = (
+            sorted({m.t_ns for m in timeline.marks if m.mark is Mark.TRIGGER}) if timeline.triggered else []
+        )
         if timeline.triggered and not triggers:
             triggers = [timeline.zero_ns]
         found = [(t_ns, "trigger", 1.6, "-") for t_ns in triggers]
@@ -142,17 +147,45 @@ class Scene:
             for one in others[:_MOST_OTHERS]
         ]
         if timeline.during_ended:
-            found += [(p.span.to_ns, "old pods gone", 1.2, "--") for p in timeline.phases if p.phase == "during"]
+            found += [
+                (p.span.to_ns, "old pods gone", 1.2, "--") for p in timeline.phases if p.phase == "during"
+            ]
         left, right = self.limits
         inside = (Moment(self.s(t_ns), words, width, style) for t_ns, words, width, style in found)
         return tuple(sorted((m for m in inside if left <= m.t_s <= right), key=lambda m: m.t_s))
+
+    @cached_property
+    def stalls(self) -> list[tuple[float, float]]:
+        """Where the load generator itself was late, within the span, in seconds; joined where they touch."""
+        return self._within((one.from_ns, one.to_ns) for one in self.picture.stalls)
+
+    @cached_property
+    def gaps(self) -> list[tuple[float, float]]:
+        """Where nobody watched the cluster, within the span, in seconds; joined where they touch."""
+        return self._within((gap.from_ns, gap.to_ns) for gap in self.timeline.gaps if gap.blind)
+
+    def _within(self, spans: Iterable[tuple[int, int]]) -> list[tuple[float, float]]:
+        left, right = self.limits
+        apart = (right - left) / _TOO_CLOSE
+        found: list[tuple[float, float]] = []
+        for from_ns, to_ns in sorted(spans):
+            start, stop = max(self.s(from_ns), left), min(self.s(to_ns), right)
+            if stop <= start:
+                continue
+            if found and start - found[-1][1] <= apart:
+                found[-1] = found[-1][0], max(found[-1][1], stop)
+            else:
+                found.append((start, stop))
+        return found
 
     def failed_total(self, name: str) -> int:
         """Return how many requests failed in this way, over the whole run. `name` is one of looks.FAILURES."""
         return sum(kind.count for kind in self.judgement.numbers.kinds if looks.group(kind.kind) == name)
 
 
-def placed(moments: tuple[Moment, ...], limits: tuple[float, float], width_in: float, char_in: float) -> list[int]:
+def placed(
+    moments: tuple[Moment, ...], limits: tuple[float, float], width_in: float, char_in: float
+) -> list[int]:
     """Return the row of each moment's words, 0 or 1, and -1 where both are taken."""
     scale = width_in / (limits[1] - limits[0])
     ends = [-1.0, -1.0]
