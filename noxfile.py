@@ -47,6 +47,21 @@ def slow(session: nox.Session) -> None:
     session.run("pytest", "-m", "slow", "-n", "2", *session.posargs)
 
 
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Test report.html in a real Chromium: Debian's `chromium`, or the one that CHROMIUM names."""
+    session.install("-e", ".[test,browser]")
+    session.run("pytest", "tests/report/page", *session.posargs)
+
+
+@nox.session
+def vendor(session: nox.Session) -> None:
+    """Renew the library that draws report.html: `nox -s vendor`, or `nox -s vendor -- 1.6.32`. Needs npm."""
+    if not shutil.which("npm"):
+        session.error("not installed: npm")
+    session.run("python", "-m", "tests.bench.vendor", *session.posargs)
+
+
 def _real_cluster() -> bool:
     """Whether there is a real Kubernetes to run on, with a balancer in front."""
     return "KUBECONFIG" in os.environ and Path(os.environ.get("ZDTEST_BED", "/nowhere"), "ingress").exists()

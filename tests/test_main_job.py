@@ -150,6 +150,7 @@ def test_a_run_leaves_all_that_its_reader_needs(lost: Run) -> None:
         "summary.txt",
         "summary.md",
         "timeline.png",
+        "report.html",
     ):
         assert (lost.path / name).stat().st_size > 0, name
     assert (lost.path / "timeline.png").read_bytes().startswith(b"\x89PNG")
@@ -171,7 +172,7 @@ def test_the_change_is_announced_before_it_is_made(lost: Run) -> None:
 
 def test_report_gives_the_same_verdict_from_the_recording_alone(lost: Run) -> None:
     before = lost.verdict
-    for name in ("verdict.json", "summary.txt", "summary.md", "timeline.png"):
+    for name in ("verdict.json", "summary.txt", "summary.md", "timeline.png", "report.html"):
         (lost.path / name).unlink()
     done = subprocess.run(
         command("report", str(lost.path)), capture_output=True, text=True, check=False, timeout=120
@@ -180,6 +181,7 @@ def test_report_gives_the_same_verdict_from_the_recording_alone(lost: Run) -> No
     assert done.stdout == lost.stdout
     assert lost.verdict == before
     assert (lost.path / "timeline.png").exists()
+    assert (lost.path / "report.html").exists()
 
 
 def test_the_last_step_of_the_ladder_passes_and_compare_tells_the_two_apart(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.options import output_option
-from harness.cli.reports import exit_code, leave_reports
+from harness.cli.reports import exit_code, judged, leave_reports
 from harness.cli.root import EPILOG, guarded, root, show, warn
 from harness.cli.run import carry_out
 from harness.errors import UsageError
@@ -82,7 +82,6 @@ def _steps(directory: str | None) -> tuple[Entry, ...]:
 
 def _run(step: Entry, flags: dict[str, Any], output: Path) -> Judgement | int:
     """Run and judge one step, and leave its reports with the recording."""
-    from harness.judge.verdict.judgement import judge  # noqa: PLC0415
     from harness.recording.read import Recording  # noqa: PLC0415
     from harness.scenario.resolve import Request, resolve  # noqa: PLC0415
 
@@ -93,8 +92,8 @@ def _run(step: Entry, flags: dict[str, Any], output: Path) -> Judgement | int:
         path = guarded(lambda: carry_out(resolved, asked), output)
     if isinstance(path, int):
         return path
-    judgement = judge(Recording.open(path))
-    missing = leave_reports(judgement, path)
+    judgement, picture = judged(Recording.open(path))
+    missing = leave_reports(judgement, path, picture)
     if missing:
         warn(f"zdtest: {missing}")
     warn(f"    {judgement.grade.value}: {path}")

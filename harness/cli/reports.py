@@ -14,7 +14,9 @@ from harness.model import BALANCERS, ExitCode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.judge.picture.picture import Picture
     from harness.judge.verdict.judgement import Judgement
+    from harness.recording.read import Recording
 
 
 FORMATS = ("text", "json", "bombardier-json")
@@ -25,13 +27,13 @@ def report_on(path: Path, *, latencies: bool, form: str = "text") -> Judgement:
 
     The verdict does not depend on any report: what could not be written or printed is said on standard error.
     """
-    from harness.judge.verdict.judgement import judge, to_json  # noqa: PLC0415
+    from harness.judge.verdict.judgement import to_json  # noqa: PLC0415
     from harness.recording.read import Recording  # noqa: PLC0415
     from harness.report import bombardier_json, text  # noqa: PLC0415
 
     recording = Recording.open(path)
-    judgement = judge(recording)
-    missing = leave_reports(judgement, path)
+    judgement, picture = judged(recording)
+    missing = leave_reports(judgement, path, picture)
     made = {
         "json": lambda: to_json(judgement).removesuffix("\n"),
         "bombardier-json": lambda: bombardier_json.render(judgement, recording, latencies=latencies),
@@ -49,12 +51,30 @@ def report_on(path: Path, *, latencies: bool, form: str = "text") -> Judgement:
     return judgement
 
 
-def leave_reports(judgement: Judgement, path: Path) -> str:
+def judged(recording: Recording) -> tuple[Judgement, Picture | None]:
+    """Judge a recording, with what its pictures are drawn from; None, and a line on standard error, where they fail.
+
+    Raises RecordingError if the recording cannot be read.
+    """
+    from harness.judge.verdict.judgement import judge, judge_with_picture  # noqa: PLC0415
+
+    try:
+        return judge_with_picture(recording)
+    except RecordingError:
+        raise
+    # The verdict is worth more than any picture. What keeps it from being given is said by judging once more.
+    except Exception as error:  # noqa: BLE001
+        judgement = judge(recording)
+        warn(f"zdtest: cannot make what report.html is drawn from: {in_one_line(error)}")
+        return judgement, None
+
+
+def leave_reports(judgement: Judgement, path: Path, picture: Picture | None = None) -> str:
     """Write all reports of a run into its folder; return a message about those that failed, else ""."""
     from harness.report import write_all  # noqa: PLC0415
 
     try:
-        write_all(judgement, path)
+        write_all(judgement, path, picture)
     except RecordingError as error:
         return str(error)
     return ""

@@ -16,14 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from harness.judge.picture.picture import Picture
     from harness.judge.verdict.judgement import Judgement
 
 
-def write_all(judgement: Judgement, directory: Path) -> None:
-    """Write verdict.json, summary.txt, summary.md and timeline.png, each in one step.
+def write_all(judgement: Judgement, directory: Path, picture: Picture | None = None) -> None:
+    """Write verdict.json, summary.txt, summary.md, timeline.png and, with a picture, report.html, each in one step.
 
-    A run of several rollouts also gets rollouts/1/summary.txt, rollouts/1/timeline.png and so on. If one of them
-    fails, the others are still written. Raises RecordingError, one line, that names the missing ones and the reason.
+    A run of several rollouts also gets rollouts/1/summary.txt, rollouts/1/timeline.png and so on; report.html shows
+    them side by side. If one of them fails, the others are still written. Raises RecordingError, one line, that names
+    the missing ones and the reason.
     """
     from harness.judge.verdict import judgement as judging  # noqa: PLC0415  brings pandas, which `--help` must not
 
@@ -32,6 +34,8 @@ def write_all(judgement: Judgement, directory: Path) -> None:
         "summary.txt": partial(_summary, judgement),
         "summary.md": lambda: markdown.render(judgement),
     }
+    if picture is not None:
+        made["report.html"] = partial(_page, judgement, picture)
     drawn = {"timeline.png": judgement}
     for number, one in enumerate(judgement.rollouts, 1):
         made[f"rollouts/{number}/summary.txt"] = partial(_summary, one)
@@ -54,6 +58,12 @@ def write_all(judgement: Judgement, directory: Path) -> None:
 
 def _summary(judgement: Judgement) -> str:
     return text.render(judgement, latencies=True) + "\n"
+
+
+def _page(judgement: Judgement, picture: Picture) -> str:
+    from harness.report.page import page  # noqa: PLC0415  reads its scripts and styles, which `--help` does not need
+
+    return page.render(judgement, picture)
 
 
 def _write(directory: Path, name: str, make: Callable[[], str]) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 REAL = Path(__file__).parents[2] / "results" / "example"
 TEXTS = ("run.json", "events.jsonl", "generator.jsonl", "manifests/before.json", "manifests/after.json")
 ARROWS = ("hits/0.arrow", "connections/0.arrow")
-REPORTS = ("verdict.json", "summary.txt", "summary.md", "timeline.png")
+REPORTS = ("verdict.json", "summary.txt", "summary.md", "timeline.png", "report.html")
 VALUES: tuple[Any, ...] = (
     None, True, 0, 5, -1, 1.5, 1e300, 1 << 62, -(1 << 62), 1 << 70, float("nan"), "", "x", "9" * 30, "100%", "-5%",
     "\ud800", "$a{$",

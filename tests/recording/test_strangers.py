@@ -62,7 +62,7 @@ def altered(run: Path, **fields: Any) -> Path:
 def test_links_in_place_of_reports_are_replaced_and_not_followed(
     run: Path, precious: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("summary.txt", "summary.md", "verdict.json", "timeline.png"):
+    for name in ("summary.txt", "summary.md", "verdict.json", "timeline.png", "report.html"):
         (run / name).symlink_to(precious)
     assert ended(monkeypatch, "report", run) in {0, 1, 3}
     assert precious.read_text() == "mine"
@@ -122,7 +122,7 @@ def test_files_opened_for_appending_are_not_links_and_belong_to_their_owner(
 
 def test_reports_belong_to_their_owner_only(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ended(monkeypatch, "report", run)
-    for name in ("summary.txt", "summary.md", "verdict.json", "timeline.png"):
+    for name in ("summary.txt", "summary.md", "verdict.json", "timeline.png", "report.html"):
         assert (run / name).stat().st_mode & 0o777 == 0o600, name
 
 

@@ -14,16 +14,18 @@ import pytest
 
 from harness import cli
 from harness.judge.numbers.summary import SecondRow
+from harness.judge.verdict import judgement
 from harness.judge.verdict.judgement import judge
 from harness.recording.read import Recording
 from harness.report import markdown, plot, text, write_all
+from harness.report.page import page
 from harness.report.plot import draw
 from tests.judge.synthetic import SyntheticRun
 
 if TYPE_CHECKING:
     from harness.judge.verdict.judgement import Judgement
 
-ALL = {"verdict.json", "summary.txt", "summary.md", "timeline.png"}
+ALL = {"verdict.json", "summary.txt", "summary.md", "timeline.png", "report.html"}
 MATHEMATICS = (
     "http://shop.example/items?$filter=price gt 5&$select=name",
     "a pod said $a{$ and $\\frac{",
@@ -120,7 +122,12 @@ def test_a_url_with_two_dollars_gets_its_verdict_and_its_picture(
 )
 @pytest.mark.parametrize(
     ("module", "function", "name"),
-    [(plot, "draw", "timeline.png"), (markdown, "render", "summary.md")],
+    [
+        (plot, "draw", "timeline.png"),
+        (markdown, "render", "summary.md"),
+        (page, "render", "report.html"),
+        (judgement, "picture", "report.html"),
+    ],
 )
 def test_a_report_that_cannot_be_made_is_named_and_nothing_else_is_lost(
     tmp_path: Path,
@@ -140,7 +147,7 @@ def test_a_report_that_cannot_be_made_is_named_and_nothing_else_is_lost(
     printed = capsys.readouterr()
     assert printed.out.splitlines()[-1].startswith("PASS: ")
     assert len(printed.err.splitlines()) == 1
-    assert f"({name})" in printed.err
+    assert name in printed.err
     assert (str(fault).split("\n")[0] or type(fault).__name__) in printed.err
     assert {file.name for file in path.iterdir()} >= ALL - {name}
     assert not list(path.glob(".*"))
@@ -171,9 +178,9 @@ def test_a_summary_that_cannot_be_written_out_still_gives_verdict_and_exit_code(
     assert ended(path, monkeypatch) == 0
     printed = capsys.readouterr()
     assert printed.out.splitlines()[-1].startswith("PASS: ")
-    assert "(summary.txt)" in printed.err
+    assert "(summary.txt, report.html)" in printed.err  # the page has the summary in it
     assert "cannot print the summary" in printed.err
-    assert {file.name for file in path.iterdir()} >= ALL - {"summary.txt"}
+    assert {file.name for file in path.iterdir()} >= ALL - {"summary.txt", "report.html"}
 
 
 def test_a_terminal_that_lacks_a_character_shows_its_number(tmp_path: Path) -> None:

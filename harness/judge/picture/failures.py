@@ -72,6 +72,15 @@ class Failures:
     def __len__(self) -> int:
         return len(self.done_ns)
 
+    def pods_of(self, ids: Ids) -> frozenset[int]:
+        """Return the places of the pods that failures of a cause are known to belong to, or fit by time."""
+        if ids not in self.causes:
+            return frozenset()
+        mine = self.cause == self.causes.index(ids)
+        near = np.unique(self.near[mine & (self.near >= 0)]).tolist()
+        known = np.unique(self.pod[mine & (self.pod >= 0)]).tolist()
+        return frozenset(known).union(*(self.nearby[place] for place in near))
+
 
 _PLACES = ("kind", "cause", "pod", "near", "peer", "answer", "logged")
 _PLAIN = ("done_ns", "began_ns", "worker", "seq", "conn", "carried", "target")
@@ -180,9 +189,14 @@ def _nearby(
     causes: Sequence[Ids],
     pods: Sequence[Lifeline],
 ) -> tuple[NDArray[np.int64], tuple[tuple[int, ...], ...]]:
-    """Return for each row which set of pods it is of: those whose windows, by the rules of its cause, it lies in."""
+    """Return for each row which set of pods it is of: those whose windows, by the rules of its cause, it lies in.
+
+    Rules about the whole rollout name any pod, and so none.
+    """
     bits = np.zeros((len(place), -(-len(pods) // 8) or 1), dtype=np.uint8)
     for (row, number), mask in fits.items():
+        if RULES[row].of_any_pod:
+            continue
         of = [code for code, ids in enumerate(causes) if RULES[row].id in ids]
         mine = mask[place] & np.isin(cause, of)
         bits[mine, number // 8] |= np.uint8(128 >> number % 8)

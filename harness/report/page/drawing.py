@@ -219,7 +219,7 @@ def _marked(judgement: Judgement, picture: Picture) -> list[dict[str, Any]]:
         if mark.mark is Mark.TRIGGER and timeline.triggered
     ]
     found += [
-        {"at": _s(mark.t_ns, zero), "sort": "done", "words": "`kubectl rollout status` says done"}
+        {"at": _s(mark.t_ns, zero), "sort": "done", "words": "`rollout status` done"}
         for mark in timeline.marks
         if mark.mark is Mark.ROLLOUT_DONE
     ]

@@ -63,9 +63,9 @@ def _tiles(judgement: Judgement) -> Markup:
     outage = numbers.outage
     tiles.append(
         _tile(
-            "Longest gap",
+            "Longest time of nothing but failures",
             lasting(outage.to_ns - outage.from_ns) if outage else "none",
-            f"nothing but failures, at {at(outage.from_ns, zero)}" if outage else "good answers all the time",
+            f"at {at(outage.from_ns, zero)}" if outage else "",
             bad=outage is not None,
         )
     )
@@ -79,7 +79,7 @@ def _tiles(judgement: Judgement) -> Markup:
     )
     if numbers.latency is not None:
         p50, p99 = (lasting(numbers.latency.percentiles[p]) for p in ("50", "99"))
-        tiles.append(_tile("Good answers took", p50, f"half of them; 99 % within {p99}"))
+        tiles.append(_tile("Good answers took", p50, f"p50; p99 {p99}"))
     if judgement.rollouts:
         bad = sum(bool(one.verdict.lost) for one in judgement.rollouts)
         tiles.insert(
@@ -152,7 +152,7 @@ def _why(judgement: Judgement, picture: Picture) -> Markup:
 
 def pod_buttons(cause: Cause, picture: Picture) -> list[Markup]:
     """Return the pods that a cause's failures fit, those with most first, as buttons that select what failed there."""
-    names = picture.failures.pods
+    names, fitting = picture.failures.pods, picture.failures.pods_of(cause.ids)
     return [
         joined(
             [
@@ -169,7 +169,7 @@ def pod_buttons(cause: Cause, picture: Picture) -> list[Markup]:
             ]
         )
         for share in sorted(cause.pods, key=lambda share: -share.hits)
-        if share.pod in names
+        if share.pod in names and names.index(share.pod) in fitting
     ]
 
 

@@ -10,6 +10,7 @@ from harness.model import Grade
 from harness.report import patch, text
 from harness.report.page.headline import cause_button, fix_line, pod_buttons
 from harness.report.page.markup import Markup, joined, listed, tag
+from harness.report.summary import sentences
 from harness.report.summary.details import CONFIDENCE
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _cause(cause: Cause, judgement: Judgement, picture: Picture) -> Markup:
         listed(cause.evidence, class_="evidence"),
         tag("p", "Pods: ", *pods, class_="pods") if pods else None,
         tag("p", tag("b", "to fix it")) if cause.mend else None,
-        listed([fix_line(line) for line in cause.mend], class_="mend"),
+        listed([fix_line(line) for line in sentences.fixes_of(cause)], class_="mend"),
         tag("p", f"to tell them apart: {cause.spread_by}") if cause.spread_by else None,
         class_="cause",
     )

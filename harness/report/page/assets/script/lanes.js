@@ -38,7 +38,7 @@ function layLanes() {
   }
   $('names').replaceChildren(...made);
   $('lanes').hidden = !DATA.pods.length;
-  $('lanes').style.height = `${lanesHeight + (narrow ? 30 : 0)}px`;
+  $('names').parentElement.style.height = `${lanesHeight}px`;
 }
 
 function titleOf(lane) {
@@ -134,7 +134,9 @@ function drawEnds(ctx, { pod, y, height }) {
   }
   let right = -1;
   if (pod.exited !== null && pod.deleted !== null) {
-    const x = xOf(pod.exited);
+    const x = xOf(pod.exited), latest = xOf(Math.min(pod.exited + 1, pod.gone === null ? Infinity : pod.gone));
+    ctx.lineWidth = 1.5; // Kubernetes tells an exit in whole seconds: it was somewhere on this line
+    ctx.beginPath(); ctx.moveTo(x, middle); ctx.lineTo(Math.max(x, latest), middle); ctx.stroke();
     const path = new Path2D();
     path.moveTo(x - size, middle - size); path.lineTo(x + size, middle + size); path.moveTo(x + size, middle - size); path.lineTo(x - size, middle + size);
     ctx.strokeStyle = '#fff'; ctx.lineWidth = 4; ctx.stroke(path);
@@ -154,7 +156,9 @@ function drawEnds(ctx, { pod, y, height }) {
     ctx.fillStyle = ink.ink;
     const wide = ctx.measureText(pod.exit).width, fits = right + 6 + wide < frame.width;
     ctx.textAlign = fits ? 'left' : 'right';
-    if (fits) ctx.fillText(pod.exit, right + 6, middle);
+    ctx.strokeStyle = ink.surface;
+    ctx.lineWidth = 3;
+    if (fits) { ctx.strokeText(pod.exit, right + 6, middle); ctx.fillText(pod.exit, right + 6, middle); }
   }
 }
 

@@ -1,10 +1,11 @@
 // Colours and shapes. Each kind of failure has both, so that they differ for every eye and in a grey print.
 const SHAPES = { 502: 'triangle', 503: 'diamond', 504: 'square', status: 'circle', none: 'cross' };
+const EDGES = { 503: '#6b6000', status: '#1d6a99' }; // of those too light to be seen on white
 let ink = {};
 
 function readTheme() {
   const style = getComputedStyle(document.documentElement);
-  ink = {};
+  ink = { dark: dark() };
   for (const name of ['surface', 'sunk', 'ink', 'muted', 'line', 'edge', 'fail', 'good', 'p50', 'p99', 'max', 'failed', 'before',
     'during', 'after', 'warm', 'control', 'hatch', 'focus', 'doubt', 'chosen']) ink[name] = style.getPropertyValue(`--${name}`).trim();
 }
@@ -30,7 +31,7 @@ function paint(ctx, path, group, scale, faint) {
   const cross = SHAPES[group] === 'cross';
   ctx.globalAlpha = faint ? 0.15 : 1;
   ctx.lineWidth = (cross ? 2 : 1) * scale;
-  ctx.strokeStyle = ink.ink;
+  ctx.strokeStyle = cross ? ink.ink : ink.dark ? ink.surface : EDGES[group] || ink.surface;
   ctx.fillStyle = groupColour(group);
   if (!cross) ctx.fill(path);
   ctx.stroke(path);
@@ -69,6 +70,7 @@ function hatched(ctx, left, top, width, height, colour, step = 6) {
   ctx.rect(left, top, width, height);
   ctx.clip();
   ctx.strokeStyle = colour;
+  ctx.setLineDash([]);
   ctx.lineWidth = step / 6;
   ctx.beginPath();
   for (let x = Math.floor((left - height) / step) * step; x < left + width; x += step) {

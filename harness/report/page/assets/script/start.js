@@ -124,6 +124,16 @@ async function start() {
   let before;
   addEventListener('beforeprint', () => { before = document.documentElement.dataset.theme; document.documentElement.dataset.theme = 'light'; repaint(); });
   addEventListener('afterprint', () => { if (before) document.documentElement.dataset.theme = before; else delete document.documentElement.dataset.theme; repaint(); });
+  // What the panels show, for whoever drives the page: its tests, or a person at the console.
+  window.zdtest = {
+    scales: () => ({ ...Object.fromEntries(Object.entries(panels).map(([name, u]) => [name, [u.scales.x.min, u.scales.x.max]])), lanes: [view.from, view.to] }),
+    marks: () => {
+      const u = panels.marks, box = u.over.getBoundingClientRect(), [first, last] = inView(), found = [];
+      for (let n = first; n < last; n++) if (shown[n]) found.push([box.left + u.valToPos(timeOf(n), 'x'), box.top + u.valToPos(rows.took[n] * DATA.failures.unit * 1000, 'y')]);
+      return found;
+    },
+    slowest: () => lasting(rows.took.reduce((most, took) => Math.max(most, took), 0) * DATA.failures.unit * 1000),
+  };
   document.documentElement.dataset.ready = 'yes';
 }
 
