@@ -67,7 +67,9 @@ def test_what_happens_to_pods_is_a_line_for_each_sort_of_event() -> None:
 
 def test_a_line_of_failures_names_only_what_failed() -> None:
     expected = {200: 10, 404: 80, 503: 9}  # this run calls 404 good
-    failing: dict[str, Any] = {"counts": counts(100, 10, statuses=expected, outcomes={"connect_refused": 1, "dropped": 5})}
+    failing: dict[str, Any] = {
+        "counts": counts(100, 10, statuses=expected, outcomes={"connect_refused": 1, "dropped": 5})
+    }
     lines = log_of(
         snapshot(22, failures=(first("503", 22), first("connect_refused", 22)), **failing),
         snapshot(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -21,6 +22,8 @@ from harness.report.drawing.theme import LIGHT
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
+
+    from numpy.typing import NDArray
 
     from harness.judge.picture.picture import Picture
     from harness.judge.verdict.judgement import Judgement
@@ -51,18 +54,24 @@ def draw(
         figure.set_dpi(_DPI)
         layout.fill(figure, Scene(judgement, picture, theme))
         canvas.draw()
-        size = canvas.get_width_height()
-        drawn = Image.frombuffer("RGBA", size, canvas.buffer_rgba(), "raw", "RGBA", 0, 1).convert("RGB")
+        drawn = np.asarray(canvas.buffer_rgba())[:, :, :3]
         _few_colours(drawn).save(file, format="PNG", optimize=True, dpi=(_DPI, _DPI))
 
 
-def _few_colours(drawn: Image.Image) -> Image.Image:
-    """Return a picture with a palette: the colours of which there is most stay exactly as they are."""
-    counted: Any = drawn.getcolors(drawn.width * drawn.height)
-    most = [colour for _, colour in sorted(counted, reverse=True)[:_COLOURS]]
-    palette = Image.new("P", (1, 1))
-    palette.putpalette([part for colour in most for part in colour])
-    return drawn.quantize(palette=palette, dither=Image.Dither.NONE)
+def _few_colours(drawn: NDArray[np.uint8]) -> Image.Image:
+    """Return RGB pixels as a picture with a palette: the colours of which there is most stay exactly as they are."""
+    packed = drawn.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.int32)
+    every, place, counts = np.unique(packed, return_inverse=True, return_counts=True)
+    kept = every[np.argsort(-counts, kind="stable")[:_COLOURS]]
+
+    def parts(colours: NDArray[np.int32]) -> NDArray[np.int32]:
+        return np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=1)
+
+    palette = parts(kept)
+    nearest = np.array([((palette - one) ** 2).sum(axis=1).argmin() for one in parts(every)], dtype=np.uint8)
+    found = Image.fromarray(nearest[place.reshape(packed.shape)], "P")
+    found.putpalette(palette.astype(np.uint8).tobytes())
+    return found
 
 
 def _style(theme: Theme) -> Any:

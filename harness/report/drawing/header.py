@@ -11,11 +11,8 @@ from harness.report import looks
 if TYPE_CHECKING:
     from harness.report.drawing.scene import Scene
 
-_TITLE, _CAUSE, _SMALL = (
-    88,
-    112,
-    135,
-)  # characters that fit a line of the title, of a cause, of the small text
+# Characters that fit a line of the title, of a cause, of the small text.
+_TITLE, _CAUSE, _SMALL = 90, 138, 165
 
 
 @dataclass(frozen=True, slots=True)

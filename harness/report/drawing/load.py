@@ -63,7 +63,7 @@ def marks(axes: Axes, scene: Scene) -> None:
 def bars(axes: Axes, scene: Scene) -> None:
     """Draw the failed requests per second, stacked by kind."""
     theme = scene.theme
-    found = rates(scene.picture.buckets, scene.span, _COLUMNS)
+    found = rates(scene.buckets, scene.span, _COLUMNS)
     left = (found.edges_ns[:-1] - scene.timeline.zero_ns) / NS
     widths = np.diff(found.edges_ns) / NS
     bottom = np.zeros(len(left))
@@ -101,7 +101,7 @@ def nothing(axes: Axes, scene: Scene) -> None:
 def throughput(axes: Axes, scene: Scene) -> None:
     """Draw the requests per second: good ones, and failed ones on top of them."""
     theme = scene.theme
-    found = rates(scene.picture.buckets, scene.span, _COLUMNS)
+    found = rates(scene.buckets, scene.span, _COLUMNS)
     edges = (found.edges_ns - scene.timeline.zero_ns) / NS
     axes.stairs(found.good, edges, fill=True, color=theme.good, lw=0)
     failed = found.all_failed
@@ -117,7 +117,7 @@ def throughput(axes: Axes, scene: Scene) -> None:
 def latency(axes: Axes, scene: Scene) -> None:
     """Draw the latencies of good answers, and of the slowest failed request, on a logarithmic axis."""
     theme = scene.theme
-    found = latencies(scene.picture.buckets, scene.span, _FINE)
+    found = latencies(scene.buckets, scene.span, _FINE)
     at = (found.middles_ns - scene.timeline.zero_ns) / NS
     axes.set_yscale("log")
     values = np.concatenate([found.p50, found.most, found.failed])

@@ -14,6 +14,7 @@ from harness.report import looks
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from harness.judge.picture.buckets import Buckets
     from harness.judge.picture.moments import Burst
     from harness.judge.picture.picture import Picture
     from harness.judge.timeline.timeline import Span, Timeline
@@ -60,6 +61,11 @@ class Scene:
     def span(self) -> Span:
         """What is drawn large."""
         return self.picture.focus if self.focused else self.picture.whole
+
+    @property
+    def buckets(self) -> Buckets:
+        """The hits within the span, by small steps of time."""
+        return self.picture.close if self.focused else self.picture.buckets
 
     def s(self, t_ns: int) -> float:
         """Return a moment in seconds."""
@@ -193,7 +199,7 @@ def placed(
     for moment in moments:
         at = (moment.t_s - limits[0]) * scale
         length = (len(moment.words) + 2) * char_in
-        begin = min(at, width_in - length)
+        begin = at if at + length <= width_in else at - length  # then it ends at its line
         row = next((n for n, end in enumerate(ends) if begin >= end), -1) if moment.words else -1
         if row >= 0:
             ends[row] = begin + length
