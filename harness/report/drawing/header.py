@@ -33,10 +33,15 @@ def header(scene: Scene) -> list[Line]:
     lines = [Line(words, 0.27, strong) for words in title]
     lines.append(Line(_cut(looks.subtitle(judgement), _SMALL), 0.26, {"fontsize": 8.5, "color": theme.faint}))
     plain = {"fontsize": 9.5, "color": theme.ink}
-    lines += [Line(_cut(f"{number}   {words}", _CAUSE), 0.23, plain) for number, _, words in scene.causes]
+    for number, _, words in scene.causes:
+        lines += [Line(line, 0.23, plain) for line in _hanging(f"{number}   {words}")]
     if scene.more_causes:
         lines.append(Line(f"     {scene.more_causes}", 0.23, {**plain, "color": theme.faint}))
     return lines
+
+
+def _hanging(words: str) -> list[str]:
+    return textwrap.wrap(words, _CAUSE, subsequent_indent="     ", max_lines=2, placeholder=" ...")
 
 
 def _cut(words: str, most: int) -> str:

@@ -30,7 +30,7 @@ _GOLDEN = 0.618034
 
 def rows_of(scene: Scene) -> list[tuple[str, list[int]]]:
     """Return the rows of single marks: a name, and which places in the failures' kinds it holds."""
-    failures, span = scene.picture.failures, scene.span
+    failures, span = scene.large.failures, scene.span
     inside = (failures.done_ns >= span.from_ns) & (failures.done_ns < span.to_ns)
     sizes = np.bincount(failures.kind[inside], minlength=len(failures.kinds))
     order = [int(n) for n in np.argsort(-sizes, kind="stable") if sizes[n]]
@@ -42,7 +42,7 @@ def rows_of(scene: Scene) -> list[tuple[str, list[int]]]:
 
 def marks(axes: Axes, scene: Scene) -> None:
     """Draw each failed request in view as a mark, in a row for its kind."""
-    failures, span, theme = scene.picture.failures, scene.span, scene.theme
+    failures, span, theme = scene.large.failures, scene.span, scene.theme
     inside = (failures.done_ns >= span.from_ns) & (failures.done_ns < span.to_ns)
     rows = rows_of(scene)
     labels = []
@@ -75,9 +75,10 @@ def bars(axes: Axes, scene: Scene) -> None:
                  hatch=look.hatch, edgecolor=theme.paper, lw=0.3)  # fmt: skip
         bottom += rate
         handles.append(Patch(facecolor=theme.failures[name], hatch=look.hatch, edgecolor=theme.paper,
-                             label=f"{look.label}: {scene.failed_total(name):,}"))  # fmt: skip
+                             label=f"{look.label}: {round(float(rate @ widths)):,}"))  # fmt: skip
     axes.set_ylim(0, 1.3 * max(float(bottom.max(initial=0)), 1e-9))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4, min_n_ticks=2))
+    axes.yaxis.set_major_formatter(FuncFormatter(_number))
     axes.spines[["top", "right"]].set_visible(False)
     legend(axes, scene, handles)
 
@@ -110,8 +111,12 @@ def throughput(axes: Axes, scene: Scene) -> None:
     highest = float((found.good + failed).max(initial=0))
     axes.set_ylim(0, 1.25 * max(highest, 1))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(_number))
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _number(value: float, _: int | None = None) -> str:
+    return f"{value:,.0f}" if value >= 1 or not value else f"{value:g}"
 
 
 def latency(axes: Axes, scene: Scene) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from harness.clock import NS
 from harness.judge.wording import cause_in_words, count, lasting
 from harness.model import Mark
-from harness.report import looks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,21 +40,28 @@ class Moment:
 
 @dataclass(frozen=True)
 class Scene:
-    """A run, or one rollout of it, as it will be drawn. Seconds count from the zero of the timeline."""
+    """A run as it will be drawn. Seconds count from the zero of the timeline."""
 
     judgement: Judgement
     picture: Picture
     theme: Theme
 
+    @cached_property
+    def large(self) -> Picture:
+        """What the panels show: of several rollouts the one that lost most, as if it had been the only one."""
+        here = (one for one in self.picture.rollouts if one.focus == self.picture.focus)
+        return next(here, self.picture)
+
     @property
     def timeline(self) -> Timeline:
         """All moments."""
-        return self.picture.timeline
+        return self.large.timeline
 
     @cached_property
     def focused(self) -> bool:
         """Whether less than the whole run is drawn large."""
-        return self.picture.focus.length_ns < _WHOLE * self.picture.whole.length_ns
+        several = len(self.picture.focuses) > 1
+        return several or self.picture.focus.length_ns < _WHOLE * self.picture.whole.length_ns
 
     @cached_property
     def span(self) -> Span:
@@ -65,7 +71,7 @@ class Scene:
     @property
     def buckets(self) -> Buckets:
         """The hits within the span, by small steps of time."""
-        return self.picture.close if self.focused else self.picture.buckets
+        return self.large.close if self.focused else self.large.buckets
 
     def s(self, t_ns: int) -> float:
         """Return a moment in seconds."""
@@ -85,14 +91,14 @@ class Scene:
     @cached_property
     def in_view(self) -> int:
         """How many failed requests are within the span."""
-        failures = self.picture.failures
+        failures = self.large.failures
         inside = (failures.done_ns >= self.span.from_ns) & (failures.done_ns < self.span.to_ns)
         return int(inside.sum())
 
     @cached_property
     def as_marks(self) -> bool:
         """Whether each failed request in view is a mark of its own."""
-        return self.picture.drawn_all and 0 < self.in_view <= MOST_MARKS
+        return self.large.drawn_all and 0 < self.in_view <= MOST_MARKS
 
     @cached_property
     def causes(self) -> tuple[tuple[int, tuple[str, ...], str], ...]:
@@ -114,7 +120,7 @@ class Scene:
 
     def bursts(self, ids: tuple[str, ...]) -> list[Burst]:
         """Return the bursts of one cause within the span."""
-        inside = (b for b in self.picture.bursts if b.ids == ids)
+        inside = (b for b in self.large.bursts if b.ids == ids)
         return [b for b in inside if b.to_ns >= self.span.from_ns and b.from_ns < self.span.to_ns]
 
     @cached_property
@@ -123,15 +129,18 @@ class Scene:
         unit = "minutes" if self.in_minutes else "seconds"
         if not self.timeline.triggered:
             return f"{unit} from the end of the warm-up"
-        several = len({m.t_ns for m in self.timeline.marks if m.mark is Mark.TRIGGER}) > 1
-        return f"{unit} from the {'first ' if several else ''}trigger"
+        whose = "this rollout's" if len(self.picture.focuses) > 1 else "the"
+        return f"{unit} from {whose} trigger"
 
     @cached_property
     def overview_words(self) -> str:
         """What the overview shows."""
-        rollouts = len(self.picture.focuses)
-        whole = f"the whole run\n{lasting(self.picture.whole.length_ns // NS * NS)}"
-        return f"{whole}, {rollouts} rollouts" if rollouts > 1 else whole
+        focuses = self.picture.focuses
+        words = f"the whole run\n{lasting(self.picture.whole.length_ns // NS * NS)}"
+        if len(focuses) == 1:
+            return words
+        number = focuses.index(self.picture.focus) + 1 if self.picture.focus in focuses else 1
+        return f"{words}, {len(focuses)} rollouts\nlarge: rollout {number}"
 
     @cached_property
     def moments(self) -> tuple[Moment, ...]:
@@ -163,7 +172,7 @@ class Scene:
     @cached_property
     def stalls(self) -> list[tuple[float, float]]:
         """Where the load generator itself was late, within the span, in seconds; joined where they touch."""
-        return self._within((one.from_ns, one.to_ns) for one in self.picture.stalls)
+        return self._within((one.from_ns, one.to_ns) for one in self.large.stalls)
 
     @cached_property
     def gaps(self) -> list[tuple[float, float]]:
@@ -183,10 +192,6 @@ class Scene:
             else:
                 found.append((start, stop))
         return found
-
-    def failed_total(self, name: str) -> int:
-        """Return how many requests failed in this way, over the whole run. `name` is one of looks.FAILURES."""
-        return sum(kind.count for kind in self.judgement.numbers.kinds if looks.group(kind.kind) == name)
 
 
 def placed(

@@ -88,7 +88,8 @@ def show_moments(axes: Axes, scene: Scene, width: float, height: float) -> None:
         if row >= 0:
             end = (moment.t_s - left) / (right - left) * width + len(moment.words) * _CHAR
             side = "right" if end > width else "left"
-            axes.text(moment.t_s, y, moment.words, ha=side, va="bottom", fontsize=8.5, color=theme.ink)
+            axes.text(moment.t_s, y, moment.words, ha=side, va="bottom", fontsize=8.5, color=theme.ink, zorder=5,
+                      bbox={"facecolor": theme.paper, "edgecolor": "none", "pad": 0.4})  # fmt: skip
 
 
 def show_causes(axes: Axes, scene: Scene, height: float) -> None:

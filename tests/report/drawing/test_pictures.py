@@ -18,6 +18,7 @@ from harness.report.drawing.draw import draw
 from harness.report.drawing.theme import DARK, LIGHT, Theme
 from harness.report.looks import FAILURES, STATES
 from tests.judge.synthetic import TRIGGER, S, SyntheticRun
+from tests.judge.test_rollouts import series
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,10 +118,17 @@ def test_a_long_run_shows_its_rollout_large(tmp_path: Path) -> None:
     assert "up to max, each of 100 ms" in words
 
 
-def test_of_several_rollouts_each_has_a_picture_of_its_own(tmp_path: Path) -> None:
-    found, picture = run_of(tmp_path, probe=False)
-    two = replace(picture, focuses=(picture.focus, replace(picture.focus, from_ns=picture.focus.from_ns + S)))
-    assert any(word.endswith(", 2 rollouts") for word in words_of(found, two))
+def test_of_several_rollouts_the_one_that_lost_most_is_drawn_large(tmp_path: Path) -> None:
+    few, most = SyntheticRun.rolling(prestop=4, grace=20), SyntheticRun.rolling(probe=False)
+    found, picture = judge_with_picture(Recording.open(series(tmp_path, few, most, few)))
+    words = words_of(found, picture)
+    assert "large: rollout 2" in words
+    assert any(word.endswith(", 3 rollouts") for word in words)
+    assert "seconds from this rollout's trigger" in words
+    assert {pod.name for pod in found.rollouts[1].timeline.pods if pod.old and pod.deleted_ns} <= set(words)
+    alone = words_of(found.rollouts[1], picture.rollouts[1])
+    assert "seconds from the trigger" in alone
+    assert f"FAIL: {found.rollouts[1].verdict.headline}" in alone
 
 
 def test_what_others_changed_and_what_nobody_saw_is_marked(tmp_path: Path) -> None:
