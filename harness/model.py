@@ -180,6 +180,9 @@ class LoadPlan:
         return any(low <= status <= high for low, high in self.expect)
 
 
+LATENCY_STEPS = 16  # per octave: live latencies are known to within 4 %
+
+
 @dataclass(frozen=True, slots=True)
 class LiveCounts:
     """Running totals of one worker, or of all of them, for progress and for decisions during a run."""
@@ -192,6 +195,21 @@ class LiveCounts:
     last_failed_ns: int = NEVER
     statuses: dict[int, int] = field(default_factory=dict)  # whole responses by status
     outcomes: dict[str, int] = field(default_factory=dict)  # all but RESPONSE, by name
+    # Good hits (at very high rates, some of them) by step: from when they were due, in LATENCY_STEPS * log2(ns).
+    latencies: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FirstFailure:
+    """The first failed hit of a kind (a status, or an outcome) that one worker, or all of them, have seen.
+
+    `words`: who answered and what, or the error's text; without secrets. `pod`: as the answer names it.
+    """
+
+    kind: str
+    t_ns: int  # when it ended
+    words: str = ""
+    pod: str = ""
 
 
 # Told apart by a worker: a header with more values than these names something else than pods.

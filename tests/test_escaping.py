@@ -25,7 +25,7 @@ from harness import cli, escaping
 from harness.judge.verdict.compare import compare
 from harness.judge.verdict.fieldchanges import FieldChange
 from harness.judge.verdict.judgement import Judgement, judge
-from harness.progress import LiveLine
+from harness.progress.live import LiveView
 from harness.recording.answers import Answer
 from harness.recording.read import Recording
 from harness.report import lint, markdown, patch, text, write_all
@@ -146,7 +146,7 @@ def test_a_stranger_s_recording_is_drawn_and_reported(bad: Judgement, tmp_path: 
 
 def test_progress_messages_stay_on_their_line() -> None:
     stream = io.StringIO()
-    with LiveLine(stream) as line:
+    with LiveView(stream) as line:
         line.say(f"rollout: {HOSTILE}")
     assert len(stream.getvalue().splitlines()) == 1
     assert all(map(is_seen, stream.getvalue()))

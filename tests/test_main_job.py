@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -65,7 +66,7 @@ def started(out: Path, until: str, scenario: str = "seed/1-no-probe") -> subproc
     process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stderr
     for line in process.stderr:
-        if line.startswith(until):
+        if re.match(rf"(\d\d:\d\d  )?{re.escape(until)}", line):
             return process
     raise AssertionError(f"no line began with {until!r}")
 
@@ -91,6 +92,26 @@ def test_the_first_step_of_the_ladder_fails_with_502s_that_fall_in_the_rollout(l
         <= recording.run.mark(Mark.ENDPOINTS_SETTLED)
         < recording.run.mark(Mark.LOAD_END)
     )
+
+
+def test_a_log_tells_of_each_step_of_each_pod_and_of_the_first_failure_with_its_words(lost: Run) -> None:
+    said = [re.sub(r"^\d\d:\d\d  ", "", line) for line in lost.stderr.splitlines()]
+    steps = (
+        "the load begins",
+        "the baseline begins",
+        "restarted deployment/web",
+        "the rollout is over",
+        "ending the",
+    )
+    places = [next(n for n, line in enumerate(said) if line.startswith(step)) for step in steps]
+    assert places == sorted(places)
+    (first,) = (n for n, line in enumerate(said) if line.startswith("first failed request (502): "))
+    assert "502 Bad Gateway" in said[first]
+    assert first > places[2]
+    words = " ".join(said)
+    for what in ("created", "ready", "deleted", "gone"):
+        assert re.search(rf"pods? {what}: web-", words), what
+    assert "\x1b" not in lost.stderr
 
 
 def test_the_labs_own_access_log_tells_exactly_which_requests_met_which_of_two_faults(lost: Run) -> None:
@@ -224,7 +245,7 @@ def test_a_second_ctrl_c_after_the_change_says_that_it_was_made_and_where_the_re
     below = descendants(process.pid)
     process.send_signal(signal.SIGINT)
     assert process.stderr
-    assert any(line.startswith("interrupted") for line in process.stderr)
+    assert any("interrupted: ending the load" in line for line in process.stderr)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -162,7 +162,7 @@ def seen(
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
         for line in process.stderr:
-            if line.startswith(at):
+            if line.partition("  ")[2].startswith(at):  # after the time
                 break
         then()
         summary, progress = process.communicate(timeout=120)

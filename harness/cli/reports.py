@@ -67,7 +67,7 @@ def judged(recording: Recording) -> tuple[Judgement, Picture | None]:
     # The verdict is worth more than any picture. What keeps it from being given is said by judging once more.
     except Exception as error:  # noqa: BLE001
         judgement = judge(recording)
-        warn(f"zdtest: cannot make what report.html is drawn from: {in_one_line(error)}")
+        warn(f"zdtest: cannot make what report.html and timeline.png are drawn from: {in_one_line(error)}")
         return judgement, None
 
 

@@ -105,9 +105,9 @@ def carry_out(resolved: Resolved, asked: Asked) -> Path:
     import anyio.to_thread  # noqa: PLC0415
 
     from harness.load.prestarted import prestart  # noqa: PLC0415
-    from harness.progress import LiveLine  # noqa: PLC0415
+    from harness.progress.live import LiveView  # noqa: PLC0415
 
-    line = LiveLine()
+    line = LiveView()
     kept: list[Path] = []  # the recording, if the run is left in the middle
     workers = min(resolved.scenario.load.workers, resolved.scenario.load.concurrency)
 
@@ -126,8 +126,8 @@ def carry_out(resolved: Resolved, asked: Asked) -> Path:
             with work:
                 async with prestart(workers) as prestarted:
                     # Importing what a run needs takes about as long here as in the workers: do both at the same time.
-                    conductor, execute = await anyio.to_thread.run_sync(_machinery)
-                    observer = conductor.RunObserver(
+                    observing, execute = await anyio.to_thread.run_sync(_machinery)
+                    observer = observing.RunObserver(
                         say=line.say,
                         show=line.show,
                         interrupted=lambda: asked.count > 0,
@@ -159,9 +159,9 @@ def _ask_the_labs_log(path: Path) -> None:
 
 
 def _machinery() -> Any:
-    from harness.run import conductor, execute  # noqa: PLC0415
+    from harness.run import execute, observing  # noqa: PLC0415
 
-    return conductor, execute
+    return observing, execute
 
 
 def _prune(resolved: Resolved) -> None:

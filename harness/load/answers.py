@@ -15,7 +15,16 @@ from urllib.parse import unquote
 from harness import masking
 from harness.load.echoes import Sent, plain
 from harness.masking import HIDDEN
-from harness.recording.answers import LONGEST_BODY, LONGEST_VALUE, MOST, MOST_HEADERS, OTHER, Answer, line
+from harness.recording.answers import (
+    LONGEST_BODY,
+    LONGEST_VALUE,
+    MOST,
+    MOST_HEADERS,
+    OTHER,
+    Answer,
+    line,
+    words,
+)
 from harness.recording.write import JsonLines
 
 if TYPE_CHECKING:
@@ -92,6 +101,7 @@ class AnswerBook:
         # Headers whose values tell pods apart, not answers.
         self._unlike = frozenset(name.lower() for name in pod_headers)
         self._known: dict[object, int] = {}
+        self.words: dict[int, str] = {}  # what each failed answer said, in a line, by its index
         self._good = 0
         # By an answer's bytes without digits, and without hexadecimal ones.
         self._seen: dict[tuple[int, int, str, bytes], int] = {}
@@ -158,6 +168,8 @@ class AnswerBook:
             self._file = JsonLines(self._path)
         index = self._known[key] = len(self._known)
         self._good += answer.good
+        if not answer.good:
+            self.words[index] = words(answer)
         self._file.append(line(index, answer))  # before any row that points to it is written
         return index
 

@@ -15,7 +15,7 @@ from harness.errors import HarnessError
 from harness.load import messages
 from harness.load.feasibility import check
 from harness.load.prestarted import PrestartedWorkers
-from harness.model import HealthSample, LiveCounts, LoadPlan
+from harness.model import FirstFailure, HealthSample, LiveCounts, LoadPlan
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -80,6 +80,7 @@ class Load:
         self._workers: list[Worker] = []
         self.started_ns = 0
         self.error_samples: dict[str, str] = {}
+        self.first_failures: dict[str, FirstFailure] = {}  # by kind: of all workers, the first that is known
         self.last_words: dict[int, str] = {}
         self.backed_off = 0  # waits after failed hits, over all workers
         self._send: MemoryObjectSendStream[HealthSample]
@@ -200,6 +201,9 @@ class Load:
         if "sample" in message:
             outcome, text = message["sample"]
             self.error_samples.setdefault(outcome, text)
+        if "failure" in message:
+            kind, t_ns, words, pod = message["failure"]
+            self.first_failures.setdefault(kind, FirstFailure(kind, t_ns, words, pod))
         if "ready" in message:
             worker.ready.set()
         if "ended" in message:

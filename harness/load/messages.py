@@ -2,7 +2,7 @@
 
 To the worker: its assignment, once, and then commands: {"do": "start", "at_ns"}, {"do": "baseline"}, {"do": "lull"},
 {"do": "resume"} and {"do": "finish", "drain_ns"}. From the worker: objects with one of the keys ready, counts, health,
-sample, ended. Header values and bodies appear in the assignment and nowhere else.
+sample, failure, ended. Header values and bodies appear in the assignment and nowhere else.
 """
 
 from __future__ import annotations
@@ -12,10 +12,15 @@ import json
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.clock import Clock
 from harness.model import NEVER, LiveCounts, LoadPlan, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,21 +87,13 @@ def line(message: dict[str, Any]) -> bytes:
 
 
 def counts(message: dict[str, Any]) -> LiveCounts:
-    """Read counts back: JSON turns the statuses into text."""
-    return LiveCounts(
-        **{**message, "statuses": {int(status): n for status, n in message["statuses"].items()}}
-    )
+    """Read counts back: JSON turns the statuses and the latencies' steps into text."""
+    numbered = {name: {int(key): n for key, n in message[name].items()} for name in ("statuses", "latencies")}
+    return LiveCounts(**{**message, **numbered})
 
 
 def total(parts: list[LiveCounts]) -> LiveCounts:
     """Add up the counts of several workers."""
-    statuses: dict[int, int] = {}
-    outcomes: dict[str, int] = {}
-    for part in parts:
-        for status, n in part.statuses.items():
-            statuses[status] = statuses.get(status, 0) + n
-        for outcome, n in part.outcomes.items():
-            outcomes[outcome] = outcomes.get(outcome, 0) + n
     return LiveCounts(
         t_ns=max((part.t_ns for part in parts), default=0),
         started=sum(part.started for part in parts),
@@ -104,6 +101,15 @@ def total(parts: list[LiveCounts]) -> LiveCounts:
         failed=sum(part.failed for part in parts),
         in_flight=sum(part.in_flight for part in parts),
         last_failed_ns=max((part.last_failed_ns for part in parts), default=NEVER),
-        statuses=statuses,
-        outcomes=outcomes,
+        statuses=_summed(part.statuses for part in parts),
+        outcomes=_summed(part.outcomes for part in parts),
+        latencies=_summed(part.latencies for part in parts),
     )
+
+
+def _summed(parts: Iterable[dict[K, int]]) -> dict[K, int]:
+    found: dict[K, int] = {}
+    for part in parts:
+        for key, n in part.items():
+            found[key] = found.get(key, 0) + n
+    return found

@@ -8,8 +8,8 @@ splits the buffer into columns: four times a second for the totals, and about on
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from math import log2
+from dataclasses import dataclass
+from itertools import islice
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,12 +17,12 @@ import numpy as np
 import pyarrow as pa
 
 from harness.load.answers import AnswerBook
+from harness.load.totals import CycleMedian, First, Totals
 from harness.model import NEVER, OUTCOME_CODE, OUTCOMES, POD_NAMES, LoadPlan, Outcome, is_failed
 from harness.recording.answers import FOLDER, NONE
 from harness.recording.write import CONNECTION_SCHEMA, HIT_SCHEMA, OUTCOME_NAMES, ArrowStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from harness.load.failures import Ending
@@ -31,18 +31,8 @@ ROW = Struct("10q")
 SEQ, IDENT, CONN_HITS, DUE, SENT, FIRST, DONE, BYTES_IN, BYTES_OUT, KIND = range(10)
 NO_CONN = 0xFFFF_FFFF  # -1 in the 32 bits that hold a connection's number
 _SAMPLED = 200  # cycles sampled per count: enough for a median, and cheap at any rate
+_WHOLE = OUTCOME_CODE[Outcome.RESPONSE]
 _PEERS = 0x7FFF  # how many peers can be distinguished
-
-
-@dataclass(slots=True)
-class Totals:
-    """What a worker has counted so far, without hits in flight."""
-
-    completed: int = 0
-    failed: int = 0
-    last_failed_ns: int = NEVER
-    statuses: dict[int, int] = field(default_factory=dict)
-    outcomes: dict[str, int] = field(default_factory=dict)
 
 
 class Opening(NamedTuple):
@@ -140,22 +130,27 @@ class HitRows:
             return self.totals
         table = self._kind_table()
         totals = self.totals
+        firsts = frozenset(totals.firsts)
         totals.completed += len(rows)
         kinds = np.bincount(rows[:, KIND], minlength=len(table))
         for kind in np.flatnonzero(kinds).tolist():
-            status, outcome, *_ = self._kinds[kind]
-            count = int(kinds[kind])
-            if OUTCOMES[outcome] is Outcome.RESPONSE:
+            status, code, pod, _, failed, _, answer = self._kinds[kind]
+            outcome, count = OUTCOMES[code], int(kinds[kind])
+            name = str(status) if outcome is Outcome.RESPONSE else outcome.value
+            if outcome is Outcome.RESPONSE:
                 totals.statuses[status] = totals.statuses.get(status, 0) + count
             else:
-                name = OUTCOMES[outcome].value
                 totals.outcomes[name] = totals.outcomes.get(name, 0) + count
+            if failed and name not in firsts:
+                done_ns = int(rows[rows[:, KIND] == kind, DONE].min())
+                totals.failed_first(name, First(done_ns, answer, self._pods.name(pod)))
         bad = rows[table[rows[:, KIND], 4] == 1]
         if len(bad):
             totals.failed += len(bad)
             totals.last_failed_ns = max(totals.last_failed_ns, int(bad[:, DONE].max()))
+        good = rows[(table[rows[:, KIND], 4] == 0) & (table[rows[:, KIND], 1] == _WHOLE)]
+        totals.time(good[:, DONE] - good[:, DUE])
         if self.cycles_open:
-            good = rows[table[rows[:, KIND], 4] == 0]
             step = max(1, len(good) // _SAMPLED)
             self.cycles.add((good[::step, DONE] - good[::step, DUE]).tolist())
         return totals
@@ -245,35 +240,6 @@ class ConnectionRows:
         self._stream.close()
 
 
-class CycleMedian:
-    """The median of very many durations in little memory: a histogram with bins 2 % wide."""
-
-    BINS_PER_OCTAVE = 32
-
-    __slots__ = ("_bins", "_count")
-
-    def __init__(self) -> None:
-        self._bins: dict[int, int] = {}
-        self._count = 0
-
-    def add(self, durations_ns: Iterable[int]) -> None:
-        """Add durations, in nanoseconds."""
-        bins = self._bins
-        for duration_ns in durations_ns:
-            bin_ = int(log2(max(duration_ns, 1)) * self.BINS_PER_OCTAVE)
-            bins[bin_] = bins.get(bin_, 0) + 1
-            self._count += 1
-
-    def value_ns(self) -> int:
-        """Return the median to within 2 %; 0 if there are no durations."""
-        below = 0
-        for bin_, count in sorted(self._bins.items()):
-            below += count
-            if below * 2 >= self._count:
-                return int(2 ** ((bin_ + 0.5) / self.BINS_PER_OCTAVE))
-        return 0
-
-
 class _Names:
     """A growing dictionary of names. Number 0 is the empty name. New names go to the end: the file stores deltas."""
 
@@ -286,6 +252,9 @@ class _Names:
 
     def code(self, name: str) -> int:
         return self._codes.setdefault(name, len(self._codes))
+
+    def name(self, code: int) -> str:
+        return next(islice(self._codes, code, None))
 
     def column(self, codes: object) -> pa.Array:
         if len(self._array) < len(self._codes):

@@ -31,6 +31,9 @@ OTHER = -2  # in the column `answer`: it was answered, but the answer was not ke
 FOLDER = "answers"
 
 _LONGEST_NAME = 64
+_LONGEST_SAID = 100  # characters of what an answer said
+_TAG = re.compile(r"<[^<>]*>")
+_UNSAID = re.compile(r"<(style|script|head)\b.*?(</\1>|$)", re.IGNORECASE | re.DOTALL)
 _LONGEST_LINE = 64 * 1024  # bytes; ours are shorter even where every character is escaped
 _LARGEST = 2 * MOST * _LONGEST_LINE
 _LAST_STATUS = 999
@@ -62,6 +65,20 @@ def clean(text: str, most: int) -> str:
         text = _ESCAPE_SEQUENCE.sub("", text)
         text = "".join(c for c in text if c.isprintable() or c.isspace())
     return " ".join(text.split())[:most].rstrip()
+
+
+def words(answer: Answer, who: str = "") -> str:
+    """Return in one line who gave an answer, and what it said: `nginx: "502 Bad Gateway"`.
+
+    `who`: the server's name where it is known better than from its own header.
+    """
+    body = " ".join(_TAG.sub(" ", _UNSAID.sub(" ", answer.body)).split())
+    if len(body) > _LONGEST_SAID:
+        half = _LONGEST_SAID // 2
+        body = f"{body[:half].rstrip()} ... {body[-half:].lstrip()}"
+    by = (who or answer.header("server")).removeprefix("an ")
+    said = f'"{body}"' if body else "(no words)"
+    return f"{by}: {said}" if by else said
 
 
 def line(index: int, answer: Answer) -> dict[str, Any]:

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from harness.judge.picture.picture import Picture
     from harness.judge.verdict.judgement import Judgement
 
+PICTURES = ("timeline.png", "timeline-dark.png", "timeline.svg")
+
 
 def write_all(judgement: Judgement, directory: Path, picture: Picture | None = None) -> None:
-    """Write verdict.json, summary.txt, summary.md, timeline.png and, with a picture, report.html, each in one step.
+    """Write verdict.json, summary.txt, summary.md and, with a picture, report.html and timeline.png, each in one step.
 
-    A run of several rollouts also gets rollouts/1/summary.txt, rollouts/1/timeline.png and so on; report.html shows
-    them side by side. If one of them fails, the others are still written. Raises RecordingError, one line, that names
-    the missing ones and the reason.
+    The timeline is also written for dark pages (timeline-dark.png), and as timeline.svg. A run of several rollouts also
+    gets rollouts/1/summary.txt, rollouts/1/timeline.png and so on; report.html shows them side by side. If one of them
+    fails, the others are still written. Raises RecordingError, one line, that names the missing ones and the reason.
     """
     from harness.judge.verdict import judgement as judging  # noqa: PLC0415  brings pandas, which `--help` must not
 
@@ -36,14 +38,17 @@ def write_all(judgement: Judgement, directory: Path, picture: Picture | None = N
     }
     if picture is not None:
         made["report.html"] = partial(_page, judgement, picture)
-    drawn = {"timeline.png": judgement}
     for number, one in enumerate(judgement.rollouts, 1):
         made[f"rollouts/{number}/summary.txt"] = partial(_summary, one)
-        drawn[f"rollouts/{number}/timeline.png"] = one
     files: dict[str, Callable[[], None]] = {
         name: partial(_write, directory, name, make) for name, make in made.items()
     }
-    files |= {name: partial(_draw, directory, name, of) for name, of in drawn.items()}
+    if picture is not None:
+        files |= {name: partial(_draw, directory, name, judgement, picture) for name in PICTURES}
+        each = zip(judgement.rollouts, picture.rollouts, strict=False)
+        for number, (one, its) in enumerate(each, 1):
+            name = f"rollouts/{number}/timeline.png"
+            files[name] = partial(_draw, directory, name, one, its)
     failed: dict[str, str] = {}
     for name, write in files.items():
         try:
@@ -70,12 +75,16 @@ def _write(directory: Path, name: str, make: Callable[[], str]) -> None:
     write_below(directory, name, make())
 
 
-def _draw(directory: Path, name: str, judgement: Judgement) -> None:
+def _draw(directory: Path, name: str, judgement: Judgement, picture: Picture) -> None:
     # matplotlib warns if it has no home for its cache, or if its font lacks a character. Neither spoils the picture.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from harness.report import plot  # noqa: PLC0415  brings matplotlib, which `--help` must not wait for
+        from harness.report.drawing import draw, theme  # noqa: PLC0415  matplotlib, which `--help` must not wait for
 
+        looks = theme.DARK if name.endswith("-dark.png") else theme.LIGHT
+        shown = everywhere(judgement, for_picture)
         with replacing(directory, name) as file:
-            plot.draw(everywhere(judgement, for_picture), file)
+            draw.draw(
+                shown, everywhere(picture, for_picture), file, theme=looks, form=name.rpartition(".")[2]
+            )

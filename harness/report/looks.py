@@ -1,6 +1,7 @@
 """How kinds of failures and states of pods are drawn, and the words in the picture.
 
 Colours are Okabe and Ito's; each also has a hatch or a lightness of its own, so that they differ in a grey print.
+Hatches are of lines: one of dots makes an SVG file ten times as large.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Look:
 FAILURES: Mapping[str, Look] = {
     "502": Look("502", "#D55E00"),
     "503": Look("503", "#F0E442", "////"),
-    "504": Look("504", "#0072B2", "...."),
+    "504": Look("504", "#0072B2", "----"),
     "status": Look("other statuses", "#56B4E9", "\\\\\\\\"),
     "none": Look("no whole response", "#222222"),
 }
@@ -35,7 +36,7 @@ STATES: Mapping[str, Look] = {
     "starting": Look("starting", "#FFF3C4", "////"),
     "ready": Look("up, not in endpoints", "#9AD9C3"),
     "in_endpoints": Look("in endpoints", "#009E73"),
-    "terminating": Look("terminating", "#CC79A7", "...."),
+    "terminating": Look("terminating", "#CC79A7", "\\\\\\"),
 }
 
 
@@ -56,7 +57,7 @@ def subtitle(judgement: Judgement) -> str:
         about.began,
     ]
     words = "   ".join(part for part in parts if part)
-    return words if len(words) <= 150 else words[:147] + "..."
+    return words if len(words) <= 165 else words[:162] + "..."
 
 
 def label(pod: Lifeline) -> str:

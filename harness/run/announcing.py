@@ -8,6 +8,7 @@ from harness.clock import NS
 from harness.cluster.permission.lock import ANNOTATION
 from harness.cluster.rollout.estimate import rollout_ns
 from harness.cluster.trigger import RESTARTED_AT
+from harness.model import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,12 +38,16 @@ def announce(resolved: Resolved, subject: Subject | None, say: Callable[[str], N
         f" {load.duration / NS:g} s"
     )
     times = resolved.scenario.rollout.rollouts
-    if subject.trigger.kind in {"restart", "apply", "set-image"}:
+    if (takes_ns := expected_ns(subject)) != NEVER:
         each = f", and there will be {times}" if times > 1 else ""
-        say(
-            f"the rollout should take about {rollout_ns(facts.kind, subject.workload) / NS:.0f} s, estimated from its"
-            f" manifest{each}"
-        )
+        say(f"the rollout should take about {takes_ns / NS:.0f} s, estimated from its manifest{each}")
+
+
+def expected_ns(subject: Subject) -> int:
+    """Return what the rollout should take, by its manifest; NEVER where not all pods are replaced."""
+    if subject.trigger.kind not in {"restart", "apply", "set-image"}:
+        return NEVER
+    return rollout_ns(subject.facts.kind, subject.workload)
 
 
 def _model(rate: float | None, ramp_ns: int) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
 
 from harness.clock import NS
-from harness.model import NEVER, LiveCounts, Mark, Phase
+from harness.model import NEVER, Mark, Phase
+from harness.run.observing import Snapshot
+from harness.run.steps import BASELINE, DRAINING, LOAD, LULL, ROLLOUT, WARMUP, Step, course, step_now
 from harness.run.stopping import (
     WARMUP_NS,
     Disturbance,
@@ -23,45 +25,20 @@ from harness.run.stopping import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
     from anyio.abc import TaskGroup
 
     from harness.clock import Clock
-    from harness.cluster.rollout.progress import Progress
+    from harness.cluster.rollout.podnews import PodNews
     from harness.cluster.watching.watcher import Item
     from harness.load.generator import Load
     from harness.run.change.change import Change
     from harness.run.holding import Hold
     from harness.run.log import Log
+    from harness.run.observing import RunObserver
     from harness.scenario.resolve import Resolved
 
 TICK_S = 0.1
 INTERRUPTED_DRAIN_NS = 2 * NS
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What there is to show while a run goes on."""
-
-    elapsed_ns: int
-    phase: Phase
-    counts: LiveCounts
-    progress: Progress | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunObserver:
-    """Who observes a run: takes its lines, is shown where it stands, and can interrupt it."""
-
-    say: Callable[[str], None]
-    show: Callable[[Snapshot], None]
-    interrupted: Callable[[], bool]
-    command: Sequence[str] = ()
-    kept: Callable[[Path], None] = lambda _: (
-        None
-    )  # called with the recording's folder when a run is left midway
 
 
 class Conductor:
@@ -90,11 +67,14 @@ class Conductor:
         self._clean_before = True
         self._load_ended = False
         self._warmup_end_ns = NEVER
+        self._step = Step(WARMUP, NEVER)
+        self._news: list[PodNews] = []
+        self._rollouts_begun = 1
 
     def see(self, item: Item) -> None:
         """Let the change that is under way see what was recorded."""
         if self._change:
-            self._change.see(item)
+            self._news += self._change.see(item)
 
     async def conduct(self, load: Load, group: TaskGroup) -> None:
         """Warm up, look at the baseline, roll out, wait until it is over and settled, end the load."""
@@ -104,6 +84,7 @@ class Conductor:
         # the numbers nor the duration include it, and what the connections meet when they send again is judged.
         lull_ns = 0 if self._change else self._resolved.scenario.load.lull
         self._warmup_end_ns = warmup_end = warm_ns + lull_ns
+        self._step = Step(WARMUP, load.started_ns, warm_ns)
         ended_by = await self._until(load, self._limits, warm_ns)
         if lull_ns:
             ended_by = ended_by or await self._lull(load, self._limits, warmup_end, "after the warm-up")
@@ -111,6 +92,7 @@ class Conductor:
         if ended_by is None and self._change:
             ended_by = await self._rollouts(load, group, warmup_end)
         elif ended_by is None:
+            self._step = Step(LOAD, warmup_end, warmup_end + self._limits.duration_ns)
             ended_by = await self._until(load, self._limits, None) or "duration"
         if self._hold.lost_to:
             self._log.note(f"another run has taken over the workload: {self._hold.lost_to}")
@@ -145,6 +127,7 @@ class Conductor:
         begin_ns = warmup_end_ns
         for number in range(1, total + 1):
             last = number == total
+            self._rollouts_begun = number
             # The load lasts at least its duration: only the last rollout has to wait for that.
             limits = self._limits if last else replace(self._limits, duration_ns=0)
             ended_by = await self._rollout(load, group, begin_ns, limits)
@@ -164,12 +147,14 @@ class Conductor:
         before, change = load.counts, self._change_made()
         change.baseline_begins()
         trigger_ns = begin_ns + limits.trigger_after_ns
+        self._step = Step(BASELINE, begin_ns, trigger_ns)
         ended_by = await self._until(load, limits, trigger_ns)
         load.baseline()
         ended_by = ended_by or self._unsound(baseline_share(before, load.counts))
         if lull_ns := self._resolved.scenario.load.lull:
             until_ns = self._clock.now_ns() + lull_ns
             ended_by = ended_by or await self._lull(load, limits, until_ns, "before the trigger")
+        self._step = Step(ROLLOUT, self._clock.now_ns())
         ended_by = ended_by or await change.make()
         group.start_soon(change.run_command)
         return ended_by or await self._until(load, limits, None) or "settled"
@@ -184,6 +169,7 @@ class Conductor:
         lull_ns = self._resolved.scenario.load.lull
         self._log.note(f"for {lull_ns / NS:g} s {when} one request a second was sent (--lull)")
         self._log.mark(Mark.LULL, self._clock.now_ns())
+        self._step = Step(LULL, self._clock.now_ns(), until_ns)
         load.lull()
         ended_by = await self._until(load, limits, until_ns)
         load.resume()
@@ -213,13 +199,36 @@ class Conductor:
                 )
                 if triggered:
                     await self._end_load(load, self._resolved.scenario.load.drain)
-            self._observer.show(
-                Snapshot(now, self._phase(), counts, self._change.progress if self._change else None)
-            )
-            reason = why_stop(self._standing(now, load), limits, rollout=self._change is not None)
+            standing = self._standing(now, load)
+            self._show(load, step_now(self._step, standing, limits), now)
+            reason = why_stop(standing, limits, rollout=self._change is not None)
             if reason or (until_ns is not None and now >= until_ns):
                 return reason
             await anyio.sleep(TICK_S if until_ns is None else min(TICK_S, max(0.0, (until_ns - now) / NS)))
+
+    def _show(self, load: Load, step: Step, now_ns: int) -> None:
+        news, self._news = tuple(self._news), []
+        rollout, lull_ns = self._change is not None, self._resolved.scenario.load.lull
+        self._observer.show(
+            Snapshot(
+                now_ns,
+                self._phase(),
+                load.counts,
+                self._change.progress if self._change else None,
+                step=step,
+                course=course(self._limits, rollout=rollout, lull_ns=lull_ns),
+                failures=tuple(load.first_failures.values()),
+                news=news,
+                rollout=self._rollouts_begun,
+                rollouts=self._resolved.scenario.rollout.rollouts if rollout else 1,
+            )
+        )
+
+    async def _show_drain(self, load: Load, drain_ns: int) -> None:
+        begun_ns = self._clock.now_ns()
+        while True:
+            self._show(load, Step(DRAINING, begun_ns, begun_ns + drain_ns), self._clock.now_ns())
+            await anyio.sleep(TICK_S)
 
     def _standing(self, now: int, load: Load) -> Standing:
         record = self._log.record
@@ -271,5 +280,8 @@ class Conductor:
             return
         self._load_ended = True
         self._log.mark(Mark.LOAD_END, self._clock.now_ns())
-        await load.finish(drain_ns)
+        async with anyio.create_task_group() as beside:
+            beside.start_soon(self._show_drain, load, drain_ns)
+            await load.finish(drain_ns)
+            beside.cancel_scope.cancel()
         self._log.mark(Mark.DRAIN_END, self._clock.now_ns())

@@ -17,10 +17,11 @@ import anyio.to_thread
 from harness.clock import NS, Clock
 from harness.cluster.watching.reduce import manifest
 from harness.errors import RecordingError, UsageError, no_room, unwrap
+from harness.model import NEVER
 from harness.recording.folder import make_private
 from harness.recording.write import RunDirectory
-from harness.run.announcing import announce
-from harness.run.conductor import Conductor, RunObserver
+from harness.run.announcing import announce, expected_ns
+from harness.run.conductor import Conductor
 from harness.run.holding import Hold, held
 from harness.run.keeping import keep_events, keep_health, keep_server_clock
 from harness.run.log import Log, first_record
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from harness.cluster.client.api import Api
     from harness.load.prestarted import PrestartedWorkers
     from harness.run.change.change import Change
+    from harness.run.observing import RunObserver
     from harness.run.preflight.workload import Subject
     from harness.scenario.resolve import Resolved
 
@@ -233,4 +235,5 @@ def _limits(resolved: Resolved, subject: Subject | None) -> Limits:
         settle_ns=scenario.rollout.settle,
         max_time_ns=scenario.rollout.max_time,
         progress_deadline_ns=int(deadline or 600) * NS,
+        rollout_ns=expected_ns(subject) if subject else NEVER,
     )

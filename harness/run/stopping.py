@@ -37,6 +37,9 @@ class Limits:
     settle_ns: int
     max_time_ns: int  # of the whole run
     progress_deadline_ns: int = 600 * NS
+    rollout_ns: int = (
+        NEVER  # what the rollout should take, estimated from the manifest; nothing is stopped by it
+    )
 
 
 @dataclass(frozen=True, slots=True)

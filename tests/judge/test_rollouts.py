@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.judge.verdict.judgement import Judgement, from_json, judge, to_json
+from harness.judge.verdict.judgement import Judgement, from_json, judge, judge_with_picture, to_json
 from harness.model import OF_A_ROLLOUT, ClusterEvent, Grade, HealthSample, Mark, MarkAt, Outcome, Round
 from harness.recording.read import Recording
 from harness.recording.rounds import parts
@@ -172,8 +172,8 @@ def test_a_run_that_ended_before_its_last_rollout_is_inconclusive_and_keeps_what
 
 def test_the_reports_show_one_line_a_rollout_and_a_folder_for_each(tmp_path: Path) -> None:
     path = series(tmp_path, clean(), lossy())
-    found = judged(path)
-    write_all(found, path)
+    found, picture = judge_with_picture(Recording.open(path))
+    write_all(found, path, picture)
     text = render(found, latencies=False)
     rows = [line.split() for line in text.splitlines() if line.startswith(("  1  ", "  2  "))]
     assert [row[-1] for row in rows] == ["PASS", "FAIL"]

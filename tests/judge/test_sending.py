@@ -13,7 +13,7 @@ from harness.judge.verdict.judgement import Judgement, from_json, judge, to_json
 from harness.model import NEVER, Grade, HealthSample, Mark, MarkAt, Outcome, RunRecord
 from harness.recording.read import Recording
 from harness.recording.write import CONNECTION_SCHEMA, ArrowStream, RunDirectory
-from harness.report import plot, text
+from harness.report import text
 from tests.judge.synthetic import WALL, S, SyntheticRun, write_hits
 
 if TYPE_CHECKING:
@@ -283,13 +283,10 @@ def test_a_second_in_which_the_generator_was_late_is_marked_and_judged_only_when
     assert "1 second in which the generator itself was over 50 ms late: +4 (120 ms)" in " ".join(
         text.render(found, latencies=False).split()
     )
-    plot.draw(found, tmp_path / "with.png")
     calm = judged(tmp_path, every_10_ms(), record())
     assert calm.sending
     assert calm.sending.stalled_seconds == {}
     assert "late:" not in text.render(calm, latencies=False)
-    plot.draw(calm, tmp_path / "without.png")
-    assert (tmp_path / "with.png").read_bytes() != (tmp_path / "without.png").read_bytes()
 
 
 def test_a_generator_that_stood_still_leaves_a_hole_that_withholds_the_pass(tmp_path: Path) -> None:

@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import cli
-from harness.judge.numbers.summary import SecondRow
 from harness.judge.verdict import judgement
-from harness.judge.verdict.judgement import judge
+from harness.judge.verdict.judgement import judge_with_picture
 from harness.recording.read import Recording
-from harness.report import markdown, plot, text, write_all
+from harness.report import markdown, text, write_all
+from harness.report.drawing import draw
 from harness.report.page import page
-from harness.report.plot import draw
 from tests.judge.synthetic import SyntheticRun
 
 if TYPE_CHECKING:
+    from harness.judge.picture.picture import Picture
     from harness.judge.verdict.judgement import Judgement
 
-ALL = {"verdict.json", "summary.txt", "summary.md", "timeline.png", "report.html"}
+PICTURES = {"timeline.png", "timeline-dark.png", "timeline.svg"}
+ALL = {"verdict.json", "summary.txt", "summary.md", "report.html", *PICTURES}
 MATHEMATICS = (
     "http://shop.example/items?$filter=price gt 5&$select=name",
     "a pod said $a{$ and $\\frac{",
@@ -43,20 +44,26 @@ def ended(path: Path, monkeypatch: pytest.MonkeyPatch, command: str = "report") 
     return cli.main()
 
 
-def with_words(found: Judgement, words: str) -> Judgement:
-    """Return a judgement that has `words` wherever the picture shows foreign text."""
-    return replace(
+def seen(path: Path) -> tuple[Judgement, Picture]:
+    return judge_with_picture(Recording.open(path))
+
+
+def with_words(found: Judgement, picture: Picture, words: str) -> tuple[Judgement, Picture]:
+    """Return what has `words` wherever the picture shows foreign text."""
+    pods = tuple(replace(pod, name=words) for pod in found.timeline.pods)
+    timeline = replace(found.timeline, pods=pods)
+    said = replace(
         found,
         about=replace(found.about, name=words, workload=words, targets=(words,), began=words),
         verdict=replace(found.verdict, headline=words),
-        timeline=replace(found.timeline, pods=tuple(replace(pod, name=words) for pod in found.timeline.pods)),
+        timeline=timeline,
     )
+    return said, replace(picture, timeline=timeline)
 
 
 @pytest.mark.parametrize("words", MATHEMATICS)
 def test_dollars_are_dollars_wherever_the_picture_shows_text(tmp_path: Path, words: str) -> None:
-    found = judge(Recording.open(rolled(tmp_path)))
-    draw(with_words(found, words), tmp_path / "timeline.png")
+    draw.draw(*with_words(*seen(rolled(tmp_path)), words), tmp_path / "timeline.png")
     assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -65,17 +72,17 @@ def test_no_text_of_the_picture_is_read_as_mathematics(
 ) -> None:
     import matplotlib.text
 
-    seen: list[tuple[str, bool]] = []
+    texts: list[tuple[str, bool]] = []
     drawn = matplotlib.text.Text.draw
 
     def watched(self: Any, *args: Any, **kwargs: Any) -> None:
-        seen.append((self.get_text(), self.get_parse_math() or self.get_usetex()))
+        texts.append((self.get_text(), self.get_parse_math() or self.get_usetex()))
         drawn(self, *args, **kwargs)
 
     monkeypatch.setattr(matplotlib.text.Text, "draw", watched)
-    draw(judge(Recording.open(rolled(tmp_path))), tmp_path / "timeline.png")
-    assert len(seen) > 20
-    assert [words for words, mathematics in seen if mathematics] == []
+    draw.draw(*seen(rolled(tmp_path)), tmp_path / "timeline.png")
+    assert len(texts) > 20
+    assert [words for words, mathematics in texts if mathematics] == []
 
 
 def test_a_style_in_the_working_folder_does_not_change_the_picture(tmp_path: Path) -> None:
@@ -121,12 +128,12 @@ def test_a_url_with_two_dollars_gets_its_verdict_and_its_picture(
     ],
 )
 @pytest.mark.parametrize(
-    ("module", "function", "name"),
+    ("module", "function", "names"),
     [
-        (plot, "draw", "timeline.png"),
-        (markdown, "render", "summary.md"),
-        (page, "render", "report.html"),
-        (judgement, "picture", "report.html"),
+        (draw, "draw", PICTURES),
+        (markdown, "render", {"summary.md"}),
+        (page, "render", {"report.html"}),
+        (judgement, "picture", {"report.html", *PICTURES}),
     ],
 )
 def test_a_report_that_cannot_be_made_is_named_and_nothing_else_is_lost(
@@ -136,7 +143,7 @@ def test_a_report_that_cannot_be_made_is_named_and_nothing_else_is_lost(
     fault: Exception,
     module: Any,
     function: str,
-    name: str,
+    names: set[str],
 ) -> None:
     def broken(*_: object, **__: object) -> str:
         raise fault
@@ -147,22 +154,23 @@ def test_a_report_that_cannot_be_made_is_named_and_nothing_else_is_lost(
     printed = capsys.readouterr()
     assert printed.out.splitlines()[-1].startswith("PASS: ")
     assert len(printed.err.splitlines()) == 1
-    assert name in printed.err
+    assert min(names - {"timeline-dark.png"}) in printed.err
     assert (str(fault).split("\n")[0] or type(fault).__name__) in printed.err
-    assert {file.name for file in path.iterdir()} >= ALL - {name}
+    assert {file.name for file in path.iterdir()} >= ALL - names
     assert not list(path.glob(".*"))
 
 
 def test_without_matplotlib_there_is_a_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delitem(sys.modules, "harness.report.plot")
-    monkeypatch.delattr("harness.report.plot")
+    for name in [name for name in sys.modules if name.startswith("harness.report.drawing")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr("harness.report.drawing")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     path = rolled(tmp_path)
     assert ended(path, monkeypatch) == 0
     printed = capsys.readouterr()
-    assert "(timeline.png)" in printed.err
+    assert "(timeline.png, timeline-dark.png, timeline.svg)" in printed.err
     assert "matplotlib" in printed.err
     assert len(printed.err.splitlines()) == 1
 
@@ -202,38 +210,16 @@ def test_ctrl_c_while_drawing_is_not_reported_as_a_failed_report(
         raise KeyboardInterrupt
 
     path = rolled(tmp_path)
-    found = judge(Recording.open(path))
-    monkeypatch.setattr(plot, "draw", interrupted)
+    found, picture = seen(path)
+    monkeypatch.setattr(draw, "draw", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        write_all(found, path)
+        write_all(found, path, picture)
     assert not list(path.glob(".*"))
 
 
 def test_characters_that_the_font_lacks_cause_no_warning(tmp_path: Path) -> None:
-    found = judge(Recording.open(rolled(tmp_path)))
+    found, picture = with_words(*seen(rolled(tmp_path)), "店 \U0001f6d2 \x00 \x1b[31m")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        write_all(with_words(found, "店 \U0001f6d2 \x00 \x1b[31m"), tmp_path)
+        write_all(found, tmp_path, picture)
     assert {file.name for file in tmp_path.iterdir()} >= ALL
-
-
-def test_a_day_of_failures_is_drawn_with_as_many_bars_as_fit(tmp_path: Path) -> None:
-    found = judge(Recording.open(rolled(tmp_path)))
-    day = tuple(SecondRow(n, 10, 10, {"502": 1 + n % 7, "eof_before_response": 1}) for n in range(86_400))
-    draw(replace(found, numbers=replace(found.numbers, seconds=day)), tmp_path / "timeline.png")
-    assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "apart", "stretches"),
-    [
-        ([], 0, []),
-        ([3], 0, [(3, 4)]),
-        ([1, 2, 3, 7], 0, [(1, 4), (7, 8)]),
-        ([1, 5, 20], 3, [(1, 6), (20, 21)]),
-    ],
-)
-def test_stalled_seconds_are_joined_to_stretches(
-    seconds: list[int], apart: int, stretches: list[tuple[int, int]]
-) -> None:
-    assert plot._joined(seconds, apart) == stretches

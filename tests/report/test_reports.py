@@ -17,21 +17,23 @@ from harness import cli
 from harness.errors import RecordingError
 from harness.judge.verdict.compare import compare
 from harness.judge.verdict.fieldchanges import field_changes
-from harness.judge.verdict.judgement import Judgement, from_json, judge
+from harness.judge.verdict.judgement import Judgement, from_json, judge, judge_with_picture
 from harness.model import MarkAt, WatchGap
 from harness.recording.read import Recording
 from harness.recording.write import write_json
 from harness.report import write_all
+from harness.report.drawing.draw import draw
 from harness.report.looks import FAILURES, STATES
 from harness.report.markdown import render as message
 from harness.report.patch import render as advised
-from harness.report.plot import draw
 from harness.report.summary.layout import WIDTH
 from harness.report.text import render, render_comparison
 from tests.judge.synthetic import S, SyntheticRun
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from harness.judge.picture.picture import Picture
 
 KINDS: dict[str, dict[str, Any]] = {
     "no-probe": {"probe": False},
@@ -45,6 +47,11 @@ KINDS: dict[str, dict[str, Any]] = {
     },
     "noted": {"record": {"notes": ("a proxy is set in the environment and was ignored " * 4,)}},
 }
+
+
+def with_picture(path: Path) -> tuple[Judgement, Path, Picture]:
+    found, picture = judge_with_picture(Recording.open(path))
+    return found, path, picture
 
 
 def judged(tmp_path: Path, **how: Any) -> Judgement:
@@ -118,13 +125,16 @@ def test_many_doubts_still_fit_the_message(tmp_path: Path) -> None:
 def test_all_files_are_written_and_none_is_left_half_done(tmp_path: Path) -> None:
     path = SyntheticRun.rolling(probe=False).write(tmp_path)
     before = {file.name for file in path.iterdir()}
-    found = judge(Recording.open(path))
-    write_all(found, path)
+    found, picture = judge_with_picture(Recording.open(path))
+    write_all(found, path, picture)
     assert {file.name for file in path.iterdir()} - before == {
         "verdict.json",
         "summary.txt",
         "summary.md",
+        "report.html",
         "timeline.png",
+        "timeline-dark.png",
+        "timeline.svg",
     }
     assert from_json((path / "verdict.json").read_bytes()) == found
     assert (path / "summary.txt").read_text().endswith(f"{found.verdict.headline}\n")
@@ -133,11 +143,13 @@ def test_all_files_are_written_and_none_is_left_half_done(tmp_path: Path) -> Non
 
 def test_reporting_again_changes_nothing(tmp_path: Path) -> None:
     path = SyntheticRun.rolling(probe=False).write(tmp_path)
-    write_all(judge(Recording.open(path)), path)
-    names = ("verdict.json", "summary.txt", "summary.md", "timeline.png")
-    first = {name: (path / name).read_bytes() for name in names}
-    write_all(judge(Recording.open(path)), path)
-    assert {name: (path / name).read_bytes() for name in names} == first
+    written = []
+    for _ in range(2):
+        found, picture = judge_with_picture(Recording.open(path))
+        write_all(found, path, picture)
+        written.append({file.name: file.read_bytes() for file in path.iterdir() if file.is_file()})
+    assert len(written[0]) > 7
+    assert written[0] == written[1]
 
 
 def test_a_file_that_cannot_be_written_is_named_and_the_others_are_there(tmp_path: Path) -> None:
@@ -146,7 +158,7 @@ def test_a_file_that_cannot_be_written_is_named_and_the_others_are_there(tmp_pat
     with pytest.raises(
         RecordingError, match=r"cannot write the report to .* \(summary\.md\): Is a directory"
     ):
-        write_all(judge(Recording.open(path)), path)
+        write_all(*with_picture(path))
     assert {"verdict.json", "summary.txt", "timeline.png"} <= {file.name for file in path.iterdir()}
     assert not list(path.glob(".*"))
 
@@ -181,7 +193,8 @@ def test_a_folder_that_is_gone_gets_one_clear_line(tmp_path: Path) -> None:
     ],
 )
 def test_the_picture_can_be_drawn(tmp_path: Path, how: dict[str, Any]) -> None:
-    draw(judged(tmp_path, **how), tmp_path / "timeline.png")
+    path = SyntheticRun.rolling(how.pop("replicas", 3), **how).write(tmp_path)
+    draw(*judge_with_picture(Recording.open(path)), tmp_path / "timeline.png")
     assert (tmp_path / "timeline.png").stat().st_size > 10_000
 
 
@@ -212,8 +225,8 @@ def test_what_is_left_of_a_broken_run_is_reported(tmp_path: Path, wreck: str) ->
         else {}
     )
     write_json(path / "run.json", dataclasses.asdict(replace(run, marks=marks, **ended)))
-    found = judge(Recording.open(path))
-    write_all(found, path)
+    found, _, picture = with_picture(path)
+    write_all(found, path, picture)
     assert found.grade != "PASS"
     assert (path / "summary.txt").read_text().splitlines()[-1].startswith(("FAIL: ", "INCONCLUSIVE: "))
 

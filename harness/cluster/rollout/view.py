@@ -92,14 +92,23 @@ def own(view: View) -> dict[str, Object]:
     A selector may match others' pods too: a canary's, a Job's. A pod that has ended for good (evicted, say) no longer
     counts: nobody relies on it, and nobody removes it.
     """
-    uid = view.workload.get("metadata", {}).get("uid")
-    owners = {uid} | {rs for rs, obj in view.replicasets.items() if uid in _owners(obj)}
-    owners |= view.former
+    owners = _controllers(view)
     return {
-        pod_uid: pod
-        for pod_uid, pod in view.pods.items()
+        uid: pod
+        for uid, pod in view.pods.items()
         if (is_going(pod) or not has_ended(pod)) and (not _owners(pod) or _owners(pod) & owners)
     }
+
+
+def is_own(view: View, pod: Object) -> bool:
+    """Tell whether the workload's controllers made this pod, whatever has become of it."""
+    return not _owners(pod) or bool(_owners(pod) & _controllers(view))
+
+
+def _controllers(view: View) -> set[str]:
+    """Return the uids of the workload, and of its ReplicaSets."""
+    uid = view.workload.get("metadata", {}).get("uid")
+    return {uid} | {rs for rs, obj in view.replicasets.items() if uid in _owners(obj)} | view.former
 
 
 def _owners(obj: Object) -> set[str]:

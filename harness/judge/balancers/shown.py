@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.judge.balancers.known import Chain, Seen
+from harness.recording.answers import words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.recording.answers import Answer
-
-_LONGEST = 100  # characters of what an answer said
-_TAG = re.compile(r"<[^<>]*>")
-_UNSAID = re.compile(r"<(style|script|head)\b.*?(</\1>|$)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +39,7 @@ class Balancers:
 
 def said_text(answer: Answer, who: str) -> str:
     """Return in one line who gave an answer, and what it said: `Envoy: "no healthy upstream"`."""
-    body = " ".join(_TAG.sub(" ", _UNSAID.sub(" ", answer.body)).split())
-    if len(body) > _LONGEST:
-        body = f"{body[: _LONGEST // 2].rstrip()} ... {body[-_LONGEST // 2 :].lstrip()}"
-    by = (who or answer.header("server")).removeprefix("an ")
-    words = f'"{body}"' if body else "(no words)"
-    return f"{by}: {words}" if by else words
+    return words(answer, who)
 
 
 def lines(balancers: Balancers | None, *, meanings: bool = True) -> Sequence[str]:

@@ -33,7 +33,7 @@ class Picture:
 
     `timeline` is the Judgement's own: phases, control window, pods, gaps of the watch, other people's changes.
     `whole` is the run with its warm-up. `focus` is what to show first: a rollout and its surroundings, of several the
-    one that lost most. `focuses` has one for each rollout.
+    one that lost most. `focuses` has one for each rollout, `rollouts` their own pictures where there are several.
     """
 
     timeline: Timeline
@@ -41,12 +41,14 @@ class Picture:
     focus: Span
     focuses: tuple[Span, ...]
     buckets: Buckets
+    close: Buckets  # of the focus alone: finer ones, where the whole run is long
     failures: Failures
     bursts: tuple[Burst, ...] = ()
     stalls: tuple[Stall, ...] = ()  # stretches in which the load generator itself was late
     warnings: tuple[Warned, ...] = ()
     # For each pod of the timeline, when its app is first to have heard of its end: by deletion and preStop.
     sigterms_ns: tuple[int | None, ...] = ()
+    rollouts: tuple[Picture, ...] = ()
 
     @property
     def drawn_all(self) -> bool:
@@ -73,7 +75,13 @@ def of_rollouts(hits: Hits, timeline: Timeline, each: Sequence[Picture], seen: S
     """Make the picture of a run from those of its rollouts."""
     found = _of(hits, timeline, together([one.failures for one in each], timeline.pods), seen)
     worst = max(each, key=lambda one: one.failures.total)
-    return replace(found, focus=worst.focus, focuses=tuple(one.focus for one in each))
+    return replace(
+        found,
+        focus=worst.focus,
+        close=worst.close,
+        focuses=tuple(one.focus for one in each),
+        rollouts=tuple(each),
+    )
 
 
 def _of(hits: Hits, timeline: Timeline, failed: Failures, seen: Seen) -> Picture:
@@ -86,6 +94,7 @@ def _of(hits: Hits, timeline: Timeline, failed: Failures, seen: Seen) -> Picture
         focus=shown,
         focuses=(shown,),
         buckets=buckets(hits, whole),
+        close=buckets(hits, shown),
         failures=failed,
         bursts=bursts(failed),
         stalls=tuple(

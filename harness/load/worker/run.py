@@ -11,6 +11,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from harness import masking
 from harness.load import messages
 from harness.load.dial import Dialler
 from harness.load.eventloop import report_failure
@@ -63,6 +64,7 @@ class WorkerRun:
         self._lag = Lag()
         self._slots.watch(self._lag.fileno(), self._lag.take_sample)
         self._samples_sent: dict[str, str] = {}
+        self._firsts_sent: set[str] = set()
         self._before = (0, 0, 0)  # started, completed, failed at the last health line
         self._cpu_ns = time.process_time_ns()
         self._finish: asyncio.Future[int] = self._loop.create_future()
@@ -188,10 +190,15 @@ class WorkerRun:
                     "last_failed_ns": totals.last_failed_ns,
                     "statuses": totals.statuses,
                     "outcomes": totals.outcomes,
+                    "latencies": totals.latencies,
                 },
                 "backed_off": self._slots.backed_off,
             }
         )
+        for kind, first in totals.firsts.items():
+            if kind not in self._firsts_sent:
+                self._firsts_sent.add(kind)
+                _send({"failure": [kind, first.t_ns, self._words(kind, first.answer), first.pod]})
         for outcome, text in self._slots.samples.items():
             if outcome not in self._samples_sent:
                 self._samples_sent[outcome] = text
@@ -219,6 +226,10 @@ class WorkerRun:
             }
         )
         self._cpu_ns = cpu_ns
+
+    def _words(self, kind: str, answer: int) -> str:
+        """Return what the answer said, or the text of the first error of that kind."""
+        return self._rows.answers.words.get(answer) or masking.prose(self._slots.samples.get(kind, ""))
 
 
 def _open_files() -> int:

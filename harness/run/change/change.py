@@ -18,6 +18,7 @@ from harness.run.change.tracker import RolloutTracker
 from harness.run.stopping import Disturbance
 
 if TYPE_CHECKING:
+    from harness.cluster.rollout.podnews import PodNews
     from harness.cluster.rollout.progress import Progress
     from harness.cluster.watching.watcher import Item
     from harness.run.change.tools import Tools
@@ -75,9 +76,9 @@ class Change:
         """Return the next change of the same workload, as this one leaves it."""
         return Change(self._tools, self.tracker.view)
 
-    def see(self, item: Item) -> None:
-        """Take in an event or a gap that has been recorded."""
-        self.tracker.see(item)
+    def see(self, item: Item) -> tuple[PodNews, ...]:
+        """Take in an event or a gap that has been recorded. Return what it tells of a pod."""
+        return self.tracker.see(item)
 
     def tick(self) -> None:
         """Let time pass."""

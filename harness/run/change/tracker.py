@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cluster.permission.lock import MANAGER
 from harness.cluster.rollout.hands import Hands
+from harness.cluster.rollout.podnews import PodNews, pod_news
 from harness.cluster.rollout.progress import Progress, progress
 from harness.cluster.rollout.view import Baseline, View, pods_of, revisions
 from harness.cluster.rollout.wanted import template_of, wanting
@@ -42,11 +43,12 @@ class RolloutTracker:
         self._hands: Hands | None = None  # sees what others change, once the change has begun
         self._first: Baseline | None = None  # as it was when the baseline began to be measured
 
-    def see(self, item: Item) -> None:
-        """Take in an event or a gap, and follow the rollout by it."""
+    def see(self, item: Item) -> tuple[PodNews, ...]:
+        """Take in an event or a gap, and follow the rollout by it. Return what it tells of a pod."""
         if not isinstance(item, ClusterEvent):
             self.waiting.gap(item)
-            return
+            return ()
+        news = pod_news(self.view, item)
         self.view.apply(item)
         if self._first:
             self.changed_early |= template_of(self.view.workload) != self._first.template_before
@@ -58,6 +60,7 @@ class RolloutTracker:
             own = self._by_command(item.t_ns)
             self._others(self._hands.see(item, self.baseline, own_tool=own), item.t_ns)
             self._rename()
+        return news
 
     def tick(self) -> None:
         """Let time pass: a sign that may have been an autoscaler's, and was not, is the change that was waited for."""

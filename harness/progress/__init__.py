@@ -1,0 +1,1 @@
+"""Shows a run while it goes on: a live view on a terminal, plain lines elsewhere."""
