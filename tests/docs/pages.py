@@ -67,10 +67,15 @@ def anchors(page: Path) -> frozenset[str]:
     return frozenset(found)
 
 
+def spans(page: Path) -> list[str]:
+    """Return the code within a page's sentences."""
+    return re.findall(r"`([^`\n]+)`", prose(page))
+
+
 def quoted(page: Path) -> list[Quoted]:
     """Return the command lines of zdtest in a page's code blocks, and in code within its sentences."""
     lines = [line for block in blocks(page) for line in _joined(block)]
-    lines += re.findall(r"`([^`\n]*\bzdtest [^`\n]*)`", prose(page))
+    lines += [code for code in spans(page) if "zdtest " in code]
     return [
         Quoted(name(page), tuple(words))
         for line in lines
@@ -82,7 +87,7 @@ def quoted(page: Path) -> list[Quoted]:
 
 def flags(page: Path) -> list[str]:
     """Return the flags that a page's sentences name by themselves, such as `--keep 30`."""
-    return re.findall(r"`(--[a-z][a-z0-9-]*)[^`\n]*`", prose(page))
+    return [match[0] for code in spans(page) if (match := re.match(r"--[a-z][a-z0-9-]*", code))]
 
 
 def _joined(block: str) -> list[str]:
