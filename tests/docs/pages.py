@@ -16,7 +16,7 @@ PAGES = sorted(
 _FENCE = re.compile(r"^\s*(`{3,})([^\n`]*)\n(.*?)^\s*\1\s*$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!\\)\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^()\s]+(?:\([^()]*\))?)\)")
 _HEADING = re.compile(r"^#{1,6} +(.+?)\s*$", re.MULTILINE)
-_COMMAND = re.compile(r"(?:^|(?<=[\s(/;&|]))(?:kubectl[ -])?zdtest(?=\s|$)")
+_COMMAND = re.compile(r"(?:^|(?<=[\s(;&|])|(?<=bin/))(?:kubectl[ -])?zdtest(?=\s|$)")
 
 
 @dataclass(frozen=True, slots=True)
