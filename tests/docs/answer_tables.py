@@ -54,9 +54,15 @@ _SECTION = re.compile(r"^## (([A-E]\d+): .+)$", re.MULTILINE)
 
 
 def answers(names: list[str]) -> str:
-    """Return the table of what is answered when these things happen."""
-    head = ["what happens to the request", *BALANCERS, "straight to the pod"]
-    rows = [[HAPPENINGS[name][0], *HAPPENINGS[name][2]] for name in names]
+    """Return the table of what is answered when these things happen; balancers that answer alike share a column."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for number, balancer in enumerate(BALANCERS):
+        alike.setdefault(tuple(HAPPENINGS[name][2][number] for name in names), []).append(balancer)
+    head = ["behind", *(", ".join(balancers) for balancers in alike.values()), "nobody: straight to the pod"]
+    rows = [
+        [HAPPENINGS[name][0], *(cells[number] for cells in alike), HAPPENINGS[name][2][-1]]
+        for number, name in enumerate(names)
+    ]
     return "".join(f"| {' | '.join(row)} |\n" for row in (head, ["---"] * len(head), *rows))
 
 
