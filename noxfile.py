@@ -35,7 +35,9 @@ def docs(session: nox.Session) -> None:
     """Build the pages as a site in build/docs; a broken link, anchor, picture or example fails."""
     session.install("-e", ".[test,docs]")
     session.run("pytest", "-q", "tests/docs", env={"ZDTEST_DOCS": "all"})
-    session.run("python", "-m", "sphinx", "-W", "--keep-going", "-n", "-E", "-b", "html", "docs", "build/docs")
+    session.run(
+        "python", "-m", "sphinx", "-W", "--keep-going", "-n", "-E", "-b", "html", "docs", "build/docs"
+    )
     session.log("look at build/docs/index.html")
 
 

@@ -32,13 +32,13 @@ def drawn(run: Path) -> None:
     )
 
 
-def shot(browser: str, page: Path, to: Path, theme: str) -> None:
-    """Take a picture of the top of a page, as somebody sees it who opens it."""
+def shot(browser: str, address: str, to: Path, theme: str) -> None:
+    """Take a picture of what somebody sees who opens an address."""
     with tempfile.TemporaryDirectory(prefix="zdtest-browser-") as profile:
         subprocess.run(
             [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", theme,
              f"--user-data-dir={profile}", f"--window-size={WIDTH},{HEIGHT}", "--virtual-time-budget=5000",
-             f"--screenshot={to}", page.as_uri()],
+             f"--screenshot={to}", address],
             check=True, timeout=120, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
@@ -62,8 +62,13 @@ def main() -> None:
         made += [Path(shutil.copy(run / name, PICTURES / name)) for name in drawings]
         browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
         if browser and (run / "report.html").exists():
-            for name, theme in (("page.png", _LIGHT), ("page-dark.png", _DARK)):
-                shot(browser, run / "report.html", PICTURES / name, theme)
+            address = (run / "report.html").as_uri()
+            for name, part, theme in (
+                ("page.png", "", _LIGHT),
+                ("page-dark.png", "", _DARK),
+                ("page-picture.png", "#picture", _LIGHT),
+            ):
+                shot(browser, address + part, PICTURES / name, theme)
                 made.append(PICTURES / name)
     for picture in made:
         shrunk(picture)
