@@ -91,8 +91,9 @@ def flags(page: Path) -> list[str]:
 
 
 def _joined(block: str) -> list[str]:
-    """Return a block's lines, with those that a backslash continues put together."""
-    return re.sub(r"\\\n\s*", " ", block).splitlines()
+    """Return a block's lines without comments, with those that a backslash continues put together."""
+    lines = re.sub(r"\\\n\s*", " ", block).splitlines()
+    return [line for line in lines if not line.lstrip().startswith(("#", "//"))]
 
 
 def _words(rest: str) -> list[str]:

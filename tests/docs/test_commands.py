@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Quoted before they are there. Remove a line once its command or flag exists.
-COMING_COMMANDS = frozenset({"list", "show", "history", "clean", "open", "export"})
+COMING_COMMANDS = frozenset({"list", "show", "history", "clean", "open", "export", "schema"})
 COMING_FLAGS = frozenset(
     {"--junit", "--markdown", "--sarif", "--openmetrics", "--pushgateway", "--webhook", "--link", "--html",
-     "--serve", "--to"}
+     "--serve", "--to",
+     "--annotations", "--no-annotations"}
 )  # fmt: skip
 # Flags of other programs that the pages speak of.
 FOREIGN = frozenset({"--drain-time-s", "--as", "--since", "--timestamps", "--previous", "--tail", "--http1"})
