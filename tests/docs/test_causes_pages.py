@@ -55,6 +55,7 @@ def test_a_section_says_what_happens_how_it_looks_what_to_change_and_what_else_i
     if cause[0] != "E":
         assert "https://kubernetes.io/docs/" in text
         assert "```yaml" in text
+        assert "- Evidence: `" in text or cause in DIAGNOSES
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)

@@ -52,3 +52,10 @@ def test_every_page_is_in_the_site_s_contents() -> None:
         if page != Path("index.md") and not {page.stem, str(page.with_suffix(""))} & listed
     ]
     assert missing == []
+
+
+def test_pictures_are_small_and_used() -> None:
+    pictures = sorted((DOCS / "pictures").iterdir())
+    shown = {(page.parent / link).resolve() for page in PAGES for link in links(page)}
+    assert [picture.name for picture in pictures if picture not in shown] == []
+    assert sum(picture.stat().st_size for picture in pictures) < 500_000
