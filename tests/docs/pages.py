@@ -75,7 +75,7 @@ def spans(page: Path) -> list[str]:
 def quoted(page: Path) -> list[Quoted]:
     """Return the command lines of zdtest in a page's code blocks, and in code within its sentences."""
     lines = [line for block in blocks(page) for line in _joined(block)]
-    lines += [code for code in spans(page) if "zdtest " in code]
+    lines += [code for code in spans(page) if re.match(r"(?:\S+/|kubectl )?zdtest ", code)]
     return [
         Quoted(name(page), tuple(words))
         for line in lines

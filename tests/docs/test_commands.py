@@ -19,7 +19,8 @@ COMING_COMMANDS = frozenset({"list", "show", "history", "clean", "open", "export
 COMING_FLAGS = frozenset(
     {"--junit", "--markdown", "--sarif", "--openmetrics", "--pushgateway", "--webhook", "--link", "--html",
      "--serve", "--to",
-     "--annotations", "--no-annotations"}
+     "--annotations", "--no-annotations", "--keep-failed", "--last", "--no-causes", "--out", "--port", "--table",
+     "--yes"}
 )  # fmt: skip
 # Flags of other programs that the pages speak of.
 FOREIGN = frozenset({"--drain-time-s", "--as", "--since", "--timestamps", "--previous", "--tail", "--http1"})
