@@ -31,6 +31,32 @@ def test(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the pages as a site in build/docs; a broken link, anchor, picture or example fails."""
+    session.install("-e", ".[test,docs]")
+    session.run("pytest", "-q", "tests/docs", env={"ZDTEST_DOCS": "all"})
+    session.run(
+        "python", "-m", "sphinx", "-W", "--keep-going", "-n", "-E", "-b", "html", "docs", "build/docs"
+    )
+    session.log("look at build/docs/index.html")
+
+
+@nox.session
+def pages(session: nox.Session) -> None:
+    """Write what of the pages is made from the code again: docs/scenarios.md, and the tables of docs/causes."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.docs.scenario_page")
+    session.run("python", "-m", "tests.docs.answer_tables")
+
+
+@nox.session
+def pictures(session: nox.Session) -> None:
+    """Make docs/pictures again from results/example; the page's pictures need a Chromium."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.docs.pictures")
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """How much of harness/ the unit tests and whole runs reach, child processes included."""
     session.install("-e", ".[test]", "coverage[toml]>=7.10")

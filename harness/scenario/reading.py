@@ -12,9 +12,9 @@ import yaml
 from harness import masking
 from harness.errors import UsageError
 from harness.scenario import yamltext
+from harness.scenario.labpart import LabPart
 from harness.scenario.schema import (
     ClusterPart,
-    LabPart,
     LoadPart,
     RolloutPart,
     Scenario,

@@ -8,16 +8,19 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from harness.errors import UsageError
 from harness.model import LabPlan, Target
 from harness.scenario import yamltext
 from harness.scenario.catalogue import find, not_found
+from harness.scenario.labpart import LabPart
 from harness.scenario.reading import expand, read_file, validate
-from harness.scenario.schema import LabPart, Scenario
 from harness.scenario.targetfile import Listed, aimed, read_targets, whole_url
+
+if TYPE_CHECKING:
+    from harness.scenario.schema import Scenario
 
 DEFAULT_FILE = "zdtest.yaml"
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})  # methods that usually have a body

@@ -1,152 +1,75 @@
-"""The schema of zdtest.yaml: every field, its default, and which values are valid."""
+"""The schema of zdtest.yaml: every field, its default, and which values are valid.
+
+The text under a field is its description: docs/scenarios.md is made from it (`nox -s pages`).
+"""
 
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import pydantic
 
 from harness import masking
 from harness.clock import NS
-from harness.model import BALANCERS
+from harness.scenario.labpart import LabPart
 from harness.scenario.objectives import condition
 from harness.scenario.trigger import parse
-
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+")
-Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-METHODS: tuple[str, ...] = get_args(Method)
-KINDS = {
-    "deployment": "Deployment", "deployments": "Deployment", "deploy": "Deployment",
-    "statefulset": "StatefulSet", "statefulsets": "StatefulSet", "sts": "StatefulSet",
-    "daemonset": "DaemonSet", "daemonsets": "DaemonSet", "ds": "DaemonSet",
-}  # fmt: skip
-
-
-def duration_ns(value: object) -> int:
-    """Read a duration ("90s", "1m30s", "500ms", or a number of seconds) as nanoseconds.
-
-    Raises ValueError with a message for the user.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        # Not a TypeError: pydantic turns only a ValueError into a message.
-        raise ValueError("a duration is a number of seconds, or text such as 90s, 1m30s or 500ms")  # noqa: TRY004
-    if isinstance(value, str):
-        text = value.strip()
-        if _DURATION.fullmatch(text):
-            parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
-            value = sum(float(n) * _UNITS[unit] for n, unit in parts)
-        else:
-            try:
-                value = float(text)
-            except ValueError:
-                raise ValueError(f"{text!r} is not a duration; write 90s, 1m30s or 500ms") from None
-    if not 0 <= value < 1e9:
-        raise ValueError(f"{value} seconds is not a usable duration")
-    return round(value * NS)
-
-
-def balancer(value: str) -> str:
-    """Return the name of a balancer. Raises ValueError."""
-    if value not in BALANCERS:
-        raise ValueError(f"zdtest does not know the balancer {value!r}; use one of {', '.join(BALANCERS)}")
-    return value
-
-
-def status_ranges(value: object) -> tuple[tuple[int, int], ...]:
-    """Read expected statuses ("200-299,304") as inclusive ranges. Raises ValueError."""
-    ranges = []
-    for part in str(value).split(","):
-        match = re.fullmatch(r"\s*(\d{3})(?:\s*-\s*(\d{3}))?\s*", part)
-        if not match or not 100 <= int(match[1]) <= int(match[2] or match[1]) <= 599:
-            raise ValueError(f"{value!r} is not a list of statuses; write 200-299 or 200-299,304")
-        ranges.append((int(match[1]), int(match[2] or match[1])))
-    return tuple(ranges)
-
-
-def resolved_names(value: object) -> tuple[tuple[str, int, str], ...]:
-    """Read curl's HOST:PORT:ADDRESS[,ADDRESS] as (host, port, address). Raises ValueError."""
-    lines = [value] if isinstance(value, str) else value
-    if not isinstance(lines, list | tuple):
-        raise ValueError("give a list of HOST:PORT:ADDRESS")  # noqa: TRY004  as above
-    addresses: list[tuple[str, int, str]] = []
-    for line in lines:
-        match = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5}):(\S+)", str(line))
-        if not match or not 0 < int(match[2]) < 65536:
-            raise ValueError(f"{line!r} is not HOST:PORT:ADDRESS, such as shop.example:443:10.0.0.7")
-        for address in match[3].split(","):
-            try:
-                literal = str(ip_address(address.strip("[]")))
-            except ValueError:
-                raise ValueError(f"{address!r} in {line!r} is not an IP address") from None
-            addresses.append((match[1].strip("[]").lower(), int(match[2]), literal))
-    return tuple(addresses)
-
-
-def proportions(value: object) -> tuple[tuple[str, int], ...]:
-    """Read methods and their shares ("GET:9,POST:1") as pairs. Raises ValueError."""
-    if isinstance(value, list | tuple):
-        value = ",".join(f"{method}:{share}" for method, share in value)
-    parts = [part.strip().upper().partition(":") for part in str(value).split(",")] if value else []
-    for method, _, share in parts:
-        if method not in METHODS or not re.fullmatch(r"[1-9]\d{0,2}", share):
-            raise ValueError(
-                f"{value!r} is not a list of methods and shares (1 to 999), such as GET:9,POST:1"
-            )
-    if len({method for method, _, _ in parts}) < len(parts):
-        raise ValueError(f"{value!r} names a method twice")
-    return tuple((method, int(share)) for method, _, share in parts)
-
-
-def kind_and_name(value: object) -> tuple[str, str]:
-    """Read "web", "deployment/web" or "sts/db" as (Kind, name). Raises ValueError."""
-    kind, slash, name = str(value).rpartition("/")
-    known = KINDS.get(kind.lower()) if slash else "Deployment"
-    if not known or not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name):
-        raise ValueError(
-            f"{value!r} is not a workload; write deployment/NAME, statefulset/NAME or daemonset/NAME"
-        )
-    return known, name
-
-
-def signed_ns(value: object) -> int:
-    """Read a duration that may have a minus sign. Raises ValueError."""
-    text = str(value).strip()
-    return -duration_ns(text[1:]) if text.startswith("-") else duration_ns(text)
-
+from harness.scenario.values import (
+    DurationNs,
+    Method,
+    Strict,
+    kind_and_name,
+    known_balancer,
+    proportions,
+    resolved_names,
+    status_ranges,
+)
 
 _LONGEST_NS = 30 * 86400 * NS
-DurationNs = Annotated[int, pydantic.BeforeValidator(duration_ns)]
-SignedNs = Annotated[int, pydantic.BeforeValidator(signed_ns)]
 
 
-class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class TargetPart(_Strict):
+class TargetPart(Strict):
     """The request."""
 
     url: str | None = None
-    path: str = "/"  # used with the lab, whose address is known only once it is up
+    """Where the requests go: an http:// or https:// URL. Not with the lab, whose address is known only once it is up.
+    """
+    path: str = "/"
+    """With the lab: the path of the requests."""
     method: Method = "GET"
-    headers: dict[str, str] = {}
+    """The HTTP method."""
+    headers: dict[str, str] = pydantic.Field(default_factory=dict)
+    """Request headers. `${NAME}` in a value is taken from the environment. Values never reach a recording."""
     body: str | None = None
+    """The request's body."""
     body_file: str | None = None
+    """A file with the body, relative to the scenario's folder."""
     expect: Annotated[tuple[tuple[int, int], ...], pydantic.BeforeValidator(status_ranges)] = ((200, 299),)
+    """Statuses that count as good; with any other the request has failed."""
     timeout: DurationNs = 65 * NS
+    """The longest time from sending a request to its last byte. The default outlasts the 60 s after which most
+    balancers answer 504.
+    """
     insecure: bool = False
-    cacert: str | None = None  # files are relative to the scenario's folder
+    """Do not verify the server's certificate."""
+    cacert: str | None = None
+    """A CA file (PEM) that verifies the server, relative to the scenario's folder."""
     cert: str | None = None
+    """A client certificate (PEM), relative to the scenario's folder."""
     key: str | None = None
+    """The key of the client certificate (PEM); by default it is in the certificate's file."""
     servername: str | None = None
+    """The name for SNI and for checking the certificate; by default the URL's host."""
     tls_min: Literal["1.2", "1.3"] | None = None
+    """The lowest TLS version; by default 1.2."""
     resolve: Annotated[tuple[tuple[str, int, str], ...], pydantic.BeforeValidator(resolved_names)] = ()
+    """Connect to these addresses instead of resolving a host, as in curl."""
     http2: bool = False
+    """Speak HTTP/2, one request at a time on each connection. Slower than HTTP/1.1."""
     pod_header: Annotated[str, pydantic.Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")] | None = None
+    """The response header that names the pod; by default X-Pod, X-Pod-Name or X-Served-By."""
 
     @pydantic.model_validator(mode="after")
     def _key_of_a_certificate(self) -> TargetPart:
@@ -195,23 +118,44 @@ class TargetPart(_Strict):
         return value
 
 
-class LoadPart(_Strict):
+class LoadPart(Strict):
     """The load."""
 
     concurrency: Annotated[int, pydantic.Field(ge=1, le=20_000)] = 50
+    """Connections, each with one request in flight."""
     duration: DurationNs = 60 * NS
+    """The least length of the load. It goes on until the rollout is over and settled."""
     workers: Annotated[int, pydantic.Field(ge=1, le=64)] = 1
+    """Processes that send the load."""
     error_backoff: bool = True
+    """Pause a connection after a failed request for the rest of a usual cycle, so that fast failures do not raise the
+    rate.
+    """
     drain: DurationNs = 15 * NS
-    rate: Annotated[float, pydantic.Field(gt=0, le=1_000_000)] | None = None  # None: a closed loop
+    """How long requests in flight may take to finish at the end."""
+    rate: Annotated[float, pydantic.Field(gt=0, le=1_000_000)] | None = None
+    """Requests per second, sent by the clock (open loop). Without it each connection sends its next request when the
+    last one is answered (closed loop).
+    """
     ramp: DurationNs = 0
-    lull: DurationNs = 0  # before the trigger: one request a second
+    """Raise the rate from 0 over this time. Only with `rate`."""
+    lull: DurationNs = 0
+    """Send only one request a second for this long before the trigger, so that connections lie idle. Not with `rate`.
+    """
     mix: Annotated[tuple[tuple[Method, int], ...], pydantic.BeforeValidator(proportions)] = ()
-    targets: str | None = None  # a file of requests, relative to the scenario's folder
+    """Send these methods in this proportion. The body goes with POST, PUT and PATCH."""
+    targets: str | None = None
+    """A file of requests to send in turn (vegeta's formats), relative to the scenario's folder. Not with `mix`.
+    """
     keepalive: bool = True
-    conn_max_hits: Annotated[int, pydantic.Field(ge=0)] = 0  # 0: no limit
-    conn_max_age: DurationNs = 0  # 0: no limit
+    """Use connections again. `false` opens a new one for each request."""
+    conn_max_hits: Annotated[int, pydantic.Field(ge=0)] = 0
+    """Close each connection after a random number of requests between half of this and all of it. 0: no limit.
+    """
+    conn_max_age: DurationNs = 0
+    """Close each connection at a random age between half of this and all of it. 0: no limit."""
     trace_headers: bool = True
+    """Send X-Request-ID and X-Amzn-Trace-Id, which identify each request in a balancer's log."""
 
     @pydantic.field_validator("duration")
     @classmethod
@@ -231,15 +175,27 @@ class LoadPart(_Strict):
         return self
 
 
-class RolloutPart(_Strict):
+class RolloutPart(Strict):
     """When to make the change, and when to stop waiting."""
 
     trigger: Annotated[str, pydantic.AfterValidator(lambda text: str(parse(text)))] = "restart"
+    """What starts the rollout: `restart`, `apply FILE`, `set-image CONTAINER=IMAGE`, `scale N`, `delete-pod [NAME]`,
+    `evict-pod [NAME]`, `command COMMAND…`, or `observe` (wait for a change that someone else makes).
+    """
     field_manager: str | None = None
+    """The field manager of the change; by default kubectl-rollout, and zdtest for `apply`."""
     trigger_after: DurationNs | None = None
+    """The length of the baseline, from the end of the warm-up to the trigger; by default a third of the duration, at
+    most 60 s.
+    """
     settle: DurationNs = 30 * NS
+    """How long the load goes on after the rollout is over."""
     max_time: DurationNs = 45 * 60 * NS
-    rollouts: Annotated[int, pydantic.Field(ge=1, le=1000)] = 1  # one after the other, each settled first
+    """End the run after this, whatever its state."""
+    rollouts: Annotated[int, pydantic.Field(ge=1, le=1000)] = 1
+    """Make this many rollouts, each after the one before has settled. Only with a trigger that changes something each
+    time.
+    """
 
     @pydantic.model_validator(mode="after")
     def _repeatable(self) -> RolloutPart:
@@ -252,86 +208,52 @@ class RolloutPart(_Strict):
         return self
 
 
-class HealthCheck(_Strict):
-    """A target group's health check, with an ALB's defaults."""
-
-    path: str = "/"
-    interval: DurationNs = 30 * NS
-    timeout: DurationNs = 5 * NS
-    healthy: Annotated[int, pydantic.Field(ge=1, le=10)] = 5
-    unhealthy: Annotated[int, pydantic.Field(ge=1, le=10)] = 2
-
-
-class LabPart(_Strict):
-    """The embedded lab's balancer, and the faults to inject. docs/lab.md says what each models."""
-
-    profile: Literal["alb", "nginx", "envoy", "haproxy", "caddy", "apache", "service"] = "alb"
-    tls: bool | None = None  # default: HTTPS, but plain HTTP with the profile `service`
-    lag: DurationNs = NS
-    lag_tail: DurationNs = 0
-    seed: int = 0
-    connect_timeout: DurationNs = 10 * NS
-    idle_timeout: DurationNs = 60 * NS
-    registration: DurationNs = 0
-    deregistration_delay: DurationNs = 300 * NS
-    health_check: HealthCheck | None = None
-    tries: Annotated[int, pydantic.Field(ge=1, le=10)] = 1
-    retry_posts: bool = False
-    time_scale: Annotated[float, pydantic.Field(gt=0, le=10)] = 1.0
-    clock_offset: SignedNs = 0
-    drop_watches: DurationNs = 0
-    kubernetes: Annotated[
-        Literal["1.20", "1.33", "1.36"],
-        pydantic.BeforeValidator(
-            lambda value: {1.2: "1.20", 1.33: "1.33", 1.36: "1.36"}.get(value, value)
-        ),  # YAML reads it as a number
-    ] = "1.36"
-
-    @pydantic.model_validator(mode="after")
-    def _fits(self) -> LabPart:
-        if self.profile == "service" and self.tls:
-            raise ValueError("the profile service passes bytes on and has no TLS; drop tls: true")
-        if self.profile in {"alb", "service"} and (self.tries > 1 or self.retry_posts):
-            raise ValueError(
-                f"the profile {self.profile} sends no request twice; tries goes with profile: nginx"
-            )
-        if self.profile != "nginx" and self.retry_posts:
-            raise ValueError(f"retry_posts goes with profile: nginx, not with {self.profile}")
-        return self
-
-
-class ClusterPart(_Strict):
+class ClusterPart(Strict):
     """Which cluster, if not the kubeconfig's current one."""
 
     context: str | None = None
+    """The kubeconfig's context; by default its current one."""
     kubeconfig: str | None = None
+    """The kubeconfig file; by default `KUBECONFIG`, `~/.kube/config`, or the pod's own credentials."""
 
 
-class Scenario(_Strict):
+class Scenario(Strict):
     """A whole zdtest.yaml: one run."""
 
     name: (
         Annotated[str, pydantic.Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=80)] | None
     ) = None
-    label: Annotated[str, pydantic.Field(max_length=40)] | None = (
-        None  # the one fault that it has, or "clean"
-    )
-    needs: str = ""  # what it needs of a real cluster; for `zdtest scenarios`
+    """The run's name, used for its folder; by default the workload's, else the host's."""
+    label: Annotated[str, pydantic.Field(max_length=40)] | None = None
+    """For labelled scenarios: the one fault that it has, or `clean`."""
+    needs: str = ""
+    """What it needs of a real cluster; `zdtest scenarios` prints it."""
     target: TargetPart = TargetPart()
+    """The request, see [target](#target)."""
     load: LoadPart = LoadPart()
+    """How hard, see [load](#load)."""
     workload: Annotated[tuple[str, str], pydantic.BeforeValidator(kind_and_name)] | None = None
+    """What is rolled out. NAME alone is a Deployment."""
     namespace: str | None = None
+    """The workload's namespace; by default the context's."""
     manifests: tuple[str, ...] = ()
+    """Kubernetes manifests for the lab, relative to the scenario's folder."""
     cluster: ClusterPart = ClusterPart()
+    """Which cluster, see [cluster](#cluster)."""
     rollout: RolloutPart = RolloutPart()
+    """When to make the change, see [rollout](#rollout)."""
     lab: LabPart | None = None
+    """Run on the embedded lab, see [lab](#lab). Without it: on a real cluster."""
     max_baseline_failures: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.001
-    objectives: tuple[Annotated[str, pydantic.AfterValidator(condition)], ...] = ()  # must hold
-    fail_on: tuple[Annotated[str, pydantic.AfterValidator(condition)], ...] = ()  # must not
+    """Do not roll out if a larger share than this fails before the trigger."""
+    objectives: tuple[Annotated[str, pydantic.AfterValidator(condition)], ...] = ()
+    """Conditions that must hold, see [objectives](#objectives)."""
+    fail_on: tuple[Annotated[str, pydantic.AfterValidator(condition)], ...] = ()
+    """Conditions that must not hold."""
     path_proven: bool = False
-    balancer: Annotated[str, pydantic.AfterValidator(balancer)] | None = (
-        None  # the balancer in front of the pods, if answers do not show it
-    )
+    """Take your word that the URL reaches the workload, if zdtest cannot prove it."""
+    balancer: Annotated[str, pydantic.AfterValidator(known_balancer)] | None = None
+    """The balancer in front of the pods, if its answers do not show it."""
 
     @pydantic.model_validator(mode="after")
     def _time_for_all_rollouts(self) -> Scenario:

@@ -24,7 +24,7 @@ from harness.errors import UsageError
 from harness.model import Target
 from harness.scenario import yamltext
 from harness.scenario.reading import expand
-from harness.scenario.schema import METHODS
+from harness.scenario.values import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -414,7 +414,7 @@ def first_request() -> float:
 
 def table(title: str, lines: Iterable[Line]) -> list[str]:
     """Return a part's table in Markdown."""
-    rows = [f"### {title}", "", "| | measured | bound | |", "|---|---|---|---|"]
+    rows = [f"## {title}", "", "| | measured | bound | |", "|---|---|---|---|"]
     for line in lines:
         bounds = [
             f"{word} {bound:g}"

@@ -121,7 +121,7 @@ def main() -> None:
     for case, ours, real in results:
         lines += [
             "",
-            f"### {case.name}",
+            f"## {case.name}",
             "",
             case.about,
             "",

@@ -18,7 +18,7 @@ from harness.lab.fields.fieldsets import from_json, to_json
 from harness.lab.objects.resources import MINOR
 from harness.lab.objects.store import Store
 from harness.model import LabPlan
-from harness.scenario.schema import LabPart
+from harness.scenario.labpart import LabPart
 from tests.lab.control_plane import OWNER, TOKEN, control_plane, deployment, env, new_store, service
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pytest
 
 from harness.load.worker.pacer import turns
 from harness.model import LoadPlan, Target
-from harness.scenario.schema import proportions
+from harness.scenario.values import proportions
 from tests.load.load_run import LoadResult, completed, finish_load, read, run_load, running_load, wait_until
 from tests.load.scripted_server import OK, ScriptedServer, Visit, always
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from harness.clock import NS
-from harness.scenario.schema import duration_ns, kind_and_name, status_ranges
+from harness.scenario.values import duration_ns, kind_and_name, status_ranges
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def _environment(options: dict[str, Any]) -> dict[str, str]:
     """Return the sample app's settings."""
 
     def seconds(option: str) -> float:
-        from harness.scenario.schema import duration_ns  # noqa: PLC0415
+        from harness.scenario.values import duration_ns  # noqa: PLC0415
 
         try:
             return duration_ns(options[option]) / 1e9

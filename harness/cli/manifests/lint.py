@@ -84,7 +84,7 @@ def _from_cluster(
     from harness.cluster.client import resources  # noqa: PLC0415
     from harness.cluster.client.api import Api  # noqa: PLC0415  brings the kubernetes package
     from harness.cluster.watching.reduce import manifest  # noqa: PLC0415
-    from harness.scenario.schema import kind_and_name  # noqa: PLC0415
+    from harness.scenario.values import kind_and_name  # noqa: PLC0415
 
     try:
         kind, plain = kind_and_name(name)

@@ -25,8 +25,8 @@ from harness.model import ExitCode
 def rbac(*, workload: str, namespace: str, trigger: str, endpoints: bool) -> int:
     """Print the smallest Role that a run needs, and its RoleBinding to the ServiceAccount `zdtest`."""
     from harness.cluster.permission.rbac import as_yaml, role  # noqa: PLC0415  keeps `--help` light
-    from harness.scenario.schema import kind_and_name  # noqa: PLC0415
     from harness.scenario.trigger import parse  # noqa: PLC0415
+    from harness.scenario.values import kind_and_name  # noqa: PLC0415
 
     try:
         kind, name = kind_and_name(workload)
