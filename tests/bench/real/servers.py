@@ -101,7 +101,11 @@ def manifests(server: Server, prestop_s: int) -> list[dict[str, Any]]:
         "name": "web",
         "image": "node:20-slim" if server.file.endswith(".js") else "python:3.12-slim",
         "command": list(server.command),
-        "env": [{"name": "PYTHONPATH", "value": "/opt"}, {"name": "PYTHONDONTWRITEBYTECODE", "value": "1"}],
+        "env": [
+            {"name": "PYTHONPATH", "value": "/opt"},
+            # Before the host's own libpython, which is older than the Python that is mounted.
+            {"name": "LD_LIBRARY_PATH", "value": "/python/lib"},
+        ],
         "ports": [{"containerPort": 8080}],
         "readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1, "timeoutSeconds": 2},
         "volumeMounts": [
