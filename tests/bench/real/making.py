@@ -1,7 +1,7 @@
-"""Recordings of cells on the real cluster: two at a time, of which one is measured.
+"""Recordings of cells on the real cluster: several at a time, of which one is measured.
 
-To set a cell up and to take it down takes as long as to measure it. So the next is set up while one is measured, and
-its load is sent when that one has been judged.
+To set a cell up and to take it down takes longer than to measure it, nearly all of it waiting. So others are set up and
+taken down while one is measured.
 """
 
 from __future__ import annotations
@@ -51,12 +51,15 @@ def make_all(jobs: Iterable[tuple[Path, Job]], at_once: int = 1) -> None:
     again. `at_once` of them are measured at a time.
     """
     turn = threading.Semaphore(at_once)
+    workers = 2 * at_once
     ports = queue.SimpleQueue[int]()
-    for port in range(real_runs.PORT, real_runs.PORT + at_once + 1):
+    for port in range(real_runs.PORT, real_runs.PORT + workers):
         ports.put(port)
 
     def one(named: tuple[Path, Job]) -> None:
         out, job = named
+        if recorded(out):
+            return
         port, began = ports.get(), time.monotonic()
         try:
             job(port, turn)
@@ -69,5 +72,5 @@ def make_all(jobs: Iterable[tuple[Path, Job]], at_once: int = 1) -> None:
         name = f"{out.parent.name}/{out.name}"
         print(f"{name} in {time.monotonic() - began:.0f} s: {said}", file=sys.stderr, flush=True)  # noqa: T201
 
-    with ThreadPoolExecutor(at_once + 1) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         list(pool.map(one, jobs))
