@@ -128,11 +128,11 @@ def mend(session: nox.Session) -> None:
 def score(session: nox.Session) -> None:
     """Score the judge against the lab's known answers, and behind each balancer on the real Kubernetes of KUBECONFIG.
 
-    Recordings are kept and judged again, so it can be stopped and started. An hour, and three for the matrix, of
-    which a piece is made with `nox -s score -- --proxy envoy B1 C1`.
+    Recordings are kept and judged again, so it can be stopped and started. An hour, and four for the matrix with the
+    runs after each advised fix, of which a piece is made with `nox -s score -- --proxy envoy B1 C1`.
     """
     session.install("-e", ".[test]")
-    matrix = ["python", "-m", "tests.bench.matrix", "--write", "docs/judged.md"]
+    matrix = ["python", "-m", "tests.bench.matrix", "--fix", "--write", "docs/judged.md"]
     if "--proxy" in session.posargs:
         session.run(*matrix, *session.posargs)
         return

@@ -5,13 +5,21 @@ A cell is small (10 connections, under a minute), since there are many of them. 
 
 from __future__ import annotations
 
+import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.judge.causes.matching import NOT_THE_ROLLOUT, UNEXPLAINED
+from tests.bench.real import servers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 PROXIES = ("envoy", "haproxy", "caddy", "nginx", "nginx-reload", "apache")
+THREE = ("nginx", "envoy", "haproxy")  # behind which real servers are tried
 SMALL = ("-c", "10", "-d", "25s", "--trigger-after", "5s", "--settle", "6s")
 CLEAN = "clean"
 # Those that take a change of the endpoints by a reload, or a new configuration: they close clients' connections then.
@@ -36,13 +44,27 @@ class Row:
     scenario: str
     true: frozenset[str]
     options: tuple[str, ...] = ()
+    load: tuple[str, ...] = SMALL
     kind: str = "Deployment"
     lag_s: float | None = None
+    server: servers.Server | None = None
+    prestop_s: int = 0
+    proxies: tuple[str, ...] = PROXIES
 
     @property
     def folder(self) -> Path:
-        """Where the scenario lies."""
+        """Where the scenario lies, if it is a shipped one."""
         return SCENARIOS / self.scenario
+
+    @contextmanager
+    def opened(self) -> Iterator[Path]:
+        """Yield the scenario's folder; a real server's is written for as long as it is wanted."""
+        if self.server is None:
+            yield self.folder
+            return
+        servers.installed()
+        with tempfile.TemporaryDirectory(prefix="zdtest-server-") as scratch:
+            yield servers.written(self.server, self.prestop_s, Path(scratch) / self.name)
 
 
 def _row(name: str, scenario: str, *also: str, **rest: object) -> Row:
@@ -74,6 +96,39 @@ ROWS = (
     _row("D1", "faults/D1-one-replica"),
     _row("D3", "faults/D3-recreate"),
     _row("clean-waits", "clean/app-waits", lag_s=0),
+)
+
+
+def _server(name: str, label: str, *also: str, prestop_s: int = 0) -> Row:
+    # 0.6 s of lag in all: what a preStop of 3 s covers, and no preStop does not.
+    of = servers.SERVERS[name.removesuffix("-prestop")]
+    true = frozenset({label, *also} - {CLEAN})
+    return Row(name, label, "", true, server=of, prestop_s=prestop_s, proxies=THREE)
+
+
+# What a lost request may truly have met follows from what the server does on SIGTERM (servers.py): uvicorn drains;
+# gunicorn's listener takes connections that nobody reads, and drops them as it ends; node ends at once.
+SERVER_ROWS = (
+    _server("uvicorn", "B1", "C6"),
+    _server("gunicorn", "B1", "B2", "C6"),
+    _server("node", "B1", "B2", "C6"),
+    _server("uvicorn-prestop", CLEAN, prestop_s=3),
+    _server("gunicorn-prestop", CLEAN, prestop_s=3),
+    _server("node-prestop", CLEAN, prestop_s=3),
+    _server(
+        "node-first", CLEAN
+    ),  # not touched by SIGTERM, and let go of by the balancer long before it is killed
+)
+# Published cases, with the load that they were published with (docs/cases.md); behind the balancer that comes next to
+# the one they were seen behind.
+CASE_ROWS = tuple(
+    _row(folder, f"cases/{folder}", *also, proxies=(proxy,), load=())
+    for folder, proxy, also in (
+        ("B1-ingress-gce-769", "nginx", ("C6",)),
+        ("C1-open-vsx-12422", "nginx", ("C6",)),
+        ("B1-istio-12183", "envoy", ("B2", "C6")),
+        ("D1-kuberay-3166", "envoy", ()),
+    )
 )
 
 

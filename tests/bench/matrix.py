@@ -1,12 +1,14 @@
 """Does the judge name the true cause behind each balancer? The matrix of cells.py on a real Kubernetes, scored by hits.
 
-    python -m tests.bench.matrix [--runs DIR] [--only-judge] [--write docs/judged.md] [--proxy NAME ...] [ROW ...]
+    python -m tests.bench.matrix [--runs DIR] [--only-judge] [--fix] [--write docs/judged.md] [--proxy NAME ...]
+    [ROW ...]
 
-Wants KUBECONFIG and ZDTEST_BED to make recordings; a recording that is there is not made again, so it can be stopped
-and started at any time. What a lost request truly met is known from three witnesses that the judge is not shown: the
-fault that the cell was given, the proxy's own access log (which pod, and how it failed), and which pods the rollout
-ended or began. Ends with 1 where a balancer's share of right names is below the aim, a clean cell is accused, or a
-wrong cause is called exact.
+The rows are the labelled faults, real servers, and published cases (cells.py). --fix runs each cell that failed once
+more, with the fix that was advised. Wants KUBECONFIG and ZDTEST_BED to make recordings; a recording that is there is
+not made again, so it can be stopped and started at any time. What a lost request truly met is known from three
+witnesses that the judge is not shown: the fault that the cell was given, the proxy's own access log (which pod, and
+how it failed), and which pods the rollout ended or began. Ends with 1 where a balancer's share of right names is
+below the aim, a clean cell is accused, or a wrong cause is called exact.
 """
 
 from __future__ import annotations
@@ -22,14 +24,19 @@ from harness.judge.causes.causes import EXACT
 from harness.judge.causes.matching import NOT_THE_ROLLOUT
 from harness.judge.numbers.accesslog import told_by
 from harness.judge.numbers.hits import FIRST_OUTCOME
-from tests.bench import real_runs
-from tests.bench.cells import CLEAN, PROXIES, ROWS, SMALL, Lost, Row, truth
+from tests.bench.cells import CASE_ROWS, CLEAN, PROXIES, ROWS, SERVER_ROWS, THREE, Lost, Row, truth
+from tests.bench.real import fixed
+from tests.bench.real.making import make, make_all
 from tests.bench.score_bench import AIM, recorded, write
 from tests.bench.scoring import Score, explained_without_log, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    Found = dict[tuple[str, str], Score]  # by balancer and row
+
+# When the rules had last been changed with recordings of the matrix in sight.
+UNSEEN_SINCE = "20261130T150000Z"
 MARKS = ("<!-- matrix -->", "<!-- end of matrix -->")
 
 
@@ -80,27 +87,34 @@ def score(row: Row, proxy: str, path: Path) -> Score:
     return found
 
 
-def scored(
-    runs: Path, rows: Sequence[Row], proxies: Sequence[str], *, make: bool
-) -> dict[tuple[str, str], Score]:
-    """Score every wanted cell, row by row since the first rows are worth most; `make` records what is not there."""
-    found: dict[tuple[str, str], Score] = {}
-    for row in rows:
-        for proxy in proxies:
-            out = runs / proxy / row.name
-            if recorded(out) is None:
-                if not make:
-                    continue
-                real_runs.record(
-                    row.folder, out, *SMALL, *row.options, kind=row.kind, proxy=proxy, lag_s=row.lag_s
-                )
-            s = found[proxy, row.name] = score(row, proxy, out)
-            print(  # noqa: T201  a script
-                f"{s.name}: {s.grade} {s.hits} failed, {s.right} right, {s.pair} pair, {s.wrong} wrong"
-                f" {dict(s.pairs)}",
-                flush=True,
-            )
+def cells(rows: Sequence[Row], proxies: Sequence[str]) -> list[tuple[Row, str]]:
+    """Return the wanted cells, row by row since the first rows are worth most."""
+    return [(row, proxy) for row in rows for proxy in proxies if proxy in row.proxies]
+
+
+def scored(runs: Path, wanted: Sequence[tuple[Row, str]]) -> Found:
+    """Score every wanted cell that has a recording."""
+    found: Found = {}
+    for row, proxy in wanted:
+        out = runs / proxy / row.name
+        if recorded(out) is None:
+            continue
+        s = found[proxy, row.name] = score(row, proxy, out)
+        print(  # noqa: T201  a script
+            f"{s.name}: {s.grade} {s.hits} failed, {s.right} right, {s.pair} pair, {s.wrong} wrong"
+            f" {dict(s.pairs)}",
+            flush=True,
+        )
     return found
+
+
+def unseen(runs: Path, found: Found) -> Found:
+    """Return those of the cells that were recorded when the rules stood: out of sample."""
+    return {
+        (proxy, name): s
+        for (proxy, name), s in found.items()
+        if (run := recorded(runs / proxy / name)) and run.name >= UNSEEN_SINCE
+    }
 
 
 def accused(scores: Iterable[Score]) -> list[Score]:
@@ -108,11 +122,9 @@ def accused(scores: Iterable[Score]) -> list[Score]:
     return [s for s in scores if s.label == CLEAN and set(s.accused) - {"C8"}]
 
 
-def rows_of(found: dict[tuple[str, str], Score], rows: Sequence[Row], proxies: Sequence[str]) -> list[str]:
-    """Return the tables as Markdown: by balancer, by cell, and what was missed."""
+def by_balancer(found: Found, proxies: Sequence[str]) -> list[str]:
+    """Return the shares behind each balancer as Markdown."""
     lines = [
-        "## On a real Kubernetes, behind each balancer",
-        "",
         "| balancer | cells | failed | right | in a set of two | wrong | no truth | share | mean over cells |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
@@ -128,10 +140,20 @@ def rows_of(found: dict[tuple[str, str], Score], rows: Sequence[Row], proxies: S
             f"| {proxy} | {len(mine)} | {hits:,} | {right:,} | {pair:,} | {wrong:,} | {unknown:,} | "
             f"{100 * share(mine):.1f} % | {100 * sum(each) / max(1, len(each)):.1f} % |"
         )
-    lines += ["", f"| fault | {' | '.join(proxies)} |", "|---" * (len(proxies) + 1) + "|"]
+    return lines
+
+
+def by_cell(found: Found, rows: Sequence[Row], proxies: Sequence[str], heading: str = "fault") -> list[str]:
+    """Return each cell's verdict and hits as Markdown."""
+    lines = [f"| {heading} | {' | '.join(proxies)} |", "|---" * (len(proxies) + 1) + "|"]
     for row in rows:
-        cells = [_cell(found.get((proxy, row.name))) for proxy in proxies]
-        lines.append(f"| {row.name} | {' | '.join(cells)} |")
+        each = [_cell(found.get((proxy, row.name))) for proxy in proxies]
+        lines.append(f"| {row.name} | {' | '.join(each)} |")
+    return lines
+
+
+def misses(found: Found) -> list[str]:
+    """Return what was named wrongly as Markdown, the most first."""
     missed = Counter[tuple[str, str, str]]()
     for (proxy, name), s in found.items():
         for (true, named), n in s.pairs.items():
@@ -139,9 +161,49 @@ def rows_of(found: dict[tuple[str, str], Score], rows: Sequence[Row], proxies: S
                 set(true.split(" or ")) & set(named.split(" or ")) and named.count(" or ") < 2
             ):
                 missed[f"{proxy}/{name}", true, named] += n
-    lines += ["", "| missed in | true | named | hits |", "|---|---|---|---|"]
-    lines += [f"| {cell} | {true} | {named} | {n:,} |" for (cell, true, named), n in missed.most_common()]
-    return lines
+    lines = ["| missed in | true | named | hits |", "|---|---|---|---|"]
+    return lines + [
+        f"| {cell} | {true} | {named} | {n:,} |" for (cell, true, named), n in missed.most_common()
+    ]
+
+
+def rows_of(found: Found, rows: Sequence[Row], proxies: Sequence[str]) -> list[str]:
+    """Return the tables of one set of rows as Markdown: by balancer, by cell, and what was missed."""
+    return [
+        "## On a real Kubernetes, behind each balancer",
+        "",
+        *by_balancer(found, proxies),
+        "",
+        *by_cell(found, rows, proxies),
+        "",
+        *misses(found),
+    ]
+
+
+def written(runs: Path) -> list[str]:
+    """Return all that the recordings say, as Markdown."""
+    faults, real = scored(runs, cells(ROWS, PROXIES)), scored(runs, cells(SERVER_ROWS, PROXIES))
+    fresh = unseen(runs, faults)
+    servers = [s for s in real.values() if s.known]
+    return [
+        *rows_of(faults, ROWS, PROXIES),
+        "",
+        f"### Of these, {len(fresh)} cells that the rules were not written with",
+        "",
+        ", ".join(f"{proxy}/{name}" for proxy, name in fresh) + ".",
+        "",
+        *by_balancer(fresh, PROXIES),
+        "",
+        "## Real servers as pods",
+        "",
+        *by_cell(real, SERVER_ROWS, THREE, "server"),
+        "",
+        f"**{100 * share(servers):.1f} %** of {sum(s.known for s in servers):,} failed hits named rightly.",
+        "",
+        *misses(real),
+        "",
+        *fixed.table(fixed.fixes(runs, cells((*ROWS, *SERVER_ROWS), PROXIES))),
+    ]
 
 
 def share(scores: Sequence[Score]) -> float:
@@ -165,14 +227,21 @@ def main() -> int:
     parser.add_argument("--proxy", action="append", choices=PROXIES)
     parser.add_argument("--write", type=Path)
     parser.add_argument("--only-judge", action="store_true", help="skip what has no recording")
+    parser.add_argument("--fix", action="store_true", help="run what failed again, with the advised fix")
     asked = parser.parse_args()
-    rows = [row for row in ROWS if not asked.rows or row.name in asked.rows]
+    rows = [row for row in (*ROWS, *SERVER_ROWS, *CASE_ROWS) if not asked.rows or row.name in asked.rows]
     proxies = asked.proxy or list(PROXIES)
-    found = scored(asked.runs, rows, proxies, make=not asked.only_judge)
+    wanted = cells(rows, proxies)
+    if not asked.only_judge:
+        outs = [(row, proxy, asked.runs / proxy / row.name) for row, proxy in wanted]
+        make_all((out, make(row, proxy, out)) for row, proxy, out in outs if recorded(out) is None)
+        if asked.fix:
+            # Long waits for a preStop, and little load: two are measured at once.
+            make_all(fixed.to_fix(asked.runs, wanted), at_once=2)
+    found = scored(asked.runs, wanted)
     if asked.write:
         # The whole table, also where only a piece of the matrix was asked for.
-        every = scored(asked.runs, ROWS, PROXIES, make=False)
-        write(asked.write, rows_of(every, ROWS, PROXIES), MARKS)
+        write(asked.write, written(asked.runs), MARKS)
     faults = [f"{s.name}: accused of {', '.join(s.accused)}" for s in accused(found.values())]
     faults += [f"{s.name}: wrongly called exact" for s in found.values() if s.wrong_exact]
     for proxy in proxies:

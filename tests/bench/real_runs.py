@@ -14,12 +14,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from tests.e2e.real_cluster import Deployed, for_real_cluster
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 PORT = 8200
 UNFIT = {
@@ -110,10 +114,12 @@ def record(
     kind: str = "Deployment",
     proxy: str = "nginx",
     lag_s: float | None = None,
+    turn: AbstractContextManager[object] | None = None,
 ) -> Path:
     """Run one scenario on the real cluster, in a namespace of its own; return the run directory.
 
-    The proxy's own access log is left beside it, as `out`/access.log. `lag_s` overrides the scenario's.
+    The proxy's own access log is left beside it, as `out`/access.log. `lag_s` overrides the scenario's. The load is
+    sent within `turn`, so that one run may be set up while another is measured.
     """
     with tempfile.TemporaryDirectory(prefix="zdtest-real-") as scratch:
         scenario = adapted(folder, Path(scratch) / "scenario")
@@ -130,7 +136,8 @@ def record(
                 balancer = subprocess.Popen([sys.executable, *command], stdout=log, stderr=log)
             try:
                 web.wait_until_it_answers()
-                done = web.zdtest(*FLAGS.get(folder.name, ()), *options)
+                with turn or nullcontext():
+                    done = web.zdtest(*FLAGS.get(folder.name, ()), *options)
             finally:
                 balancer.terminate()
                 balancer.wait(20)

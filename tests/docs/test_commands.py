@@ -14,14 +14,6 @@ from tests.docs.pages import PAGES, Quoted, flags, name, quoted
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Quoted before they are there. Remove a line once its command or flag exists.
-COMING_COMMANDS = frozenset({"list", "show", "history", "clean", "open", "export", "schema"})
-COMING_FLAGS = frozenset(
-    {"--junit", "--markdown", "--sarif", "--openmetrics", "--pushgateway", "--webhook", "--link", "--html",
-     "--serve", "--to",
-     "--annotations", "--no-annotations", "--keep-failed", "--last", "--no-causes", "--out", "--port", "--table",
-     "--yes"}
-)  # fmt: skip
 # Flags of other programs that the pages speak of.
 FOREIGN = frozenset({"--drain-time-s", "--as", "--since", "--timestamps", "--previous", "--tail", "--http1"})
 
@@ -42,12 +34,10 @@ def fault(line: Quoted) -> str:
     command: click.Command = root
     words = list(line.words)
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-        if words[0] in COMING_COMMANDS:
-            return ""
         if words[0] not in command.commands:
             return f"zdtest has no command {words[0]!r}: {' '.join(line.words)}"
         command = command.commands[words.pop(0)]
-    known = options(command) | COMING_FLAGS
+    known = options(command)
     for word in words:
         flag = word.partition("=")[0]
         if flag.startswith("--") and flag not in known:
@@ -64,7 +54,7 @@ def test_commands_on_a_page_are_ones_that_zdtest_takes(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_flags_named_on_a_page_are_ones_that_zdtest_has(page: Path) -> None:
-    assert sorted(set(flags(page)) - everything(root) - COMING_FLAGS - FOREIGN) == []
+    assert sorted(set(flags(page)) - everything(root) - FOREIGN) == []
 
 
 def test_commands_are_found_and_wrong_ones_are_told_apart() -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CONTEXT = "realk8s"
+PROGRAMS = {"python3": "/python/bin/python3", "node": "/usr/bin/node"}  # in the pod
 MOUNTS = {"python": sys.base_prefix, "usr": "/usr", "lib": "/usr/lib", "lib64": "/usr/lib64"}
 
 
@@ -31,7 +32,7 @@ def kubectl(*words: str, stdin: str | None = None) -> str:
 
 
 def for_real_cluster(manifest: dict[str, Any], kind: str = "Deployment") -> dict[str, Any]:
-    """Exchange a Deployment's public Python image for the host's Python; all else stays as it is.
+    """Exchange a Deployment's public image for the host's Python (or node); all else stays as it is.
 
     With another `kind` the same pods become a StatefulSet's or a DaemonSet's.
     """
@@ -48,7 +49,8 @@ def for_real_cluster(manifest: dict[str, Any], kind: str = "Deployment") -> dict
     spec["dnsPolicy"] = "Default"
     for container in spec["containers"]:
         container |= {"image": "docker.io/local/box:1", "imagePullPolicy": "Never"}
-        container["command"] = ["/python/bin/python3", *container["command"][1:]]
+        program, *words = container["command"]
+        container["command"] = [PROGRAMS[program], *words]
         container.setdefault("volumeMounts", []).extend(
             {"name": n, "mountPath": f"/{n}", "readOnly": True} for n in MOUNTS
         )
