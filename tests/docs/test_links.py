@@ -10,7 +10,6 @@ import pytest
 from tests.docs.pages import DOCS, PAGES, ROOT, anchors, links, name
 
 
-
 def broken(page: Path, link: str) -> str:
     """Say what is wrong with a link; "" if nothing is, or if it leads out of the repository."""
     if link.startswith(("http://", "https://", "mailto:")):

@@ -106,7 +106,9 @@ def test_a_pod_that_stops_listening_long_before_it_exits_was_not_let_go_of(tmp_p
     old.exits, old.gone = old.deleted + 4.0, old.deleted + 5.0  # it works off what it has accepted
     closed = old.deleted + 0.6  # SIGTERM comes late, and the pod answers until then
     rows = in_turn([old, other], -9, closed, 0.005)
-    rows += in_turn([other], closed, old.deleted + 6.0) + [hit(closed + n / 50, 502, 0.002) for n in range(60)]
+    rows += in_turn([other], closed, old.deleted + 6.0) + [
+        hit(closed + n / 50, 502, 0.002) for n in range(60)
+    ]
     at = departed(tmp_path, rows, synthetic)[old.uid] / S - TRIGGER
     assert at > closed + 60 / 50, "not while requests still failed there"
 

@@ -1,9 +1,10 @@
 """When the balancer had certainly let go of a pod that was still listening: what fails afterwards was not sent there.
 
 A balancer gives each of its k targets every k-th request, in the mean. A pod that listens on and is sent none of the
-next SURE * k requests is no target any more: at random that has a chance of e^-SURE, in turn none. From about SIGTERM on
-only an unbroken row of good answers counts: a failed request may have been sent to this very pod, which may close its
-listener long before it exits (gunicorn does), and whose end is heard of later than it comes. Told only of paths where each request may go to any pod, and where answers name their pod.
+next SURE * k requests is no target any more: at random that has a chance of e^-SURE, in turn none. From about SIGTERM
+on, only an unbroken row of good answers counts: a failed request may have been sent to this very pod, which may close
+its listener long before it exits (gunicorn does), and whose end is heard of later than it comes. Told only of paths
+where each request may go to any pod, and where answers name their pod.
 """
 
 from __future__ import annotations
