@@ -17,7 +17,9 @@ function chosenPods() {
   const within = (t) => t !== null && t >= view.from && t <= view.to;
   const busy = all.filter(({ pod, index }) => index === chosen.pod || failed.has(index) || within(pod.deleted) || within(pod.exited) || within(pod.gone)
     || pod.segments.some(([, from, to]) => within(from) || within(to)));
-  return busy.slice(0, MOST_LANES);
+  const [olds, news] = [true, false].map((old) => busy.filter(({ pod }) => pod.old === old));
+  const share = Math.max(MOST_LANES / 2, MOST_LANES - news.length);
+  return [...olds.slice(0, share), ...news.slice(0, MOST_LANES - Math.min(olds.length, share))];
 }
 
 function layLanes() {

@@ -239,7 +239,7 @@ function drawMarks(u) {
       if (!paths.has(group)) paths.set(group, new Path2D());
       outline(paths.get(group), SHAPES[group], x, y, radius);
     }
-    for (const [group, path] of paths) paint(ctx, path, group, scale, faint, last - first > 250);
+    for (const [group, path] of paths) paint(ctx, path, group, scale, faint, last - first > 120);
   }
   ctx.restore();
   if (!rows.t.length) {
