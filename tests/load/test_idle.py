@@ -19,7 +19,7 @@ import trustme
 from harness.load.dial import Dialled
 from harness.load.failures import Ending
 from harness.load.request import Marking, prepare
-from harness.load.rows import ConnectionRows, HitRows
+from harness.load.rows.writing import ConnectionRows, HitRows
 from harness.load.wire.idle import unsolicited
 from harness.load.worker.listening import PAUSE_NS, Listening
 from harness.load.worker.pacer import ClosedLoop

@@ -13,7 +13,7 @@ import pytest
 from harness.clock import Clock
 from harness.load import messages
 from harness.load.generator import Load, running
-from harness.load.totals import Totals
+from harness.load.rows.totals import Totals
 from harness.model import LATENCY_STEPS, FirstFailure, LiveCounts
 from tests.load.load_run import LoadResult, finish_load, plan_for, read, wait_until
 from tests.load.scripted_server import ScriptedServer, Visit, always

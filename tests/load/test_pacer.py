@@ -5,7 +5,7 @@ import statistics
 
 from hypothesis import given, strategies as st
 
-from harness.load.totals import CycleMedian
+from harness.load.rows.totals import CycleMedian
 from harness.load.worker.pacer import SPREAD_NS, ClosedLoop
 
 MS = 1_000_000

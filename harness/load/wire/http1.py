@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from harness.load import failures
 from harness.load.failures import ERROR, FIN, US, Ending
-from harness.load.rows import ROW, HitRows
+from harness.load.rows.writing import ROW, HitRows
 from harness.load.wire import grpc, idle
 from harness.load.wire.response import ResponseReader, next_reader
 from harness.load.wire.slot import READING, SENDING, WAITING, Slot

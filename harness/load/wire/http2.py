@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from harness.load.request import Origin, PreparedRequest
-    from harness.load.rows import HitRows
+    from harness.load.rows.writing import HitRows
     from harness.load.wire.interface import Pacing, SlotOwner
 
 # Headers about the connection, which HTTP/2 forbids.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.load.rows import Opening
+from harness.load.rows.writing import Opening
 from harness.model import NEVER, Outcome
 
 if TYPE_CHECKING:

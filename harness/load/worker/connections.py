@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.load import failures
 from harness.load.eventloop import report_failure
-from harness.load.rows import ConnectionRow, ConnectionRows, HitRows, Opening
+from harness.load.rows.writing import ConnectionRow, ConnectionRows, HitRows, Opening
 from harness.model import NEVER, Outcome
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from harness.load.wire.http1 import Http1Wire
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.load.rows import HitRows
+    from harness.load.rows.writing import HitRows
     from harness.load.wire.interface import Pacing, SlotOwner, Wire
     from harness.model import LoadPlan
 

@@ -16,7 +16,7 @@ from harness.load import messages
 from harness.load.dial import Dialler
 from harness.load.eventloop import report_failure
 from harness.load.request import Marking, prepare
-from harness.load.rows import ConnectionRows, HitRows
+from harness.load.rows.writing import ConnectionRows, HitRows
 from harness.load.worker.pacer import ClosedLoop, FixedRate
 from harness.load.worker.slots import Slots
 from harness.load.worker.timers import Lag

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from harness.load.dial import Dialler
     from harness.load.request import PreparedRequest
-    from harness.load.rows import ConnectionRows, HitRows
+    from harness.load.rows.writing import ConnectionRows, HitRows
     from harness.load.worker.pacer import ClosedLoop, FixedRate
 
 _IN_FLIGHT = frozenset({DIALLING, SENDING, WAITING, READING, PROBING})

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from harness.load.answers import AnswerBook
-from harness.load.totals import CycleMedian, First, Totals
+from harness.load.rows.totals import CycleMedian, First, Totals
 from harness.model import NEVER, OUTCOME_CODE, OUTCOMES, POD_NAMES, LoadPlan, Outcome, is_failed
 from harness.recording.answers import FOLDER, NONE
 from harness.recording.write import CONNECTION_SCHEMA, HIT_SCHEMA, OUTCOME_NAMES, ArrowStream

@@ -1,0 +1,1 @@
+"""A worker's rows on their way to disk, and what is counted of them."""
