@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +31,8 @@ class Outputs:
     link: str = ""
     step_summary: Path | None = None
     annotations: bool = False
-    pushgateway: str = ""
-    webhook: str = ""  # all of it is a secret
+    pushgateway: str = field(default="", repr=False)  # it may hold a password
+    webhook: str = field(default="", repr=False)  # all of it is a secret
 
     def leave(self, runs: Sequence[tuple[Path, Judgement]]) -> None:
         """Write and send all of it for these runs, each with its folder."""
@@ -112,10 +112,13 @@ def outputs_of(options: dict[str, Any]) -> Outputs:
     for name, address in addresses.items():
         if address and not host_of(address):
             raise UsageError(f"--{name}: its address must begin with http:// or https://, and have a host")
+    given = options.pop("link", None)
+    if given and not link(given, {}):
+        raise UsageError("--link: it must begin with http:// or https://, and hold no space")
     annotated = options.pop("annotations", None)
     return Outputs(
         files=files,
-        link=link(options.pop("link", None), os.environ),
+        link=link(given, os.environ),
         step_summary=Path(summary) if summary else None,
         annotations=os.environ.get("GITHUB_ACTIONS") == "true" if annotated is None else annotated,
         **addresses,

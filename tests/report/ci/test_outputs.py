@@ -155,3 +155,9 @@ def test_the_link_is_the_ci_job_s(environ: dict[str, str], wanted: str) -> None:
 
 def test_a_link_that_is_given_comes_first_and_never_with_a_password() -> None:
     assert link("https://me:p@ss@a.example/r?x=1", GITHUB) == "https://a.example/r?x=1"
+
+
+@pytest.mark.parametrize("given", ["ci.example/1", "javascript:alert(1)", "https://a b"])
+def test_a_link_that_is_none_is_refused(given: str) -> None:
+    with pytest.raises(UsageError, match="--link: it must begin with"):
+        outputs_of({"link": given})
