@@ -37,7 +37,7 @@ def find(word: str) -> Path:
     if folder.stamp(path, "run.json") or path.name in {"", ".."}:
         return path
     parent = path.parent if placed else RUNS
-    if path.is_dir() and path.name not in LAST and (placed or not RUNS.is_dir()):
+    if path.exists() and path.name not in LAST and (placed or not RUNS.is_dir()):
         return path  # whoever reads it says what is missing in it
     if not parent.is_dir():
         why = "" if placed else f", and no folder {RUNS} in which a run could have this name"

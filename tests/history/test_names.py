@@ -108,6 +108,13 @@ def test_a_folder_of_that_name_that_is_no_run_does_not_hide_the_run(here: Path) 
     assert find("web") == Path("results") / folder_name(1, "web")
 
 
+def test_a_path_to_something_else_is_left_to_whoever_reads_it(here: Path) -> None:
+    (here / "notes").mkdir()
+    file = here / "results" / folder_name(1, "web") / "run.json"
+    for path in (here / "notes", file):
+        assert find(str(path)) == path
+
+
 def test_where_there_are_no_runs_at_all_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="no folder results"):
