@@ -1,12 +1,13 @@
 """Does the judge name the true cause behind each balancer? The matrix of cells.py on a real Kubernetes, scored by hits.
 
-    python -m tests.bench.matrix [--runs DIR] [--only-judge] [--write docs/judged.md] [--proxy NAME ...] [ROW ...]
+    python -m tests.bench.matrix [--runs DIR] [--only-judge] [--with-log] [--write docs/judged.md] [--proxy NAME ...]
+                                [ROW ...]
 
 Wants KUBECONFIG and ZDTEST_BED to make recordings; a recording that is there is not made again, so it can be stopped
 and started at any time. What a lost request truly met is known from three witnesses that the judge is not shown: the
 fault that the cell was given, the proxy's own access log (which pod, and how it failed), and which pods the rollout
-ended or began. Ends with 1 where a balancer's share of right names is below the aim, a clean cell is accused, or a
-wrong cause is called exact.
+ended or began. With --with-log the judge is shown the log as well, which must make nothing worse. Ends with 1 where a
+balancer's share of right names is below the aim, a clean cell is accused, or a wrong cause is called exact.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from harness.judge.numbers.hits import FIRST_OUTCOME
 from tests.bench import real_runs
 from tests.bench.cells import CLEAN, PROXIES, ROWS, SMALL, Lost, Row, truth
 from tests.bench.score_bench import AIM, recorded, write
-from tests.bench.scoring import Score, explained_without_log, opened
+from tests.bench.scoring import Score, explained_with, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,18 +34,18 @@ if TYPE_CHECKING:
 MARKS = ("<!-- matrix -->", "<!-- end of matrix -->")
 
 
-def score(row: Row, proxy: str, path: Path) -> Score:
-    """Hold each failed hit's label, given without the access log, against what the witnesses say. `path` is the
-    cell's folder.
+def score(row: Row, proxy: str, path: Path, *, with_log: bool = False) -> Score:
+    """Hold each failed hit's label against what the witnesses say. `path` is the cell's folder. `with_log`: the label
+    is given with the access log, too.
     """
     run = recorded(path)
     assert run is not None
     found, recording, judgement = opened(f"{proxy}/{row.name}", row.label, run)
-    explained, lost = explained_without_log(recording, judgement)
-    if not explained.labels:
-        return found
     log = path / "access.log"
     told = told_by(recording, [log], strict=False).entries if log.exists() else {}
+    explained, lost = explained_with(recording, judgement, told if with_log else {})
+    if not explained.labels:
+        return found
     old = {pod.address: pod.old for pod in judgement.timeline.pods if pod.address}
     exact = {cause.ids for cause in explained.causes if cause.confidence == EXACT}
     diagnosis = {cause.ids: cause.diagnosis for cause in explained.causes}
@@ -81,7 +82,7 @@ def score(row: Row, proxy: str, path: Path) -> Score:
 
 
 def scored(
-    runs: Path, rows: Sequence[Row], proxies: Sequence[str], *, make: bool
+    runs: Path, rows: Sequence[Row], proxies: Sequence[str], *, make: bool, with_log: bool = False
 ) -> dict[tuple[str, str], Score]:
     """Score every wanted cell, row by row since the first rows are worth most; `make` records what is not there."""
     found: dict[tuple[str, str], Score] = {}
@@ -94,7 +95,7 @@ def scored(
                 real_runs.record(
                     row.folder, out, *SMALL, *row.options, kind=row.kind, proxy=proxy, lag_s=row.lag_s
                 )
-            s = found[proxy, row.name] = score(row, proxy, out)
+            s = found[proxy, row.name] = score(row, proxy, out, with_log=with_log)
             print(  # noqa: T201  a script
                 f"{s.name}: {s.grade} {s.hits} failed, {s.right} right, {s.pair} pair, {s.wrong} wrong"
                 f" {dict(s.pairs)}",
@@ -165,10 +166,11 @@ def main() -> int:
     parser.add_argument("--proxy", action="append", choices=PROXIES)
     parser.add_argument("--write", type=Path)
     parser.add_argument("--only-judge", action="store_true", help="skip what has no recording")
+    parser.add_argument("--with-log", action="store_true", help="show the judge the access log")
     asked = parser.parse_args()
     rows = [row for row in ROWS if not asked.rows or row.name in asked.rows]
     proxies = asked.proxy or list(PROXIES)
-    found = scored(asked.runs, rows, proxies, make=not asked.only_judge)
+    found = scored(asked.runs, rows, proxies, make=not asked.only_judge, with_log=asked.with_log)
     if asked.write:
         # The whole table, also where only a piece of the matrix was asked for.
         every = scored(asked.runs, ROWS, PROXIES, make=False)

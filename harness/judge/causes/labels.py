@@ -92,6 +92,10 @@ def label(
 def _of_pods(rows: Mapping[str, int], meaning: int, *, unknown: bool) -> tuple[str, ...]:
     """Return what the rules about pods say of one hit."""
     others = sorted(row for side, row in rows.items() if side != "whole")
+    if "capacity" in rows and not meaning & Meaning.NO_ANSWER and len(others) > 1:
+        others.remove(
+            rows["capacity"]
+        )  # it did not even connect: of a pod that is gone, not of one that is busy
     ids = dict.fromkeys(name for row in others for name in (RULES[row].id, RULES[row].also) if name)
     if "whole" not in rows:
         return tuple(ids)

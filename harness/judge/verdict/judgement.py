@@ -98,17 +98,17 @@ def _judge(recording: Recording, *, whole: bool) -> tuple[Judgement, _Uncited]:
     run = recording.run
     events = recording.events()
     log = recording.access_log()
-    upstreams = log.addresses
-    hits = classify(recording.hits((*COLUMNS, "seq") if upstreams else COLUMNS), run)
+    hits = classify(recording.hits((*COLUMNS, "seq") if log.entries else COLUMNS), run)
     objects = recording.manifests("before")
     timeline = times.read(run, events, recording.gaps(), _last_ns(hits), services(objects))
     hits, timeline = told_apart(hits, timeline)
     numbers = summarise(hits, run, timeline)
     sent = sending(recording, hits, timeline) if whole else None
     answers = recording.answers()
-    between = balancers_of(hits, run, answers, (pod.address for pod in timeline.pods), objects)
+    addresses = [pod.address for pod in timeline.pods]
+    between = balancers_of(hits, run, answers, addresses, objects, log.entries.values())
     way = Way(between.chain, answers, recording.connections)
-    explained = explain(hits, timeline, numbers, surroundings(recording), upstreams, way)
+    explained = explain(hits, timeline, numbers, surroundings(recording), log.entries, way)
     measured = measure_rollout(
         hits, timeline, numbers, explained.pod_losses, run.rollout.replicas if run.rollout else 0
     )
@@ -214,7 +214,12 @@ def _together(recording: Recording, judged: tuple[tuple[Judgement, _Uncited], ..
         rollouts=each,
         sending=sent,
         balancers=balancers_of(
-            hits, run, recording.answers(), (pod.address for pod in timeline.pods), objects
+            hits,
+            run,
+            recording.answers(),
+            [pod.address for pod in timeline.pods],
+            objects,
+            recording.access_log().entries.values(),
         ),
     )
 
