@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
 NGINX, HAPROXY, ENVOY, CADDY, TRAEFIK, ALB = "nginx", "haproxy", "envoy", "caddy", "traefik", "alb"
+NO_SERVER = "NOSRV"  # HAProxy's name for it where it picked none
 
 # Not at the beginning of a line: that is the client's address, or part of one if the log is cut there.
 _ADDRESS = re.compile(r"(?<=[^\d.])((?:\d{1,3}\.){3}\d{1,3}):\d+|\[([0-9a-fA-F:]+)\]:\d+")
@@ -72,7 +73,7 @@ def _haproxy(line: str, pods: Collection[str], begin: int, end: int) -> Entry | 
         return None
     state = seen["state"][:2]  # who ended it, and in which phase
     if state == "SC" and "/<NOSRV> " in line[: seen.start() + 1]:
-        state = "SC NOSRV"
+        state = f"SC {NO_SERVER}"
     return _entry(_last(_HAPROXY_OWN.sub("", line), pods), HAPROXY, "" if state == "--" else state)
 
 

@@ -22,6 +22,7 @@ from harness.judge.findings.case import Case
 from harness.judge.findings.finding import COVERED
 from harness.judge.lint.lint import LintFinding, lint, marked
 from harness.judge.numbers import traffic
+from harness.judge.numbers.accesslog import notes
 from harness.judge.numbers.hits import COLUMNS, Hits, classify
 from harness.judge.numbers.lives import told_apart
 from harness.judge.numbers.measured import Measured, measure_rollout
@@ -139,7 +140,7 @@ def _judge(recording: Recording, *, whole: bool) -> tuple[Judgement, _Uncited]:
         numbers=numbers,
         causes=cited(explained.causes, decided),
         timeline=timeline,
-        notes=(*run.notes, *traffic.notes(hits), *(log.notes if whole else ())),
+        notes=(*run.notes, *traffic.notes(hits), *(notes(log) if whole else ())),
         measured=measured,
         headroom=with_advised(uncited.headroom, decided),
         curve=shorter_pre_stops(hits, timeline, measured),
@@ -199,7 +200,7 @@ def _together(recording: Recording, judged: tuple[tuple[Judgement, _Uncited], ..
         numbers=numbers,
         causes=cited(causes, decided),
         timeline=timeline,
-        notes=(*run.notes, *traffic.notes(hits), *recording.access_log().notes),
+        notes=(*run.notes, *traffic.notes(hits), *notes(recording.access_log())),
         measured=measured,
         headroom=with_advised(rollouts.closest(uncited.headroom for _, uncited in judged), decided),
         curve=shorter_pre_stops(hits, timeline, measured),
