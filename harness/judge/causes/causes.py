@@ -19,7 +19,7 @@ from harness.judge.causes import told
 from harness.judge.causes.connections import by_reuse, lost_to, own_reloads, pods_of_connections
 from harness.judge.causes.context import AT_ONCE_NS, Context
 from harness.judge.causes.diagnosis import diagnosis_of, plain, plain_evidence
-from harness.judge.causes.labels import Beside, after_removal, began_early, consequences, label
+from harness.judge.causes.labels import Beside, after_removal, began_early, consequences, crossings, label
 from harness.judge.causes.left_balancer import departures
 from harness.judge.causes.matching import (
     NOT_THE_ROLLOUT,
@@ -173,7 +173,7 @@ def explain(
         after_removal(lost, timeline),
         consequences(lost, context),
     )
-    labels = label(lost, found, beside.is_background, context, no_pods)
+    labels = label(lost, found, beside.is_background, context, no_pods, crossings(hits, lost, found, context))
     groups: dict[tuple[str, ...], NDArray[np.bool_]] = {}
     for ids in dict.fromkeys(labels):
         groups[ids] = np.fromiter((label == ids for label in labels), dtype=bool, count=len(lost))
