@@ -130,7 +130,13 @@ def _judge(recording: Recording, *, whole: bool) -> tuple[Judgement, _Uncited]:
     )
     verdict = decide(case, whole=whole)
     decided = advise(
-        run, timeline, numbers, measured, explained.causes, recording.manifests("after") or objects
+        run,
+        timeline,
+        numbers,
+        measured,
+        explained.causes,
+        recording.manifests("after") or objects,
+        between.seen,
     )
     uncited = _Uncited(explained.causes, margins(run, timeline, measured))
     judgement = Judgement(
@@ -186,7 +192,17 @@ def _together(recording: Recording, judged: tuple[tuple[Judgement, _Uncited], ..
     own = (*objectives.findings(case, lost), *of_the_run(case))
     verdict = rollouts.decide_together(run, numbers, verdicts, own)
     one = about(recording, timeline)
-    decided = advise(run, timeline, numbers, measured, causes, recording.manifests("after") or objects)
+    between = balancers_of(
+        hits,
+        run,
+        recording.answers(),
+        [pod.address for pod in timeline.pods],
+        objects,
+        recording.access_log().entries.values(),
+    )
+    decided = advise(
+        run, timeline, numbers, measured, causes, recording.manifests("after") or objects, between.seen
+    )
     return Judgement(
         format=FORMAT,
         verdict=verdict,
@@ -214,14 +230,7 @@ def _together(recording: Recording, judged: tuple[tuple[Judgement, _Uncited], ..
         ),
         rollouts=each,
         sending=sent,
-        balancers=balancers_of(
-            hits,
-            run,
-            recording.answers(),
-            [pod.address for pod in timeline.pods],
-            objects,
-            recording.access_log().entries.values(),
-        ),
+        balancers=between,
     )
 
 
