@@ -24,15 +24,17 @@ if TYPE_CHECKING:
 
 FILE = "upstreams.jsonl"
 _MOST = 256 * MIB
+_AT_ONCE = 10_000  # lines that are parsed together
+_CUT = "the log is cut off: its end is missing, and was not read"
 Upstreams = dict[tuple[int, int], str]  # (worker, seq) -> address without a port
 
 
 class Entry(NamedTuple):
     """What a log says about one hit.
 
-    `said` is, by family: Envoy's response flags ("UF,URX"), HAProxy's termination state ("SC"), nginx's list of
-    upstream statuses ("502, 504"), an ALB's and Traefik's status and the target's ("502 -"); "" where the log gives
-    no reason.
+    `said` is, by family: Envoy's response flags ("UF,URX"), HAProxy's termination state ("SC", or "SC NOSRV" where it
+    had no server to send it to), nginx's list of upstream statuses ("502, 504"), an ALB's and Traefik's status and the
+    target's ("502 -"), what Caddy's error log says ("dial: connection refused"); "" where the log gives no reason.
     """
 
     address: str
@@ -50,6 +52,7 @@ class Coverage:
     failed: int  # failed hits
     named: int  # those of them whose pod a line names
     unlogged: int  # those of them without a line
+    cut: int = 0  # logs whose end is missing
 
     def sentence(self) -> str:
         """Say it in one line."""
@@ -59,6 +62,7 @@ class Coverage:
             f"{self.unlogged:,} {_are(self.unlogged)} on none of its lines" if self.unlogged else "",
             f"{unnamed:,} {_are(unnamed)} on a line that names no pod" if unnamed else "",
             f"{self.strays:,} on its lines {_are(self.strays)} not in the recording" if self.strays else "",
+            _CUT if self.cut else "",
         ]
         return "; ".join([covered, *(part for part in more if part)])
 
@@ -79,15 +83,19 @@ class AccessLog:
     def notes(self) -> tuple[str, ...]:
         """How well the log and the run fit together, as a line for the summary."""
         count = self.coverage
-        return (count.sentence(),) if count and (count.failed or count.strays) else ()
+        return (count.sentence(),) if count and (count.failed or count.strays or count.cut) else ()
 
 
 def keep(path: Path, found: Mapping[tuple[int, int], str | Entry], coverage: Coverage | None = None) -> None:
     """Write them into a run directory, replacing earlier ones. Raises RecordingError if that fails."""
     lines = [json.dumps(dataclasses.asdict(coverage))] if coverage else []
+    written: dict[str | Entry, str] = {}  # there are many hits, and few different entries
     for (worker, seq), entry in sorted(found.items()):
-        fields = [entry] if isinstance(entry, str) else list(entry) if any(entry[1:]) else [entry.address]
-        lines.append(json.dumps([worker, seq, *fields]))
+        text = written.get(entry)
+        if text is None:
+            fields = [entry] if isinstance(entry, str) else list(entry) if any(entry[1:]) else [entry.address]
+            text = written[entry] = json.dumps(fields)[1:]
+        lines.append(f"[{worker}, {seq}, {text}")
     try:
         write_below(path, FILE, "".join(line + "\n" for line in lines))
     except OSError as error:
@@ -106,7 +114,9 @@ def access_log(path: Path) -> AccessLog:
     except FileNotFoundError:
         return AccessLog({})
     try:
-        rows = [parse(line) for line in text.splitlines()]
+        lines = text.splitlines()
+        parts = (b",".join(lines[at : at + _AT_ONCE]) for at in range(0, len(lines), _AT_ONCE))
+        rows = [row for part in parts for row in parse(b"[" + part + b"]")]
         coverage = _coverage(rows.pop(0)) if rows and isinstance(rows[0], dict) else None
         return AccessLog(dict(_row(*row) for row in rows), coverage)
     except (ValueError, TypeError, KeyError) as error:
@@ -122,7 +132,8 @@ def _row(
 
 
 def _coverage(row: Mapping[str, Any]) -> Coverage:
-    return Coverage(**{part.name: int(row[part.name]) for part in dataclasses.fields(Coverage)})
+    counts = {"cut": 0, **row}  # what was kept by an earlier version has no such count
+    return Coverage(**{part.name: int(counts[part.name]) for part in dataclasses.fields(Coverage)})
 
 
 def _are(count: int) -> str:

@@ -1,13 +1,14 @@
 """Does the judge name the true cause behind each balancer? The matrix of cells.py on a real Kubernetes, scored by hits.
 
-    python -m tests.bench.matrix [--runs DIR] [--only-judge] [--fix] [--write docs/judged.md] [--proxy NAME ...]
-    [ROW ...]
+    python -m tests.bench.matrix [--runs DIR] [--only-judge] [--with-log] [--fix] [--write docs/judged.md]
+    [--proxy NAME ...] [ROW ...]
 
 The rows are the labelled faults, real servers, and published cases (cells.py). --fix runs each cell that failed once
 more, with the fix that was advised. Wants KUBECONFIG and ZDTEST_BED to make recordings; a recording that is there is
 not made again, so it can be stopped and started at any time. What a lost request truly met is known from three
 witnesses that the judge is not shown: the fault that the cell was given, the proxy's own access log (which pod, and
-how it failed), and which pods the rollout ended or began. Ends with 1 where a balancer's share of right names is
+how it failed), and which pods the rollout ended or began. With --with-log the judge is shown the log as well, which
+must make nothing worse. Ends with 1 where a balancer's share of right names is
 below the aim, a clean cell is accused, or a wrong cause is called exact.
 """
 
@@ -28,7 +29,7 @@ from tests.bench.cells import CASE_ROWS, CLEAN, PROXIES, ROWS, SERVER_ROWS, THRE
 from tests.bench.real import fixed
 from tests.bench.real.making import make, make_all
 from tests.bench.score_bench import AIM, recorded, write
-from tests.bench.scoring import Score, explained_without_log, opened
+from tests.bench.scoring import Score, explained_with, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,18 +41,18 @@ UNSEEN_SINCE = "20261130T150000Z"
 MARKS = ("<!-- matrix -->", "<!-- end of matrix -->")
 
 
-def score(row: Row, proxy: str, path: Path) -> Score:
-    """Hold each failed hit's label, given without the access log, against what the witnesses say. `path` is the
-    cell's folder.
+def score(row: Row, proxy: str, path: Path, *, with_log: bool = False) -> Score:
+    """Hold each failed hit's label against what the witnesses say. `path` is the cell's folder. `with_log`: the label
+    is given with the access log, too.
     """
     run = recorded(path)
     assert run is not None
     found, recording, judgement = opened(f"{proxy}/{row.name}", row.label, run)
-    explained, lost = explained_without_log(recording, judgement)
-    if not explained.labels:
-        return found
     log = path / "access.log"
     told = told_by(recording, [log], strict=False).entries if log.exists() else {}
+    explained, lost = explained_with(recording, judgement, told if with_log else {})
+    if not explained.labels:
+        return found
     old = {pod.address: pod.old for pod in judgement.timeline.pods if pod.address}
     exact = {cause.ids for cause in explained.causes if cause.confidence == EXACT}
     diagnosis = {cause.ids: cause.diagnosis for cause in explained.causes}
@@ -92,14 +93,14 @@ def cells(rows: Sequence[Row], proxies: Sequence[str]) -> list[tuple[Row, str]]:
     return [(row, proxy) for row in rows for proxy in proxies if proxy in row.proxies]
 
 
-def scored(runs: Path, wanted: Sequence[tuple[Row, str]]) -> Found:
+def scored(runs: Path, wanted: Sequence[tuple[Row, str]], *, with_log: bool = False) -> Found:
     """Score every wanted cell that has a recording."""
     found: Found = {}
     for row, proxy in wanted:
         out = runs / proxy / row.name
         if recorded(out) is None:
             continue
-        s = found[proxy, row.name] = score(row, proxy, out)
+        s = found[proxy, row.name] = score(row, proxy, out, with_log=with_log)
         print(  # noqa: T201  a script
             f"{s.name}: {s.grade} {s.hits} failed, {s.right} right, {s.pair} pair, {s.wrong} wrong"
             f" {dict(s.pairs)}",
@@ -228,6 +229,7 @@ def main() -> int:
     parser.add_argument("--write", type=Path)
     parser.add_argument("--only-judge", action="store_true", help="skip what has no recording")
     parser.add_argument("--fix", action="store_true", help="run what failed again, with the advised fix")
+    parser.add_argument("--with-log", action="store_true", help="show the judge the access log")
     asked = parser.parse_args()
     rows = [row for row in (*ROWS, *SERVER_ROWS, *CASE_ROWS) if not asked.rows or row.name in asked.rows]
     proxies = asked.proxy or list(PROXIES)
@@ -238,7 +240,7 @@ def main() -> int:
         if asked.fix:
             # Long waits for a preStop, and little load: two are measured at once.
             make_all(fixed.to_fix(asked.runs, wanted), at_once=2)
-    found = scored(asked.runs, wanted)
+    found = scored(asked.runs, wanted, with_log=asked.with_log)
     if asked.write:
         # The whole table, also where only a piece of the matrix was asked for.
         write(asked.write, written(asked.runs), MARKS)

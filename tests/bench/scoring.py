@@ -21,11 +21,13 @@ from harness.recording.read import Recording
 from harness.recording.trace import request_id
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from harness.judge.causes.causes import Explained
     from harness.judge.numbers.hits import Hits
     from harness.judge.verdict.judgement import Judgement
+    from harness.recording.upstreams import Entry
 
 NEAR_NS = 250_000_000  # between the balancer's noticing a loss and the client's hearing of it
 OTHER = "other"  # the lab's word for a failure that is none of its faults
@@ -90,19 +92,21 @@ def opened(name: str, label: str, path: Path) -> tuple[Score, Recording, Judgeme
     return found, recording, judgement
 
 
-def explained_without_log(recording: Recording, judgement: Judgement) -> tuple[Explained, Hits]:
-    """Explain a recording's lost hits by the rules alone, as if there were no access log; return these hits, too."""
+def explained_with(
+    recording: Recording, judgement: Judgement, log: Mapping[tuple[int, int], Entry]
+) -> tuple[Explained, Hits]:
+    """Explain a recording's lost hits by the rules and by this access log alone; return these hits, too."""
     hits = classify(recording.hits((*COLUMNS, "seq")), recording.run)
     between = judgement.balancers.chain if judgement.balancers else Chain()
     way = Way(between, recording.answers(), recording.connections)
-    explained = explain(hits, judgement.timeline, judgement.numbers, surroundings(recording), way=way)
+    explained = explain(hits, judgement.timeline, judgement.numbers, surroundings(recording), log, way)
     return explained, hits.where(hits.failed & (hits.done_ns >= judgement.timeline.zero_ns))
 
 
 def score(name: str, label: str, path: Path) -> Score:
     """Compare each failed hit's label with the truth."""
     found, recording, judgement = opened(name, label, path)
-    explained, lost = explained_without_log(recording, judgement)
+    explained, lost = explained_with(recording, judgement, {})
     if not explained.labels:
         return found
     truth = Truth(path, recording)

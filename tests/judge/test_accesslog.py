@@ -6,6 +6,7 @@ import dataclasses
 import gzip
 import itertools
 import json
+import random
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -121,12 +122,40 @@ def test_a_log_of_another_day_or_without_addresses_is_said_to_be_so(
     log.write_bytes(gzip.compress(b"nothing of ours\n"))
     with pytest.raises(UsageError, match="holds an id of this run"):
         upstreams_of(recording, [log])
-    bare = [line.replace(":8080", "") for line in lines(NGINX, directory, went)]
+    bare = [f"GET / 502 {line.rsplit(' ', 1)[1]}" for line in lines(NGINX, directory, went)]
     log.write_bytes(gzip.compress("\n".join(bare).encode()))
     with pytest.raises(UsageError, match="names a pod's address"):
         upstreams_of(recording, [log])
     with pytest.raises(UsageError, match="cannot read"):
         upstreams_of(recording, [tmp_path / "nowhere.log"])
+
+
+def test_a_packed_log_that_is_cut_off_is_read_as_far_as_it_goes_and_that_is_said(
+    lost: tuple[Path, SyntheticRun, dict[int, FakePod]], tmp_path: Path
+) -> None:
+    directory, _, went = lost
+    every = lines(NGINX, directory, went)
+    chance = random.Random(1)  # noqa: S311  what packs badly, so that half of the file is half of the lines
+    noise = ["".join(chance.choices("abcdefgh", k=300)) for _ in every]
+    text = "\n".join(f"{line}\n{other}" for line, other in zip(every, noise, strict=True)).encode()
+    packed = gzip.compress(text[: len(text) // 2]) + gzip.compress(
+        text[len(text) // 2 :]
+    )  # as logrotate appends
+    whole, cut = tmp_path / "whole.log.gz", tmp_path / "cut.log.gz"
+    whole.write_bytes(packed + bytes(512))
+    cut.write_bytes(packed[: 3 * len(packed) // 4])
+    recording = Recording.open(directory)
+    log, part = told_by(recording, [whole]), told_by(recording, [cut])
+    assert log.coverage is not None
+    assert part.coverage is not None
+    assert (log.coverage.cut, part.coverage.cut) == (0, 1)
+    assert len(log.entries) == len(every)
+    assert len(every) // 2 < len(part.entries) < len(every)
+    assert part.entries.items() <= log.entries.items()
+    keep(directory, part.entries, part.coverage)
+    assert any("the log is cut off" in note for note in judge(Recording.open(directory)).notes)
+    both = told_by(recording, [cut, whole])
+    assert both.entries == log.entries
 
 
 def test_a_log_that_is_cut_off_or_none_at_all_is_one_line_and_exit_code_2(
@@ -135,7 +164,7 @@ def test_a_log_that_is_cut_off_or_none_at_all_is_one_line_and_exit_code_2(
     directory = SyntheticRun.rolling(1).write(tmp_path)
     whole = gzip.compress(b"nothing of this run\n" * 5000)
     wrecks = {
-        "cut.log.gz": (whole[: len(whole) // 2], "is cut off"),
+        "cut.log.gz": (whole[: len(whole) // 2], "cut.log.gz is cut off"),
         "plain.log.gz": (b"not packed at all", "Not a gzipped file"),
         "damaged.log.gz": (whole[:20] + b"\xff" * 20 + whole[40:], "cannot read the access log"),
         "one-line.log.gz": (gzip.compress(bytes(1 << 24)), "is not an access log"),
@@ -216,15 +245,18 @@ def test_a_log_adds_nothing_to_a_run_without_failures() -> None:
     assert AccessLog({}).notes == ()
 
 
-def test_for_a_haproxy_log_without_addresses_the_message_gives_the_log_format(
+def test_a_haproxy_log_without_addresses_gives_reasons_and_a_note_says_the_log_format_that_names_pods(
     lost: tuple[Path, SyntheticRun, dict[int, FakePod]], tmp_path: Path
 ) -> None:
     directory, _, went = lost
     log = tmp_path / "haproxy.log"
     log.write_text("\n".join(lines(HAPROXY.replace(" {address}:8080", ""), directory, went)))
-    with pytest.raises(UsageError, match=r"log-format .* %si:%sp") as said:
-        upstreams_of(Recording.open(directory), [log])
-    assert "\n" not in str(said.value)
+    found = told_by(Recording.open(directory), [log])
+    assert {entry.address for entry in found.entries.values()} == {""}
+    keep(directory, found.entries, found.coverage)
+    (said,) = (note for note in judge(Recording.open(directory)).notes if "log-format" in note)
+    assert "%si:%sp" in said
+    assert "\n" not in said
 
 
 def test_entries_kept_without_reasons_are_still_read(tmp_path: Path) -> None:

@@ -46,7 +46,16 @@ def test_ingress_nginx_names_each_pod_it_tried_and_the_last_one_counts() -> None
 
 
 def test_haproxys_httplog_gives_a_reason_but_no_address() -> None:
-    said = {0x01: "", 0x05: "SC", 0x09: "sC", 0x0B: "sC", 0x0D: "SH", 0x16: "SD", 0x18: "sH", 0x1D: "SC"}
+    said = {
+        0x01: "",
+        0x05: "SC",
+        0x09: "sC",
+        0x0B: "sC",
+        0x0D: "SH",
+        0x16: "SD",
+        0x18: "sH",
+        0x1D: "SC NOSRV",
+    }
     assert read_log("haproxy-httplog.log") == {key: ("", "haproxy", text) for key, text in said.items()}
 
 
@@ -58,7 +67,7 @@ def test_haproxys_log_format_with_the_servers_address_gives_both() -> None:
         0x09: (SILENT, "haproxy", "sC"),
         0x0B: (RESET, "haproxy", "SH"),
         0x11: (GOOD, "haproxy", ""),
-        0x14: ("", "haproxy", "SC"),
+        0x14: ("", "haproxy", "SC NOSRV"),
     }
 
 
@@ -86,6 +95,24 @@ def test_envoys_json_has_the_same() -> None:
 def test_caddy_names_the_pod_in_the_field_that_was_appended_and_none_where_the_body_was_cut() -> None:
     named = {0x01: GOOD, 0x04: POD_503, 0x09: SILENT, 0x0D: RESET, 0x16: "", 0x18: SLOW, 0x1D: ""}
     assert read_log("caddy.log") == {key: (address, "caddy", "") for key, address in named.items()}
+
+
+def test_caddys_error_lines_say_why_and_name_the_pod() -> None:
+    line = (
+        '{"level":"error","ts":1.5,"logger":"http.log.error.log0","msg":"MESSAGE","request":{"method":"GET",'
+        f'"headers":{{"X-Request-Id":["{RUN}0001000000000001"]}}}},"duration":0.002,"status":502,"err_id":"x",'
+        '"err_trace":"reverseproxy.statusError (reverseproxy.go:1390)"}'
+    )
+    told = {
+        f"dial tcp {REFUSES}:8080: connect: connection refused": (REFUSES, "caddy", "dial: connection refused"),
+        f"dial tcp {SILENT}:8080: i/o timeout": (SILENT, "caddy", "dial: i/o timeout"),
+        f"read tcp 127.0.0.1:41:8080->{RESET}:8080: read: connection reset by peer": (
+            RESET, "caddy", "read: connection reset by peer"),
+        "EOF": ("", "caddy", "EOF"),
+        "no upstreams available": ("", "caddy", "no upstreams available"),
+        "": ("", "caddy", ""),
+    }  # fmt: skip
+    assert {said: tuple(read(line.replace("MESSAGE", said))) for said in told} == told
 
 
 def test_any_other_log_that_has_the_pods_address_on_the_line_will_do() -> None:

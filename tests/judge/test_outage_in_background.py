@@ -47,5 +47,14 @@ def test_a_service_that_mostly_fails_as_before_is_no_fault_of_the_rollout(
 
 
 def test_outages_that_came_before_too_are_background(tmp_path: Path) -> None:
-    found = judged(tmp_path, 2, ((-8.0, -5.5), (2.0, 5.0)))
+    found = judged(tmp_path, 2, ((-8.5, -7.0), (-5.5, -4.0), (2.0, 5.0)))
     assert "no good answer for" not in found.verdict.findings[0].observed
+    assert found.grade is Grade.PASS
+
+
+def test_one_outage_before_does_not_make_the_next_one_usual(tmp_path: Path) -> None:
+    """A readiness that flaps, or a rollout that leaves no endpoint: one outage of the baseline hides neither."""
+    found = judged(tmp_path, 1, ((-8.0, -5.0), (2.0, 5.0)))
+    assert found.grade is Grade.INCONCLUSIVE
+    assert "one alone before the trigger" in found.verdict.findings[0].observed
+    assert judged(tmp_path / "none since", 1, ((-8.0, -5.0),)).grade is Grade.PASS

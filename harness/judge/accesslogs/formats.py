@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
 NGINX, HAPROXY, ENVOY, CADDY, TRAEFIK, ALB = "nginx", "haproxy", "envoy", "caddy", "traefik", "alb"
+NO_SERVER = "NOSRV"  # HAProxy's name for it where it picked none
 
 # Not at the beginning of a line: that is the client's address, or part of one if the log is cut there.
 _ADDRESS = re.compile(r"(?<=[^\d.])((?:\d{1,3}\.){3}\d{1,3}):\d+|\[([0-9a-fA-F:]+)\]:\d+")
@@ -71,6 +72,8 @@ def _haproxy(line: str, pods: Collection[str], begin: int, end: int) -> Entry | 
     if seen is None:
         return None
     state = seen["state"][:2]  # who ended it, and in which phase
+    if state == "SC" and "/<NOSRV> " in line[: seen.start() + 1]:
+        state = f"SC {NO_SERVER}"
     return _entry(_last(_HAPROXY_OWN.sub("", line), pods), HAPROXY, "" if state == "--" else state)
 
 
@@ -105,11 +108,24 @@ def _json(line: str, pods: Collection[str], begin: int, end: int) -> Entry | Non
         said = f"{record.get('DownstreamStatus', '-')} {record.get('OriginStatus', '-')}"
         named = _whole(record.get("ServiceAddr"), pods) or _whole(record.get("ServiceURL"), pods)
         return _entry(named, TRAEFIK, said)
+    if isinstance(record.get("request"), dict) and "err_trace" in record:
+        said, address = _caddys_error(str(record.get("msg") or ""))
+        return _entry(address if address in pods else "", CADDY, said)
     if isinstance(record.get("request"), dict) and "resp_headers" in record:
         # with log_append the user chooses the field's name
         named_by = [_whole(value, pods) for key, value in record.items() if key != "request"]
         return _entry(next((address for address in named_by if address), ""), CADDY, "")
     return None
+
+
+def _caddys_error(message: str) -> tuple[str, str]:
+    """Return a Go error's first and last words, and the pod's address within: of `dial tcp 10.0.0.1:80: connect:
+    connection refused`, `dial: connection refused` and 10.0.0.1.
+    """
+    found = _ADDRESS.findall(f" {message}")
+    address = next((four or six for four, six in reversed(found)), "")
+    begin, last = message.partition(" ")[0], message.rpartition(": ")[2]
+    return (f"{begin}: {last}" if begin in {"dial", "read", "write"} else last), address
 
 
 def _record(line: str, begin: int) -> dict[str, Any]:

@@ -6,16 +6,16 @@ the requests in question are parsed.
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harness.errors import UsageError
+from harness.judge.accesslogs import quick
 from harness.judge.accesslogs.formats import parse
+from harness.judge.accesslogs.unpacking import Unpacked
 from harness.recording import trace
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from harness.model import RunRecord
     from harness.recording.upstreams import Entry
 
-_BLOCK = 1 << 20
 _LONGEST_LINE = 1 << 20
+_MOST_MET = 1 << 16  # different lines that are remembered
 
 
 def own_ids(run: RunRecord) -> re.Pattern[bytes]:
@@ -52,13 +52,30 @@ class Scan:
 
     lines: int = 0
     ids: list[NDArray[np.uint64]] = field(default_factory=list)  # worker << 48 | seq, of each line of the run
-    entries: dict[tuple[int, int], Entry] = field(default_factory=dict)  # of the wanted ones
+    found: dict[bytes, Entry] = field(default_factory=dict)  # of the wanted ones, by their digits
     families: set[str] = field(default_factory=set)
+    cut: list[Path] = field(default_factory=list)  # the logs whose end is missing
+    like: str = ""  # the family of the last line that was parsed
+    # By family: what lines with the same deciding parts say.
+    met: dict[str, dict[Any, Entry]] = field(default_factory=dict)
 
     @property
     def keys(self) -> NDArray[np.uint64]:
         """Which requests have a line, each as worker << 48 | seq, sorted."""
         return np.unique(np.concatenate(self.ids)) if self.ids else np.zeros(0, dtype=np.uint64)
+
+    @property
+    def entries(self) -> dict[tuple[int, int], Entry]:
+        """What is said of the wanted requests, by worker and seq."""
+        return {key_of(digits): entry for digits, entry in self.found.items()}
+
+    def add(self, digits: bytes, entry: Entry) -> None:
+        """Keep a line. Of several about one request, one that names a pod counts more, then one with a reason; then the
+        later one: of two balancers in a chain only the last one names pods.
+        """
+        before = self.found.setdefault(digits, entry)
+        if before is not entry and _weight(entry) >= _weight(before):
+            self.found[digits] = entry
 
 
 def scan(
@@ -68,69 +85,100 @@ def scan(
 
     Raises UsageError, one line, if it cannot be read.
     """
-    for block in _blocks(log):
+    unpacked = Unpacked(log)
+    for block in _blocks(unpacked):
         lower = block.lower()
         found.lines += lower.count(b"\n") + (not lower.endswith(b"\n"))
         seen = ids.findall(lower)
         if not seen:
             continue
         found.ids.append(np.frombuffer(bytes.fromhex(b"".join(seen).decode()), ">u8").astype(np.uint64))
-        if wanted and not set(seen).isdisjoint(wanted):
-            _parse(block, lower, ids, wanted, pods, found)
+        if wanted and (mine := set(seen).intersection(wanted)):
+            _parse(block, lower, ids, mine, pods, found)
+    if unpacked.cut:
+        found.cut.append(log)
 
 
 def _parse(
     block: bytes,
     lower: bytes,
     ids: re.Pattern[bytes],
-    wanted: Collection[bytes],
+    wanted: set[bytes],
     pods: Collection[str],
     found: Scan,
 ) -> None:
-    like = ""
+    """Read the lines of the wanted requests of one block: many at once if the format is known, the rest one by one."""
+    if quick.known(found.like):
+        wanted = _many(block, lower, ids, wanted, pods, found)
+    if not wanted:
+        return
+    last = (b"", -1)
     for match in ids.finditer(lower):
         if match[1] not in wanted:
             continue
-        since = block.rfind(b"\n", 0, match.start()) + 1
-        until = block.find(b"\n", match.end())
-        line = block[since : until if until >= 0 else len(block)].decode(
-            "latin-1"
-        )  # one character for each byte
-        entry = parse(line, pods, match.start() - since, match.end() - since, like)
-        like = entry.family
-        found.families.add(entry.family)
-        key = key_of(match[1])
-        if (
-            entry.address or key not in found.entries
-        ):  # of two balancers in a chain, only the last one names pods
-            found.entries[key] = entry
+        here = (match[1], block.find(b"\n", match.end()))
+        if here != last:  # else the same id once more on the same line
+            found.add(match[1], _line(block, match.start(1), ids, lower, pods, found))
+        last = here
 
 
-def _blocks(log: Path) -> Iterator[bytes]:
+def _many(
+    block: bytes, lower: bytes, ids: re.Pattern[bytes], wanted: set[bytes], pods: Collection[str], found: Scan
+) -> set[bytes]:
+    """Read the lines of a block that are like the last one, and return whose lines are none of them."""
+    family, kept, done = found.like, found.found, []
+    met = found.met.setdefault(family, {})
+    for digits, parts, start in quick.Quick(family, ids).lines(block):
+        if digits not in wanted:
+            continue
+        done.append(digits)
+        entry = met.get(parts)
+        if entry is None:
+            entry = _line(block, start, ids, lower, pods, found)
+            if len(met) >= _MOST_MET:
+                met.clear()
+            if entry.family == family:  # else the line is damaged
+                met[parts] = entry
+        if kept.setdefault(digits, entry) is not entry:
+            found.add(digits, entry)
+    return wanted.difference(done)
+
+
+def _line(
+    block: bytes, at: int, ids: re.Pattern[bytes], lower: bytes, pods: Collection[str], found: Scan
+) -> Entry:
+    """Parse the line of the id whose last 16 digits begin at a place in the block."""
+    since = block.rfind(b"\n", 0, at) + 1
+    until = block.find(b"\n", at)
+    match = ids.search(lower, max(since, at - 16)) or ids.search(lower, since)
+    begin, end = (match.start(), match.end()) if match else (at, at + 16)
+    # one character for each byte
+    line = block[since : until if until >= 0 else len(block)].decode("latin-1")
+    entry = parse(line, pods, begin - since, end - since, found.like)
+    found.like = entry.family
+    found.families.add(entry.family)
+    return entry
+
+
+def _weight(entry: Entry) -> tuple[bool, bool]:
+    return bool(entry.address), bool(entry.said)
+
+
+def _blocks(unpacked: Unpacked) -> Iterator[bytes]:
     """Yield a log in blocks of whole lines; the last one may end within a line."""
     rest = b""
-    try:
-        with log.open("rb") as raw, gzip.open(raw) if log.suffix == ".gz" else raw as file:
-            while data := file.read(_BLOCK):
-                end = data.rfind(b"\n") + 1
-                if not end:
-                    rest += data
-                elif rest or end < len(data):
-                    yield rest + data[:end]
-                    rest = data[end:]
-                else:
-                    yield data
-                if len(rest) >= _LONGEST_LINE:
-                    raise UsageError(
-                        f"{log} is not an access log: it has a line of over {_LONGEST_LINE:,} bytes"
-                    )
-    except EOFError:
-        raise UsageError(
-            f"the access log {log} is cut off: its end is missing; "
-            "give the whole file, or unpack as much of it as there is"
-        ) from None
-    except (OSError, zlib.error) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise UsageError(f"cannot read the access log {log}: {why}") from None
+    for data in unpacked.parts():
+        end = data.rfind(b"\n") + 1
+        if not end:
+            rest += data
+        elif rest or end < len(data):
+            yield rest + data[:end]
+            rest = data[end:]
+        else:
+            yield data
+        if len(rest) >= _LONGEST_LINE:
+            raise UsageError(
+                f"{unpacked.log} is not an access log: it has a line of over {_LONGEST_LINE:,} bytes"
+            )
     if rest:
         yield rest

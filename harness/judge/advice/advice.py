@@ -20,6 +20,7 @@ from harness.judge.wording import count, lasting
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from harness.judge.balancers.known import Seen
     from harness.judge.causes.causes import Cause
     from harness.judge.numbers.measured import Measured
     from harness.judge.numbers.summary import Numbers
@@ -50,9 +51,11 @@ def advise(
     measured: Measured | None,
     causes: Sequence[Cause],
     objects: Sequence[Mapping[str, Any]],
+    balancers: Sequence[Seen] = (),
 ) -> Decided:
-    """Decide what each field should be. There is no patch for a run without a rollout, or without its workload's
-    manifest.
+    """Decide what each field should be, behind the balancers that were recognised.
+
+    There is no patch for a run without a rollout, or without its workload's manifest.
     """
     cluster = run.cluster
     if measured is None or not timeline.triggered:
@@ -68,6 +71,7 @@ def advise(
         workload=_workload(run, objects),
         objects=objects,
         failed=any(cause.of_pods for cause in against),
+        balancers=balancers,
     )
     draft = Draft(basis)
     if basis.workload:

@@ -14,6 +14,7 @@ from harness.k8s.serving import serving, serving_port
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from harness.judge.balancers.known import Seen
     from harness.judge.numbers.measured import Measured
     from harness.judge.numbers.summary import Numbers
     from harness.judge.timeline.timeline import Timeline
@@ -61,6 +62,7 @@ class Basis:
     workload: Mapping[str, Any]  # its manifest, as it is now: after the trigger; {} where there is none
     objects: Sequence[Mapping[str, Any]]
     failed: bool
+    balancers: Sequence[Seen] = ()  # that were recognised, the client's side first
 
     @property
     def pod(self) -> Mapping[str, Any]:

@@ -93,7 +93,7 @@ def _by_default(basis: Basis, hook_s: int, flight_s: int, flight: str) -> Sleep:
     """Decide it where the run could not measure for how long traffic came: by what is known of the path, and what was
     seen.
     """
-    default: PathDefault = default_of(basis.run, basis.objects)
+    default: PathDefault = default_of(basis.run, basis.objects, basis.balancers)
     reach = basis.measured.reach
     late_ns = max((pod.late_failure_ns or 0 for pod in basis.measured.pods), default=0)
     late_s = math.ceil(late_ns / NS)
@@ -102,7 +102,7 @@ def _by_default(basis: Basis, hook_s: int, flight_s: int, flight: str) -> Sleep:
     least_ns = max([*least, reach.max_ns if reach else 0])
     measured = f"measured: at least {lasting(least_ns)}" if least_ns else "not measured"
     why = (
-        f"the default for {default.path}"
+        f"the default for {default.named}"
         if seconds == default.seconds
         else f"as requests failed up to {late_s} s after a deletion, + {LAG_MARGIN_S} s margin"
     )

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.judge.balancers.family import Family, Says, served_by
-from harness.judge.balancers.meaning import BROKEN, TIMED_OUT, Meaning
+from harness.judge.balancers.family import Family, Says, by_target, served_by
+from harness.judge.balancers.meaning import BROKEN, NONE, TIMED_OUT, Meaning
 
 if TYPE_CHECKING:
     from harness.recording.answers import Answer
@@ -44,6 +44,15 @@ def _behind_cloudfront(answer: Answer) -> bool:
 _ALB = served_by("awselb/")
 _CLOUDFRONT = served_by("cloudfront")
 
+
+def _alb_logs(said: str, _named: bool) -> Meaning:  # noqa: FBT001  a table's reader
+    """Read its own status and the target's, which is `-` where the target gave no answer."""
+    own, _, target = said.partition(" ")
+    if target == "-":
+        return ALB.statuses.get(int(own), NONE) if own.isdigit() else NONE
+    return by_target(target) if own == target else NONE
+
+
 ALB = Family(
     name="alb",
     title="an AWS ALB",
@@ -51,6 +60,7 @@ ALB = Family(
     own=lambda answer: bool(_ALB(answer)),
     passed_on=_alb_passed_on,
     statuses={502: Meaning.REFUSED | BROKEN, 503: Meaning.NOBODY, 504: TIMED_OUT},
+    logs=_alb_logs,
     gate=True,
     deregisters=True,
     reload="the ALB: AWS replaces its nodes by itself; clients must ask again on a connection that was closed",

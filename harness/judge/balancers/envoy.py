@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.judge.balancers.family import Family, Says, served_by
+from harness.judge.balancers.family import Family, Says, by_reason, served_by
 from harness.judge.balancers.meaning import BROKEN, TIMED_OUT, Meaning
 
 if TYPE_CHECKING:
@@ -33,6 +33,23 @@ _SAYS = (
     Says("local_rate_limited", Meaning.LIMITED),
 )  # fmt: skip
 
+# Response flags of its access log, as its documentation explains them. URX (retries used up) and DC (the client left)
+# say nothing of why a pod failed.
+_FLAGS = {
+    "UH": Meaning.NOBODY,
+    "UF": Meaning.REFUSED | Meaning.CONNECT_TIMEOUT,
+    "UC": BROKEN | Meaning.CUT,
+    "UR": BROKEN | Meaning.CUT,
+    "UPE": BROKEN | Meaning.CUT,
+    "UT": TIMED_OUT,
+    "SI": Meaning.NO_ANSWER | Meaning.CUT,
+    "UMSDR": Meaning.NO_ANSWER | Meaning.CUT,
+    "UO": Meaning.BALANCER,
+    "NR": Meaning.BALANCER,
+    "NC": Meaning.BALANCER,
+    "RL": Meaning.LIMITED,
+}
+
 
 def _sign(answer: Answer) -> str:
     by_name = served_by("envoy")(answer)
@@ -53,6 +70,7 @@ ENVOY = Family(
     says=_SAYS,
     # By its status alone: a page of somebody's own, or an old recording.
     statuses={503: Meaning.NOBODY | Meaning.REFUSED | Meaning.CONNECT_TIMEOUT | BROKEN, 504: TIMED_OUT},
+    logs=by_reason(_FLAGS),
     retry="a retry policy on the route: `connect-failure,refused-stream,reset-before-request`",
     reload="Envoy: listeners that are drained for longer (`--drain-time-s`)",
 )

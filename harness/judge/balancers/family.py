@@ -29,7 +29,8 @@ class Failure:
     """One distinct way in which hits failed.
 
     `reused`: the client's connection had carried hits before. `idempotent`: by its method. `quick`: it took less than
-    QUICK_NS. `named`: the answer named its pod.
+    QUICK_NS. `named`: the answer named its pod. `logged`: what it can mean by an access log, NONE where that says
+    nothing; `log`: the family that wrote it.
     """
 
     outcome: Outcome
@@ -39,6 +40,8 @@ class Failure:
     idempotent: bool = True
     quick: bool = True
     named: bool = False
+    logged: Meaning = NONE
+    log: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,11 @@ def nothing(_: Answer) -> str:
     return ""
 
 
+def unlogged(_said: str, _named: bool) -> Meaning:  # noqa: FBT001  a table's reader
+    """Return what a log says whose reasons nobody knows: nothing."""
+    return NONE
+
+
 def never(_: Answer) -> bool:
     """Return whether an answer came from behind a family of which no header tells that."""
     return False
@@ -71,7 +79,8 @@ class Family:
     `statuses`: what its own answers mean, and `broken` what the end of the client's connection without an answer
     means: on its first request, on a later one. `gate`: it can tell Kubernetes when a target is healthy.
     `deregisters`: it cuts what a removed target still answers after a delay that somebody set. `retry`: how it is
-    told to ask the next pod.
+    told to ask the next pod. `logs(said, named)`: what the reason in a line of its access log means (Entry.said), NONE
+    if it is unknown; `named`: the line names a pod.
     """
 
     name: str
@@ -89,6 +98,7 @@ class Family:
     closes_after_error: bool = (
         False  # the client's connection, after an answer of its own that says why a pod failed
     )
+    logs: Callable[[str, bool], Meaning] = unlogged
     asks_again: bool = False  # by itself, on a reused connection that broke: idempotent requests only
 
     def bears(self, answer: Answer) -> Says | None:
@@ -177,6 +187,41 @@ def quota(status: int, answer: Answer | None) -> Meaning:
     if status == 503 and answer is not None and answer.header("retry-after"):
         return Meaning.LIMITED | Meaning.APP_UNAVAILABLE
     return NONE
+
+
+def by_reason(table: Mapping[str, Meaning]) -> Callable[[str, bool], Meaning]:
+    """Return a reader of logs that give one reason, or several separated by commas: what any of them means."""
+
+    def logs(said: str, _named: bool) -> Meaning:  # noqa: FBT001  a table's reader
+        found = NONE
+        for reason in said.split(","):
+            found |= table.get(reason.strip(), NONE)
+        return found
+
+    return logs
+
+
+def by_target(status: str) -> Meaning:
+    """Return what the status means that a log gives as the pod's own answer."""
+    if status == "429":
+        return Meaning.LIMITED
+    return own_answer(int(status)) if status.isdigit() and int(status) >= 400 else NONE
+
+
+def narrowed(found: Meaning, failure: Failure, *, own: bool, worded: bool) -> Meaning:
+    """Return what is left of a failure's meanings once the access log has been heard.
+
+    Where the two contradict each other, the log counts only if it is that of a balancer known to stand there (`own`),
+    and the answer did not say itself why it failed (`worded`): a request may pass two balancers under one id.
+    """
+    logged = failure.logged
+    if not found & Meaning.CUT:
+        logged &= ~Meaning.CUT  # the client saw that no answer was cut
+    if found & logged:
+        return found & logged
+    if failure.quick and logged & ~TIMED_OUT:
+        logged &= ~TIMED_OUT
+    return logged if logged and own and not worded else found
 
 
 def served_by(*names: str) -> Callable[[Answer], str]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from harness.judge.balancers.family import Family, Says, served_by
-from harness.judge.balancers.meaning import BROKEN, TIMED_OUT, Meaning
+from harness.judge.balancers.family import Family, Says, by_target, served_by
+from harness.judge.balancers.meaning import BROKEN, NONE, TIMED_OUT, Meaning
 
 if TYPE_CHECKING:
     from harness.recording.answers import Answer
@@ -31,6 +31,34 @@ def _passed_on(answer: Answer) -> bool:
     return bool(_VIA_CADDY.search(answer.header("via")))
 
 
+# What its error log says (formats.py keeps the Go error's first and last words), each by a part of it.
+_ERRORS = (
+    ("no upstreams available", Meaning.NOBODY),
+    ("dial: i/o timeout", Meaning.CONNECT_TIMEOUT),
+    ("dial: context deadline exceeded", Meaning.CONNECT_TIMEOUT),
+    ("dial: connection refused", Meaning.REFUSED),
+    ("dial: connection reset by peer", Meaning.REFUSED),
+    ("dial: no route to host", Meaning.REFUSED | Meaning.CONNECT_TIMEOUT),
+    ("timeout awaiting response headers", Meaning.NO_ANSWER),
+    ("connection reset by peer", BROKEN),
+    ("broken pipe", BROKEN),
+    ("server closed idle connection", BROKEN),
+    ("EOF", BROKEN),
+)
+
+
+def _caddy_logs(said: str, _named: bool) -> Meaning:  # noqa: FBT001  a table's reader
+    return next((meaning for words, meaning in _ERRORS if words in said), NONE)
+
+
+def _traefik_logs(said: str, named: bool) -> Meaning:  # noqa: FBT001  a table's reader
+    """Read its own status and the pod's: Traefik writes 502 and 504 in the pod's place itself."""
+    own, _, target = said.partition(" ")
+    if own == "503":
+        return by_target(target) if named else Meaning.NOBODY
+    return {"502": Meaning.REFUSED | BROKEN, "504": TIMED_OUT}.get(own, NONE) | by_target(target)
+
+
 CADDY = Family(
     name="caddy",
     title="Caddy",
@@ -38,6 +66,7 @@ CADDY = Family(
     own=_own,
     passed_on=_passed_on,
     statuses={502: Meaning.REFUSED | Meaning.CONNECT_TIMEOUT | BROKEN, 503: Meaning.NOBODY, 504: Meaning.NO_ANSWER},
+    logs=_caddy_logs,
     asks_again=True,
     retry="`lb_try_duration` (or `lb_retries`) asks the next pod where one refused",
     reload=("Caddy: each load of its configuration closes kept-alive connections; use dynamic upstreams,"
@@ -52,6 +81,7 @@ TRAEFIK = Family(
         Says("gateway timeout", TIMED_OUT, retold=True),
     ),
     statuses={502: Meaning.REFUSED | BROKEN, 503: Meaning.NOBODY, 504: TIMED_OUT},
+    logs=_traefik_logs,
     asks_again=True,
     retry="the retry middleware asks again where no byte of an answer had come",
     reload="Traefik: it takes changes of endpoints without a restart; see what restarted it",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.judge.balancers.clouds import ALB, CLOUDFRONT, GOOGLE
 from harness.judge.balancers.envoy import ENVOY, ISTIO
+from harness.judge.balancers.family import narrowed
 from harness.judge.balancers.gotransport import CADDY, TRAEFIK
 from harness.judge.balancers.meaning import NONE, Meaning
 from harness.judge.balancers.nginx import INGRESS_NGINX, NGINX
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 FAMILIES: tuple[Family, ...] = (
     CLOUDFRONT, GOOGLE, ALB, ISTIO, ENVOY, CADDY, TRAEFIK, HAPROXY, INGRESS_NGINX, NGINX, APACHE,
 )  # fmt: skip
+# The log formats of these are those of the family that they are built on.
+_LOGS_AS = {INGRESS_NGINX.name: NGINX.name, ISTIO.name: ENVOY.name}
 BY_NAME = {family.name: family for family in (*FAMILIES, DIRECT, UNKNOWN)}
 
 
@@ -62,7 +65,28 @@ class Chain:
         return DIRECT.name in self.names
 
     def meaning(self, failure: Failure) -> Meaning:
-        """Return what a failure means: by the table of the one whose words it bears, else by those of all of them."""
+        """Return what a failure means: by the table of the one whose words it bears, else by those of all of them; and
+        by the access log, where it gives a reason.
+        """
+        found = self._by_answer(failure)
+        if not failure.logged:
+            return found
+        return narrowed(found, failure, own=self.wrote(failure.log), worded=self._worded(failure))
+
+    def wrote(self, log: str) -> bool:
+        """Whether an access log of this family is that of a balancer on the way."""
+        return any(_LOGS_AS.get(name, name) == log for name in self.names)
+
+    def _worded(self, failure: Failure) -> bool:
+        """Whether the answer itself says who gave it, and why."""
+        answer = failure.answer
+        if failure.outcome is not Outcome.RESPONSE:
+            return False
+        return failure.named or (
+            answer is not None and any(one.bears(answer) or one.passed_on(answer) for one in self.families)
+        )
+
+    def _by_answer(self, failure: Failure) -> Meaning:
         families = self.families
         if failure.outcome is not Outcome.RESPONSE:  # the connection that broke was to the first of them
             return families[0].meaning(failure)

@@ -7,8 +7,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.judge.balancers.family import Family, Says, served_by
-from harness.judge.balancers.meaning import BROKEN, TIMED_OUT, Meaning
+from harness.judge.balancers.family import Family, Says, by_target, served_by
+from harness.judge.balancers.meaning import BROKEN, NONE, TIMED_OUT, Meaning
 
 if TYPE_CHECKING:
     from harness.recording.answers import Answer
@@ -22,10 +22,18 @@ _STATUSES = {
     429: Meaning.LIMITED,
 }
 
+_OF_A_TRY = {"502": Meaning.REFUSED | BROKEN, "504": TIMED_OUT}
+
 
 def _own(answer: Answer) -> bool:
     text = answer.body.lower()
     return any(page in text for page in _PAGES)
+
+
+def _logs(said: str, _named: bool) -> Meaning:  # noqa: FBT001  a table's reader
+    """Read $upstream_status: what came of the last pod that was asked. nginx puts 502 and 504 there itself, too."""
+    last = said.rpartition(",")[2].strip()
+    return _OF_A_TRY.get(last, NONE) | by_target(last)
 
 
 NGINX = Family(
@@ -39,6 +47,7 @@ NGINX = Family(
         Says("504 gateway time-out</h1></center>", TIMED_OUT),
     ),
     statuses=_STATUSES,
+    logs=_logs,
     retry="`proxy_next_upstream error timeout` asks the next pod (not for POST, LOCK and PATCH)",
     reload=(
         "nginx: a controller that takes changes of endpoints without a reload, or a longer `worker_shutdown_timeout`"

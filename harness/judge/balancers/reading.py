@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.judge.balancers.family import GATEWAY, QUICK_NS, Failure
+from harness.judge.balancers.known import BY_NAME
 from harness.judge.balancers.meaning import NONE, in_words
 from harness.judge.balancers.recognise import Met, recognise, shown_by
 from harness.judge.balancers.shown import Balancers, Sample, said_text
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from harness.judge.numbers.hits import Hits
     from harness.model import RunRecord
     from harness.recording.answers import Answer
+    from harness.recording.upstreams import Entry
 
 _SAMPLES = 8  # kinds of answers that are shown
 
@@ -36,21 +38,29 @@ def balancers_of(
     answers: Sequence[Answer],
     pods: Iterable[str],
     objects: Iterable[Mapping[str, Any]],
+    logs: Iterable[Entry] = (),
 ) -> Balancers:
     """Recognise the balancers of a run, and choose a sample of each kind of failed answer. `pods` are the pods'
-    addresses.
+    addresses, `logs` what access logs say.
     """
     failed = hits.where(hits.failed)
-    chain = recognise(run, _met(failed, answers, frozenset(pods)), objects)
+    met = replace(
+        _met(failed, answers, frozenset(pods)), logs=tuple(sorted({entry.family for entry in logs} - {""}))
+    )
+    chain = recognise(run, met, objects)
     methods = tuple(str(target.get("method", "GET")).upper() for target in run.targets)
     return Balancers(chain.seen, tuple(_samples(failed, answers, chain, methods)[:_SAMPLES]))
 
 
 def meanings(
-    lost: Hits, answers: Sequence[Answer], chain: Chain, methods: Sequence[str]
+    lost: Hits,
+    answers: Sequence[Answer],
+    chain: Chain,
+    methods: Sequence[str],
+    log: Sequence[Entry | None] | None = None,
 ) -> NDArray[np.int64]:
-    """Return the set of meanings of each hit, as a sum of Meaning."""
-    ways = _ways(lost, answers, methods)
+    """Return the set of meanings of each hit, as a sum of Meaning. `log`: what an access log says of each hit."""
+    ways = _ways(lost, answers, methods, log)
     table = np.array([int(chain.meaning(one)) for one in ways.failures], dtype=np.int64)
     return table[ways.codes] if len(table) else np.zeros(0, dtype=np.int64)
 
@@ -71,7 +81,9 @@ class _Ways:
     codes: NDArray[np.int64]
 
 
-def _ways(lost: Hits, answers: Sequence[Answer], methods: Sequence[str]) -> _Ways:
+def _ways(
+    lost: Hits, answers: Sequence[Answer], methods: Sequence[str], log: Sequence[Entry | None] | None = None
+) -> _Ways:
     if not len(lost):
         return _Ways((), np.zeros(0, dtype=np.int64))
     said = answer_column(lost)
@@ -84,6 +96,8 @@ def _ways(lost: Hits, answers: Sequence[Answer], methods: Sequence[str]) -> _Way
     key = (said + 2) * 65536 + lost.kind
     for flag in flags:
         key = key * 2 + flag
+    reasons, reason = _reasons(log, len(lost))
+    key = key * len(reasons) + reason
     _, first, codes = np.unique(key, return_index=True, return_inverse=True)
     failures = tuple(
         Failure(
@@ -94,15 +108,38 @@ def _ways(lost: Hits, answers: Sequence[Answer], methods: Sequence[str]) -> _Way
             idempotent=idempotent,
             quick=quick,
             named=named,
+            logged=reasons[number][0],
+            log=reasons[number][1],
         )
-        for kind, place, reused, idempotent, quick, named in zip(
+        for kind, place, number, reused, idempotent, quick, named in zip(
             lost.kind[first].tolist(),
             said[first].tolist(),
+            reason[first].tolist(),
             *(flag[first].tolist() for flag in flags),
             strict=True,
         )
     )
     return _Ways(failures, codes.reshape(-1))
+
+
+def _reasons(
+    log: Sequence[Entry | None] | None, number: int
+) -> tuple[list[tuple[Meaning, str]], NDArray[np.int64]]:
+    """Return the distinct meanings of what a log says, each with the log's family, and the place of each hit's."""
+    found: dict[tuple[Meaning, str], int] = {(NONE, ""): 0}
+    if log is None:
+        return list(found), np.zeros(number, dtype=np.int64)
+    known: dict[tuple[str, str, bool] | None, int] = {None: 0}
+    codes = np.zeros(number, dtype=np.int64)
+    for row, entry in enumerate(log):
+        said = (entry.family, entry.said, bool(entry.address)) if entry is not None and entry.said else None
+        code = known.get(said)
+        if code is None and said is not None:
+            family = BY_NAME.get(said[0])
+            meaning = family.logs(said[1], said[2]) if family is not None else NONE
+            code = known[said] = found.setdefault((meaning, said[0]) if meaning else (NONE, ""), len(found))
+        codes[row] = code or 0
+    return list(found), codes
 
 
 def _names_its_pod(hits: Hits) -> NDArray[np.bool_]:

@@ -1,8 +1,8 @@
 """Who stands between the client and the pods: what somebody said, what the run knows, what answers show. Pure.
 
-In this order: `--balancer`; the lab's own profile; headers and words of answers; a target that is a pod or a Service;
-the class of the Ingress. What answers show on failed ones counts more than what good ones do: a pod has a Server
-header of its own.
+In this order: `--balancer`; the lab's own profile; headers and words of answers, and the format of an access log; a
+target that is a pod or a Service; the class of the Ingress. What answers show on failed ones counts more than what
+good ones do: a pod has a Server header of its own.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Met:
     failed: Sequence[tuple[Answer, int]] = ()  # named their pod: left out
     good: Sequence[Answer] = ()
     to_pods: bool = False  # the addresses connected to are pods'
+    logs: tuple[str, ...] = ()  # the families that wrote the access logs
     unworded: int = 0  # failed with 502, 503 or 504, naming no pod, and what they said was not kept
 
 
@@ -55,7 +56,7 @@ def recognise(run: RunRecord, met: Met, objects: Iterable[Mapping[str, Any]] = (
         profile = str((run.scenario.get("lab") or {}).get("profile") or "alb")
         return _one(_LAB.get(profile, profile), "the lab's profile")
     known = list(objects)
-    shown = by_answers(met)
+    shown = _logged(met.logs, by_answers(met))
     if shown:
         return Chain(tuple(_as_ingress(one, known) for one in shown))
     gateways = met.unworded + sum(count for answer, count in met.failed if answer.status in GATEWAY)
@@ -94,6 +95,15 @@ def by_answers(met: Met) -> tuple[Seen, ...]:
     return tuple(
         Seen(family.name, family.title, found[family.name]) for family in FAMILIES if family.name in found
     )
+
+
+def _logged(logs: Iterable[str], shown: tuple[Seen, ...]) -> tuple[Seen, ...]:
+    """Add those that wrote an access log to those that answers show, the client's side first."""
+    there = Chain(shown) if shown else None
+    new = {name for name in logs if name in BY_NAME and not (there and there.wrote(name))}
+    found = {one.name: one for one in shown}
+    found |= {name: Seen(name, BY_NAME[name].title, "the format of its access log") for name in new}
+    return tuple(found[family.name] for family in FAMILIES if family.name in found)
 
 
 def shown_by(answer: Answer) -> list[tuple[Family, str]]:

@@ -17,15 +17,16 @@ from harness.judge.balancers.known import Chain
 from harness.judge.balancers.reading import meanings
 from harness.judge.causes import told
 from harness.judge.causes.connections import by_reuse, lost_to, own_reloads, pods_of_connections
-from harness.judge.causes.context import AT_ONCE_NS, FOREVER, Context
+from harness.judge.causes.context import AT_ONCE_NS, Context
 from harness.judge.causes.diagnosis import diagnosis_of, plain, plain_evidence
-from harness.judge.causes.labels import Beside, after_removal, began_early, consequences, label
+from harness.judge.causes.labels import Beside, after_removal, began_early, consequences, crossings, label
 from harness.judge.causes.left_balancer import departures
 from harness.judge.causes.matching import (
     NOT_THE_ROLLOUT,
     UNEXPLAINED,
     Match,
     episodes,
+    least_late,
     logged,
     match,
     requests_of,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from harness.judge.timeline.surroundings import Surroundings
     from harness.judge.timeline.timeline import Timeline
     from harness.recording.answers import Answer
+    from harness.recording.upstreams import Entry
 
 NO_PODS = frozenset({"E1", "E2", "E3", "E4", "C8"})
 UNTIED = frozenset({"E2", "E3", UNEXPLAINED})
@@ -130,13 +132,12 @@ def explain(
     timeline: Timeline,
     numbers: Numbers,
     surroundings: Surroundings,
-    upstreams: Mapping[tuple[int, int], str] | None = None,
+    log: Mapping[tuple[int, int], Entry] | None = None,
     way: Way | None = None,
 ) -> Explained:
     """Explain every failed hit that ended after the trigger.
 
-    `upstreams` are the pods' addresses by (worker, seq) that an access log tells of; `hits` must then have the column
-    seq.
+    `log` is what an access log says by (worker, seq); `hits` must then have the column seq.
     """
     if not timeline.triggered:
         return Explained()
@@ -145,7 +146,8 @@ def explain(
         return Explained()
     way = way or Way()
     pinned = pods_of_connections(hits, lost)
-    said = meanings(lost, way.answers, way.chain, surroundings.methods)
+    entries = logged(lost, log or {})
+    said = meanings(lost, way.answers, way.chain, surroundings.methods, entries)
     at_once = (lost.done_ns - lost.begun_ns < AT_ONCE_NS) & ((said & int(REFUSAL)) != 0)
     context = Context(
         timeline=replace(timeline, pods=assumed(timeline.pods)),
@@ -159,7 +161,7 @@ def explain(
         turned_away_ns=np.sort(lost.done_ns[at_once]),
         slowest_ns=longest_ns(hits, timeline),
     )
-    found = match(lost, context, pinned, logged(lost, upstreams or {}))
+    found = match(lost, context, pinned, entries)
     tied = tied_to_pods(found)
     of_pods = requests_of(hits, lost, found, timeline) if tied.any() else 0
     beside = background(hits, lost, timeline, tied, of_pods)
@@ -170,7 +172,7 @@ def explain(
         after_removal(lost, timeline),
         consequences(lost, context),
     )
-    labels = label(lost, found, beside.is_background, context, no_pods)
+    labels = label(lost, found, beside.is_background, context, no_pods, crossings(hits, lost, found, context))
     groups: dict[tuple[str, ...], NDArray[np.bool_]] = {}
     for ids in dict.fromkeys(labels):
         groups[ids] = np.fromiter((label == ids for label in labels), dtype=bool, count=len(lost))
@@ -182,7 +184,8 @@ def explain(
             found,
             context,
             numbers,
-            told.besides(ids, mask, lost, no_pods, own_doing, context)
+            told.by_log(mask, entries)
+            + told.besides(ids, mask, lost, no_pods, own_doing, context)
             + by_reuse(mask, lost, hits, direct=context.chain.direct),
         )
         for ids, mask in groups.items()
@@ -197,7 +200,7 @@ def _pod_losses(
 ) -> dict[str, PodLosses]:
     """Tell for each pod which failed hits fit its end, of those that were given such a cause."""
     losses: dict[str, PodLosses] = {}
-    late = _least_late(groups, lost, found, timeline)
+    late = least_late(groups, lost, found, timeline)
     for number, pod in enumerate(timeline.pods):
         masks = []
         for rules in (AFTER_STOP, AT_EXIT, {"A2"}):
@@ -219,28 +222,6 @@ def _pod_losses(
                 bad_until_ns=int(lost.done_ns[bad].max()) if bad.any() else None,
             )
     return losses
-
-
-def _least_late(
-    groups: Mapping[tuple[str, ...], NDArray[np.bool_]], lost: Hits, found: Match, timeline: Timeline
-) -> dict[int, int]:
-    """Return by pod the longest from its deletion to a request that came to a pod no longer listening, for certain.
-
-    Only requests with no other explanation count, and each with the latest deletion that fits it.
-    """
-    sure = np.zeros(len(lost), dtype=bool)
-    for ids, group in groups.items():
-        if set(ids) <= AFTER_STOP:
-            sure |= group
-    age = np.full(len(lost), FOREVER)
-    of = np.full(len(lost), -1)
-    for (row, number), fits in found.fits.items():
-        deleted_ns = timeline.pods[number].deleted_ns
-        if RULES[row].id in AFTER_STOP and deleted_ns is not None:
-            since = np.maximum(lost.begun_ns - deleted_ns, 0)
-            closer = fits & sure & (since < age)
-            age[closer], of[closer] = since[closer], number
-    return {int(number): int(age[of == number].max()) for number in np.unique(of[of >= 0])}
 
 
 def _cause(

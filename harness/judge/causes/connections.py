@@ -38,7 +38,8 @@ LEAST = (
 # requests on the other sort of connections, before it is said that those did well
 SHARE = 0.98
 
-CLOSED_LEAST = 5  # connections within a second
+CLOSED_LEAST = 5  # connections within a second, of a balancer that also closes because a pod failed it
+CLOSED_FEWEST = 3  # ... of another
 CLOSED_SHARE = 0.2  # of those that are open
 UNUSUAL = 5  # times as many as in the mean second
 ALIKE = 0.8  # of them with one number of hits: a limit
@@ -101,6 +102,7 @@ class Reload:
     from_ns: int
     to_ns: int
     closed: int
+    lost: int = 0  # of these, how many lost a request that only the balancer can have lost
     keys: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
@@ -111,16 +113,23 @@ def own_reloads(lost: Hits, context: Context, connections: Callable[[], pd.DataF
     if connections is None or context.chain.direct or not context.may_be(Meaning.BALANCER).any():
         return []
     closes, longest = context.chain.families[0].closes_after_error, context.in_flight_ns
-    return reloads(connections(), lost, context.timeline, longest, closes_after_error=closes)
+    own = context.meanings == int(Meaning.BALANCER)
+    return reloads(connections(), lost, context.timeline, longest, own, closes_after_error=closes)
 
 
 def reloads(
-    connections: pd.DataFrame, lost: Hits, timeline: Timeline, in_flight_ns: int, *, closes_after_error: bool
+    connections: pd.DataFrame,
+    lost: Hits,
+    timeline: Timeline,
+    in_flight_ns: int,
+    own: NDArray[np.bool_],
+    *,
+    closes_after_error: bool,
 ) -> list[Reload]:
     """Find them, at changes of the endpoints since the trigger. `lost` are the failed hits.
 
-    What took longer than `in_flight_ns` waited in vain. `closes_after_error`: the balancer may close because a pod
-    failed it.
+    What took longer than `in_flight_ns` waited in vain. `own`: those that can only be the balancer's doing.
+    `closes_after_error`: the balancer may close because a pod failed it.
     """
     if connections.empty or not timeline.triggered:
         return []
@@ -130,14 +139,21 @@ def reloads(
     keys = connection_keys(connections)
     waited = (lost.kind >= FIRST_OUTCOME) & (lost.done_ns - lost.begun_ns > in_flight_ns)
     other = np.ones(len(lost), dtype=bool) if closes_after_error else waited
+    least = CLOSED_LEAST if closes_after_error else CLOSED_FEWEST
+    crossed = np.isin(keys, np.unique(connection_keys(lost.frame)[own & ~waited])) & ~ended.to_numpy()
+    if not closes_after_error:
+        ended |= (by == "peer") & crossed
     mask = ended.to_numpy() & ~np.isin(keys, np.unique(connection_keys(lost.frame)[other]))
     rows = np.flatnonzero(mask & (closed >= timeline.zero_ns))
-    if len(rows) < CLOSED_LEAST:
+    if len(rows) < least:
         return []
     rows = rows[np.argsort(closed[rows], kind="stable")]
     moments = closed[rows]
     load_s = max((timeline.load.to_ns - timeline.load.from_ns) / NS, 1.0)
     mean = int(mask.sum()) / load_s
+    if not closes_after_error:  # where bursts are small, what is usual is what was there before the trigger
+        before_s = max((timeline.zero_ns - timeline.load.from_ns) / NS, 1.0)
+        mean = min(mean, max(int((mask & (closed < timeline.zero_ns)).sum()), 1) / before_s)
     opened = np.sort(connections["opened_ns"].to_numpy())
     gone = np.sort(closed)
     carried = connections["hits"].to_numpy()
@@ -149,11 +165,19 @@ def reloads(
         size, start = last - first, int(moments[first])
         there = int(np.searchsorted(opened, start) - np.searchsorted(gone, start))
         # The mean holds the bursts too: of a run of 30 s with three of them it is a tenth of one.
-        many = size >= max(CLOSED_LEAST, CLOSED_SHARE * there) and size >= min(UNUSUAL * mean, 0.8 * there)
+        many = size >= max(least, CLOSED_SHARE * there) and size >= min(UNUSUAL * mean, 0.8 * there)
         heard = any(change - AROUND_NS <= start <= change + HEARD_NS for change in changes)
         _, alike = np.unique(carried[rows[first:last]], return_counts=True)
         if many and heard and alike.max() < max(ALIKE * size, 2):
-            found.append(Reload(start, int(moments[last - 1]), size, keys[rows[first:last]]))
+            found.append(
+                Reload(
+                    start,
+                    int(moments[last - 1]),
+                    size,
+                    int(crossed[rows[first:last]].sum()),
+                    keys[rows[first:last]],
+                )
+            )
             first = last
         else:
             first += 1
@@ -177,10 +201,14 @@ def lost_to(
 def closings(found: list[Reload], zero_ns: int) -> list[str]:
     """Say of each what was seen."""
     return [
-        f"the balancer closed {count(one.closed, 'connection')} that had lost nothing, {at(one.from_ns, zero_ns)} to "
+        f"the balancer closed {count(one.closed, 'connection')} {_innocent(one)}{at(one.from_ns, zero_ns)} to "
         f"{at(one.to_ns, zero_ns)}, at a change of the endpoints: a reload or a restart of its own"
         for one in found
     ]
+
+
+def _innocent(one: Reload) -> str:
+    return "" if one.lost else "that had lost nothing, "
 
 
 def by_reuse(mask: NDArray[np.bool_], lost: Hits, hits: Hits, *, direct: bool) -> list[str]:

@@ -15,10 +15,12 @@ import numpy as np
 from harness.clock import NS
 from harness.judge.balancers.meaning import Meaning
 from harness.judge.causes.connections import connection_keys
-from harness.judge.causes.context import FOREVER
+from harness.judge.causes.context import FOREVER, LAGS, LONG_NS
 from harness.judge.causes.matching import NOT_THE_ROLLOUT, UNEXPLAINED, episodes
-from harness.judge.causes.rules import RULES
+from harness.judge.causes.rules import AFTER_STOP, AT_EXIT, RULES
+from harness.judge.causes.stops import HEARD_LATE
 from harness.judge.numbers.hits import OWN_FAULT, kind_code
+from harness.judge.timeline.ending import killed_at_grace, stop_ns
 from harness.judge.wording import at, count
 from harness.model import Outcome
 
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from harness.judge.numbers.hits import Hits
     from harness.judge.timeline.timeline import Timeline
 
+SURE_DRAINED = 2.0  # requests in flight, none of which was cut: by chance in 1 of 7 runs (e^-2)
+_UNHEARD = frozenset({"C19", "B6", "B7", "B1", "C1"})  # what is sent to a pod that does not listen any more
 LEAST_EARLY = 3  # failures of one kind before any pod was touched: fewer may be chance
 _BEFORE_NS = NS // 4  # what ended so long before a pod was touched has nothing to do with it
 _REMOVALS = frozenset({"deleted", "service_deleted"})
@@ -54,9 +58,16 @@ class Beside:
 
 
 def label(
-    lost: Hits, found: Match, background: NDArray[np.bool_], context: Context, beside: Beside
+    lost: Hits,
+    found: Match,
+    background: NDArray[np.bool_],
+    context: Context,
+    beside: Beside,
+    crossing: Sequence[str],
 ) -> list[tuple[str, ...]]:
-    """Choose among what fits: own faults, then background, then whole-rollout rules, then one of each side."""
+    """Choose among what fits: own faults, then background, then whole-rollout rules, then one of each side. `crossing`:
+    see below.
+    """
     best: dict[str, NDArray[np.int64]] = {}
     for (row, _), mask in found.fits.items():
         side = best.setdefault(RULES[row].side, np.full(len(lost), len(RULES), dtype=np.int64))
@@ -80,18 +91,36 @@ def label(
         elif reloaded[number]:
             labels.append(("C8",))
         else:
-            ids = _of_pods(rows, meanings[number], unknown=context.chain.unknown)
-            if meanings[number] & Meaning.LIMITED:
-                ids = (*ids, "E3")
-            elif early[number] and found.pod[number] < 0 and "whole" not in rows:
-                ids = (*ids, "E2")
-            labels.append(ids or (UNEXPLAINED,))
+            touched = early[number] and found.pod[number] < 0
+            labels.append(
+                _of_one(
+                    rows, meanings[number], crossing[number], early=touched, unknown=context.chain.unknown
+                )
+            )
     return labels
+
+
+def _of_one(
+    rows: Mapping[str, int], meaning: int, crossing: str, *, early: bool, unknown: bool
+) -> tuple[str, ...]:
+    """Return what is said of one hit: by the rules about pods, or by what stands beside them."""
+    ids = _of_pods(rows, meaning, unknown=unknown)
+    if ids == ("B2",) and crossing:
+        ids = (crossing, *ids)
+    if meaning & Meaning.LIMITED:
+        ids = (*ids, "E3")
+    elif early and "whole" not in rows:
+        ids = (*ids, "E2")
+    return ids or (UNEXPLAINED,)
 
 
 def _of_pods(rows: Mapping[str, int], meaning: int, *, unknown: bool) -> tuple[str, ...]:
     """Return what the rules about pods say of one hit."""
     others = sorted(row for side, row in rows.items() if side != "whole")
+    if "capacity" in rows and not meaning & Meaning.NO_ANSWER and len(others) > 1:
+        others.remove(
+            rows["capacity"]
+        )  # it did not even connect: of a pod that is gone, not of one that is busy
     ids = dict.fromkeys(name for row in others for name in (RULES[row].id, RULES[row].also) if name)
     if "whole" not in rows:
         return tuple(ids)
@@ -102,6 +131,54 @@ def _of_pods(rows: Mapping[str, int], meaning: int, *, unknown: bool) -> tuple[s
         return (start,) if rule.id == "D7" and start in {"A4", "A8"} else (rule.id,)
     # Where a balancer says the same of no target and of a pod that fails it, a pod that fails it is the likelier one.
     return tuple(ids) if rule.id == "A7" and not unknown else tuple(sorted({*ids, rule.id}))
+
+
+def crossings(hits: Hits, lost: Hits, found: Match, context: Context) -> list[str]:
+    """Return for each hit that broke at a pod's end the cause that it has if the app drains, else "".
+
+    An app that drains closes its idle connections, and a request that crosses that breaks as one in flight does. So
+    where other pods ended with requests in flight and cut none, a request that did not take long may be either.
+    """
+    names = [""] * len(lost)
+    drained: bool | None = None
+    for (row, number), fits in found.fits.items():
+        if RULES[row].id != "B2" or drained is False:
+            continue
+        short = fits & (lost.done_ns - lost.begun_ns <= LONG_NS)
+        if not short.any():
+            continue
+        drained = (
+            _in_flight_and_not_cut(hits, lost, found, context) >= SURE_DRAINED if drained is None else drained
+        )
+        pod = context.timeline.pods[number]
+        rule = next((one for one in RULES if one.id in _UNHEARD and one.window(pod, context, LAGS[0])), None)
+        if drained and rule is not None:
+            for place in np.flatnonzero(short).tolist():
+                names[place] = rule.id
+    return names
+
+
+def _in_flight_and_not_cut(hits: Hits, lost: Hits, found: Match, context: Context) -> float:
+    """Return how many requests are to be expected in flight at the ends of pods that cut none (Little's law)."""
+    cut = set()
+    for (row, number), fits in found.fits.items():
+        stopped = stop_ns(context.timeline.pods[number])
+        early = fits & (lost.begun_ns < stopped) if stopped is not None else fits
+        if (RULES[row].id in AT_EXIT and fits.any()) or (RULES[row].id in AFTER_STOP and early.any()):
+            cut.add(number)
+    column = hits.frame["pod"].cat
+    codes, words = column.codes.to_numpy(), {str(word): code for code, word in enumerate(column.categories)}
+    expected = 0.0
+    for number, pod in enumerate(context.timeline.pods):
+        stopped = stop_ns(pod)
+        if not pod.old or number in cut or stopped is None or pod.name not in words or killed_at_grace(pod):
+            continue
+        until = stopped - HEARD_LATE
+        there = (
+            (codes == words[pod.name]) & hits.good & (hits.begun_ns >= until - NS) & (hits.begun_ns < until)
+        )
+        expected += float((hits.done_ns - hits.begun_ns)[there].sum()) / NS
+    return expected
 
 
 def after_removal(lost: Hits, timeline: Timeline) -> NDArray[np.bool_]:

@@ -9,8 +9,8 @@ import numpy as np
 
 from harness.clock import NS
 from harness.judge.balancers.meaning import TIMED_OUT, Meaning
-from harness.judge.causes.context import LAGS, LONG_NS, Context, Window
-from harness.judge.causes.rules import CUT_OFF, RULES
+from harness.judge.causes.context import FOREVER, LAGS, LONG_NS, Context, Window
+from harness.judge.causes.rules import AFTER_STOP, CUT_OFF, RULES
 from harness.judge.numbers.hits import IDEMPOTENT
 from harness.judge.timeline.clocks import SLACK
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from harness.judge.numbers.hits import Hits
     from harness.judge.timeline.lifeline import Lifeline
     from harness.judge.timeline.timeline import Timeline
+    from harness.recording.upstreams import Entry
 
 NOT_THE_ROLLOUT, UNEXPLAINED = "not the rollout", "unexplained"
 _EPISODE_GAP_NS = 2 * NS
@@ -43,18 +44,20 @@ def match(
     lost: Hits,
     context: Context,
     pinned: NDArray[np.object_] | None = None,
-    upstream: NDArray[np.object_] | None = None,
+    log: Sequence[Entry | None] | None = None,
 ) -> Match:
     """Try every rule on every pod, with the least lag first; a hit that is explained is not tried again.
 
     `pinned` names the pod that each lost hit's connection leads to, where connections lead to one pod each;
-    `upstream` has the pod's address that the balancer's log tells of, or "".
+    `log` is what the balancer's log says of each, which may be the pod's address.
     """
     took = lost.done_ns - lost.begun_ns
     known = known_pods(lost, context.timeline.pods, pinned)
-    if upstream is not None:
+    if log is not None:
         by_address = {pod.address: number for number, pod in enumerate(context.timeline.pods) if pod.address}
-        by_log = np.array([by_address.get(str(address), -1) for address in upstream], dtype=np.int64)
+        by_log = np.array(
+            [by_address.get(entry.address, -1) if entry else -1 for entry in log], dtype=np.int64
+        )
         known = np.where(by_log >= 0, by_log, known)
     may = [_may(rule, lost, context, pinned) for rule in RULES]
     fits: dict[tuple[int, int], NDArray[np.bool_]] = {}
@@ -137,14 +140,34 @@ def _of_pod(rule: Rule, known: NDArray[np.int64], number: int) -> NDArray[np.boo
     return this if rule.known_pod_only else this | unknown
 
 
-def logged(lost: Hits, upstreams: Mapping[tuple[int, int], str]) -> NDArray[np.object_] | None:
-    """Return the address that each lost hit was sent to by the balancer's log ("" where it does not say); None
-    without a log.
-    """
-    if not upstreams:
+def logged(lost: Hits, log: Mapping[tuple[int, int], Entry]) -> list[Entry | None] | None:
+    """Return what the balancer's log says of each lost hit; None without a log."""
+    if not log:
         return None
     rows = zip(lost.frame["worker"].tolist(), lost.frame["seq"].tolist(), strict=True)
-    return np.array([upstreams.get(row, "") for row in rows], dtype=object)
+    return [log.get(row) for row in rows]
+
+
+def least_late(
+    groups: Mapping[tuple[str, ...], NDArray[np.bool_]], lost: Hits, found: Match, timeline: Timeline
+) -> dict[int, int]:
+    """Return by pod the longest from its deletion to a request that came to a pod no longer listening, for certain.
+
+    Only requests with no other explanation count, and each with the latest deletion that fits it.
+    """
+    sure = np.zeros(len(lost), dtype=bool)
+    for ids, group in groups.items():
+        if set(ids) <= AFTER_STOP:
+            sure |= group
+    age = np.full(len(lost), FOREVER)
+    of = np.full(len(lost), -1)
+    for (row, number), fits in found.fits.items():
+        deleted_ns = timeline.pods[number].deleted_ns
+        if RULES[row].id in AFTER_STOP and deleted_ns is not None:
+            since = np.maximum(lost.begun_ns - deleted_ns, 0)
+            closer = fits & sure & (since < age)
+            age[closer], of[closer] = since[closer], number
+    return {int(number): int(age[of == number].max()) for number in np.unique(of[of >= 0])}
 
 
 def tied_to_pods(found: Match) -> NDArray[np.bool_]:

@@ -4,6 +4,7 @@ a set apart.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from harness.judge.causes.connections import closings
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from harness.judge.causes.rules import Rule
     from harness.judge.numbers.hits import Hits
     from harness.judge.numbers.summary import Numbers
+    from harness.recording.upstreams import Entry
 
 _SHOWN_PODS = 4
+_SHOWN_REASONS = 4
 
 
 def fixes(
@@ -96,6 +99,18 @@ def besides(
             " it, without saying so"
         )
     return more
+
+
+def by_log(mask: NDArray[np.bool_], log: Sequence[Entry | None] | None) -> list[str]:
+    """Say which reasons the balancer's log gives for the hits in `mask`, the most frequent first."""
+    if log is None:
+        return []
+    reasons = Counter(
+        entry.said for entry, of in zip(log, mask.tolist(), strict=True) if of and entry and entry.said
+    )
+    ranked = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{said} ({n:,})" for said, n in ranked[:_SHOWN_REASONS]]
+    return [f"the balancer's log says {', '.join(shown)}"] if shown else []
 
 
 def telling_apart(numbers: Numbers, context: Context) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.judge.findings.finding import LOSSLESS, UNBROKEN, Finding
+from harness.judge.numbers.excess import UNLIKE
 from harness.judge.numbers.hits import own_faults
 from harness.judge.wording import at, count, lasting, told
 from harness.model import Grade, Phase
@@ -49,7 +50,7 @@ def lost_requests(case: Case) -> tuple[int, Finding]:
         lasts = (
             f"no good answer for {lasting(gone.to_ns - gone.from_ns)} at {at(gone.from_ns, timeline.zero_ns)}"
         )
-        said.append(f"{lasts}, far longer than ever before the trigger")
+        said.append(f"{lasts}, and {_before(case, gone.to_ns - gone.from_ns)}")
     said += _after_each_change(case, seen)
     observed = "; ".join(said)
     sure = [family for family in background.families if family.sure]
@@ -61,6 +62,14 @@ def lost_requests(case: Case) -> tuple[int, Finding]:
         hint = f"the baseline is too short to tell whether the rollout is the reason; make it longer ({how})"
         return 0, Finding(LOSSLESS, f"{observed}: {hint}", Grade.INCONCLUSIVE)
     return 0, Finding(LOSSLESS, observed, Grade.PASS)
+
+
+def _before(case: Case, lasts_ns: int) -> str:
+    """Say what stands against an outage from before the trigger."""
+    usual = case.usual
+    if lasts_ns > UNLIKE * max(usual.wait_ns, usual.slowest_ns):
+        return "none was nearly as long before the trigger"
+    return "one alone before the trigger does not tell how often they come"
 
 
 def _after_each_change(case: Case, seen: int) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.errors import UsageError
-from harness.judge.accesslogs.formats import ALB, CADDY, ENVOY, HAPROXY, NGINX, TRAEFIK, parse
+from harness.judge.accesslogs.formats import ALB, CADDY, ENVOY, HAPROXY, NGINX, NO_SERVER, TRAEFIK, parse
 from harness.judge.accesslogs.scanning import Scan, key_of, own_ids, scan
 from harness.judge.numbers.hits import COLUMNS, classify
 from harness.judge.timeline.observed import lifelines
@@ -40,6 +40,8 @@ _TELLS = {  # what makes a log name the pod, where it does not
     TRAEFIK: "Traefik: keep the field ServiceAddr",
     ALB: "",
 }
+# What has a field for the pod in any case: a request without one was sent to nobody.
+_NAME = frozenset({NGINX, ALB})
 
 
 def upstreams_of(recording: Recording, logs: Iterable[Path]) -> Upstreams:
@@ -53,7 +55,7 @@ def told_by(recording: Recording, logs: Iterable[Path], *, strict: bool = True) 
     """Return what the logs say of the hits that failed.
 
     Raises UsageError, one line, when a log cannot be read, and if `strict` also when none holds anything of this run,
-    or when there are failed hits and no line names the pod of one.
+    or when there are failed hits and no line names the pod of one or gives a reason.
     """
     hits = classify(recording.hits((*COLUMNS, "seq")), recording.run)
     every, lost = _keys(hits.frame), _keys(hits.frame[hits.failed])
@@ -62,15 +64,21 @@ def told_by(recording: Recording, logs: Iterable[Path], *, strict: bool = True) 
     found = Scan()
     for log in logs:
         scan(log, own_ids(recording.run), wanted, pods, found)
-    logged = found.keys
-    named = sum(1 for entry in found.entries.values() if entry.address)
+    logged, entries = found.keys, found.entries
+    named = sum(1 for entry in entries.values() if entry.address)
     if strict and not len(logged):
+        cut = f"{found.cut[0]} is cut off, and in what there is of it " if found.cut else ""
         raise UsageError(
-            "no line of the access log holds an id of this run: it must have X-Request-ID (ingress-nginx: $req_id;"
-            " HAProxy: captured; Envoy: with preserve_external_request_id) or X-Amzn-Trace-Id on it, and be of the"
-            " time of the run"
+            f"{cut}no line of the access log holds an id of this run: it must have X-Request-ID (ingress-nginx:"
+            " $req_id; HAProxy: captured; Envoy: with preserve_external_request_id) or X-Amzn-Trace-Id on it, and be"
+            " of the time of the run"
         )
-    if strict and len(lost) and not named:
+    if (
+        strict
+        and len(lost)
+        and not named
+        and not any(entry.said or entry.family in _NAME for entry in entries.values())
+    ):
         raise UsageError(
             f"the access log has {sum(map(len, found.ids)):,} lines of this run, and none of a failed request names a"
             f" pod's address ({_what_tells(found.families)})"
@@ -82,8 +90,19 @@ def told_by(recording: Recording, logs: Iterable[Path], *, strict: bool = True) 
         failed=len(lost),
         named=named,
         unlogged=int((~np.isin(lost, logged)).sum()),
+        cut=len(found.cut),
     )
-    return AccessLog(found.entries, coverage)
+    return AccessLog(entries, coverage)
+
+
+def notes(log: AccessLog) -> tuple[str, ...]:
+    """Return what the summary says of a log: how well it fits the run, and what would make it name pods."""
+    families = {
+        entry.family for entry in log.entries.values() if entry.said and not entry.said.endswith(NO_SERVER)
+    }
+    if families != {HAPROXY} or any(entry.address for entry in log.entries.values()):
+        return log.notes
+    return (*log.notes, f"the access log gives reasons, and names no pod: {_TELLS[HAPROXY]}")
 
 
 def entries(

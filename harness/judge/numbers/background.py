@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from harness.judge.numbers.summary import Outage, Part
     from harness.judge.timeline.timeline import Timeline
 
+USUAL_OUTAGES = 2  # one before the trigger may be chance: of one alone nobody knows how often they come
 OUTAGE_NS = NS  # a stretch without a good answer is an outage when it is longer, and unlike the baseline's
 # Which of these a client sees is a matter of microseconds.
 _FAMILIES = {
@@ -71,7 +72,7 @@ class Background:
     is_background: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
     hung: int = 0  # failed since the trigger, and had hung before it
-    outage: Outage | None = None  # nothing but failures since the trigger, for far longer than ever before it
+    outage: Outage | None = None  # nothing but failures since the trigger, unlike what was usual before it
 
     @property
     def suspected(self) -> int:
@@ -217,9 +218,25 @@ def _outage(hits: Hits, lost: Hits, timeline: Timeline) -> Outage | None:
     found = longest_outage(
         hits.done_ns[hits.good], lost.done_ns[ours], Span(timeline.zero_ns, timeline.judged.to_ns)
     )
-    before = usual(hits, timeline)
-    longest_ns = max(UNLIKE * max(before.wait_ns, before.slowest_ns), OUTAGE_NS)
-    return found if found and found.to_ns - found.from_ns > longest_ns else None
+    if found is None or found.to_ns - found.from_ns <= OUTAGE_NS:
+        return None
+    before, lasts_ns = usual(hits, timeline), found.to_ns - found.from_ns
+    if lasts_ns > UNLIKE * max(before.wait_ns, before.slowest_ns):
+        return found
+    alike = _outages_before(hits, timeline, max(lasts_ns // UNLIKE, OUTAGE_NS))
+    return found if 0 < alike < USUAL_OUTAGES else None
+
+
+def _outages_before(hits: Hits, timeline: Timeline, least_ns: int) -> int:
+    """Count the stretches of the baseline in which requests failed, and none was answered well for so long."""
+    span = timeline.baseline
+    if span is None:
+        return 0
+    inside = _ended(hits, span)
+    edges = np.concatenate(([span.from_ns], np.sort(hits.done_ns[hits.good & inside]), [span.to_ns]))
+    failed = np.sort(hits.done_ns[hits.failed & inside])
+    held = np.diff(np.searchsorted(failed, edges))
+    return int(((np.diff(edges) > least_ns) & (held > 0)).sum())
 
 
 def _failed_before(failed: Hits, early: Hits, span: Span) -> dict[str, NDArray[np.int64]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
+from harness.judge.timeline.draining import drained
 from harness.judge.timeline.lifeline import Lifeline  # noqa: TC001  pydantic reads verdict.json by it
 from harness.judge.timeline.observed import lifelines
 from harness.judge.timeline.scaling import Scaling, scalings
@@ -138,5 +139,5 @@ def read(
         gaps=tuple(gaps),
         scalings=scalings(run, events),
         baseline=baseline,
-        changes=run.changes,
+        changes=drained(run.changes),
     )

@@ -22,6 +22,7 @@ from harness.judge.findings.case import Case
 from harness.judge.findings.finding import COVERED
 from harness.judge.lint.lint import LintFinding, lint, marked
 from harness.judge.numbers import traffic
+from harness.judge.numbers.accesslog import notes
 from harness.judge.numbers.hits import COLUMNS, Hits, classify
 from harness.judge.numbers.lives import told_apart
 from harness.judge.numbers.measured import Measured, measure_rollout
@@ -115,17 +116,17 @@ def _judge(recording: Recording, *, whole: bool, drawn: bool) -> _Part:
     run = recording.run
     events = recording.events()
     log = recording.access_log()
-    upstreams = log.addresses
-    hits = classify(recording.hits((*COLUMNS, "seq") if upstreams or drawn else COLUMNS), run)
+    hits = classify(recording.hits((*COLUMNS, "seq") if log.entries or drawn else COLUMNS), run)
     objects = recording.manifests("before")
     timeline = times.read(run, events, recording.gaps(), _last_ns(hits), services(objects))
     hits, timeline = told_apart(hits, timeline)
     numbers = summarise(hits, run, timeline)
     sent = sending(recording, hits, timeline) if whole else None
     answers = recording.answers()
-    between = balancers_of(hits, run, answers, (pod.address for pod in timeline.pods), objects)
+    addresses = [pod.address for pod in timeline.pods]
+    between = balancers_of(hits, run, answers, addresses, objects, log.entries.values())
     way = Way(between.chain, answers, recording.connections)
-    explained = explain(hits, timeline, numbers, surroundings(recording), upstreams, way)
+    explained = explain(hits, timeline, numbers, surroundings(recording), log.entries, way)
     measured = measure_rollout(
         hits, timeline, numbers, explained.pod_losses, run.rollout.replicas if run.rollout else 0
     )
@@ -146,7 +147,13 @@ def _judge(recording: Recording, *, whole: bool, drawn: bool) -> _Part:
     )
     verdict = decide(case, whole=whole)
     decided = advise(
-        run, timeline, numbers, measured, explained.causes, recording.manifests("after") or objects
+        run,
+        timeline,
+        numbers,
+        measured,
+        explained.causes,
+        recording.manifests("after") or objects,
+        between.seen,
     )
     uncited = _Uncited(explained.causes, margins(run, timeline, measured))
     judgement = Judgement(
@@ -156,7 +163,7 @@ def _judge(recording: Recording, *, whole: bool, drawn: bool) -> _Part:
         numbers=numbers,
         causes=cited(explained.causes, decided),
         timeline=timeline,
-        notes=(*run.notes, *traffic.notes(hits), *(log.notes if whole else ())),
+        notes=(*run.notes, *traffic.notes(hits), *(notes(log) if whole else ())),
         measured=measured,
         headroom=with_advised(uncited.headroom, decided),
         curve=shorter_pre_stops(hits, timeline, measured),
@@ -203,7 +210,17 @@ def _together(recording: Recording, judged: tuple[_Part, ...]) -> tuple[Judgemen
     own = (*objectives.findings(case, lost), *of_the_run(case))
     verdict = rollouts.decide_together(run, numbers, verdicts, own)
     one = about(recording, timeline)
-    decided = advise(run, timeline, numbers, measured, causes, recording.manifests("after") or objects)
+    between = balancers_of(
+        hits,
+        run,
+        recording.answers(),
+        [pod.address for pod in timeline.pods],
+        objects,
+        recording.access_log().entries.values(),
+    )
+    decided = advise(
+        run, timeline, numbers, measured, causes, recording.manifests("after") or objects, between.seen
+    )
     judgement = Judgement(
         format=FORMAT,
         verdict=verdict,
@@ -217,7 +234,7 @@ def _together(recording: Recording, judged: tuple[_Part, ...]) -> tuple[Judgemen
         numbers=numbers,
         causes=cited(causes, decided),
         timeline=timeline,
-        notes=(*run.notes, *traffic.notes(hits), *recording.access_log().notes),
+        notes=(*run.notes, *traffic.notes(hits), *notes(recording.access_log())),
         measured=measured,
         headroom=with_advised(rollouts.closest(uncited.headroom for _, uncited, _ in judged), decided),
         curve=shorter_pre_stops(hits, timeline, measured),
@@ -231,9 +248,7 @@ def _together(recording: Recording, judged: tuple[_Part, ...]) -> tuple[Judgemen
         ),
         rollouts=each,
         sending=sent,
-        balancers=balancers_of(
-            hits, run, recording.answers(), (pod.address for pod in timeline.pods), objects
-        ),
+        balancers=between,
     )
     pictures = [one for _, _, one in judged if one is not None]
     if not pictures:

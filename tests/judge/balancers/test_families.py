@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from harness.judge.balancers.family import Failure
@@ -19,7 +21,7 @@ def meaning(name: str, failure: Failure) -> Meaning:
     return BY_NAME[name].meaning(failure)
 
 
-def response(answer: Answer, **rest: bool) -> Failure:
+def response(answer: Answer, **rest: Any) -> Failure:
     return Failure(Outcome.RESPONSE, answer.status, answer, **rest)
 
 

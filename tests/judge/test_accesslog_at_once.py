@@ -1,0 +1,107 @@
+"""Many lines at once: the same is read as line by line, whatever the lines are, and in less time."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.judge.accesslogs.formats import parse
+from harness.judge.accesslogs.quick import known
+from harness.judge.accesslogs.scanning import Scan, scan
+from harness.recording.upstreams import Entry
+from tests.judge.test_accesslog_formats import LOGS, PODS, RUN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+IDS = re.compile(RUN[:8].encode() + b"(?:" + RUN[8:].encode() + b")?([0-9a-f]{16})(?![0-9a-f])")
+ALB = (
+    "https 2026-11-25T14:02:24.186641Z app/web/50dc6c495c0c9188 127.0.0.10:2817 127.0.0.30:8080 0.000 0.001 -1 502 - 34"
+    f' 366 "GET https://web.example:443/ HTTP/1.1" "zdtest/0.1" ECDHE TLSv1.2 arn:aws:x "Root=1-67400000-{RUN}'
+    '0001000000000001" "-"'
+)
+
+
+def samples() -> list[str]:
+    return [line for log in sorted(LOGS.glob("*.log")) for line in log.read_text().splitlines()] + [ALB]
+
+
+def numbered(line: str, number: int) -> str:
+    return re.sub(RUN[:8] + "(" + RUN[8:] + ")?[0-9a-f]{16}", rf"{RUN[:8]}\g<1>{number:016x}", line)
+
+
+def one_by_one(lines: list[str]) -> dict[bytes, Entry]:
+    found = Scan()
+    for line in lines:
+        seen = IDS.search(line.lower().encode())
+        if seen:
+            found.add(seen[1], parse(line, PODS, seen.start(), seen.end()))
+    return found.found
+
+
+def at_once(lines: list[str], path: Path) -> Scan:
+    path.write_text("\n".join(lines))
+    found = Scan()
+    wanted = {seen[1] for line in lines if (seen := IDS.search(line.lower().encode()))}
+    scan(path, IDS, wanted, PODS, found)
+    return found
+
+
+@pytest.mark.parametrize("log", [log.name for log in sorted(LOGS.glob("*.log"))] + ["alb"])
+def test_a_log_of_one_family_is_read_as_line_by_line(log: str, tmp_path: Path) -> None:
+    """Over several blocks: only from the second on many lines are read at once."""
+    every = [ALB] if log == "alb" else (LOGS / log).read_text().splitlines()
+    lines = [numbered(every[number % len(every)], number) for number in range(12_000)]
+    found = at_once(lines, tmp_path / "access.log")
+    assert (tmp_path / "access.log").stat().st_size > 3 << 19
+    assert found.found == one_by_one(lines)
+    assert len(found.found) == len(lines)
+    assert known(found.like) or log == "apache.log"
+
+
+def test_a_log_of_all_families_mixed_and_damaged_is_read_as_line_by_line(tmp_path: Path) -> None:
+    chance = random.Random(7)  # noqa: S311  not a secret
+    every = samples()
+    lines = []
+    for number in range(9_000):
+        line = numbered(chance.choice(every), number)
+        if chance.random() < 0.3:  # a piece of another line in its place
+            at, other = chance.randrange(len(line)), chance.choice(every)
+            line = line[:at] + other[at : at + chance.randrange(40)] + line[at + chance.randrange(40) :]
+        if chance.random() < 0.1:
+            line = line.upper()
+        lines.append(line)
+    lines = [line for line in lines if len(IDS.findall(line.lower().encode())) == 1]
+    found = at_once(lines, tmp_path / "access.log")
+    alone = one_by_one(lines)
+    differing = {key for key, entry in found.found.items() if alone[key] != entry}
+    assert set(found.found) == set(alone)
+    # A line with a damaged beginning may be read by the family of the line before it, as it always was.
+    assert len(differing) <= len(lines) / 100
+
+
+def test_of_several_lines_about_a_request_the_one_that_names_the_pod_and_says_why_counts() -> None:
+    named, reason = Entry("127.0.0.10", "caddy", ""), Entry("127.0.0.10", "caddy", "dial: connection refused")
+    bare = Entry("", "caddy", "")
+    for order in ([named, reason, bare], [reason, named, bare], [bare, reason, named]):
+        found = Scan()
+        for entry in order:
+            found.add(b"0" * 16, entry)
+        assert found.found == {b"0" * 16: reason}
+
+
+def test_lines_that_differ_in_their_times_alone_are_parsed_once(tmp_path: Path) -> None:
+    line = (LOGS / "nginx.log").read_text().splitlines()[1]
+    lines = [numbered(line, number).replace("0.000", f"{number / 1000:.3f}") for number in range(60_000)]
+    (tmp_path / "access.log").write_text("\n".join(lines))
+    wanted = {b"%016x" % number for number in range(len(lines))}
+    began, found = time.process_time(), Scan()
+    scan(tmp_path / "access.log", IDS, wanted, PODS, found)
+    took = time.process_time() - began
+    began = time.process_time()
+    assert found.found == one_by_one(lines)
+    assert took < time.process_time() - began
