@@ -13,7 +13,7 @@ import yaml
 from harness.judge.verdict.judgement import judge
 from harness.model import Grade
 from harness.recording.read import Recording
-from tests.bench.cells import CLEAN
+from tests.bench.cells import CLEAN, RELOADING
 from tests.bench.mend_bench import advised, patched
 from tests.bench.real.making import record
 from tests.bench.score_bench import recorded
@@ -149,9 +149,13 @@ def table(found: Sequence[Fix]) -> list[str]:
         if fix.lost_after:
             again += f", {fix.lost_after:,} lost ({', '.join(fix.named_after) or 'no cause named'})"
         lines.append(f"| {fix.proxy} | {fix.row} | {fix.lost:,} | {fix.patch} | {again} |")
-    passed = sum(fix.after is Grade.PASS for fix in found)
+    steady = [fix for fix in found if fix.proxy not in RELOADING]
+    passed, steadily = (sum(fix.after is Grade.PASS for fix in some) for some in (found, steady))
     reloads = sum(fix.by_the_balancer for fix in found)
-    said = f"**{passed} of {len(found)} PASS.**"
+    said = (
+        f"**{passed} of {len(found)} PASS; {steadily} of {len(steady)} behind the balancers that take a change of"
+        " endpoints without a reload.**"
+    )
     if reloads:
         said += (
             f" In {reloads} more nothing was lost but by the balancer's own reload (C8), which no pod's manifest"
