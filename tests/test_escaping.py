@@ -20,7 +20,7 @@ from rich.markdown import Markdown
 
 from harness import cli, escaping
 from harness.judge.verdict.compare import FieldChange, compare
-from harness.judge.verdict.judgement import Judgement, judge
+from harness.judge.verdict.judgement import Judgement, judge, judge_with_picture
 from harness.progress.live import LiveView
 from harness.recording.read import Recording
 from harness.report import lint, markdown, patch, text, write_all
@@ -133,8 +133,10 @@ def test_a_patch_stays_a_patch_whatever_a_comment_above_it_says(bad: Judgement) 
 
 
 def test_a_stranger_s_recording_is_drawn_and_reported(bad: Judgement, tmp_path: Path) -> None:
-    write_all(bad, tmp_path)
-    for name in ("summary.txt", "summary.md"):
+    path = SyntheticRun.rolling(probe=False).write(tmp_path / "run")
+    write_all(bad, tmp_path, hostile(judge_with_picture(Recording.open(path))[1]))
+    assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("summary.txt", "summary.md", "timeline.svg"):
         assert all(map(is_seen, (tmp_path / name).read_text()))
     json.loads((tmp_path / "verdict.json").read_text())
 
