@@ -24,7 +24,7 @@ from rich.markdown import Markdown
 from harness import cli, escaping
 from harness.judge.verdict.compare import compare
 from harness.judge.verdict.fieldchanges import FieldChange
-from harness.judge.verdict.judgement import Judgement, judge
+from harness.judge.verdict.judgement import Judgement, judge, judge_with_picture
 from harness.progress.live import LiveView
 from harness.recording.answers import Answer
 from harness.recording.read import Recording
@@ -138,8 +138,10 @@ def test_a_patch_stays_a_patch_whatever_a_comment_above_it_says(bad: Judgement) 
 
 
 def test_a_stranger_s_recording_is_drawn_and_reported(bad: Judgement, tmp_path: Path) -> None:
-    write_all(bad, tmp_path)
-    for name in ("summary.txt", "summary.md"):
+    path = SyntheticRun.rolling(probe=False).write(tmp_path / "run")
+    write_all(bad, tmp_path, hostile(judge_with_picture(Recording.open(path))[1]))
+    assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("summary.txt", "summary.md", "timeline.svg"):
         assert all(map(is_seen, (tmp_path / name).read_text()))
     json.loads((tmp_path / "verdict.json").read_text())
 
