@@ -35,7 +35,7 @@ def test_it_is_not_taken_for_one_that_came_to_the_pod_deleted_before(tmp_path: P
         })  # fmt: skip
     write_hits(path / "hits" / "0.arrow", sorted(rows, key=lambda row: row["done_ns"]))
     found = judge(Recording.open(path))
-    assert sum(cause.hits for cause in found.causes if cause.ids == ("B2",)) >= 1
+    assert any("B2" in cause.ids for cause in found.causes), "alone, or beside what it may be as well"
     assert found.measured is not None
     latest = {pod.pod: pod.late_least_ns for pod in found.measured.pods if pod.old and pod.late_least_ns}
     assert latest
