@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.clock import NS
 from harness.judge.balancers.shown import said_text
-from harness.judge.wording import cause_in_words
+from harness.judge.wording import cause_in_words, lasting
 from harness.model import Mark, Phase
 from harness.report import looks
 from harness.report.page.encoding import Packer
@@ -63,6 +63,7 @@ def drawn(judgement: Judgement, picture: Picture) -> dict[str, Any]:
         "phases": [{"name": _phase(p.phase, judgement), "span": span(p.span)} for p in timeline.phases],
         "control": span(timeline.control) if timeline.control else None,
         "moments": _marked(judgement, picture),
+        "outage": _outage(judgement),
         "gaps": [
             {"kind": gap.kind, "span": [_s(gap.from_ns, zero), _s(gap.to_ns, zero)], "reason": gap.reason}
             for gap in timeline.gaps
@@ -118,6 +119,14 @@ def drawn(judgement: Judgement, picture: Picture) -> dict[str, Any]:
         "layout": packer.layout,
         "columns": packer.text(),
     }
+
+
+def _outage(judgement: Judgement) -> dict[str, Any] | None:
+    outage, zero = judgement.numbers.outage, judgement.timeline.zero_ns
+    if outage is None:
+        return None
+    words = lasting(outage.to_ns - outage.from_ns)
+    return {"span": [_s(outage.from_ns, zero), _s(outage.to_ns, zero)], "words": words}
 
 
 def _zero(judgement: Judgement) -> str:
@@ -213,10 +222,15 @@ def _pod(pod: Lifeline, sigterm_ns: int | None, picture: Picture) -> dict[str, A
 def _marked(judgement: Judgement, picture: Picture) -> list[dict[str, Any]]:
     """Return the moments of the whole workload: what the run did, and what others did."""
     timeline, zero = picture.timeline, picture.timeline.zero_ns
+    triggers = [mark.t_ns for mark in timeline.marks if mark.mark is Mark.TRIGGER and timeline.triggered]
+    words = [one.about.trigger or "trigger" for one in judgement.rollouts or (judgement,)]
     found = [
-        {"at": _s(mark.t_ns, zero), "sort": "trigger", "words": judgement.about.trigger or "trigger"}
-        for mark in timeline.marks
-        if mark.mark is Mark.TRIGGER and timeline.triggered
+        {
+            "at": _s(t_ns, zero),
+            "sort": "trigger",
+            "words": f"rollout {number}: {said}" if judgement.rollouts else said,
+        }
+        for number, (t_ns, said) in enumerate(zip(triggers, words, strict=False), 1)
     ]
     found += [
         {"at": _s(mark.t_ns, zero), "sort": "done", "words": "`rollout status` done"}

@@ -9,7 +9,7 @@ from harness.judge.wording import at, cause_in_words, count, lasting, share
 from harness.model import Grade
 from harness.report.page.markup import Markup, joined, listed, tag
 from harness.report.summary import sentences
-from harness.report.summary.attention import attention
+from harness.report.summary.attention import NOTHING, attention
 from harness.report.summary.remedies import remedy
 
 if TYPE_CHECKING:
@@ -146,7 +146,9 @@ def _why(judgement: Judgement, picture: Picture) -> Markup:
         "Why",
         listed(lines, class_="causes"),
         *(tag("p", text) for text in said if text),
-        tag("p", "Pods of the first: ", *pods, class_="pods") if pods else None,
+        tag("p", "Pods: " if len(causes) == 1 else "Pods of the first: ", *pods, class_="pods")
+        if pods
+        else None,
     )
 
 
@@ -188,12 +190,12 @@ def fix_line(text: str) -> Markup | str:
     path, colon, rest = text.partition(": ")
     plain = path.removeprefix("until then ")
     if not colon or not plain.startswith("spec.") or " " in plain:
-        return _quoted(text)
+        return quoted(text)
     lead = "until then " if plain != path else ""
-    return joined([lead, tag("code", plain), ": ", _quoted(rest)])
+    return joined([lead, tag("code", plain), ": ", quoted(rest)])
 
 
-def _quoted(text: str) -> Markup:
+def quoted(text: str) -> Markup:
     """Return what stands between backticks as code."""
     parts = text.split("`")
     if len(parts) % 2 == 0:
@@ -227,6 +229,8 @@ def _attention(judgement: Judgement) -> Markup:
     failed = sentences.how_many_failed(judgement) if not judgement.verdict.lost else ""
     close = sentences.closest(judgement) if judgement.grade is Grade.PASS else ""
     lines = [failed, f"closest: {close}" if close else "", *_whole(attention(judgement))]
+    if any(lines[:2]):
+        lines = [line for line in lines if line != NOTHING]
     return _card("What else to look at", listed(lines))
 
 

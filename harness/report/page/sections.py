@@ -8,7 +8,7 @@ from harness.judge.balancers import shown as balancers
 from harness.judge.wording import at, lasting
 from harness.model import Grade
 from harness.report import patch, text
-from harness.report.page.headline import cause_button, fix_line, pod_buttons
+from harness.report.page.headline import cause_button, fix_line, pod_buttons, quoted
 from harness.report.page.markup import Markup, joined, listed, tag
 from harness.report.summary import sentences
 from harness.report.summary.details import CONFIDENCE
@@ -193,7 +193,7 @@ def _environment(judgement: Judgement) -> Markup:
     lines = balancers.lines(judgement.balancers)
     entries = [part for name, value in facts if value for part in (tag("dt", name), tag("dd", value))]
     if lines:
-        entries += [tag("dt", "Balancer"), tag("dd", listed(lines))]
+        entries += [tag("dt", "Balancer"), tag("dd", listed(quoted(line) for line in lines))]
     notes = listed(judgement.notes)
     if notes:
         entries += [tag("dt", "Notes"), tag("dd", notes)]

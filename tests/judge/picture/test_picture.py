@@ -101,6 +101,17 @@ def test_pods_that_fit_a_cause_by_time_are_those_of_its_evidence(tmp_path: Path)
         assert near == {share.pod for share in cause.pods}
 
 
+def test_what_touches_the_whole_rollout_is_no_single_pods(tmp_path: Path) -> None:
+    synthetic = dataclasses.replace(SyntheticRun.rolling(recreate=True), names_pods=False)
+    found, picture = seen(synthetic.write(tmp_path))
+    assert found.causes[0].ids == ("D3",)
+    assert picture.failures.pods_of(("D3",)) == frozenset()
+    found, picture = seen(dataclasses.replace(lossy(), names_pods=False).write(tmp_path / "one"))
+    olds = {n for n, pod in enumerate(found.timeline.pods) if pod.old}
+    assert picture.failures.pods_of(("B1",)) == olds
+    assert picture.failures.pods_of(("A1",)) == frozenset()
+
+
 def test_the_access_log_tells_the_pod_and_its_words(tmp_path: Path) -> None:
     path = dataclasses.replace(lossy(), names_pods=False).write(tmp_path)
     _, before = seen(path)

@@ -8,6 +8,7 @@ import time
 import zlib
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -165,7 +166,9 @@ def test_nothing_in_the_page_refers_to_anything_outside_of_it(tmp_path: Path) ->
 
 
 def test_the_policy_forbids_all_but_the_pages_own_script_and_styles(tmp_path: Path) -> None:
-    elements = parsed(made(lossy().write(tmp_path)))
+    text = made(lossy().write(tmp_path))
+    assert "Copyright (c) 2022 Leon Sorokin" in text  # the library's licence goes with it
+    elements = parsed(text)
     policy = next(
         str(a["content"]) for n, a in elements.found if a.get("http-equiv") == "Content-Security-Policy"
     )
@@ -178,6 +181,13 @@ def test_the_policy_forbids_all_but_the_pages_own_script_and_styles(tmp_path: Pa
     assert data.startswith("{")
     kinds = [attributes.get("type") for name, attributes in elements.found if name == "script"]
     assert kinds == ["application/json", None]
+
+
+def test_the_vendored_library_is_the_version_that_is_noted() -> None:
+    vendor = files("harness.report.page").joinpath("vendor")
+    version = vendor.joinpath("VERSION").read_text("utf-8").split("\n")[0].split()[-1]
+    assert f"(v{version})" in vendor.joinpath("uPlot.iife.min.js").read_text("utf-8")[:100]
+    assert "MIT License" in vendor.joinpath("LICENSE").read_text("utf-8")
 
 
 def test_hostile_names_and_answers_stay_text(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ const podOf = (n) => {
   return `by time: ${names.slice(0, 3).join(' or ')}${names.length > 3 ? ` or ${names.length - 3} more` : ''}`;
 };
 const causeOf = (n) => (rows.cause[n] >= 0 ? DATA.failures.causes[rows.cause[n]].words : 'failed before the trigger');
-const connectionOf = (n) => (rows.conn[n] < 0 ? 'none was opened' : rows.carried[n] > 0 ? `reused, after ${number(rows.carried[n])}` : 'new');
+const connectionOf = (n) => (rows.conn[n] < 0 ? 'none was opened' : rows.carried[n] > 0 ? `reused, after ${number(rows.carried[n])} request${rows.carried[n] === 1 ? '' : 's'}` : 'new');
 const saidOf = (n) => (rows.answer[n] >= 0 ? DATA.failures.answers[rows.answer[n]].said : rows.answer[n] === -2 ? 'not kept' : 'no answer');
 
 function failureWords(n) {

@@ -1,21 +1,33 @@
 // A lane for each pod, drawn by hand on the panels' time axis.
 const MOST_LANES = 60;
+const FEW = 12; // up to so many pods, each has its lane whatever it does
 let everyLane = false;
 let lanes = []; // {pod, index, y, height} and {title, y}
-let lanesHeight = 0;
+let lanesHeight = 0, laid = '';
 
-// Those that came, went or lost something come first where there are too many; the order stays.
+// Of many pods, those that do nothing in view have no lane: they have one state all along, and no failure.
 function chosenPods() {
   const all = DATA.pods.map((pod, index) => ({ pod, index }));
-  if (everyLane || all.length <= MOST_LANES) return all;
-  const weight = new Map(all.map(({ pod, index }) => [index, (pod.deleted !== null || !pod.old ? 1 : 0)]));
-  for (let n = 0; n < rows.t.length; n++) if (rows.pod[n] >= 0 && weight.has(rows.pod[n])) weight.set(rows.pod[n], 2);
-  const kept = new Set([...all].sort((a, b) => weight.get(b.index) - weight.get(a.index)).slice(0, MOST_LANES).map(({ index }) => index));
-  return all.filter(({ index }) => kept.has(index));
+  if (everyLane || all.length <= FEW) return all;
+  const failed = new Set(), [first, last] = inView();
+  for (let n = first; n < last; n++) {
+    if (rows.pod[n] >= 0) failed.add(rows.pod[n]);
+    else if (rows.near[n] >= 0) for (const pod of DATA.failures.nearby[rows.near[n]]) failed.add(pod);
+  }
+  const within = (t) => t !== null && t >= view.from && t <= view.to;
+  const busy = all.filter(({ pod, index }) => index === chosen.pod || failed.has(index) || within(pod.deleted) || within(pod.exited) || within(pod.gone)
+    || pod.segments.some(([, from, to]) => within(from) || within(to)));
+  const [olds, news] = [true, false].map((old) => busy.filter(({ pod }) => pod.old === old));
+  const share = Math.max(MOST_LANES / 2, MOST_LANES - news.length);
+  return [...olds.slice(0, share), ...news.slice(0, MOST_LANES - Math.min(olds.length, share))];
 }
 
 function layLanes() {
-  const pods = chosenPods(), height = pods.length <= 16 ? 24 : pods.length <= 40 ? 18 : 14, narrow = frame.left < 100;
+  const pods = chosenPods(), narrow = frame.left < 100;
+  const key = `${frame.width} ${pods.map(({ index }) => index)}`;
+  if (key === laid) return;
+  laid = key;
+  const height = pods.length <= 16 ? 24 : pods.length <= 40 ? 18 : 14;
   lanes = [];
   let y = narrow ? 4 : 26;
   for (const old of [true, false]) {
@@ -30,9 +42,10 @@ function layLanes() {
   const made = lanes.map((lane) => (lane.title ? titleOf(lane) : nameOf(lane, narrow)));
   const left = DATA.pods.length - pods.length;
   if (left > 0) {
-    const button = el('button', { type: 'button' }, `${left} more: show all`);
-    Object.assign(button.style, { top: `${lanesHeight}px` });
-    button.addEventListener('click', () => { everyLane = true; layLanes(); redraw(); });
+    const words = pods.length < MOST_LANES ? `${left} more ${left === 1 ? 'pod' : 'pods'}, to which nothing happens here: show all` : `${left} more pods: show all`;
+    const button = el('button', { type: 'button', className: 'more' }, words);
+    button.style.top = `${lanesHeight}px`;
+    button.addEventListener('click', () => { everyLane = true; redraw(); });
     made.push(button);
     lanesHeight += 24;
   }
@@ -94,7 +107,7 @@ function drawLane(ctx, { pod, index, y, height }) {
 
 // Marks under the bar: failures at this pod. By time, where one pod's moments fit, it is drawn there too.
 function drawFailuresOfPods(ctx) {
-  const place = new Map(lanes.filter((lane) => lane.pod).map((lane) => [lane.index, lane])), [first, last] = inView(), taken = new Set();
+  const place = new Map(lanes.filter((lane) => lane.pod).map((lane) => [lane.index, lane])), [first, last] = inView(), taken = new Set(), wide = last - first < 400 ? 2.4 : 1.6;
   for (let n = first; n < last; n++) {
     if (!shown[n]) continue;
     const pods = rows.pod[n] >= 0 ? [rows.pod[n]] : rows.near[n] >= 0 ? DATA.failures.nearby[rows.near[n]] : [];
@@ -104,13 +117,11 @@ function drawFailuresOfPods(ctx) {
       const lane = place.get(pod);
       if (!lane || taken.has(x * 1000 + pod)) continue;
       taken.add(x * 1000 + pod);
-      const low = lane.y + lane.height - 1, tall = Math.max(4, lane.height * 0.34);
+      const low = lane.y + lane.height - 1, tall = Math.max(5, lane.height * 0.42);
       ctx.fillStyle = ink.surface;
-      ctx.fillRect(x - 1.6, low - tall - 0.6, 3.2, tall + 1);
+      ctx.fillRect(x - wide / 2 - 0.7, low - tall - 0.7, wide + 1.4, tall + 1.4);
       ctx.fillStyle = ink.fail;
-      ctx.globalAlpha = pods.length > 1 ? 0.65 : 1;
-      ctx.fillRect(x - 0.9, low - tall, 1.8, tall);
-      ctx.globalAlpha = 1;
+      ctx.fillRect(x - wide / 2, low - tall, wide, tall);
     }
   }
 }
@@ -139,8 +150,8 @@ function drawEnds(ctx, { pod, y, height }) {
     ctx.beginPath(); ctx.moveTo(x, middle); ctx.lineTo(Math.max(x, latest), middle); ctx.stroke();
     const path = new Path2D();
     path.moveTo(x - size, middle - size); path.lineTo(x + size, middle + size); path.moveTo(x + size, middle - size); path.lineTo(x - size, middle + size);
-    ctx.strokeStyle = '#fff'; ctx.lineWidth = 4; ctx.stroke(path);
-    ctx.strokeStyle = '#000'; ctx.lineWidth = 2; ctx.stroke(path);
+    ctx.strokeStyle = '#fff'; ctx.lineWidth = height < 18 ? 2.6 : 4; ctx.stroke(path);
+    ctx.strokeStyle = '#000'; ctx.lineWidth = height < 18 ? 1.4 : 2; ctx.stroke(path);
     right = x + size;
   }
   if (pod.gone !== null) {
@@ -150,7 +161,7 @@ function drawEnds(ctx, { pod, y, height }) {
     ctx.beginPath(); ctx.moveTo(x, y + 2); ctx.lineTo(x, y + height - 2); ctx.stroke();
     right = Math.max(right, x);
   }
-  if (pod.exit && pod.deleted !== null && right > frame.left && height >= 14) {
+  if (pod.exit && pod.deleted !== null && right > frame.left && (height >= 18 || pod.exit !== 'exit 0')) {
     ctx.font = `${Math.min(11.5, height - 4)}px system-ui, sans-serif`;
     ctx.textBaseline = 'middle';
     ctx.fillStyle = ink.ink;

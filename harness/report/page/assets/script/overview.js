@@ -8,13 +8,19 @@ function drawOverview() {
     ctx.fillRect(x(phase.span[0]), 0, x(phase.span[1]) - x(phase.span[0]), height);
   }
   const { from, width, count, good, failed } = DATA.bucket, columnsOf = Math.ceil(wide / 2);
-  const sent = new Float64Array(columnsOf), lost = failed.map(() => new Float64Array(columnsOf));
+  const sent = new Float64Array(columnsOf), of = new Float64Array(columnsOf), lost = failed.map(() => new Float64Array(columnsOf));
   for (let n = 0; n < count; n++) {
     const at = Math.min(columnsOf - 1, Math.max(0, Math.floor(((from + (n + 0.5) * width - first) / (last - first)) * columnsOf)));
+    of[at]++;
     good.forEach((_, k) => { sent[at] += rows[`good${k}`][n]; });
     failed.forEach((_, k) => { lost[k][at] += rows[`failed${k}`][n]; });
   }
-  const top = Math.max(1, ...sent);
+  for (let n = 0; n < columnsOf; n++) {
+    if (!of[n] && n) { sent[n] = sent[n - 1]; lost.forEach((column) => { column[n] = column[n - 1]; }); continue; } // a column is narrower than a bucket
+    sent[n] /= of[n] || 1;
+    lost.forEach((column) => { column[n] /= of[n] || 1; });
+  }
+  const top = Math.max(1e-9, ...sent);
   ctx.fillStyle = ink.good;
   for (let n = 0; n < columnsOf; n++) { const tall = (sent[n] / top) * (height - 16); ctx.fillRect(left + n * 2, height - tall, 2, tall); }
   failed.forEach((kind, k) => {

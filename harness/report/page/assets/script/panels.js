@@ -21,7 +21,7 @@ function startPanels() {
     series: stackSeries(),
     values: (u, splits) => splits.map((v) => (v >= 10000 ? `${v / 1000}k` : v)),
   }, stacked());
-  panels.marks = panel('marks', 150, { y: { distr: 3, range: () => marks }, series: [hidden], log: true }, [top, marks]);
+  panels.marks = panel('marks', rows.t.length ? 150 : 52, { y: { distr: 3, range: () => marks }, series: [hidden], log: true, bare: !rows.t.length }, [top, marks]);
   panels.latency = panel('latency', 140, {
     y: { distr: 3, range: () => latency },
     series: names.map((name) => latencySeries(name)),
@@ -36,7 +36,7 @@ function decades(low, high) {
   return [from, to > from ? to : from * 10];
 }
 
-function panel(name, height, { y, series, values, log, axis }, data) {
+function panel(name, height, { y, series, values, log, axis, bare }, data) {
   const style = { stroke: () => ink.muted, grid: { stroke: () => ink.line, width: 1 }, ticks: { show: false }, font: '11px system-ui, sans-serif' };
   const options = {
     width: frame.width, height: height + (axis ? 40 : 0),
@@ -48,10 +48,10 @@ function panel(name, height, { y, series, values, log, axis }, data) {
       { ...style, show: true, size: axis ? 22 : 0, splits: () => ticks(), values: (u, splits) => (axis ? splits.map(tickWords) : splits.map(() => '')),
         label: axis ? `seconds from ${DATA.zero}` : undefined, labelSize: axis ? 18 : 0, labelFont: '12px system-ui, sans-serif', labelGap: 0, gap: 3 },
       { ...style, size: () => frame.left, gap: 6, space: 28,
-        ...(log ? { splits: (u) => tens(u.scales.y), values: (u, splits) => splits.map((v) => lasting(v)) , filter: (u, splits) => splits } : { values }) },
+        ...(log ? { splits: (u) => (bare ? [] : tens(u.scales.y)), values: (u, splits) => splits.map((v) => lasting(v)), filter: (u, splits) => splits, font: style.font } : { values }) },
     ],
     series: [{}, ...series],
-    hooks: { drawClear: [shade], draw: name === 'marks' ? [drawMarks] : [], setSelect: [dragged] },
+    hooks: { drawClear: [shade], draw: { marks: [drawMarks], throughput: [drawOutage] }[name] || [], setSelect: [dragged] },
   };
   return new uPlot(options, data, $(name));
 }
@@ -108,12 +108,44 @@ function stacked() {
   return [xs, ...found.reverse()]; // the highest sum is painted first
 }
 
+// The longest time of nothing but failures, as a bracket with its length.
+function drawOutage(u) {
+  if (!DATA.outage) return;
+  const { ctx } = u, scale = devicePixelRatio || 1, { left, top, width } = u.bbox, [from, to] = DATA.outage.span.map((t) => u.valToPos(t, 'x', true));
+  if (to - from < 3 * scale || to < left || from > left + width) return;
+  const begin = Math.max(from, left), end = Math.min(to, left + width), y = top + 26 * scale, words = `${DATA.outage.words} of nothing but failures`;
+  ctx.save();
+  ctx.strokeStyle = ctx.fillStyle = ink.fail;
+  ctx.lineWidth = 2 * scale;
+  ctx.beginPath();
+  ctx.moveTo(begin, y); ctx.lineTo(end, y);
+  for (const x of [begin, end]) { ctx.moveTo(x, y - 5 * scale); ctx.lineTo(x, y + 5 * scale); }
+  ctx.stroke();
+  ctx.font = `600 ${12 * scale}px system-ui, sans-serif`;
+  ctx.textAlign = 'center';
+  const shortened = ctx.measureText(words).width > width / 3 ? DATA.outage.words : words, half = ctx.measureText(shortened).width / 2;
+  const middle = Math.min(Math.max((begin + end) / 2, left + half + 4 * scale), left + width - half - 4 * scale);
+  ctx.lineWidth = 4 * scale;
+  ctx.strokeStyle = ink.surface;
+  ctx.lineJoin = 'round';
+  ctx.strokeText(shortened, middle, y - 9 * scale);
+  ctx.fillText(shortened, middle, y - 9 * scale);
+  ctx.restore();
+}
+
 // --- latency ---
 
 function latencySeries(name) {
   const looks = { good_p50: ['p50', 2], good_p99: ['p99', 1.5], good_max: ['max', 1], failed_p50: ['failed', 2], failed_p99: ['failed', 1] }[name];
-  return { stroke: () => ink[looks[0]], width: looks[1], dash: name === 'failed_p99' ? [3, 3] : undefined, points: { size: 4, fill: () => ink[looks[0]] },
+  return { stroke: () => ink[looks[0]], width: looks[1], dash: name === 'failed_p99' ? [3, 3] : undefined, points: { show: true, size: 4, stroke: () => ink[looks[0]], fill: () => ink[looks[0]], filter: (u, series) => alone(u.data[series]) },
     gaps: (u, series, from, to, found) => found.filter(([left, right]) => right - left > u.valToPos(1, 'x', true) - u.valToPos(0, 'x', true)) };
+}
+
+// A bucket whose neighbours are empty is on no line: it is drawn as a point.
+function alone(column) {
+  const found = [];
+  for (let n = 0; n < column.length; n++) if (column[n] !== null && (column[n - 1] ?? null) === null && (column[n + 1] ?? null) === null) found.push(n);
+  return found;
 }
 
 function latencyData(names) {
@@ -172,9 +204,11 @@ const phaseTone = (name) => ({ 'warm-up': 'warm', before: 'before', during: 'dur
 
 // --- a mark for each failure ---
 
-function markAt(u, n) {
-  const t = DATA.whole[0] + rows.t[n] * DATA.failures.unit;
-  return [u.valToPos(t, 'x', true), u.valToPos(Math.max(rows.took[n] * DATA.failures.unit * 1000, 1e-3), 'y', true)];
+// Where a failure is on the canvas; made once for a painting, since asking uPlot a hundred thousand times takes long.
+function placing(u) {
+  const { left, top, width, height } = u.bbox, unit = DATA.failures.unit, first = DATA.whole[0] - view.from;
+  const across = width / (view.to - view.from), low = Math.log10(u.scales.y.min), up = height / (Math.log10(u.scales.y.max) - low);
+  return [(n) => left + (first + rows.t[n] * unit) * across, (n) => top + height - (Math.log10(Math.max(rows.took[n] * unit * 1000, 1e-3)) - low) * up];
 }
 
 const timeOf = (n) => DATA.whole[0] + rows.t[n] * DATA.failures.unit;
@@ -183,25 +217,29 @@ const inView = () => [placeOf(rows.t, (view.from - DATA.whole[0]) / DATA.failure
 function drawMarks(u) {
   const [first, last] = inView(), scale = devicePixelRatio || 1, dense = last - first > DENSE;
   const radius = (dense ? 3 : last - first > 600 ? 4.2 : 5.5) * scale;
-  const { left, top, width, height } = u.bbox, { ctx } = u;
+  const { left, top, width, height } = u.bbox, { ctx } = u, [across, down] = placing(u);
   ctx.save();
   ctx.beginPath();
   ctx.rect(left - radius, top, width + 2 * radius, height);
   ctx.clip();
   for (const faint of [true, false]) {
-    const paths = new Map(), taken = dense ? new Set() : null;
+    const paths = new Map(), wide = (width >> 1) + 64, taken = dense ? new Uint8Array(wide * ((height >> 1) + 64)) : null;
+    const stamps = dense ? DATA.failures.kinds.map(({ group }) => stamp(group, radius, faint)) : null;
     for (let n = first; n < last; n++) {
       if (Boolean(shown[n]) === faint) continue;
-      const { group } = DATA.failures.kinds[rows.kind[n]], [x, y] = markAt(u, n);
-      if (taken) {
-        const cell = (Math.round(x) * 4096 + Math.round(y)) * 8 + rows.kind[n] % 8;
-        if (taken.has(cell)) continue;
-        taken.add(cell);
+      const { group } = DATA.failures.kinds[rows.kind[n]], x = across(n), y = down(n);
+      if (stamps) { // a mark that another one of its kind covers but for a pixel is not painted
+        const cell = (Math.round(y - top) >> 1) * wide + (Math.round(x - left) >> 1) + 16, kind = 1 + (rows.kind[n] % 255);
+        if (taken[cell] === kind) continue;
+        taken[cell] = kind;
+        const mark = stamps[rows.kind[n]];
+        ctx.drawImage(mark, Math.round(x - mark.width / 2), Math.round(y - mark.height / 2));
+        continue;
       }
       if (!paths.has(group)) paths.set(group, new Path2D());
       outline(paths.get(group), SHAPES[group], x, y, radius);
     }
-    for (const [group, path] of paths) paint(ctx, path, group, last - first > 80 ? scale * 0.6 : scale, faint);
+    for (const [group, path] of paths) paint(ctx, path, group, scale, faint, last - first > 120);
   }
   ctx.restore();
   if (!rows.t.length) {

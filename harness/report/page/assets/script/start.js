@@ -95,6 +95,7 @@ async function start() {
   repaint();
   $('theme').addEventListener('click', () => { document.documentElement.dataset.theme = dark() ? 'light' : 'dark'; repaint(); });
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', repaint);
+  $('failures').hidden = !DATA.failures.drawn;
   startNav();
   rows = await columns();
   measureFrame();
@@ -102,22 +103,20 @@ async function start() {
   startKinds();
   startSpans();
   startPanels();
+  if (!rows.t.length) $('marks').querySelector('small').hidden = true;
   startSelection();
   startTable();
   startHover();
   startOverview();
   startKeys();
-  layLanes();
   stateKey();
-  onView.push(drawPanels, drawLanes, drawNotes, drawOverview);
-  $('failures').hidden = !rows.t.length;
+  onView.push(layLanes, drawPanels, drawLanes, drawNotes, drawOverview);
   apply();
   repaint();
   new ResizeObserver(() => {
     if ($('stack').clientWidth === frame.width) return;
     measureFrame();
     sizePanels();
-    layLanes();
     redraw();
     drawRows();
   }).observe($('stack'));

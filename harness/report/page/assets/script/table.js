@@ -14,7 +14,7 @@ const table = { order: new Uint32Array(0), by: 0, down: false, active: -1, body:
 
 function startTable() {
   const host = $('table');
-  const top = el('div', { className: 'row top', role: 'row' });
+  const top = el('div', { className: 'row heads', role: 'row' });
   HEADS.forEach(([name], place) => {
     const button = el('button', { type: 'button' }, name);
     const head = el('div', { role: 'columnheader' }, button);
@@ -49,7 +49,7 @@ function sortTable() {
   table.order = Uint32Array.from(kept);
   const host = $('table');
   host.setAttribute('aria-rowcount', String(kept.length + 1));
-  host.querySelectorAll('.top > *').forEach((head, place) => {
+  host.querySelectorAll('.heads > *').forEach((head, place) => {
     head.setAttribute('aria-sort', place === table.by ? (table.down ? 'descending' : 'ascending') : 'none');
     head.firstChild.textContent = HEADS[place][0] + (place === table.by ? (table.down ? ' \u25be' : ' \u25b4') : '');
   });
