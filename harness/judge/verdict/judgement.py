@@ -16,27 +16,27 @@ from harness.judge.advice.draft import Advice  # noqa: TC001  pydantic reads ver
 from harness.judge.advice.margins import CurvePoint, Margin, margins, shorter_pre_stops, with_advised
 from harness.judge.balancers.reading import balancers_of
 from harness.judge.balancers.shown import Balancers  # noqa: TC001  pydantic reads verdict.json by it
-from harness.judge.causes.causes import Cause, Way, explain
+from harness.judge.causes.causes import Cause  # noqa: TC001  pydantic reads verdict.json by it
 from harness.judge.findings import objectives
 from harness.judge.findings.case import Case
 from harness.judge.findings.finding import COVERED
 from harness.judge.lint.lint import LintFinding, lint, marked
 from harness.judge.numbers import traffic
 from harness.judge.numbers.accesslog import notes
-from harness.judge.numbers.hits import COLUMNS, Hits, classify
+from harness.judge.numbers.hits import COLUMNS, classify
 from harness.judge.numbers.lives import told_apart
 from harness.judge.numbers.measured import Measured, measure_rollout
 from harness.judge.numbers.sending import Sending, sending
 from harness.judge.numbers.summary import Numbers, summarise
 from harness.judge.numbers.usual import unanswered, usual
 from harness.judge.picture.picture import Picture, Seen, of_rollouts, picture
-from harness.judge.timeline import timeline as times
-from harness.judge.timeline.surroundings import live_pods, services, surroundings
+from harness.judge.timeline.surroundings import live_pods, services
 from harness.judge.timeline.timeline import Timeline  # noqa: TC001  pydantic reads verdict.json by it
 from harness.judge.verdict import rollouts
 from harness.judge.verdict.about import About, about
+from harness.judge.verdict.explained import explained_run
 from harness.judge.verdict.verdict import Verdict, decide, of_the_run
-from harness.model import NEVER, Grade
+from harness.model import Grade
 from harness.recording.rounds import parts
 
 if TYPE_CHECKING:
@@ -113,20 +113,15 @@ _Part = tuple[Judgement, _Uncited, Picture | None]
 
 
 def _judge(recording: Recording, *, whole: bool, drawn: bool) -> _Part:
-    run = recording.run
-    events = recording.events()
-    log = recording.access_log()
-    hits = classify(recording.hits((*COLUMNS, "seq") if log.entries or drawn else COLUMNS), run)
-    objects = recording.manifests("before")
-    timeline = times.read(run, events, recording.gaps(), _last_ns(hits), services(objects))
-    hits, timeline = told_apart(hits, timeline)
-    numbers = summarise(hits, run, timeline)
+    read = explained_run(recording, seq=drawn)
+    run, hits, timeline, numbers, explained = (
+        recording.run,
+        read.hits,
+        read.timeline,
+        read.numbers,
+        read.explained,
+    )
     sent = sending(recording, hits, timeline) if whole else None
-    answers = recording.answers()
-    addresses = [pod.address for pod in timeline.pods]
-    between = balancers_of(hits, run, answers, addresses, objects, log.entries.values())
-    way = Way(between.chain, answers, recording.connections)
-    explained = explain(hits, timeline, numbers, surroundings(recording), log.entries, way)
     measured = measure_rollout(
         hits, timeline, numbers, explained.pod_losses, run.rollout.replicas if run.rollout else 0
     )
@@ -152,8 +147,8 @@ def _judge(recording: Recording, *, whole: bool, drawn: bool) -> _Part:
         numbers,
         measured,
         explained.causes,
-        recording.manifests("after") or objects,
-        between.seen,
+        recording.manifests("after") or read.objects,
+        read.balancers.seen,
     )
     uncited = _Uncited(explained.causes, margins(run, timeline, measured))
     judgement = Judgement(
@@ -163,22 +158,22 @@ def _judge(recording: Recording, *, whole: bool, drawn: bool) -> _Part:
         numbers=numbers,
         causes=cited(explained.causes, decided),
         timeline=timeline,
-        notes=(*run.notes, *traffic.notes(hits), *(notes(log) if whole else ())),
+        notes=(*run.notes, *traffic.notes(hits), *(notes(read.log) if whole else ())),
         measured=measured,
         headroom=with_advised(uncited.headroom, decided),
         curve=shorter_pre_stops(hits, timeline, measured),
         advice=decided.advice,
         lint=marked(
-            lint([*objects, *live_pods(recording)]),
+            lint([*read.objects, *live_pods(recording)]),
             explained.causes,
             verdict.grade,
             covered=_covered(verdict),
             advised=decided.by_path(),
         ),
         sending=sent,
-        balancers=between,
+        balancers=read.balancers,
     )
-    seen = Seen(answers, log, events, recording.health()) if drawn else None
+    seen = Seen(read.answers, read.log, recording.events(), recording.health()) if drawn else None
     return judgement, uncited, picture(hits, timeline, explained, seen) if seen else None
 
 
@@ -280,7 +275,3 @@ def from_json(text: str | bytes) -> Judgement:
 @cache
 def _adapter() -> TypeAdapter[Judgement]:
     return TypeAdapter(Judgement)
-
-
-def _last_ns(hits: Hits) -> int:
-    return int(hits.done_ns.max()) if len(hits) else NEVER

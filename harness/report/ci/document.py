@@ -14,7 +14,7 @@ from harness.model import Grade, Phase
 from harness.report import patch
 from harness.report.ci import strip
 from harness.report.summary.remedies import remedy
-from harness.report.summary.screen import fixes_of
+from harness.report.summary.sentences import fixes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

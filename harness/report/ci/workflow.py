@@ -14,7 +14,7 @@ from harness.escaping import for_line
 from harness.judge.wording import cause_in_words, count
 from harness.model import Grade
 from harness.report.summary.remedies import remedy
-from harness.report.summary.screen import fixes_of
+from harness.report.summary.sentences import fixes_of
 from harness.scenario.places import Place, Written, find
 
 if TYPE_CHECKING:

@@ -1,0 +1,57 @@
+"""A recording of one rollout, read and explained: its hits, its timeline, and the cause of each failed hit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.judge.balancers.reading import balancers_of
+from harness.judge.causes.causes import Explained, Way, explain
+from harness.judge.numbers.hits import COLUMNS, Hits, classify
+from harness.judge.numbers.lives import told_apart
+from harness.judge.numbers.summary import Numbers, summarise
+from harness.judge.timeline import timeline as times
+from harness.judge.timeline.surroundings import services, surroundings
+from harness.model import NEVER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.judge.balancers.shown import Balancers
+    from harness.judge.timeline.timeline import Timeline
+    from harness.recording.answers import Answer
+    from harness.recording.read import Recording
+    from harness.recording.upstreams import AccessLog
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedRun:
+    """What was sent and what happened, with a cause for each hit that failed since the trigger."""
+
+    hits: Hits
+    timeline: Timeline
+    numbers: Numbers
+    balancers: Balancers
+    explained: Explained
+    objects: Sequence[dict[str, Any]]  # manifests before the change
+    answers: Sequence[Answer]
+    log: AccessLog
+
+
+def explained_run(recording: Recording, *, seq: bool = False) -> ExplainedRun:
+    """Read a recording of one rollout. `seq`: with the column that tells which request of its worker each hit was.
+
+    Raises RecordingError if the recording cannot be read.
+    """
+    run, log = recording.run, recording.access_log()
+    hits = classify(recording.hits((*COLUMNS, "seq") if log.entries or seq else COLUMNS), run)
+    objects, answers = recording.manifests("before"), recording.answers()
+    last_ns = int(hits.done_ns.max()) if len(hits) else NEVER
+    timeline = times.read(run, recording.events(), recording.gaps(), last_ns, services(objects))
+    hits, timeline = told_apart(hits, timeline)
+    numbers = summarise(hits, run, timeline)
+    addresses = [pod.address for pod in timeline.pods]
+    between = balancers_of(hits, run, answers, addresses, objects, log.entries.values())
+    way = Way(between.chain, answers, recording.connections)
+    explained = explain(hits, timeline, numbers, surroundings(recording), log.entries, way)
+    return ExplainedRun(hits, timeline, numbers, between, explained, objects, answers, log)
