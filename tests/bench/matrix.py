@@ -189,7 +189,7 @@ def written(runs: Path) -> list[str]:
     return [
         *rows_of(faults, ROWS, PROXIES),
         "",
-        f"### Of these, {len(fresh)} cells that the rules were not written with",
+        f"### Of these, {len(fresh)} cells that were made last",
         "",
         ", ".join(f"{proxy}/{name}" for proxy, name in fresh) + ".",
         "",
