@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.judge.causes.causes import EXACT, ONE_OF, Cause
+from harness.judge.causes.causes import BY_TIME, EXACT, ONE_OF, Cause
 from harness.judge.causes.rules import RULES, VALUES
 from harness.judge.verdict.judgement import Judgement, judge
 from harness.model import NEVER, Grade, Outcome
@@ -57,6 +57,15 @@ def test_what_two_pods_may_both_have_caused_is_a_set_that_holds_the_truth(tmp_pa
     assert main.confidence == ONE_OF
     assert "access log" in main.spread_by
     assert {share.old for share in main.pods} == {True, False}
+
+
+@pytest.mark.parametrize(("work", "lag", "confidence"), [(1.5, 1.0, EXACT), (0.15, 1.95, BY_TIME)])
+def test_a_cut_request_is_exact_only_if_it_took_too_long_to_have_crossed_a_closing(
+    tmp_path: Path, work: float, lag: float, confidence: str
+) -> None:
+    synthetic = SyntheticRun.rolling(work=work, lag=lag, prestop=2, grace=30, concurrency=40, direct=True)
+    causes = by_ids(judged(tmp_path, synthetic))
+    assert causes["B2",].confidence == confidence
 
 
 def test_connections_straight_to_pods_make_causes_exact(tmp_path: Path) -> None:

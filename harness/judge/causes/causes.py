@@ -17,7 +17,7 @@ from harness.judge.balancers.known import Chain
 from harness.judge.balancers.reading import meanings
 from harness.judge.causes import told
 from harness.judge.causes.connections import by_reuse, lost_to, own_reloads, pods_of_connections
-from harness.judge.causes.context import AT_ONCE_NS, Context
+from harness.judge.causes.context import AT_ONCE_NS, LONG_NS, Context
 from harness.judge.causes.diagnosis import diagnosis_of, plain, plain_evidence
 from harness.judge.causes.labels import Beside, after_removal, began_early, consequences, crossings, label
 from harness.judge.causes.left_balancer import departures
@@ -224,6 +224,13 @@ def _pod_losses(
     return losses
 
 
+def _may_have_crossed(ids: tuple[str, ...], lost: Hits, mask: NDArray[np.bool_]) -> bool:
+    """Whether what is called cut in flight (B2) may have met the closing of its connection instead: to know the pod
+    does not tell the two apart, to have taken long does.
+    """
+    return ids == ("B2",) and bool((lost.done_ns[mask] - lost.begun_ns[mask] < LONG_NS).any())
+
+
 def _cause(
     ids: tuple[str, ...],
     mask: NDArray[np.bool_],
@@ -252,7 +259,9 @@ def _cause(
         evidence = plain_evidence(ids[0], lost, mask, numbers, context.meanings)
     else:
         name = ", or ".join(dict.fromkeys(rule.name for _, rule in rules))
-        sure = bool((found.pod[mask] >= 0).all()) or ids == ("E1",)
+        sure = (bool((found.pod[mask] >= 0).all()) and not _may_have_crossed(ids, lost, mask)) or ids == (
+            "E1",
+        )
         confidence = ONE_OF if len(ids) > 1 else EXACT if sure else BY_TIME
         fixes = told.fixes(rules, shares, context)
         evidence = told.evidence(shares, context)

@@ -146,7 +146,14 @@ def _why(judgement: Judgement, picture: Picture) -> Markup:
         "Why",
         listed(lines, class_="causes"),
         *(tag("p", text) for text in said if text),
-        tag("p", "Pods: " if len(causes) == 1 else "Pods of the first: ", *pods, class_="pods")
+        tag(
+            "p",
+            "Failures that fit each pod: "
+            if len(causes) == 1
+            else "Failures of the first that fit each pod: ",
+            *pods,
+            class_="pods",
+        )
         if pods
         else None,
     )
