@@ -19,7 +19,7 @@ def test_a_fault_of_our_own_is_one_line_exit_4_and_a_traceback_in_a_file(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(root.commands["report"], "callback", broken)
-    monkeypatch.setattr("sys.argv", ["zdtest", "report", "x"])
+    monkeypatch.setattr("sys.argv", ["zdtest", "report", str(tmp_path)])
     assert cli.main() == 4
     printed = capsys.readouterr().err
     assert len(printed.splitlines()) == 1
@@ -35,7 +35,7 @@ def test_a_crash_report_contains_no_secret_and_is_private(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(root.commands["report"], "callback", broken)
-    monkeypatch.setattr("sys.argv", ["zdtest", "report", "x"])
+    monkeypatch.setattr("sys.argv", ["zdtest", "report", str(tmp_path)])
     (tmp_path / "crash.txt").write_text("an older one")
     (tmp_path / "crash.txt").chmod(0o644)
     assert cli.main() == 4

@@ -120,8 +120,8 @@ def test_what_is_reset_as_the_listener_closes_was_in_flight_although_the_exit_co
     old, other = synthetic.pods[0], synthetic.pods[1]
     assert old.term is not None
     old.exits, old.gone = old.term + 3.0, old.term + 4.0
-    rows = in_turn([old, other], -9, old.term - 0.2, 0.005) + in_turn([other], old.term - 0.2, old.term + 6.0)
-    rows += [hit(old.term - 0.15 + n / 100, 502, 0.16 - n / 100) for n in range(7)]  # accepted, never read
+    rows = in_turn([old, other], -9, old.term - 0.4, 0.005) + in_turn([other], old.term - 0.4, old.term + 6.0)
+    rows += [hit(old.term - 0.35 + n / 100, 502, 0.36 - n / 100) for n in range(7)]  # accepted, never read
     assert set(by_ids(judged(tmp_path, synthetic, rows))) == {("B2",)}
 
 

@@ -81,7 +81,7 @@ SAID = {  # in the log, for the first request
         "nobody": "503 -",
     },
     "nginx": {"refused": "502", "silent": "504", "reset": "502", "never answers": "504", "nobody": ""},
-    "haproxy": {"refused": "SC", "silent": "sC", "reset": "SH", "never answers": "sH", "nobody": "SC"},
+    "haproxy": {"refused": "SC", "silent": "sC", "reset": "SH", "never answers": "sH", "nobody": "SC NOSRV"},
     "envoy": {"refused": "UF", "silent": "UF", "reset": "UC", "never answers": "UT", "nobody": "UH"},
 }
 WHOLE = 0xABC
