@@ -184,7 +184,9 @@ def pod_buttons(cause: Cause, picture: Picture) -> list[Markup]:
 
 def _change(judgement: Judgement) -> Markup | None:
     causes = [cause for cause in judgement.causes if cause.the_rollouts]
-    fixes = list(dict.fromkeys(fix for cause in causes for fix in sentences.fixes_of(cause)))
+    fixes: list[str] = []
+    for cause in causes:
+        fixes += sentences.new_fixes(cause, fixes)
     if not fixes:
         return None
     patch = judgement.advice.patch if judgement.advice else None

@@ -115,7 +115,7 @@ def _why_and_fix(judgement: Judgement, room: int) -> list[list[str]]:
     shown = 0
     for cause in causes:
         words = _cause(cause)
-        new = [fix for fix in sentences.fixes_of(cause) if fix.removeprefix("until then ") not in fixes]
+        new = sentences.new_fixes(cause, fixes)
         needs = len(words) + sum(len(_fix(fix)) for fix in new)
         used = len(why) + sum(len(_fix(fix)) for fix in fixes)
         if shown and used + needs > room:

@@ -11,7 +11,7 @@ from harness.judge.wording import at, count, exchanged, lasting, share
 from harness.model import Grade
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from harness.judge.causes.causes import Cause
     from harness.judge.verdict.judgement import Judgement
@@ -88,6 +88,11 @@ def fixes_of(cause: Cause) -> list[str]:
     """Return what fixes a cause, a manifest line each; what is right already is left out."""
     found = [line for fix in cause.mend for line in re.split(r"; (?=(?:until then )?spec\.)", fix)]
     return [line for line in found if not line.endswith(AS_IT_IS)] or found
+
+
+def new_fixes(cause: Cause, said: Collection[str]) -> list[str]:
+    """Return the fixes of a cause that have not been said: what is said is not said again as "until then"."""
+    return [fix for fix in fixes_of(cause) if fix.removeprefix("until then ") not in said]
 
 
 def without_cause(judgement: Judgement) -> str:

@@ -143,6 +143,17 @@ def test_the_page_says_verdict_losses_cause_and_fix_without_its_script(tmp_path:
         assert finding.observed in said
 
 
+def test_a_fix_that_is_said_is_not_said_again_as_one_until_then(tmp_path: Path) -> None:
+    judgement, picture = judge_with_picture(Recording.open(lossy().write(tmp_path)))
+    first = judgement.causes[0]
+    fix = first.mend[0].partition("; ")[0]
+    second = replace(first, mend=(f"graceful shutdown in the app; until then {fix}",))
+    text = page.render(replace(judgement, causes=(first, second)), picture)
+    change = parsed(text).text.partition("What to change")[2].partition("What happened")[0]
+    assert "graceful shutdown in the app" in change
+    assert change.count("preStop") == 1
+
+
 def test_a_pass_says_what_it_proves_and_a_doubt_says_what_to_do(tmp_path: Path) -> None:
     said = parsed(made(clean().write(tmp_path / "a"))).text
     assert "What this proves" in said
