@@ -46,12 +46,13 @@ def history_(directory: Path, *, page: Path | None, nights: int, form: str) -> i
     from harness.history.groups import grouped  # noqa: PLC0415
     from harness.history.listing import listed  # noqa: PLC0415
     from harness.history.reading import compared  # noqa: PLC0415
+    from harness.judge.wording import count  # noqa: PLC0415
 
     found = listed(directory)
     groups = grouped(found.runs, compared(directory))
     if page is not None:
         _write_page(page, directory, groups, found)
-        show(f"wrote {page}: {len(found.runs):,} runs in {len(groups):,} groups")
+        show(f"wrote {page}: {count(len(found.runs), 'run')} in {count(len(groups), 'group')}")
     elif form == "json":
         show(json.dumps(_plain(groups, found), indent=1))
     else:
