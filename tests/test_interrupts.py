@@ -6,7 +6,6 @@ import http.server
 import signal
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from harness.recording.read import Recording
 from tests.processes import caught, come_true, descendants, ended_within, signalled_until_it_ends
+from tests.webserver import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,14 +38,8 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Answers) as address:
+        yield address
 
 
 @contextmanager

@@ -12,10 +12,11 @@ import struct
 import subprocess
 import sys
 import termios
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.webserver import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,14 +49,8 @@ class Fails(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def url() -> Iterator[str]:
     Fails.left = 40
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Fails)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Fails) as address:
+        yield address
 
 
 class Terminal:

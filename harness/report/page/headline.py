@@ -34,12 +34,7 @@ def render(judgement: Judgement, picture: Picture) -> Markup:
 
 def _verdict(judgement: Judgement) -> Markup:
     about, grade = judgement.about, judgement.grade
-    target = about.targets[0] if about.targets else ""
-    if len(about.targets) > 1:
-        target += f" and {count(len(about.targets) - 1, 'more target')}"
-    change = f"{about.workload}: {about.trigger or 'no change'}" if about.workload else ""
-    if about.rollout_state:
-        change += f", {about.rollout_state.replace('_', ' ')}"
+    target, change = sentences.target_and_change(judgement)
     facts = [tag("span", text) for text in (about.name, about.began, change, target) if text]
     badge = tag("span", tag("span", _SIGNS[grade], aria_hidden="true"), f" {grade}", class_="badge")
     return tag(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.judge.balancers import shown as balancers
-from harness.judge.wording import cause_in_words, count
+from harness.judge.wording import cause_in_words
 from harness.model import Grade
 from harness.report.summary import sentences
 from harness.report.summary.attention import attention
@@ -49,12 +49,7 @@ def _verdict(judgement: Judgement) -> list[str]:
 
 def _run(judgement: Judgement) -> list[str]:
     about = judgement.about
-    target = about.targets[0] if about.targets else ""
-    if len(about.targets) > 1:
-        target += f" and {count(len(about.targets) - 1, 'more target')}"
-    change = f"{about.workload}: {about.trigger or 'no change'}" if about.workload else ""
-    if about.rollout_state:
-        change += f", {about.rollout_state.replace('_', ' ')}"
+    target, change = sentences.target_and_change(judgement)
     return labelled("Run", [shortened(t, _TEXT) for t in (f"{about.name}, {about.began}", target, change)])
 
 

@@ -19,6 +19,18 @@ if TYPE_CHECKING:
 _KINDS = 6
 
 
+def target_and_change(judgement: Judgement) -> tuple[str, str]:
+    """Say what the requests were sent to, and what was changed meanwhile; "" where there was nothing."""
+    about = judgement.about
+    target = about.targets[0] if about.targets else ""
+    if len(about.targets) > 1:
+        target += f" and {count(len(about.targets) - 1, 'more target')}"
+    change = f"{about.workload}: {about.trigger or 'no change'}" if about.workload else ""
+    if about.rollout_state:
+        change += f", {about.rollout_state.replace('_', ' ')}"
+    return target, change
+
+
 def how_many_lost(judgement: Judgement) -> str:
     """Say how many requests were lost, and how; "" if none was."""
     verdict = judgement.verdict
