@@ -68,23 +68,23 @@ def time_left(now: Snapshot) -> str:
     at_ns = max(now.elapsed_ns, step.from_ns)  # workers are told to begin a moment ahead
     gone, left = _seconds(at_ns - step.from_ns), _seconds(step.until_ns - at_ns)
     if step.name == steps.ROLLOUT:
-        said = f"rollout for {gone}, its end is not known{_estimate(now)}"
+        said = f"rollout for {gone}{_estimate(now)}"
     else:
         said = {
             steps.WARMUP: f"warm-up, {left} left",
             steps.LOAD: f"load, {left} left",
             steps.BASELINE: f"baseline, the change comes in {left}",
             steps.LULL: f"lull, {left} left",
-            steps.WAITING: f"waiting for the change for {gone}, when it comes is not known",
+            steps.WAITING: f"waiting for the change, for {gone} so far",
             steps.SETTLING: f"rollout over, settling: {left} left unless a request fails",
             steps.DRAINING: f"load ended, {now.counts.in_flight} requests still out, {left} left at most",
         }[step.name]
-    return f"{now.rollout} of {now.rollouts}: {said}" if now.rollouts > 1 else said
+    return f"rollout {now.rollout} of {now.rollouts}: {said}" if now.rollouts > 1 else said
 
 
 def _estimate(now: Snapshot) -> str:
     expected_ns = next((leg.lasts_ns for leg in now.course if leg.name == steps.ROLLOUT), NEVER)
-    return "" if expected_ns == NEVER else f" (about {_seconds(expected_ns)} by its manifest)"
+    return "" if expected_ns == NEVER else f", of about {_seconds(expected_ns)} by its manifest"
 
 
 def begins(now: Snapshot) -> str:

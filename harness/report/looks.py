@@ -40,12 +40,6 @@ STATES: Mapping[str, Look] = {
 }
 
 
-def title(judgement: Judgement) -> str:
-    """Return the verdict, cut to the width of the picture."""
-    words = f"{judgement.verdict.grade}: {judgement.verdict.headline}"
-    return words if len(words) <= 125 else words[:122] + "..."
-
-
 def subtitle(judgement: Judgement) -> str:
     """Return what was run, cut to the width of the picture."""
     about = judgement.about

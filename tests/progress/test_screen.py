@@ -32,7 +32,7 @@ def row(rows: list[str], name: str) -> str:
 def test_a_failing_rollout_shows_rate_latencies_kinds_pods_and_when() -> None:
     last = snapshot(30, counts=counts(30_000, 100), failures=(first("503", 21),), progress=pods(3, 2, 1))
     rows = shown(*FAILING, last)
-    assert rows[0] == "00:30  rollout for 8 s, its end is not known (about 12 s by its manifest)"
+    assert rows[0] == "00:30  rollout for 8 s, of about 12 s by its manifest"
     assert row(rows, "requests") == "1,000/s    p50 1.1 ms  p99 1.1 ms (last 5 s)  30,000 in all"
     assert row(rows, "failed") == "100        503: 100"
     assert row(rows, "pods") == "3 ready, 2 old, 1 new"
@@ -50,11 +50,11 @@ def test_without_a_failure_that_is_what_it_says() -> None:
     [
         (WARMING, 1, "warm-up, 1 s left"),
         (BASELINE, 12.5, "baseline, the change comes in 10 s"),
-        (ROLLING, 90, "rollout for 68 s, its end is not known (about 12 s by its manifest)"),
+        (ROLLING, 90, "rollout for 68 s, of about 12 s by its manifest"),
         (
             steps.Step(steps.WAITING, 22 * NS),
             30,
-            "waiting for the change for 8 s, when it comes is not known",
+            "waiting for the change, for 8 s so far",
         ),
         (
             steps.Step(steps.SETTLING, 40 * NS, 50 * NS),
@@ -75,7 +75,7 @@ def test_the_time_left_is_said_as_far_as_it_is_known(step: steps.Step, second: f
 
 def test_of_several_rollouts_it_says_which_one() -> None:
     (head, *_) = shown(snapshot(30, BASELINE, rollout=2, rollouts=5))
-    assert head == "00:30  2 of 5: baseline, the change comes in 0 s"
+    assert head == "00:30  rollout 2 of 5: baseline, the change comes in 0 s"
 
 
 def test_the_bar_is_filled_up_to_the_step_under_way() -> None:

@@ -71,10 +71,12 @@ def picture(hits: Hits, timeline: Timeline, explained: Explained, seen: Seen) ->
     return _of(hits, timeline, failures(hits, timeline, explained, seen.answers, seen.log.entries), seen)
 
 
-def of_rollouts(hits: Hits, timeline: Timeline, each: Sequence[Picture], seen: Seen) -> Picture:
-    """Make the picture of a run from those of its rollouts."""
+def of_rollouts(
+    hits: Hits, timeline: Timeline, each: Sequence[Picture], lost: Sequence[int], seen: Seen
+) -> Picture:
+    """Make the picture of a run from those of its rollouts, and how many requests each lost: the worst is shown."""
     found = _of(hits, timeline, together([one.failures for one in each], timeline.pods), seen)
-    worst = max(each, key=lambda one: one.failures.total)
+    worst, _ = max(zip(each, lost, strict=True), key=lambda one: (one[1], one[0].failures.total))
     return replace(
         found,
         focus=worst.focus,

@@ -249,7 +249,7 @@ def _together(recording: Recording, judged: tuple[_Part, ...]) -> tuple[Judgemen
     if not pictures:
         return judgement, None
     seen = Seen(recording.answers(), recording.access_log(), recording.events(), recording.health())
-    return judgement, of_rollouts(hits, timeline, pictures, seen)
+    return judgement, of_rollouts(hits, timeline, pictures, [one.verdict.lost for one in each], seen)
 
 
 def _covered(verdict: Verdict) -> bool:

@@ -13,6 +13,7 @@ from harness.model import Mark
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from harness.judge.causes.causes import Cause
     from harness.judge.picture.buckets import Buckets
     from harness.judge.picture.moments import Burst
     from harness.judge.picture.picture import Picture
@@ -101,19 +102,21 @@ class Scene:
         return self.large.drawn_all and 0 < self.in_view <= MOST_MARKS
 
     @cached_property
+    def _ranked(self) -> list[Cause]:
+        return sorted(self.judgement.causes, key=lambda cause: (not cause.the_rollouts, -cause.hits))
+
+    @cached_property
     def causes(self) -> tuple[tuple[int, tuple[str, ...], str], ...]:
         """The causes that are named: number, ids, words. Those against the rollout come first."""
-        found = sorted(self.judgement.causes, key=lambda cause: (not cause.the_rollouts, -cause.hits))
         return tuple(
             (number, cause.ids, f"{cause.hits:,} failed: {cause_in_words(cause.name, cause.ids)}")
-            for number, cause in enumerate(found[:MOST_CAUSES], 1)
+            for number, cause in enumerate(self._ranked[:MOST_CAUSES], 1)
         )
 
     @cached_property
     def more_causes(self) -> str:
         """Say what is not named."""
-        named = {ids for _, ids, _ in self.causes}
-        rest = [cause for cause in self.judgement.causes if cause.ids not in named]
+        rest = self._ranked[MOST_CAUSES:]
         if not rest:
             return ""
         return f"{sum(cause.hits for cause in rest):,} failed: {count(len(rest), 'more cause')}"
@@ -163,7 +166,7 @@ class Scene:
         ]
         if timeline.during_ended:
             found += [
-                (p.span.to_ns, "old pods gone", 1.2, "--") for p in timeline.phases if p.phase == "during"
+                (p.span.to_ns, "rollout over", 1.2, "--") for p in timeline.phases if p.phase == "during"
             ]
         left, right = self.limits
         inside = (Moment(self.s(t_ns), words, width, style) for t_ns, words, width, style in found)

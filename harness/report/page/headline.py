@@ -48,8 +48,9 @@ def _verdict(judgement: Judgement) -> Markup:
 
 def _tiles(judgement: Judgement) -> Markup:
     verdict, numbers, zero = judgement.verdict, judgement.numbers, judgement.timeline.zero_ns
-    lost = verdict.lost if judgement.about.trigger or verdict.lost else numbers.failed
-    word = "lost" if verdict.lost or judgement.about.trigger else "failed"
+    triggered = judgement.timeline.triggered
+    lost = verdict.lost if triggered or verdict.lost else numbers.failed
+    word = "lost" if triggered else "failed"
     tiles = [
         _tile(
             f"Requests {word}", f"{lost:,}", f"of {verdict.of:,} ({share(lost, verdict.of)})", bad=bool(lost)
@@ -58,7 +59,7 @@ def _tiles(judgement: Judgement) -> Markup:
     outage = numbers.outage
     tiles.append(
         _tile(
-            "Longest time of nothing but failures",
+            "Longest outage (nothing but failures)",
             lasting(outage.to_ns - outage.from_ns) if outage else "none",
             f"at {at(outage.from_ns, zero)}" if outage else "",
             bad=outage is not None,
@@ -128,7 +129,7 @@ def _why(judgement: Judgement, picture: Picture) -> Markup:
     lines: list[Markup | str] = [cause_button(cause, picture) for cause in causes[:_SHOWN]]
     if len(causes) > _SHOWN:
         lines.append(f"and {len(causes) - _SHOWN} more, below")
-    if not causes:
+    if not causes and judgement.verdict.lost:
         lines.append(sentences.without_cause(judgement))
     said = [
         *sentences.broken(judgement),
@@ -143,9 +144,7 @@ def _why(judgement: Judgement, picture: Picture) -> Markup:
         *(tag("p", text) for text in said if text),
         tag(
             "p",
-            "Failures that fit each pod: "
-            if len(causes) == 1
-            else "Failures of the first that fit each pod: ",
+            "By pod: " if len(causes) == 1 else "By pod, for the first cause: ",
             *pods,
             class_="pods",
         )

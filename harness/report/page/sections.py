@@ -87,7 +87,7 @@ def _rollouts(judgement: Judgement) -> Markup | None:
         "Requests",
         "Lost",
         "Bad seconds",
-        "Longest gap",
+        "Longest outage",
         "p99",
         "Causes",
     ]

@@ -149,5 +149,6 @@ def kinds_in_words(kinds: dict[str, int]) -> str:
 
 def _since(judgement: Judgement) -> str:
     if not judgement.timeline.triggered:
-        return "start"
+        warmed = any(phase.phase == "warmup" for phase in judgement.timeline.phases)
+        return "end of the warm-up" if warmed else "start"
     return "first trigger" if judgement.rollouts else "trigger"

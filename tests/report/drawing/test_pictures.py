@@ -60,7 +60,7 @@ def test_a_failed_rollout_says_how_many_failed_why_and_when(tmp_path: Path) -> N
     for name in (
         "trigger",
         "`rollout status` done",
-        "old pods gone",
+        "rollout over",
         "latency",
         "p50",
         "the whole run",

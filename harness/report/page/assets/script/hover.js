@@ -44,7 +44,7 @@ const podOf = (n) => {
   const names = DATA.failures.nearby[rows.near[n]].map((pod) => DATA.failures.pods[pod]);
   return `by time: ${names.slice(0, 3).join(' or ')}${names.length > 3 ? ` or ${names.length - 3} more` : ''}`;
 };
-const causeOf = (n) => (rows.cause[n] >= 0 ? DATA.failures.causes[rows.cause[n]].words : 'failed before the trigger');
+const causeOf = (n) => (rows.cause[n] >= 0 ? DATA.failures.causes[rows.cause[n]].words : DATA.triggered ? 'failed before the trigger' : 'no rollout: no cause');
 const connectionOf = (n) => (rows.conn[n] < 0 ? 'none was opened' : rows.carried[n] > 0 ? `reused, after ${number(rows.carried[n])} request${rows.carried[n] === 1 ? '' : 's'}` : 'new');
 const saidOf = (n) => (rows.answer[n] >= 0 ? DATA.failures.answers[rows.answer[n]].said : rows.answer[n] === -2 ? 'not kept' : 'no answer');
 
