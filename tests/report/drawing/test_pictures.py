@@ -119,8 +119,10 @@ def test_a_long_run_shows_its_rollout_large(tmp_path: Path) -> None:
 
 
 def test_of_several_rollouts_the_one_that_lost_most_is_drawn_large(tmp_path: Path) -> None:
-    few, most = SyntheticRun.rolling(prestop=4, grace=20), SyntheticRun.rolling(probe=False)
+    few = SyntheticRun.rolling(prestop=4, grace=20, noise=0.3)  # more failures, which are background
+    most = SyntheticRun.rolling(probe=False)
     found, picture = judge_with_picture(Recording.open(series(tmp_path, few, most, few)))
+    assert picture.rollouts[0].failures.total > picture.rollouts[1].failures.total
     words = words_of(found, picture)
     assert "large: rollout 2" in words
     assert any(word.endswith(", 3 rollouts") for word in words)
