@@ -70,6 +70,13 @@ def write_below(root: Path, name: str, text: str) -> None:
         file.write(text.encode(errors="backslashreplace"))
 
 
+def remove_below(root: Path, name: str) -> None:
+    """Remove the file `name` of a folder, if it is there. Raises OSError."""
+    *folders, last = _parts(name)
+    with suppress(FileNotFoundError), _folder(root, folders, make=False) as at:
+        os.unlink(last, dir_fd=at)
+
+
 def publish(path: Path, text: str) -> None:
     """Write a file that the user named, for other programs to read: in one step, with the umask's permissions.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import RecordingError, in_one_line
 from harness.escaping import everywhere, for_picture
-from harness.recording.folder import replacing, write_below
+from harness.recording.folder import remove_below, replacing, write_below
 from harness.report import markdown, text
 
 if TYPE_CHECKING:
@@ -49,6 +49,13 @@ def write_all(judgement: Judgement, directory: Path, picture: Picture | None = N
         for number, (one, its) in enumerate(each, 1):
             name = f"rollouts/{number}/timeline.png"
             files[name] = partial(_draw, directory, name, one, its)
+    else:  # what an earlier verdict's looked like must not stand beside this one
+        drawn = (
+            "report.html",
+            *PICTURES,
+            *(f"rollouts/{n}/timeline.png" for n in range(1, len(judgement.rollouts) + 1)),
+        )
+        files |= {name: partial(remove_below, directory, name) for name in drawn}
     failed: dict[str, str] = {}
     for name, write in files.items():
         try:

@@ -203,6 +203,18 @@ def test_a_terminal_that_lacks_a_character_shows_its_number(tmp_path: Path) -> N
     assert rb"Note: \u5e97" in done.stdout
 
 
+def test_pictures_of_an_earlier_verdict_do_not_stay_beside_a_new_one(tmp_path: Path) -> None:
+    path = rolled(tmp_path)
+    found, picture = seen(path)
+    write_all(found, path, picture)
+    assert (path / "report.html").exists()
+    write_all(found, path)
+    assert (path / "verdict.json").exists()
+    assert not {"report.html", "timeline.png", "timeline-dark.png", "timeline.svg"} & {
+        f.name for f in path.iterdir()
+    }
+
+
 def test_ctrl_c_while_drawing_is_not_reported_as_a_failed_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,7 +155,9 @@ def test_a_fix_that_is_said_is_not_said_again_as_one_until_then(tmp_path: Path) 
 
 
 def test_a_run_that_lost_nothing_is_given_no_cause(tmp_path: Path) -> None:
-    path = SyntheticRun.rolling(prestop=4, grace=20, record={"scenario": {"fail_on": ["p99>1ms"]}}).write(tmp_path)
+    path = SyntheticRun.rolling(prestop=4, grace=20, record={"scenario": {"fail_on": ["p99>1ms"]}}).write(
+        tmp_path
+    )
     judgement, picture = judge_with_picture(Recording.open(path))
     assert (judgement.grade, judgement.verdict.lost) == ("FAIL", 0)
     assert "no cause was found" not in parsed(page.render(judgement, picture)).text
