@@ -96,7 +96,8 @@ def _tile(label: str, value: str, more: str, *, bad: bool = False) -> Markup:
 def _answers(judgement: Judgement, picture: Picture) -> Markup:
     """Answer the two questions: why, and what to change. Without a loss: what is proven, and what is not."""
     if judgement.grade is Grade.PASS:
-        shown = [_proven(judgement), _attention(judgement)]
+        allowed = _change(judgement) if judgement.verdict.lost else None  # its objective lets it lose some
+        shown = [_proven(judgement), allowed or _attention(judgement)]
     elif judgement.grade is Grade.INCONCLUSIVE:
         shown = [_doubts(judgement), _attention(judgement)]
     else:

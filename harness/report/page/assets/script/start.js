@@ -56,6 +56,10 @@ function startSpans() {
 
 function startKinds() {
   const counted = new Map();
+  rows.kind.forEach((place) => { // of kinds that the buckets hold together as "other"
+    const { name } = DATA.failures.kinds[place];
+    counted.set(name, (counted.get(name) || 0) + 1);
+  });
   DATA.bucket.failed.forEach((kind, k) => counted.set(kind, rows[`failed${k}`].reduce((sum, n) => sum + n, 0)));
   const known = DATA.failures.kinds.map((kind, place) => ({ ...kind, place, count: counted.get(kind.name) || 0 })).sort((a, b) => b.count - a.count);
   $('kinds').replaceChildren(...known.map(({ name, group, place, count }) => {
