@@ -32,15 +32,17 @@ def drawn(run: Path) -> None:
     )
 
 
-def shot(browser: str, address: str, to: Path, theme: str) -> None:
-    """Take a picture of what somebody sees who opens an address."""
+def shot(browser: str, address: str, to: Path, theme: str, top: int) -> None:
+    """Take a picture of a page from `top` on. Headless Chromium paints a scrolled page only in part, so it is cut."""
     with tempfile.TemporaryDirectory(prefix="zdtest-browser-") as profile:
         subprocess.run(
             [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", theme,
-             f"--user-data-dir={profile}", f"--window-size={WIDTH},{HEIGHT}", "--virtual-time-budget=5000",
+             f"--user-data-dir={profile}", f"--window-size={WIDTH},{top + HEIGHT}", "--virtual-time-budget=5000",
              f"--screenshot={to}", address],
             check=True, timeout=120, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
+    with Image.open(to) as image:
+        image.crop((0, top, WIDTH, top + HEIGHT)).save(to)
 
 
 def shrunk(picture: Path) -> None:
@@ -58,17 +60,17 @@ def main() -> None:
         run = Path(folder) / "example"
         shutil.copytree(EXAMPLE, run)
         drawn(run)
-        drawings = [name for name in ("timeline.png", "timeline-dark.png") if (run / name).exists()]
+        drawings = [name for name in ("timeline.png",) if (run / name).exists()]
         made += [Path(shutil.copy(run / name, PICTURES / name)) for name in drawings]
         browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
         if browser and (run / "report.html").exists():
             address = (run / "report.html").as_uri()
-            for name, part, theme in (
-                ("page.png", "", _LIGHT),
-                ("page-dark.png", "", _DARK),
-                ("page-picture.png", "#picture", _LIGHT),
+            for name, top, theme in (
+                ("page.png", 0, _LIGHT),
+                ("page-dark.png", 0, _DARK),
+                ("page-picture.png", 450, _LIGHT),
             ):
-                shot(browser, address + part, PICTURES / name, theme)
+                shot(browser, address, PICTURES / name, theme, top)
                 made.append(PICTURES / name)
     for picture in made:
         shrunk(picture)
