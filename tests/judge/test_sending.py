@@ -266,11 +266,11 @@ def test_each_outcome_that_failed_is_shown_with_one_raw_text(tmp_path: Path) -> 
     rows[700] = hit(7 * S, 7 * S, 7 * S + MS, status=0, outcome=Outcome.RESET_BEFORE_RESPONSE)
     samples = {
         "reset_before_response": "ConnectionResetError(104, 'Connection reset by peer')",
-        "eof_before_response": "of the warm-up",
+        "eof_before_response": "EOFError() of an outcome no hit had",
     }
     shown = text.render(judged(tmp_path, rows, record(error_samples=samples)), latencies=False)
     assert "reset_before_response, for one: ConnectionResetError(104" in shown
-    assert "of the warm-up" not in shown
+    assert "an outcome no hit had" not in shown
 
 
 def test_a_second_in_which_the_generator_was_late_is_marked_and_judged_only_when_there_are_many(
