@@ -94,6 +94,19 @@ def test_of_several_lines_about_a_request_the_one_that_names_the_pod_and_says_wh
         assert found.found == {b"0" * 16: reason}
 
 
+@pytest.mark.parametrize("first", ["nginx", "envoy"])
+def test_two_balancers_in_one_log_are_read_alike_in_either_order(first: str, tmp_path: Path) -> None:
+    """nginx before Envoy: only Envoy's line names the pod, and it may stand before or after that of nginx."""
+    nginx = (LOGS / "nginx.log").read_text().splitlines()[1].replace("127.0.0.30", "10.9.9.9")
+    envoy = (LOGS / "envoy-json.log").read_text().splitlines()[1]
+    pair = [nginx, envoy] if first == "nginx" else [envoy, nginx]
+    lines = [numbered(line, number) for number in range(6_000) for line in pair]
+    found = at_once(lines, tmp_path / "access.log")
+    assert (tmp_path / "access.log").stat().st_size > 3 << 20, "several blocks"
+    assert set(found.found.values()) == {Entry("127.0.0.30", "envoy", "UF")}
+    assert found.families == {"nginx", "envoy"}
+
+
 def test_lines_that_differ_in_their_times_alone_are_parsed_once(tmp_path: Path) -> None:
     line = (LOGS / "nginx.log").read_text().splitlines()[1]
     lines = [numbered(line, number).replace("0.000", f"{number / 1000:.3f}") for number in range(60_000)]

@@ -7,6 +7,7 @@ the requests in question are parsed.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from harness.judge.accesslogs.unpacking import Unpacked
 from harness.recording import trace
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -94,7 +95,14 @@ def scan(
             continue
         found.ids.append(np.frombuffer(bytes.fromhex(b"".join(seen).decode()), ">u8").astype(np.uint64))
         if wanted and (mine := set(seen).intersection(wanted)):
-            _parse(block, lower, ids, mine, pods, found)
+            _parse(
+                block,
+                lower,
+                ids,
+                {digits: n for digits, n in Counter(seen).items() if digits in mine},
+                pods,
+                found,
+            )
     if unpacked.cut:
         found.cut.append(log)
 
@@ -103,13 +111,17 @@ def _parse(
     block: bytes,
     lower: bytes,
     ids: re.Pattern[bytes],
-    wanted: set[bytes],
+    times: Mapping[bytes, int],
     pods: Collection[str],
     found: Scan,
 ) -> None:
-    """Read the lines of the wanted requests of one block: many at once if the format is known, the rest one by one."""
+    """Read the lines of the wanted requests of one block: many at once if the format is known, the rest one by one.
+
+    `times`: how often the block holds the digits of each of them.
+    """
+    wanted: Collection[bytes] = times
     if quick.known(found.like):
-        wanted = _many(block, lower, ids, wanted, pods, found)
+        wanted = _many(block, lower, ids, times, pods, found)
     if not wanted:
         return
     last = (b"", -1)
@@ -123,13 +135,22 @@ def _parse(
 
 
 def _many(
-    block: bytes, lower: bytes, ids: re.Pattern[bytes], wanted: set[bytes], pods: Collection[str], found: Scan
+    block: bytes,
+    lower: bytes,
+    ids: re.Pattern[bytes],
+    times: Mapping[bytes, int],
+    pods: Collection[str],
+    found: Scan,
 ) -> set[bytes]:
-    """Read the lines of a block that are like the last one, and return whose lines are none of them."""
+    """Read the lines of a block that are like the last one, and return whose lines are not all of them.
+
+    The lines of such a request are then read once more, all of them in their order: of two balancers' logs in one
+    file each has a line about it.
+    """
     family, kept, done = found.like, found.found, []
     met = found.met.setdefault(family, {})
     for digits, parts, start in quick.Quick(family, ids).lines(block):
-        if digits not in wanted:
+        if digits not in times:
             continue
         done.append(digits)
         entry = met.get(parts)
@@ -141,7 +162,8 @@ def _many(
                 met[parts] = entry
         if kept.setdefault(digits, entry) is not entry:
             found.add(digits, entry)
-    return wanted.difference(done)
+    matched = Counter(done)
+    return {digits for digits, n in times.items() if matched[digits] < n}
 
 
 def _line(
