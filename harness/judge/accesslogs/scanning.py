@@ -15,9 +15,10 @@ import numpy as np
 
 from harness.errors import UsageError
 from harness.judge.accesslogs import quick
-from harness.judge.accesslogs.formats import parse
+from harness.judge.accesslogs.formats import CADDY, parse
 from harness.judge.accesslogs.unpacking import Unpacked
 from harness.recording import trace
+from harness.recording.upstreams import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -26,9 +27,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.model import RunRecord
-    from harness.recording.upstreams import Entry
 
 _LONGEST_LINE = 1 << 20
+_EITHER = {
+    (True, False),
+    (False, True),
+}  # weights of a line with an address alone, and of one with a reason alone
 _MOST_MET = 1 << 16  # different lines that are remembered
 
 
@@ -72,10 +76,16 @@ class Scan:
 
     def add(self, digits: bytes, entry: Entry) -> None:
         """Keep a line. Of several about one request, one that names a pod counts more, then one with a reason; then the
-        later one: of two balancers in a chain only the last one names pods.
+        the later one: of two balancers in a chain only the last one names pods.
+
+        Caddy writes two lines about a failure: the error has the reason, the access has the address.
         """
         before = self.found.setdefault(digits, entry)
-        if before is not entry and _weight(entry) >= _weight(before):
+        if before is entry:
+            return
+        if entry.family == before.family == CADDY and {_weight(before), _weight(entry)} == _EITHER:
+            self.found[digits] = Entry(before.address or entry.address, CADDY, before.said or entry.said)
+        elif _weight(entry) >= _weight(before):
             self.found[digits] = entry
 
 
