@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 import re
 import time
@@ -12,6 +13,7 @@ import pytest
 from harness.judge.accesslogs.formats import parse
 from harness.judge.accesslogs.quick import known
 from harness.judge.accesslogs.scanning import Scan, scan
+from harness.judge.accesslogs.unpacking import BLOCK, Unpacked
 from harness.recording.upstreams import Entry
 from tests.judge.test_accesslog_formats import LOGS, PODS, RUN
 
@@ -92,6 +94,51 @@ def test_of_several_lines_about_a_request_the_one_that_names_the_pod_and_says_wh
         for entry in order:
             found.add(b"0" * 16, entry)
         assert found.found == {b"0" * 16: reason}
+
+
+def test_caddys_two_lines_about_a_failure_give_address_and_reason() -> None:
+    access, error = Entry("127.0.0.10", "caddy", ""), Entry("", "caddy", "dial: connection refused")
+    for order in ([access, error], [error, access], [access, error, access], [error, access, error]):
+        found = Scan()
+        for entry in order:
+            found.add(b"0" * 16, entry)
+        assert found.found == {b"0" * 16: Entry("127.0.0.10", "caddy", "dial: connection refused")}
+
+
+def test_two_lines_of_other_families_are_two_balancers_and_stay_apart() -> None:
+    far, near = Entry("", "envoy", "UF"), Entry("127.0.0.10", "envoy", "")
+    for order in ([far, near], [near, far]):
+        found = Scan()
+        for entry in order:
+            found.add(b"0" * 16, entry)
+        assert found.found == {b"0" * 16: near}
+
+
+@pytest.mark.parametrize("padding", [1, BLOCK - 100, BLOCK, 2 * BLOCK + 7])
+def test_zeros_after_a_packed_log_are_padding_however_many_there_are(padding: int, tmp_path: Path) -> None:
+    """Also where they run into the next block that is read, and where another member follows them."""
+    log = tmp_path / "access.log.gz"
+    for content, text in (
+        (gzip.compress(b"one\n") + bytes(padding), b"one\n"),
+        (gzip.compress(b"one\n") + bytes(padding) + gzip.compress(b"two\n"), b"one\ntwo\n"),
+    ):
+        log.write_bytes(content)
+        unpacked = Unpacked(log)
+        assert b"".join(unpacked.parts()) == text
+        assert not unpacked.cut
+
+
+@pytest.mark.parametrize("first", ["nginx", "envoy"])
+def test_two_balancers_in_one_log_are_read_alike_in_either_order(first: str, tmp_path: Path) -> None:
+    """nginx before Envoy: only Envoy's line names the pod, and it may stand before or after that of nginx."""
+    nginx = (LOGS / "nginx.log").read_text().splitlines()[1].replace("127.0.0.30", "10.9.9.9")
+    envoy = (LOGS / "envoy-json.log").read_text().splitlines()[1]
+    pair = [nginx, envoy] if first == "nginx" else [envoy, nginx]
+    lines = [numbered(line, number) for number in range(6_000) for line in pair]
+    found = at_once(lines, tmp_path / "access.log")
+    assert (tmp_path / "access.log").stat().st_size > 3 << 20, "several blocks"
+    assert set(found.found.values()) == {Entry("127.0.0.30", "envoy", "UF")}
+    assert found.families == {"nginx", "envoy"}
 
 
 def test_lines_that_differ_in_their_times_alone_are_parsed_once(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from harness.clock import NS
 from harness.cluster.rollout import podends
 from harness.judge.timeline.draining import drained
 from harness.model import OtherChange
@@ -44,6 +45,23 @@ def test_evictions_from_several_nodes_or_of_one_pod_stay_what_they_are() -> None
         [],
     ):
         assert drained(changes) == tuple(changes)
+
+
+def test_evictions_with_a_long_pause_between_them_are_no_one_drain() -> None:
+    apart = [evicted(0, "web-a", "n1"), evicted(15 * 60 * NS, "web-b", "n1")]
+    assert drained(apart) == tuple(apart)
+    two = [*apart, evicted(NS, "web-c", "n1"), evicted(16 * 60 * NS, "web-d", "n1")]
+    assert [(one.at_ns, "evicted 2 pods" in one.what) for one in drained(two)] == [
+        (0, True),
+        (900 * NS, True),
+    ]
+    slow = [evicted(number * 100 * NS, f"web-{number}", "n1") for number in range(4)]
+    assert len(drained(slow)) == 1, "each pod takes its time to end, and a budget makes the next one wait"
+
+
+def test_evictions_of_one_are_no_drain_of_another() -> None:
+    changes = [evicted(10, "web-a", "n1"), replace(evicted(20, "web-b", "n1"), who="descheduler")]
+    assert drained(changes) == tuple(changes)
 
 
 def test_of_many_pods_a_few_are_named() -> None:

@@ -7,6 +7,7 @@ the requests in question are parsed.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +15,24 @@ import numpy as np
 
 from harness.errors import UsageError
 from harness.judge.accesslogs import quick
-from harness.judge.accesslogs.formats import parse
+from harness.judge.accesslogs.formats import CADDY, parse
 from harness.judge.accesslogs.unpacking import Unpacked
 from harness.recording import trace
+from harness.recording.upstreams import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from harness.model import RunRecord
-    from harness.recording.upstreams import Entry
 
 _LONGEST_LINE = 1 << 20
+_EITHER = {
+    (True, False),
+    (False, True),
+}  # weights of a line with an address alone, and of one with a reason alone
 _MOST_MET = 1 << 16  # different lines that are remembered
 
 
@@ -71,10 +76,16 @@ class Scan:
 
     def add(self, digits: bytes, entry: Entry) -> None:
         """Keep a line. Of several about one request, one that names a pod counts more, then one with a reason; then the
-        later one: of two balancers in a chain only the last one names pods.
+        the later one: of two balancers in a chain only the last one names pods.
+
+        Caddy writes two lines about a failure: the error has the reason, the access has the address.
         """
         before = self.found.setdefault(digits, entry)
-        if before is not entry and _weight(entry) >= _weight(before):
+        if before is entry:
+            return
+        if entry.family == before.family == CADDY and {_weight(before), _weight(entry)} == _EITHER:
+            self.found[digits] = Entry(before.address or entry.address, CADDY, before.said or entry.said)
+        elif _weight(entry) >= _weight(before):
             self.found[digits] = entry
 
 
@@ -94,7 +105,14 @@ def scan(
             continue
         found.ids.append(np.frombuffer(bytes.fromhex(b"".join(seen).decode()), ">u8").astype(np.uint64))
         if wanted and (mine := set(seen).intersection(wanted)):
-            _parse(block, lower, ids, mine, pods, found)
+            _parse(
+                block,
+                lower,
+                ids,
+                {digits: n for digits, n in Counter(seen).items() if digits in mine},
+                pods,
+                found,
+            )
     if unpacked.cut:
         found.cut.append(log)
 
@@ -103,13 +121,17 @@ def _parse(
     block: bytes,
     lower: bytes,
     ids: re.Pattern[bytes],
-    wanted: set[bytes],
+    times: Mapping[bytes, int],
     pods: Collection[str],
     found: Scan,
 ) -> None:
-    """Read the lines of the wanted requests of one block: many at once if the format is known, the rest one by one."""
+    """Read the lines of the wanted requests of one block: many at once if the format is known, the rest one by one.
+
+    `times`: how often the block holds the digits of each of them.
+    """
+    wanted: Collection[bytes] = times
     if quick.known(found.like):
-        wanted = _many(block, lower, ids, wanted, pods, found)
+        wanted = _many(block, lower, ids, times, pods, found)
     if not wanted:
         return
     last = (b"", -1)
@@ -123,13 +145,22 @@ def _parse(
 
 
 def _many(
-    block: bytes, lower: bytes, ids: re.Pattern[bytes], wanted: set[bytes], pods: Collection[str], found: Scan
+    block: bytes,
+    lower: bytes,
+    ids: re.Pattern[bytes],
+    times: Mapping[bytes, int],
+    pods: Collection[str],
+    found: Scan,
 ) -> set[bytes]:
-    """Read the lines of a block that are like the last one, and return whose lines are none of them."""
+    """Read the lines of a block that are like the last one, and return whose lines are not all of them.
+
+    The lines of such a request are then read once more, all of them in their order: of two balancers' logs in one
+    file each has a line about it.
+    """
     family, kept, done = found.like, found.found, []
     met = found.met.setdefault(family, {})
     for digits, parts, start in quick.Quick(family, ids).lines(block):
-        if digits not in wanted:
+        if digits not in times:
             continue
         done.append(digits)
         entry = met.get(parts)
@@ -141,7 +172,8 @@ def _many(
                 met[parts] = entry
         if kept.setdefault(digits, entry) is not entry:
             found.add(digits, entry)
-    return wanted.difference(done)
+    matched = Counter(done)
+    return {digits for digits, n in times.items() if matched[digits] < n}
 
 
 def _line(

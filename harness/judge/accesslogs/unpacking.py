@@ -45,11 +45,14 @@ class Unpacked:
         while data := file.read(BLOCK):
             while data:
                 if member is None:
+                    data = data.lstrip(b"\0")
+                    if not data:
+                        break
                     member = zlib.decompressobj(_WITH_HEADER)
                 yield member.decompress(data, BLOCK)
                 data = member.unconsumed_tail
                 if member.eof:
-                    data = member.unused_data.lstrip(b"\0")
+                    data = member.unused_data
                     member = None
         if member is not None:
             yield member.flush()

@@ -45,12 +45,15 @@ _ALB = served_by("awselb/")
 _CLOUDFRONT = served_by("cloudfront")
 
 
-def _alb_logs(said: str, _named: bool) -> Meaning:  # noqa: FBT001  a table's reader
-    """Read its own status and the target's, which is `-` where the target gave no answer."""
+def _alb_logs(said: str, named: bool) -> Meaning:  # noqa: FBT001  a table's reader
+    """Read its own status and the target's, which is `-` where the target gave no answer.
+
+    A target that is no pod is a balancer too: its 502 may be of its own making.
+    """
     own, _, target = said.partition(" ")
     if target == "-":
         return ALB.statuses.get(int(own), NONE) if own.isdigit() else NONE
-    return by_target(target) if own == target else NONE
+    return by_target(target) if named and own == target else NONE
 
 
 ALB = Family(

@@ -52,8 +52,13 @@ def _caddy_logs(said: str, _named: bool) -> Meaning:  # noqa: FBT001  a table's 
 
 
 def _traefik_logs(said: str, named: bool) -> Meaning:  # noqa: FBT001  a table's reader
-    """Read its own status and the pod's: Traefik writes 502 and 504 in the pod's place itself."""
+    """Read its own status and the pod's: Traefik writes 502 and 504 in the pod's place itself.
+
+    499 is its own alone: the client left, and what stands in the pod's place then is nobody's answer.
+    """
     own, _, target = said.partition(" ")
+    if own == "499":
+        return NONE
     if own == "503":
         return by_target(target) if named else Meaning.NOBODY
     return {"502": Meaning.REFUSED | BROKEN, "504": TIMED_OUT}.get(own, NONE) | by_target(target)

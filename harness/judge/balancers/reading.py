@@ -11,10 +11,10 @@ from harness.judge.balancers.family import GATEWAY, QUICK_NS, Failure
 from harness.judge.balancers.known import BY_NAME
 from harness.judge.balancers.meaning import NONE, in_words
 from harness.judge.balancers.recognise import Met, recognise, shown_by
-from harness.judge.balancers.shown import Balancers, Sample, said_text
+from harness.judge.balancers.shown import Balancers, Sample
 from harness.judge.numbers.hits import FIRST_OUTCOME, IDEMPOTENT
 from harness.model import OUTCOMES, Outcome
-from harness.recording.answers import NONE as NO_ANSWER
+from harness.recording.answers import NONE as NO_ANSWER, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -178,7 +178,7 @@ def _samples(failed: Hits, answers: Sequence[Answer], chain: Chain, methods: Seq
     for failure, count in zip(ways.failures, counts, strict=True):
         if failure.answer is not None:
             shown = shown_by(failure.answer)
-            text = said_text(failure.answer, shown[0][0].title if shown else "")
+            text = words(failure.answer, shown[0][0].title if shown else "")
             n, meaning = merged.get((str(failure.status), text), (0, NONE))
             merged[str(failure.status), text] = (n + count, meaning | chain.meaning(failure))
     found = [Sample(kind, n, text, in_words(meaning)) for (kind, text), (n, meaning) in merged.items()]

@@ -56,11 +56,12 @@ def recognise(run: RunRecord, met: Met, objects: Iterable[Mapping[str, Any]] = (
         profile = str((run.scenario.get("lab") or {}).get("profile") or "alb")
         return _one(_LAB.get(profile, profile), "the lab's profile")
     known = list(objects)
-    shown = _logged(met.logs, by_answers(met))
+    service = run.path is not None and run.path.how.startswith(_BY_SERVICE)
+    # A log brought for a path that leads to pods is of something else: nobody stands there whom it could be of.
+    shown = _logged(() if met.to_pods or service else met.logs, by_answers(met))
     if shown:
         return Chain(tuple(_as_ingress(one, known) for one in shown))
     gateways = met.unworded + sum(count for answer, count in met.failed if answer.status in GATEWAY)
-    service = run.path is not None and run.path.how.startswith(_BY_SERVICE)
     if not gateways and (met.to_pods or service):
         how = "connections go to the pods' own addresses" if met.to_pods else "the URL's host is a Service"
         return _one(DIRECT.name, how)

@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.judge.balancers.known import Chain, Seen
-from harness.recording.answers import words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from harness.recording.answers import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +32,6 @@ class Balancers:
     def chain(self) -> Chain:
         """Return them as what reads a failure."""
         return Chain(self.seen) if self.seen else Chain()
-
-
-def said_text(answer: Answer, who: str) -> str:
-    """Return in one line who gave an answer, and what it said: `Envoy: "no healthy upstream"`."""
-    return words(answer, who)
 
 
 def lines(balancers: Balancers | None, *, meanings: bool = True) -> Sequence[str]:

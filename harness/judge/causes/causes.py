@@ -240,12 +240,7 @@ def _cause(
     numbers: Numbers,
     besides: list[str],
 ) -> Cause:
-    used = {row for row, _ in found.fits}
-    rules = [
-        (row, rule)
-        for row, rule in enumerate(RULES)
-        if rule.id in ids and rule.also in {"", *ids} and (row in used or rule.side in {"own", "beside"})
-    ]
+    rules, crossed = told.rules_of(ids, mask, found)
     shares: dict[tuple[int, int], int] = {
         key: n
         for key, fits in found.fits.items()
@@ -264,7 +259,7 @@ def _cause(
         )
         confidence = ONE_OF if len(ids) > 1 else EXACT if sure else BY_TIME
         fixes = told.fixes(rules, shares, context)
-        evidence = told.evidence(shares, context)
+        evidence = told.evidence(shares, context) + (told.CROSSED if crossed else [])
     pods: dict[int, int] = {}
     for (_, number), n in shares.items():
         pods[number] = max(pods.get(number, 0), n)

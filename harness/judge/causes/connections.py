@@ -113,8 +113,9 @@ def own_reloads(lost: Hits, context: Context, connections: Callable[[], pd.DataF
     if connections is None or context.chain.direct or not context.may_be(Meaning.BALANCER).any():
         return []
     closes, longest = context.chain.families[0].closes_after_error, context.in_flight_ns
-    own = context.meanings == int(Meaning.BALANCER)
-    return reloads(connections(), lost, context.timeline, longest, own, closes_after_error=closes)
+    return reloads(
+        connections(), lost, context.timeline, longest, context.meanings, closes_after_error=closes
+    )
 
 
 def reloads(
@@ -122,13 +123,14 @@ def reloads(
     lost: Hits,
     timeline: Timeline,
     in_flight_ns: int,
-    own: NDArray[np.bool_],
+    meanings: NDArray[np.int64],
     *,
     closes_after_error: bool,
 ) -> list[Reload]:
     """Find them, at changes of the endpoints since the trigger. `lost` are the failed hits.
 
-    What took longer than `in_flight_ns` waited in vain. `own`: those that can only be the balancer's doing.
+    What took longer than `in_flight_ns` waited in vain. `meanings`: what each of them may mean. A connection that ended
+    under a hit that cannot be the balancer's doing (a pod's cut answer, passed on) is none of its closings.
     `closes_after_error`: the balancer may close because a pod failed it.
     """
     if connections.empty or not timeline.triggered:
@@ -138,7 +140,9 @@ def reloads(
     ended = ((by == "peer") | (by == "us")) & (how == "fin") & (connections["hits"] > 0)
     keys = connection_keys(connections)
     waited = (lost.kind >= FIRST_OUTCOME) & (lost.done_ns - lost.begun_ns > in_flight_ns)
-    other = np.ones(len(lost), dtype=bool) if closes_after_error else waited
+    own = meanings == int(Meaning.BALANCER)
+    passed_on = (lost.kind >= FIRST_OUTCOME) & ((meanings & int(Meaning.BALANCER)) == 0)
+    other = np.ones(len(lost), dtype=bool) if closes_after_error else waited | passed_on
     least = CLOSED_LEAST if closes_after_error else CLOSED_FEWEST
     crossed = np.isin(keys, np.unique(connection_keys(lost.frame)[own & ~waited])) & ~ended.to_numpy()
     if not closes_after_error:

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from harness.judge.timeline.timeline import Timeline
 
 SURE_DRAINED = 2.0  # requests in flight, none of which was cut: by chance in 1 of 7 runs (e^-2)
-_UNHEARD = frozenset({"C19", "B6", "B7", "B1", "C1"})  # what is sent to a pod that does not listen any more
+# Of what is sent to a pod that does not listen any more.
+_UNHEARD = tuple(rule for rule in RULES if rule.side == "stop" and rule.id in {"C19", "B6", "B7", "B1", "C1"})
 LEAST_EARLY = 3  # failures of one kind before any pod was touched: fewer may be chance
 _BEFORE_NS = NS // 4  # what ended so long before a pod was touched has nothing to do with it
 _REMOVALS = frozenset({"deleted", "service_deleted"})
@@ -65,8 +66,9 @@ def label(
     beside: Beside,
     crossing: Sequence[str],
 ) -> list[tuple[str, ...]]:
-    """Choose among what fits: own faults, then background, then whole-rollout rules, then one of each side. `crossing`:
-    see below.
+    """Choose among what fits: own faults, then background, then whole-rollout rules, then one of each side.
+
+    `crossing` is what `crossings` returns: of each hit the id of the cause that it may have besides B2, or "".
     """
     best: dict[str, NDArray[np.int64]] = {}
     for (row, _), mask in found.fits.items():
@@ -144,14 +146,14 @@ def crossings(hits: Hits, lost: Hits, found: Match, context: Context) -> list[st
     for (row, number), fits in found.fits.items():
         if RULES[row].id != "B2" or drained is False:
             continue
-        short = fits & (lost.done_ns - lost.begun_ns <= LONG_NS)
+        short = fits & (lost.done_ns - lost.begun_ns < LONG_NS)
         if not short.any():
             continue
         drained = (
             _in_flight_and_not_cut(hits, lost, found, context) >= SURE_DRAINED if drained is None else drained
         )
         pod = context.timeline.pods[number]
-        rule = next((one for one in RULES if one.id in _UNHEARD and one.window(pod, context, LAGS[0])), None)
+        rule = next((one for one in _UNHEARD if one.window(pod, context, LAGS[0])), None)
         if drained and rule is not None:
             for place in np.flatnonzero(short).tolist():
                 names[place] = rule.id

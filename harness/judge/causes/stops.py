@@ -117,7 +117,9 @@ def dead_address(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
     silent = ended - SLACK // 2
     if stopped is not None and ended <= stopped < ended + SLACK:  # nothing exits before its SIGTERM
         silent = stopped - SLACK // 20
-    leaves = pod.out_of_endpoints_ns if pod.out_of_endpoints_ns is not None else ended
+    # Where nobody saw it leave the endpoints, it may have been listed for as long as it was there.
+    listed = max(ended, pod.gone_ns) if pod.gone_ns is not None else ended
+    leaves = pod.out_of_endpoints_ns if pod.out_of_endpoints_ns is not None else listed
     if context.surroundings.published and pod.gone_ns is not None:
         leaves = pod.gone_ns  # it is published for as long as it is there
     return Window(begun=(silent, max(leaves, pod.deleted_ns) + SLACK + lag_ns), ended=(ended, FOREVER))
@@ -230,7 +232,7 @@ def scaled_down(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
 
 
 def not_drained(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
-    """B2: begun before SIGTERM, or before the last one that the pod took; cut at the exit.
+    """B2: begun before SIGTERM, or before the last one that the pod took; cut from SIGTERM to the exit.
 
     Where pods end one at a time, what was begun after a request had failed at once came to a pod that was gone.
     """

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from harness.judge.causes.connections import Reload
     from harness.judge.causes.context import Context
     from harness.judge.causes.labels import Beside
+    from harness.judge.causes.matching import Match
     from harness.judge.causes.rules import Rule
     from harness.judge.numbers.hits import Hits
     from harness.judge.numbers.summary import Numbers
@@ -28,6 +29,29 @@ if TYPE_CHECKING:
 
 _SHOWN_PODS = 4
 _SHOWN_REASONS = 4
+CROSSED = [
+    (
+        "other pods ended with requests in flight and cut none: a request that did not take long may have crossed the"
+        " closing of its connection, and was not in flight then"
+    )
+]
+
+
+def rules_of(
+    ids: tuple[str, ...], mask: NDArray[np.bool_], found: Match
+) -> tuple[list[tuple[int, Rule]], bool]:
+    """Return the rows of the table that a group of hits was given its ids by; and whether one of the ids has none that
+    fits: such a cause is possible only because the hits may have crossed a closing (labels.crossings).
+    """
+    used = {row for (row, _), fits in found.fits.items() if RULES[row].id in ids and (fits & mask).any()}
+    rows = {
+        row
+        for row, rule in enumerate(RULES)
+        if rule.id in ids and rule.also in {"", *ids} and (row in used or rule.side in {"own", "beside"})
+    }
+    covered = {name for row in rows for name in (RULES[row].id, RULES[row].also)}
+    more = {row for row, rule in enumerate(RULES) if rule.id in {*ids} - covered and rule.side == "stop"}
+    return [(row, RULES[row]) for row in sorted(rows | more)], bool(more)
 
 
 def fixes(
@@ -51,7 +75,8 @@ def _fix(rule: Rule, row: int, shares: Mapping[tuple[int, int], int], context: C
     """Return a rule's line with the names of this run. Values are left as {prestop} and so on: the advice decides
     them.
     """
-    names = [context.timeline.pods[number].spec.container for of_row, number in shares if of_row == row]
+    mine = [number for of_row, number in shares if of_row == row] or [number for _, number in shares]
+    names = [context.timeline.pods[number].spec.container for number in mine]
     families = context.chain.families
     text = rule.fix.replace("{container}", names[-1] if names else "")
     if not any(family.gate for family in families):

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.clock import NS
-from harness.judge.balancers.shown import said_text
 from harness.judge.wording import cause_in_words, lasting
 from harness.model import Mark, Phase
+from harness.recording import answers
 from harness.report import looks
 from harness.report.page.encoding import Packer
 
@@ -182,7 +182,7 @@ def _words(judgement: Judgement, picture: Picture, unit_ns: int) -> dict[str, An
         "targets": list(judgement.about.targets),
         "peers": list(failed.peers),
         "answers": [
-            {"status": answer.status, "said": said_text(answer, ""), "closes": answer.closes}
+            {"status": answer.status, "said": answers.words(answer, ""), "closes": answer.closes}
             for answer in failed.answers
         ],
         "log": [" ".join(part for part in (one.family, one.said, one.address) if part) for one in failed.log],

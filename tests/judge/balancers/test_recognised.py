@@ -92,6 +92,13 @@ def test_a_target_that_is_a_service_has_no_balancer_before_it_unless_a_gateways_
     assert seen(Met(to_pods=True)) == [("none", "connections go to the pods' own addresses")]
 
 
+def test_a_log_brought_for_a_path_that_leads_to_pods_makes_no_balancer_of_it() -> None:
+    path = PathProof(True, "the URL's host is Service web, which selects the workload's pods")
+    assert seen(Met(to_pods=True, logs=("nginx",))) == [("none", "connections go to the pods' own addresses")]
+    assert seen(Met(logs=("nginx",)), path=path) == [("none", "the URL's host is a Service")]
+    assert seen(Met(logs=("nginx",))) == [("nginx", "the format of its access log")]
+
+
 def test_the_class_of_the_ingress_tells_where_answers_do_not() -> None:
     def ingress(kind: str) -> dict[str, Any]:
         return {"kind": "Ingress", "metadata": {"name": "web"}, "spec": {"ingressClassName": kind}}

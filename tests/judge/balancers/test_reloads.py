@@ -132,6 +132,22 @@ def test_a_balancer_that_keeps_connections_after_errors_closed_them_by_itself(tm
     assert causes["C8",].kinds == {"reset_before_response": 1}
 
 
+def test_connections_that_passed_on_a_pods_cut_answers_were_not_closed_by_the_balancer_itself(
+    tmp_path: Path,
+) -> None:
+    synthetic = SyntheticRun.rolling(lag=1.0, settle=8.0, concurrency=40)
+    synthetic.record = {"scenario": {"balancer": "caddy"}}
+    old = synthetic.pods[0]
+    assert old.deleted is not None
+    at = old.deleted + 1.2
+    for outcome in (Outcome.EOF_MID_RESPONSE, Outcome.RESET_MID_RESPONSE):
+        rows = [lost(at + n / 80, None, conn=100 + n, outcome=outcome) for n in range(40)]
+        rows.append(lost(at + 0.4, None, conn=900, conn_hits=0, outcome=Outcome.RESET_BEFORE_RESPONSE))
+        rows = sorted([*synthetic.hits(), *rows], key=lambda row: row["done_ns"])
+        causes = by_ids(judged(tmp_path / outcome.value, synthetic, rows, burst(at, by="peer")))
+        assert not any("C8" in ids for ids in causes)
+
+
 def test_straight_to_pods_connections_end_with_their_pod_and_not_by_a_reload(tmp_path: Path) -> None:
     synthetic = good_manifest()
     synthetic.record = {"scenario": {"balancer": "none"}}

@@ -9,10 +9,10 @@ from click.testing import CliRunner
 
 from harness.cli.reports import report
 from harness.judge.balancers.known import BY_NAME
-from harness.judge.balancers.shown import lines, said_text
+from harness.judge.balancers.shown import lines
 from harness.judge.verdict.judgement import from_json, judge, to_json
 from harness.model import BALANCERS
-from harness.recording.answers import Answer
+from harness.recording.answers import Answer, words
 from harness.recording.read import Recording
 from harness.report.text import render
 from tests.judge.balancers import answers as say
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from harness.judge.verdict.judgement import Judgement
 
 
-def behind_envoy(tmp_path: Path, words: str = "") -> Judgement:
+def behind_envoy(tmp_path: Path, body: str = "") -> Judgement:
     synthetic = SyntheticRun.rolling()
     broken = say.envoy(503, "connection termination")
-    broken = replace(broken, body=words) if words else broken
+    broken = replace(broken, body=body) if body else broken
     return judged(tmp_path, synthetic, told_by(synthetic, {"B1": [(broken, 0.002)], "cut": [(broken, 0.0)]}))
 
 
@@ -53,8 +53,8 @@ def test_nothing_is_said_where_nothing_is_known_and_nothing_failed(tmp_path: Pat
 
 
 def test_a_body_is_shown_without_its_tags() -> None:
-    assert said_text(say.nginx(502), "nginx") == 'nginx: "502 Bad Gateway nginx"'
-    assert said_text(Answer(502, (("server", "gunicorn"),)), "") == "gunicorn: (no words)"
+    assert words(say.nginx(502), "nginx") == 'nginx: "502 Bad Gateway nginx"'
+    assert words(Answer(502, (("server", "gunicorn"),)), "") == "gunicorn: (no words)"
 
 
 def test_a_judgement_with_a_balancer_comes_back_from_its_json(tmp_path: Path) -> None:
