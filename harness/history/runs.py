@@ -20,7 +20,9 @@ LONGEST_TEXT = 500  # characters of one text
 MOST_CAUSES = 100
 _LARGEST = 1 << 62
 
-_TIME = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)\d\dZ-")  # how the name of a run's folder begins
+OF_A_RUN = re.compile(
+    r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)\d\dZ-", re.ASCII
+)  # how the name of a run's folder begins
 
 RUNS = Path("results")  # where `run` puts them without -o
 RUNNING, KILLED = "running", "killed"
@@ -90,7 +92,7 @@ class Run:
         """Return when it began, to the minute, UTC: as its folder says, whose name begins with it, so that it can be
         given as the name of the run.
         """
-        found = _TIME.match(self.folder)
+        found = OF_A_RUN.match(self.folder)
         year, month, day, hour, minute = found.groups() if found else f"{self.began:%Y %m %d %H %M}".split()
         return f"{year}-{month}-{day} {hour}:{minute}"
 
