@@ -72,6 +72,7 @@ class Run:
     lost: int | None = None
     causes: tuple[Cause, ...] = ()
     rollouts: int = 0  # seen to their end
+    proven: int = 0  # of these, with a verdict about losses: PASS, FAIL, or requests that were lost
     lossy: int = 0  # of these, with lost requests
     p99_ns: int | None = None  # of good answers during the rollout
     outage_ns: int | None = None

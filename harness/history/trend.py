@@ -86,8 +86,8 @@ def _images(nights: Sequence[Night]) -> str:
 
 
 def _count(nights: Sequence[Night]) -> tuple[int, int]:
-    """Return how many rollouts were seen to their end, and how many of them lost requests."""
-    return sum(night.run.rollouts for night in nights), sum(night.run.lossy for night in nights)
+    """Return how many rollouts tell whether requests are lost, and how many of them lost some."""
+    return sum(night.run.proven for night in nights), sum(night.run.lossy for night in nights)
 
 
 def _numbers(group: Group) -> Iterator[str]:
