@@ -145,7 +145,25 @@ def test_a_streak_is_told_with_its_beginning() -> None:
 
 
 def test_runs_that_nobody_judged_do_not_end_a_streak() -> None:
-    assert told([run(0), run(1, grade="", rollouts=0), run(2)]).startswith("PASS in all 2 runs.")
+    assert told([run(0), run(1, grade="", rollouts=0), run(2)]).startswith("PASS in all 2 judged runs.")
+    words = told([failed(0), run(1), run(2, grade="", rollouts=0), run(3)])
+    assert words.startswith("PASS in the last 2 judged runs, since 2026-11-02 03:00; before that FAIL.")
+
+
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [("killed", "killed"), ("running", "it is still running"), ("complete", "it was not judged")],
+)
+def test_a_last_run_without_a_verdict_is_not_hidden_by_the_good_ones_before_it(state: str, why: str) -> None:
+    runs = [run(0), run(1), run(2, grade="", rollouts=0, state=state)]
+    assert told(runs).startswith(f"The last run has no verdict: {why}. PASS in all 2 judged runs.")
+    words = text.render([group_of(runs)], "results", 100, 20)
+    assert f"The last run has no verdict: {why}." in words
+
+
+def test_a_streak_that_a_change_began_points_to_the_changes() -> None:
+    words = told([failed(0), run(1, objects="two")])
+    assert "Something was changed just before it: see the list of changes." in words
 
 
 def test_clean_rollouts_since_a_change_bound_the_share_that_may_still_fail() -> None:
