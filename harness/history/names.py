@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness import typedpaths
 from harness.errors import UsageError
 from harness.history.listing import listed
 from harness.history.runs import RUNS
@@ -37,9 +38,9 @@ def find(word: str) -> Path:
     if folder.stamp(path, "run.json") or path.name in {"", ".."}:
         return path
     parent = path.parent if placed else RUNS
-    if path.exists() and path.name not in LAST and (placed or not RUNS.is_dir()):
+    if typedpaths.exists(path) and path.name not in LAST and (placed or not RUNS.is_dir()):
         return path  # whoever reads it says what is missing in it
-    if not parent.is_dir():
+    if not typedpaths.is_dir(parent):
         why = "" if placed else f", and no folder {RUNS} in which a run could have this name"
         raise UsageError(f"{word}: no such folder{why}; give the folder of one run, or its name")
     return parent / choose(path.name, listed(parent).runs, str(parent))
