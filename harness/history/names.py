@@ -1,6 +1,6 @@
 """The name of a run, as it is given on the command line -> its folder. `choose` is pure.
 
-A name is the folder's name, a part of it that no other run has, or `last`, `last-pass`, `last-fail`.
+A name is the folder's name, a beginning or part of it which only this run has, or `last`, `last-pass`, `last-fail`.
 """
 
 from __future__ import annotations
