@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import RecordingError
+from harness.history.runs import OF_A_RUN
 from harness.model import Grade
 from harness.recording import jsontext
 from harness.recording.folder import MIB, read
@@ -38,7 +39,7 @@ def finished_runs(root: Path) -> dict[str, list[Path]]:
     out. A killed run also says that it is running, but it has written nothing for longer than it could have lasted.
     """
     found: dict[str, list[Path]] = {}
-    for path in sorted(file.parent for file in root.glob("*T*Z-*/run.json")):
+    for path in sorted(file.parent for file in root.glob("*/run.json") if OF_A_RUN.match(file.parent.name)):
         name = _finished_run(path)
         if name is not None:
             found.setdefault(name, []).append(path)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
 from harness.history import index, reading
-from harness.history.runs import RUNNING
+from harness.history.runs import OF_A_RUN, RUNNING
 from harness.recording import folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.history.runs import Run
-
-_OF_A_RUN = re.compile(r"\d{8}T\d{6}Z-")  # how the name of a run's folder begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,5 +80,5 @@ def _shown(name: str) -> bool:
 
 def _why(name: str, why: str) -> str:
     """Say more about a folder that has a run's name and no run.json."""
-    half = why == reading.MISSING and _OF_A_RUN.match(name)
+    half = why == reading.MISSING and OF_A_RUN.match(name)
     return f"a run that never began, or was half deleted: {why}" if half else why

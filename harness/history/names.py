@@ -1,6 +1,6 @@
 """The name of a run, as it is given on the command line -> its folder. `choose` is pure.
 
-A name is the folder's name, a part of it that no other run has, or `last`, `last-pass`, `last-fail`.
+A name is the folder's name, a beginning or part of it which only this run has, or `last`, `last-pass`, `last-fail`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness import typedpaths
 from harness.errors import UsageError
 from harness.history.listing import listed
 from harness.history.runs import RUNS
@@ -37,9 +38,9 @@ def find(word: str) -> Path:
     if folder.stamp(path, "run.json") or path.name in {"", ".."}:
         return path
     parent = path.parent if placed else RUNS
-    if path.exists() and path.name not in LAST and (placed or not RUNS.is_dir()):
+    if typedpaths.exists(path) and path.name not in LAST and (placed or not RUNS.is_dir()):
         return path  # whoever reads it says what is missing in it
-    if not parent.is_dir():
+    if not typedpaths.is_dir(parent):
         why = "" if placed else f", and no folder {RUNS} in which a run could have this name"
         raise UsageError(f"{word}: no such folder{why}; give the folder of one run, or its name")
     return parent / choose(path.name, listed(parent).runs, str(parent))

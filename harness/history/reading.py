@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _MOST = 64 * folder.MIB  # of one JSON file
 _YEAR_2116_NS = 1 << 62
 _GRADES = frozenset(grade.value for grade in Grade)
+_OPEN = Grade.INCONCLUSIVE.value
 _NOT_THE_ROLLOUTS = ({"not the rollout"}, {"E1"})  # as Cause.the_rollouts has it
 _A_RUN, _A_VERDICT = "run.json", "verdict.json"
 
@@ -169,12 +170,15 @@ def judged(run: Run, raw: Any) -> Run:
     listed = raw.get("rollouts")
     each = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
     abouts = [_inner(one, "about") for one in each] or [about]
-    losses = [whole(_inner(one, "verdict").get("lost")) for one in each] or [whole(verdict.get("lost"))]
+    verdicts = [_inner(one, "verdict") for one in each] or [verdict]
     seen = [
-        lost
-        for lost, one in zip(losses, abouts, strict=True)
-        if whole(one.get("settled_ns")) is not None and lost is not None
+        (lost, one.get("grade"))
+        for one, ended in zip(verdicts, abouts, strict=True)
+        if whole(ended.get("settled_ns")) is not None and (lost := whole(one.get("lost"))) is not None
     ]
+    # The whole run's doubts, such as a generator that did not keep up, are in no rollout's own verdict.
+    doubts = grade == _OPEN
+    proven = [lost for lost, own in seen if lost or not (doubts or own == _OPEN)]
     from_ns, to_ns = whole(outage.get("from_ns")), whole(outage.get("to_ns"))
     return replace(
         run,
@@ -185,7 +189,8 @@ def judged(run: Run, raw: Any) -> Run:
         lost=whole(verdict.get("lost")),
         causes=_causes(raw.get("causes")),
         rollouts=len(seen),
-        lossy=sum(map(bool, seen)),
+        proven=len(proven),
+        lossy=sum(map(bool, proven)),
         p99_ns=_p99(numbers.get("parts")),
         outage_ns=to_ns - from_ns if from_ns is not None and to_ns is not None else 0 if numbers else None,
         lag_ns=whole(lag.get("p99_ns")),

@@ -20,7 +20,9 @@ LONGEST_TEXT = 500  # characters of one text
 MOST_CAUSES = 100
 _LARGEST = 1 << 62
 
-_TIME = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)\d\dZ-")  # how the name of a run's folder begins
+OF_A_RUN = re.compile(
+    r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)\d\dZ-", re.ASCII
+)  # how the name of a run's folder begins
 
 RUNS = Path("results")  # where `run` puts them without -o
 RUNNING, KILLED = "running", "killed"
@@ -70,6 +72,7 @@ class Run:
     lost: int | None = None
     causes: tuple[Cause, ...] = ()
     rollouts: int = 0  # seen to their end
+    proven: int = 0  # of these, with a verdict about losses: PASS, FAIL, or requests that were lost
     lossy: int = 0  # of these, with lost requests
     p99_ns: int | None = None  # of good answers during the rollout
     outage_ns: int | None = None
@@ -90,7 +93,7 @@ class Run:
         """Return when it began, to the minute, UTC: as its folder says, whose name begins with it, so that it can be
         given as the name of the run.
         """
-        found = _TIME.match(self.folder)
+        found = OF_A_RUN.match(self.folder)
         year, month, day, hour, minute = found.groups() if found else f"{self.began:%Y %m %d %H %M}".split()
         return f"{year}-{month}-{day} {hour}:{minute}"
 

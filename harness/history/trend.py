@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness.history.groups import IMAGE
 from harness.history.metrics import METRICS
+from harness.history.runs import KILLED, RUNNING
 from harness.judge import odds
 from harness.judge.wording import count
 from harness.model import Grade
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from harness.history.groups import Group, Night
     from harness.history.metrics import Metric
+    from harness.history.runs import Run
 
 LEAST_RUNS = 8  # for a trend in a number
 MOST_RUNS = 60  # that a trend is taken over
@@ -42,16 +44,25 @@ def _streak(group: Group) -> Iterator[str]:
     grade = judged[-1].run.grade
     place = next((at for at in range(len(judged), 0, -1) if judged[at - 1].run.grade != grade), 0)
     streak = judged[place:]
+    covered = group.nights[group.nights.index(streak[0]) :] if place else group.nights
+    what = "judged run" if len(covered) > len(streak) else "run"
+    yield from _last_without_a_verdict(group.nights[-1].run)
     if not place:
-        yield f"{grade} in {'the only run' if len(judged) == 1 else f'all {len(judged):,} runs'}."
+        yield f"{grade} in {f'the only {what}' if len(judged) == 1 else f'all {count(len(judged), what)}'}."
         return
     since = f"since {streak[0].run.when}; before that {judged[place - 1].run.grade}"
-    yield f"{grade} in the last {count(len(streak), 'run') if len(streak) > 1 else 'run'}, {since}."
+    yield f"{grade} in the last {count(len(streak), what) if len(streak) > 1 else what}, {since}."
     if streak[0].breaks:
-        yield "It is the first run after a change: see there."
+        yield "Something was changed just before it: see the list of changes."
     if grade == Grade.FAIL.value:
         good = next((night.run.when for night in reversed(judged) if night.run.grade == Grade.PASS.value), "")
         yield f"The last PASS was on {good}." if good else "There was no PASS yet."
+
+
+def _last_without_a_verdict(run: Run) -> Iterator[str]:
+    if not run.judged:
+        why = {KILLED: "killed", RUNNING: "it is still running"}.get(run.state, "it was not judged")
+        yield f"The last run has no verdict: {why}."
 
 
 def _rollouts(group: Group) -> Iterator[str]:
@@ -86,8 +97,8 @@ def _images(nights: Sequence[Night]) -> str:
 
 
 def _count(nights: Sequence[Night]) -> tuple[int, int]:
-    """Return how many rollouts were seen to their end, and how many of them lost requests."""
-    return sum(night.run.rollouts for night in nights), sum(night.run.lossy for night in nights)
+    """Return how many rollouts tell whether requests are lost, and how many of them lost some."""
+    return sum(night.run.proven for night in nights), sum(night.run.lossy for night in nights)
 
 
 def _numbers(group: Group) -> Iterator[str]:

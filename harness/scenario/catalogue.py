@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness import typedpaths
 from harness.errors import UsageError
 from harness.scenario.reading import read_file
 
@@ -48,7 +49,7 @@ def find(name: str, root: Path) -> Path | None:
     """Return the folder of a scenario named like `seed/1-no-probe`, or by the last part alone if that is unique."""
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", name) or ".." in name:
         return None
-    if (root / name / FILE).is_file():
+    if typedpaths.is_file(root / name / FILE):
         return root / name
     same = [file.parent for file in root.rglob(FILE) if file.parent.name == name]
     return same[0] if len(same) == 1 else None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from harness import typedpaths
 from harness.errors import UsageError
 from harness.model import LabPlan, Target
 from harness.scenario import yamltext
@@ -95,7 +96,7 @@ class Resolved:
             )
         paths = [self.base / name for name in self.scenario.manifests]
         for path in paths:
-            if not path.is_file():
+            if not typedpaths.is_file(path):
                 raise UsageError(f"no such manifest: {path}; paths are relative to the scenario's folder")
         check = part.health_check
 
@@ -199,8 +200,8 @@ def resolve(request: Request, folder: Path) -> Resolved:
 
 def _which_file(request: Request, folder: Path, *, url_given: bool) -> tuple[Path | None, str]:
     if request.file:
-        path = request.file / DEFAULT_FILE if request.file.is_dir() else request.file
-        if not path.exists() and not path.suffix:
+        path = request.file / DEFAULT_FILE if typedpaths.is_dir(request.file) else request.file
+        if not typedpaths.exists(path) and not path.suffix:
             found = find(request.file.as_posix(), shipped())
             if found is None:
                 raise not_found(str(request.file), shipped())

@@ -71,6 +71,17 @@ def test_what_is_no_finished_run_of_ours_is_never_chosen(tmp_path: Path) -> None
     assert [path.name for path in chosen(finished_runs(tmp_path), {}, keep=1)] == ["20261121T000000Z-web"]
 
 
+@pytest.mark.parametrize("name", ["keep-20261101T000000Z-web", "1-20261101T000000Z-web", "BEST-Z-web"])
+def test_a_run_that_was_renamed_is_kept_even_if_its_time_is_still_in_the_name(
+    tmp_path: Path, name: str
+) -> None:
+    for day in (21, 22):
+        run_of(tmp_path, f"202611{day}T000000Z-web", "web")
+    run_of(tmp_path, name, "web")
+    assert [path.name for path in prune(tmp_path, "web", keep=1)] == ["20261121T000000Z-web"]
+    assert (tmp_path / name / "run.json").is_file()
+
+
 def test_deleting_a_run_follows_no_link_out_of_it(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     (kept / "inner").mkdir(parents=True)

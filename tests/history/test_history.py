@@ -30,7 +30,7 @@ def run(night: int, **changed: Any) -> Run:
     folder = f"202611{night + 1:02d}T030000Z-nightly"
     base = Run(
         folder, "nightly", night * DAY_NS, grade="PASS", workload="Deployment shop/web", server="a",
-        trigger="restart", rollouts=1, objects="one", lost=0,
+        trigger="restart", rollouts=1, proven=1, objects="one", lost=0,
     )  # fmt: skip
     return replace(base, **changed)
 
@@ -145,13 +145,66 @@ def test_a_streak_is_told_with_its_beginning() -> None:
 
 
 def test_runs_that_nobody_judged_do_not_end_a_streak() -> None:
-    assert told([run(0), run(1, grade="", rollouts=0), run(2)]).startswith("PASS in all 2 runs.")
+    assert told([run(0), run(1, grade="", rollouts=0), run(2)]).startswith("PASS in all 2 judged runs.")
+    words = told([failed(0), run(1), run(2, grade="", rollouts=0), run(3)])
+    assert words.startswith("PASS in the last 2 judged runs, since 2026-11-02 03:00; before that FAIL.")
+
+
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [("killed", "killed"), ("running", "it is still running"), ("complete", "it was not judged")],
+)
+def test_a_last_run_without_a_verdict_is_not_hidden_by_the_good_ones_before_it(state: str, why: str) -> None:
+    runs = [run(0), run(1), run(2, grade="", rollouts=0, state=state)]
+    assert told(runs).startswith(f"The last run has no verdict: {why}. PASS in all 2 judged runs.")
+    words = text.render([group_of(runs)], "results", 100, 20)
+    assert f"The last run has no verdict: {why}." in words
+
+
+def test_a_streak_that_a_change_began_points_to_the_changes() -> None:
+    words = told([failed(0), run(1, objects="two")])
+    assert "Something was changed just before it: see the list of changes." in words
 
 
 def test_clean_rollouts_since_a_change_bound_the_share_that_may_still_fail() -> None:
     words = told([failed(0), *(run(n, objects="two") for n in range(1, 11))])
     assert "10 rollouts since the last change, and none lost requests" in words
     assert "at most 26 % of such rollouts do" in words
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"about": {"settled_ns": 1, "ended_by": "interrupted"}},
+        {},  # the target was never proven to lead to the workload
+        {"rollouts": [{"verdict": {"grade": "PASS", "lost": 0}, "about": {"settled_ns": 1}}]},
+    ],
+    ids=["interrupted", "unproven", "a good rollout of a run that is not"],
+)
+def test_a_run_that_proves_nothing_is_no_clean_rollout(tmp_path: Path, changed: dict[str, Any]) -> None:
+    for night in range(4):
+        make_run(tmp_path, night, verdict())
+    for night in range(4, 9):
+        make_run(tmp_path, night, verdict("INCONCLUSIVE", **changed))
+    words = " ".join(trend.said(grouped(listed(tmp_path).runs, compared(tmp_path))[0]))
+    assert "4 rollouts, and none lost requests" in words
+
+
+def test_of_several_rollouts_only_those_with_a_verdict_are_counted(tmp_path: Path) -> None:
+    each = [
+        {"verdict": {"grade": grade, "lost": lost}, "about": {"settled_ns": 1}}
+        for grade, lost in (("PASS", 0), ("INCONCLUSIVE", 0), ("FAIL", 9))
+    ]
+    make_run(tmp_path, 0, verdict("FAIL", lost=9, rollouts=each))
+    words = " ".join(trend.said(grouped(listed(tmp_path).runs, compared(tmp_path))[0]))
+    assert "1 of 2 rollouts lost requests." in words
+
+
+def test_loss_in_a_run_that_proves_nothing_else_still_forbids_the_bound(tmp_path: Path) -> None:
+    make_run(tmp_path, 0, verdict())
+    make_run(tmp_path, 1, verdict("INCONCLUSIVE", lost=9))
+    words = " ".join(trend.said(grouped(listed(tmp_path).runs, compared(tmp_path))[0]))
+    assert "1 of 2 rollouts lost requests." in words
 
 
 def test_a_clean_streak_that_no_change_began_is_no_bound() -> None:

@@ -207,3 +207,13 @@ def test_a_browser_complains_of_nothing(tmp_path: Path) -> None:
     )  # fmt: skip
     assert "History of rollouts" in done.stdout
     assert "CONSOLE" not in done.stderr
+
+
+def test_the_badge_shows_the_last_run_as_it_is() -> None:
+    good = Run("f", "nightly", 0, grade="PASS", lost=0, workload="w", rollouts=1)
+    killed = replace(
+        good, folder="g", began_ns=1, grade="", state="killed", missing="no verdict.json", rollouts=0
+    )
+    page = render(grouped([good, killed], lambda _, __: ()), [], {})
+    assert '<span class="badge none">last: killed</span>' in page
+    assert "last: PASS" not in page

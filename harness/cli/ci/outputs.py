@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness import typedpaths
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -127,9 +128,21 @@ def outputs_of(options: dict[str, Any]) -> Outputs:
 
 def _check_file(option: str, path: Path, made: Path | None) -> None:
     """Refuse a file that cannot be written. `made` is the folder that the run makes where it is missing."""
-    if not path.parent.is_dir() and (made is None or path.parent.resolve() != made.resolve()):
+    inside = made is not None and _real(path.parent) == _real(made)
+    if not typedpaths.is_dir(path.parent) and not inside:
         raise UsageError(
             f"--{option} {path}: there is no folder {path.parent}; create it, or name another file"
         )
-    if path.is_dir():
+    if typedpaths.is_dir(path):
         raise UsageError(f"--{option} {path}: this is a folder; name a file in it")
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise UsageError(f"--{option} {path}: {error.strerror}; name another file") from None
+
+
+def _real(path: Path) -> str:
+    """Return the path without links; unlike Path.resolve, it takes a name that is too long, too."""
+    return os.path.realpath(path)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness import typedpaths
 from harness.cli.ci.outputs import file_options, outputs_of
 from harness.cli.options import output_option
 from harness.cli.reports import exit_code, judged, leave_reports
@@ -79,9 +80,9 @@ def _steps(directory: str | None) -> tuple[Entry, ...]:
     from harness.scenario.resolve import shipped  # noqa: PLC0415
 
     folder = Path(directory) if directory else shipped() / "seed"
-    if not folder.is_dir() and directory and (shipped() / directory).is_dir():
+    if not typedpaths.is_dir(folder) and directory and typedpaths.is_dir(shipped() / directory):
         folder = shipped() / directory
-    found = steps(folder) if folder.is_dir() else ()
+    found = steps(folder) if typedpaths.is_dir(folder) else ()
     if not found:
         raise UsageError(f"nothing to run in {folder}: none of its sub-folders has a zdtest.yaml")
     return found

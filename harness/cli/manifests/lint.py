@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness import typedpaths
 from harness.cli.ci.outputs import annotations_option, outputs_of
 from harness.cli.root import root, show
 from harness.errors import ClusterError, UsageError
@@ -60,7 +61,9 @@ def lint(
     objects: list[tuple[dict[str, Any], Written | None]] = []
     notes: list[str] = []
     for name in what:
-        if Path(name).exists() or not re.fullmatch(r"[A-Za-z]+/[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name):
+        if typedpaths.exists(Path(name)) or not re.fullmatch(
+            r"[A-Za-z]+/[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name
+        ):
             read = with_places(Path(name))
             objects += read
             notes += strange_fields(item for item, _ in read)

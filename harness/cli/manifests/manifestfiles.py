@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from harness import typedpaths
 from harness.errors import UsageError
 from harness.k8s import schema
 from harness.scenario import yamltext
@@ -80,7 +81,7 @@ def with_places(path: Path) -> list[tuple[Object, Written | None]]:
 
 
 def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
+    if not typedpaths.is_dir(path):
         return [path]
     return sorted(
         p for p in path.rglob("*") if p.suffix in {".yaml", ".yml", ".json"} and yamltext.is_file(p)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
+from harness import typedpaths
 from harness.errors import UsageError
 from harness.recording import folder
 
@@ -19,8 +20,10 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
 
     Raises UsageError, one line, if it cannot be written.
     """
-    if path.exists() and not path.is_file():
-        what = "a folder" if path.is_dir() else "no regular file; to write to it, use - and redirect"
+    if typedpaths.exists(path) and not typedpaths.is_file(path):
+        what = (
+            "a folder" if typedpaths.is_dir(path) else "no regular file; to write to it, use - and redirect"
+        )
         raise UsageError(f"{path} cannot be written: it is {what}")
     try:
         with folder.replacing(path.parent, path.name) as file:

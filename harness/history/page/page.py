@@ -55,7 +55,7 @@ def _group(group: Group, links: Mapping[str, str]) -> str:
     changed = [night for night in group.nights if night.changes]
     marks = {night.run.folder: number for number, night in enumerate(changed, 1)}
     runs = group.runs
-    latest = next((run for run in reversed(runs) if run.judged), runs[-1])
+    latest = runs[-1]
     span = f"{runs[0].when[:10]} to {runs[-1].when[:10]}" if len(runs) > 1 else runs[0].when[:10]
     only = f", the latest {CHARTED} in the charts" if len(charted) < len(runs) else ""
     figures = "".join(chart(metric, charted, marks, links) for metric in METRICS)
