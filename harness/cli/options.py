@@ -153,8 +153,8 @@ def scenario_options(command: _Decorator) -> _Decorator:
         click.option(
             "--trigger",
             metavar="CHANGE",
-            help="What starts the rollout: restart, 'apply FILE', 'set-image "
-            "CONTAINER=IMAGE', 'scale N', 'delete-pod [NAME]', "
+            help="What starts the rollout: restart, 'apply FILE', 'replace FILE', "
+            "'set-image CONTAINER=IMAGE', 'scale N', 'delete-pod [NAME]', "
             "'evict-pod [NAME]', 'command COMMAND…', or observe (wait for a change "
             "that someone else makes).  [restart]",
         ),
@@ -248,9 +248,10 @@ def flags_of(url: str | None, options: dict[str, Any]) -> dict[str, Any]:
         if options["body"] is not None:
             raise UsageError("--body and --body-file cannot be combined; drop one of them")
         flags["target.body_file"] = str(Path(options["body_file"]).absolute())
-    if (options["trigger"] or "").startswith("apply "):
+    kind, _, file = (options["trigger"] or "").partition(" ")
+    if kind in {"apply", "replace"} and file.strip():
         # A file on the command line is relative to here, not to the scenario's folder.
-        flags["rollout.trigger"] = f"apply {Path(options['trigger'][6:].strip()).absolute()}"
+        flags["rollout.trigger"] = f"{kind} {Path(file.strip()).absolute()}"
     flags.update(_connections(options))
     if options["insecure"]:
         flags["target.insecure"] = True

@@ -18,6 +18,7 @@ from harness.model import ExitCode
 
 if TYPE_CHECKING:
     from harness.interrupts import Asked
+    from harness.run.execute import RunningLab
     from harness.scenario.resolve import Request, Resolved
 
 
@@ -99,8 +100,11 @@ def run(url: str | None, **options: Any) -> int:
     return ExitCode.INTERRUPTED if asked.count else exit_code(judgement, exit_zero=options["exit_zero"])
 
 
-def carry_out(resolved: Resolved, asked: Asked) -> Path:
-    """Run the event loop. The first Ctrl-C ends the load, a second one everything; more change nothing."""
+def carry_out(resolved: Resolved, asked: Asked, lab: RunningLab | None = None) -> Path:
+    """Run the event loop. The first Ctrl-C ends the load, a second one everything; more change nothing.
+
+    `lab` is one that is running already, for a scenario of the lab.
+    """
     import anyio  # noqa: PLC0415
     import anyio.to_thread  # noqa: PLC0415
 
@@ -134,7 +138,7 @@ def carry_out(resolved: Resolved, asked: Asked) -> Path:
                         command=sys.argv,
                         kept=kept.append,
                     )
-                    path = await execute.execute(resolved, observer, prestarted)
+                    path = await execute.execute(resolved, observer, prestarted, lab)
             group.cancel_scope.cancel()
         return path
 

@@ -57,7 +57,26 @@ def patch_for(trigger: Trigger, workload: Object, when: datetime, folder: Path) 
         return _image_patch(trigger, workload)
     if trigger.kind == "apply":
         return manifest_from(folder / trigger.argument, workload)
+    if trigger.kind == "replace":
+        return replacement(manifest_from(folder / trigger.argument, workload), workload)
     return {}
+
+
+def replacement(document: Object, workload: Object) -> Object:
+    """Return the patch that makes the document's spec the live workload's whole spec.
+
+    `apply` leaves alone what somebody else wrote, so it cannot take a hook away that it did not set. Only the number
+    of replicas stays, where the document names none: an autoscaler may have set it. Raises UsageError.
+    """
+    spec = document.get("spec")
+    if not isinstance(spec, dict) or not spec.get("template"):
+        raise UsageError(
+            f"the manifest of {workload['kind']} {workload['metadata']['name']} has no spec.template; replace needs"
+            " the whole manifest (to change a few fields, use --trigger 'apply FILE')"
+        )
+    live = (workload.get("spec") or {}).get("replicas")
+    kept = {"replicas": live} if live is not None and spec.get("replicas") is None else {}
+    return {"apiVersion": workload.get("apiVersion", ""), "kind": workload["kind"], "spec": {**spec, **kept}}
 
 
 def _image_patch(trigger: Trigger, workload: Object) -> Object:
@@ -76,8 +95,18 @@ def _image_patch(trigger: Trigger, workload: Object) -> Object:
 def manifest_from(path: Path, workload: Object) -> Object:
     """Find the workload's own document in a YAML file. Other documents are not applied. Raises UsageError."""
     kind, name = workload["kind"], workload["metadata"]["name"]
+    documents = documents_of(path)
+    for document in documents:
+        if document.get("kind") == kind and _name(document) == name:
+            return document
+    found = ", ".join(f"{d.get('kind')} {_name(d)}" for d in documents) or "nothing"
+    raise UsageError(f"{path} holds no {kind} {name}; it holds: {found}")
+
+
+def documents_of(path: Path) -> list[Object]:
+    """Read the objects in a YAML file. Raises UsageError."""
     try:
-        documents = [doc for doc in yamltext.load_all(yamltext.read_text(path)) if isinstance(doc, dict)]
+        return [doc for doc in yamltext.load_all(yamltext.read_text(path)) if isinstance(doc, dict)]
     except OSError as error:
         raise UsageError(f"cannot read the manifest {path}: {error.strerror}") from None
     except ValueError as error:
@@ -85,11 +114,6 @@ def manifest_from(path: Path, workload: Object) -> Object:
     except yaml.YAMLError as error:
         line, problem = yamltext.problem(error)
         raise UsageError(f"{path}{f':{line}' if line else ''}: malformed YAML: {problem}") from None
-    for document in documents:
-        if document.get("kind") == kind and _name(document) == name:
-            return document
-    found = ", ".join(f"{d.get('kind')} {_name(d)}" for d in documents) or "nothing"
-    raise UsageError(f"{path} holds no {kind} {name}; it holds: {found}")
 
 
 def _name(document: Object) -> object:
@@ -114,6 +138,11 @@ def pull(
         manager = field_manager or "zdtest"
         return api.apply(
             facts.kind, facts.namespace, facts.name, patch, field_manager=manager, dry_run=dry_run
+        )
+    if trigger.kind == "replace":
+        manager, spec = field_manager or "zdtest", patch["spec"]
+        return api.replace_spec(
+            facts.kind, facts.namespace, facts.name, spec, field_manager=manager, dry_run=dry_run
         )
     manager = field_manager or FIELD_MANAGER
     return api.patch(facts.kind, facts.namespace, facts.name, patch, field_manager=manager, dry_run=dry_run)

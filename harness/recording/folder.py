@@ -18,6 +18,7 @@ from harness.errors import RecordingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 # Not blocking: opening a pipe that nobody writes to would hang.
@@ -30,6 +31,33 @@ MIB = 1 << 20
 def create(path: Path) -> BinaryIO:
     """Create a file for writing. Raises FileExistsError if anything has this name, a link included."""
     return os.fdopen(os.open(path, _NEW, FILE_MODE), "wb")
+
+
+def new_folder(root: Path, name: str, when: datetime) -> Path:
+    """Make `<root>/<20261125T140211Z>-<name>`, with `-2`, `-3` … on collision, for its owner only.
+
+    Raises RecordingError when it cannot be made.
+    """
+    base = f"{when:%Y%m%dT%H%M%SZ}-{name}"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        for n in range(1, 1000):
+            path = root / (base if n == 1 else f"{base}-{n}")
+            with suppress(FileExistsError):
+                path.mkdir(mode=FOLDER_MODE)
+                return path
+    except OSError as error:
+        raise unwritable(root, error) from error
+    raise RecordingError(
+        f"{root} holds a thousand runs of this name and second; clear it, or choose another with -o"
+    )
+
+
+def unwritable(root: Path, error: OSError) -> RecordingError:
+    """Return the one line for an output folder that nothing can be written to."""
+    return RecordingError(
+        f"cannot write to the output folder {root}: {error.strerror}; choose another with -o"
+    )
 
 
 def append(path: Path) -> BinaryIO:

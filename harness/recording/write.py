@@ -23,7 +23,7 @@ from harness import masking
 from harness.errors import RecordingError
 from harness.model import OUTCOMES, ClusterEvent, HealthSample, RunRecord, WatchGap
 from harness.recording import answers
-from harness.recording.folder import FOLDER_MODE, append, create, write_text
+from harness.recording.folder import FOLDER_MODE, append, create, new_folder, unwritable, write_text
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -142,25 +142,13 @@ class RunDirectory:
 
         Raises RecordingError when the folder cannot be made or written.
         """
-        base = f"{when:%Y%m%dT%H%M%SZ}-{name}"
+        path = new_folder(root, name, when)
         try:
-            root.mkdir(parents=True, exist_ok=True)
-            for n in range(1, 1000):
-                path = root / (base if n == 1 else f"{base}-{n}")
-                try:
-                    path.mkdir(mode=FOLDER_MODE)
-                except FileExistsError:
-                    continue
-                for sub in ("hits", "connections", "answers", "manifests"):
-                    (path / sub).mkdir(mode=FOLDER_MODE)
-                return cls(path)
+            for sub in ("hits", "connections", "answers", "manifests"):
+                (path / sub).mkdir(mode=FOLDER_MODE)
+            return cls(path)
         except OSError as error:
-            raise RecordingError(
-                f"cannot write to the output folder {root}: {error.strerror}; choose another with -o"
-            ) from error
-        raise RecordingError(
-            f"{root} holds a thousand runs of this name and second; clear it, or choose another with -o"
-        )
+            raise unwritable(root, error) from error
 
     def event(self, event: ClusterEvent) -> None:
         """Append one cluster event."""

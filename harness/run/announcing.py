@@ -45,7 +45,7 @@ def announce(resolved: Resolved, subject: Subject | None, say: Callable[[str], N
 
 def expected_ns(subject: Subject) -> int:
     """Return what the rollout should take, by its manifest; NEVER where not all pods are replaced."""
-    if subject.trigger.kind not in {"restart", "apply", "set-image"}:
+    if subject.trigger.kind not in {"restart", "apply", "replace", "set-image"}:
         return NEVER
     return rollout_ns(subject.facts.kind, subject.workload)
 
@@ -64,6 +64,8 @@ def _what(subject: Subject) -> str:
     return {
         "restart": f"restart {name} by patching spec.template.metadata.annotations[{RESTARTED_AT}]",
         "apply": f"apply {trigger.argument} to {name} (server-side, taking over its fields)",
+        "replace": f"replace the spec of {name} by that in {trigger.argument} (the number of replicas stays where the"
+        " file names none)",
         "set-image": f"set the image {trigger.argument} in {name}",
         "scale": f"scale {name} to {trigger.argument} replicas",
         "delete-pod": f"delete {trigger.argument or 'one pod'} of {name}",

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from harness.cluster.client.api import Api
     from harness.load.prestarted import PrestartedWorkers
+    from harness.model import LabEndpoint
     from harness.run.change.change import Change
     from harness.run.observing import RunObserver
     from harness.run.preflight.workload import Subject
@@ -50,12 +51,23 @@ class _Tested:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class RunningLab:
+    """A lab that several runs share, and the folder with its logs."""
+
+    endpoint: LabEndpoint
+    home: Path
+
+
 async def execute(
-    resolved: Resolved, observer: RunObserver, prestarted: PrestartedWorkers | None = None
+    resolved: Resolved,
+    observer: RunObserver,
+    prestarted: PrestartedWorkers | None = None,
+    lab: RunningLab | None = None,
 ) -> Path:
     """Carry out one run and return its directory. Raises UsageError when it cannot begin: nothing is left then.
 
-    `prestarted` are load workers that are already running.
+    `prestarted` are load workers that are already running. A scenario of the lab starts one, unless `lab` is given.
     """
     observer.say(f"target from {resolved.source}")
     try:
@@ -64,7 +76,7 @@ async def execute(
         raise UsageError(str(error)) from None
     with directory:
         try:
-            async with _tested(resolved, directory.path, observer) as tested:
+            async with _tested(resolved, directory.path, observer, lab) as tested:
                 await _run(resolved, tested, directory, observer, prestarted)
         except BaseException as error:
             full, begun = no_room(error), any((directory.path / "hits").iterdir())
@@ -84,7 +96,9 @@ async def execute(
 
 
 @asynccontextmanager
-async def _tested(resolved: Resolved, directory: Path, observer: RunObserver) -> AsyncIterator[_Tested]:
+async def _tested(
+    resolved: Resolved, directory: Path, observer: RunObserver, shared: RunningLab | None
+) -> AsyncIterator[_Tested]:
     """Start the lab if it is wanted; else connect to what the scenario names."""
     scenario = resolved.scenario
     if not resolved.use_lab:
@@ -95,22 +109,34 @@ async def _tested(resolved: Resolved, directory: Path, observer: RunObserver) ->
             )
         yield _Tested(resolved.url, None, api)
         return
+    if shared:
+        yield await _in_the_lab(resolved, shared.endpoint)
+        _keep_lab_files(shared.home, directory, observer)
+        return
     from harness.lab import lab  # noqa: PLC0415  a run on a real cluster needs none of it
 
     observer.say("starting the lab: an API server, a balancer and the pods, as processes on this machine")
     with tempfile.TemporaryDirectory(prefix="zdtest-lab-") as home:
         async with lab.running(resolved.lab_plan(), Path(home)) as endpoint:
-            api = await anyio.to_thread.run_sync(_connect, endpoint.kubeconfig, endpoint.context)
-            url = endpoint.url.rstrip("/") + scenario.target.path
-            notes = tuple(f"the lab: {note}" for note in endpoint.notes)
-            yield _Tested(url, endpoint.ca_file, api if resolved.rollout_wanted else None, notes)
-        try:
-            _keep_lab_files(Path(home), directory)
-        except OSError:  # shutil.Error is one; the recording is whole without
-            observer.say(f"note: the logs of the lab's pods could not be copied to {directory}")
+            yield await _in_the_lab(resolved, endpoint)
+        _keep_lab_files(Path(home), directory, observer)
 
 
-def _keep_lab_files(home: Path, directory: Path) -> None:
+async def _in_the_lab(resolved: Resolved, endpoint: LabEndpoint) -> _Tested:
+    api = await anyio.to_thread.run_sync(_connect, endpoint.kubeconfig, endpoint.context)
+    url = endpoint.url.rstrip("/") + resolved.scenario.target.path
+    notes = tuple(f"the lab: {note}" for note in endpoint.notes)
+    return _Tested(url, endpoint.ca_file, api if resolved.rollout_wanted else None, notes)
+
+
+def _keep_lab_files(home: Path, directory: Path, observer: RunObserver) -> None:
+    try:
+        _copy_lab_files(home, directory)
+    except OSError:  # shutil.Error is one; the recording is whole without
+        observer.say(f"note: the logs of the lab's pods could not be copied to {directory}")
+
+
+def _copy_lab_files(home: Path, directory: Path) -> None:
     logs, kept = home / "pods", [home / name for name in ("truth.jsonl", "access.log")]
     if logs.is_dir():
         shutil.copytree(logs, directory / "pods", dirs_exist_ok=True)

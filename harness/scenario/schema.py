@@ -179,8 +179,8 @@ class RolloutPart(Strict):
     """When to make the change, and when to stop waiting."""
 
     trigger: Annotated[str, pydantic.AfterValidator(lambda text: str(parse(text)))] = "restart"
-    """What starts the rollout: `restart`, `apply FILE`, `set-image CONTAINER=IMAGE`, `scale N`, `delete-pod [NAME]`,
-    `evict-pod [NAME]`, `command COMMAND…`, or `observe` (wait for a change that someone else makes).
+    """What starts the rollout: `restart`, `apply FILE`, `replace FILE`, `set-image CONTAINER=IMAGE`, `scale N`,
+    `delete-pod [NAME]`, `evict-pod [NAME]`, `command COMMAND…`, or `observe` (wait for a change that someone else makes).
     """
     field_manager: str | None = None
     """The field manager of the change; by default kubectl-rollout, and zdtest for `apply`."""

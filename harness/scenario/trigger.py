@@ -2,6 +2,7 @@
 
 restart                   the patch of `kubectl rollout restart`
 apply FILE                server-side apply of the workload's new manifest
+replace FILE              its whole spec becomes the manifest's, whoever wrote a field before
 set-image CONTAINER=IMAGE
 scale N
 delete-pod [NAME]         one pod, by default the first by name
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 
 from harness import masking
 
-KINDS = ("restart", "apply", "set-image", "scale", "delete-pod", "evict-pod", "command", "observe")
+KINDS = ("restart", "apply", "replace", "set-image", "scale", "delete-pod", "evict-pod", "command", "observe")
 # Changes that zdtest does not make itself, or that are not one patch of the workload.
 FOREIGN = ("command", "observe")
 
@@ -60,7 +61,7 @@ def parse(text: str) -> Trigger:
         raise ValueError(f"{shown} is not a trigger; use one of: {', '.join(KINDS)}")
     if kind in {"restart", "observe"} and argument:
         raise ValueError(f"{kind} takes no argument")
-    wanted = {"apply": "FILE", "set-image": "CONTAINER=IMAGE", "scale": "N", "command": "COMMAND"}
+    wanted = {"apply": "FILE", "replace": "FILE", "set-image": "CONTAINER=IMAGE", "scale": "N", "command": "COMMAND"}
     if kind in wanted and not argument:
         raise ValueError(f"{kind} needs an argument: {kind} {wanted[kind]}")
     if kind == "set-image" and not re.fullmatch(r"[^=\s]+=\S+", argument):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.lab.sampleapp import app_options, environment
 from harness.cli.lab.up import lab
 from harness.cli.options import output_option
 from harness.cli.reports import exit_code, report_on
@@ -27,28 +28,7 @@ if TYPE_CHECKING:
 @lab.command("try", epilog=EPILOG)
 @click.argument("files", nargs=-1, required=True, metavar="MANIFEST...")
 @click.option("--deployment", metavar="[KIND/]NAME", help="The workload to roll out, if there are several.")
-@click.option(
-    "--startup-time", default="5s", help="Time from a container's start until the app listens.  [5s]"
-)
-@click.option("--warm-up", default="0s", help="Time after that in which the app answers 503.  [0s]")
-@click.option("--request-time", default="50ms", help="Time that a request takes.  [50ms]")
-@click.option("--slow-request", metavar="TIME", help="Time that one request in 200 takes.  [like the others]")
-@click.option(
-    "--on-term",
-    type=click.Choice(["exit", "drain", "ignore"]),
-    default="exit",
-    help="What the app does on SIGTERM: exit at once, drain (finish its requests), or ignore it.  [exit]",
-)
-@click.option(
-    "--keep-alive", metavar="TIME", help="Time after which the app closes an idle connection.  [never]"
-)
-@click.option(
-    "--profile",
-    type=click.Choice(["alb", "nginx", "envoy", "haproxy", "caddy", "apache", "service"]),
-    default="alb",
-    help="The balancer in front.  [alb]",
-)
-@click.option("--lag", default="2s", help="Time until a change reaches the balancer.  [2s]")
+@app_options
 @click.option(
     "--replicas", type=click.IntRange(min=1, max=50), default=6, help="Largest number of pods.  [6]"
 )
@@ -85,7 +65,7 @@ def _prepare(files: Sequence[str], options: dict[str, Any], home: Path) -> Resol
 
     found = what_if(
         [item for file in files for item in _objects(file)],
-        _environment(options),
+        environment(options),
         wanted=options["deployment"],
         most=options["replicas"],
     )
@@ -119,30 +99,6 @@ def _prepare(files: Sequence[str], options: dict[str, Any], home: Path) -> Resol
         output=options["output"],
         notes=found.notes,
     )
-
-
-def _environment(options: dict[str, Any]) -> dict[str, str]:
-    """Return the sample app's settings."""
-
-    def seconds(option: str) -> float:
-        from harness.scenario.values import duration_ns  # noqa: PLC0415
-
-        try:
-            return duration_ns(options[option]) / 1e9
-        except ValueError as error:
-            raise UsageError(f"--{option.replace('_', '-')}: {error}") from None
-
-    env = {
-        "STARTUP_DELAY": f"{seconds('startup_time'):g}",
-        "WARMUP": f"{seconds('warm_up'):g}",
-        "WORK_MS": f"{seconds('request_time') * 1000:g}",
-        "ON_TERM": str(options["on_term"]),
-    }
-    if options["slow_request"]:
-        env |= {"SLOW_EVERY": "200", "SLOW_MS": f"{seconds('slow_request') * 1000:g}"}
-    if options["keep_alive"]:
-        env["KEEPALIVE"] = f"{seconds('keep_alive'):g}"
-    return env
 
 
 def _objects(file: str) -> list[Any]:

@@ -71,6 +71,46 @@ class Api(Connection):
         options: dict[str, Any] = {"field_manager": field_manager, **({"dry_run": "All"} if dry_run else {})}
         return self._json(lambda: call(name, namespace, patch, **options, **_RAW))
 
+    def replace_spec(
+        self,
+        kind: str,
+        namespace: str,
+        name: str,
+        spec: dict[str, Any],
+        *,
+        field_manager: str,
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """Make `spec` a workload's whole spec, by a JSON patch (RFC 6902): fields that it lacks go back to defaults.
+
+        A patch needs no right beyond the one that each run has. Never sent twice. Raises ApiStatusError (422 where a
+        field is immutable), ApiUnreachableError.
+        """
+        return self.json_patch(
+            kind,
+            namespace,
+            name,
+            [{"op": "replace", "path": "/spec", "value": spec}],
+            field_manager=field_manager,
+            dry_run=dry_run,
+        )
+
+    def json_patch(
+        self,
+        kind: str,
+        namespace: str,
+        name: str,
+        operations: list[dict[str, Any]],
+        *,
+        field_manager: str,
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """Patch a workload by the operations of RFC 6902. Raises ApiStatusError, ApiUnreachableError."""
+        call = getattr(self._apps, f"patch_namespaced_{_SNAKE[kind]}")
+        options: dict[str, Any] = {"field_manager": field_manager, **({"dry_run": "All"} if dry_run else {})}
+        # The client sends a list as application/json-patch+json.
+        return self._json(lambda: call(name, namespace, operations, **options, **_RAW))
+
     def apply(
         self,
         kind: str,

@@ -33,7 +33,7 @@ def tracked_by(workload: dict[str, Any]) -> str:
 
 def objection(tool: str, trigger: str) -> str:
     """Say why a change of this kind is not made to an object that a GitOps tool tracks, or ""."""
-    if tool and trigger in {"apply", "set-image", "scale"}:
+    if tool and trigger in {"apply", "replace", "set-image", "scale"}:
         return (
             f"{tool} tracks this object and would undo it: let it make the change itself, with --trigger 'command …'"
             " or --trigger observe"

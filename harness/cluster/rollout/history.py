@@ -21,7 +21,7 @@ Object = dict[str, Any]
 
 DEFAULT_LIMIT = 10
 # What makes a new revision each time. Of a command or somebody else's pipeline nothing is known.
-_MAKES_ONE = frozenset({"restart", "apply", "set-image"})
+_MAKES_ONE = frozenset({"restart", "apply", "replace", "set-image"})
 
 
 def revisions_left(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def shown(kind: str, patch: dict[str, object]) -> dict[str, object]:
     """Return the patch as it may be written down: an applied manifest has values of variables in it."""
-    return manifest(patch) if kind == "apply" else patch
+    return manifest(patch) if kind in {"apply", "replace"} else patch
 
 
 def what_rolls(workload: dict[str, Any]) -> tuple[Any, Any]:
@@ -61,7 +61,7 @@ def way_back(subject: Subject, changed: bool, *, over: bool) -> str:  # noqa: FB
         return f"{line}, on the lab, which ends with this run"
     if not over:
         line += f" and continues without us; follow it with: {facts.kubectl} rollout status {what}"
-    if kind in {"apply", "set-image"}:
+    if kind in {"apply", "replace", "set-image"}:
         line += f"; go back with: {facts.kubectl} rollout undo {what}"
     if kind == "scale":
         before = (subject.workload.get("spec") or {}).get("replicas", 1)

@@ -1,0 +1,1 @@
+"""Commands that try several versions of one workload under the same load."""
