@@ -11,7 +11,7 @@ import click
 
 from harness.cli import reports, run
 from harness.cli.ci import schema
-from harness.cli.experiments import ab
+from harness.cli.experiments import ab, ablate
 from harness.cli.lab import ladder, scenarios, try_, up
 from harness.cli.manifests import advise, lint, rbac
 from harness.cli.root import complain, crashed, root, warn
@@ -21,7 +21,7 @@ from harness.model import ExitCode
 
 # Importing a module adds its commands.
 __all__ = [
-    "ab", "advise", "clean", "compare", "export", "history", "ladder", "lint", "listing", "main", "opening", "rbac",
+    "ab", "ablate", "advise", "clean", "compare", "export", "history", "ladder", "lint", "listing", "main", "opening", "rbac",
     "reports", "run", "scenarios", "schema", "show", "try_", "up",
 ]  # fmt: skip
 

@@ -20,7 +20,7 @@ Object = dict[str, Any]
 
 ALL = "everything on"
 SHORT_GRACE_S = 1
-SHORT_KEEP_ALIVE_S = "1"
+SHORT_KEEP_ALIVE_S = "0.3"
 
 
 @dataclass(frozen=True, slots=True)

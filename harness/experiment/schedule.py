@@ -11,6 +11,7 @@ import math
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+from harness.judge.comparison.exact import Block, least_p
 from harness.recording.experiment import Look, Step
 
 if TYPE_CHECKING:
@@ -35,11 +36,6 @@ def one_after_another(arms: Sequence[str]) -> tuple[Step, ...]:
     return tuple(Step(arm, block) for block, arm in enumerate(arms, start=1))
 
 
-def least_p(sizes: Sequence[int]) -> float:
-    """Return the least two-sided p that blocks with so many rollouts of each of two versions can give."""
-    return min(1.0, 2 / math.prod(math.comb(2 * size, size) for size in sizes))
-
-
 def looks(order: Sequence[Step], level: float) -> tuple[Look, ...]:
     """State, before anything is measured, after which blocks the two versions are compared, and at which level.
 
@@ -54,10 +50,14 @@ def looks(order: Sequence[Step], level: float) -> tuple[Look, ...]:
     for block in range(1, len(sizes) + 1):
         last = block == len(sizes)
         allowed = level if last else _allowed(sum(sizes[:block]) / sum(sizes), level)
-        if last or least_p(sizes[:block]) <= allowed - spent:
+        if last or _least_p(sizes[:block]) <= allowed - spent:
             found.append(Look(block, allowed - spent))
             spent = allowed
     return tuple(found)
+
+
+def _least_p(sizes: Sequence[int]) -> float:
+    return least_p([Block((0,) * size, (0,) * size) for size in sizes])
 
 
 def _allowed(share: float, level: float) -> float:

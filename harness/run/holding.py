@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from harness.run.preflight.workload import Subject
 
 ATTEMPTS = 4  # the workload may change meanwhile, in its status for one
-PATCHES = ("restart", "apply", "replace", "set-image", "scale")  # the others need no right to patch the workload
+PATCHES = (
+    "restart",
+    "apply",
+    "replace",
+    "set-image",
+    "scale",
+)  # the others need no right to patch the workload
 
 
 @dataclass(slots=True)

@@ -61,7 +61,13 @@ def parse(text: str) -> Trigger:
         raise ValueError(f"{shown} is not a trigger; use one of: {', '.join(KINDS)}")
     if kind in {"restart", "observe"} and argument:
         raise ValueError(f"{kind} takes no argument")
-    wanted = {"apply": "FILE", "replace": "FILE", "set-image": "CONTAINER=IMAGE", "scale": "N", "command": "COMMAND"}
+    wanted = {
+        "apply": "FILE",
+        "replace": "FILE",
+        "set-image": "CONTAINER=IMAGE",
+        "scale": "N",
+        "command": "COMMAND",
+    }
     if kind in wanted and not argument:
         raise ValueError(f"{kind} needs an argument: {kind} {wanted[kind]}")
     if kind == "set-image" and not re.fullmatch(r"[^=\s]+=\S+", argument):

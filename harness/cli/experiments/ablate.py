@@ -37,8 +37,12 @@ _NAMES = "Name the scenario or the manifest, and the URL."
 @click.argument("words", nargs=-1, metavar="[SCENARIO|MANIFEST] [URL]")
 @scenario_options
 @app_options
-@click.option("--lab", is_flag=True, help="Run MANIFEST on the embedded lab, with the sample app in its containers.")
-@click.option("--resume", type=click.Path(path_type=Path), metavar="DIR", help="Go on with the experiment in DIR.")
+@click.option(
+    "--lab", is_flag=True, help="Run MANIFEST on the embedded lab, with the sample app in its containers."
+)
+@click.option(
+    "--resume", type=click.Path(path_type=Path), metavar="DIR", help="Go on with the experiment in DIR."
+)
 @click.option("--restore", type=click.Path(path_type=Path), metavar="DIR",
               help="Only put back what was there before the experiment in DIR.")  # fmt: skip
 @click.option("--allow", metavar="CONTEXT/NAMESPACE/NAME",
@@ -64,11 +68,15 @@ def ablate(words: tuple[str, ...], **options: Any) -> int:
     with tempfile.TemporaryDirectory(prefix="zdtest-ablate-") as home:
         if options["resume"] or options["restore"]:
             if what or url:
-                raise UsageError("--resume and --restore take everything from the experiment; drop the other arguments")
+                raise UsageError(
+                    "--resume and --restore take everything from the experiment; drop the other arguments"
+                )
             given = flags_of(None, options)
             if options["restore"]:
                 return conducting.restore(options["restore"], given)
-            return _end(conducting.resume(options["resume"], given, _again(Path(home)), _no_look), options["form"])
+            return _end(
+                conducting.resume(options["resume"], given, _again(Path(home)), _no_look), options["form"]
+            )
         request, manifest = _request(what, url, options, Path(home))
         source = _source(request, manifest)
         done = conducting.begin(
@@ -85,7 +93,9 @@ def _words(words: Sequence[str]) -> tuple[str | None, str | None]:
     urls = [word for word in words if "://" in word]
     rest = [word for word in words if "://" not in word]
     if len(urls) > 1 or len(rest) > 1:
-        raise UsageError("ablate takes one scenario or manifest, and at most one URL with its http:// or https://")
+        raise UsageError(
+            "ablate takes one scenario or manifest, and at most one URL with its http:// or https://"
+        )
     return next(iter(rest), None), next(iter(urls), None)
 
 
@@ -174,7 +184,8 @@ def _holds(path: Path, kind: str, name: str) -> bool:
     from harness.cluster.trigger import documents_of  # noqa: PLC0415
 
     return any(
-        doc.get("kind") == kind and (doc.get("metadata") or {}).get("name") == name for doc in documents_of(path)
+        doc.get("kind") == kind and (doc.get("metadata") or {}).get("name") == name
+        for doc in documents_of(path)
     )
 
 
@@ -214,7 +225,9 @@ def _again(home: Path) -> Any:
         kept = experiment.request.get("source")
         found = _versions(Path(kept) if kept else None, live, home)
         if [version.arm.name for version in found] != [arm.name for arm in experiment.arms]:
-            raise UsageError("the manifest has other protections than when the experiment began; begin a new one")
+            raise UsageError(
+                "the manifest has other protections than when the experiment began; begin a new one"
+            )
         return found
 
     return versions
@@ -226,7 +239,11 @@ def _design(versions: Sequence[Version], rollouts: int) -> Experiment:
 
     arms = tuple(version.arm for version in versions)
     return Experiment(
-        kind="ablate", arms=arms, order=one_after_another([a.name for a in arms]), level=0.05, rollouts=rollouts
+        kind="ablate",
+        arms=arms,
+        order=one_after_another([a.name for a in arms]),
+        level=0.05,
+        rollouts=rollouts,
     )
 
 

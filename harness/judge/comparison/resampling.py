@@ -17,6 +17,8 @@ from scipy import special
 from harness.judge.odds import CONFIDENCE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 DRAWS = 4_999
@@ -38,6 +40,17 @@ def difference_interval(before: Clusters, after: Clusters, *, median: bool) -> t
     rng = np.random.default_rng(20_261_130)
     drawn = _drawn(after, rng, median=median) - _drawn(before, rng, median=median)
     tail = _tail(min(len(before), len(after)), len(before) + len(after) - 2)
+    low, high = np.quantile(drawn, (tail, 1 - tail))
+    return float(low), float(high)
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Return the 95 % interval of the mean of one side's rollouts; None where there are fewer than two, or all alike."""
+    if len(values) < 2 or len(set(values)) == 1:
+        return None
+    rng = np.random.default_rng(20_261_130)
+    drawn = _drawn(tuple((value,) for value in values), rng, median=False)
+    tail = _tail(len(values), len(values) - 1)
     low, high = np.quantile(drawn, (tail, 1 - tail))
     return float(low), float(high)
 
