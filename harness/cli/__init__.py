@@ -21,8 +21,8 @@ from harness.model import ExitCode
 
 # Importing a module adds its commands.
 __all__ = [
-    "ab", "ablate", "advise", "clean", "compare", "export", "history", "ladder", "lint", "listing", "main", "opening", "rbac",
-    "reports", "run", "scenarios", "schema", "show", "try_", "up",
+    "ab", "ablate", "advise", "clean", "compare", "export", "history", "ladder", "lint", "listing", "main", "opening",
+    "rbac", "reports", "run", "scenarios", "schema", "show", "try_", "up",
 ]  # fmt: skip
 
 

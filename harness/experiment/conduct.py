@@ -54,6 +54,7 @@ class Conductor:
     differ: Callable[[Look], str]  # what a look finds: "" for nothing
     say: Callable[[str], None]
     leave: Callable[[], bool]  # whether somebody asked to end
+    needs_rollout: bool = True  # a run that showed none is made again; else it is a result, too
     record_switches: bool = True  # also run the load while the workload goes from one version to the next
     left: Object = field(default_factory=dict)  # the spec that was put there last
 
@@ -76,7 +77,7 @@ class Conductor:
             if code is not None:
                 return code
             made = self._try("restart", experiment.rollouts, self.directory / file.RUNS)
-            if made.path is None or not made.seen:
+            if made.path is None or self.leave() or (self.needs_rollout and not made.seen):
                 return self._give_up(f"{step.arm}: {made.said}", made.code)
             self.note(self.experiment.made(at, f"{file.RUNS}/{made.path.name}"))
             if found := self._looked(at):
@@ -114,7 +115,7 @@ class Conductor:
     def _try(self, trigger: str, rollouts: int, output: Path) -> Made:
         for attempt in range(1, TRIES + 1):
             made = self.run(trigger, rollouts, output)
-            if made.path is None or made.seen or self.leave():
+            if made.path is None or made.seen or self.leave() or not self.needs_rollout:
                 break
             self.say(f"this run does not count: {made.said}{'; once more' if attempt < TRIES else ''}")
         return made

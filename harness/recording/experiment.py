@@ -108,7 +108,7 @@ def write(directory: Path, experiment: Experiment) -> None:
 
 def is_experiment(directory: Path) -> bool:
     """Tell whether a folder is an experiment's."""
-    return FILE in folder.names(directory, ".")
+    return folder.stamp(directory, FILE) is not None
 
 
 def read(directory: Path) -> Experiment:

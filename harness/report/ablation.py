@@ -41,6 +41,7 @@ class Row:
     left_out: tuple[str, ...]  # why rollouts do not count
     p99_during_ns: int | None  # the worst of its rollouts
     causes: dict[str, int]  # of what was lost
+    unsound: str = ""  # what failed before any rollout, so that there was none
 
     @classmethod
     def of(cls, name: str, about: str, judgement: Judgement) -> Row:
@@ -60,6 +61,7 @@ class Row:
             left_out=tuple(one.why_not for one in every if not one.counts),
             p99_during_ns=max(latencies, default=None),
             causes=dict(sorted(causes.items(), key=lambda item: -item[1])),
+            unsound=_unsound(judgement),
         )
 
     @property
@@ -106,12 +108,19 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (
         row.name,
         row.about or "-",
-        ", ".join(f"{n:,}" for n in row.lost) or "none counts",
+        "fails without a rollout" if row.unsound else ", ".join(f"{n:,}" for n in row.lost) or "none counts",
         "-" if mean is None else f"{mean:,.1f}",
         f"{max(0.0, interval[0]):,.1f} to {interval[1]:,.1f}" if interval else "-",
         "-" if row.p99_during_ns is None else lasting(row.p99_during_ns),
         ", ".join(f"{ids.replace('|', ' or ')} ({hits:,})" for ids, hits in row.causes.items()) or "-",
     )
+
+
+def _unsound(judgement: Judgement) -> str:
+    if judgement.about.ended_by != "baseline_unsound":
+        return ""
+    numbers = judgement.numbers
+    return f"{numbers.failed:,} of {numbers.requests:,} requests failed without any rollout"
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:
@@ -123,9 +132,10 @@ def _notes(rows: Sequence[Row]) -> list[str]:
             f"Nothing lost in {fewest} rollouts is no proof: up to {100 * clean_runs_bound(fewest):.0f} % of such"
             " rollouts may lose something (95 %)."
         )
+    notes += [f"{row.name}: {row.unsound}, so there was no rollout." for row in rows if row.unsound]
     notes += [
         f"{row.name}: {len(row.left_out)} rollouts do not count: {row.left_out[0]}."
         for row in rows
-        if row.left_out
+        if row.left_out and not row.unsound
     ]
     return notes

@@ -37,7 +37,7 @@ completed; 4 zdtest itself crashed; 130 interrupted."""
 @click.argument("words", nargs=-1, metavar="[BEFORE] [AFTER] [URL]")
 @scenario_options
 @click.option("-f", "--file", type=click.Path(path_type=Path), metavar="SCENARIO",
-              help="Scenario: a file, a folder with a zdtest.yaml, or a name that `zdtest scenarios` lists.")  # fmt: skip
+              help="Scenario: a file, a folder with a zdtest.yaml, or a name of `zdtest scenarios`.")  # fmt: skip
 @click.option("--lab", is_flag=True, help="Run on the embedded lab, a small cluster in plain processes.")
 @click.option("--live", is_flag=True, help="Compare AFTER with what runs now; there is no file BEFORE.")
 @click.option("--level", type=click.FloatRange(0.001, 0.5), default=0.05,
@@ -181,7 +181,7 @@ def _design(versions: Sequence[Version], rollouts: int, level: float, seed: int)
     names = [version.arm.name for version in versions]
     order = in_blocks(names, rollouts, Random(seed))  # noqa: S311  a design, no secret
     stated = looks(order, level)
-    early = [look for look in stated[:-1]]
+    early = stated[:-1]
     warn(
         f"{rollouts} rollouts of each, in random order within blocks (seed {seed}); compared"
         + "".join(f" after block {look.after_blocks} at p < {look.level:.4f}," for look in early)

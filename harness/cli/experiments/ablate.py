@@ -84,7 +84,6 @@ def ablate(words: tuple[str, ...], **options: Any) -> int:
             lambda live: _versions(source, live, Path(home)),
             lambda versions: _design(versions, rollouts),
             _no_look,
-            record_switches=False,
         )
         return _end(done, options["form"])
 
@@ -106,11 +105,10 @@ def _request(
     from harness.experiment.arms import only_workload  # noqa: PLC0415
     from harness.scenario.resolve import Request  # noqa: PLC0415
 
-    def request(file: Path | None, *, lab: bool = False, **flags: Any) -> Request:
+    def request(file: Path | None, **flags: str) -> Request:
         return Request(
             flags=flags_of(url, options) | flags,
             file=file,
-            lab=lab,
             allow=options["allow"],
             output=options["output"],
         )

@@ -13,7 +13,7 @@ from harness.cli.experiments.running import Runs, connected, kept_request, reque
 from harness.cli.root import warn
 from harness.errors import ClusterError, HarnessError, RecordingError, UsageError
 from harness.interrupts import PROGRAM
-from harness.model import ExitCode
+from harness.model import IN_CLUSTER, ExitCode
 from harness.recording import experiment as file
 
 if TYPE_CHECKING:
@@ -58,8 +58,6 @@ def begin(
     plan: Callable[[Object], Sequence[Version]],
     design: Callable[[Sequence[Version]], Experiment],
     differ: Callable[[Path, Look], str],
-    *,
-    record_switches: bool = True,
 ) -> Done:
     """Make a new experiment. `plan` returns its versions of the live workload, `design` the order to try them in.
 
@@ -96,7 +94,6 @@ def begin(
         files = {version.arm.name: version.file for version in versions}
         runs = Runs(request, asked, lab)
         conductor = _conductor(directory, experiment, place, specs, files, runs, differ, asked)
-        conductor.record_switches = record_switches
         return _conducted(conductor, runs, lab)
 
 
@@ -194,6 +191,8 @@ def _conductor(
         differ=lambda look: differ(directory, look),
         say=lambda line: warn(f"--- {line}"),
         leave=lambda: asked.count > 0,
+        needs_rollout=experiment.kind == "ab",
+        record_switches=experiment.kind == "ab",
     )
 
 
