@@ -11,7 +11,7 @@ import math
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
-from harness.judge.comparison.exact import Block, least_p
+from harness.judge.comparison.significance.exact import Block, least_p
 from harness.recording.experiment import Look, Step
 
 if TYPE_CHECKING:

@@ -88,6 +88,14 @@ class Experiment:
         open_ones = [step.block for step in self.order if not step.run]
         return min(open_ones) - 1 if open_ones else max((s.block for s in self.order), default=0)
 
+    @property
+    def level_now(self) -> float:
+        """Return the level of error that the design leaves to a comparison of what there is now."""
+        done = self.blocks_done()
+        if self.state == "stopped_early":
+            return next((look.level for look in self.looks if look.after_blocks == done), self.level)
+        return self.looks[-1].level if self.looks else self.level
+
     def made(self, at: int, run: str) -> Experiment:
         """Return the same once the step `at` has left a run."""
         return replace(

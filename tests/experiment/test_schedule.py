@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from harness.experiment.schedule import in_blocks, looks, one_after_another
-from harness.judge.comparison.exact import Block, permuted
+from harness.judge.comparison.significance.exact import Block, permuted
 
 AB = ("before", "after")
 

@@ -14,7 +14,7 @@ import click
 from harness.cli.experiments import conducting
 from harness.cli.experiments.conducting import Version
 from harness.cli.options import flags_of, output_option, scenario_options
-from harness.cli.root import root, show, warn
+from harness.cli.root import root, warn
 from harness.errors import UsageError
 from harness.model import ExitCode
 
@@ -199,9 +199,26 @@ def _design(versions: Sequence[Version], rollouts: int, level: float, seed: int)
 
 
 def _differ(directory: Path, look: Look) -> str:
-    return ""
+    """Compare what there is at this look's level; return what ends the experiment, or ""."""
+    from harness.cli.runs.compare import compared  # noqa: PLC0415
+
+    found = compared((str(directory),), (), (), look.level, None)
+    primary = found.differences[0]
+    p = "?" if primary.p is None else f"{primary.p:.2g}"
+    if not primary.direction:
+        warn(
+            f"--- after block {look.after_blocks}: p = {p}, not below the {look.level:.4f} stated for this look"
+        )
+        return ""
+    return f"stopped early, after block {look.after_blocks}: p = {p}, below the {look.level:.4f} stated for this look"
 
 
 def _end(done: Done) -> int:
-    show(f"{done.experiment.state}: {done.directory}")
-    return done.code or ExitCode.PASS
+    from harness.cli.runs.compare import compared, report  # noqa: PLC0415
+
+    made = {step.arm for step in done.experiment.order if step.run}
+    if len(made) < len(done.experiment.arms):
+        warn(f"zdtest: {done.directory}: too few rollouts were made to compare anything")
+        return done.code or ExitCode.INCONCLUSIVE
+    code = report(compared((str(done.directory),), (), (), None, None), "text")
+    return done.code or code
