@@ -8,8 +8,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from harness.escaping import everywhere, for_line, for_markdown
-from harness.judge.comparison.significance.resampling import mean_interval
 from harness.judge.comparison.rollouts import rollouts_of
+from harness.judge.comparison.significance.resampling import mean_interval
 from harness.judge.odds import clean_runs_bound
 from harness.judge.wording import lasting
 

@@ -180,7 +180,8 @@ class RolloutPart(Strict):
 
     trigger: Annotated[str, pydantic.AfterValidator(lambda text: str(parse(text)))] = "restart"
     """What starts the rollout: `restart`, `apply FILE`, `replace FILE`, `set-image CONTAINER=IMAGE`, `scale N`,
-    `delete-pod [NAME]`, `evict-pod [NAME]`, `command COMMAND…`, or `observe` (wait for a change that someone else makes).
+    `delete-pod [NAME]`, `evict-pod [NAME]`, `command COMMAND…`, or `observe` (wait for a change that someone else
+    makes).
     """
     field_manager: str | None = None
     """The field manager of the change; by default kubectl-rollout, and zdtest for `apply`."""

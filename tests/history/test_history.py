@@ -254,7 +254,7 @@ def test_a_trend_is_never_told_across_a_change_or_from_lower_bounds() -> None:
 def test_noise_is_called_a_trend_as_rarely_as_is_said() -> None:
     import random
 
-    dice = random.Random(7)  # noqa: S311  a repeatable simulation
+    dice = random.Random(7)
     wrong = sum(
         "rose" in (words := told([run(n, p99_ns=dice.randrange(10**8, 10**9)) for n in range(10)]))
         or "fell" in words

@@ -388,7 +388,7 @@ class SyntheticRun:
         return _SIMULATED[key]
 
     def _simulate(self) -> list[dict[str, Any]]:
-        chance = random.Random(self.seed)  # noqa: S311  a simulation
+        chance = random.Random(self.seed)
         rows: list[dict[str, Any]] = []
         slots = [(-TRIGGER + chance.random() * self.work, slot) for slot in range(self.concurrency)]
         heapq.heapify(slots)

@@ -135,7 +135,7 @@ def test_a_packed_log_that_is_cut_off_is_read_as_far_as_it_goes_and_that_is_said
 ) -> None:
     directory, _, went = lost
     every = lines(NGINX, directory, went)
-    chance = random.Random(1)  # noqa: S311  what packs badly, so that half of the file is half of the lines
+    chance = random.Random(1)
     noise = ["".join(chance.choices("abcdefgh", k=300)) for _ in every]
     text = "\n".join(f"{line}\n{other}" for line, other in zip(every, noise, strict=True)).encode()
     packed = gzip.compress(text[: len(text) // 2]) + gzip.compress(

@@ -66,7 +66,7 @@ def test_a_log_of_one_family_is_read_as_line_by_line(log: str, tmp_path: Path) -
 
 
 def test_a_log_of_all_families_mixed_and_damaged_is_read_as_line_by_line(tmp_path: Path) -> None:
-    chance = random.Random(7)  # noqa: S311  not a secret
+    chance = random.Random(7)
     every = samples()
     lines = []
     for number in range(9_000):

@@ -45,7 +45,7 @@ def test_without_back_off_nothing_waits(due: int, took: int, count: int) -> None
 def test_the_median_of_many_cycles_is_right_to_two_percent() -> None:
     median = CycleMedian()
     assert median.value_ns() == 0
-    draw = random.Random(5)  # noqa: S311  any spread of durations will do
+    draw = random.Random(5)
     cycles = [int(draw.lognormvariate(17, 0.7)) for _ in range(20_001)]
     for start in range(0, len(cycles), 500):
         median.add(cycles[start : start + 500])

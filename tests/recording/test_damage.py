@@ -193,7 +193,7 @@ def test_a_damaged_recording_is_judged_or_refused_in_one_line(
     shutil.copytree(REAL, outside / "run")
     before = everything(outside)
     monkeypatch.chdir(here)
-    chance = random.Random(f"{damage} {seed}")  # noqa: S311  no secret, and the same each time
+    chance = random.Random(f"{damage} {seed}")
     for turn in range(3):
         run = tmp_path / f"run-{turn}"
         shutil.copytree(REAL, run)

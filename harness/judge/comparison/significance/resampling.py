@@ -45,7 +45,7 @@ def difference_interval(before: Clusters, after: Clusters, *, median: bool) -> t
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Return the 95 % interval of the mean of one side's rollouts; None where there are fewer than two, or all alike."""
+    """Return the 95 % interval of the mean of one side; None of fewer than two rollouts, or where all are alike."""
     if len(values) < 2 or len(set(values)) == 1:
         return None
     rng = np.random.default_rng(20_261_130)
