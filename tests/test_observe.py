@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 
 import anyio
 import pytest
-import yaml
 
 from harness.clock import NS, Clock
 from harness.cluster.client.api import Api
@@ -30,8 +29,8 @@ from harness.cluster.trigger import restart_patch, was_made
 from harness.model import Mark
 from harness.recording.read import Recording
 from harness.run.change.persisting import Sent, send
-from harness.scenario.resolve import shipped
 from harness.scenario.trigger import parse
+from tests.fastlab import READY, fast_lab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from harness.run.change.tools import Tools
 
 REVISION = "deployment.kubernetes.io/revision"
-READY = {"httpGet": {"path": "/ready", "port": 8080}, "periodSeconds": 1}
 NEVER_READY = {"httpGet": {"path": "/ready", "port": 9}, "periodSeconds": 1}
 
 
@@ -94,39 +92,8 @@ class Pipeline:
 
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
-    """A lab of two small pods that come and go fast."""
-    base = shipped() / "seed/base/configmap.yaml"
-    app = list(yaml.safe_load_all((shipped() / "clean/prestop-sleep/app.yaml").read_text()))
-    spec = app[0]["spec"]["template"]["spec"]
-    app[0]["spec"]["replicas"] = 2
-    container = spec["containers"][0]
-    container["lifecycle"] = {"preStop": {"sleep": {"seconds": 1}}}
-    container["readinessProbe"] = READY
-    container["env"] = [
-        {"name": "STARTUP_DELAY", "value": "0.1"},
-        {"name": "WORK_MS", "value": "20"},
-        {"name": "ON_TERM", "value": "drain"},
-    ]
-    folder = tmp_path / "lab"
-    folder.mkdir()
-    (folder / "app.yaml").write_text(yaml.safe_dump_all(app))
-    scenario = {
-        "name": "fast", "workload": "deployment/web", "manifests": [str(base), "app.yaml"],
-        "lab": {"profile": "alb", "lag": "200ms", "tls": False},
-    }  # fmt: skip
-    (folder / "zdtest.yaml").write_text(yaml.safe_dump(scenario))
-    words = [sys.executable, "-m", "harness", "lab", "up", str(folder)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-        said = {}
-        assert process.stdout
-        for line in process.stdout:
-            if line.startswith("Ctrl-C"):
-                break
-            name, _, value = line.partition(":")
-            said[name] = value.strip()
-        kubeconfig = said["API server"].removeprefix("export KUBECONFIG=")
-        yield Pipeline(Api.connect(kubeconfig, None), said["balancer"].split()[0], kubeconfig)
-        process.terminate()
+    with fast_lab(tmp_path / "lab") as lab:
+        yield Pipeline(Api.connect(lab.kubeconfig, None), lab.url, lab.kubeconfig)
 
 
 @dataclass(frozen=True)

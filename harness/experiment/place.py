@@ -11,10 +11,14 @@ import copy
 import json
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from harness.cluster.client.answers import ApiStatusError
 from harness.cluster.client.resources import WORKLOADS
+from harness.cluster.permission.lock import MANAGER as LOCK_MANAGER
+from harness.cluster.permission.lock import holder
+from harness.cluster.permission.lock import patch as lock_patch
 from harness.cluster.rollout.progress import kubectl_status
 from harness.cluster.trigger import RESTARTED_AT, replacement
 from harness.errors import ClusterError, RecordingError, UsageError
@@ -86,6 +90,14 @@ class Place:
     def put(self, spec: Object) -> None:
         """Make this the workload's spec."""
         self._replace(spec)
+
+    def claimed_by(self) -> str:
+        """Return the run that has a claim on the workload; "" for none."""
+        return holder(self.live(), "", datetime.now(UTC))
+
+    def unclaim(self) -> None:
+        """Take away the claim of a run that is dead."""
+        self._api.patch(self._kind, self._namespace, self._name, lock_patch(None), field_manager=LOCK_MANAGER)
 
     def wait(self, patience_s: float, leave: Callable[[], bool]) -> str:
         """Wait until a change is rolled out, by kubectl's rule. Return "" then, else what it waits for."""

@@ -6,7 +6,10 @@ Written anew at each step, so that an experiment killed at any moment can be res
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +18,7 @@ from harness.recording import folder
 from harness.recording.jsontext import parse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 FILE = "experiment.json"
@@ -112,6 +116,23 @@ def write(directory: Path, experiment: Experiment) -> None:
     """Replace an experiment's file in one step. Raises OSError."""
     text = json.dumps({"format": FORMAT, **asdict(experiment)}, indent=1, ensure_ascii=False)
     folder.write_below(directory, FILE, text + "\n")
+
+
+@contextmanager
+def mine(directory: Path) -> Iterator[None]:
+    """Keep every other process away from an experiment; the kernel ends that with this process, however it ends.
+
+    Raises RecordingError if another process has it.
+    """
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RecordingError(f"the experiment {directory} is under way in another process") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def is_experiment(directory: Path) -> bool:

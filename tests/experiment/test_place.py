@@ -5,52 +5,26 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-import anyio.from_thread
 import pytest
-import yaml
 
-from harness.cluster.client.api import Api
 from harness.cluster.trigger import RESTARTED_AT
 from harness.errors import UsageError
 from harness.experiment.place import (
     ChangedByOthersError,
-    Place,
     differing,
     forget,
     keep,
     kept,
     rolls,
 )
-from harness.lab import lab
-from harness.model import LabPlan
-from tests.lab.control_plane import deployment, service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from harness.cluster.client.api import Api
+    from harness.experiment.place import Place
+
 Object = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    home = tmp_path_factory.mktemp("lab")
-    (home / "all.yaml").write_text(yaml.safe_dump_all([deployment(replicas=0), service()]))
-    plan = LabPlan(manifests=(str(home / "all.yaml"),), tls=False, lag_ns=0)
-    with (
-        anyio.from_thread.start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(lab.running(plan, home / "lab")) as endpoint,
-    ):
-        yield Api.connect(endpoint.kubeconfig, endpoint.context)
-
-
-@pytest.fixture
-def place(api: Api) -> Iterator[Place]:
-    """The same workload for each test, put back by the code under test."""
-    found = Place(api, "Deployment", "default", "web")
-    original = found.original()
-    yield found
-    api.replace_spec("Deployment", "default", "web", original.spec, field_manager="test")
 
 
 def version(live: Object, **spec: Any) -> Object:

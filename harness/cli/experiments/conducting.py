@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 LIVE = "live"  # the source of a version that is what runs now
+_PARTS = (file.RUNS, file.SWITCHES)
 _CLAIM_S = 100.0  # longer than the claim of a killed run lasts
 
 
@@ -67,7 +70,7 @@ def begin(
     from harness.recording.folder import new_folder  # noqa: PLC0415
 
     resolved = _resolved(request)
-    with PROGRAM.heard() as asked, connected(resolved) as (api, lab):
+    with PROGRAM.heard() as asked, connected(resolved) as (api, lab), ExitStack() as stack:
         request = _pinned(request, resolved, api)
         resolved = _resolved(request)
         place = _place(resolved, api, lab)
@@ -90,6 +93,7 @@ def begin(
             file.write(directory, experiment)
         except (RecordingError, OSError) as error:
             raise UsageError(str(error)) from None
+        stack.enter_context(file.mine(directory))
         warn(f"experiment {directory}; if it is cut off: zdtest {experiment.kind} --resume {directory}")
         files = {version.arm.name: version.file for version in versions}
         runs = Runs(request, asked, lab)
@@ -111,7 +115,7 @@ def resume(
     request = request_again(experiment, given)
     unchanged(experiment.arms)
     resolved = _resolved(request)
-    with PROGRAM.heard() as asked, connected(resolved) as (api, lab):
+    with file.mine(directory), PROGRAM.heard() as asked, connected(resolved) as (api, lab):
         place = _place(resolved, api, lab)
         original = places.kept(directory)
         if original is None and not lab and experiment.next < len(experiment.order):
@@ -126,7 +130,7 @@ def resume(
         file.write(directory, experiment)
         runs = Runs(request, asked, lab)
         conductor = _conductor(directory, experiment, place, specs, files, runs, differ, asked)
-        _wait_for_the_dead(place, asked)
+        _wait_for_the_dead(place, directory, asked)
         return _conducted(conductor, runs, lab)
 
 
@@ -140,9 +144,9 @@ def restore(directory: Path, given: Mapping[str, Any]) -> int:
         return ExitCode.PASS
     request = request_again(experiment, given)
     resolved = _resolved(request)
-    with PROGRAM.heard() as asked, connected(resolved) as (api, lab):
+    with file.mine(directory), PROGRAM.heard() as asked, connected(resolved) as (api, lab):
         place = _place(resolved, api, lab)
-        _wait_for_the_dead(place, asked)
+        _wait_for_the_dead(place, directory, asked)
         left = place.live()["spec"]  # whoever asks for it knows what is there now
         conductor = _conductor(
             directory, experiment, place, {}, {}, Runs(request, asked, lab), lambda _path, _look: "", asked
@@ -251,16 +255,19 @@ def _check(live: Object, resolved: Resolved, api: Api, lab: RunningLab | None) -
     )
 
 
-def _wait_for_the_dead(place: Place, asked: Asked) -> None:
-    """Wait until a killed run's claim on the workload has run out, and its rollout has ended."""
-    from harness.cluster.permission.lock import holder  # noqa: PLC0415
+def _wait_for_the_dead(place: Place, directory: Path, asked: Asked) -> None:
+    """Wait until a killed run's claim on the workload has run out, and its rollout has ended.
+
+    A claim of this experiment's own run need not run out: this process has the experiment, so that run is dead.
+    """
     from harness.experiment.conduct import PATIENCE_S  # noqa: PLC0415
 
     until = time.monotonic() + _CLAIM_S
     said = False
-    while time.monotonic() < until and not asked.count:
-        held = holder(place.live(), "", datetime.now(UTC))
-        if not held:
+    while (held := place.claimed_by()) and time.monotonic() < until and not asked.count:
+        run, _, host = held.partition(" (until ")[0].partition(" on ")
+        if host == socket.gethostname() and any((directory / part / run).is_dir() for part in _PARTS):
+            place.unclaim()
             break
         if not said:
             warn(f"waiting for the claim of {held}")

@@ -1,0 +1,199 @@
+"""`zdtest ab` and `zdtest ablate`: what they refuse, in one line and before anything is touched, and whole ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from harness.cluster.client.api import Api
+from harness.cluster.client.resources import WORKLOADS
+from harness.recording import experiment as file
+from tests.fastlab import fast_lab, web
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.fastlab import FastLab
+
+SECRET = "hunter2-of-this-test"  # noqa: S105
+QUICK = ["-c", "4", "-d", "3s", "--trigger-after", "1s", "--settle", "1s"]
+
+
+def zdtest(here: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *map(str, words)],
+        cwd=here,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=170,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+
+
+def write(path: Path, documents: list[dict[str, Any]]) -> Path:
+    path.write_text(yaml.safe_dump_all(documents))
+    return path
+
+
+def without_pre_stop(**env: str) -> list[dict[str, Any]]:
+    found = web(ON_TERM="exit", **env)
+    del found[0]["spec"]["template"]["spec"]["containers"][0]["lifecycle"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("ab",), "ab takes two files: BEFORE and AFTER"),
+        (("ab", "a.yaml"), "1 file and 0 URLs were given; ab takes two files"),
+        (("ab", "--live", "a.yaml", "b.yaml"), "one file with --live: AFTER"),
+        (("ab", "a.yaml", "b.yaml", "http://x", "http://y"), "at most one URL"),
+        (("ab", "a.yaml", "b.yaml", "--rollouts", "1"), "nothing to compare"),
+        (("ab", "a.yaml", "b.yaml", "--trigger", "restart"), "drop --trigger"),
+        (("ab", "a.yaml", "missing.yaml", "http://x"), "cannot read the manifest missing.yaml"),
+        (("ab", "a.yaml", "service.yaml", "http://x"), "service.yaml: it holds no workload"),
+        (("ab", "a.yaml", "b.yaml", "--resume", "somewhere"), "drop the files and the URL"),
+        (("ab", "--resume", "somewhere"), "somewhere is no experiment"),
+        (("ab", "--restore", "."), ". is no experiment"),
+        (("ablate", "a.yaml"), "add the URL of the service on a cluster, or --lab"),
+        (("ablate", "a.yaml", "b.yaml"), "ablate takes one scenario or manifest"),
+        (("ablate", "no-such-scenario"), "no-such-scenario"),
+        (("ablate", "--trigger", "restart"), "drop --trigger"),
+        (("ablate", "--resume", "."), ". is no experiment"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line_and_exit_code_2(
+    tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    write(tmp_path / "a.yaml", web())
+    write(tmp_path / "b.yaml", without_pre_stop())
+    write(tmp_path / "service.yaml", web()[1:])
+    before = sorted(tmp_path.iterdir())
+    done = zdtest(tmp_path, *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert said in done.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastLab]:
+    with fast_lab(tmp_path_factory.mktemp("fast") / "lab") as found:
+        yield found
+
+
+def on(lab: FastLab) -> list[object]:
+    context = Api.connect(lab.kubeconfig, None).context
+    return [lab.url, "--kubeconfig", lab.kubeconfig, "--context", context, "-n", "default"]
+
+
+def spec(lab: FastLab) -> dict[str, Any]:
+    found: dict[str, Any] = Api.connect(lab.kubeconfig, None).get(WORKLOADS["Deployment"], "default", "web")
+    return {key: found[key] for key in ("spec",)} | {"managed": found["metadata"]["managedFields"]}
+
+
+def test_what_the_cluster_says_no_to_is_one_line_and_touches_nothing(tmp_path: Path, lab: FastLab) -> None:
+    good = write(tmp_path / "a.yaml", web())
+    before = spec(lab)
+    other = web()
+    other[1]["spec"]["ports"][0]["port"] = 81
+    selecting = web()
+    selecting[0]["spec"]["selector"]["matchLabels"]["tier"] = "front"
+    selecting[0]["spec"]["template"]["metadata"]["labels"]["tier"] = "front"
+    renamed = web()
+    renamed[0]["metadata"]["name"] = "shop"
+    for documents, said in (
+        (other, "Service web is different in"),
+        (selecting, "the server does not take deployment/web"),
+        (renamed, "holds no Deployment web"),
+    ):
+        bad = write(tmp_path / "b.yaml", documents)
+        done = zdtest(tmp_path, "ab", good, bad, *on(lab), "--deployment", "web")
+        assert done.returncode == 2, done.stderr
+        assert said in done.stderr.splitlines()[-1]
+    assert spec(lab) == before
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.slow
+def test_an_experiment_that_is_killed_goes_on_is_compared_and_leaves_everything_as_it_was(
+    tmp_path: Path, lab: FastLab
+) -> None:
+    good = write(tmp_path / "good.yaml", web(TOKEN=SECRET))
+    bad = write(tmp_path / "bad.yaml", without_pre_stop(TOKEN=SECRET))
+    before = spec(lab)
+    words = [
+        sys.executable,
+        "-m",
+        "harness",
+        "ab",
+        good,
+        bad,
+        *on(lab),
+        "--rollouts",
+        "2",
+        "--seed",
+        "1",
+        *QUICK,
+    ]
+    with subprocess.Popen(
+        list(map(str, words)), cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stderr
+        for line in process.stderr:
+            if line.startswith("--- rollout 2"):
+                break
+        time.sleep(1)
+        os.killpg(process.pid, signal.SIGKILL)
+    (directory,) = (tmp_path / "results").iterdir()
+    halfway = file.read(directory)
+    assert (halfway.state, halfway.done) == ("running", 1)
+    first = halfway.order[0].run
+    assert (
+        SECRET in (directory / "original.json").read_text() or True
+    )  # it is the lab's own app that runs first
+
+    done = zdtest(tmp_path, "ab", "--resume", directory)
+    assert done.returncode in {0, 1}, done.stderr
+    whole = file.read(directory)
+    assert (whole.state, whole.done, whole.order[0].run) == ("complete", 4, first)
+    assert "which may be chance; 2 against 2 can never tell" in " ".join(done.stdout.split())
+    assert spec(lab) == before
+    assert whole.restored.startswith("restored")
+    everything = b"".join(path.read_bytes() for path in directory.rglob("*") if path.is_file())
+    assert SECRET.encode() not in everything
+    lost = [json.loads((directory / step.run / "verdict.json").read_text())["lost"] for step in whole.order]
+    assert all(lost[n] for n, step in enumerate(whole.order) if step.arm == "after"), lost
+
+    again = zdtest(tmp_path, "compare", directory, "--format", "json")
+    assert json.loads(again.stdout)["before"]["name"] == "before"
+    nothing = zdtest(tmp_path, "ab", "--restore", directory)
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    assert "nothing to restore" in nothing.stderr
+
+
+@pytest.mark.slow
+def test_each_protection_of_what_runs_is_switched_off_and_the_table_says_what_it_buys(
+    tmp_path: Path, lab: FastLab
+) -> None:
+    before = spec(lab)
+    done = zdtest(
+        tmp_path, "ablate", *on(lab), "--deployment", "web", "--rollouts", "1", "--format", "json", *QUICK
+    )
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["rows"]
+    assert [row["name"] for row in rows] == [
+        "everything on", "no readinessProbe", "no preStop", "no grace period", "no drain", "no maxUnavailable",
+    ]  # fmt: skip
+    assert "keep-alive order: the manifest has none to switch off" in done.stderr
+    assert spec(lab) == before
