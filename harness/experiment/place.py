@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cluster.client.answers import ApiStatusError
 from harness.cluster.client.resources import WORKLOADS
-from harness.cluster.permission.lock import MANAGER as LOCK_MANAGER
-from harness.cluster.permission.lock import holder
-from harness.cluster.permission.lock import patch as lock_patch
+from harness.cluster.permission.lock import MANAGER as LOCK_MANAGER, holder, patch as lock_patch
 from harness.cluster.rollout.progress import kubectl_status
 from harness.cluster.trigger import RESTARTED_AT, replacement
 from harness.errors import ClusterError, RecordingError, UsageError

@@ -35,7 +35,7 @@ def zdtest(here: Path, *words: object) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=170,
+        timeout=400,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
 
@@ -126,6 +126,7 @@ def test_what_the_cluster_says_no_to_is_one_line_and_touches_nothing(tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(500)
 def test_an_experiment_that_is_killed_goes_on_is_compared_and_leaves_everything_as_it_was(
     tmp_path: Path, lab: FastLab
 ) -> None:
@@ -183,6 +184,7 @@ def test_an_experiment_that_is_killed_goes_on_is_compared_and_leaves_everything_
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(500)
 def test_each_protection_of_what_runs_is_switched_off_and_the_table_says_what_it_buys(
     tmp_path: Path, lab: FastLab
 ) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.errors import RecordingError
-from harness.recording.experiment import FILE, Arm, Experiment, Look, Step, is_experiment, read, write
+from harness.recording.experiment import FILE, Arm, Experiment, Look, Step, is_experiment, mine, read, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +69,14 @@ def test_a_file_that_we_did_not_write_is_refused_in_one_line(
     with pytest.raises(RecordingError, match=words) as refused:
         read(tmp_path)
     assert "\n" not in str(refused.value)
+
+
+def test_two_processes_cannot_have_the_same_experiment(tmp_path: Path) -> None:
+    with mine(tmp_path):
+        with pytest.raises(RecordingError, match="under way in another process"), mine(tmp_path):
+            pass
+    with mine(tmp_path):
+        pass
 
 
 def test_a_folder_without_one_is_no_experiment(tmp_path: Path) -> None:
