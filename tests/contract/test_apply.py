@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.contract.api_client import APPLY, MERGE, STRATEGIC, config_map, deployment
+from tests.contract.api_client import APPLY, JSON_PATCH, MERGE, STRATEGIC, config_map, deployment
 
 if TYPE_CHECKING:
     from tests.contract.api_client import Answer, Server
@@ -173,6 +173,26 @@ def test_a_manager_must_be_named_and_force_belongs_to_apply(server: Server, name
     server("POST", server.path("configmaps"), config_map(name)).good(201)
     forced = server("PATCH", path, {"data": {}}, content_type=MERGE, force=True)
     assert forced.code == 422
+
+
+def test_a_write_can_give_fields_back_to_their_owners(apply: Applier, server: Server, name: str) -> None:
+    made = apply("anna", config_map(name, a="1", b="2")).good(201)
+    path = server.path("configmaps", name)
+    server("PATCH", path, {"data": {"a": "9"}}, content_type=MERGE, fieldManager="bert").good()
+    back = server("PATCH", path, {"data": {"a": "1"}}, content_type=MERGE, fieldManager="bert").good()
+    assert [one["manager"] for one in back["metadata"]["managedFields"]] == ["anna", "bert"]
+    owners = [{"op": "replace", "path": "/metadata/managedFields", "value": made["metadata"]["managedFields"]}]
+    given = server("PATCH", path, owners, content_type=JSON_PATCH, fieldManager="carl").good()
+    assert given["data"] == made["data"]
+    assert [one["manager"] for one in given["metadata"]["managedFields"]] == ["anna"]
+    assert given["metadata"]["managedFields"][0]["fieldsV1"] == made["metadata"]["managedFields"][0]["fieldsV1"]
+
+
+def test_a_list_of_one_empty_entry_clears_the_owners(apply: Applier, server: Server, name: str) -> None:
+    apply("anna", config_map(name, a="1")).good(201)
+    path = server.path("configmaps", name)
+    server("PATCH", path, {"metadata": {"managedFields": [{}]}}, content_type=MERGE).good()
+    assert not server("GET", path).good()["metadata"].get("managedFields")
 
 
 def test_an_applied_configuration_must_not_have_managed_fields(apply: Applier, name: str) -> None:

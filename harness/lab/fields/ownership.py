@@ -115,10 +115,18 @@ def taken(
 
 
 def updated(old: Object | None, new: Object, writer: Writer, now: str) -> list[Object]:
-    """Return the managed fields after a plain write of `new` over `old`: the writer owns the fields it changed."""
+    """Return the managed fields after a plain write of `new` over `old`: the writer owns the fields it changed.
+
+    A write may bring managed fields of its own, which replace the old ones (structured-merge-diff,
+    fieldmanager.go: "this is necessary to allow directly updating managed fields"). A list of one empty entry clears
+    them.
+    """
     version, kind = new["apiVersion"], new["kind"]
     node = schema.root(version, kind)
-    managed: list[Object] = (old or {}).get("metadata", {}).get("managedFields") or []
+    managed: list[Object] = new["metadata"].get("managedFields") or []
+    if managed == [{}]:
+        return []
+    managed = managed or (old or {}).get("metadata", {}).get("managedFields") or []
     changed, gone = difference(bare(old) if old else {}, bare(new), node)
     if not changed and not gone:
         return managed
