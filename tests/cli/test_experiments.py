@@ -97,14 +97,20 @@ def on(lab: FastLab) -> list[object]:
     return [lab.url, "--kubeconfig", lab.kubeconfig, "--context", context, "-n", "default"]
 
 
-def spec(lab: FastLab) -> dict[str, Any]:
+def there(lab: FastLab) -> dict[str, Any]:
+    """The workload's spec, and who owns what of it; not when, nor the status."""
     found: dict[str, Any] = Api.connect(lab.kubeconfig, None).get(WORKLOADS["Deployment"], "default", "web")
-    return {key: found[key] for key in ("spec",)} | {"managed": found["metadata"]["managedFields"]}
+    owners = [
+        (one["manager"], one["operation"], one["fieldsV1"])
+        for one in found["metadata"]["managedFields"]
+        if one.get("subresource") != "status"
+    ]
+    return {"spec": found["spec"], "owners": owners}
 
 
 def test_what_the_cluster_says_no_to_is_one_line_and_touches_nothing(tmp_path: Path, lab: FastLab) -> None:
     good = write(tmp_path / "a.yaml", web())
-    before = spec(lab)
+    before = there(lab)
     other = web()
     other[1]["spec"]["ports"][0]["port"] = 81
     selecting = web()
@@ -121,7 +127,7 @@ def test_what_the_cluster_says_no_to_is_one_line_and_touches_nothing(tmp_path: P
         done = zdtest(tmp_path, "ab", good, bad, *on(lab), "--deployment", "web")
         assert done.returncode == 2, done.stderr
         assert said in done.stderr.splitlines()[-1]
-    assert spec(lab) == before
+    assert there(lab) == before
     assert not (tmp_path / "results").exists()
 
 
@@ -132,7 +138,7 @@ def test_an_experiment_that_is_killed_goes_on_is_compared_and_leaves_everything_
 ) -> None:
     good = write(tmp_path / "good.yaml", web(TOKEN=SECRET))
     bad = write(tmp_path / "bad.yaml", without_pre_stop(TOKEN=SECRET))
-    before = spec(lab)
+    before = there(lab)
     words = [
         sys.executable,
         "-m",
@@ -169,7 +175,7 @@ def test_an_experiment_that_is_killed_goes_on_is_compared_and_leaves_everything_
     whole = file.read(directory)
     assert (whole.state, whole.done, whole.order[0].run) == ("complete", 4, first)
     assert "which may be chance; 2 against 2 can never tell" in " ".join(done.stdout.split())
-    assert spec(lab) == before
+    assert there(lab) == before
     assert whole.restored.startswith("restored")
     everything = b"".join(path.read_bytes() for path in directory.rglob("*") if path.is_file())
     assert SECRET.encode() not in everything
@@ -188,7 +194,7 @@ def test_an_experiment_that_is_killed_goes_on_is_compared_and_leaves_everything_
 def test_each_protection_of_what_runs_is_switched_off_and_the_table_says_what_it_buys(
     tmp_path: Path, lab: FastLab
 ) -> None:
-    before = spec(lab)
+    before = there(lab)
     done = zdtest(
         tmp_path, "ablate", *on(lab), "--deployment", "web", "--rollouts", "1", "--format", "json", *QUICK
     )
@@ -198,4 +204,4 @@ def test_each_protection_of_what_runs_is_switched_off_and_the_table_says_what_it
         "everything on", "no readinessProbe", "no preStop", "no grace period", "no drain", "no maxUnavailable",
     ]  # fmt: skip
     assert "keep-alive order: the manifest has none to switch off" in done.stderr
-    assert spec(lab) == before
+    assert there(lab) == before
