@@ -45,11 +45,12 @@ def wanted(word: str, level: float, output: Path) -> Wanted:
     path = Path(word)
     if word and typedpaths.is_dir(path) and not folder.stamp(path, "run.json"):
         listed(path)  # raises if it cannot be read
-        return Wanted(word, level, root=path, grade=Grade.PASS.value, most=NIGHTS)
+        return Wanted(path.resolve().name or word, level, root=path, grade=Grade.PASS.value, most=NIGHTS)
     try:
-        return Wanted(word, level, run=find(word))
+        run = find(word)
     except UsageError as error:
         raise UsageError(f"--baseline {error}") from None
+    return Wanted(run.name or word, level, run=run)
 
 
 def keep_for(path: Path, asked: Wanted) -> None:
