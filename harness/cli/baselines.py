@@ -57,7 +57,7 @@ def keep_for(path: Path, asked: Wanted) -> None:
     """Write the numbers of the earlier runs into the folder of a run that is over. What cannot be read is said."""
     from harness.judge.comparison.gate import baseline_of  # noqa: PLC0415  brings pandas
     from harness.judge.comparison.sides import side_of  # noqa: PLC0415
-    from harness.recording.baseline import keep  # noqa: PLC0415
+    from harness.recording.series.baseline import keep  # noqa: PLC0415
 
     runs = []
     for earlier in _earlier(path, asked):
@@ -75,7 +75,7 @@ def keep_for(path: Path, asked: Wanted) -> None:
 
 def held(recording: Recording, judgement: Judgement) -> Judgement:
     """Hold a run against the baseline in its folder; as it is if there is none. Raises RecordingError."""
-    from harness.recording.baseline import FILE, kept  # noqa: PLC0415  brings pydantic
+    from harness.recording.series.baseline import FILE, kept  # noqa: PLC0415  brings pydantic
 
     if folder.stamp(recording.path, FILE) is None:
         return judgement

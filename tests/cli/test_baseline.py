@@ -12,8 +12,8 @@ from harness import cli
 from harness.cli.baselines import LEVEL, keep_for, wanted
 from harness.errors import RecordingError, UsageError
 from harness.judge.verdict.judgement import judge, to_json
-from harness.recording.baseline import Baseline, keep, kept
 from harness.recording.read import Recording
+from harness.recording.series.baseline import Baseline, keep, kept
 from tests.judge.test_rollouts import clean, lossy
 
 if TYPE_CHECKING:
