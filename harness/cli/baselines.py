@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness import typedpaths
 from harness.cli.root import warn
-from harness.errors import HarnessError, RecordingError, UsageError
+from harness.errors import RecordingError, UsageError, in_one_line
 from harness.history.listing import listed
 from harness.history.names import find
 from harness.model import Grade
@@ -63,8 +63,9 @@ def keep_for(path: Path, asked: Wanted) -> None:
     for earlier in _earlier(path, asked):
         try:
             runs.append(_judged(earlier))
-        except HarnessError as error:
-            warn(f"zdtest: {earlier} is left out of the baseline: {error}")
+        # This run's verdict is worth more than whatever is wrong with an earlier one.
+        except Exception as error:  # noqa: BLE001
+            warn(f"zdtest: {earlier} is left out of the baseline: {in_one_line(error)}")
     try:
         keep(path, baseline_of(asked.named, side_of("baseline", runs), asked.level))
     except OSError as error:
