@@ -30,12 +30,14 @@ from harness.recording.series.baseline import FORMAT, Baseline, OldRollout, OldR
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from harness.judge.comparison.rollouts import OneRollout
     from harness.judge.comparison.sides import OneRun, Side
     from harness.judge.verdict.judgement import Judgement
 
-LEAST = 6  # earlier nights for a bound
-FREEDOM = 6
+LEAST = 8  # earlier nights for a bound
+FREEDOM = 5
 MATTERS = 1.2  # times what is usual: what is less is no reason to wake anybody
 SEEN = 3.0  # times what is usual: a baseline that shows less than this tells enough
 _SPREAD, _USUAL_SPREAD = 0.02, 0.2  # of nights, on a log scale: at least, and where it is not known
@@ -133,9 +135,8 @@ def _finding(judgement: Judgement, side: Side, baseline: Baseline) -> Finding:
             NO_WORSE, f"not compared with the baseline ({named}): this run proves nothing", Grade.PASS
         )
     if not baseline.runs:
-        return Finding(
-            NO_WORSE, f"cannot tell: no run of the baseline ({baseline.named}) can be compared", Grade.PASS
-        )
+        none = f"the baseline ({baseline.named}) has no earlier run to compare with, and it takes {LEAST}"
+        return Finding(NO_WORSE, f"cannot tell: {none}", Grade.PASS)
     if why_not:
         return Finding(NO_WORSE, f"not compared with the baseline ({named}): {why_not}", Grade.PASS)
     found = checks(baseline, side.rollouts)
@@ -194,26 +195,33 @@ def _alike(run: OneRun | OldRun) -> tuple[tuple[str, str], ...]:
     )
 
 
+def beyond(
+    nights: NDArray[np.float64], now: NDArray[np.float64], level: float, *, counts: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the bound of each row of earlier nights (the last axis), and whether `now` is worse than that row.
+
+    Counts may be 0, times are not: of counts, the logarithm of one more. At least two nights.
+    """
+    least = 1.0 if counts else 0.0
+    logs = np.log(np.maximum(nights + least, 1.0))
+    spread = np.maximum(_SPREAD, logs.std(axis=-1, ddof=1))
+    bound = np.exp(logs.mean(axis=-1) + _wide(nights.shape[-1], level) * spread) - least
+    usual = np.median(nights, axis=-1)
+    worse = (now > bound) & (now > MATTERS * usual) & (now > nights.max(axis=-1))
+    return bound, worse
+
+
 def _check(measure: _Measure, nights: Sequence[float], now: float, level: float) -> Check:
-    # Counts may be 0, times are not: of counts, the logarithm of one more.
-    least = 1.0 if measure.unit == COUNT else 0.0
-    logs = np.log(np.maximum(np.asarray(nights, dtype=float) + least, 1.0))
-    usual = float(median(nights))
-    spread = max(_SPREAD, float(logs.std(ddof=1))) if len(nights) >= 3 else _USUAL_SPREAD
-    bound = None
+    values, counts = np.asarray(nights, dtype=float), measure.unit == COUNT
+    spread, bound, worse = _USUAL_SPREAD, None, False
+    if len(nights) >= 3:
+        spread = max(_SPREAD, float(np.log(np.maximum(values + counts, 1.0)).std(ddof=1)))
     if len(nights) >= LEAST:
-        bound = float(np.exp(logs.mean() + _wide(len(nights), level) * spread)) - least
-    worse = bound is not None and now > max(bound, MATTERS * usual, *nights)
+        found, beyond_ = beyond(values, np.asarray(now), level, counts=counts)
+        bound, worse = float(found), bool(beyond_)
+    needed = _needed(spread, level, len(nights))
     return Check(
-        measure.id,
-        measure.name,
-        measure.unit,
-        now,
-        usual,
-        bound,
-        len(nights),
-        _needed(spread, level, len(nights)),
-        worse,
+        measure.id, measure.name, measure.unit, now, float(median(nights)), bound, len(nights), needed, worse
     )
 
 
