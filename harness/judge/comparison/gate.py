@@ -2,8 +2,9 @@
 
 One rollout among N can be the worst by chance once in N + 1, so a permutation says nothing for weeks. Instead: would a
 night as the earlier ones be so bad? The bound is that of a prediction interval for one more night, on a log scale
-(Hahn and Meeker, Statistical Intervals, 1991): mean + t s sqrt(1 + 1/N), with at most FREEDOM degrees of freedom for t
-as nights are not quite normal, nor quite independent. The level is shared by all measures (Bonferroni). To be worse, a
+(Hahn and Meeker, Statistical Intervals, 1991): mean + t s sqrt(1 + 1/N). As a night is much like the one before it, N
+nights tell what half as many independent ones would: t has half of the usual degrees of freedom, FREEDOM at least.
+The level is shared by all measures (Bonferroni). To be worse, a
 night must also be worse than every earlier one, and by a fifth.
 
 A night is one value: the median over its rollouts, since those are alike. How often nights on which nothing changed
@@ -226,7 +227,7 @@ def _check(measure: _Measure, nights: Sequence[float], now: float, level: float)
 
 
 def _wide(nights: int, level: float) -> float:
-    freedom = min(nights - 1, FREEDOM)
+    freedom = max(FREEDOM, (nights - 1) // 2)
     return float(special.stdtrit(freedom, 1 - level)) * math.sqrt(1 + 1 / nights)
 
 
