@@ -43,6 +43,7 @@ MATTERS = 1.2  # times what is usual: what is less is no reason to wake anybody
 SEEN = 3.0  # times what is usual: a baseline that shows less than this tells enough
 _SPREAD, _USUAL_SPREAD = 0.02, 0.2  # of nights, on a log scale: at least, and where it is not known
 _MOST_NIGHTS = 200
+_ABSURD = 100  # times what is usual: such a bound tells nobody anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ class Check:
     @property
     def words(self) -> str:
         """Return it in words: "reach 6.00 s, usually 2.00 s and at most 3.10 s by chance"."""
-        at_most = "" if self.bound is None else f" and at most {said(self.bound, self.unit)} by chance"
+        shown = self.bound is not None and self.bound <= _ABSURD * max(self.usual, 1.0)
+        at_most = f" and at most {said(self.bound, self.unit)} by chance" if shown else ""
         return f"{self.name} {said(self.now, self.unit)}, usually {said(self.usual, self.unit)}{at_most}"
 
 

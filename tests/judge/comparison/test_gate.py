@@ -84,6 +84,13 @@ def test_too_few_nights_cannot_tell_and_it_says_how_many_would() -> None:
     assert wild.needed is None
 
 
+def test_a_bound_beyond_all_sense_is_not_printed() -> None:
+    found = check(baseline([1e-6, 1e6] * 4), reach_ns=900_000 * S)
+    assert not found.worse
+    assert not found.tells
+    assert "by chance" not in found.words
+
+
 def test_losses_are_held_against_a_baseline_that_has_some_and_left_to_objectives_where_it_has_none() -> None:
     assert check(baseline(USUAL, lost=[5, 4, 6, 5, 5, 7, 4, 6]), "lost", lost=60).worse
     assert not check(baseline(USUAL, lost=[5, 4, 6, 5, 5, 7, 4, 6]), "lost", lost=7).worse
