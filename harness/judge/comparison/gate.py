@@ -4,8 +4,8 @@ One rollout among N can be the worst by chance once in N + 1, so a permutation s
 night as the earlier ones be so bad? The bound is that of a prediction interval for one more night, on a log scale
 (Hahn and Meeker, Statistical Intervals, 1991): mean + t s sqrt(1 + 1/N). As a night is much like the one before it, N
 nights tell what half as many independent ones would: t has half of the usual degrees of freedom, FREEDOM at least.
-The level is shared by all measures (Bonferroni). To be worse, a
-night must also be worse than every earlier one, and by a fifth.
+The level is shared by all measures (Bonferroni). To be worse, a night must also be worse than every earlier one, and
+by a fifth.
 
 A night is one value: the median over its rollouts, since those are alike. How often nights on which nothing changed
 fail is counted in tests/judge/comparison/test_gate.py.
