@@ -1,0 +1,205 @@
+"""What a comparison is drawn from: the rollouts of both sides, laid over each other at their triggers. Pure.
+
+All times are ns from a rollout's own trigger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.judge.picture.aligned import STEP_NS, Latencies, together
+from harness.model import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from harness.judge.comparison.rollouts import OneRollout
+    from harness.judge.comparison.sides import JudgedRun, Side
+    from harness.judge.picture.picture import Picture
+
+MOST_BINS = 1000
+RESAMPLES = 10_000
+MOST_MOMENTS = 400  # of one rollout
+PHASES = (Phase.BEFORE, Phase.DURING, Phase.AFTER)
+MOMENTS = ("ready", "deleted", "out of endpoints", "exited")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that happened to a pod: a new one became ready, an old one went."""
+
+    what: str  # of MOMENTS
+    at_ns: int
+    pod: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One rollout. `good` and `failed` count hits by bin of the overlay; in `known` of them its load was measured."""
+
+    one: OneRollout
+    phases: tuple[tuple[Phase, int, int], ...]
+    known: tuple[int, int]  # from this bin up to, not including, that one
+    good: NDArray[np.int64]
+    failed: NDArray[np.int64]
+    moments: tuple[Moment, ...]
+    left_out: int  # moments beyond MOST_MOMENTS
+    latencies: tuple[Latencies, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnSide:
+    """One side. `typical` is the place of the rollout to show in bold: the middle one by requests lost.
+
+    `latencies` counts the good answers of all its rollouts together, by phase.
+    """
+
+    rollouts: tuple[Drawn, ...]
+    typical: int
+    latencies: tuple[Latencies, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """Both sides on one time axis: `count` bins of `width_ns` from `from_ns` on."""
+
+    from_ns: int
+    width_ns: int
+    count: int
+    before: DrawnSide
+    after: DrawnSide
+
+    @property
+    def sides(self) -> tuple[DrawnSide, DrawnSide]:
+        """Both, in order."""
+        return self.before, self.after
+
+
+Key = tuple[str, int, int]  # the run's folder, the rollout's number in it, the wall time of its trigger
+
+
+def keyed(run: JudgedRun, picture: Picture) -> dict[Key, Picture]:
+    """Return the pictures of a run's rollouts, for those of a Side to find. What was not triggered has none."""
+    found: dict[Key, Picture] = {}
+    for number, one in enumerate(picture.rollouts or (picture,), 1):
+        if one.aligned is not None:
+            found[run.judgement.about.folder, number, run.run.wall_ns + one.timeline.zero_ns] = one
+    return found
+
+
+def overlay(before: Side, after: Side, pictures: Mapping[Key, Picture]) -> Overlay | None:
+    """Lay the rollouts that count over each other; None if a side has none."""
+    sides = [_seen(side, pictures) for side in (before, after)]
+    if not all(sides):
+        return None
+    spans = [
+        (p.focus.from_ns - p.timeline.zero_ns, p.focus.to_ns - p.timeline.zero_ns)
+        for _, p in (*sides[0], *sides[1])
+    ]
+    from_ns, to_ns = min(a for a, _ in spans), max(b for _, b in spans)
+    width_ns = _width(to_ns - from_ns)
+    first = from_ns // width_ns
+    count = -(-to_ns // width_ns) - first
+    drawn = [_side(side, first, width_ns, count) for side in sides]
+    return Overlay(from_ns=first * width_ns, width_ns=width_ns, count=count, before=drawn[0], after=drawn[1])
+
+
+def _seen(side: Side, pictures: Mapping[Key, Picture]) -> list[tuple[OneRollout, Picture]]:
+    found = ((one, pictures.get((one.run, one.number, one.began_ns))) for one in side.rollouts)
+    return [(one, picture) for one, picture in found if picture is not None]
+
+
+def _width(length_ns: int) -> int:
+    times = 1
+    while True:
+        for nice in (1, 2, 5):
+            if length_ns <= MOST_BINS * STEP_NS * times * nice:
+                return STEP_NS * times * nice
+        times *= 10
+
+
+def _side(seen: Sequence[tuple[OneRollout, Picture]], first: int, width_ns: int, count: int) -> DrawnSide:
+    found = tuple(_drawn(one, picture, first, width_ns, count) for one, picture in seen)
+    order = sorted(range(len(found)), key=lambda n: (found[n].one.lost, found[n].one.failed, n))
+    pooled = [[part for one in found for part in one.latencies if part.phase is phase] for phase in PHASES]
+    return DrawnSide(found, order[len(order) // 2], tuple(together(parts) for parts in pooled if parts))
+
+
+def _drawn(one: OneRollout, picture: Picture, first: int, width_ns: int, count: int) -> Drawn:
+    aligned, zero_ns = picture.aligned, picture.timeline.zero_ns
+    if aligned is None:
+        raise AssertionError("only rollouts with a trigger are drawn")
+    steps = width_ns // STEP_NS
+    places = (aligned.first + np.arange(len(aligned.good))) // steps - first
+    inside = (places >= 0) & (places < count)
+
+    def binned(column: NDArray[np.int64]) -> NDArray[np.int64]:
+        found = np.zeros(count, dtype=np.int64)
+        np.add.at(found, places[inside], column[inside])
+        return found
+
+    # Whole bins only: one of which a part was measured would look like a drop of the load.
+    begin = -(-aligned.first // steps) - first
+    end = (aligned.first + len(aligned.good) - 1) // steps - first
+    known = (min(max(begin, 0), count), min(max(end, 0), count))
+    moments = sorted(_moments(picture), key=lambda moment: moment.at_ns)
+    return Drawn(
+        one=one,
+        phases=tuple(
+            (part.phase, part.span.from_ns - zero_ns, part.span.to_ns - zero_ns)
+            for part in picture.timeline.phases
+            if part.phase in PHASES
+        ),
+        known=known if known[1] > known[0] else (known[0], known[0]),
+        good=binned(aligned.good),
+        failed=binned(aligned.failed),
+        moments=tuple(moments[:MOST_MOMENTS]),
+        left_out=max(len(moments) - MOST_MOMENTS, 0),
+        latencies=aligned.latencies,
+    )
+
+
+def _moments(picture: Picture) -> Iterator[Moment]:
+    zero_ns = picture.timeline.zero_ns
+    for pod in picture.timeline.pods:
+        told = (
+            (
+                ("deleted", pod.deleted_ns),
+                ("out of endpoints", pod.out_of_endpoints_ns),
+                ("exited", pod.exited_ns),
+            )
+            if pod.old
+            else (("ready", pod.ready_ns),)
+        )
+        for what, t_ns in told:
+            if t_ns is not None and t_ns >= zero_ns:
+                yield Moment(what, t_ns - zero_ns, pod.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """The mean of one number over rollouts; `low` to `high` is its 95 % interval, None with under 3 of them or where
+    all are alike: then resampling knows nothing.
+    """
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+
+
+def mean_of(values: Sequence[int]) -> Mean | None:
+    """Return the mean and its interval by the bootstrap over rollouts (percentiles of 10,000 resamples, fixed seed)."""
+    if not values:
+        return None
+    column = np.asarray(values, dtype=np.float64)
+    if len(column) < 3 or (column == column[0]).all():
+        return Mean(float(column.mean()))
+    chance = np.random.default_rng(1)
+    means = chance.choice(column, (RESAMPLES, len(column))).mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Mean(float(column.mean()), float(low), float(high))

@@ -1,0 +1,1 @@
+"""A comparison, rendered. Nothing is computed here."""

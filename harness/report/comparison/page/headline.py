@@ -1,0 +1,137 @@
+"""The top of the page, for a reader with ten seconds: the conclusion, what it rests on, and the numbers behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.judge.comparison.record import Conclusion
+from harness.judge.wording import cause_in_words, count, lasting
+from harness.report.comparison.page.dots import figure
+from harness.report.comparison.page.timelines import SIDES
+from harness.report.page.markup import Markup, joined, listed, tag
+
+if TYPE_CHECKING:
+    from harness.judge.comparison.record import Comparison, Difference
+    from harness.judge.comparison.sides import Side
+
+_LOOKS = {  # sign, word, and the colours of the verdict that it resembles
+    Conclusion.BETTER: ("\u2713", "BETTER", "pass"),
+    Conclusion.NO_WORSE: ("\u2713", "NO WORSE", "pass"),
+    Conclusion.WORSE: ("\u2715", "WORSE", "fail"),
+    Conclusion.CANNOT_TELL: ("?", "CANNOT TELL", "inconclusive"),
+    Conclusion.NOT_COMPARABLE: ("?", "NOT COMPARABLE", "inconclusive"),
+}
+_TILES = 4
+_SHOWN = 3  # causes and fields; all are below
+
+
+def word(conclusion: Conclusion) -> str:
+    """Return the conclusion as it stands on the badge."""
+    return _LOOKS[conclusion][1]
+
+
+def render(comparison: Comparison) -> Markup:
+    """Return the page's top. The texts are already escaped for a line."""
+    sign, said, class_ = _LOOKS[comparison.conclusion]
+    badge = tag("span", tag("span", sign, aria_hidden="true"), f" {said}", class_="badge")
+    facts = [
+        tag("span", tag("b", SIDES[number], class_=f"side s{number}"), " ", whose(side))
+        for number, side in enumerate((comparison.before, comparison.after))
+    ]
+    evidence = listed((*comparison.evidence, *comparison.also), class_="evidence")
+    return joined(
+        [
+            tag(
+                "div",
+                tag(
+                    "div",
+                    badge,
+                    tag("h1", comparison.sentence),
+                    tag("p", *facts, class_="facts"),
+                    class_="verdict",
+                ),
+                evidence,
+                _tiles(comparison),
+                class_=f"top {class_}",
+            ),
+            _answers(comparison),
+            _warnings(comparison),
+        ]
+    )
+
+
+def whose(side: Side) -> str:
+    """Say which runs a side is."""
+    runs = [run.folder for run in side.runs]
+    shown = ", ".join(runs[:2]) + (f" and {len(runs) - 2} more" if len(runs) > 2 else "")
+    left = f"; {len(side.left_out)} left out" if side.left_out else ""
+    return f"{shown} ({count(len(side.rollouts), 'rollout')}{left})"
+
+
+def amount(value: float | None, unit: str) -> str:
+    """Return a measure's value in words."""
+    if value is None:
+        return "-"
+    if unit == "ns":
+        return lasting(value) if value else "0"
+    return f"{100 * value:.0f} %" if unit == "share" else figure(value)
+
+
+def _tiles(comparison: Comparison) -> Markup | None:
+    known = [one for one in comparison.differences if one.before is not None and one.after is not None]
+    # What differs beyond chance is worth more of the few places than what does not; the primary one stands first.
+    shown = sorted(known, key=lambda one: (not one.primary, not one.direction))[:_TILES]
+    return tag("dl", *(_tile(one) for one in shown), class_="tiles") if shown else None
+
+
+def _tile(one: Difference) -> Markup:
+    told = "beyond chance" if one.direction else "within chance"
+    number = tag(
+        "b",
+        tag("span", amount(one.before, one.unit), class_="side s0"),
+        tag("span", " \u2192 ", aria_hidden="true"),
+        tag("span", " to ", class_="spoken"),
+        tag("span", amount(one.after, one.unit), class_="side s1"),
+    )
+    return tag("div", tag("dt", one.name), tag("dd", number, tag("small", told)), class_="tile")
+
+
+def _answers(comparison: Comparison) -> Markup | None:
+    """Return in short what became of the causes, and which change of the manifest explains it."""
+    causes = [
+        tag("li", tag("b", one.what), f" {cause_in_words(one.name, one.ids)}: "
+            f"{one.hits_before:,} \u2192 {count(one.hits_after, 'request')}")
+        for one in comparison.causes[:_SHOWN]
+    ]  # fmt: skip
+    explaining = [one for one in comparison.manifest if one.explains]
+    fields = [
+        tag("li", tag("code", one.change.path.rpartition(" ")[2]), f": {one.change.before} \u2192 {one.change.after}",
+            tag("small", f" explains: {', '.join(one.explains)}") if one.explains else None)
+        for one in (explaining or comparison.manifest)[:_SHOWN]
+    ]  # fmt: skip
+    left = len(comparison.manifest) - len(fields)
+    more = tag(
+        "p", tag("a", f"{count(left, 'other field')} differ{'s' if left == 1 else ''}", href="#manifest")
+    )
+    return tag(
+        "div",
+        tag("div", tag("h2", "Why"), tag("ul", *causes) if causes else tag("p", "No request was lost to a cause."),
+            class_="card"),
+        tag("div", tag("h2", "What was changed"), tag("ul", *fields) if fields else tag("p", comparison.manifest_note),
+            more if left and fields else None, class_="card"),
+        class_="answers",
+    )  # fmt: skip
+
+
+def _warnings(comparison: Comparison) -> Markup | None:
+    found = listed(comparison.warnings)
+    if found is None:
+        return None
+    return tag(
+        "section",
+        tag("h2", "Read this with care", id="care-title", data_short="Care"),
+        found,
+        id="care",
+        aria_labelledby="care-title",
+        class_="care",
+    )
