@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.judge.comparison.sides import Side
 
 _RADIUS, _STEP, _BELOW = 5, 11, 26
-_HIGHEST = 8  # dots above each other; more lie on one another
+_HIGHEST = 14  # dots above each other; more lie on one another
 _NEAR = 0.016  # share of the width within which two dots would touch
 
 
@@ -79,7 +79,7 @@ def _row(side: Side, number: int, top: float) -> Markup:
         *(svg.upright(_inset(share), ground, "grid") for share in (0, 0.25, 0.5, 0.75, 1)),
         svg.level(ground, "base"),
         *dots,
-        *(_interval(mean, top, ground + 12, number) if mean else ()),
+        *(_interval(mean, top, ground + 12, number) if mean and len(side.rollouts) > 1 else ()),
     ]
     said = f"{SIDES[number]}: {words(side, mean)}: " + ", ".join(f"{n:,}" for n in sorted(side.lost))
     head = tag(
@@ -102,7 +102,9 @@ def words(side: Side, mean: Mean | None) -> str:
     if mean is None:
         return "no rollout that counts"
     if not mean.mean:
-        return "none lost"
+        return "none lost" if len(side.rollouts) == 1 else "none lost in any"
+    if len(side.rollouts) == 1:
+        return f"{side.lost[0]:,} lost"
     interval = (
         "" if mean.low is None or mean.high is None else f" (95 %: {figure(mean.low)} to {figure(mean.high)})"
     )

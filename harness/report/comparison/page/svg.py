@@ -83,7 +83,7 @@ def words(text: str, share: float, y: float, class_: str = "", *, hover: str = "
 
 def ground(share_of_zero: float, height: int, ticks: Iterable[tuple[float, str]]) -> Markup:
     """Return the lines behind a chart over time, and the line at its zero."""
-    lines = [upright(share, height, "grid") for share, _ in ticks if 0 < share < 1]
+    lines = [upright(share, height, "grid tick-at") for share, _ in ticks if 0 < share < 1]
     return joined([*lines, upright(share_of_zero, height, "trigger")])
 
 

@@ -27,6 +27,8 @@ _WORDS = {
     "exited": "old pod exited",
 }
 _POINTS = 400  # of a line of good answers, at most
+_GROUPS = (1, 2, 5, 10)  # of bins that make a point of it
+_ENOUGH = 40  # answers in a point: of fewer, chance alone makes a saw; but no point is longer than a second for that
 _NARROWEST = 0.09  # share of the width on which a phase's name has room
 
 
@@ -91,7 +93,13 @@ def _last(overlay: Overlay, side: DrawnSide) -> int:
 
 def every(overlay: Overlay) -> int:
     """Return how many bins of good answers are drawn as one: a line of more points is a band of noise."""
-    return next(k for k in (1, 2, 5, 10) if overlay.count <= _POINTS * k)
+    bins = [one.good[slice(*one.known)] for side in overlay.sides for one in side.rollouts]
+    total, of = sum(int(part.sum()) for part in bins), sum(len(part) for part in bins)
+    for k in _GROUPS:
+        enough = total * k >= _ENOUGH * of or k * overlay.width_ns >= NS
+        if overlay.count <= _POINTS * k and enough:
+            return k
+    return _GROUPS[-1]
 
 
 def _whole(one: Drawn, overlay: Overlay) -> tuple[int, int]:
@@ -123,7 +131,7 @@ def _row(side: int | None, title: str, note: str, chart: Markup, class_: str = "
 def _failed(
     overlay: Overlay, side: DrawnSide, number: int, ticks: Sequence[tuple[float, str]], high: int
 ) -> Markup:
-    top = svg.nice(high)
+    top = svg.nice(high * 1.08)
     total = [sum(int(one.failed.sum()) for one in side.rollouts), len(side.rollouts)]
     paths = [
         tag(
@@ -145,11 +153,13 @@ def _failed(
     if not paths:
         inside.append(svg.words("no failed request", 0.5, _HIGH / 2 + 4, "nothing"))
     said = f"{SIDES[number]}: failed requests over time: {total[0]:,} in {count(total[1], 'rollout')}"
-    axis = [(_HIGH - 6, "0"), (_HIGH / 2, f"{top / 2:g}"), (7, f"{top:g}")] if high else [(_HIGH - 6, "0")]
+    axis: list[tuple[float, str]] = [(_HIGH - 6, "0")]
+    if high:
+        axis += [(7, f"{top:g}")] + ([(_HIGH / 2, f"{top / 2:g}")] if (top / 2).is_integer() else [])
     return _row(
         number,
-        "failed",
-        f"requests per {_per(overlay.width_ns)}",
+        "failed requests",
+        f"per {_per(overlay.width_ns)}",
         svg.chart(said, _HIGH, inside, axis),
     )
 
@@ -249,7 +259,7 @@ def _good(overlay: Overlay, ticks: Sequence[tuple[float, str]]) -> Markup:
 def _axis(ticks: Sequence[tuple[float, str]]) -> Markup:
     height = 34
     inside = [
-        *(svg.words(said, share, 13, "tick") for share, said in ticks),
+        *(svg.words(said, share, 13, "tick tick-at") for share, said in ticks),
         svg.words("seconds from the trigger", 0.5, 30, "tick"),
     ]
     return tag(

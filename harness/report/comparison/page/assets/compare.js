@@ -52,22 +52,17 @@ function choose(side, rollout) {
   for (const bold of document.querySelectorAll(`#stack .r.bold[data-side="${side}"]`)) bold.parentElement.append(bold);
   for (const lanes of document.querySelectorAll(`.lanes[data-side="${side}"]`)) lanes.setAttribute('visibility', Number(lanes.dataset.rollout) === rollout ? 'visible' : 'hidden');
   for (const dot of document.querySelectorAll(`.dot[data-side="${side}"]`)) dot.classList.toggle('chosen', Number(dot.dataset.rollout) === rollout);
-  for (const button of document.querySelectorAll(`#choice button[data-side="${side}"]`)) button.setAttribute('aria-pressed', String(Number(button.dataset.rollout) === rollout));
+  if ($(`choice${side}`)) $(`choice${side}`).value = rollout;
   if (bin !== null) readOut();
 }
 
 function startChoice() {
   DATA.sides.forEach((side, number_) => {
     if (side.rollouts.length < 2) return;
-    $('choice').append(el('span', { className: `side s${number_}` }, SIDES[number_]));
-    side.rollouts.forEach((rollout, place) => {
-      const button = el('button', { type: 'button', title: `${rollout.label}: show this one in bold` }, `${place + 1}: ${number(rollout.lost)} lost`);
-      button.dataset.side = number_;
-      button.dataset.rollout = place;
-      button.setAttribute('aria-pressed', String(place === side.typical));
-      button.addEventListener('click', () => choose(number_, place));
-      $('choice').append(button);
-    });
+    const select = el('select', { id: `choice${number_}` }, ...side.rollouts.map((rollout, place) => el('option', { value: place }, `${place + 1}: ${number(rollout.lost)} lost (${rollout.label})`)));
+    select.value = side.typical;
+    select.addEventListener('change', () => choose(number_, Number(select.value)));
+    $('choice').append(el('label', {}, el('span', { className: `side s${number_}` }, SIDES[number_]), ' in bold: ', select));
   });
   for (const dot of document.querySelectorAll('.dot')) dot.addEventListener('click', () => choose(Number(dot.dataset.side), Number(dot.dataset.rollout)));
 }

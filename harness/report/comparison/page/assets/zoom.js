@@ -7,7 +7,7 @@ let plots = [];
 function startZoom() {
   plots = [...document.querySelectorAll('#stack .plot')];
   for (const plot of plots) {
-    for (const old of plot.querySelectorAll('.grid[x1]:not([x2="100%"]), .tick-at')) old.remove();
+    for (const old of plot.querySelectorAll('.tick-at')) old.remove();
     for (const one of plot.querySelectorAll(':scope > rect, :scope > line, :scope g line')) {
       const places = ['x', 'x1', 'x2', 'width'].filter((name) => one.hasAttribute(name) && one.getAttribute(name).endsWith('%'));
       if (one.getAttribute('x2') !== '100%') items.push({ one, places: places.map((name) => [name, parseFloat(one.getAttribute(name)) / 100]) });
