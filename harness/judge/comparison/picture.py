@@ -92,9 +92,11 @@ def keyed(run: JudgedRun, picture: Picture) -> dict[Key, Picture]:
     return found
 
 
-def overlay(before: Side, after: Side, pictures: Mapping[Key, Picture]) -> Overlay | None:
-    """Lay the rollouts that count over each other; None if a side has none."""
-    sides = [_seen(side, pictures) for side in (before, after)]
+def overlay(
+    before: Side, after: Side, its: Mapping[Key, Picture], others: Mapping[Key, Picture]
+) -> Overlay | None:
+    """Lay the rollouts that count over each other, by the pictures of each side; None if a side has none."""
+    sides = [_seen(side, pictures) for side, pictures in ((before, its), (after, others))]
     if not all(sides):
         return None
     spans = [
