@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.judge.comparison.sides import JudgedRun
 from harness.judge.picture.aligned import STEP_NS, Latencies, together
+from harness.judge.verdict.judgement import judge_with_picture
 from harness.model import Phase
 
 if TYPE_CHECKING:
@@ -19,8 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.judge.comparison.rollouts import OneRollout
-    from harness.judge.comparison.sides import JudgedRun, Side
+    from harness.judge.comparison.sides import Side
     from harness.judge.picture.picture import Picture
+    from harness.recording.read import Recording
 
 MOST_BINS = 1000
 RESAMPLES = 10_000
@@ -90,6 +93,13 @@ def keyed(run: JudgedRun, picture: Picture) -> dict[Key, Picture]:
         if one.aligned is not None:
             found[run.judgement.about.folder, number, run.run.wall_ns + one.timeline.zero_ns] = one
     return found
+
+
+def judged_with_pictures(recording: Recording, block: int = 0) -> tuple[JudgedRun, dict[Key, Picture]]:
+    """Judge a recording for a comparison that is drawn, too. Raises RecordingError if it cannot be read."""
+    judgement, picture = judge_with_picture(recording)
+    run = JudgedRun(recording.run, judgement, tuple(recording.manifests("before")), block)
+    return run, keyed(run, picture)
 
 
 def overlay(

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from harness.judge.comparison.picture import MOST_BINS, Key, Overlay, keyed, mean_of, overlay
+from harness.judge.comparison.picture import (
+    MOST_BINS,
+    Key,
+    Overlay,
+    judged_with_pictures,
+    keyed,
+    mean_of,
+    overlay,
+)
 from harness.judge.comparison.sides import JudgedRun, Side, side_of
 from harness.judge.picture.aligned import STEP_NS
 from harness.judge.verdict.judgement import judge_with_picture
@@ -26,11 +34,9 @@ if TYPE_CHECKING:
 def side(name: str, *paths: Path) -> tuple[Side, dict[Key, Picture]]:
     runs, pictures = [], dict[Key, "Picture"]()
     for path in paths:
-        recording = Recording.open(path)
-        judgement, picture = judge_with_picture(recording)
-        run = JudgedRun(recording.run, judgement, tuple(recording.manifests("before")))
+        run, its = judged_with_pictures(Recording.open(path))
         runs.append(run)
-        pictures |= keyed(run, picture)
+        pictures |= its
     return side_of(name, runs), pictures
 
 

@@ -28,9 +28,7 @@ def render(before: Side, after: Side) -> Markup:
     high = max((n for side in sides for n in side.lost), default=0)
     top = svg.nice(high * 1.04)
     rows = [_row(side, number, top) for number, side in enumerate(sides)]
-    ticks = [
-        (share, f"{share * top:,.10g}") for share in (0, 0.25, 0.5, 0.75, 1) if (share * top).is_integer()
-    ]
+    ticks = [(share, f"{share * top:,.0f}") for share in _shares(top)]
     axis = tag(
         "div",
         tag("div", class_="what"),
@@ -50,6 +48,12 @@ def render(before: Side, after: Side) -> Markup:
         class_="row ticks",
     )
     return joined([*rows, axis])
+
+
+def _shares(top: float) -> list[float]:
+    """Return where the axis has ticks: at whole numbers, as there is no half request."""
+    parts = next((parts for parts in (4, 5, 3, 2) if top % parts == 0), 1)
+    return [n / parts for n in range(parts + 1)]
 
 
 def _inset(share: float) -> float:
@@ -76,7 +80,7 @@ def _row(side: Side, number: int, top: float) -> Markup:
     mean = mean_of(side.lost)
     ground = height - _BELOW
     inside = [
-        *(svg.upright(_inset(share), ground, "grid") for share in (0, 0.25, 0.5, 0.75, 1)),
+        *(svg.upright(_inset(share), ground, "grid") for share in _shares(top)),
         svg.level(ground, "base"),
         *dots,
         *(_interval(mean, top, ground + 12, number) if mean and len(side.rollouts) > 1 else ()),

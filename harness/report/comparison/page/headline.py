@@ -22,6 +22,9 @@ _LOOKS = {  # sign, word, and the colours of the verdict that it resembles
     Conclusion.NOT_COMPARABLE: ("?", "NOT COMPARABLE", "inconclusive"),
 }
 _TILES = 4
+_TOLD = frozenset(
+    {"lossy", "p99", "rollout"}
+)  # by other tiles than the first, where nothing differs beyond chance
 _SHOWN = 3  # causes and fields; all are below
 
 
@@ -33,12 +36,19 @@ def word(conclusion: Conclusion) -> str:
 def render(comparison: Comparison) -> Markup:
     """Return the page's top. The texts are already escaped for a line."""
     sign, said, class_ = _LOOKS[comparison.conclusion]
+    head, more = _said(comparison)
     badge = tag("span", tag("span", sign, aria_hidden="true"), f" {said}", class_="badge")
     facts = [
         tag("span", tag("b", SIDES[number], class_=f"side s{number}"), " ", whose(side))
         for number, side in enumerate((comparison.before, comparison.after))
     ]
-    evidence = listed((*comparison.evidence, *comparison.also), class_="evidence")
+    also = comparison.also[:_SHOWN]
+    if len(comparison.also) > _SHOWN:
+        also = (
+            *also,
+            f"{count(len(comparison.also) - _SHOWN, 'other measure')} beyond chance: see Measures below.",
+        )
+    evidence = listed((*comparison.evidence, *also), class_="evidence")
     return joined(
         [
             tag(
@@ -46,10 +56,11 @@ def render(comparison: Comparison) -> Markup:
                 tag(
                     "div",
                     badge,
-                    tag("h1", comparison.sentence),
+                    tag("h1", head),
                     tag("p", *facts, class_="facts"),
                     class_="verdict",
                 ),
+                tag("p", more, class_="more") if more else None,
                 evidence,
                 _tiles(comparison),
                 class_=f"top {class_}",
@@ -58,6 +69,14 @@ def render(comparison: Comparison) -> Markup:
             _warnings(comparison),
         ]
     )
+
+
+def _said(comparison: Comparison) -> tuple[str, str]:
+    """Return the conclusion without the word that stands on the badge beside it, and what else the sentence says."""
+    first, colon, rest = comparison.sentence.partition(": ")
+    said = rest if colon and first.upper() == word(comparison.conclusion) else comparison.sentence
+    head, _, more = said.partition("; ")
+    return head[:1].upper() + head[1:], more[:1].upper() + more[1:]
 
 
 def whose(side: Side) -> str:
@@ -80,7 +99,9 @@ def amount(value: float | None, unit: str) -> str:
 def _tiles(comparison: Comparison) -> Markup | None:
     known = [one for one in comparison.differences if one.before is not None and one.after is not None]
     # What differs beyond chance is worth more of the few places than what does not; the primary one stands first.
-    shown = sorted(known, key=lambda one: (not one.primary, not one.direction))[:_TILES]
+    shown = sorted(known, key=lambda one: (not one.primary, not one.direction, one.measure not in _TOLD))[
+        :_TILES
+    ]
     return tag("dl", *(_tile(one) for one in shown), class_="tiles") if shown else None
 
 
