@@ -38,7 +38,6 @@ class Moment:
 
     what: str  # of MOMENTS
     at_ns: int
-    pod: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +189,7 @@ def _moments(picture: Picture) -> Iterator[Moment]:
         )
         for what, t_ns in told:
             if t_ns is not None and t_ns >= zero_ns:
-                yield Moment(what, t_ns - zero_ns, pod.name)
+                yield Moment(what, t_ns - zero_ns)
 
 
 @dataclass(frozen=True, slots=True)

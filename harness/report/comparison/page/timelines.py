@@ -186,26 +186,11 @@ def _phases(overlay: Overlay, one: Drawn, height: int, *, named: bool = False) -
 def _moments(overlay: Overlay, side: DrawnSide, number: int, ticks: Sequence[tuple[float, str]]) -> Markup:
     """Return a lane for each sort of moment, with those of one rollout; a script shows another one's."""
     height = _LANE * len(MOMENTS)
-    lanes: list[Markup] = []
-    for place_, one in enumerate(side.rollouts):
-        marks: list[Markup] = []
-        for lane, what in enumerate(MOMENTS):
-            y = lane * _LANE + _LANE / 2
-            mine = [
-                moment
-                for moment in one.moments
-                if moment.what == what and 0 <= place(overlay, moment.at_ns) <= 1
-            ]
-            for moment in mine:
-                at = svg.across(place(overlay, moment.at_ns))
-                marks.append(
-                    tag("line", tag("title", f"{_WORDS[what]} at {moment.at_ns / NS:+.1f} s: {moment.pod}"),
-                        x1=at, x2=at, y1=f"{y - 5:g}", y2=f"{y + 5:g}", class_=f"moment s{number}")
-                )  # fmt: skip
-        lanes.append(
-            tag("g", *marks, data_side=number, data_rollout=place_, class_="lanes",
-                visibility=None if place_ == side.typical else "hidden")
-        )  # fmt: skip
+    lanes = [
+        tag("path", d=_ticks(overlay, one), class_=f"lanes moment s{number}", data_side=number, data_rollout=place_,
+            visibility=None if place_ == side.typical else "hidden")
+        for place_, one in enumerate(side.rollouts)
+    ]  # fmt: skip
     typical = side.rollouts[side.typical]
     counted = {what: sum(moment.what == what for moment in typical.moments) for what in MOMENTS}
     label_ = ", ".join(f"{count(n, _WORDS[what])}" for what, n in counted.items() if n) or "none seen"
@@ -213,11 +198,21 @@ def _moments(overlay: Overlay, side: DrawnSide, number: int, ticks: Sequence[tup
         *_phases(overlay, typical, height),
         svg.ground(place(overlay, 0), height, ticks),
         *(svg.level(lane * _LANE, "grid") for lane in range(len(MOMENTS) + 1)),
-        *lanes,
+        svg.stretched(overlay.count, height, *lanes),
     ]
     chart = svg.chart(f"{SIDES[number]}: moments of pods: {label_}", height, inside, class_="lanes-chart")
     names = tag("ul", *(tag("li", _WORDS[what]) for what in MOMENTS), class_="lane-names", aria_hidden="true")
     return tag("div", tag("div", names, class_="what"), chart, class_="row")
+
+
+def _ticks(overlay: Overlay, one: Drawn) -> str:
+    """Return the path of a tick for each moment, each sort in its lane."""
+    found = []
+    for moment in one.moments:
+        x = place(overlay, moment.at_ns) * overlay.count
+        if 0 <= x <= overlay.count:
+            found.append(f"M{x:.1f} {MOMENTS.index(moment.what) * _LANE + 2}v{_LANE - 4}")
+    return "".join(found)
 
 
 def _good(overlay: Overlay, ticks: Sequence[tuple[float, str]]) -> Markup:

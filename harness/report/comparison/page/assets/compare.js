@@ -104,7 +104,7 @@ function startReadout() {
   stack.addEventListener('blur', clear);
   stack.addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const zero = Math.floor(-DATA.from / DATA.width), step = event.shiftKey ? 10 : 1;
+    const zero = Math.round(-DATA.from / DATA.width), step = event.shiftKey ? 10 : 1;
     const to = { ArrowLeft: () => bin - step, ArrowRight: () => bin + step, Home: () => 0, End: () => DATA.count - 1 }[event.key];
     const zooms = { '+': () => zoom(0.6), '=': () => zoom(0.6), '-': () => zoom(1 / 0.6), 0: () => show(0, 1), Escape: clear }[event.key];
     if (!to && !zooms) return;
