@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.judge.comparison.sides import JudgedRun
-from harness.judge.picture.aligned import STEP_NS, Latencies, together
+from harness.judge.picture.aligned import STEP_NS, Aligned, Latencies, together
 from harness.judge.verdict.judgement import judge_with_picture
 from harness.model import Phase
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MOST_BINS = 1000
 RESAMPLES = 10_000
 MOST_MOMENTS = 400  # of one rollout
+MOST_DRAWN = 24  # rollouts of a side whose lines are drawn: more are a thicket, and a page of megabytes
 PHASES = (Phase.BEFORE, Phase.DURING, Phase.AFTER)
 MOMENTS = ("ready", "deleted", "out of endpoints", "exited")
 
@@ -42,8 +43,12 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One rollout. `good` and `failed` count hits by bin of the overlay; in `known` of them its load was measured."""
+    """One rollout. `good` and `failed` count hits by bin of the overlay; in `known` of them its load was measured.
 
+    `place` is the rollout's among those that its Side shows.
+    """
+
+    place: int
     one: OneRollout
     phases: tuple[tuple[Phase, int, int], ...]
     known: tuple[int, int]  # from this bin up to, not including, that one
@@ -58,12 +63,19 @@ class Drawn:
 class DrawnSide:
     """One side. `typical` is the place of the rollout to show in bold: the middle one by requests lost.
 
-    `latencies` counts the good answers of all its rollouts together, by phase.
+    Of more than MOST_DRAWN rollouts, some are drawn, evenly spread over time, and the typical one. `latencies` counts
+    the good answers of all of them together, by phase.
     """
 
     rollouts: tuple[Drawn, ...]
+    of: int  # rollouts that could be drawn
     typical: int
     latencies: tuple[Latencies, ...]
+
+    @property
+    def bold(self) -> Drawn:
+        """The typical rollout."""
+        return next(one for one in self.rollouts if one.place == self.typical)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,37 +94,62 @@ class Overlay:
         return self.before, self.after
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is kept of one rollout until both sides are known: a hundred Pictures would not fit into memory."""
+
+    from_ns: int  # the rollout and its surroundings
+    to_ns: int
+    phases: tuple[tuple[Phase, int, int], ...]
+    moments: tuple[Moment, ...]
+    left_out: int
+    aligned: Aligned
+
+
 Key = tuple[str, int, int]  # the run's folder, the rollout's number in it, the wall time of its trigger
 
 
-def keyed(run: JudgedRun, picture: Picture) -> dict[Key, Picture]:
-    """Return the pictures of a run's rollouts, for those of a Side to find. What was not triggered has none."""
-    found: dict[Key, Picture] = {}
+def keyed(run: JudgedRun, picture: Picture) -> dict[Key, Seen]:
+    """Return what is drawn of a run's rollouts, for those of a Side to find. What was not triggered has none."""
+    found: dict[Key, Seen] = {}
     for number, one in enumerate(picture.rollouts or (picture,), 1):
         if one.aligned is not None:
-            found[run.judgement.about.folder, number, run.run.wall_ns + one.timeline.zero_ns] = one
+            key = (run.judgement.about.folder, number, run.run.wall_ns + one.timeline.zero_ns)
+            found[key] = _seen(one, one.aligned)
     return found
 
 
-def judged_with_pictures(recording: Recording, block: int = 0) -> tuple[JudgedRun, dict[Key, Picture]]:
+def judged_with_pictures(recording: Recording, block: int = 0) -> tuple[JudgedRun, dict[Key, Seen]]:
     """Judge a recording for a comparison that is drawn, too. Raises RecordingError if it cannot be read."""
     judgement, picture = judge_with_picture(recording)
     run = JudgedRun(recording.run, judgement, tuple(recording.manifests("before")), block)
     return run, keyed(run, picture)
 
 
-def overlay(
-    before: Side, after: Side, its: Mapping[Key, Picture], others: Mapping[Key, Picture]
-) -> Overlay | None:
-    """Lay the rollouts that count over each other, by the pictures of each side; None if a side has none."""
-    sides = [_seen(side, pictures) for side, pictures in ((before, its), (after, others))]
+def _seen(picture: Picture, aligned: Aligned) -> Seen:
+    zero_ns = picture.timeline.zero_ns
+    moments = sorted(_moments(picture), key=lambda moment: moment.at_ns)
+    return Seen(
+        from_ns=picture.focus.from_ns - zero_ns,
+        to_ns=picture.focus.to_ns - zero_ns,
+        phases=tuple(
+            (part.phase, part.span.from_ns - zero_ns, part.span.to_ns - zero_ns)
+            for part in picture.timeline.phases
+            if part.phase in PHASES
+        ),
+        moments=tuple(moments[:MOST_MOMENTS]),
+        left_out=max(len(moments) - MOST_MOMENTS, 0),
+        aligned=aligned,
+    )
+
+
+def overlay(before: Side, after: Side, its: Mapping[Key, Seen], others: Mapping[Key, Seen]) -> Overlay | None:
+    """Lay the rollouts of both sides over each other, by what was seen of each; None if a side has none."""
+    sides = [_found(side, seen) for side, seen in ((before, its), (after, others))]
     if not all(sides):
         return None
-    spans = [
-        (p.focus.from_ns - p.timeline.zero_ns, p.focus.to_ns - p.timeline.zero_ns)
-        for _, p in (*sides[0], *sides[1])
-    ]
-    from_ns, to_ns = min(a for a, _ in spans), max(b for _, b in spans)
+    every = [seen for side in sides for _, _, seen in side]
+    from_ns, to_ns = min(seen.from_ns for seen in every), max(seen.to_ns for seen in every)
     width_ns = _width(to_ns - from_ns)
     first = from_ns // width_ns
     count = -(-to_ns // width_ns) - first
@@ -120,9 +157,15 @@ def overlay(
     return Overlay(from_ns=first * width_ns, width_ns=width_ns, count=count, before=drawn[0], after=drawn[1])
 
 
-def _seen(side: Side, pictures: Mapping[Key, Picture]) -> list[tuple[OneRollout, Picture]]:
-    found = ((one, pictures.get((one.run, one.number, one.began_ns))) for one in side.rollouts)
-    return [(one, picture) for one, picture in found if picture is not None]
+_Found = tuple[int, "OneRollout", Seen]
+
+
+def _found(side: Side, known: Mapping[Key, Seen]) -> list[_Found]:
+    found = (
+        (place, one, known.get((one.run, one.number, one.began_ns)))
+        for place, one in enumerate(side.rollouts)
+    )
+    return [(place, one, seen) for place, one, seen in found if seen is not None]
 
 
 def _width(length_ns: int) -> int:
@@ -134,17 +177,29 @@ def _width(length_ns: int) -> int:
         times *= 10
 
 
-def _side(seen: Sequence[tuple[OneRollout, Picture]], first: int, width_ns: int, count: int) -> DrawnSide:
-    found = tuple(_drawn(one, picture, first, width_ns, count) for one, picture in seen)
-    order = sorted(range(len(found)), key=lambda n: (found[n].one.lost, found[n].one.failed, n))
-    pooled = [[part for one in found for part in one.latencies if part.phase is phase] for phase in PHASES]
-    return DrawnSide(found, order[len(order) // 2], tuple(together(parts) for parts in pooled if parts))
+def _side(found: Sequence[_Found], first: int, width_ns: int, count: int) -> DrawnSide:
+    order = sorted(found, key=lambda item: (item[1].lost, item[1].failed, item[0]))
+    typical = order[len(order) // 2][0]
+    chosen = {round(n) for n in np.linspace(0, len(found) - 1, min(MOST_DRAWN, len(found)))}
+    pooled = [
+        [part for _, _, seen in found for part in seen.aligned.latencies if part.phase is phase]
+        for phase in PHASES
+    ]
+    return DrawnSide(
+        rollouts=tuple(
+            _drawn(item, first, width_ns, count)
+            for n, item in enumerate(found)
+            if n in chosen or item[0] == typical
+        ),
+        of=len(found),
+        typical=typical,
+        latencies=tuple(together(parts) for parts in pooled if parts),
+    )
 
 
-def _drawn(one: OneRollout, picture: Picture, first: int, width_ns: int, count: int) -> Drawn:
-    aligned, zero_ns = picture.aligned, picture.timeline.zero_ns
-    if aligned is None:
-        raise AssertionError("only rollouts with a trigger are drawn")
+def _drawn(item: _Found, first: int, width_ns: int, count: int) -> Drawn:
+    place, one, seen = item
+    aligned = seen.aligned
     steps = width_ns // STEP_NS
     places = (aligned.first + np.arange(len(aligned.good))) // steps - first
     inside = (places >= 0) & (places < count)
@@ -158,19 +213,15 @@ def _drawn(one: OneRollout, picture: Picture, first: int, width_ns: int, count: 
     begin = -(-aligned.first // steps) - first
     end = (aligned.first + len(aligned.good) - 1) // steps - first
     known = (min(max(begin, 0), count), min(max(end, 0), count))
-    moments = sorted(_moments(picture), key=lambda moment: moment.at_ns)
     return Drawn(
+        place=place,
         one=one,
-        phases=tuple(
-            (part.phase, part.span.from_ns - zero_ns, part.span.to_ns - zero_ns)
-            for part in picture.timeline.phases
-            if part.phase in PHASES
-        ),
+        phases=seen.phases,
         known=known if known[1] > known[0] else (known[0], known[0]),
         good=binned(aligned.good),
         failed=binned(aligned.failed),
-        moments=tuple(moments[:MOST_MOMENTS]),
-        left_out=max(len(moments) - MOST_MOMENTS, 0),
+        moments=seen.moments,
+        left_out=seen.left_out,
         latencies=aligned.latencies,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,8 +10,10 @@ import pytest
 
 from harness.judge.comparison.picture import (
     MOST_BINS,
+    MOST_DRAWN,
     Key,
     Overlay,
+    Seen,
     judged_with_pictures,
     keyed,
     mean_of,
@@ -28,11 +30,9 @@ from tests.judge.test_rollouts import clean, lossy, series
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.judge.picture.picture import Picture
 
-
-def side(name: str, *paths: Path) -> tuple[Side, dict[Key, Picture]]:
-    runs, pictures = [], dict[Key, "Picture"]()
+def side(name: str, *paths: Path) -> tuple[Side, dict[Key, Seen]]:
+    runs, pictures = [], dict[Key, Seen]()
     for path in paths:
         run, its = judged_with_pictures(Recording.open(path))
         runs.append(run)
@@ -40,21 +40,29 @@ def side(name: str, *paths: Path) -> tuple[Side, dict[Key, Picture]]:
     return side_of(name, runs), pictures
 
 
+@dataclass(frozen=True)
+class Laid:
+    path: Path  # of the one run of BEFORE
+    before: Side
+    after: Side
+    seen: dict[Key, Seen]  # of BEFORE
+    found: Overlay
+
+
 @pytest.fixture(scope="module")
-def laid(tmp_path_factory: pytest.TempPathFactory) -> tuple[Side, Side, dict[Key, Picture], Overlay]:
+def laid(tmp_path_factory: pytest.TempPathFactory) -> Laid:
     """Three rollouts before, of which two lost requests, and one clean one after."""
     root = tmp_path_factory.mktemp("runs")
-    before, its = side("before", series(root / "a", lossy(), clean(), lossy()))
+    path = series(root / "a", lossy(), clean(), lossy())
+    before, its = side("before", path)
     after, others = side("after", clean().write(root / "b"))
     found = overlay(before, after, its, others)
     assert found
-    return before, after, its, found
+    return Laid(path, before, after, its, found)
 
 
-def test_each_rollout_that_counts_is_drawn_with_all_its_failures(
-    laid: tuple[Side, Side, dict[Key, Picture], Overlay],
-) -> None:
-    before, after, _, found = laid
+def test_each_rollout_that_counts_is_drawn_with_all_its_failures(laid: Laid) -> None:
+    before, after, found = laid.before, laid.after, laid.found
     for mine, drawn in ((before, found.before), (after, found.after)):
         assert [one.one for one in drawn.rollouts] == list(mine.rollouts)
         for one in drawn.rollouts:
@@ -63,25 +71,21 @@ def test_each_rollout_that_counts_is_drawn_with_all_its_failures(
     assert [int(one.failed.sum()) > 0 for one in found.before.rollouts] == [True, False, True]
 
 
-def test_the_same_bin_is_the_same_time_from_each_trigger(
-    laid: tuple[Side, Side, dict[Key, Picture], Overlay],
-) -> None:
-    before, _, pictures, found = laid
+def test_the_same_bin_is_the_same_time_from_each_trigger(laid: Laid) -> None:
+    found = laid.found
+    _, picture = judge_with_picture(Recording.open(laid.path))
     zero = -found.from_ns // found.width_ns
     assert found.from_ns % found.width_ns == 0
-    for one, drawn in zip(before.rollouts, found.before.rollouts, strict=True):
-        picture = pictures[one.run, one.number, one.began_ns]
-        failed = picture.failures.done_ns - picture.timeline.zero_ns
+    for one, drawn in zip(picture.rollouts, found.before.rollouts, strict=True):
+        failed = one.failures.done_ns - one.timeline.zero_ns
         for step in range(-5, 60):
             low = step * found.width_ns
             mine = int(((failed >= low) & (failed < low + found.width_ns)).sum())
             assert drawn.failed[zero + step] == mine
 
 
-def test_the_window_has_every_rollout_and_its_surroundings(
-    laid: tuple[Side, Side, dict[Key, Picture], Overlay],
-) -> None:
-    _, _, _, found = laid
+def test_the_window_has_every_rollout_and_its_surroundings(laid: Laid) -> None:
+    found = laid.found
     to_ns = found.from_ns + found.count * found.width_ns
     for side_ in found.sides:
         for one in side_.rollouts:
@@ -89,26 +93,20 @@ def test_the_window_has_every_rollout_and_its_surroundings(
             assert found.from_ns < during[1] == 0 < during[2] < to_ns
 
 
-def test_the_middle_rollout_by_lost_requests_stands_for_its_side(
-    laid: tuple[Side, Side, dict[Key, Picture], Overlay],
-) -> None:
-    before, _, _, found = laid
+def test_the_middle_rollout_by_lost_requests_stands_for_its_side(laid: Laid) -> None:
+    before, found = laid.before, laid.found
     assert before.rollouts[found.before.typical].lost == sorted(before.lost)[1]
     assert found.after.typical == 0
 
 
-def test_answers_of_all_rollouts_of_a_side_are_counted_together(
-    laid: tuple[Side, Side, dict[Key, Picture], Overlay],
-) -> None:
-    before, _, _, found = laid
+def test_answers_of_all_rollouts_of_a_side_are_counted_together(laid: Laid) -> None:
+    before, found = laid.before, laid.found
     during = next(one for one in found.before.latencies if one.phase is Phase.DURING)
     assert during.total == sum(one.during.count for one in before.rollouts if one.during)
 
 
-def test_pods_moments_are_those_of_the_new_and_the_old_ones(
-    laid: tuple[Side, Side, dict[Key, Picture], Overlay],
-) -> None:
-    _, _, _, found = laid
+def test_pods_moments_are_those_of_the_new_and_the_old_ones(laid: Laid) -> None:
+    found = laid.found
     for one in (*found.before.rollouts, *found.after.rollouts):
         counted = {what: sum(m.what == what for m in one.moments) for what in ("ready", "deleted", "exited")}
         assert counted == {"ready": 3, "deleted": 3, "exited": 3}
@@ -116,10 +114,8 @@ def test_pods_moments_are_those_of_the_new_and_the_old_ones(
         assert [m.at_ns for m in one.moments] == sorted(m.at_ns for m in one.moments)
 
 
-def test_bins_in_which_no_load_was_measured_are_not_known(
-    laid: tuple[Side, Side, dict[Key, Picture], Overlay],
-) -> None:
-    _, _, _, found = laid
+def test_bins_in_which_no_load_was_measured_are_not_known(laid: Laid) -> None:
+    found = laid.found
     for one in (*found.before.rollouts, *found.after.rollouts):
         first, last = one.known
         assert 0 <= first < last <= found.count
@@ -148,13 +144,30 @@ def test_a_side_whose_rollouts_do_not_count_leaves_nothing_to_lay_over_another(t
     assert overlay(other, unseen, others, pictures) is None
 
 
+def test_of_a_hundred_rollouts_some_are_drawn_and_all_are_counted(laid: Laid) -> None:
+    one, seen = laid.before.rollouts[0], next(iter(laid.seen.values()))
+    many = tuple(replace(one, number=n, lost=n * 37 % 100) for n in range(100))
+    known = {(each.run, each.number, each.began_ns): seen for each in many}
+    whole = replace(laid.before, rollouts=many)
+    found = overlay(whole, whole, known, known)
+    assert found
+    drawn = found.before
+    assert len(drawn.rollouts) in {MOST_DRAWN, MOST_DRAWN + 1}
+    assert (drawn.rollouts[0].place, drawn.rollouts[-1].place) == (0, 99)
+    assert [each.place for each in drawn.rollouts] == sorted({each.place for each in drawn.rollouts})
+    assert drawn.of == 100
+    assert drawn.bold.one.lost == 50
+    during = next(part for part in drawn.latencies if part.phase is Phase.DURING)
+    assert during.total == 100 * next(p.total for p in seen.aligned.latencies if p.phase is Phase.DURING)
+
+
 def test_two_runs_of_one_name_keep_their_own_pictures(tmp_path: Path) -> None:
     first = lossy().write(tmp_path / "a")
     later = clean()
     second = later.write(tmp_path / "b")
     assert first.name == second.name
     recordings = [Recording.open(path) for path in (first, second)]
-    runs, pictures = [], dict[Key, "Picture"]()
+    runs, pictures = [], dict[Key, Seen]()
     for number, recording in enumerate(recordings):
         judgement, picture = judge_with_picture(recording)
         moved = replace(recording.run, wall_ns=recording.run.wall_ns + number * 3600 * S)

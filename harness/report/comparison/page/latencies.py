@@ -37,10 +37,10 @@ def _phase(overlay: Overlay, phase: Phase, powers: tuple[int, int], nines: int) 
     pooled = [next((one for one in side.latencies if one.phase is phase), None) for side in overlay.sides]
     thin, bold = [], []
     for number, side in enumerate(overlay.sides):
-        for place, rollout in enumerate(side.rollouts):
+        for rollout in side.rollouts:
             its = next((one for one in rollout.latencies if one.phase is phase), None)
             if its is not None and len(side.rollouts) > 1:
-                thin.append(_curve(its, powers, nines, f"r line s{number}", (number, place)))
+                thin.append(_curve(its, powers, nines, f"r line s{number}", (number, rollout.place)))
         of_all = pooled[number]
         if of_all is not None:
             bold.append(_curve(of_all, powers, nines, f"r line pooled s{number}"))

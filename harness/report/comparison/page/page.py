@@ -100,7 +100,10 @@ def _section(title: str, name: str, short: str, *inside: Markup | None) -> Marku
 
 
 def _timelines(overlay: Overlay) -> Markup | None:
-    many = [len(side.rollouts) for side in overlay.sides]
+    many = [side.of for side in overlay.sides]
+    some = " or ".join(
+        f"{len(side.rollouts)} of {side.of}" for side in overlay.sides if len(side.rollouts) < side.of
+    )
     bold = "" if max(many) == 1 else (
         f" {count(many[0], 'rollout')} before and {count(many[1], 'after', 'after')}; in bold the one in the middle of"
         " each side by requests lost, and the moments of its pods."
@@ -109,7 +112,11 @@ def _timelines(overlay: Overlay) -> Markup | None:
         "What happened, aligned at the trigger",
         "timelines",
         "Timelines",
-        tag("p", f"Every rollout's trigger is at 0.{bold}", class_="aside"),
+        tag(
+            "p",
+            f"Every rollout's trigger is at 0.{bold}{f' Of so many, only {some} are drawn.' if some else ''}",
+            class_="aside",
+        ),
         tag("div", id="choice", class_="chips"),
         _tools(),
         tag(

@@ -55,6 +55,7 @@ def hovered(overlay: Overlay) -> dict[str, Any]:
                 "last": _last(overlay, side),
                 "rollouts": [
                     {
+                        "place": one.place,
                         "label": label(one),
                         "lost": one.one.lost,
                         "known": _whole(one, overlay),
@@ -137,15 +138,15 @@ def _failed(
         tag(
             "path",
             d=svg.steps(one.failed.tolist(), top, _HIGH, closed=True),
-            class_=f"r area s{number}{' bold' if place_ == side.typical else ''}",
+            class_=f"r area s{number}{' bold' if one.place == side.typical else ''}",
             data_side=number,
-            data_rollout=place_,
+            data_rollout=one.place,
         )
-        for place_, one in _boldest_last(side)
+        for one in _boldest_last(side)
         if one.failed.any()
     ]
     inside = [
-        *_phases(overlay, side.rollouts[side.typical], _HIGH, named=True),
+        *_phases(overlay, side.bold, _HIGH, named=True),
         svg.ground(place(overlay, 0), _HIGH, ticks),
         svg.level(_HIGH - 0.5, "base"),
         svg.stretched(overlay.count, _HIGH, *paths),
@@ -168,9 +169,9 @@ def _per(width_ns: int) -> str:
     return "second" if width_ns == NS else lasting(width_ns)
 
 
-def _boldest_last(side: DrawnSide) -> list[tuple[int, Drawn]]:
+def _boldest_last(side: DrawnSide) -> list[Drawn]:
     """Return the rollouts in the order in which they are painted."""
-    return sorted(enumerate(side.rollouts), key=lambda item: (item[0] == side.typical, item[0]))
+    return sorted(side.rollouts, key=lambda one: (one.place == side.typical, one.place))
 
 
 def _phases(overlay: Overlay, one: Drawn, height: int, *, named: bool = False) -> list[Markup | None]:
@@ -187,11 +188,11 @@ def _moments(overlay: Overlay, side: DrawnSide, number: int, ticks: Sequence[tup
     """Return a lane for each sort of moment, with those of one rollout; a script shows another one's."""
     height = _LANE * len(MOMENTS)
     lanes = [
-        tag("path", d=_ticks(overlay, one), class_=f"lanes moment s{number}", data_side=number, data_rollout=place_,
-            visibility=None if place_ == side.typical else "hidden")
-        for place_, one in enumerate(side.rollouts)
+        tag("path", d=_ticks(overlay, one), class_=f"lanes moment s{number}", data_side=number, data_rollout=one.place,
+            visibility=None if one.place == side.typical else "hidden")
+        for one in side.rollouts
     ]  # fmt: skip
-    typical = side.rollouts[side.typical]
+    typical = side.bold
     counted = {what: sum(moment.what == what for moment in typical.moments) for what in MOMENTS}
     label_ = ", ".join(f"{count(n, _WORDS[what])}" for what, n in counted.items() if n) or "none seen"
     inside = [
@@ -226,15 +227,15 @@ def _good(overlay: Overlay, ticks: Sequence[tuple[float, str]]) -> Markup:
     paths = []
     for bold in (False, True):
         for number, side in enumerate(overlay.sides):
-            for place_, one in enumerate(side.rollouts):
-                if (place_ == side.typical) is not bold:
+            for one in side.rollouts:
+                if (one.place == side.typical) is not bold:
                     continue
                 points = [
                     ((n + 0.5) * k, _LOW - _LOW * good * a_second / top) for n, good in _grouped(one, overlay)
                 ]
                 paths.append(
                     tag("path", d=svg.curve(points), class_=f"r line s{number}{' bold' if bold else ''}",
-                        data_side=number, data_rollout=place_)
+                        data_side=number, data_rollout=one.place)
                 )  # fmt: skip
     inside = [
         svg.ground(place(overlay, 0), _LOW, ticks),

@@ -46,7 +46,10 @@ function startNav() {
 
 // --- the choice of a rollout: its lines are bold, its pods' moments are shown, its numbers are read out ---
 
+const drawn = (side, place) => DATA.sides[side].rollouts.find((one) => one.place === place);
+
 function choose(side, rollout) {
+  if (!drawn(side, rollout)) return;
   chosen[side] = rollout;
   for (const path of document.querySelectorAll(`.r[data-side="${side}"]`)) path.classList.toggle('bold', Number(path.dataset.rollout) === rollout);
   for (const bold of document.querySelectorAll(`#stack .r.bold[data-side="${side}"]`)) bold.parentElement.append(bold);
@@ -59,7 +62,7 @@ function choose(side, rollout) {
 function startChoice() {
   DATA.sides.forEach((side, number_) => {
     if (side.rollouts.length < 2) return;
-    const select = el('select', { id: `choice${number_}` }, ...side.rollouts.map((rollout, place) => el('option', { value: place }, `${place + 1}: ${number(rollout.lost)} lost (${rollout.label})`)));
+    const select = el('select', { id: `choice${number_}` }, ...side.rollouts.map((rollout) => el('option', { value: rollout.place }, `${rollout.place + 1}: ${number(rollout.lost)} lost (${rollout.label})`)));
     select.value = side.typical;
     select.addEventListener('change', () => choose(number_, Number(select.value)));
     $('choice').append(el('label', {}, el('span', { className: `side s${number_}` }, SIDES[number_]), ' in bold: ', select));
@@ -74,7 +77,7 @@ const plotBox = () => document.querySelector('#stack .plot').getBoundingClientRe
 function readOut() {
   const at = DATA.from + bin * DATA.width, parts = [`${at < 0 ? '\u2212' : '+'}${Math.abs(at).toFixed(1)} s`];
   DATA.sides.forEach((side, n) => {
-    const { good, failed, known } = side.rollouts[chosen[n]], group = Math.floor(bin / DATA.every);
+    const { good, failed, known } = drawn(n, chosen[n]), group = Math.floor(bin / DATA.every);
     const went = group < known[0] || group >= known[1] ? 'no load' : `${number(good[group - known[0]] / DATA.width / DATA.every)} good a second`;
     parts.push(`${SIDES[n]}: ${number(failed[bin] || 0)} failed, ${went}`);
   });
