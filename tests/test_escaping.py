@@ -22,18 +22,23 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from harness import cli, escaping
-from harness.judge.verdict.compare import compare
+from harness.judge.comparison.comparison import compare
+from harness.judge.comparison.record import ManifestChange
+from harness.judge.comparison.sides import JudgedRun, side_of
 from harness.judge.verdict.fieldchanges import FieldChange
 from harness.judge.verdict.judgement import Judgement, judge, judge_with_picture
 from harness.progress.live import LiveView
 from harness.recording.answers import Answer
 from harness.recording.read import Recording
 from harness.report import lint, markdown, patch, text, write_all
+from harness.report.comparison import markdown as comparison_markdown, text as comparison_text
 from harness.report.ladder import cells, row, table
 from tests.judge.synthetic import SyntheticRun
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from harness.judge.comparison.record import Comparison
 
 UNSEEN = "\x1b[31m\x9b2J\x07\x00\u202e\u2066\u200b\ufeff\u2028\x85\r\nPASS: fine\U000e0041"
 HOSTILE = (
@@ -79,6 +84,16 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Judgement:
     return found
 
 
+def hostile_comparison(bad: Judgement) -> Comparison:
+    run = SyntheticRun.rolling().run()
+    sides = [side_of(name, [JudgedRun(run, bad)]) for name in ("before", "after")]
+    return dataclasses.replace(
+        compare(sides[0], sides[1]),
+        manifest=(ManifestChange(FieldChange("a", HOSTILE, HOSTILE), (HOSTILE,)),),
+        warnings=(HOSTILE,),
+    )
+
+
 def test_invisible_characters_are_written_as_escapes() -> None:
     shown = escaping.for_line(f"a{UNSEEN}b")
     assert (
@@ -92,9 +107,8 @@ def test_no_report_passes_text_of_a_judgement_on_unescaped(bad: Judgement) -> No
     assert HOSTILE in bad.about.name
     outputs = {
         "summary": text.render(bad, latencies=True),
-        "comparison": text.render_comparison(
-            dataclasses.replace(compare(bad, bad), manifest=(FieldChange("a", HOSTILE, HOSTILE),))
-        ),
+        "comparison": comparison_text.render(hostile_comparison(bad)),
+        "comparison in Markdown": comparison_markdown.render(hostile_comparison(bad)),
         "patch": patch.render(bad),
         "lint": lint.lines([lint.Placed(found) for found in bad.lint], [HOSTILE]),
         "ladder": table([cells(f"step{HOSTILE}", [row(bad)])]),

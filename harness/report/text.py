@@ -17,7 +17,6 @@ from harness.report.summary.layout import LABEL, WIDTH, labelled, wrapped
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.judge.verdict.compare import Comparison
     from harness.judge.verdict.judgement import Judgement
 
 RULE = "=" * WIDTH
@@ -87,24 +86,6 @@ def _sections(judgement: Judgement, *, latencies: bool) -> list[list[str]]:
 
 def _hanging(lines: Sequence[str]) -> list[str]:
     return [part for line in lines for part in wrapped(line, "", "  ", WIDTH - LABEL)]
-
-
-def render_comparison(comparison: Comparison) -> str:
-    """Return two runs side by side; the last line says whether the difference may be chance."""
-    comparison = everywhere(comparison, for_line)
-    lines = [f"{'':<30}{'before':>18}{'after':>18}{'change':>16}"]
-    lines += [
-        f"{row.name:<30}{row.before:>18}{row.after:>18}{row.change:>16}".rstrip() for row in comparison.rows
-    ]
-    lines.append("")
-    if comparison.manifest:
-        lines.append("Manifest")
-        changes = [f"{change.path}: {change.before} -> {change.after}" for change in comparison.manifest]
-        lines += [line for text in changes for line in wrapped(text, "  ", "      ")]
-    else:
-        lines.append(comparison.manifest_note)
-    lines += ["", *wrapped(comparison.sentence, "", "  ")]
-    return "\n".join(lines)
 
 
 def headline(judgement: Judgement) -> str:

@@ -15,7 +15,6 @@ import pytest
 
 from harness import cli
 from harness.errors import RecordingError
-from harness.judge.verdict.compare import compare
 from harness.judge.verdict.fieldchanges import field_changes
 from harness.judge.verdict.judgement import Judgement, from_json, judge, judge_with_picture
 from harness.model import MarkAt, WatchGap
@@ -27,7 +26,7 @@ from harness.report.looks import FAILURES, STATES
 from harness.report.markdown import render as message
 from harness.report.patch import render as advised
 from harness.report.summary.layout import WIDTH
-from harness.report.text import render, render_comparison
+from harness.report.text import render
 from tests.judge.synthetic import S, SyntheticRun
 
 if TYPE_CHECKING:
@@ -229,17 +228,6 @@ def test_what_is_left_of_a_broken_run_is_reported(tmp_path: Path, wreck: str) ->
     write_all(found, path, picture)
     assert found.grade != "PASS"
     assert (path / "summary.txt").read_text().splitlines()[-1].startswith(("FAIL: ", "INCONCLUSIVE: "))
-
-
-def test_a_comparison_ends_with_one_honest_sentence(tmp_path: Path) -> None:
-    runs = {"a": SyntheticRun.rolling(), "b": SyntheticRun.rolling(prestop=4)}
-    one, two = (Recording.open(run.write(tmp_path / name)) for name, run in runs.items())
-    lines = render_comparison(
-        compare(judge(one), judge(two), one.manifests("before"), two.manifests("before"))
-    ).splitlines()
-    assert "cannot be told from chance" in " ".join(" ".join(lines[-2:]).split())
-    assert max(map(len, lines)) <= WIDTH
-    assert any(line.strip().startswith("Deployment spec.template") for line in lines)
 
 
 def test_importing_the_reports_brings_neither_pandas_nor_matplotlib() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.clock import NS
 from harness.judge.findings.finding import ALIVE, ENDED, HELD, KEEPS_UP, PAIRED, RECORDED, SPARE, WITHOUT_HOLE
 from harness.model import Grade, Phase
 
@@ -47,7 +48,10 @@ class OneRollout:
     masked: int  # of these, what a retrying client would have hidden
     hard: int  # the rest
     lost: int  # failed because of the rollout: held against it
+    stalled: int  # took over the run's bound for it
+    rate_before: float | None  # requests a second in the baseline
     kinds: dict[str, int]  # of all that failed
+    kind_latency: dict[str, Latency]  # of failed ones, by kind
     bad_seconds: int
     outage_ns: int  # the longest; 0 without
     before: Latency | None
@@ -131,7 +135,10 @@ def _one(
         masked=numbers.masked,
         hard=numbers.hard,
         lost=one.verdict.lost,
+        stalled=numbers.stalled,
+        rate_before=_rate(numbers.baseline or numbers.part(Phase.BEFORE)),
         kinds={kind.kind: kind.count for kind in numbers.kinds},
+        kind_latency={kind.kind: kind.latency for kind in numbers.kinds},
         bad_seconds=numbers.bad_seconds,
         outage_ns=numbers.outage.to_ns - numbers.outage.from_ns if numbers.outage else 0,
         before=_latency(numbers.baseline or numbers.part(Phase.BEFORE)),
@@ -164,6 +171,10 @@ def _counted(one: Judgement) -> dict[str, int]:
 
 def _latency(part: Part | None) -> Latency | None:
     return part.latency if part else None
+
+
+def _rate(part: Part | None) -> float | None:
+    return part.requests * NS / (part.to_ns - part.from_ns) if part and part.to_ns > part.from_ns else None
 
 
 def _doubts(judgement: Judgement, of: Collection[str] | None = None) -> tuple[str, ...]:

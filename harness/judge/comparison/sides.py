@@ -52,6 +52,7 @@ class LeftOut:
     run: str
     number: int
     why: str
+    rollout: OneRollout
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,11 @@ class Side:
     def lost(self) -> tuple[int, ...]:
         """Return the requests that each rollout lost."""
         return tuple(one.lost for one in self.rollouts)
+
+    @property
+    def shown(self) -> tuple[OneRollout, ...]:
+        """Return the rollouts that a table is made of: those that count, or all where none does."""
+        return self.rollouts or tuple(one.rollout for one in self.left_out)
 
     @property
     def lossy(self) -> int:
@@ -101,7 +107,7 @@ def side_of(name: str, runs: Iterable[JudgedRun]) -> Side:
         name=name,
         runs=tuple(_run(one) for one in ordered),
         rollouts=tuple(rollout for rollout in every if rollout.counts),
-        left_out=tuple(LeftOut(one.run, one.number, one.why_not) for one in every if not one.counts),
+        left_out=tuple(LeftOut(one.run, one.number, one.why_not, one) for one in every if not one.counts),
         manifests=next((one.manifests for one in ordered if one.manifests), ()),
     )
 

@@ -13,10 +13,17 @@ import numpy as np
 import pytest
 from scipy import special
 
-from harness.judge.comparison.design import Point, Unit, measured, unit_of
-from harness.judge.comparison.exact import LEVEL, Block, permuted
-from harness.judge.comparison.power import MOST, USUAL_K, Losses, losses_of, power, rollouts_needed
-from tests.judge.comparison.known import bursty, ints, nights
+from harness.judge.comparison.significance.design import Point, Unit, measured, unit_of
+from harness.judge.comparison.significance.exact import LEVEL, Block, permuted
+from harness.judge.comparison.significance.power import (
+    MOST,
+    USUAL_K,
+    Losses,
+    losses_of,
+    power,
+    rollouts_needed,
+)
+from tests.judge.comparison.significance.known import bursty, ints, nights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

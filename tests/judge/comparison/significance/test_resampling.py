@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.judge.comparison.resampling import difference_interval
-from tests.judge.comparison.known import bursty
+from harness.judge.comparison.significance.resampling import difference_interval
+from tests.judge.comparison.significance.known import bursty
 
 
 def alone(values: object) -> tuple[tuple[float, ...], ...]:

@@ -1,7 +1,7 @@
 """How many rollouts it takes: the power of the permutation test, by simulation of rollouts like those that were seen.
 
 A rollout's losses are taken as negative binomial (a Poisson whose rate varies from rollout to rollout as a gamma of
-shape k): the smaller k, the burstier. The seed is fixed. tests/judge/comparison/test_power.py confirms with the exact
+shape k): the smaller k, the burstier. The seed is fixed. The tests confirm with the exact
 test what is promised here.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.judge.comparison.exact import LEVEL
+from harness.judge.comparison.significance.exact import LEVEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

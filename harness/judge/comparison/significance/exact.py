@@ -2,7 +2,7 @@
 
 The permutation test asks: if which side a rollout was on made no difference, how often would chance deal the sides a
 difference as large? Statistic: the sum over AFTER's rollouts, which for a given total is the difference of means. Of
-bursty counts, it has as much power as ranks, square roots or logarithms have (tests/judge/comparison/test_power.py),
+bursty counts, it has as much power as ranks, square roots or logarithms have (docs/compare.md),
 and its direction is that of the means. Fisher, The Design of Experiments (1935); Good, Permutation, Parametric and
 Bootstrap Tests of Hypotheses (2005).
 """

@@ -14,13 +14,13 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from harness.judge.comparison.exact import LEVEL, Block, between_runs_p, midranks, permuted
-from harness.judge.comparison.resampling import difference_interval
+from harness.judge.comparison.significance.exact import LEVEL, Block, between_runs_p, midranks, permuted
+from harness.judge.comparison.significance.resampling import difference_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.judge.comparison.resampling import Clusters
+    from harness.judge.comparison.significance.resampling import Clusters
 
 _MOST_ROLLOUTS = 60  # of one run, whose mean is still taken exactly
 

@@ -3,7 +3,7 @@
 The percentile bootstrap (Efron 1979), expanded for few rollouts as Hesterberg proposes (What Teachers Should Know
 about the Bootstrap, 2014, section 6): the percentiles are those of Student's t, over sqrt(n / (n - 1)). Of strongly
 bursty counts and six rollouts a side, a 95 % interval holds the truth in about 9 of 10 cases
-(tests/judge/comparison/test_resampling.py); whether there is a difference at all is the permutation test's to say.
+(the tests count it); whether there is a difference at all is the permutation test's to say.
 """
 
 from __future__ import annotations

@@ -8,8 +8,15 @@ from math import prod
 import numpy as np
 import pytest
 
-from harness.judge.comparison import exact
-from harness.judge.comparison.exact import Block, between_runs_p, holm, least_p, midranks, permuted
+from harness.judge.comparison.significance import exact
+from harness.judge.comparison.significance.exact import (
+    Block,
+    between_runs_p,
+    holm,
+    least_p,
+    midranks,
+    permuted,
+)
 
 
 def by_brute_force(blocks: list[Block]) -> tuple[float, float]:
