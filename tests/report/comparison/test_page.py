@@ -28,6 +28,7 @@ from harness.judge.comparison.sides import side_of
 from harness.judge.wording import cause_in_words
 from harness.recording.read import Recording
 from harness.report.comparison.page import svg
+from harness.report.comparison.page.headline import BECAME
 from harness.report.comparison.page.page import render
 from harness.report.comparison.page.timelines import hovered
 from tests.judge.synthetic import SyntheticRun
@@ -84,7 +85,7 @@ def test_the_page_says_conclusion_evidence_causes_and_changes_without_its_script
     assert comparison.causes
     for cause in comparison.causes:
         assert cause_in_words(cause.name, cause.ids) in said
-        assert cause.what in said
+        assert BECAME.get(cause.what, cause.what) in said
     assert comparison.manifest
     for change in comparison.manifest:
         assert change.change.path in said
@@ -140,6 +141,40 @@ def test_a_sentence_does_not_repeat_its_badge(single: Compared) -> None:
     assert "<h1>3 before</h1>" in text
     assert "4 more rollouts would" in parsed(text).text
     assert "Cannot tell: 3" not in text
+
+
+def test_a_cause_that_lost_more_of_less_is_a_larger_share_and_alternatives_are_words(
+    single: Compared,
+) -> None:
+    comparison, laid = single
+    cause, change = comparison.causes[0], comparison.manifest[0]
+    moved = replace(
+        comparison,
+        causes=(replace(cause, ids=("A1", "C1"), what="less", hits_before=9, hits_after=28),),
+        manifest=(replace(change, explains=("A1|C1 appeared",)),),
+    )
+    said = parsed(render(moved, laid)).text
+    assert "smaller share" in said
+    assert "A1 or C1 appeared" in said
+    assert "A1|C1" not in said
+
+
+def test_the_arms_of_an_experiment_are_named(single: Compared) -> None:
+    comparison, laid = single
+    arms = replace(comparison, after=replace(comparison.after, name="with-preStop"))
+    assert "with-preStop: " in parsed(render(arms, laid)).text
+    assert "before: " not in parsed(render(arms, laid)).text.partition("Why")[0]
+
+
+def test_what_differs_beyond_chance_has_the_tiles_and_the_rest_is_counted(better: Compared) -> None:
+    comparison, laid = better
+    text = render(comparison, laid)
+    top = text.partition('class="tiles"')[2].partition("</dl>")[0]
+    told = [one for one in comparison.differences if one.direction and one.before is not None]
+    shown = [one for one in told if f"<dt>{one.name}</dt>" in top]
+    assert shown[0].primary
+    assert len(shown) == min(len(told), 4)
+    assert ("beyond chance</a>" in text) == (len(told) > 4)
 
 
 def test_warnings_stand_before_all_charts(better: Compared) -> None:

@@ -11,7 +11,7 @@ from harness.report.comparison.page.timelines import SIDES
 from harness.report.page.markup import Markup, joined, listed, tag
 
 if TYPE_CHECKING:
-    from harness.judge.comparison.record import Comparison, Difference
+    from harness.judge.comparison.record import Comparison, Difference, ManifestChange
     from harness.judge.comparison.sides import Side
 
 _LOOKS = {  # sign, word, and the colours of the verdict that it resembles
@@ -21,6 +21,7 @@ _LOOKS = {  # sign, word, and the colours of the verdict that it resembles
     Conclusion.CANNOT_TELL: ("?", "CANNOT TELL", "inconclusive"),
     Conclusion.NOT_COMPARABLE: ("?", "NOT COMPARABLE", "inconclusive"),
 }
+BECAME = {"more": "larger share", "less": "smaller share", "same": "same share"}  # of what was lost
 _TILES = 4
 _TOLD = frozenset(
     {"lossy", "p99", "rollout"}
@@ -42,13 +43,7 @@ def render(comparison: Comparison) -> Markup:
         tag("span", tag("b", SIDES[number], class_=f"side s{number}"), " ", whose(side))
         for number, side in enumerate((comparison.before, comparison.after))
     ]
-    also = comparison.also[:_SHOWN]
-    if len(comparison.also) > _SHOWN:
-        also = (
-            *also,
-            f"{count(len(comparison.also) - _SHOWN, 'other measure')} beyond chance: see Measures below.",
-        )
-    evidence = listed((*comparison.evidence, *also), class_="evidence")
+    evidence = listed(comparison.evidence, class_="evidence")
     return joined(
         [
             tag(
@@ -84,7 +79,13 @@ def whose(side: Side) -> str:
     runs = [run.folder for run in side.runs]
     shown = ", ".join(runs[:2]) + (f" and {len(runs) - 2} more" if len(runs) > 2 else "")
     left = f"; {len(side.left_out)} left out" if side.left_out else ""
-    return f"{shown} ({count(len(side.rollouts), 'rollout')}{left})"
+    arm = "" if side.name.upper() in SIDES else f"{side.name}: "
+    return f"{arm}{shown} ({count(len(side.rollouts), 'rollout')}{left})"
+
+
+def explained(one: ManifestChange) -> str:
+    """Return what a field explains: "B1 vanished, A1 or C1 appeared"."""
+    return ", ".join(one.explains).replace("|", " or ")
 
 
 def amount(value: float | None, unit: str) -> str:
@@ -98,11 +99,18 @@ def amount(value: float | None, unit: str) -> str:
 
 def _tiles(comparison: Comparison) -> Markup | None:
     known = [one for one in comparison.differences if one.before is not None and one.after is not None]
+    if not known:
+        return None
     # What differs beyond chance is worth more of the few places than what does not; the primary one stands first.
-    shown = sorted(known, key=lambda one: (not one.primary, not one.direction, one.measure not in _TOLD))[
-        :_TILES
-    ]
-    return tag("dl", *(_tile(one) for one in shown), class_="tiles") if shown else None
+    ordered = sorted(known, key=lambda one: (not one.primary, not one.direction, one.measure not in _TOLD))
+    left = sum(bool(one.direction) for one in ordered[_TILES:])
+    words = f"{count(left, 'other measure')} differ{'s' if left == 1 else ''} beyond chance"
+    return joined(
+        [
+            tag("dl", *(_tile(one) for one in ordered[:_TILES]), class_="tiles"),
+            tag("p", tag("a", words, href="#measures")) if left else None,
+        ]
+    )
 
 
 def _tile(one: Difference) -> Markup:
@@ -120,14 +128,14 @@ def _tile(one: Difference) -> Markup:
 def _answers(comparison: Comparison) -> Markup | None:
     """Return in short what became of the causes, and which change of the manifest explains it."""
     causes = [
-        tag("li", tag("b", one.what), f" {cause_in_words(one.name, one.ids)}: "
+        tag("li", tag("b", BECAME.get(one.what, one.what)), f" {cause_in_words(one.name, one.ids)}: "
             f"{one.hits_before:,} \u2192 {count(one.hits_after, 'request')}")
         for one in comparison.causes[:_SHOWN]
     ]  # fmt: skip
     explaining = [one for one in comparison.manifest if one.explains]
     fields = [
         tag("li", tag("code", one.change.path.rpartition(" ")[2]), f": {one.change.before} \u2192 {one.change.after}",
-            tag("small", f" explains: {', '.join(one.explains)}") if one.explains else None)
+            tag("small", f" explains: {explained(one)}") if one.explains else None)
         for one in (explaining or comparison.manifest)[:_SHOWN]
     ]  # fmt: skip
     left = len(comparison.manifest) - len(fields)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.judge.wording import cause_in_words, count
-from harness.report.comparison.page.headline import amount
+from harness.report.comparison.page.headline import BECAME, amount, explained
 from harness.report.comparison.page.timelines import SIDES
 from harness.report.page.markup import Markup, tag
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from harness.judge.comparison.record import CauseChange, Comparison, Difference, ManifestChange
 
-_LOOKS = {"vanished": "pass", "less": "pass", "appeared": "fail", "more": "fail"}
+_LOOKS = {"vanished": "pass", "appeared": "fail"}
 _TOLD = {-1: "less", 1: "more", 0: "cannot be told"}
 
 Cell = Markup | str
@@ -62,7 +62,7 @@ def causes(comparison: Comparison) -> Markup:
 def _cause(one: CauseChange, totals: Sequence[int]) -> list[Cell]:
     counted = ((one.hits_before, one.rollouts_before), (one.hits_after, one.rollouts_after))
     return [
-        tag("span", one.what, class_=f"pill {_LOOKS.get(one.what, '')}".strip()),
+        tag("span", BECAME.get(one.what, one.what), class_=f"pill {_LOOKS.get(one.what, '')}".strip()),
         cause_in_words(one.name, one.ids),
         *(
             f"{count(hits, 'request')} in {seen} of {count(of, 'rollout')}" if hits else "-"
@@ -81,8 +81,8 @@ def manifest(comparison: Comparison) -> Markup:
 
 def _field(one: ManifestChange) -> list[Cell]:
     change = one.change
-    explains: Cell = tag("mark", ", ".join(one.explains), class_="explains") if one.explains else ""
-    return [tag("code", change.path), tag("code", change.before), tag("code", change.after), explains]
+    marked: Cell = tag("mark", explained(one), class_="explains") if one.explains else ""
+    return [tag("code", change.path), tag("code", change.before), tag("code", change.after), marked]
 
 
 def differences(comparison: Comparison) -> Markup | None:

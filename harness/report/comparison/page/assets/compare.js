@@ -78,8 +78,8 @@ function readOut() {
   const at = DATA.from + bin * DATA.width, parts = [`${at < 0 ? '\u2212' : '+'}${Math.abs(at).toFixed(1)} s`];
   DATA.sides.forEach((side, n) => {
     const { good, failed, known } = drawn(n, chosen[n]), group = Math.floor(bin / DATA.every);
-    const went = group < known[0] || group >= known[1] ? 'no load' : `${number(good[group - known[0]] / DATA.width / DATA.every)} good a second`;
-    parts.push(`${SIDES[n]}: ${number(failed[bin] || 0)} failed, ${went}`);
+    const lost = `${number(failed[bin] || 0)} failed`, measured = group >= known[0] && group < known[1];
+    parts.push(`${SIDES[n]}: ${measured ? `${lost}, ${number(good[group - known[0]] / DATA.width / DATA.every)} good a second` : failed[bin] ? lost : 'no load'}`);
   });
   $('readout').textContent = parts.join('   \u00b7   ');
   const box = plotBox(), stack = $('stack').getBoundingClientRect();
