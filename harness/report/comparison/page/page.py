@@ -7,8 +7,6 @@ styles by their hashes and nothing else.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from functools import cache
 from importlib.resources import files
 from string import Template
@@ -19,6 +17,7 @@ from harness.escaping import everywhere, for_line
 from harness.judge.wording import count
 from harness.report.comparison.page import dots, headline, headroom, latencies, tables, timelines
 from harness.report.page.markup import Markup, joined, sleeping_json, tag
+from harness.report.page.policy import policy
 
 if TYPE_CHECKING:
     from harness.judge.comparison.picture import Overlay
@@ -33,7 +32,7 @@ def render(comparison: Comparison, overlay: Overlay | None) -> str:
     names = " and ".join(_first(side.runs[0].folder if side.runs else "nothing", len(side.runs))
                          for side in (comparison.before, comparison.after))  # fmt: skip
     return Template(_asset("compare.html")).substitute(
-        policy=_policy(styles, script),
+        policy=policy(styles, script),
         title=tag("title", f"{headline.word(comparison.conclusion)}: {names} compared"),
         styles=styles,
         head=headline.render(comparison),
@@ -50,53 +49,45 @@ def _first(name: str, of: int) -> str:
 
 def _sections(comparison: Comparison, overlay: Overlay | None) -> Markup:
     before, after = comparison.before, comparison.after
-    found: list[Markup | None] = []
-    if before.rollouts and after.rollouts:
-        found.append(
+    dotted = dots.render(before, after) if before.rollouts and after.rollouts else None
+    return joined(
+        [
             _section(
                 "Requests lost in each rollout",
                 "lost",
-                "Lost",
-                tag(
-                    "p",
-                    "A dot is a rollout, the upright line the mean, the bar its 95 % interval.",
-                    class_="aside",
-                ),
-                dots.render(before, after),
-            )
-        )
-    if overlay is not None:
-        found += [_timelines(overlay), _latencies(overlay)]
-    found += [
-        _section(
-            "How close it was",
-            "headroom",
-            "Headroom",
-            tag("p", "What rollouts used of each protection, a mark each, beside what it has.", class_="aside"),
-            headroom.render(before, after),
-        ),
-        _section("What became of the causes", "causes", "Causes", tables.causes(comparison)),
-        _section("What was changed in the manifest", "manifest", "Manifest", tables.manifest(comparison)),
-        _section(
-            "Measures and their intervals",
-            "measures",
-            "Measures",
-            tables.differences(comparison),
-            tag("p", f"Of the first measure the level is {comparison.level:g}; the others' p are corrected for their"
-                f" number (Holm). What was exchanged in the tests: {comparison.unit}.", class_="aside"),
-        ),
-        _section("All numbers side by side", "numbers", "Numbers", tables.side_by_side(comparison)),
-        _section("The runs", "runs", "Runs", tables.runs(comparison)),
-    ]  # fmt: skip
-    return joined(found)
+                "A dot is a rollout, the upright line the mean, the bar its 95 % interval.",
+                dotted,
+            ),
+            _timelines(overlay) if overlay else None,
+            _latencies(overlay) if overlay else None,
+            _section(
+                "How close it was",
+                "headroom",
+                "What rollouts used of each protection, a mark each, beside what it has.",
+                headroom.render(before, after),
+            ),
+            _section("What became of the causes", "causes", "", tables.causes(comparison)),
+            _section("What was changed in the manifest", "manifest", "", tables.manifest(comparison)),
+            _section(
+                "Measures and their intervals",
+                "measures",
+                f"The first stands by itself, at a level of {comparison.level:g}; the p of the others are corrected for"
+                f" their number (Holm). What was exchanged in the tests: {comparison.unit}.",
+                tables.differences(comparison),
+            ),
+            _section("All numbers side by side", "numbers", "", tables.side_by_side(comparison)),
+            _section("The runs", "runs", "", tables.runs(comparison)),
+        ]
+    )
 
 
-def _section(title: str, name: str, short: str, *inside: Markup | None) -> Markup | None:
-    """Return a section; None if it has nothing but remarks."""
-    if all(part is None or 'class="aside"' in part[:20] for part in inside):
+def _section(title: str, name: str, remark: str, *inside: Markup | None) -> Markup | None:
+    """Return a section; None with nothing in it. Its name, with a capital, is its link at the top of the page."""
+    if not any(inside):
         return None
-    head = tag("h2", title, id=f"{name}-title", data_short=short)
-    return tag("section", head, *inside, id=name, aria_labelledby=f"{name}-title")
+    head = tag("h2", title, id=f"{name}-title", data_short=name.capitalize())
+    said = tag("p", remark, class_="aside") if remark else None
+    return tag("section", head, said, *inside, id=name, aria_labelledby=f"{name}-title")
 
 
 def _timelines(overlay: Overlay) -> Markup | None:
@@ -111,12 +102,7 @@ def _timelines(overlay: Overlay) -> Markup | None:
     return _section(
         "What happened, aligned at the trigger",
         "timelines",
-        "Timelines",
-        tag(
-            "p",
-            f"Every rollout's trigger is at 0.{bold}{f' Of so many, only {some} are drawn.' if some else ''}",
-            class_="aside",
-        ),
+        f"Every rollout's trigger is at 0.{bold}{f' Of so many, only {some} are drawn.' if some else ''}",
         tag("div", id="choice", class_="chips"),
         _tools(),
         tag(
@@ -162,33 +148,10 @@ def _latencies(overlay: Overlay) -> Markup | None:
     return _section(
         "How long good answers took",
         "latencies",
-        "Latency",
-        tag(
-            "p",
-            "Right of 99 % are the slowest hundredth of the answers, right of 99.9 % the slowest thousandth. Lower is"
-            f" faster.{' The bold lines are all rollouts of a side together.' if faint else ''}",
-            class_="aside",
-        ),
+        "Right of 99 % are the slowest hundredth of the answers, right of 99.9 % the slowest thousandth. Lower is"
+        f" faster.{' The bold lines are all rollouts of a side together.' if faint else ''}",
         latencies.render(overlay),
     )
-
-
-def _policy(styles: str, script: str) -> str:
-    """Return the content security policy: what is not named is forbidden."""
-    return "; ".join(
-        [
-            "default-src 'none'",
-            f"script-src {_hash(script)}",
-            f"style-src {_hash(styles)}",
-            "img-src data:",  # the empty icon, without which a browser asks a server for one
-            "base-uri 'none'",
-            "form-action 'none'",
-        ]
-    )
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 @cache

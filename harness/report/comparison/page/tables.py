@@ -20,7 +20,7 @@ _TOLD = {-1: "less", 1: "more", 0: "cannot be told"}
 Cell = Markup | str
 
 
-def table(head: Sequence[Cell], rows: Sequence[Sequence[Cell]], *, named: bool = False) -> Markup:
+def table(label: str, head: Sequence[Cell], rows: Sequence[Sequence[Cell]], *, named: bool = False) -> Markup:
     """Return a table that can be scrolled by keyboard; `named`: the first cell of a row is its head."""
     body = [
         tag(
@@ -42,7 +42,7 @@ def table(head: Sequence[Cell], rows: Sequence[Sequence[Cell]], *, named: bool =
         class_="scroll",
         tabindex=0,
         role="group",
-        aria_label="Table",
+        aria_label=label,
     )
 
 
@@ -56,7 +56,7 @@ def causes(comparison: Comparison) -> Markup:
     if not comparison.causes:
         return tag("p", "No rollout of either side lost a request to a cause.")
     totals = [len(side.rollouts) for side in (comparison.before, comparison.after)]
-    return table(["", "Cause", *heads()], [_cause(one, totals) for one in comparison.causes])
+    return table("Causes", ["", "Cause", *heads()], [_cause(one, totals) for one in comparison.causes])
 
 
 def _cause(one: CauseChange, totals: Sequence[int]) -> list[Cell]:
@@ -76,7 +76,7 @@ def manifest(comparison: Comparison) -> Markup:
     if not comparison.manifest:
         return tag("p", f"{comparison.manifest_note}.".replace("..", "."))
     ordered = sorted(comparison.manifest, key=lambda one: not one.explains)
-    return table(["Field", *heads(), "Explains"], [_field(one) for one in ordered])
+    return table("Changed fields", ["Field", *heads(), "Explains"], [_field(one) for one in ordered])
 
 
 def _field(one: ManifestChange) -> list[Cell]:
@@ -90,7 +90,7 @@ def differences(comparison: Comparison) -> Markup | None:
     if not comparison.differences:
         return None
     rows = [_difference(one) for one in comparison.differences]
-    return table(["Measure", *heads(), "Difference, 95 %", "p", "AFTER is"], rows, named=True)
+    return table("Measures", ["Measure", *heads(), "Difference, 95 %", "p", "AFTER is"], rows, named=True)
 
 
 def _difference(one: Difference) -> list[Cell]:
@@ -119,7 +119,7 @@ def _signed(value: float, unit: str) -> str:
 def side_by_side(comparison: Comparison) -> Markup:
     """Return all numbers."""
     rows = [[row.name.strip(), row.before, row.after, row.change] for row in comparison.rows]
-    return table(["", *heads(), "Change"], rows, named=True)
+    return table("All numbers", ["", *heads(), "Change"], rows, named=True)
 
 
 def runs(comparison: Comparison) -> Markup:
@@ -139,4 +139,4 @@ def runs(comparison: Comparison) -> Markup:
                     left or "-",
                 ]
             )
-    return table(["Side", "Run", "Verdict", "What it found", "Left out"], rows)
+    return table("Runs", ["Side", "Run", "Verdict", "What it found", "Left out"], rows)
