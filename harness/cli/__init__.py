@@ -14,13 +14,13 @@ from harness.cli.ci import schema
 from harness.cli.lab import ladder, scenarios, try_, up
 from harness.cli.manifests import advise, lint, rbac
 from harness.cli.root import complain, crashed, root, warn
-from harness.cli.runs import clean, compare, export, history, listing, opening, show
+from harness.cli.runs import clean, compare, export, history, listing, opening, plan, show
 from harness.errors import RecordingError, UsageError
 from harness.model import ExitCode
 
 # Importing a module adds its commands.
 __all__ = [
-    "advise", "clean", "compare", "export", "history", "ladder", "lint", "listing", "main", "opening", "rbac",
+    "advise", "clean", "compare", "export", "history", "ladder", "lint", "listing", "main", "opening", "plan", "rbac",
     "reports", "run", "scenarios", "schema", "show", "try_", "up",
 ]  # fmt: skip
 

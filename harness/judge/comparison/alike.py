@@ -44,7 +44,7 @@ def _refusals(before: Side, after: Side) -> Iterator[str]:
     for side in (before, after):
         if not side.rollouts:
             why = f": {side.left_out[0].why}" if side.left_out else ""
-            yield f"{side.name.upper()} has no rollout that tells what was lost{why}"
+            yield f"{side.label} has no rollout that tells what was lost{why}"
     loops = [{run.loop for run in side.runs} for side in (before, after)]
     if len(loops[0] | loops[1]) > 1:
         yield "some runs are a closed loop and some an open one: a slow service gets fewer requests from the former"
@@ -83,7 +83,7 @@ def _warnings(before: Side, after: Side) -> Iterator[str]:
         yield f"on both sides there is the same run: {_some(sorted(both))}"
     for side in (before, after):
         if len({run.objects for run in side.runs if run.objects}) > 1:
-            yield f"the runs of {side.name.upper()} did not all begin with the same manifest"
+            yield f"the runs of {side.label} did not all begin with the same manifest"
         yield from _left_out(side)
         yield from _generator(side)
     yield from _rates(before, after)
@@ -109,7 +109,7 @@ def _left_out(side: Side) -> Iterator[str]:
         return
     whys = list(dict.fromkeys(one.why for one in side.left_out))
     are = "is" if len(side.left_out) == 1 else "are"
-    yield f"{count(len(side.left_out), 'rollout')} of {side.name.upper()} {are} left out: {_some(whys)}"
+    yield f"{count(len(side.left_out), 'rollout')} of {side.label} {are} left out: {_some(whys)}"
 
 
 def _generator(side: Side) -> Iterator[str]:
@@ -121,7 +121,7 @@ def _generator(side: Side) -> Iterator[str]:
     if late:
         worst = max(one.generator_lag_ns or 0 for one in side.rollouts)
         yield (
-            f"the load generator was late in {count(len(late), 'run')} of {side.name.upper()} (p99 up to "
+            f"the load generator was late in {count(len(late), 'run')} of {side.label} (p99 up to "
             f"{lasting(worst)} in a second): latencies are partly its own"
         )
 

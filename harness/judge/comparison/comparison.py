@@ -62,7 +62,7 @@ def compare(before: Side, after: Side, *, level: float = LEVEL, margin: float | 
 
 def _check(before: Side, after: Side) -> None:
     for side in (before, after):
-        name = side.name.upper()
+        name = side.label
         if not side.runs:
             raise UsageError(f"{name} has no run; give at least one run for each side")
         if len(side.runs) == 1 and side.runs[0].grade is Grade.INCONCLUSIVE and not side.rollouts:

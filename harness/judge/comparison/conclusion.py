@@ -52,15 +52,17 @@ def conclude(
     primary = found[0]
     evidence = _evidence(before, after, primary, found, unit)
     if primary.direction > 0:
-        return Concluded(Conclusion.WORSE, f"Worse: AFTER loses more requests, {_means(primary)}.", evidence)
+        return Concluded(
+            Conclusion.WORSE, f"Worse: {after.label} loses more requests, {_means(primary)}.", evidence
+        )
     if primary.direction < 0:
         against = [one for one in found if one.measure in OF_LOSSES and _against(one, level)]
         if not against:
             return Concluded(
-                Conclusion.BETTER, f"Better: AFTER loses fewer requests, {_means(primary)}.", evidence
+                Conclusion.BETTER, f"Better: {after.label} loses fewer requests, {_means(primary)}.", evidence
             )
         but = f"but {against[0].name} grew beyond chance"
-        sentence = f"Cannot tell: AFTER loses fewer requests, {_means(primary)}, {but}."
+        sentence = f"Cannot tell: {after.label} loses fewer requests, {_means(primary)}, {but}."
         return Concluded(Conclusion.CANNOT_TELL, sentence, evidence)
     bound = _bound(primary)
     small = (
@@ -130,7 +132,7 @@ def _evidence(
     }[unit]
     p = f"Lost requests: p = {p_said(primary.p)} ({how}; {count(a, 'rollout')} against {b})"
     if primary.low is not None and primary.high is not None:
-        p += f"; AFTER minus BEFORE {primary.low:+,.1f} to {primary.high:+,.1f} a rollout (95 %)"
+        p += f"; {after.label} minus {before.label} {primary.low:+,.1f} to {primary.high:+,.1f} a rollout (95 %)"
     lines = [f"{p}."]
     lossy = next((one for one in found if one.measure == LOSSY), None)
     if lossy and lossy.p is not None:
@@ -171,13 +173,13 @@ def _both_clean(before: Side, after: Side, evidence: tuple[str, ...]) -> Conclud
     share = odds.clean_runs_bound(b)
     clean = f"no rollout lost a request, {a} before and {b} after"
     if share <= CLEAN:
-        sentence = f"No worse: {clean}; at most {share:.0%} of rollouts as in AFTER lose any (95 %)."
+        sentence = f"No worse: {clean}; at most {share:.0%} of rollouts as in {after.label} lose any (95 %)."
         return Concluded(Conclusion.NO_WORSE, sentence, evidence)
     more = next(n for n in range(b, 1000) if odds.clean_runs_bound(n) <= CLEAN) - b
     length_ns = more * _length_ns(after)
     sentence = (
-        f"Cannot tell: {clean}, and up to {share:.0%} of rollouts as in AFTER may still lose some (95 %); "
-        f"{count(more, 'more clean rollout')} of AFTER would make it {CLEAN:.0%}, {length_said(length_ns)}."
+        f"Cannot tell: {clean}, and up to {share:.0%} of rollouts as in {after.label} may still lose some (95 %); "
+        f"{count(more, 'more clean rollout')} of {after.label} would make it {CLEAN:.0%}, {length_said(length_ns)}."
     )
     return Concluded(Conclusion.CANNOT_TELL, sentence, evidence, More(more, length_ns))
 

@@ -66,6 +66,11 @@ class Side:
     manifests: tuple[Mapping[str, Any], ...] = ()
 
     @property
+    def label(self) -> str:
+        """Return how sentences call it: BEFORE, AFTER, or the arm's name as it is."""
+        return self.name.upper() if self.name in {"before", "after"} else self.name
+
+    @property
     def lost(self) -> tuple[int, ...]:
         """Return the requests that each rollout lost."""
         return tuple(one.lost for one in self.rollouts)

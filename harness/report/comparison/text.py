@@ -57,7 +57,8 @@ def _differences(comparison: Comparison) -> Iterator[str]:
     known = [one for one in comparison.differences if one.low is not None]
     if not known:
         return
-    yield f"{'AFTER minus BEFORE':<{_NAME}}{'95 % interval':>{2 * _VALUE - 8}}{'p':>8}{'corrected p':>{_CHANGE}}"
+    names = shortened(f"{comparison.after.label} minus {comparison.before.label}", _NAME + 8)
+    yield f"{names:<{_NAME + 8}}{'95 % interval':>{2 * _VALUE - 16}}{'p':>8}{'corrected p':>{_CHANGE}}"
     for one in known:
         corrected = "" if one.primary else p_said(one.corrected_p)
         yield (
