@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.judge.comparison.sides import JudgedRun
+from harness.judge.comparison.significance.resampling import mean_interval
 from harness.judge.picture.aligned import STEP_NS, Aligned, Latencies, together
 from harness.judge.verdict.judgement import judge_with_picture
 from harness.model import Phase
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from harness.recording.read import Recording
 
 MOST_BINS = 1000
-RESAMPLES = 10_000
 MOST_MOMENTS = 400  # of one rollout
 MOST_DRAWN = 24  # rollouts of a side whose lines are drawn: more are a thicket, and a page of megabytes
 PHASES = (Phase.BEFORE, Phase.DURING, Phase.AFTER)
@@ -245,23 +245,22 @@ def _moments(picture: Picture) -> Iterator[Moment]:
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """The mean of one number over rollouts; `low` to `high` is its 95 % interval, None with under 3 of them or where
-    all are alike: then resampling knows nothing.
-    """
+    """What a side lost per rollout; `low` to `high` is its 95 % interval, None with too few to tell, or all alike."""
 
     mean: float
     low: float | None = None
     high: float | None = None
 
 
-def mean_of(values: Sequence[int]) -> Mean | None:
-    """Return the mean and its interval by the bootstrap over rollouts (percentiles of 10,000 resamples, fixed seed)."""
-    if not values:
+def mean_lost(side: Side, *, by_run: bool) -> Mean | None:
+    """Return the mean of the requests lost per rollout and its interval by the bootstrap over rollouts.
+
+    `by_run`: over whole runs, whose rollouts may be alike. None for a side without a rollout that counts.
+    """
+    if not side.rollouts:
         return None
-    column = np.asarray(values, dtype=np.float64)
-    if len(column) < 3 or (column == column[0]).all():
-        return Mean(float(column.mean()))
-    chance = np.random.default_rng(1)
-    means = chance.choice(column, (RESAMPLES, len(column))).mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Mean(float(column.mean()), float(low), float(high))
+    clusters: dict[str, list[float]] = {}
+    for place, one in enumerate(side.rollouts):
+        clusters.setdefault(one.run if by_run else str(place), []).append(one.lost)
+    low, high = mean_interval(tuple(map(tuple, clusters.values()))) or (None, None)
+    return Mean(sum(side.lost) / len(side.lost), low, high)

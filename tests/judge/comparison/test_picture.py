@@ -16,7 +16,7 @@ from harness.judge.comparison.picture import (
     Seen,
     judged_with_pictures,
     keyed,
-    mean_of,
+    mean_lost,
     overlay,
 )
 from harness.judge.comparison.sides import JudgedRun, Side, side_of
@@ -181,24 +181,41 @@ def test_two_runs_of_one_name_keep_their_own_pictures(tmp_path: Path) -> None:
     assert [one.failed > 0 for one in whole.rollouts] == [True, False]
 
 
-def test_the_interval_of_a_mean_is_that_of_resampled_rollouts() -> None:
-    found = mean_of([0, 0, 10, 30])
+def lost(side_: Side, values: list[int], runs: list[str]) -> Side:
+    one = side_.rollouts[0]
+    each = zip(values, runs, strict=True)
+    return replace(side_, rollouts=tuple(replace(one, lost=n, run=run) for n, run in each))
+
+
+def test_the_interval_of_what_a_side_lost_is_that_of_resampled_rollouts(laid: Laid) -> None:
+    few = lost(laid.before, [0, 0, 10, 30], ["a"] * 4)
+    found = mean_lost(few, by_run=False)
     assert found
     assert found.mean == 10
     assert found.low is not None
     assert found.high is not None
     assert 0 <= found.low < 10 < found.high <= 30
-    assert mean_of([0, 0, 10, 30]) == found  # the seed is fixed
+    assert mean_lost(few, by_run=False) == found  # the seed is fixed
     # Of 200 rollouts it is the interval of the normal approximation.
     many = np.random.default_rng(2).poisson(20, 200)
-    wide = mean_of(many.tolist())
+    wide = mean_lost(lost(laid.before, many.tolist(), ["a"] * 200), by_run=False)
     assert wide
     assert wide.low == pytest.approx(many.mean() - 1.96 * many.std() / np.sqrt(200), abs=0.1)
 
 
-def test_resampling_says_nothing_of_few_rollouts_or_of_equals() -> None:
-    assert mean_of([]) is None
+def test_rollouts_of_a_run_that_are_alike_count_as_one_where_runs_are_the_unit(laid: Laid) -> None:
+    alike = lost(laid.before, [0] * 4 + [20] * 4 + [40] * 4, ["a"] * 4 + ["b"] * 4 + ["c"] * 4)
+    narrow, wide = (mean_lost(alike, by_run=by_run) for by_run in (False, True))
+    assert narrow
+    assert wide
+    assert narrow.mean == wide.mean == 20
+    assert None not in {narrow.low, narrow.high, wide.low, wide.high}
+    assert (wide.high or 0) - (wide.low or 0) > 1.5 * ((narrow.high or 0) - (narrow.low or 0))
+
+
+def test_resampling_says_nothing_of_few_rollouts_or_of_equals(laid: Laid) -> None:
+    assert mean_lost(replace(laid.before, rollouts=()), by_run=False) is None
     for values in ([3], [3, 9], [0, 0, 0, 0]):
-        found = mean_of(values)
+        found = mean_lost(lost(laid.before, values, ["a"] * len(values)), by_run=False)
         assert found
         assert (found.low, found.high) == (None, None)

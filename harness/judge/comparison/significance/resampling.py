@@ -42,6 +42,16 @@ def difference_interval(before: Clusters, after: Clusters, *, median: bool) -> t
     return float(low), float(high)
 
 
+def mean_interval(side: Clusters) -> tuple[float, float] | None:
+    """Return the 95 % interval of one side's mean; None with fewer than three, or where none differs."""
+    if len(side) < 3 or len({value for cluster in side for value in cluster}) == 1:
+        return None
+    drawn = _drawn(side, np.random.default_rng(20_261_130), median=False)
+    tail = _tail(len(side), len(side) - 1)
+    low, high = np.quantile(drawn, (tail, 1 - tail))
+    return float(low), float(high)
+
+
 def _tail(fewest: int, freedom: int) -> float:
     wide = math.sqrt(fewest / (fewest - 1))
     return float(special.ndtr(wide * special.stdtrit(freedom, (1 - CONFIDENCE) / 2)))

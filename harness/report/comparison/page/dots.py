@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.judge.comparison.picture import mean_of
+from harness.judge.comparison.picture import mean_lost
 from harness.judge.wording import count
 from harness.report.comparison.page import svg
 from harness.report.comparison.page.timelines import SIDES
@@ -22,12 +22,12 @@ _HIGHEST = 14  # dots above each other; more lie on one another
 _NEAR = 0.016  # share of the width within which two dots would touch
 
 
-def render(before: Side, after: Side) -> Markup:
-    """Return a row of dots for each side, on one scale."""
+def render(before: Side, after: Side, *, by_run: bool) -> Markup:
+    """Return a row of dots for each side, on one scale; `by_run`: whole runs were exchanged in the tests."""
     sides = (before, after)
     high = max((n for side in sides for n in side.lost), default=0)
     top = svg.nice(high * 1.04)
-    rows = [_row(side, number, top) for number, side in enumerate(sides)]
+    rows = [_row(side, number, top, mean_lost(side, by_run=by_run)) for number, side in enumerate(sides)]
     ticks = [(share, f"{share * top:,.0f}") for share in _shares(top)]
     axis = tag(
         "div",
@@ -61,7 +61,7 @@ def _inset(share: float) -> float:
     return 0.02 + 0.96 * share
 
 
-def _row(side: Side, number: int, top: float) -> Markup:
+def _row(side: Side, number: int, top: float, mean: Mean | None) -> Markup:
     places, most = _stacked(side.rollouts, top)
     height = _BELOW + _STEP * most + 8
     dots = [
@@ -77,7 +77,6 @@ def _row(side: Side, number: int, top: float) -> Markup:
         )
         for place, (one, level) in enumerate(zip(side.rollouts, places, strict=True))
     ]
-    mean = mean_of(side.lost)
     ground = height - _BELOW
     inside = [
         *(svg.upright(_inset(share), ground, "grid") for share in _shares(top)),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from harness import __version__
 from harness.escaping import everywhere, for_line
+from harness.judge.comparison.significance.design import Unit
 from harness.judge.wording import count
 from harness.report.comparison.page import dots, headline, headroom, latencies, tables, timelines
 from harness.report.page.markup import Markup, joined, sleeping_json, tag
@@ -49,7 +50,8 @@ def _first(name: str, of: int) -> str:
 
 def _sections(comparison: Comparison, overlay: Overlay | None) -> Markup:
     before, after = comparison.before, comparison.after
-    dotted = dots.render(before, after) if before.rollouts and after.rollouts else None
+    both = before.rollouts and after.rollouts
+    dotted = dots.render(before, after, by_run=comparison.unit == Unit.RUNS) if both else None
     return joined(
         [
             _section(
