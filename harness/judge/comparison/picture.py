@@ -103,6 +103,7 @@ class Seen:
     phases: tuple[tuple[Phase, int, int], ...]
     moments: tuple[Moment, ...]
     left_out: int
+    load_to_ns: int  # when the last hit was sent: what ends after it says nothing of the rate
     aligned: Aligned
 
 
@@ -139,6 +140,7 @@ def _seen(picture: Picture, aligned: Aligned) -> Seen:
         ),
         moments=tuple(moments[:MOST_MOMENTS]),
         left_out=max(len(moments) - MOST_MOMENTS, 0),
+        load_to_ns=picture.timeline.load.to_ns - zero_ns,
         aligned=aligned,
     )
 
@@ -211,7 +213,7 @@ def _drawn(item: _Found, first: int, width_ns: int, count: int) -> Drawn:
 
     # Whole bins only: one of which a part was measured would look like a drop of the load.
     begin = -(-aligned.first // steps) - first
-    end = (aligned.first + len(aligned.good) - 1) // steps - first
+    end = min(aligned.first + len(aligned.good) - 1, seen.load_to_ns // STEP_NS) // steps - first
     known = (min(max(begin, 0), count), min(max(end, 0), count))
     return Drawn(
         place=place,

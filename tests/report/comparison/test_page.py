@@ -159,6 +159,15 @@ def test_a_cause_that_lost_more_of_less_is_a_larger_share_and_alternatives_are_w
     assert "A1|C1" not in said
 
 
+def test_where_the_sides_cannot_be_compared_nothing_is_beyond_chance(better: Compared) -> None:
+    comparison, laid = better
+    assert "beyond chance" in render(comparison, laid)
+    text = render(replace(comparison, conclusion=Conclusion.NOT_COMPARABLE), laid)
+    assert "beyond chance" not in text
+    measures = text.partition('id="measures"')[2].partition("</section>")[0]
+    assert 'class="told"' not in measures
+
+
 def test_the_arms_of_an_experiment_are_named(single: Compared) -> None:
     comparison, laid = single
     arms = replace(comparison, after=replace(comparison.after, name="with-preStop"))

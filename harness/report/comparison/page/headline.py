@@ -85,7 +85,13 @@ def whose(side: Side) -> str:
 
 def explained(one: ManifestChange) -> str:
     """Return what a field explains: "B1 vanished, A1 or C1 appeared"."""
-    return ", ".join(one.explains).replace("|", " or ")
+    parts = (words.rpartition(" ") for words in one.explains)
+    return ", ".join(f"{ids} {BECAME.get(what, what)}".strip() for ids, _, what in parts).replace("|", " or ")
+
+
+def comparable(comparison: Comparison) -> bool:
+    """Whether chance is all that may be between the sides."""
+    return comparison.conclusion is not Conclusion.NOT_COMPARABLE
 
 
 def amount(value: float | None, unit: str) -> str:
@@ -103,18 +109,18 @@ def _tiles(comparison: Comparison) -> Markup | None:
         return None
     # What differs beyond chance is worth more of the few places than what does not; the primary one stands first.
     ordered = sorted(known, key=lambda one: (not one.primary, not one.direction, one.measure not in _TOLD))
-    left = sum(bool(one.direction) for one in ordered[_TILES:])
+    left = sum(bool(one.direction) for one in ordered[_TILES:]) if comparable(comparison) else 0
     words = f"{count(left, 'other measure')} differ{'s' if left == 1 else ''} beyond chance"
     return joined(
         [
-            tag("dl", *(_tile(one) for one in ordered[:_TILES]), class_="tiles"),
+            tag("dl", *(_tile(one, told=comparable(comparison)) for one in ordered[:_TILES]), class_="tiles"),
             tag("p", tag("a", words, href="#measures")) if left else None,
         ]
     )
 
 
-def _tile(one: Difference) -> Markup:
-    told = "beyond chance" if one.direction else "within chance"
+def _tile(one: Difference, *, told: bool) -> Markup:
+    chance = tag("small", "beyond chance" if one.direction else "within chance") if told else None
     number = tag(
         "b",
         tag("span", amount(one.before, one.unit), class_="side s0"),
@@ -122,7 +128,7 @@ def _tile(one: Difference) -> Markup:
         tag("span", " to ", class_="spoken"),
         tag("span", amount(one.after, one.unit), class_="side s1"),
     )
-    return tag("div", tag("dt", one.name), tag("dd", number, tag("small", told)), class_="tile")
+    return tag("div", tag("dt", one.name), tag("dd", number, chance), class_="tile")
 
 
 def _answers(comparison: Comparison) -> Markup | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.judge.wording import cause_in_words, count
-from harness.report.comparison.page.headline import BECAME, amount, explained
+from harness.report.comparison.page.headline import BECAME, amount, comparable, explained
 from harness.report.comparison.page.timelines import SIDES
 from harness.report.page.markup import Markup, tag
 
@@ -89,24 +89,24 @@ def differences(comparison: Comparison) -> Markup | None:
     """Return each measure with the interval of its difference, and whether it can be told from chance."""
     if not comparison.differences:
         return None
-    rows = [_difference(one) for one in comparison.differences]
+    rows = [_difference(one, told=comparable(comparison)) for one in comparison.differences]
     return table("Measures", ["Measure", *heads(), "Difference, 95 %", "p", "AFTER is"], rows, named=True)
 
 
-def _difference(one: Difference) -> list[Cell]:
+def _difference(one: Difference, *, told: bool) -> list[Cell]:
     between = "-"
     if one.low is not None and one.high is not None:
         between = f"{_signed(one.low, one.unit)} to {_signed(one.high, one.unit)}"
     p = one.p if one.corrected_p is None else one.corrected_p
-    told = "-" if p is None and not one.direction else _TOLD[one.direction]
-    class_ = "told" if one.direction else None
+    said = "-" if not told or (p is None and not one.direction) else _TOLD[one.direction]
+    class_ = "told" if told and one.direction else None
     return [
         tag("span", one.name, class_=class_),
         amount(one.before, one.unit),
         amount(one.after, one.unit),
         between,
-        "-" if p is None else f"{p:.3f}" if p >= 0.001 else "<0.001",
-        tag("span", told, class_=class_),
+        "-" if p is None or not told else f"{p:.3f}" if p >= 0.001 else "<0.001",
+        tag("span", said, class_=class_),
     ]
 
 
