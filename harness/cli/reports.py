@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.baselines import held
 from harness.cli.ci.outputs import ci_options, outputs_of
 from harness.cli.root import EPILOG, root, show, warn
 from harness.cli.runname import run_argument
@@ -35,6 +36,7 @@ def report_on(path: Path, *, latencies: bool, form: str = "text") -> Judgement:
 
     recording = Recording.open(path)
     judgement, picture = judged(recording)
+    judgement = held(recording, judgement)
     missing = leave_reports(judgement, path, picture)
     made = {
         "json": lambda: to_json(judgement).removesuffix("\n"),

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.baselines import LEVEL, Wanted, keep_for, wanted
 from harness.cli.ci.outputs import ci_options, outputs_of
 from harness.cli.options import flags_of, output_option, scenario_options
 from harness.cli.reports import FORMATS, exit_code, report_on, take_in
 from harness.cli.root import EPILOG, LeftAtOnce, guarded, root, warn
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError
 from harness.interrupts import PROGRAM
 from harness.model import ExitCode
 
@@ -60,6 +61,19 @@ if TYPE_CHECKING:
 )
 @ci_options
 @click.option(
+    "--baseline",
+    metavar="RUN|DIR|last-pass",
+    help="FAIL, too, if this run is worse than earlier ones beyond chance: RUN, the latest PASS (last-pass), or the "
+    "PASS runs in DIR of the same name, workload and load. Losses, p99, reach and time of the rollout are compared.",
+)
+@click.option(
+    "--baseline-level",
+    type=click.FloatRange(0.0001, 0.2),
+    default=None,
+    metavar="P",
+    help="How many nights on which nothing changed may fail by --baseline.  [0.01]",
+)
+@click.option(
     "--exit-zero", is_flag=True, help="Exit with 0 whatever the verdict, for jobs that only report."
 )
 def run(url: str | None, **options: Any) -> int:
@@ -82,13 +96,16 @@ def run(url: str | None, **options: Any) -> int:
         interactive=sys.stdin is not None and sys.stdin.isatty(),
     )
     resolved = resolve(request, Path.cwd())
+    asked_for = _baseline(options, resolved)
     path: Path | int | None = None
     try:
         with PROGRAM.heard() as asked:
             path = guarded(lambda: carry_out(resolved, asked), resolved.output)
         if isinstance(path, int):
             return path
-        _prune(resolved)  # first: it may free the space that the reports need
+        if asked_for is not None:
+            keep_for(path, asked_for)
+        _prune(resolved)  # before the reports: it may free the space that they need
         judgement = report_on(path, latencies=options["latencies"], form=options["form"])
         outputs.leave([(path, judgement)])
     except KeyboardInterrupt:
@@ -97,6 +114,19 @@ def run(url: str | None, **options: Any) -> int:
         return ExitCode.INTERRUPTED
     # A signal after the end of the load is an interruption, too.
     return ExitCode.INTERRUPTED if asked.count else exit_code(judgement, exit_zero=options["exit_zero"])
+
+
+def _baseline(options: dict[str, Any], resolved: Resolved) -> Wanted | None:
+    word, level = options["baseline"], options["baseline_level"]
+    if word is None:
+        if level is not None:
+            raise UsageError("--baseline-level goes with --baseline: add --baseline, or leave it out")
+        return None
+    if options["no_rollout"]:
+        raise UsageError(
+            "--baseline compares rollouts, and with --no-rollout there is none; drop one of them"
+        )
+    return wanted(word, level or LEVEL, resolved.output)
 
 
 def carry_out(resolved: Resolved, asked: Asked) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.escaping import everywhere, for_code, for_markdown
-from harness.judge.findings.finding import REPLACED
+from harness.judge.findings.finding import NO_WORSE, REPLACED
 from harness.judge.wording import at, cause_in_words, count, lasting
 from harness.model import Grade
 from harness.report.measured import short
@@ -68,6 +68,7 @@ def render(judgement: Judgement) -> str:
     if verdict.grade is Grade.INCONCLUSIVE:
         open_ = [finding for finding in verdict.findings if finding.grade is Grade.INCONCLUSIVE]
         lines += [f"- no PASS: {_doubt(finding, judgement)}" for finding in open_[: LINES - len(lines) - 1]]
+    lines += [f"- baseline: {f.observed}" for f in verdict.findings if f.objective == NO_WORSE]
     if verdict.bound:
         lines.append(f"- {verdict.bound}")
     return "\n".join(lines[:LINES]) + "\n"

@@ -10,7 +10,7 @@ import pytest
 
 from harness.judge.causes.causes import Cause
 from harness.judge.causes.rules import RULES
-from harness.judge.findings.finding import OBJECTIVES, REPLACED, UNBROKEN, UP, Finding
+from harness.judge.findings.finding import NO_WORSE, OBJECTIVES, REPLACED, UNBROKEN, UP, Finding
 from harness.judge.verdict.judgement import Judgement, judge
 from harness.judge.wording import cause_in_words
 from harness.model import Grade
@@ -195,7 +195,7 @@ def test_failures_not_due_to_the_rollout_are_not_causes_on_the_first_screen(tmp_
 
 
 def test_every_objective_that_can_withhold_a_pass_has_a_remedy() -> None:
-    never = {UNBROKEN, REPLACED, UP}
+    never = {UNBROKEN, REPLACED, UP, NO_WORSE}
     assert set(OBJECTIVES) - set(REMEDIES) == never
 
 

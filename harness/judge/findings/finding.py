@@ -29,10 +29,11 @@ WITHOUT_HOLE = "the load has no hole"
 HELD = "the rate is held (sent within 50 ms of when it was due)"
 ENDED = "the run ends by itself"
 EVERY_ROLLOUT = "every rollout that was asked for is made"
+NO_WORSE = "the run is no worse than its baseline runs"
 
 OBJECTIVES = (
     LOSSLESS, UNBROKEN, REPLACED, UP, ANSWERED, BASELINE, PROVEN, COVERED, WATCHED, NONE_OUT, WHOLE, PAIRED,
-    ALIVE, SPARE, RECORDED, KEEPS_UP, WITHOUT_HOLE, HELD, ENDED, EVERY_ROLLOUT,
+    ALIVE, SPARE, RECORDED, KEEPS_UP, WITHOUT_HOLE, HELD, ENDED, EVERY_ROLLOUT, NO_WORSE,
 )  # fmt: skip
 
 

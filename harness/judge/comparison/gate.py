@@ -1,0 +1,247 @@
+"""One new run against many earlier ones: is it worse than nights usually are, even where its objectives hold?
+
+One rollout among N can be the worst by chance once in N + 1, so a permutation says nothing for weeks. Instead: would a
+night as the earlier ones be so bad? The bound is that of a prediction interval for one more night, on a log scale
+(Hahn and Meeker, Statistical Intervals, 1991): mean + t s sqrt(1 + 1/N), with at most FREEDOM degrees of freedom for t
+as nights are not quite normal, nor quite independent. The level is shared by all measures (Bonferroni). To be worse, a
+night must also be worse than every earlier one, and by a fifth.
+
+A night is one value: the median over its rollouts, since those are alike. How often nights on which nothing changed
+fail is counted in tests/judge/comparison/test_gate.py.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import special
+
+from harness.judge.comparison.conclusion import said
+from harness.judge.comparison.measures import COUNT, LOST, NANOSECONDS, P99, REACH, ROLLOUT
+from harness.judge.findings.finding import NO_WORSE, Finding
+from harness.judge.wording import count
+from harness.model import Grade
+from harness.recording.baseline import FORMAT, Baseline, OldRollout, OldRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from harness.judge.comparison.rollouts import OneRollout
+    from harness.judge.comparison.sides import OneRun, Side
+    from harness.judge.verdict.judgement import Judgement
+
+LEAST = 6  # earlier nights for a bound
+FREEDOM = 6
+MATTERS = 1.2  # times what is usual: what is less is no reason to wake anybody
+SEEN = 3.0  # times what is usual: a baseline that shows less than this tells enough
+_SPREAD, _USUAL_SPREAD = 0.02, 0.2  # of nights, on a log scale: at least, and where it is not known
+_MOST_NIGHTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    id: str
+    name: str
+    unit: str
+    of: Callable[[OldRollout], int | None]
+
+
+_MEASURES = (
+    _Measure(LOST, "lost requests a rollout", COUNT, lambda one: one.lost),
+    _Measure(P99, "p99 during the rollout", NANOSECONDS, lambda one: one.p99_ns),
+    _Measure(REACH, "reach", NANOSECONDS, lambda one: one.reach_ns),
+    _Measure(ROLLOUT, "rollout to the end", NANOSECONDS, lambda one: one.rollout_ns),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One measure of the new run. `bound`: one more night as the earlier ones stays below it; None: too few to say."""
+
+    measure: str
+    name: str
+    unit: str
+    now: float
+    usual: float  # median of the earlier nights
+    bound: float | None
+    nights: int
+    needed: int | None  # nights, for a bound at SEEN times what is usual; None: they differ too much for that
+    worse: bool
+
+    @property
+    def tells(self) -> bool:
+        """Whether the bound is close enough to what is usual."""
+        return self.bound is not None and (
+            self.worse or self.bound <= SEEN * self.usual or self.now <= self.usual
+        )
+
+    @property
+    def words(self) -> str:
+        """Return it in words: "reach 6.00 s, usually 2.00 s and at most 3.10 s by chance"."""
+        at_most = "" if self.bound is None else f" and at most {said(self.bound, self.unit)} by chance"
+        return f"{self.name} {said(self.now, self.unit)}, usually {said(self.usual, self.unit)}{at_most}"
+
+
+def baseline_of(named: str, side: Side, level: float) -> Baseline:
+    """Return what is kept of earlier runs, for a new run to be held against."""
+    by_run: dict[str, list[OldRollout]] = {}
+    for one in side.rollouts:
+        by_run.setdefault(one.run, []).append(_old(one))
+    runs = tuple(
+        OldRun(r.folder, r.load, r.targets, r.workload, r.replicas, r.cluster, tuple(by_run[r.folder]))
+        for r in side.runs
+        if r.folder in by_run
+    )
+    return Baseline(FORMAT, named, level, runs)
+
+
+def held_against(judgement: Judgement, side: Side, baseline: Baseline) -> Judgement:
+    """Return a run's judgement with one more finding: whether it is worse than its baseline. `side` is the run."""
+    finding = _finding(judgement, side, baseline)
+    verdict = judgement.verdict
+    grade, headline = verdict.grade, verdict.headline
+    if finding.grade is Grade.FAIL and grade is Grade.PASS:
+        grade, headline = Grade.FAIL, f"{finding.observed}; {headline}"
+    verdict = replace(verdict, grade=grade, headline=headline, findings=(*verdict.findings, finding))
+    return replace(judgement, verdict=verdict)
+
+
+def checks(baseline: Baseline, rollouts: Sequence[OneRollout]) -> tuple[Check, ...]:
+    """Check every measure that both the new run and the baseline have."""
+    new = [_old(one) for one in rollouts]
+    found = []
+    for measure in _MEASURES:
+        nights, now = _nights(baseline, measure), [v for one in new if (v := measure.of(one)) is not None]
+        if not nights or not now:
+            continue
+        # Where most nights lose nothing, how much a bad one loses cannot be foretold; the objectives judge it.
+        if measure.id == LOST and 2 * sum(value > 0 for value in nights) <= len(nights):
+            continue
+        found.append(_check(measure, nights, float(median(now)), baseline.level / len(_MEASURES)))
+    return tuple(found)
+
+
+def _finding(judgement: Judgement, side: Side, baseline: Baseline) -> Finding:
+    named = f"{baseline.named}: {count(len(baseline.runs), 'run')}"
+    why_not = _unlike(side.runs[0], baseline) if side.runs else "it is not known"
+    if judgement.grade is Grade.INCONCLUSIVE or not side.rollouts:
+        return Finding(
+            NO_WORSE, f"not compared with the baseline ({named}): this run proves nothing", Grade.PASS
+        )
+    if not baseline.runs:
+        return Finding(
+            NO_WORSE, f"cannot tell: no run of the baseline ({baseline.named}) can be compared", Grade.PASS
+        )
+    if why_not:
+        return Finding(NO_WORSE, f"not compared with the baseline ({named}): {why_not}", Grade.PASS)
+    found = checks(baseline, side.rollouts)
+    worse = [one for one in found if one.worse]
+    if worse:
+        words = "; ".join(one.words for one in worse)
+        return Finding(
+            NO_WORSE, f"worse than the baseline ({named}, level {baseline.level:.0%}): {words}", Grade.FAIL
+        )
+    return Finding(NO_WORSE, _no_worse(found, named), Grade.PASS)
+
+
+def _no_worse(found: Sequence[Check], named: str) -> str:
+    telling = [one for one in found if one.tells]
+    open_ = [one for one in found if not one.tells]
+    parts = []
+    if telling:
+        parts.append(f"no worse than the baseline ({named}): {'; '.join(one.words for one in telling)}")
+    if open_:
+        parts += _cannot_tell([one for one in open_ if one.bound is None], "" if telling else f" ({named})")
+        parts += [
+            f"cannot tell much of {one.words}, as nights differ so much"
+            for one in open_
+            if one.bound is not None
+        ]
+    return (
+        "; ".join(parts)
+        or f"cannot tell: the baseline ({named}) has nothing that this run can be held against"
+    )
+
+
+def _cannot_tell(few: Sequence[Check], where: str) -> Iterator[str]:
+    if few:
+        nights, needed = min(one.nights for one in few), max(one.needed or LEAST for one in few)
+        names = ", ".join(one.name for one in few)
+        yield f"cannot tell {names}: {count(nights, 'earlier run')}, and it takes {needed}{where}"
+
+
+def _unlike(run: OneRun, baseline: Baseline) -> str:
+    """Say what keeps the new run from being compared; "" if nothing does."""
+    mine = _alike(run)
+    for old in baseline.runs:
+        for (name, now), (_, was) in zip(mine, _alike(old), strict=True):
+            if now != was:
+                return f"its {name} is another one ({now or 'none'}; in the baseline {was or 'none'})"
+    return ""
+
+
+def _alike(run: OneRun | OldRun) -> tuple[tuple[str, str], ...]:
+    return (
+        ("load", run.load),
+        ("target", ", ".join(run.targets[:2])),
+        ("workload", run.workload),
+        ("number of replicas", str(run.replicas)),
+        ("cluster", run.cluster),
+    )
+
+
+def _check(measure: _Measure, nights: Sequence[float], now: float, level: float) -> Check:
+    # Counts may be 0, times are not: of counts, the logarithm of one more.
+    least = 1.0 if measure.unit == COUNT else 0.0
+    logs = np.log(np.maximum(np.asarray(nights, dtype=float) + least, 1.0))
+    usual = float(median(nights))
+    spread = max(_SPREAD, float(logs.std(ddof=1))) if len(nights) >= 3 else _USUAL_SPREAD
+    bound = None
+    if len(nights) >= LEAST:
+        bound = float(np.exp(logs.mean() + _wide(len(nights), level) * spread)) - least
+    worse = bound is not None and now > max(bound, MATTERS * usual, *nights)
+    return Check(
+        measure.id,
+        measure.name,
+        measure.unit,
+        now,
+        usual,
+        bound,
+        len(nights),
+        _needed(spread, level, len(nights)),
+        worse,
+    )
+
+
+def _wide(nights: int, level: float) -> float:
+    freedom = min(nights - 1, FREEDOM)
+    return float(special.stdtrit(freedom, 1 - level)) * math.sqrt(1 + 1 / nights)
+
+
+def _needed(spread: float, level: float, made: int) -> int | None:
+    """Return how many nights would show SEEN times what is usual, if they differ as much as so far; None: none."""
+    fits = (n for n in range(LEAST, _MOST_NIGHTS) if _wide(n, level) * spread <= math.log(SEEN))
+    found = next(fits, None)
+    return found if found is None or found > made else made + 1
+
+
+def _nights(baseline: Baseline, measure: _Measure) -> list[float]:
+    """Return a value per earlier run; of a baseline that is one run, per rollout."""
+    runs = [
+        [value for one in run.rollouts if (value := measure.of(one)) is not None] for run in baseline.runs
+    ]
+    runs = [run for run in runs if run]
+    return [float(value) for value in runs[0]] if len(runs) == 1 else [float(median(run)) for run in runs]
+
+
+def _old(one: OneRollout) -> OldRollout:
+    return OldRollout(
+        lost=one.lost,
+        p99_ns=one.during.percentiles["99"] if one.during else None,
+        reach_ns=None if one.reach_at_least else one.reach_ns,
+        rollout_ns=one.settled_ns,
+    )
