@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harness.judge.causes.causes import Explained
     from harness.judge.numbers.hits import Hits
     from harness.judge.numbers.sending import Stall
+    from harness.judge.picture.earlier import Beside
     from harness.judge.timeline.timeline import Timeline
     from harness.model import ClusterEvent, HealthSample
     from harness.recording.answers import Answer
@@ -50,6 +51,7 @@ class Picture:
     # For each pod of the timeline, when its app is first to have heard of its end: by deletion and preStop.
     sigterms_ns: tuple[int | None, ...] = ()
     rollouts: tuple[Picture, ...] = ()
+    beside: tuple[Beside, ...] = ()  # earlier runs, where the run was to be held against some
     aligned: Aligned | None = None  # of one rollout; a run of several has none of its own
 
     @property
