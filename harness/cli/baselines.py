@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness import typedpaths
 from harness.cli.root import warn
-from harness.errors import HarnessError, RecordingError, UsageError
+from harness.errors import RecordingError, UsageError, in_one_line
 from harness.history.listing import listed
 from harness.history.names import find
 from harness.model import Grade
@@ -46,25 +46,27 @@ def wanted(word: str, level: float, output: Path) -> Wanted:
     path = Path(word)
     if word and typedpaths.is_dir(path) and not folder.stamp(path, "run.json"):
         listed(path)  # raises if it cannot be read
-        return Wanted(word, level, root=path, grade=Grade.PASS.value, most=NIGHTS)
+        return Wanted(path.resolve().name or word, level, root=path, grade=Grade.PASS.value, most=NIGHTS)
     try:
-        return Wanted(word, level, run=find(word))
+        run = find(word)
     except UsageError as error:
         raise UsageError(f"--baseline {error}") from None
+    return Wanted(run.name or word, level, run=run)
 
 
 def keep_for(path: Path, asked: Wanted) -> None:
     """Write the numbers of the earlier runs into the folder of a run that is over. What cannot be read is said."""
     from harness.judge.comparison.gate import baseline_of  # noqa: PLC0415  brings pandas
     from harness.judge.comparison.sides import side_of  # noqa: PLC0415
-    from harness.recording.baseline import keep  # noqa: PLC0415
+    from harness.recording.series.baseline import keep  # noqa: PLC0415
 
     runs = []
     for earlier in _earlier(path, asked):
         try:
             runs.append(_judged(earlier))
-        except HarnessError as error:
-            warn(f"zdtest: {earlier} is left out of the baseline: {error}")
+        # This run's verdict is worth more than whatever is wrong with an earlier one.
+        except Exception as error:  # noqa: BLE001
+            warn(f"zdtest: {earlier} is left out of the baseline: {in_one_line(error)}")
     try:
         keep(path, baseline_of(asked.named, side_of("baseline", runs), asked.level))
     except OSError as error:
@@ -80,7 +82,7 @@ def held(
 
     Raises RecordingError.
     """
-    from harness.recording.baseline import FILE, kept  # noqa: PLC0415  brings pydantic
+    from harness.recording.series.baseline import FILE, kept  # noqa: PLC0415  brings pydantic
 
     if folder.stamp(recording.path, FILE) is None:
         return judgement, picture

@@ -68,7 +68,11 @@ def render(judgement: Judgement) -> str:
     if verdict.grade is Grade.INCONCLUSIVE:
         open_ = [finding for finding in verdict.findings if finding.grade is Grade.INCONCLUSIVE]
         lines += [f"- no PASS: {_doubt(finding, judgement)}" for finding in open_[: LINES - len(lines) - 1]]
-    lines += [f"- baseline: {f.observed}" for f in verdict.findings if f.objective == NO_WORSE]
+    lines += [
+        f"- baseline: {f.observed}"
+        for f in verdict.findings
+        if f.objective == NO_WORSE and f.observed not in verdict.headline
+    ]
     if verdict.bound:
         lines.append(f"- {verdict.bound}")
     return "\n".join(lines[:LINES]) + "\n"

@@ -26,7 +26,7 @@ _ALIKE: tuple[tuple[str, Callable[[OneRun], str]], ...] = (
     ("protocol", lambda run: "HTTP/2" if run.http2 else "HTTP/1.1"),
     ("trigger", lambda run: run.trigger),
     ("workload", lambda run: run.workload),
-    ("replicas", lambda run: str(run.replicas) if run.replicas else ""),
+    ("number of replicas", lambda run: str(run.replicas) if run.replicas else ""),
     ("cluster", lambda run: run.cluster),
     ("balancer", lambda run: ", ".join(run.balancers)),
     ("timeout", lambda run: lasting(run.timeout_ns)),
@@ -85,6 +85,7 @@ def _warnings(before: Side, after: Side) -> Iterator[str]:
         if len({run.objects for run in side.runs if run.objects}) > 1:
             yield f"the runs of {side.label} did not all begin with the same manifest"
         yield from _left_out(side)
+        yield from _in_doubt(side)
         yield from _generator(side)
     yield from _rates(before, after)
 
@@ -110,6 +111,17 @@ def _left_out(side: Side) -> Iterator[str]:
     whys = list(dict.fromkeys(one.why for one in side.left_out))
     are = "is" if len(side.left_out) == 1 else "are"
     yield f"{count(len(side.left_out), 'rollout')} of {side.label} {are} left out: {_some(whys)}"
+
+
+def _in_doubt(side: Side) -> Iterator[str]:
+    """Say of rollouts that count, because they lost something, what else is the matter with them."""
+    doubtful = [one for one in side.rollouts if one.doubts]
+    if doubtful:
+        whys = list(dict.fromkeys(doubt for one in doubtful for doubt in one.doubts))
+        yield (
+            f"{count(len(doubtful), 'rollout')} of {side.label} lost requests and "
+            f"{'is' if len(doubtful) == 1 else 'are'} in doubt besides: {_some(whys)}"
+        )
 
 
 def _generator(side: Side) -> Iterator[str]:

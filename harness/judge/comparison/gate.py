@@ -26,7 +26,7 @@ from harness.judge.findings.finding import NO_WORSE, Finding
 from harness.judge.picture.earlier import Beside
 from harness.judge.wording import count
 from harness.model import Grade
-from harness.recording.baseline import FORMAT, Baseline, OldRollout, OldRun
+from harness.recording.series.baseline import FORMAT, Baseline, OldRollout, OldRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

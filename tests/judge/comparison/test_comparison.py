@@ -219,6 +219,15 @@ def test_rollouts_that_tell_nothing_are_left_out_and_named() -> None:
     assert {row.name: row.before for row in found.rows}["rollouts that count"] == "4 of 5"
 
 
+def test_a_lossy_rollout_that_is_in_doubt_counts_and_the_doubt_is_said() -> None:
+    before = with_each(side("before", [60, 80, 70, 90]), doubts=("9 of 900 failed before the trigger",))
+    found = compare(before, side("after", [0] * 4))
+    assert (
+        "4 rollouts of BEFORE lost requests and are in doubt besides: 9 of 900 failed before the trigger"
+        in found.warnings
+    )
+
+
 def test_a_side_without_runs_or_of_one_inconclusive_run_is_refused() -> None:
     good = side("after", [0] * 4)
     with pytest.raises(UsageError, match="BEFORE has no run"):
@@ -264,7 +273,7 @@ def test_loads_that_make_the_numbers_mean_something_else_are_refused(
             {"load": "60 connections", "strength": 60.0},
             "the load differs: 50 connections before, 60 connections after",
         ),
-        ({"replicas": 5}, "the replicas differs: 3 before, 5 after"),
+        ({"replicas": 5}, "the number of replicas differs: 3 before, 5 after"),
         ({"balancers": ("envoy",)}, "the balancer differs: nginx before, envoy after"),
         ({"cluster": "the lab"}, "the cluster differs: https://one:6443 before, the lab after"),
         (

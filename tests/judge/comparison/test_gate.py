@@ -14,8 +14,8 @@ from harness.judge.comparison.sides import JudgedRun, side_of
 from harness.judge.findings.finding import NO_WORSE
 from harness.judge.verdict.judgement import judge
 from harness.model import Grade
-from harness.recording.baseline import Baseline, OldRollout, OldRun
 from harness.recording.read import Recording
+from harness.recording.series.baseline import Baseline, OldRollout, OldRun
 from tests.judge.comparison.invented import MS, S, latency, rollout, side, with_each
 from tests.judge.test_rollouts import clean, lossy
 

@@ -13,8 +13,8 @@ from harness.judge.comparison.sides import JudgedRun, side_of
 from harness.judge.picture.earlier import Beside
 from harness.judge.verdict.judgement import judge_with_picture
 from harness.model import Grade
-from harness.recording.baseline import Baseline, OldRun, keep
 from harness.recording.read import Recording
+from harness.recording.series.baseline import Baseline, OldRun, keep
 from harness.report.page import page
 from tests.history.test_commands import zdtest
 from tests.judge.comparison.test_gate import nights_like

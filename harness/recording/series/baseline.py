@@ -56,7 +56,7 @@ class Baseline:
     """What a run is held against. `level`: of nights on which nothing changed, at most this share fails."""
 
     format: int
-    named: str  # as it was given: "last-pass", a folder
+    named: str  # "last-pass", or the name of the folder that was given
     level: float
     runs: tuple[OldRun, ...]
 

@@ -1,0 +1,1 @@
+"""Files about several runs, checked as those of one are."""
