@@ -123,10 +123,10 @@ def _tile(one: Difference, *, told: bool) -> Markup:
     chance = tag("small", "beyond chance" if one.direction else "within chance") if told else None
     number = tag(
         "b",
-        tag("span", amount(one.before, one.unit), class_="side s0"),
+        tag("span", _unbroken(one.before, one), class_="side s0"),
         tag("span", " \u2192 ", aria_hidden="true"),
         tag("span", " to ", class_="spoken"),
-        tag("span", amount(one.after, one.unit), class_="side s1"),
+        tag("span", _unbroken(one.after, one), class_="side s1"),
     )
     return tag("div", tag("dt", one.name), tag("dd", number, chance), class_="tile")
 
@@ -156,6 +156,11 @@ def _answers(comparison: Comparison) -> Markup | None:
             more if left and fields else None, class_="card"),
         class_="answers",
     )  # fmt: skip
+
+
+def _unbroken(value: float | None, one: Difference) -> str:
+    """Return a value whose unit stays beside it."""
+    return amount(value, one.unit).replace(" ", "\u00a0")
 
 
 def _warnings(comparison: Comparison) -> Markup | None:

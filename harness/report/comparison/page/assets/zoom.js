@@ -1,6 +1,6 @@
 // Zoom of the timelines. Places across are percents of the whole; a stretch of it is shown by moving them.
 const view = { from: 0, to: 1 }; // shares of the whole
-const MOST_NAMES = 0.09; // a phase's name needs so much of the width
+const LETTER = 8; // pixels that a letter of a phase's name needs
 const items = [];
 let plots = [];
 
@@ -46,12 +46,12 @@ const pan = (share) => show(view.from + (view.to - view.from) * share, view.to +
 const shareOf = (place) => (place - view.from) / (view.to - view.from);
 
 function draw() {
-  const length = view.to - view.from;
+  const length = view.to - view.from, wide = plotBox().width;
   for (const { one, places } of items) for (const [name, place] of places) one.setAttribute(name, `${(100 * (name === 'width' ? place / length : shareOf(place))).toFixed(3)}%`);
   for (const name of document.querySelectorAll('#stack .phase-name')) {
     const band = name.previousElementSibling, begin = parseFloat(band.getAttribute('x')) / 100, end = begin + parseFloat(band.getAttribute('width')) / 100;
     const seen = [Math.max(begin, 0), Math.min(end, 1)];
-    name.setAttribute('visibility', seen[1] - seen[0] > MOST_NAMES ? 'visible' : 'hidden');
+    name.setAttribute('visibility', (seen[1] - seen[0]) * wide > LETTER * name.textContent.length ? 'visible' : 'hidden');
     name.setAttribute('x', `${50 * (seen[0] + seen[1])}%`);
   }
   for (const inner of document.querySelectorAll('#stack .stretched')) inner.setAttribute('viewBox', `${view.from * DATA.count} 0 ${length * DATA.count} ${inner.getAttribute('height')}`);
