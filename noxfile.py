@@ -77,7 +77,9 @@ def slow(session: nox.Session) -> None:
 def browser(session: nox.Session) -> None:
     """Test report.html and compare.html in a real Chromium: Debian's `chromium`, or the one that CHROMIUM names."""
     session.install("-e", ".[test,browser]")
-    session.run("pytest", "tests/report/page", "tests/report/comparison/test_in_a_browser.py", *session.posargs)
+    session.run(
+        "pytest", "tests/report/page", "tests/report/comparison/test_in_a_browser.py", *session.posargs
+    )
 
 
 @nox.session
