@@ -80,7 +80,7 @@ def test_the_first_night_has_no_baseline_yet_and_passes(tmp_path: Path, zdtest: 
     keep_for(mine, wanted("last-pass", LEVEL, tmp_path))
     code, out, _ = zdtest("report", mine)
     assert code == 0
-    said = "cannot tell: no run of the baseline (last-pass) can be compared"
+    said = "cannot tell: the baseline (last-pass) has no earlier run to compare with, and it takes 8"
     assert said in " ".join(out.split())
     assert f"- baseline: {said}" in (mine / "summary.md").read_text()
 

@@ -2,8 +2,9 @@
 
 One rollout among N can be the worst by chance once in N + 1, so a permutation says nothing for weeks. Instead: would a
 night as the earlier ones be so bad? The bound is that of a prediction interval for one more night, on a log scale
-(Hahn and Meeker, Statistical Intervals, 1991): mean + t s sqrt(1 + 1/N), with at most FREEDOM degrees of freedom for t
-as nights are not quite normal, nor quite independent. The level is shared by all measures (Bonferroni). To be worse, a
+(Hahn and Meeker, Statistical Intervals, 1991): mean + t s sqrt(1 + 1/N). As a night is much like the one before it, N
+nights tell what half as many independent ones would: t has half of the usual degrees of freedom, FREEDOM at least.
+The level is shared by all measures (Bonferroni). To be worse, a
 night must also be worse than every earlier one, and by a fifth.
 
 A night is one value: the median over its rollouts, since those are alike. How often nights on which nothing changed
@@ -31,16 +32,19 @@ from harness.recording.series.baseline import FORMAT, Baseline, OldRollout, OldR
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from harness.judge.comparison.rollouts import OneRollout
     from harness.judge.comparison.sides import OneRun, Side
     from harness.judge.verdict.judgement import Judgement
 
-LEAST = 6  # earlier nights for a bound
-FREEDOM = 6
+LEAST = 8  # earlier nights for a bound
+FREEDOM = 5
 MATTERS = 1.2  # times what is usual: what is less is no reason to wake anybody
 SEEN = 3.0  # times what is usual: a baseline that shows less than this tells enough
 _SPREAD, _USUAL_SPREAD = 0.02, 0.2  # of nights, on a log scale: at least, and where it is not known
 _MOST_NIGHTS = 200
+_ABSURD = 100  # times what is usual: such a bound tells nobody anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,8 @@ class Check:
     @property
     def words(self) -> str:
         """Return it in words: "reach 6.00 s, usually 2.00 s and at most 3.10 s by chance"."""
-        at_most = "" if self.bound is None else f" and at most {said(self.bound, self.unit)} by chance"
+        shown = self.bound is not None and self.bound <= _ABSURD * max(self.usual, 1.0)
+        at_most = f" and at most {said(self.bound, self.unit)} by chance" if shown else ""
         return f"{self.name} {said(self.now, self.unit)}, usually {said(self.usual, self.unit)}{at_most}"
 
 
@@ -145,9 +150,8 @@ def _finding(judgement: Judgement, side: Side, baseline: Baseline) -> Finding:
             NO_WORSE, f"not compared with the baseline ({named}): this run proves nothing", Grade.PASS
         )
     if not baseline.runs:
-        return Finding(
-            NO_WORSE, f"cannot tell: no run of the baseline ({baseline.named}) can be compared", Grade.PASS
-        )
+        none = f"the baseline ({baseline.named}) has no earlier run to compare with, and it takes {LEAST}"
+        return Finding(NO_WORSE, f"cannot tell: {none}", Grade.PASS)
     if why_not:
         return Finding(NO_WORSE, f"not compared with the baseline ({named}): {why_not}", Grade.PASS)
     found = checks(baseline, side.rollouts)
@@ -206,31 +210,38 @@ def _alike(run: OneRun | OldRun) -> tuple[tuple[str, str], ...]:
     )
 
 
+def beyond(
+    nights: NDArray[np.float64], now: NDArray[np.float64], level: float, *, counts: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the bound of each row of earlier nights (the last axis), and whether `now` is worse than that row.
+
+    Counts may be 0, times are not: of counts, the logarithm of one more. At least two nights.
+    """
+    least = 1.0 if counts else 0.0
+    logs = np.log(np.maximum(nights + least, 1.0))
+    spread = np.maximum(_SPREAD, logs.std(axis=-1, ddof=1))
+    bound = np.exp(logs.mean(axis=-1) + _wide(nights.shape[-1], level) * spread) - least
+    usual = np.median(nights, axis=-1)
+    worse = (now > bound) & (now > MATTERS * usual) & (now > nights.max(axis=-1))
+    return bound, worse
+
+
 def _check(measure: _Measure, nights: Sequence[float], now: float, level: float) -> Check:
-    # Counts may be 0, times are not: of counts, the logarithm of one more.
-    least = 1.0 if measure.unit == COUNT else 0.0
-    logs = np.log(np.maximum(np.asarray(nights, dtype=float) + least, 1.0))
-    usual = float(median(nights))
-    spread = max(_SPREAD, float(logs.std(ddof=1))) if len(nights) >= 3 else _USUAL_SPREAD
-    bound = None
+    values, counts = np.asarray(nights, dtype=float), measure.unit == COUNT
+    spread, bound, worse = _USUAL_SPREAD, None, False
+    if len(nights) >= 3:
+        spread = max(_SPREAD, float(np.log(np.maximum(values + counts, 1.0)).std(ddof=1)))
     if len(nights) >= LEAST:
-        bound = float(np.exp(logs.mean() + _wide(len(nights), level) * spread)) - least
-    worse = bound is not None and now > max(bound, MATTERS * usual, *nights)
+        found, beyond_ = beyond(values, np.asarray(now), level, counts=counts)
+        bound, worse = float(found), bool(beyond_)
+    needed = _needed(spread, level, len(nights))
     return Check(
-        measure.id,
-        measure.name,
-        measure.unit,
-        now,
-        usual,
-        bound,
-        len(nights),
-        _needed(spread, level, len(nights)),
-        worse,
+        measure.id, measure.name, measure.unit, now, float(median(nights)), bound, len(nights), needed, worse
     )
 
 
 def _wide(nights: int, level: float) -> float:
-    freedom = min(nights - 1, FREEDOM)
+    freedom = max(FREEDOM, (nights - 1) // 2)
     return float(special.stdtrit(freedom, 1 - level)) * math.sqrt(1 + 1 / nights)
 
 

@@ -25,7 +25,7 @@ POWER = 0.8  # of the number of rollouts that a conclusion asks for
 USUAL_K = 0.5  # assumed where no rollout that lost something is known: bursty (docs/compare.md)
 MOST = 100  # rollouts a side; more is no plan for a cluster
 LEAST_K, MOST_K = 0.1, 50.0
-_TRIES, _DEALS = 600, 799
+_TRIES, _DEALS = 400, 799
 _SIZES = (4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 23, 26, 30, 35, 40, 50, 60, 70, 85, MOST)
 
 
