@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from harness.recording import folder
 if TYPE_CHECKING:
     from harness.history.runs import Run
     from harness.judge.comparison.sides import JudgedRun
+    from harness.judge.picture.picture import Picture
     from harness.judge.verdict.judgement import Judgement
     from harness.recording.read import Recording
 
@@ -74,19 +75,27 @@ def keep_for(path: Path, asked: Wanted) -> None:
         )
 
 
-def held(recording: Recording, judgement: Judgement) -> Judgement:
-    """Hold a run against the baseline in its folder; as it is if there is none. Raises RecordingError."""
+def held(
+    recording: Recording, judgement: Judgement, picture: Picture | None = None
+) -> tuple[Judgement, Picture | None]:
+    """Hold a run against the baseline in its folder, and put it into the picture; both as they are if there is none.
+
+    Raises RecordingError.
+    """
     from harness.recording.series.baseline import FILE, kept  # noqa: PLC0415  brings pydantic
 
     if folder.stamp(recording.path, FILE) is None:
-        return judgement
-    from harness.judge.comparison.gate import held_against  # noqa: PLC0415
+        return judgement, picture
+    from harness.judge.comparison.gate import beside, held_against  # noqa: PLC0415
     from harness.judge.comparison.sides import JudgedRun, side_of  # noqa: PLC0415
 
     baseline = kept(recording.path)
     if baseline is None:
-        return judgement
-    return held_against(judgement, side_of("run", [JudgedRun(recording.run, judgement)]), baseline)
+        return judgement, picture
+    side = side_of("run", [JudgedRun(recording.run, judgement)])
+    if picture is not None:
+        picture = replace(picture, beside=beside(judgement, side, baseline))
+    return held_against(judgement, side, baseline), picture
 
 
 def _earlier(path: Path, asked: Wanted) -> list[Path]:

@@ -35,8 +35,7 @@ def report_on(path: Path, *, latencies: bool, form: str = "text") -> Judgement:
     from harness.report import bombardier_json, text  # noqa: PLC0415
 
     recording = Recording.open(path)
-    judgement, picture = judged(recording)
-    judgement = held(recording, judgement)
+    judgement, picture = held(recording, *judged(recording))
     missing = leave_reports(judgement, path, picture)
     made = {
         "json": lambda: to_json(judgement).removesuffix("\n"),

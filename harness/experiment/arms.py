@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cluster.trigger import documents_of, manifest_from
 from harness.errors import UsageError
-from harness.recording.experiment import Arm
+from harness.recording.series.experiment import Arm
 from harness.scenario import yamltext
 
 if TYPE_CHECKING:

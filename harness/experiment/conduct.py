@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.errors import ClusterError
 from harness.experiment.place import ChangedByOthersError, differing, forget, kept, rolls
-from harness.recording import experiment as file
+from harness.recording.series import experiment as file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from harness.experiment.place import Place
-    from harness.recording.experiment import Experiment, Look
+    from harness.recording.series.experiment import Experiment, Look
 
 Object = dict[str, Any]
 

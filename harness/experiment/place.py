@@ -21,8 +21,8 @@ from harness.cluster.rollout.progress import kubectl_status
 from harness.cluster.trigger import RESTARTED_AT, replacement
 from harness.errors import ClusterError, RecordingError, UsageError
 from harness.recording import folder
-from harness.recording.experiment import ORIGINAL
 from harness.recording.jsontext import parse
+from harness.recording.series.experiment import ORIGINAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

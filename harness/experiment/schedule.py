@@ -12,7 +12,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from harness.judge.comparison.significance.exact import Block, least_p
-from harness.recording.experiment import Look, Step
+from harness.recording.series.experiment import Look, Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

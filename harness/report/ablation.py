@@ -72,7 +72,7 @@ class Row:
     @property
     def interval(self) -> tuple[float, float] | None:
         """Return the 95 % interval of that; None where the rollouts do not tell."""
-        return mean_interval(self.lost)
+        return mean_interval(tuple((float(n),) for n in self.lost))
 
 
 def text(rows: Sequence[Row]) -> str:

@@ -16,7 +16,7 @@ import yaml
 
 from harness.cluster.client.api import Api
 from harness.cluster.client.resources import WORKLOADS
-from harness.recording import experiment as file
+from harness.recording.series import experiment as file
 from tests.fastlab import fast_lab, web
 
 if TYPE_CHECKING:

@@ -181,11 +181,15 @@ def test_a_write_can_give_fields_back_to_their_owners(apply: Applier, server: Se
     server("PATCH", path, {"data": {"a": "9"}}, content_type=MERGE, fieldManager="bert").good()
     back = server("PATCH", path, {"data": {"a": "1"}}, content_type=MERGE, fieldManager="bert").good()
     assert [one["manager"] for one in back["metadata"]["managedFields"]] == ["anna", "bert"]
-    owners = [{"op": "replace", "path": "/metadata/managedFields", "value": made["metadata"]["managedFields"]}]
+    owners = [
+        {"op": "replace", "path": "/metadata/managedFields", "value": made["metadata"]["managedFields"]}
+    ]
     given = server("PATCH", path, owners, content_type=JSON_PATCH, fieldManager="carl").good()
     assert given["data"] == made["data"]
     assert [one["manager"] for one in given["metadata"]["managedFields"]] == ["anna"]
-    assert given["metadata"]["managedFields"][0]["fieldsV1"] == made["metadata"]["managedFields"][0]["fieldsV1"]
+    assert (
+        given["metadata"]["managedFields"][0]["fieldsV1"] == made["metadata"]["managedFields"][0]["fieldsV1"]
+    )
 
 
 def test_a_list_of_one_empty_entry_clears_the_owners(apply: Applier, server: Server, name: str) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from harness.experiment.conduct import TRIES, Conductor, Made
 from harness.experiment.place import ChangedByOthersError, keep, kept
-from harness.recording import experiment as file
-from harness.recording.experiment import Arm, Experiment, Look, Step
+from harness.recording.series import experiment as file
+from harness.recording.series.experiment import Arm, Experiment, Look, Step
 
 if TYPE_CHECKING:
     from harness.cluster.client.api import Api

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import tempfile
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.cli.experiments.conducting import Done
-    from harness.recording.experiment import Experiment, Look
+    from harness.recording.series.experiment import Experiment, Look
     from harness.scenario.resolve import Request
 
 Object = dict[str, Any]
@@ -132,7 +133,7 @@ def _request(files: Sequence[Path], url: str | None, options: dict[str, Any]) ->
 def _versions(files: Sequence[Path], live: Object, home: Path) -> list[Version]:
     """Return BEFORE and AFTER. Raises UsageError if a file does not hold the workload."""
     from harness.experiment.arms import arm, check_the_rest, document  # noqa: PLC0415
-    from harness.recording.experiment import Arm  # noqa: PLC0415
+    from harness.recording.series.experiment import Arm  # noqa: PLC0415
 
     if len(files) == 1:
         return [
@@ -176,7 +177,7 @@ def _planned(home: Path) -> Any:
 
 def _design(versions: Sequence[Version], rollouts: int, level: float, seed: int) -> Experiment:
     from harness.experiment.schedule import in_blocks, looks  # noqa: PLC0415
-    from harness.recording.experiment import Experiment  # noqa: PLC0415
+    from harness.recording.series.experiment import Experiment  # noqa: PLC0415
 
     names = [version.arm.name for version in versions]
     order = in_blocks(names, rollouts, Random(seed))  # noqa: S311  a design, no secret
@@ -215,10 +216,13 @@ def _differ(directory: Path, look: Look) -> str:
 
 def _end(done: Done) -> int:
     from harness.cli.runs.compare import compared, report  # noqa: PLC0415
+    from harness.cli.runs.comparepage import with_page  # noqa: PLC0415
 
     made = {step.arm for step in done.experiment.order if step.run}
     if len(made) < len(done.experiment.arms):
         warn(f"zdtest: {done.directory}: too few rollouts were made to compare anything")
         return done.code or ExitCode.INCONCLUSIVE
-    code = report(compared((str(done.directory),), (), (), None, None), "text")
+    page = done.directory / "compare.html"
+    code = report(with_page(page, partial(compared, (str(done.directory),), (), (), None, None)), "text")
+    warn(f"zdtest: wrote {page}")
     return done.code or code

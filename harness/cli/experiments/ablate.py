@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.cli.experiments.conducting import Done
-    from harness.recording.experiment import Arm, Experiment
+    from harness.recording.series.experiment import Arm, Experiment
     from harness.scenario.resolve import Request, Resolved
 
 Object = dict[str, Any]
@@ -190,7 +190,7 @@ def _holds(path: Path, kind: str, name: str) -> bool:
 def _versions(source: Path | None, live: Object, home: Path) -> list[Version]:
     from harness.experiment.arms import document  # noqa: PLC0415
     from harness.experiment.protections import ALL, without_each  # noqa: PLC0415
-    from harness.recording.experiment import Arm  # noqa: PLC0415
+    from harness.recording.series.experiment import Arm  # noqa: PLC0415
 
     good = document(source, live) if source else _as_manifest(live)
     found, lacking = without_each(good)
@@ -233,7 +233,7 @@ def _again(home: Path) -> Any:
 
 def _design(versions: Sequence[Version], rollouts: int) -> Experiment:
     from harness.experiment.schedule import one_after_another  # noqa: PLC0415
-    from harness.recording.experiment import Experiment  # noqa: PLC0415
+    from harness.recording.series.experiment import Experiment  # noqa: PLC0415
 
     arms = tuple(version.arm for version in versions)
     return Experiment(

@@ -16,7 +16,7 @@ from harness.cli.root import warn
 from harness.errors import ClusterError, HarnessError, RecordingError, UsageError
 from harness.interrupts import PROGRAM
 from harness.model import IN_CLUSTER, ExitCode
-from harness.recording import experiment as file
+from harness.recording.series import experiment as file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from harness.experiment.place import Place
     from harness.interrupts import Asked
     from harness.judge.verdict.judgement import Judgement
-    from harness.recording.experiment import Experiment, Look
+    from harness.recording.series.experiment import Experiment, Look
     from harness.run.execute import RunningLab
     from harness.scenario.resolve import Request, Resolved
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.experiment.conduct import Made
     from harness.interrupts import Asked
     from harness.judge.verdict.judgement import Judgement
-    from harness.recording.experiment import Experiment
+    from harness.recording.series.experiment import Experiment
     from harness.run.execute import RunningLab
     from harness.scenario.resolve import Request, Resolved
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
-from harness.recording import experiment as file
+from harness.recording.series import experiment as file
 
 if TYPE_CHECKING:
     from pathlib import Path

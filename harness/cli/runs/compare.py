@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.root import root, show
+from harness.cli.runs.comparepage import DEFAULT, with_page
 from harness.errors import UsageError
 from harness.model import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.cli.runs.arms import Placed
     from harness.judge.comparison.record import Comparison
+    from harness.judge.comparison.sides import Side
 
 FORMATS = ("text", "json", "markdown")
 EPILOG = """Exit codes: 0 AFTER is better, no worse, or it cannot be told; 1 AFTER loses more requests, beyond chance;
@@ -39,6 +44,9 @@ def _offered(ctx: click.Context, param: click.Parameter, incomplete: str) -> lis
 @click.option("--margin", type=click.FloatRange(min=0), metavar="N",
               help="AFTER is no worse if it surely loses at most N requests more in each rollout.  "
                    "[a fifth of what BEFORE loses]")  # fmt: skip
+@click.option("--html", "page", type=click.Path(path_type=Path), is_flag=False, flag_value=Path(DEFAULT),
+              metavar="[FILE]", help="Also write a page with pictures, which opens offline.  "
+                                     f"[without FILE: {DEFAULT}; then give it last]")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="What to print.  [text]")
 def compare(
     sides: tuple[str, ...],
@@ -47,6 +55,7 @@ def compare(
     afters: tuple[str, ...],
     level: float | None,
     margin: float | None,
+    page: Path | None,
     form: str,
 ) -> int:
     """Compare two sides: does AFTER lose more requests than BEFORE, or fewer, beyond chance?
@@ -56,9 +65,10 @@ def compare(
     `zdtest ab` left, whose two arms are compared.
 
     The unit is the rollout, never the request, so it takes at least four rollouts on each side. A run of several
-    rollouts (`run --rollouts N`) brings each of them. Nothing is written.
+    rollouts (`run --rollouts N`) brings each of them. Nothing is written but the page of --html.
     """
-    return report(compared(sides, befores, afters, level, margin), form)
+    made = partial(compared, sides, befores, afters, level, margin)
+    return report(made() if page is None else with_page(page, made), form)
 
 
 def compared(
@@ -67,14 +77,16 @@ def compared(
     afters: tuple[str, ...],
     level: float | None,
     margin: float | None,
+    side: Callable[[str, Placed], Side] | None = None,
 ) -> Comparison:
-    """Compare what the command line names. Raises UsageError or RecordingError, one line."""
+    """Compare what the command line names. Raises UsageError or RecordingError, one line.
+
+    `side` makes a side of its name and its runs; if it is not given, they are judged, and nothing is kept to be drawn.
+    """
     from harness.cli.runs.arms import arms_of, is_experiment  # noqa: PLC0415
     from harness.cli.runs.sides import runs_of  # noqa: PLC0415
     from harness.judge.comparison.comparison import compare as of  # noqa: PLC0415  brings pandas
-    from harness.judge.comparison.sides import judged_run, side_of  # noqa: PLC0415
     from harness.judge.comparison.significance.exact import LEVEL  # noqa: PLC0415
-    from harness.recording.read import Recording  # noqa: PLC0415
 
     names = ("before", "after")
     placed: tuple[Placed, Placed]
@@ -95,11 +107,16 @@ def compared(
             for side, name in zip(words, ("BEFORE", "AFTER"), strict=True)
         )
         placed = one, two
-    first_side, second_side = (
-        side_of(name, [judged_run(Recording.open(run), block) for run, block in side])
-        for name, side in zip(names, placed, strict=True)
-    )
+    made = side or _side
+    first_side, second_side = (made(name, runs) for name, runs in zip(names, placed, strict=True))
     return of(first_side, second_side, level=level or LEVEL, margin=margin)
+
+
+def _side(name: str, placed: Placed) -> Side:
+    from harness.judge.comparison.sides import judged_run, side_of  # noqa: PLC0415
+    from harness.recording.read import Recording  # noqa: PLC0415
+
+    return side_of(name, [judged_run(Recording.open(run), block) for run, block in placed])
 
 
 def report(comparison: Comparison, form: str) -> int:

@@ -24,6 +24,7 @@ from scipy import special
 from harness.judge.comparison.conclusion import said
 from harness.judge.comparison.measures import COUNT, LOST, NANOSECONDS, P99, REACH, ROLLOUT
 from harness.judge.findings.finding import NO_WORSE, Finding
+from harness.judge.picture.earlier import Beside
 from harness.judge.wording import count
 from harness.model import Grade
 from harness.recording.series.baseline import FORMAT, Baseline, OldRollout, OldRun
@@ -113,6 +114,17 @@ def held_against(judgement: Judgement, side: Side, baseline: Baseline) -> Judgem
         grade, headline = Grade.FAIL, f"{finding.observed}; {headline}"
     verdict = replace(verdict, grade=grade, headline=headline, findings=(*verdict.findings, finding))
     return replace(judgement, verdict=verdict)
+
+
+def beside(judgement: Judgement, side: Side, baseline: Baseline) -> tuple[Beside, ...]:
+    """Return what a page shows of a run beside the earlier ones; nothing where they are not compared."""
+    if judgement.grade is Grade.INCONCLUSIVE or not side.rollouts or _unlike(side.runs[0], baseline):
+        return ()
+    nights = {measure.id: tuple(_nights(baseline, measure)) for measure in _MEASURES}
+    return tuple(
+        Beside(one.name, one.unit, one.now, one.usual, nights[one.measure], one.bound, one.worse, one.words)
+        for one in checks(baseline, side.rollouts)
+    )
 
 
 def checks(baseline: Baseline, rollouts: Sequence[OneRollout]) -> tuple[Check, ...]:

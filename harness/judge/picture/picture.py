@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.judge.numbers.sending import stalls
+from harness.judge.picture.aligned import Aligned, aligned
 from harness.judge.picture.buckets import Buckets, buckets
 from harness.judge.picture.failures import Failures, failures, together
 from harness.judge.picture.moments import Burst, Warned, bursts, focus, warnings
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from harness.judge.causes.causes import Explained
     from harness.judge.numbers.hits import Hits
     from harness.judge.numbers.sending import Stall
+    from harness.judge.picture.earlier import Beside
     from harness.judge.timeline.timeline import Timeline
     from harness.model import ClusterEvent, HealthSample
     from harness.recording.answers import Answer
@@ -49,6 +51,8 @@ class Picture:
     # For each pod of the timeline, when its app is first to have heard of its end: by deletion and preStop.
     sigterms_ns: tuple[int | None, ...] = ()
     rollouts: tuple[Picture, ...] = ()
+    beside: tuple[Beside, ...] = ()  # earlier runs, where the run was to be held against some
+    aligned: Aligned | None = None  # of one rollout; a run of several has none of its own
 
     @property
     def drawn_all(self) -> bool:
@@ -68,7 +72,8 @@ class Seen:
 
 def picture(hits: Hits, timeline: Timeline, explained: Explained, seen: Seen) -> Picture:
     """Make the picture of a run, or of one rollout."""
-    return _of(hits, timeline, failures(hits, timeline, explained, seen.answers, seen.log.entries), seen)
+    found = _of(hits, timeline, failures(hits, timeline, explained, seen.answers, seen.log.entries), seen)
+    return replace(found, aligned=aligned(hits, timeline)) if timeline.triggered else found
 
 
 def of_rollouts(

@@ -7,8 +7,6 @@ by their hashes and nothing else: no request, no image, no frame, no form.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from functools import cache
 from importlib.resources import files
 from string import Template
@@ -18,6 +16,7 @@ from harness.escaping import everywhere, for_line
 from harness.report.page import headline, sections
 from harness.report.page.drawing import drawn
 from harness.report.page.markup import Markup, sleeping_json, tag
+from harness.report.page.policy import policy
 
 if TYPE_CHECKING:
     from harness.judge.picture.picture import Picture
@@ -44,7 +43,7 @@ def render(judgement: Judgement, picture: Picture) -> str:
     judgement, picture = everywhere(judgement, for_line), everywhere(picture, for_line)
     styles, script = _styles(), _script()
     return Template(_asset("page.html")).substitute(
-        policy=_policy(styles, script),
+        policy=policy(styles, script),
         title=tag("title", f"{judgement.grade}: {judgement.about.name}, {judgement.about.began}"),
         styles=styles,
         head=headline.render(judgement, picture),
@@ -55,24 +54,6 @@ def render(judgement: Judgement, picture: Picture) -> str:
         data=Markup(sleeping_json(drawn(judgement, picture))),
         script=script,
     )
-
-
-def _policy(styles: str, script: str) -> str:
-    """Return the content security policy: what is not named is forbidden."""
-    return "; ".join(
-        [
-            "default-src 'none'",
-            f"script-src {_hash(script)}",
-            f"style-src {_hash(styles)}",
-            "img-src data:",  # the empty icon, without which a browser asks a server for one
-            "base-uri 'none'",
-            "form-action 'none'",
-        ]
-    )
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 @cache

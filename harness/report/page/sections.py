@@ -8,6 +8,7 @@ from harness.judge.balancers import shown as balancers
 from harness.judge.wording import at, lasting
 from harness.model import Grade
 from harness.report import patch, text
+from harness.report.page import earlier
 from harness.report.page.headline import cause_button, fix_line, pod_buttons, quoted
 from harness.report.page.markup import Markup, joined, listed, tag
 from harness.report.summary import sentences
@@ -27,6 +28,7 @@ def render(judgement: Judgement, picture: Picture) -> Markup:
     """Return all sections that have something to say."""
     shown = [
         _rollouts(judgement),
+        earlier.render(picture.beside),
         _causes(judgement, picture),
         _fix(judgement),
         _lint(judgement),

@@ -17,8 +17,6 @@ from scipy import special
 from harness.judge.odds import CONFIDENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
 DRAWS = 4_999
@@ -44,13 +42,12 @@ def difference_interval(before: Clusters, after: Clusters, *, median: bool) -> t
     return float(low), float(high)
 
 
-def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Return the 95 % interval of the mean of one side; None of fewer than two rollouts, or where all are alike."""
-    if len(values) < 2 or len(set(values)) == 1:
+def mean_interval(side: Clusters) -> tuple[float, float] | None:
+    """Return the 95 % interval of one side's mean; None with fewer than three, or where none differs."""
+    if len(side) < 3 or len({value for cluster in side for value in cluster}) == 1:
         return None
-    rng = np.random.default_rng(20_261_130)
-    drawn = _drawn(tuple((value,) for value in values), rng, median=False)
-    tail = _tail(len(values), len(values) - 1)
+    drawn = _drawn(side, np.random.default_rng(20_261_130), median=False)
+    tail = _tail(len(side), len(side) - 1)
     low, high = np.quantile(drawn, (tail, 1 - tail))
     return float(low), float(high)
 

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.errors import RecordingError
-from harness.recording.experiment import FILE, Arm, Experiment, Look, Step, is_experiment, mine, read, write
+from harness.recording.series.experiment import (
+    FILE,
+    Arm,
+    Experiment,
+    Look,
+    Step,
+    is_experiment,
+    mine,
+    read,
+    write,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,9 +82,8 @@ def test_a_file_that_we_did_not_write_is_refused_in_one_line(
 
 
 def test_two_processes_cannot_have_the_same_experiment(tmp_path: Path) -> None:
-    with mine(tmp_path):
-        with pytest.raises(RecordingError, match="under way in another process"), mine(tmp_path):
-            pass
+    with mine(tmp_path), pytest.raises(RecordingError, match="under way in another process"), mine(tmp_path):
+        pass
     with mine(tmp_path):
         pass
 
