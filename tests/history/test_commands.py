@@ -19,7 +19,6 @@ import pytest
 from harness.cli.runs.opening import may_have_browser
 from harness.history.serving import name_of
 from harness.recording.write import write_json
-from harness.report import files as files_of_a_run
 from tests.history.folders import deployment, folder_name, make_run, verdict
 from tests.judge.synthetic import SyntheticRun
 
@@ -99,7 +98,7 @@ def test_a_name_that_no_run_has_is_one_line_and_exit_code_2(here: Path, command:
 
 def test_history_is_printed_as_text_json_and_a_page(here: Path) -> None:
     done = zdtest(here, "history")
-    assert "PASS in the last 2 runs, since 2026-11-04 03:00; before that FAIL." in done.stdout
+    assert "PASS in the last 2 runs, since 2026-11-04 03:00; FAIL before that." in done.stdout
     (group,) = json.loads(zdtest(here, "history", "--format", "json").stdout)["groups"]
     assert [night["run"]["verdict"] for night in group["nights"]] == ["FAIL"] * 3 + ["PASS"] * 2
     (here / "out").mkdir()
@@ -204,9 +203,6 @@ def test_a_page_that_is_missing_and_cannot_be_made_is_one_line(tmp_path: Path) -
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.skipif(
-    "report.html" not in Path(files_of_a_run.__file__).read_text(), reason="no report makes it"
-)
 def test_a_page_that_is_missing_is_made(tmp_path: Path) -> None:
     path = SyntheticRun.rolling(probe=False).write(tmp_path / "results")
     done = zdtest(tmp_path, "open", "last")
@@ -296,3 +292,15 @@ def test_a_request_with_two_hosts_or_none_is_refused() -> None:
 def test_an_index_in_results_is_no_run(here: Path) -> None:
     write_json(here / "results" / ".zdtest-index.jsonl", {})
     assert zdtest(here, "list").stdout.count("\n") == 6
+
+
+def test_a_verdict_that_cannot_be_read_is_judged_again_by_show_and_export_alike(tmp_path: Path) -> None:
+    path = SyntheticRun.rolling(probe=False).write(tmp_path / "results")
+    (path / "verdict.json").write_text('{"format": 1}')
+    for words in (["show", "last"], ["export", "last", "--to", "perfetto", "--out", "trace.json"]):
+        done = zdtest(tmp_path, *words)
+        assert done.returncode == 0, done.stderr
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("zdtest: verdict.json: ")
+        assert line.endswith("; judged again")
+    assert '"zdtest: ' not in (tmp_path / "trace.json").read_text()
