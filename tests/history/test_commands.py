@@ -19,6 +19,7 @@ import pytest
 from harness.cli.runs.opening import may_have_browser
 from harness.history.serving import name_of
 from harness.recording.write import write_json
+from tests import program
 from tests.history.folders import deployment, folder_name, make_run, verdict
 from tests.judge.synthetic import SyntheticRun
 
@@ -31,11 +32,7 @@ QUIET = {
 
 
 def zdtest(here: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "harness", *words],
-        cwd=here, capture_output=True, text=True, check=False, timeout=120, stdin=subprocess.DEVNULL,
-        env={**QUIET, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
-    )  # fmt: skip
+    return program.zdtest(*words, cwd=here, env={**QUIET, **environment})
 
 
 @pytest.fixture
@@ -140,9 +137,9 @@ def test_clean_without_a_number_or_a_folder_deletes_nothing(here: Path) -> None:
 
 def test_a_shell_completes_names_of_runs(here: Path) -> None:
     words = {"_ZDTEST_COMPLETE": "bash_complete", "COMP_WORDS": "zdtest show 202611", "COMP_CWORD": "2"}
-    program = "import sys; sys.argv = ['zdtest']; from harness.__main__ import main; sys.exit(main())"
+    words_of = "import sys; sys.argv = ['zdtest']; from harness.__main__ import main; sys.exit(main())"
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=here, capture_output=True, text=True, check=False,
+        [sys.executable, "-c", words_of], cwd=here, capture_output=True, text=True, check=False,
         env={**QUIET, **words, "PYTHONPATH": str(Path(__file__).parents[2])},
     )  # fmt: skip
     assert done.stdout.splitlines() == [f"plain,{folder_name(n)}" for n in (4, 3, 2, 1, 0)]
@@ -228,23 +225,23 @@ def test_the_port_goes_with_serve(here: Path) -> None:
 @contextmanager
 def served(here: Path) -> Iterator[tuple[str, int, str]]:
     """A running `open --serve`: its host, port and path; ended by Ctrl-C, which must be a clean end."""
-    program = subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "harness", "open", "last", "--serve"],
         cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**QUIET, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     try:
-        assert program.stdout
-        found = re.fullmatch(r"http://(127\.0\.0\.1):(\d+)(/.*)\n", program.stdout.readline())
+        assert process.stdout
+        found = re.fullmatch(r"http://(127\.0\.0\.1):(\d+)(/.*)\n", process.stdout.readline())
         assert found
         yield found[1], int(found[2]), found[3]
-        program.send_signal(signal.SIGINT)
-        _, said = program.communicate(timeout=60)
-        assert program.returncode == 0, said
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
         assert "Traceback" not in said
     finally:
-        program.kill()
-        program.wait()
+        process.kill()
+        process.wait()
 
 
 def test_serve_gives_the_reports_and_nothing_else_until_ctrl_c(here: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -13,9 +11,11 @@ from harness.cli.ci.outputs import outputs_of
 from harness.errors import UsageError
 from harness.report.ci.document import MIB
 from harness.report.ci.link import link
+from tests import program
 from tests.report.ci.runs import recorded
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 CI = (
@@ -28,14 +28,7 @@ def zdtest(folder: Path, *words: str, **environ: str) -> subprocess.CompletedPro
     import os
 
     plain = {name: value for name, value in os.environ.items() if name not in CI}
-    return subprocess.run(
-        [sys.executable, "-m", "harness", *words],
-        cwd=folder,
-        env={**plain, **environ},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return program.zdtest(*words, cwd=folder, env={**plain, **environ})
 
 
 def test_files_are_written_beside_the_summary_and_the_exit_code_is_the_verdict_s(tmp_path: Path) -> None:
