@@ -21,7 +21,7 @@ import tempfile
 import traceback
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,13 +117,7 @@ def _become(asked: dict[str, Any], streams: list[int]) -> NoReturn:
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["env"])
-    olds = (("rb", sys.stdin), ("wb", sys.stdout), ("wb", sys.stderr))
-    sys.stdin, sys.stdout, sys.stderr = (
-        io.TextIOWrapper(
-            open(number, mode, closefd=False), old.encoding, old.errors, line_buffering=number == 2
-        )  # noqa: SIM115
-        for number, (mode, old) in enumerate(olds)
-    )
+    sys.stdin, sys.stdout, sys.stderr = _stream(0, sys.stdin), _stream(1, sys.stdout), _stream(2, sys.stderr)
     sys.argv = ["zdtest", *asked["words"]]
     code: Any = 0
     try:
@@ -137,6 +131,12 @@ def _become(asked: dict[str, Any], streams: list[int]) -> NoReturn:
     atexit._run_exitfuncs()
     sys.stdout.flush()
     os._exit(0 if code is None else int(code))
+
+
+def _stream(number: int, old: TextIO) -> TextIO:
+    file = io.FileIO(number, "w" if number else "r", closefd=False)
+    raw = io.BufferedWriter(file) if number else io.BufferedReader(file)
+    return io.TextIOWrapper(raw, old.encoding, old.errors, line_buffering=number == 2)
 
 
 if __name__ == "__main__":
