@@ -42,14 +42,16 @@ def zdtest(
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         given.write((text or "").encode())
         given.seek(0)
-        server = _server()
+        server, process = _server()
         server.settimeout(timeout)
-        socket.send_fds(server, [json.dumps(asked).encode()], [given.fileno(), out.fileno(), err.fileno()])
         try:
+            socket.send_fds(
+                server, [json.dumps(asked).encode()], [given.fileno(), out.fileno(), err.fileno()]
+            )
             code = int(server.recv(64))
-        except TimeoutError:
-            _server.cache_clear()  # it waits for its child, and both end when the socket is closed
-            server.close()
+        except BaseException:  # too late, or the test was ended: an answer that comes now is nobody's
+            _server.cache_clear()
+            os.killpg(process.pid, signal.SIGKILL)
             raise
         said = []
         for file in (out, err):
@@ -59,7 +61,7 @@ def zdtest(
 
 
 @cache
-def _server() -> socket.socket:
+def _server() -> tuple[socket.socket, subprocess.Popen[bytes]]:
     """Start the process that is forked, once for each process of the tests."""
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
@@ -78,7 +80,7 @@ def _server() -> socket.socket:
             process.wait()
 
     atexit.register(end)
-    return ours
+    return ours, process
 
 
 # --- in the process that is forked ----------------------------------------------------------------------------
