@@ -97,13 +97,19 @@ def _real_cluster() -> bool:
 
 @nox.session
 def e2e(session: nox.Session) -> None:
-    """Run the main job on a real Kubernetes. Needs KUBECONFIG, and a test cluster's `ingress` in ZDTEST_BED."""
+    """Run the main job on a real Kubernetes. Needs KUBECONFIG, and a test cluster's `ingress` in ZDTEST_BED.
+
+    Two tests stand side by side, in namespaces and behind balancers of their own; their loads wait for each other.
+    """
     if not _real_cluster():
         session.error(
             "set KUBECONFIG to a test cluster, and ZDTEST_BED to the folder of its `ingress` script (CONTRIBUTING.md)"
         )
     session.install("-e", ".[test]")
-    session.run("pytest", "tests/e2e", "-m", "not matrix", "--timeout=400", *session.posargs)
+    session.run(
+        "pytest", "tests/e2e", "-m", "not matrix", "--timeout=400", "-n", "2", "--durations=0", "--durations-min=1",
+        *session.posargs,
+    )  # fmt: skip
 
 
 @nox.session

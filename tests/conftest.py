@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pytest
+
+# Where this is set, each of the thousand processes that the tests start would compile all of harness/ again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 SLOWEST_FIRST = ("test_observe.py", "test_main_job.py", "test_interrupts.py")
 

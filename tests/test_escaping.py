@@ -8,8 +8,6 @@ import json
 import os
 import re
 import socket
-import subprocess
-import sys
 import threading
 import unicodedata
 from contextlib import suppress
@@ -34,6 +32,7 @@ from harness.report import lint, markdown, patch, text, write_all
 from harness.report.comparison import markdown as comparison_markdown, text as comparison_text
 from harness.report.ladder import cells, row, table
 from tests.judge.synthetic import SyntheticRun
+from tests.program import zdtest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -228,20 +227,13 @@ def test_a_ci_system_that_reads_the_log_finds_no_command_in_it(text: str, safe: 
 def test_what_a_server_said_gives_no_command_in_a_job_and_json_stays_the_same(tmp_path: Path) -> None:
     said = {"502": Answer(502, body="##[set-output name=a]b ::set-output name=a::b ##vso[task.x]y")}
     path = SyntheticRun.rolling(2, said=said).write(tmp_path)
-    words = [sys.executable, "-m", "harness", "report", str(path)]
+    words = ["report", str(path)]
     plain = {**os.environ, "GITHUB_ACTIONS": "", "GITHUB_STEP_SUMMARY": ""}
     github = {**plain, "GITHUB_ACTIONS": "true"}
-    text = subprocess.run(
-        [*words, "--no-annotations"], env=github, capture_output=True, text=True, check=False
-    ).stdout
+    text = zdtest(*words, "--no-annotations", env=github).stdout
     assert "set-output" in text
     assert not re.search(r"(?m)^\s*::|##\w*\[", text)
-    whole = [
-        subprocess.run(
-            [*words, "--format", "json"], env=env, capture_output=True, text=True, check=False
-        ).stdout
-        for env in (plain, github)
-    ]
+    whole = [zdtest(*words, "--format", "json", env=env).stdout for env in (plain, github)]
     assert "##[set-output" in whole[0]
     assert "##[set-output" not in whole[1]
     assert json.loads(whole[0]) == json.loads(whole[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -84,8 +85,8 @@ def test_a_malformed_manifest_is_refused_before_anything_is_started(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_ladder_ends_with_the_code_of_its_last_step_and_one_row_for_each(tmp_path: Path) -> None:
-    folder = tmp_path / "ladder/1-clean"
+def a_ladder_of_one_step(root: Path) -> Path:
+    folder = root / "ladder/1-clean"
     folder.mkdir(parents=True)
     source = shipped() / "clean/prestop"
     text = (source / "zdtest.yaml").read_text().replace("concurrency: 30", "concurrency: 10")
@@ -95,12 +96,35 @@ def test_a_ladder_ends_with_the_code_of_its_last_step_and_one_row_for_each(tmp_p
         (source / "app.yaml").read_text().replace("replicas: 3", "replicas: 1").replace("sleep 3", "sleep 2")
     )
     (folder / "app.yaml").write_text(app)
-    done = zdtest("ladder", str(tmp_path / "ladder"), "-d", "3s", "-o", str(tmp_path / "out"))
+    return folder.parent
+
+
+def test_a_ladder_ends_with_the_code_of_its_last_step_and_one_row_for_each(tmp_path: Path) -> None:
+    steps = a_ladder_of_one_step(tmp_path)
+    done = zdtest("ladder", str(steps), "-d", "3s", "-o", str(tmp_path / "out"))
     head, _, row = done.stdout.rstrip().splitlines()
     assert head.split()[:2] == ["step", "requests"]
     assert row.split()[0] == "1-clean"
     assert row.split()[-1] in {"PASS", "INCONCLUSIVE"}  # a busy machine proves nothing
     assert done.returncode == {"PASS": 0, "INCONCLUSIVE": 3}[row.split()[-1]]
+
+
+def test_a_ladder_that_is_interrupted_shows_and_keeps_the_step_that_was_judged(tmp_path: Path) -> None:
+    steps, suite = a_ladder_of_one_step(tmp_path), tmp_path / "ladder.xml"
+    words = ("ladder", str(steps), "-d", "30s", "-o", str(tmp_path / "out"), "--junit", str(suite))
+    with subprocess.Popen(
+        [sys.executable, "-m", "harness", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr
+        for line in process.stderr:
+            if line.startswith("00:"):  # the load is being shown
+                break
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130, stderr
+    *_, row = stdout.rstrip().splitlines()
+    assert (row.split()[0], row.split()[-1]) == ("1-clean", "INCONCLUSIVE")
+    assert 'tests="' in suite.read_text()
 
 
 def test_a_folder_without_steps_is_refused(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from harness.model import NEVER, Mark
 from harness.recording import trace
 from harness.recording.read import Recording
 from harness.scenario.resolve import shipped
+from tests import program
 from tests.processes import come_true, descendants, ended_within, signalled_until_it_ends
 
 FAST = ["-c", "20", "-d", "12s", "--trigger-after", "3s", "--settle", "3s"]
@@ -421,8 +422,8 @@ def test_without_any_target_one_line_names_every_way_to_give_one(tmp_path: Path)
 def test_bad_input_is_one_line_exit_2_and_nothing_left(
     tmp_path: Path, words: list[str], expected: str
 ) -> None:
-    run = zdtest(tmp_path / "out", *words, cwd=tmp_path)
-    assert run.code == 2, run.stderr
+    run = program.zdtest("run", "-o", str(tmp_path / "out"), *words, cwd=tmp_path)
+    assert run.returncode == 2, run.stderr
     last = run.stderr.rstrip().splitlines()[-1]
     assert expected in last
     assert last.startswith("zdtest: ")
@@ -447,9 +448,7 @@ def test_an_output_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
 
 
 def test_report_refuses_a_folder_that_is_not_a_run(tmp_path: Path) -> None:
-    done = subprocess.run(
-        command("report", str(tmp_path)), capture_output=True, text=True, check=False, timeout=60
-    )
+    done = program.zdtest("report", str(tmp_path))
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
 

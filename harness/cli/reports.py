@@ -126,8 +126,8 @@ def report(
 ) -> int:
     """Judge the recording of RUN again, and rewrite its reports.
 
-    RUN is the folder of a run, or its name below results/ (DIR/NAME for another folder), or a beginning or
-    part of that name which only this run has, a date such as 2026-11-30, or last, last-pass, last-fail.
+    RUN is a run's folder, or a name: last, last-pass, last-fail, a date such as 2026-11-30, or any part of the
+    folder's name that only this run has. Names are looked up below results/; write DIR/NAME for another folder.
     """
     outputs = outputs_of(options)
     if balancer:

@@ -50,8 +50,8 @@ def _streak(group: Group) -> Iterator[str]:
     if not place:
         yield f"{grade} in {f'the only {what}' if len(judged) == 1 else f'all {count(len(judged), what)}'}."
         return
-    since = f"since {streak[0].run.when}; before that {judged[place - 1].run.grade}"
-    yield f"{grade} in the last {count(len(streak), what) if len(streak) > 1 else what}, {since}."
+    runs, since = (count(len(streak), what), "since") if len(streak) > 1 else (what, "on")
+    yield f"{grade} in the last {runs}, {since} {streak[0].run.when}; {judged[place - 1].run.grade} before that."
     if streak[0].breaks:
         yield "Something was changed just before it: see the list of changes."
     if grade == Grade.FAIL.value:

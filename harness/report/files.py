@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from harness.errors import RecordingError, in_one_line
@@ -44,11 +44,12 @@ def write_all(judgement: Judgement, directory: Path, picture: Picture | None = N
         name: partial(_write, directory, name, make) for name, make in made.items()
     }
     if picture is not None:
-        files |= {name: partial(_draw, directory, name, judgement, picture) for name in PICTURES}
-        each = zip(judgement.rollouts, picture.rollouts, strict=False)
-        for number, (one, its) in enumerate(each, 1):
+        # Escaped once for all pictures, where the first of them is drawn: it may fail, too.
+        shown = cache(lambda: (everywhere(judgement, for_picture), everywhere(picture, for_picture)))
+        files |= {name: partial(_draw, directory, name, shown) for name in PICTURES}
+        for number in range(1, min(len(judgement.rollouts), len(picture.rollouts)) + 1):
             name = f"rollouts/{number}/timeline.png"
-            files[name] = partial(_draw, directory, name, one, its)
+            files[name] = partial(_draw, directory, name, shown, number)
     else:  # what an earlier verdict's looked like must not stand beside this one
         drawn = (
             "report.html",
@@ -82,7 +83,9 @@ def _write(directory: Path, name: str, make: Callable[[], str]) -> None:
     write_below(directory, name, make())
 
 
-def _draw(directory: Path, name: str, judgement: Judgement, picture: Picture) -> None:
+def _draw(
+    directory: Path, name: str, shown: Callable[[], tuple[Judgement, Picture]], rollout: int = 0
+) -> None:
     # matplotlib warns if it has no home for its cache, or if its font lacks a character. Neither spoils the picture.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -90,8 +93,8 @@ def _draw(directory: Path, name: str, judgement: Judgement, picture: Picture) ->
         from harness.report.drawing import draw, theme  # noqa: PLC0415  matplotlib, which `--help` must not wait for
 
         looks = theme.DARK if name.endswith("-dark.png") else theme.LIGHT
-        shown = everywhere(judgement, for_picture)
+        judgement, picture = shown()
+        if rollout:
+            judgement, picture = judgement.rollouts[rollout - 1], picture.rollouts[rollout - 1]
         with replacing(directory, name) as file:
-            draw.draw(
-                shown, everywhere(picture, for_picture), file, theme=looks, form=name.rpartition(".")[2]
-            )
+            draw.draw(judgement, picture, file, theme=looks, form=name.rpartition(".")[2])

@@ -8,7 +8,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 from base64 import b64encode
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ from harness.cluster.client.answers import ApiUnreachableError
 from harness.cluster.client.api import Api
 from harness.cluster.client.proxies import goes_straight, proxy_for
 from harness.errors import UsageError
+from tests.program import zdtest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -200,13 +200,7 @@ def test_a_proxy_that_is_not_there_is_named_without_its_password(
 )
 def test_a_proxy_that_cannot_be_used_is_one_line_and_exit_code_2(tmp_path: Path, proxy: str) -> None:
     path = kubeconfig(tmp_path, f"http://{HOST}:6443", **{"proxy-url": proxy})
-    done = subprocess.run(
-        [sys.executable, "-m", "harness", "lint", "deployment/web", "--kubeconfig", path],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = zdtest("lint", "deployment/web", "--kubeconfig", path, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")
     [line] = done.stderr.splitlines()
     assert "proxy" in line

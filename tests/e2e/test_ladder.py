@@ -47,9 +47,9 @@ def moments(recording: Recording) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_without_a_probe_the_rollout_loses_requests_and_the_run_says_so(
-    deployed: Callable[..., Deployed], method: str
+    without_a_probe: Deployed, method: str
 ) -> None:
-    web = deployed("seed/1-no-probe")
+    web = without_a_probe
     body = ["--body", "hello"] if method == "POST" else []
     run = web.zdtest(
         "--method", method, *body, "-c", "50", "-d", "20s", "--trigger-after", "6s", "--settle", "5s"
@@ -92,8 +92,8 @@ def test_with_probe_prestop_and_grace_not_one_request_is_lost(deployed: Callable
     assert set(hits["pod"].unique()) >= {ref.name for ref in rollout.old_pods}
 
 
-def test_a_dry_run_changes_nothing_on_the_cluster(deployed: Callable[..., Deployed]) -> None:
-    web = deployed("seed/1-no-probe")
+def test_a_dry_run_changes_nothing_on_the_cluster(without_a_probe: Deployed) -> None:
+    web = without_a_probe
     before = kubectl("-n", web.namespace, "get", "deployment", "web", "-o", "jsonpath={.metadata.generation}")
     run = web.zdtest("--dry-run", "-c", "10", "-d", "6s", "--trigger-after", "3s")
     assert run.code == 0, run.stderr
@@ -105,22 +105,23 @@ def test_a_dry_run_changes_nothing_on_the_cluster(deployed: Callable[..., Deploy
 
 
 def test_what_cannot_be_rolled_out_is_refused_in_one_line_and_left_alone(
-    deployed: Callable[..., Deployed],
+    without_a_probe: Deployed,
 ) -> None:
-    web = deployed("seed/1-no-probe")
+    web = without_a_probe
     for options, words in (
         (["--deployment", "nope"], ["nope", "web"]),
         (["-n", "no-such-namespace"], ["no-such-namespace"]),
         (["--context", "no-such-context"], ["no-such-context", "realk8s"]),
         (["--allow", "realk8s/other/web"], ["--allow"]),
     ):
-        run = web.zdtest("-d", "5s", *options)
+        run = web.zdtest("-d", "5s", *options, loads=False)
         assert run.code == 2, (options, run.stdout, run.stderr)
         last = run.stderr.rstrip().splitlines()[-1]
         assert all(word in last for word in words), last
         assert not run.path.exists() or not list(run.path.glob("*")), "a refused run leaves nothing"
     kubectl("-n", web.namespace, "rollout", "pause", "deployment/web")
-    run = web.zdtest("-d", "5s")
+    run = web.zdtest("-d", "5s", loads=False)
+    kubectl("-n", web.namespace, "rollout", "resume", "deployment/web")
     assert run.code == 2
     assert "paused" in run.stderr
     assert "rollout resume" in run.stderr

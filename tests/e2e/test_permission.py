@@ -15,7 +15,7 @@ import yaml
 
 from harness.cluster.permission.rbac import as_yaml, needs, role
 from harness.scenario.trigger import parse
-from tests.e2e.real_cluster import Deployed, kubectl
+from tests.e2e.real_cluster import Deployed, kubectl, one_load_at_a_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,12 +23,15 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[2]
 
 
-def account(deployed: Deployed, documents: list[dict[str, Any]]) -> Path:
-    """Make the ServiceAccount with this Role, and a kubeconfig for it."""
+def allow(deployed: Deployed, documents: list[dict[str, Any]]) -> None:
+    """Give the ServiceAccount this Role, and no other."""
+    kubectl("-n", deployed.namespace, "apply", "-f", "-", stdin=as_yaml(documents))
+
+
+def account(deployed: Deployed) -> Path:
+    """Make the ServiceAccount, and a kubeconfig for it."""
     namespace = ["-n", deployed.namespace]
-    kubectl(*namespace, "delete", "role,rolebinding,serviceaccount", "zdtest", "--ignore-not-found")
     kubectl(*namespace, "create", "serviceaccount", "zdtest")
-    kubectl(*namespace, "apply", "-f", "-", stdin=as_yaml(documents))
     secret = ""
     for _ in range(50):
         secret = kubectl(*namespace, "get", "serviceaccount", "zdtest", "-o", "jsonpath={.secrets[0].name}")
@@ -51,9 +54,11 @@ def test_the_least_role_is_enough_and_one_verb_less_is_refused_by_its_name(
 ) -> None:
     web = deployed("seed/1-no-probe")
     whole = role(web.namespace, "Deployment", "web", parse("restart"))
+    kubeconfig = str(account(web))
+    allow(web, whole)
     run = web.zdtest(
         "--kubeconfig",
-        str(account(web, whole)),
+        kubeconfig,
         "-c",
         "10",
         "-d",
@@ -79,7 +84,8 @@ def test_the_least_role_is_enough_and_one_verb_less_is_refused_by_its_name(
             if resource in rule["resources"]:
                 rule["verbs"] = [v for v in rule["verbs"] if v != verb]
         less[0]["rules"] = [rule for rule in less[0]["rules"] if rule["verbs"]]
-        refused = web.zdtest("--kubeconfig", str(account(web, less)), "-d", "5s")
+        allow(web, less)
+        refused = web.zdtest("--kubeconfig", kubeconfig, "-d", "5s", loads=False)
         assert refused.code == 2, refused.stderr
         assert f"{verb} {resource}" in refused.stderr.splitlines()[-1]
 
@@ -128,7 +134,6 @@ def test_a_pod_inside_the_cluster_tests_its_neighbour_without_any_kubeconfig(
         "kind": "Job",
         "metadata": {"name": "nightly", "namespace": web.namespace},
     }
-    kubectl("apply", "-f", "-", stdin=yaml.safe_dump(job))
     command = [
         "kubectl",
         "-n",
@@ -138,7 +143,9 @@ def test_a_pod_inside_the_cluster_tests_its_neighbour_without_any_kubeconfig(
         "job/nightly",
         "--timeout=120s",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with one_load_at_a_time():
+        kubectl("apply", "-f", "-", stdin=yaml.safe_dump(job))
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     states = json.loads(kubectl("-n", web.namespace, "get", "pods", "-l", "job-name=nightly", "-o", "json"))[
         "items"
     ]

@@ -222,8 +222,12 @@ def test_batches_are_taken_one_by_one_and_not_all_before_the_first_is_written() 
 # --- files --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", ["csv", "parquet", "perfetto"])
-def test_a_failed_export_leaves_the_old_file_and_no_half_one(path: Path, tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize(
+    "how", [["csv", "--no-causes"], ["parquet", "--no-causes"], ["perfetto"]], ids=lambda how: how[0]
+)
+def test_a_failed_export_leaves_the_old_file_and_no_half_one(
+    path: Path, tmp_path: Path, how: list[str]
+) -> None:
     import shutil
 
     bad = shutil.copytree(path, tmp_path / "bad")
@@ -233,7 +237,7 @@ def test_a_failed_export_leaves_the_old_file_and_no_half_one(path: Path, tmp_pat
     out = tmp_path / "out"
     out.mkdir()
     (out / "file").write_text("old")
-    done = export(str(bad), "--to", form, "--out", str(out / "file"), "--no-causes")
+    done = export(str(bad), "--out", str(out / "file"), "--to", *how)
     assert done.exception is not None
     assert "damaged" in str(done.exception)
     assert [(file.name, file.read_text()) for file in out.iterdir()] == [("file", "old")]
@@ -242,6 +246,7 @@ def test_a_failed_export_leaves_the_old_file_and_no_half_one(path: Path, tmp_pat
 def test_what_makes_no_sense_is_one_line(path: Path, tmp_path: Path) -> None:
     for words, said in (
         (["--to", "perfetto", "--table", "hits"], "--table goes with"),
+        (["--to", "perfetto", "--no-causes"], "--no-causes goes with"),
         (["--to", "csv", "--out", str(tmp_path)], "it is a folder"),
         (["--to", "csv", "--out", "/dev/null"], "no regular file"),
         (["--to", "csv", "--out", str(tmp_path / "no" / "where")], "No such file"),

@@ -19,7 +19,7 @@ import pytest
 from harness.cli.runs.opening import may_have_browser
 from harness.history.serving import name_of
 from harness.recording.write import write_json
-from harness.report import files as files_of_a_run
+from tests import program
 from tests.history.folders import deployment, folder_name, make_run, verdict
 from tests.judge.synthetic import SyntheticRun
 
@@ -32,11 +32,7 @@ QUIET = {
 
 
 def zdtest(here: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "harness", *words],
-        cwd=here, capture_output=True, text=True, check=False, timeout=120, stdin=subprocess.DEVNULL,
-        env={**QUIET, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
-    )  # fmt: skip
+    return program.zdtest(*words, cwd=here, env={**QUIET, **environment})
 
 
 @pytest.fixture
@@ -99,7 +95,7 @@ def test_a_name_that_no_run_has_is_one_line_and_exit_code_2(here: Path, command:
 
 def test_history_is_printed_as_text_json_and_a_page(here: Path) -> None:
     done = zdtest(here, "history")
-    assert "PASS in the last 2 runs, since 2026-11-04 03:00; before that FAIL." in done.stdout
+    assert "PASS in the last 2 runs, since 2026-11-04 03:00; FAIL before that." in done.stdout
     (group,) = json.loads(zdtest(here, "history", "--format", "json").stdout)["groups"]
     assert [night["run"]["verdict"] for night in group["nights"]] == ["FAIL"] * 3 + ["PASS"] * 2
     (here / "out").mkdir()
@@ -141,9 +137,9 @@ def test_clean_without_a_number_or_a_folder_deletes_nothing(here: Path) -> None:
 
 def test_a_shell_completes_names_of_runs(here: Path) -> None:
     words = {"_ZDTEST_COMPLETE": "bash_complete", "COMP_WORDS": "zdtest show 202611", "COMP_CWORD": "2"}
-    program = "import sys; sys.argv = ['zdtest']; from harness.__main__ import main; sys.exit(main())"
+    words_of = "import sys; sys.argv = ['zdtest']; from harness.__main__ import main; sys.exit(main())"
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=here, capture_output=True, text=True, check=False,
+        [sys.executable, "-c", words_of], cwd=here, capture_output=True, text=True, check=False,
         env={**QUIET, **words, "PYTHONPATH": str(Path(__file__).parents[2])},
     )  # fmt: skip
     assert done.stdout.splitlines() == [f"plain,{folder_name(n)}" for n in (4, 3, 2, 1, 0)]
@@ -204,9 +200,6 @@ def test_a_page_that_is_missing_and_cannot_be_made_is_one_line(tmp_path: Path) -
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.skipif(
-    "report.html" not in Path(files_of_a_run.__file__).read_text(), reason="no report makes it"
-)
 def test_a_page_that_is_missing_is_made(tmp_path: Path) -> None:
     path = SyntheticRun.rolling(probe=False).write(tmp_path / "results")
     done = zdtest(tmp_path, "open", "last")
@@ -232,23 +225,23 @@ def test_the_port_goes_with_serve(here: Path) -> None:
 @contextmanager
 def served(here: Path) -> Iterator[tuple[str, int, str]]:
     """A running `open --serve`: its host, port and path; ended by Ctrl-C, which must be a clean end."""
-    program = subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "harness", "open", "last", "--serve"],
         cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**QUIET, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     try:
-        assert program.stdout
-        found = re.fullmatch(r"http://(127\.0\.0\.1):(\d+)(/.*)\n", program.stdout.readline())
+        assert process.stdout
+        found = re.fullmatch(r"http://(127\.0\.0\.1):(\d+)(/.*)\n", process.stdout.readline())
         assert found
         yield found[1], int(found[2]), found[3]
-        program.send_signal(signal.SIGINT)
-        _, said = program.communicate(timeout=60)
-        assert program.returncode == 0, said
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
         assert "Traceback" not in said
     finally:
-        program.kill()
-        program.wait()
+        process.kill()
+        process.wait()
 
 
 def test_serve_gives_the_reports_and_nothing_else_until_ctrl_c(here: Path) -> None:
@@ -296,3 +289,15 @@ def test_a_request_with_two_hosts_or_none_is_refused() -> None:
 def test_an_index_in_results_is_no_run(here: Path) -> None:
     write_json(here / "results" / ".zdtest-index.jsonl", {})
     assert zdtest(here, "list").stdout.count("\n") == 6
+
+
+def test_a_verdict_that_cannot_be_read_is_judged_again_by_show_and_export_alike(tmp_path: Path) -> None:
+    path = SyntheticRun.rolling(probe=False).write(tmp_path / "results")
+    (path / "verdict.json").write_text('{"format": 1}')
+    for words in (["show", "last"], ["export", "last", "--to", "perfetto", "--out", "trace.json"]):
+        done = zdtest(tmp_path, *words)
+        assert done.returncode == 0, done.stderr
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("zdtest: verdict.json: ")
+        assert line.endswith("; judged again")
+    assert '"zdtest: ' not in (tmp_path / "trace.json").read_text()

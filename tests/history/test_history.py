@@ -137,9 +137,9 @@ def test_a_streak_is_told_with_its_beginning() -> None:
     assert told([run(0)]).startswith("PASS in the only run.")
     assert told([run(n) for n in range(3)]).startswith("PASS in all 3 runs.")
     words = told([failed(0), run(1), run(2)])
-    assert words.startswith("PASS in the last 2 runs, since 2026-11-02 03:00; before that FAIL.")
+    assert words.startswith("PASS in the last 2 runs, since 2026-11-02 03:00; FAIL before that.")
     words = told([run(0), failed(1)])
-    assert words.startswith("FAIL in the last run, since 2026-11-02 03:00; before that PASS.")
+    assert words.startswith("FAIL in the last run, on 2026-11-02 03:00; PASS before that.")
     assert "The last PASS was on 2026-11-01 03:00." in words
     assert told([run(0, grade="")]).startswith("None of these runs was judged.")
 
@@ -147,7 +147,7 @@ def test_a_streak_is_told_with_its_beginning() -> None:
 def test_runs_that_nobody_judged_do_not_end_a_streak() -> None:
     assert told([run(0), run(1, grade="", rollouts=0), run(2)]).startswith("PASS in all 2 judged runs.")
     words = told([failed(0), run(1), run(2, grade="", rollouts=0), run(3)])
-    assert words.startswith("PASS in the last 2 judged runs, since 2026-11-02 03:00; before that FAIL.")
+    assert words.startswith("PASS in the last 2 judged runs, since 2026-11-02 03:00; FAIL before that.")
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,6 @@ import gzip
 import itertools
 import json
 import random
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,8 +20,10 @@ from harness.recording import trace
 from harness.recording.read import Recording
 from harness.recording.upstreams import AccessLog, Coverage, Entry, keep
 from tests.judge.synthetic import SyntheticRun
+from tests.program import zdtest
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     from tests.judge.synthetic import FakePod
@@ -187,13 +187,7 @@ def test_the_report_takes_the_log_and_remembers_it(
     log.write_text("\n".join(lines(NGINX, directory, went)))
 
     def report(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "harness", "report", str(directory), "--format", "json", *words],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        return zdtest("report", str(directory), "--format", "json", *words)
 
     bad = report("--access-log", str(tmp_path / "nowhere.log"))
     assert (bad.returncode, bad.stderr.count("\n")) == (2, 1), bad.stderr

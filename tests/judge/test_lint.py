@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,8 +14,10 @@ from harness.judge.lint.workload_view import POD
 from harness.judge.verdict.judgement import judge
 from harness.recording.read import Recording
 from tests.judge.synthetic import SyntheticRun
+from tests.program import zdtest
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
@@ -353,13 +353,7 @@ def test_a_run_confirms_what_it_lost_by_refutes_what_did_no_harm_and_says_what_i
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "harness", "lint", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return zdtest("lint", *words, timeout=60)
 
 
 def test_the_command_reads_files_and_folders_and_ends_with_1_on_an_error(tmp_path: Path) -> None:

@@ -29,15 +29,17 @@ def lossy() -> SyntheticRun:
     return SyntheticRun.rolling()
 
 
-def series(root: Path, *rollouts: SyntheticRun, extra: list[dict[str, Any]] | None = None) -> Path:
-    """One run directory of several synthetic rollouts, one after the other."""
+def series(
+    root: Path, *rollouts: SyntheticRun, extra: list[dict[str, Any]] | None = None, named: bool = False
+) -> Path:
+    """One run directory of several synthetic rollouts, one after the other; `named`: pods keep their names."""
     rows, rounds = list(extra or ()), []
     events: list[ClusterEvent] = []
     marks: list[MarkAt] = []
     begin_ns = 0
     for number, synthetic in enumerate(rollouts):
         for pod in synthetic.pods:
-            pod.name = f"{pod.name[:-5]}{number}{pod.name[-4:]}"
+            pod.name = pod.name if named else f"{pod.name[:-5]}{number}{pod.name[-4:]}"
         synthetic.server_skew = begin_ns / S
         record = synthetic.run()
         last = number == len(rollouts) - 1

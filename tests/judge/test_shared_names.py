@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.judge.verdict.judgement import judge
+from harness.judge.verdict.judgement import judge, judge_with_picture
 from harness.model import Grade, Outcome
 from harness.recording.read import Recording
 from tests.judge.synthetic import FakePod, SyntheticRun, end, write_hits
+from tests.judge.test_rollouts import series
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,22 +23,36 @@ if TYPE_CHECKING:
 class Ordinal(FakePod):
     """A pod of a StatefulSet: another one of its name comes when it has gone."""
 
+    rollout: int = 1
+
     @property
     def uid(self) -> str:
-        return f"uid-{self.name}-{'old' if self.old else 'new'}"
+        return f"uid-{self.name}-{'old' if self.old else 'new'}-{self.rollout}"
 
 
-def stateful(prestop: int = 0, **rest: Any) -> SyntheticRun:
+def stateful(prestop: int = 0, rollout: int = 1, **rest: Any) -> SyntheticRun:
     """Three pods, replaced from the last to the first, each new one when the old one of its name has gone."""
     olds: list[FakePod] = []
     news: list[FakePod] = []
     deleted = 0.2
     for number in (2, 1, 0):
-        old = Ordinal(f"web-{number}", old=True, prestop=prestop, address=f"10.1.0.{10 + number}")
+        old = Ordinal(
+            f"web-{number}",
+            old=True,
+            prestop=prestop,
+            rollout=rollout,
+            address=f"10.{rollout}.0.{10 + number}",
+        )
         old.deleted = deleted
         end(old)
         assert old.gone is not None
-        new = Ordinal(f"web-{number}", old=False, created=old.gone + 0.05, address=f"10.1.1.{10 + number}")
+        new = Ordinal(
+            f"web-{number}",
+            old=False,
+            created=old.gone + 0.05,
+            rollout=rollout,
+            address=f"10.{rollout}.1.{10 + number}",
+        )
         new.started, new.listens = new.created + 0.8, new.created + 1.8
         new.ready, new.enters = new.created + 2.3, new.created + 2.35
         olds.append(old)
@@ -82,3 +97,18 @@ def test_a_cache_of_a_statefulset_s_answers_withholds_the_pass(tmp_path: Path) -
     found = judged(tmp_path, run, rows)
     assert found.grade is Grade.INCONCLUSIVE
     assert "a cache answers" in found.verdict.headline
+
+
+def test_what_pods_of_one_name_lost_in_several_rollouts_is_told_of_each_by_its_name_in_the_whole_run(
+    tmp_path: Path,
+) -> None:
+    path = series(tmp_path, stateful(prestop=4), stateful(rollout=2), named=True)
+    found, picture = judge_with_picture(Recording.open(path))
+    (cause,) = found.causes
+    names = {pod.uid: pod.name for pod in found.timeline.pods}
+    assert {share.pod for share in cause.pods} == {names[f"uid-web-{n}-old-2"] for n in range(3)}
+    assert "web-0" not in {share.pod for share in cause.pods}  # the first of that name, which lost nothing
+    known = picture.failures.pods
+    assert {known[place] for place in picture.failures.pods_of(cause.ids)} == {
+        share.pod for share in cause.pods
+    }

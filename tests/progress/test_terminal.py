@@ -113,10 +113,18 @@ class Terminal:
         return bool(piece)
 
 
-def test_a_run_on_a_terminal_shows_itself_and_leaves_a_clean_screen(url: str, tmp_path: Path) -> None:
-    terminal = Terminal(url, tmp_path, "1s")
-    code = terminal.end()
-    assert code in {1, 3}, terminal.text
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
+    """A run that is over, on a terminal of the usual kind."""
+    Fails.left = 40
+    with serving(Fails) as address:
+        terminal = Terminal(address, tmp_path_factory.mktemp("ended"), "1s")
+        assert terminal.end() in {1, 3}, terminal.text
+    return terminal
+
+
+def test_a_run_on_a_terminal_shows_itself_and_leaves_a_clean_screen(ended: Terminal) -> None:
+    terminal = ended
     assert "warm-up ━" in terminal.shown
     assert re.search(r"first failed request \(503\): .*no healthy upstream", terminal.text)
     assert "\x1b[2J" not in terminal.text, "what an answer says is never obeyed"
@@ -126,10 +134,8 @@ def test_a_run_on_a_terminal_shows_itself_and_leaves_a_clean_screen(url: str, tm
     assert "\x1b[2K" in after, "the live view was taken away"
 
 
-def test_no_line_of_the_live_view_is_wider_than_the_terminal(url: str, tmp_path: Path) -> None:
-    terminal = Terminal(url, tmp_path, "1s")
-    terminal.end()
-    rows = re.findall(r"(?:warm-up|requests|failed|failures) [^\r\n]*", terminal.shown)
+def test_no_line_of_the_live_view_is_wider_than_the_terminal(ended: Terminal) -> None:
+    rows = re.findall(r"(?:warm-up|requests|failed|failures) [^\r\n]*", ended.shown)
     assert len(rows) > 10
     assert max(map(len, rows)) < COLUMNS
 

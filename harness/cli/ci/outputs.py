@@ -108,6 +108,7 @@ def outputs_of(options: dict[str, Any]) -> Outputs:
     }
     for name, path in files.items():
         _check_file(name, path, options.get("output"))
+    _check_each_has_its_own(files)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     addresses = {name: options.pop(name, None) or "" for name in ("pushgateway", "webhook")}
     for name, address in addresses.items():
@@ -141,6 +142,19 @@ def _check_file(option: str, path: Path, made: Path | None) -> None:
         pass
     except OSError as error:
         raise UsageError(f"--{option} {path}: {error.strerror}; name another file") from None
+
+
+def _check_each_has_its_own(files: dict[str, Path]) -> None:
+    """Refuse two outputs to one file, of which the last alone would be left. A device takes them all."""
+    taken: dict[str, str] = {}
+    for option, path in files.items():
+        if typedpaths.exists(path) and not typedpaths.is_file(path):
+            continue
+        first = taken.setdefault(_real(path), option)
+        if first != option:
+            raise UsageError(
+                f"--{option} {path}: --{first} goes to the same file; give each a file of its own"
+            )
 
 
 def _real(path: Path) -> str:

@@ -50,13 +50,14 @@ def ladder(directory: str | None, *, repeat: int, output: Path, exit_zero: bool,
     for n in range(repeat):
         for step in steps:
             warn(f"--- {step.name}{f', run {n + 1} of {repeat}' if repeat > 1 else ''}")
-            judged = _run(step, flags, output)
-            if isinstance(judged, int):
+            judged, ended = _run(step, flags, output)
+            if judged is not None:
+                done.append((output / judged.about.folder, judged))
+                rows[step.name].append(row(judged))
+            if judged is None or ended:
                 _show(rows, cells, table)
                 outputs.leave(done)
-                return judged
-            done.append((output / judged.about.folder, judged))
-            rows[step.name].append(row(judged))
+                return ended
             if step is steps[-1]:
                 codes.append(exit_code(judged, exit_zero=exit_zero))
     _show(rows, cells, table)
@@ -88,8 +89,12 @@ def _steps(directory: str | None) -> tuple[Entry, ...]:
     return found
 
 
-def _run(step: Entry, flags: dict[str, Any], output: Path) -> Judgement | int:
-    """Run and judge one step, and leave its reports with the recording."""
+def _run(step: Entry, flags: dict[str, Any], output: Path) -> tuple[Judgement | None, int]:
+    """Run and judge one step, and leave its reports with the recording.
+
+    Returns the judgement, if there is a recording, and the exit code that ends the ladder, or 0. An interrupted step
+    may have both.
+    """
     from harness.recording.read import Recording  # noqa: PLC0415
     from harness.scenario.resolve import Request, resolve  # noqa: PLC0415
 
@@ -99,10 +104,10 @@ def _run(step: Entry, flags: dict[str, Any], output: Path) -> Judgement | int:
     with PROGRAM.heard() as asked:
         path = guarded(lambda: carry_out(resolved, asked), output)
     if isinstance(path, int):
-        return path
+        return None, path
     judgement, picture = judged(Recording.open(path))
     missing = leave_reports(judgement, path, picture)
     if missing:
         warn(f"zdtest: {missing}")
     warn(f"    {judgement.grade.value}: {path}")
-    return ExitCode.INTERRUPTED if asked.count else judgement
+    return judgement, ExitCode.INTERRUPTED if asked.count else 0

@@ -18,7 +18,7 @@ def advise(directory: Path) -> int:
     """Print a patch that fixes what RUN lost, as `kubectl patch --patch-file` takes it.
 
     Each value is computed from what the run measured; comments above the patch give the reasons. An empty patch is
-    `{}`. RUN is the folder of a run, or its name: see `zdtest report --help`.
+    `{}`. RUN is a run's folder or a name, such as last: see `zdtest report --help`.
     """
     from harness.judge.verdict.judgement import judge  # noqa: PLC0415  brings pandas
     from harness.recording.read import Recording  # noqa: PLC0415

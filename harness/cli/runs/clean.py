@@ -48,7 +48,9 @@ def clean(directory: Path, *, keep: int, keep_failed: int, dry_run: bool, yes: b
         return ExitCode.PASS
     if not yes and sys.stdin is not None and sys.stdin.isatty():
         show("\n".join(map(str, gone)))
-        click.confirm(f"Delete {count(len(gone), 'run')}?", abort=True, err=True)
+        if not click.confirm(f"Delete {count(len(gone), 'run')}?", err=True):
+            show("nothing was deleted")
+            return ExitCode.PASS
     for path in gone:
         try:
             remove(path)

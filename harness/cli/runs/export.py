@@ -12,17 +12,15 @@ import click
 from harness.cli.root import root, show
 from harness.cli.runname import run_argument
 from harness.cli.runs.outfile import replaced
-from harness.errors import RecordingError, UsageError
+from harness.cli.runs.standing import standing
+from harness.errors import UsageError
 from harness.model import ExitCode
-from harness.recording import folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.judge.verdict.judgement import Judgement
     from harness.recording.read import Recording
 
-_MOST = 64 * folder.MIB
 _ENDS = {"csv": "csv", "parquet": "parquet", "perfetto": "json"}
 
 
@@ -38,16 +36,21 @@ _ENDS = {"csv": "csv", "parquet": "parquet", "perfetto": "json"}
     metavar="FILE|-",
     help="The file, or - for standard output.  [RUN-TABLE.csv or so, in this folder]",
 )
-@click.option("--no-causes", is_flag=True, help="Do not judge, which needs the memory for all hits at once.")
+@click.option(
+    "--no-causes", is_flag=True,
+    help="Leave `cause` and `phase` empty: do not judge, which needs the memory for all hits at once.",
+)  # fmt: skip
 def export(directory: Path, *, form: str, table: str | None, out: str | None, no_causes: bool) -> int:
     """Write RUN for other tools: every request, connection or event as a table, or a trace that ui.perfetto.dev opens.
 
-    RUN is the folder of a run, or its name: see `zdtest report --help`. docs/history.md lists the columns.
+    RUN is a run's folder or a name, such as last: see `zdtest report --help`. docs/history.md lists the columns.
     """
     from harness.recording.read import Recording  # noqa: PLC0415  brings pandas
 
     if form == "perfetto" and table:
         raise UsageError("--table goes with --to csv and --to parquet: a trace holds everything")
+    if form == "perfetto" and no_causes:
+        raise UsageError("--no-causes goes with --to csv and --to parquet: a trace shows what the judge says")
     recording = Recording.open(directory)
     what = "trace" if form == "perfetto" else table or "hits"
     path = out or f"{recording.path.resolve().name}-{what}.{_ENDS[form]}"
@@ -77,18 +80,8 @@ def _written(file: BinaryIO, recording: Recording, form: str, what: str, *, judg
     needs_causes = judged and what in {"hits", "trace"}
     causes = causes_of_hits(recording) if needs_causes else {}
     if form == "perfetto":
-        return trace.write(file, trace.trace(recording, _judgement(recording), causes))
-    phases = _judgement(recording).timeline.phases if needs_causes else ()
+        return trace.write(file, trace.trace(recording, standing(recording.path), causes))
+    phases = standing(recording.path).timeline.phases if needs_causes else ()
     schema, batches = rows.tables(recording, rows.Known(causes, phases))[what]
     write = tables.write_csv if form == "csv" else tables.write_parquet
     return write(file, schema, batches())
-
-
-def _judgement(recording: Recording) -> Judgement:
-    """Return the judgement that the run has, or judge it."""
-    from harness.judge.verdict.judgement import from_json, judge  # noqa: PLC0415
-
-    try:
-        return from_json(folder.read(recording.path, "verdict.json", _MOST))
-    except (FileNotFoundError, RecordingError):
-        return judge(recording)

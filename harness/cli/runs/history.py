@@ -11,6 +11,7 @@ import click
 
 from harness.cli.root import root, show
 from harness.cli.runs.listing import directory_argument, format_option, width
+from harness.errors import UsageError
 from harness.model import ExitCode
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ def history_(directory: Path, *, page: Path | None, nights: int, form: str) -> i
     from harness.history.reading import compared  # noqa: PLC0415
     from harness.judge.wording import count  # noqa: PLC0415
 
+    if page is not None and form == "json":
+        raise UsageError(
+            "--html and --format json do not go together: ask for one of them, then for the other"
+        )
     found = listed(directory)
     groups = grouped(found.runs, compared(directory))
     if page is not None:

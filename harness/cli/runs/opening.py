@@ -36,7 +36,7 @@ PAGE = "report.html"
 def open_(directory: Path, *, serve: bool, port: int | None) -> int:
     """Open RUN's page in the browser, and print where it is. It is made first if it is missing.
 
-    RUN is the folder of a run, or its name: see `zdtest report --help`.
+    RUN is a run's folder or a name, such as last: see `zdtest report --help`.
     """
     if port is not None and not serve:
         raise UsageError("--port goes with --serve: add --serve, or leave it out")

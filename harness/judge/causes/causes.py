@@ -65,6 +65,7 @@ class PodShare:
     pod: str
     old: bool
     hits: int
+    uid: str = ""  # "" in older verdicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,8 +273,8 @@ def _cause(
         first_ns=int(done.min()),
         last_ns=int(done.max()),
         pods=tuple(
-            PodShare(context.timeline.pods[number].name, context.timeline.pods[number].old, n)
-            for number, n in sorted(pods.items())
+            PodShare(pod.name, pod.old, n, pod.uid)
+            for pod, n in ((context.timeline.pods[number], n) for number, n in sorted(pods.items()))
         ),
         evidence=(*besides, *evidence)
         or (f"from {at(int(done.min()), zero)} to {at(int(done.max()), zero)}",),

@@ -190,7 +190,7 @@ def _together(recording: Recording, judged: tuple[_Part, ...]) -> tuple[Judgemen
     numbers = summarise(hits, run, timeline)
     measured = rollouts.measured_of(one.measured for one in each)
     sent = sending(recording, hits, timeline)
-    causes = rollouts.causes_of([uncited.causes for _, uncited, _ in judged])
+    causes = rollouts.causes_of([uncited.causes for _, uncited, _ in judged], timeline.pods)
     verdicts = [one.verdict for one in each]
     case = Case(
         run=run,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from harness.judge.advice.margins import Margin
     from harness.judge.causes.causes import Cause, PodShare
     from harness.judge.numbers.summary import Numbers
+    from harness.judge.timeline.lifeline import Lifeline
     from harness.model import ClusterEvent, RunRecord, WatchGap
 
 _SHOWN = 3  # a finding names at most this many rollouts
@@ -114,8 +115,13 @@ def _left(line: Margin) -> int:
     return 1 << 62 if line.used_ns is None or line.of_ns is None else line.of_ns - line.used_ns
 
 
-def causes_of(parts: Sequence[Sequence[Cause]]) -> tuple[Cause, ...]:
-    """Merge the same causes of several rollouts; the evidence is that of the rollout with the most hits."""
+def causes_of(parts: Sequence[Sequence[Cause]], pods: Sequence[Lifeline]) -> tuple[Cause, ...]:
+    """Merge the same causes of several rollouts; the evidence is that of the rollout with the most hits.
+
+    `pods` are those of the whole run. Of several that shared a name, a rollout knows a part, and so tells them apart
+    by other names.
+    """
+    names = {pod.uid: pod.name for pod in pods}
     groups: dict[tuple[tuple[str, ...], str], list[tuple[int, Cause]]] = {}
     for number, part in enumerate(parts, 1):
         for cause in part:
@@ -139,7 +145,11 @@ def causes_of(parts: Sequence[Sequence[Cause]]) -> tuple[Cause, ...]:
                 kinds=dict(sorted(kinds.items(), key=lambda item: (-item[1], item[0]))),
                 first_ns=min(cause.first_ns for _, cause in group),
                 last_ns=max(cause.last_ns for _, cause in group),
-                pods=_shares(share for _, cause in group for share in cause.pods),
+                pods=_shares(
+                    replace(share, pod=names.get(share.uid, share.pod))
+                    for _, cause in group
+                    for share in cause.pods
+                ),
                 evidence=(where_seen, *worst.evidence),
             )
         )

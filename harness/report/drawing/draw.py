@@ -60,8 +60,8 @@ def draw(
 
 def _few_colours(drawn: NDArray[np.uint8]) -> Image.Image:
     """Return RGB pixels as a picture with a palette: the colours of which there is most stay exactly as they are."""
-    packed = drawn.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.int32)
-    every, place, counts = np.unique(packed, return_inverse=True, return_counts=True)
+    packed = drawn[:, :, 0].astype(np.int32) << 16 | drawn[:, :, 1].astype(np.int32) << 8 | drawn[:, :, 2]
+    every, counts = np.unique(packed, return_counts=True)  # where each stands would be ten times as slow
     kept = every[np.argsort(-counts, kind="stable")[:_COLOURS]]
 
     def parts(colours: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -69,7 +69,9 @@ def _few_colours(drawn: NDArray[np.uint8]) -> Image.Image:
 
     palette = parts(kept)
     nearest = np.array([((palette - one) ** 2).sum(axis=1).argmin() for one in parts(every)], dtype=np.uint8)
-    found = Image.fromarray(nearest[place.reshape(packed.shape)], "P")
+    places = np.zeros(1 << 24, dtype=np.uint8)
+    places[every] = nearest
+    found = Image.fromarray(places[packed], "P")
     found.putpalette(palette.astype(np.uint8).tobytes())
     return found
 

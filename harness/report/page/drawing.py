@@ -57,7 +57,7 @@ def drawn(judgement: Judgement, picture: Picture) -> dict[str, Any]:
         "whole": span(picture.whole),
         "focus": span(picture.focus),
         "rollouts": [
-            {"span": span(one), "grade": judged.grade.value, "lost": judged.verdict.lost}
+            {"span": span(one), "lost": judged.verdict.lost}
             for one, judged in zip(picture.focuses, judgement.rollouts, strict=False)
         ],
         "phases": [{"name": _phase(p.phase, judgement), "span": span(p.span)} for p in timeline.phases],
@@ -95,7 +95,6 @@ def drawn(judgement: Judgement, picture: Picture) -> dict[str, Any]:
             {
                 "cause": picture.failures.causes.index(burst.ids),
                 "span": [_s(burst.from_ns, zero), _s(burst.to_ns, zero)],
-                "peak": _s(burst.peak_ns, zero),
                 "hits": burst.hits,
             }
             for burst in picture.bursts
@@ -147,8 +146,11 @@ def _buckets(packer: Packer, picture: Picture) -> None:
         packer.whole(f"good{number}", column)
     for number, column in enumerate(found.failed.values()):
         packer.whole(f"failed{number}", column)
-    for name, latency in (("good", found.good_latency), ("failed", found.failed_latency)):
-        for part in ("p50", "p99", "max"):
+    for name, latency, shown in (
+        ("good", found.good_latency, ("p50", "p99", "max")),
+        ("failed", found.failed_latency, ("p50", "p99")),
+    ):
+        for part in shown:
             packer.real(f"{name}_{part}", _ms(latency, part))
 
 
@@ -173,6 +175,7 @@ def _words(judgement: Judgement, picture: Picture, unit_ns: int) -> dict[str, An
         "total": failed.total,
         "drawn": len(failed),
         "left_out": dict(failed.left_out),
+        "in_warmup": judgement.numbers.warmup_failed,
         "kinds": [{"name": kind, "group": looks.group(kind)} for kind in failed.kinds],
         "causes": [
             {"id": " or ".join(ids), "words": words.get(ids, " or ".join(ids))} for ids in failed.causes
@@ -202,8 +205,7 @@ def _pod(pod: Lifeline, sigterm_ns: int | None, picture: Picture) -> dict[str, A
         "name": pod.name,
         "label": looks.label(pod),
         "old": pod.old,
-        "node": pod.node,
-        "address": pod.address,
+        "place": ", ".join(word for word in (pod.node, pod.address) if word),
         "segments": [[one.state, _s(one.from_ns, zero), _s(one.to_ns, zero)] for one in pod.segments(end_ns)],
         "moments": sorted(
             ([word, _s(t_ns, zero)] for word, t_ns in moments if t_ns is not None), key=lambda one: one[1]
@@ -212,10 +214,8 @@ def _pod(pod: Lifeline, sigterm_ns: int | None, picture: Picture) -> dict[str, A
         "sigterm": _maybe(sigterm_ns, zero),
         "exited": _maybe(pod.exited_ns, zero),
         "gone": _maybe(pod.gone_ns, zero),
-        "left": _maybe(pod.out_of_endpoints_ns, zero),
         "exit": exit_words,
         "restarts": pod.restarts,
-        "missed": pod.missed,
     }
 
 

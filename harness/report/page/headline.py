@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from harness.judge.findings.finding import LOSSLESS
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _SIGNS = {Grade.PASS: "\u2713", Grade.FAIL: "\u2715", Grade.INCONCLUSIVE: "?"}
 _SHOWN = 3  # causes; all are below the picture
 _PODS = 4
+_AGES = {(True,): "old ", (False,): "new ", (False, True): ""}
 
 
 def render(judgement: Judgement, picture: Picture) -> Markup:
@@ -157,23 +159,28 @@ def _why(judgement: Judgement, picture: Picture) -> Markup:
 def pod_buttons(cause: Cause, picture: Picture) -> list[Markup]:
     """Return the pods that a cause's failures fit, those with most first, as buttons that select what failed there."""
     names, fitting = picture.failures.pods, picture.failures.pods_of(cause.ids)
+    fit, ages = Counter[int](), defaultdict[int, set[bool]](set)
+    for part in cause.pods:  # of several rollouts, a pod may be a new one in one, and an old one in the next
+        place = names.index(part.pod) if part.pod in names else -1
+        if place in fitting:
+            fit[place] += part.hits
+            ages[place].add(part.old)
     return [
         joined(
             [
                 tag(
                     "button",
-                    f"{share.pod}: {share.hits:,}",
+                    f"{names[place]}: {hits:,}",
                     type="button",
                     class_="pod",
-                    data_pod=names.index(share.pod),
+                    data_pod=place,
                     aria_pressed="false",
-                    title=f"{count(share.hits, 'failure')} fit this {'old' if share.old else 'new'} pod: show them",
+                    title=f"{count(hits, 'failure')} fit this {_AGES[tuple(sorted(ages[place]))]}pod: show them",
                 ),
                 " ",
             ]
         )
-        for share in sorted(cause.pods, key=lambda share: -share.hits)
-        if share.pod in names and names.index(share.pod) in fitting
+        for place, hits in fit.most_common()
     ]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -13,9 +11,11 @@ from harness.cli.ci.outputs import outputs_of
 from harness.errors import UsageError
 from harness.report.ci.document import MIB
 from harness.report.ci.link import link
+from tests import program
 from tests.report.ci.runs import recorded
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 CI = (
@@ -28,14 +28,7 @@ def zdtest(folder: Path, *words: str, **environ: str) -> subprocess.CompletedPro
     import os
 
     plain = {name: value for name, value in os.environ.items() if name not in CI}
-    return subprocess.run(
-        [sys.executable, "-m", "harness", *words],
-        cwd=folder,
-        env={**plain, **environ},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return program.zdtest(*words, cwd=folder, env={**plain, **environ})
 
 
 def test_files_are_written_beside_the_summary_and_the_exit_code_is_the_verdict_s(tmp_path: Path) -> None:
@@ -108,15 +101,15 @@ def test_the_step_summary_never_grows_over_what_github_takes(tmp_path: Path) -> 
     assert done.stderr == ""
     assert (tmp_path / "summary").stat().st_size <= MIB
     assert "cut here" in (tmp_path / "summary").read_text()
-    full = (tmp_path / "summary").read_text()
-    (tmp_path / "summary").write_text("x\n" * (MIB // 2))
+    full = "x\n" * (MIB // 2)
+    (tmp_path / "summary").write_text(full)
     done = zdtest(tmp_path, "report", str(path), GITHUB_STEP_SUMMARY=str(tmp_path / "summary"))
     assert done.returncode == 1
     assert (
         done.stderr
         == "zdtest: cannot write GitHub's step summary: summary is full already: GitHub takes 1 MiB\n"
     )
-    assert full
+    assert (tmp_path / "summary").read_text() == full
 
 
 # --- the link -------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "evil": evil.write(root / "b"),
         "clean": clean().write(root / "c"),
         "several": series(root / "d", lossy(), clean(), lossy()),
+        "noisy": SyntheticRun.rolling(noise=0.02).write(root / "e"),
     }
     files = {}
     for name, run in runs.items():
@@ -137,6 +139,15 @@ def test_a_page_opens_without_a_request_or_a_complaint(
     ) as found:
         assert found.page.evaluate("document.documentElement.scrollWidth") <= width
         assert found.page.locator("#throughput canvas").count() == 1
+
+
+def test_the_counts_of_failures_say_how_many_of_them_the_warm_up_had(
+    browser: Any, written: dict[str, Path]
+) -> None:
+    with opened(browser, written["noisy"]) as found:
+        assert re.search(r"\b\d+ of them in the warm-up, which is not judged", found.text("#kinds"))
+    with opened(browser, written["lossy"]) as found:
+        assert "warm-up" not in found.text("#kinds")
 
 
 def test_hostile_names_and_answers_do_nothing(browser: Any, written: dict[str, Path]) -> None:

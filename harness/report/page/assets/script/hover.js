@@ -66,6 +66,7 @@ function failureWords(n) {
 function podWords(pod, t) {
   const state = pod.segments.find(([, from, to]) => from <= t && t < to);
   const lines = [['strong', `${pod.old ? 'old' : 'new'} pod ${pod.name}`], ['div', state ? DATA.looks.states[state[0]].label : 'not there']];
+  if (pod.place) lines.push(['div', pod.place]);
   for (const [words, at] of pod.moments) lines.push(['div', `${atWords(at)}  ${words}`]);
   if (pod.exit) lines.push(['div', `${pod.exit}${pod.restarts ? `, restarts ${pod.restarts}` : ''}`]);
   for (const warning of DATA.warnings.filter((one) => DATA.pods[one.pod] === pod).slice(0, 4)) lines.push(['div', `\u26a0 ${atWords(warning.at)} ${warning.reason}: ${warning.message}`]);

@@ -68,6 +68,8 @@ function startKinds() {
     button.setAttribute('aria-pressed', 'false');
     return button;
   }));
+  const early = DATA.failures.in_warmup;
+  if (early) $('kinds').append(el('span', {}, `${number(early)} of them in the warm-up, which is not judged`));
 }
 
 function startCopy() {
