@@ -202,14 +202,15 @@ def test_the_two_arms_of_an_experiment_are_compared_in_their_blocks(tmp_path: Pa
     ("changed", "said"),
     [
         ({"kind": "ablate"}, "compares no two versions"),
-        ({"format": 2}, "its format is not 1"),
-        ({"arms": [{"name": "a.yaml"}]}, "has 1 arms"),
-        ({"arms": "x"}, "it lacks its arms"),
-        ({"level": 2}, "its level is no share"),
-        ({"level": True}, "its level is no share"),
-        ({"order": [{"arm": "a.yaml", "block": 1, "run": "../x"}]}, "is none of its folder"),
-        ({"order": [{"arm": "a.yaml", "block": 1, "run": "runs/.."}]}, "is none of its folder"),
-        ({"order": [{"arm": "a.yaml", "block": -1, "run": "runs/x"}]}, "has no block"),
+        ({"format": 2}, "its format is 2"),
+        ({"arms": [{"name": "a.yaml"}]}, "compares no two versions"),
+        ({"arms": [{"name": "a.yaml"}, {"name": "a.yaml"}]}, "two arms have one name"),
+        ({"arms": "x"}, "a list of objects was expected"),
+        ({"level": 2}, "a number from 0 to 1 was expected"),
+        ({"level": True}, "a number from 0 to 1 was expected"),
+        ({"order": [{"arm": "a.yaml", "block": 1, "run": "../x"}]}, "outside of the experiment's folder"),
+        ({"order": [{"arm": "a.yaml", "block": 1, "run": "runs/.."}]}, "outside of the experiment's folder"),
+        ({"order": [{"arm": "a.yaml", "block": -1, "run": "runs/x"}]}, "a whole number was expected"),
         ({"order": []}, "a.yaml has no run"),
     ],
 )
@@ -218,6 +219,7 @@ def test_an_experiment_that_is_damaged_or_none_of_two_arms_is_refused(
 ) -> None:
     raw = {
         "format": 1, "kind": "ab", "arms": [{"name": "a.yaml"}, {"name": "b.yaml"}], "order": [], "level": 0.1,
+        "state": "complete",
     }  # fmt: skip
     (tmp_path / "experiment.json").write_text(json.dumps(raw | changed))
     code, out, err = zdtest(tmp_path)

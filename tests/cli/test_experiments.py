@@ -150,7 +150,7 @@ def test_an_experiment_that_is_killed_goes_on_is_compared_and_leaves_everything_
         "--rollouts",
         "2",
         "--seed",
-        "1",
+        "5",
         *QUICK,
     ]
     with subprocess.Popen(
@@ -182,6 +182,7 @@ def test_an_experiment_that_is_killed_goes_on_is_compared_and_leaves_everything_
     lost = [json.loads((directory / step.run / "verdict.json").read_text())["lost"] for step in whole.order]
     assert all(lost[n] for n, step in enumerate(whole.order) if step.arm == "after"), lost
 
+    assert "<svg" in (directory / "compare.html").read_text()
     again = zdtest(tmp_path, "compare", directory, "--format", "json")
     assert json.loads(again.stdout)["before"]["name"] == "before"
     nothing = zdtest(tmp_path, "ab", "--restore", directory)

@@ -164,6 +164,8 @@ def _read(raw: Any) -> Experiment:
         for arm in _objects(raw["arms"])
     )
     names = {arm.name for arm in arms}
+    if len(names) < len(arms):
+        raise ValueError("two arms have one name")
     order = tuple(
         Step(_one_of(step["arm"], names), _whole(step["block"]), _below(step.get("run", "")))
         for step in _objects(raw["order"])
@@ -211,7 +213,7 @@ def _whole(value: Any) -> int:
 
 
 def _share(value: Any) -> float:
-    if not isinstance(value, int | float) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise ValueError("a number from 0 to 1 was expected")
     return float(value)
 
