@@ -99,9 +99,10 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What a hit must satisfy, in ns on the run clock; `took` bounds its length."""
+    """What a hit must satisfy, in ns on the run clock; `took` bounds its length. It began in no pause."""
 
     begun: tuple[int, int] = (-FOREVER, FOREVER)
     ended: tuple[int, int] = (-FOREVER, FOREVER)
     took: tuple[int, int] = (0, FOREVER)
     early_ns: int = 0  # what had certainly been taken (it took LONG_NS) may have ended so much before `ended`
+    pauses: tuple[tuple[int, int], ...] = ()  # in order

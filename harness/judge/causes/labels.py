@@ -128,9 +128,7 @@ def _of_pods(rows: Mapping[str, int], meaning: int, *, unknown: bool) -> tuple[s
         return tuple(ids)
     rule = RULES[rows["whole"]]
     if not (ids and meaning & rule.yields_to):
-        start = RULES[rows["start"]].id if "start" in rows else ""
-        # A pod whose container ends has not flapped: it was killed, or crashed.
-        return (start,) if rule.id == "D7" and start in {"A4", "A8"} else (rule.id,)
+        return (rule.id,)
     # Where a balancer says the same of no target and of a pod that fails it, a pod that fails it is the likelier one.
     return tuple(ids) if rule.id == "A7" and not unknown else tuple(sorted({*ids, rule.id}))
 

@@ -227,6 +227,8 @@ def _within(
 ) -> NDArray[np.bool_]:
     early = np.where(took > LONG_NS, window.early_ns, 0) if window.early_ns else 0
     inside = (begun >= window.begun[0]) & (begun <= window.begun[1]) & (ended >= window.ended[0] - early)
+    for paused, resumed in window.pauses:
+        inside &= (begun <= paused) | (begun >= resumed)
     return np.asarray(
         inside & (ended <= window.ended[1]) & (took >= window.took[0]) & (took <= window.took[1])
     )

@@ -5,18 +5,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.judge.causes.context import FOREVER, Window
+from harness.judge.causes.starts import killed_by_liveness
 from harness.judge.timeline.clocks import SLACK
 
 if TYPE_CHECKING:
     from harness.judge.causes.context import Context
     from harness.judge.timeline.lifeline import Lifeline
 
+
 # What the scheduler says when a new pod must wait for what an old one holds, or for room.
 _HELD = ("free ports", "anti-affinity", "volume")
 _ROOM = ("Insufficient",)
+
+
+class _Absence(NamedTuple):
+    """When a pod was no endpoint though nobody had deleted it, maybe to FOREVER. `ended`: because a container had."""
+
+    from_ns: int
+    to_ns: int
+    ended: bool
 
 
 def short_of_pods(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
@@ -49,8 +59,8 @@ def recreate(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
 
 def no_endpoint(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
     """D9: from this pod's leaving, if it was the last endpoint, to the next one's coming."""
-    left = pod.out_of_endpoints_ns
     del lag_ns
+    left = _left(pod)
     return None if left is None else _nobody_since(left, context)
 
 
@@ -72,19 +82,19 @@ def no_room(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
 
 
 def flapped(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
-    """D7: the same, where the pod was not deleted when it left."""
+    """D7: while there was no endpoint, and this pod was none though nobody had deleted it and its containers ran."""
     del lag_ns
-    return _around([_nobody_since(stop, context) for stop in _flaps(pod)])
+    return _around(_empty_without(pod, context, ended=False))
 
 
 def flapped_unheard(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
     """D7: from the next one's coming to the balancer's hearing of it."""
-    return _around([_unheard(stop, context, lag_ns) for stop in _flaps(pod)])
+    return _heard_late(_empty_without(pod, context, ended=False), lag_ns)
 
 
 def nobody_unheard(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
     """D9: from the next one's coming to the balancer's hearing of it."""
-    left = pod.out_of_endpoints_ns
+    left = _left(pod)
     return None if left is None else _unheard(left, context, lag_ns)
 
 
@@ -93,24 +103,90 @@ def only_unheard(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
     return nobody_unheard(pod, context, lag_ns) if _alone(context) else None
 
 
+def killed(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
+    """A4: while there was no endpoint, and this pod was none because its liveness had it killed."""
+    del lag_ns
+    return _around(_empty_without(pod, context, ended=True)) if killed_by_liveness(pod) else None
+
+
+def killed_unheard(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
+    """A4: from the next one's coming to the balancer's hearing of it."""
+    return _heard_late(_empty_without(pod, context, ended=True), lag_ns) if killed_by_liveness(pod) else None
+
+
+def crashed(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
+    """A8: while there was no endpoint, and this pod was none because its container had ended."""
+    del lag_ns
+    return None if killed_by_liveness(pod) else _around(_empty_without(pod, context, ended=True))
+
+
+def crashed_unheard(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
+    """A8: from the next one's coming to the balancer's hearing of it."""
+    return None if killed_by_liveness(pod) else _heard_late(_empty_without(pod, context, ended=True), lag_ns)
+
+
+def _left(pod: Lifeline) -> int | None:
+    """Return when a pod left the endpoints at last; None where it flapped or crashed, of which other rules speak."""
+    left = pod.out_of_endpoints_ns
+    other = any(away.from_ns == left and not (away.ended and pod.old) for away in _absences(pod))
+    return None if other else left
+
+
 def _alone(context: Context) -> bool:
     return sum(p.old for p in context.timeline.pods) == 1
 
 
-def _flaps(pod: Lifeline) -> list[int]:
-    """Return when a pod left the endpoints although nobody had deleted it."""
+def _absences(pod: Lifeline) -> list[_Absence]:
+    """Return when a pod that nobody had deleted was no endpoint any more.
+
+    A container that ends takes its pod out of the endpoints. One that ends later had no part in it.
+    """
+    found = []
+    for number, (start, stop) in enumerate(pod.endpoints):
+        if stop is None or (pod.deleted_ns is not None and stop >= pod.deleted_ns - SLACK):
+            continue
+        again = next((later for later, _ in pod.endpoints[number + 1 :]), pod.deleted_ns or FOREVER)
+        ended = any(start - SLACK <= end <= stop for end in pod.endings_ns)
+        found.append(_Absence(stop, again, ended))
+    return found
+
+
+def _empty_without(pod: Lifeline, context: Context, *, ended: bool) -> list[tuple[int, int]]:
+    """Return when there was no endpoint, and would have been one if this pod had stayed one, which nobody deleted.
+
+    Whichever pod was the last to leave: a rollout deletes it because it counts on the others.
+    """
+    absences = [away for away in _absences(pod) if away.ended == ended]
+    if not absences or (ended and pod.old):  # what crashes is no new version
+        return []
+    lefts = {stop for one in context.timeline.pods for _, stop in one.endpoints if stop is not None}
     return [
-        stop
-        for _, stop in pod.endpoints
-        if stop is not None and (pod.deleted_ns is None or stop < pod.deleted_ns - SLACK)
+        (left, back)
+        for left in sorted(lefts)
+        if any(away.from_ns <= left < away.to_ns for away in absences)
+        for back in [_back(left, context)]
+        if back is not None
     ]
 
 
-def _around(windows: list[Window | None]) -> Window | None:
-    found = [window for window in windows if window is not None]
-    if not found:
+def _around(stretches: list[tuple[int, int]]) -> Window | None:
+    return _within([(left - SLACK, back) for left, back in stretches])
+
+
+def _heard_late(stretches: list[tuple[int, int]], lag_ns: int) -> Window | None:
+    return _within([(back, back + lag_ns) for _, back in stretches if back < FOREVER])
+
+
+def _within(stretches: list[tuple[int, int]]) -> Window | None:
+    """Return one window for all of these; `stretches` are in order."""
+    if not stretches:
         return None
-    return Window(begun=(min(w.begun[0] for w in found), max(w.begun[1] for w in found)))
+    last, pauses = stretches[0][1], []
+    for start, stop in stretches[1:]:
+        if start > last:
+            pauses.append((last, start))
+        last = max(last, stop)
+    return Window(begun=(stretches[0][0], last), pauses=tuple(pauses))
 
 
 def _unscheduled(pod: Lifeline, context: Context, lag_ns: int, words: tuple[str, ...]) -> Window | None:

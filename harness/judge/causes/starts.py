@@ -86,14 +86,19 @@ def _restarted(pod: Lifeline) -> Window | None:
     return Window(begun=(-FOREVER, ends), ended=(pod.in_endpoints_ns - SLACK, FOREVER))
 
 
+def killed_by_liveness(pod: Lifeline) -> bool:
+    """Whether the kubelet says that a pod's liveness was at fault."""
+    killing, unhealthy = pod.noted("Killing"), pod.noted("Unhealthy")
+    return bool(
+        (killing and "liveness" in killing.message)
+        or (unhealthy and unhealthy.message.startswith("Liveness"))
+    )
+
+
 def killed_starting(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
     """A4: restarted, and the kubelet says its liveness was at fault."""
     del context, lag_ns
-    killing, unhealthy = pod.noted("Killing"), pod.noted("Unhealthy")
-    blamed = (killing and "liveness" in killing.message) or (
-        unhealthy and unhealthy.message.startswith("Liveness")
-    )
-    return _restarted(pod) if blamed else None
+    return _restarted(pod) if killed_by_liveness(pod) else None
 
 
 def crashed(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
