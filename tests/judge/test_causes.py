@@ -227,7 +227,7 @@ def test_what_no_rule_fits_is_called_unexplained(tmp_path: Path) -> None:
 
 
 def test_the_table_is_whole() -> None:
-    assert len({(rule.id, rule.name) for rule in RULES}) == len(RULES)
+    assert len({(rule.id, rule.side, rule.name) for rule in RULES}) == len(RULES)
     for rule in RULES:
         assert rule.fix.format(container="web", **VALUES)
         assert rule.name[0].islower() or rule.name.startswith("SIGTERM")

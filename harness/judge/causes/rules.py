@@ -142,6 +142,10 @@ def _flap_story(pod: Lifeline, context: Context) -> str:
     )
 
 
+def _down_story(pod: Lifeline, context: Context) -> str:
+    return f"restarted {count(pod.restarts, 'time')}, {_flap_story(pod, context)}"
+
+
 _CONTAINER = "spec.template.spec.containers[{container}]"
 _GRACE = "spec.template.spec.terminationGracePeriodSeconds"
 
@@ -167,9 +171,10 @@ RULES: tuple[Rule, ...] = (
          _no_story, "{reload}; clients ask again on a connection that was closed before an answer"),
     Rule("D3", "whole", "strategy Recreate ends all old pods first", NOBODY | REFUSAL | SILENCE, shortage.recreate,
          _stop_story, "spec.strategy: {strategy}", of_any_pod=True),
-    Rule("A4", "whole", LIVENESS_KILLS, NOBODY, shortage.killed, _restart_story,
-         f"{_CONTAINER}.startupProbe: {{startup}}"),
-    Rule("A8", "whole", CRASHES, NOBODY, shortage.crashed, _restart_story, _NO_LINE),
+    Rule("A4", "whole", LIVENESS_KILLS, NOBODY, shortage.killed, _down_story,
+         f"{_CONTAINER}.startupProbe: {{startup}}", unknown_pod_only=True, yields_to=OF_A_POD),
+    Rule("A8", "whole", CRASHES, NOBODY, shortage.crashed, _down_story, _NO_LINE, unknown_pod_only=True,
+         yields_to=OF_A_POD),
     Rule("D7", "whole", "readiness flapped: no endpoint was left, though nobody had deleted a pod", NOBODY,
          shortage.flapped, _flap_story,
          f"{_CONTAINER}.readinessProbe: a timeoutSeconds and a failureThreshold that load does not break"),
@@ -182,10 +187,6 @@ RULES: tuple[Rule, ...] = (
          f"at least 2 replicas; until then {_PRE_STOP}"),
     Rule("D9", "whole", "no endpoint was left", NOBODY, shortage.no_endpoint, _stop_story,
          "at least 2 replicas, and spec.strategy: {strategy}"),
-    Rule("A4", "whole", LIVENESS_KILLS, NOBODY, shortage.killed_unheard, _restart_story,
-         f"{_CONTAINER}.startupProbe: {{startup}}", unknown_pod_only=True, yields_to=OF_A_POD),
-    Rule("A8", "whole", CRASHES, NOBODY, shortage.crashed_unheard, _restart_story, _NO_LINE,
-         unknown_pod_only=True, yields_to=OF_A_POD),
     Rule("D7", "whole", "readiness had flapped, and the balancer did not know the next endpoint yet", _UNAVAILABLE,
          shortage.flapped_unheard, _flap_story,
          f"{_CONTAINER}.readinessProbe: a timeoutSeconds and a failureThreshold that load does not break",

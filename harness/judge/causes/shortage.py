@@ -104,25 +104,13 @@ def only_unheard(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
 
 
 def killed(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
-    """A4: while there was no endpoint, and this pod was none because its liveness had it killed."""
-    del lag_ns
-    return _around(_empty_without(pod, context, ended=True)) if killed_by_liveness(pod) else None
-
-
-def killed_unheard(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
-    """A4: from the next one's coming to the balancer's hearing of it."""
-    return _heard_late(_empty_without(pod, context, ended=True), lag_ns) if killed_by_liveness(pod) else None
+    """A4: while there was no endpoint for the balancer, and this pod was none because its liveness had it killed."""
+    return _down(pod, context, lag_ns) if killed_by_liveness(pod) else None
 
 
 def crashed(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
-    """A8: while there was no endpoint, and this pod was none because its container had ended."""
-    del lag_ns
-    return None if killed_by_liveness(pod) else _around(_empty_without(pod, context, ended=True))
-
-
-def crashed_unheard(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
-    """A8: from the next one's coming to the balancer's hearing of it."""
-    return None if killed_by_liveness(pod) else _heard_late(_empty_without(pod, context, ended=True), lag_ns)
+    """A8: while there was no endpoint for the balancer, and this pod was none because its container had ended."""
+    return None if killed_by_liveness(pod) else _down(pod, context, lag_ns)
 
 
 def _left(pod: Lifeline) -> int | None:
@@ -171,6 +159,11 @@ def _empty_without(pod: Lifeline, context: Context, *, ended: bool) -> list[tupl
 
 def _around(stretches: list[tuple[int, int]]) -> Window | None:
     return _within([(left - SLACK, back) for left, back in stretches])
+
+
+def _down(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
+    stretches = _empty_without(pod, context, ended=True)
+    return _within([(left - SLACK, min(back + lag_ns, FOREVER)) for left, back in stretches])
 
 
 def _heard_late(stretches: list[tuple[int, int]], lag_ns: int) -> Window | None:
