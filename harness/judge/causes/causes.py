@@ -26,6 +26,7 @@ from harness.judge.causes.matching import (
     UNEXPLAINED,
     Match,
     episodes,
+    fitting,
     least_late,
     logged,
     match,
@@ -248,10 +249,13 @@ def _cause(
     }
     zero = context.timeline.zero_ns
     done = lost.done_ns[mask]
+    diagnosis = (
+        diagnosis_of(lost, mask, context.meanings, fitting(found, "D7")) if ids == (NOT_THE_ROLLOUT,) else ""
+    )
     if ids in {(NOT_THE_ROLLOUT,), (UNEXPLAINED,)}:
         name, fixes = plain(ids[0])
         confidence = BY_TIME
-        evidence = plain_evidence(ids[0], lost, mask, numbers, context.meanings)
+        evidence = plain_evidence(ids[0], lost, mask, numbers, diagnosis)
     else:
         name = ", or ".join(dict.fromkeys(rule.name for _, rule in rules))
         sure = (bool((found.pod[mask] >= 0).all()) and not _may_have_crossed(ids, lost, mask)) or ids == (
@@ -279,5 +283,5 @@ def _cause(
         or (f"from {at(int(done.min()), zero)} to {at(int(done.max()), zero)}",),
         mend=fixes,
         spread_by=told.telling_apart(numbers, context) if confidence == ONE_OF else "",
-        diagnosis=diagnosis_of(lost, mask, context.meanings) if ids == (NOT_THE_ROLLOUT,) else "",
+        diagnosis=diagnosis,
     )

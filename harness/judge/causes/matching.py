@@ -170,6 +170,15 @@ def least_late(
     return {int(number): int(age[of == number].max()) for number in np.unique(of[of >= 0])}
 
 
+def fitting(found: Match, name: str) -> NDArray[np.bool_]:
+    """Say which hits a rule with this id fits, by way of whichever pod."""
+    mask = np.zeros(len(found.pod), dtype=bool)
+    for (row, _), fits in found.fits.items():
+        if RULES[row].id == name:
+            mask |= fits
+    return mask
+
+
 def tied_to_pods(found: Match) -> NDArray[np.bool_]:
     """Say which hits a rule ties to a pod that is known, and that came or went."""
     mask = np.zeros(len(found.pod), dtype=bool)

@@ -116,3 +116,25 @@ def test_between_two_crashes_of_a_pod_its_flapping_is_told_as_that(tmp_path: Pat
     rows = [lost(first + since + n / 10, say.alb(503)) for since in (0.5, 4.5, 8.5) for n in range(10)]
     found = by_ids(judged(tmp_path, synthetic, sorted(good + rows, key=lambda row: row["done_ns"])))
     assert {ids: cause.hits for ids, cause in found.items()} == {("A8",): 20, ("D7",): 10}
+
+
+def test_a_readiness_that_flapped_before_the_trigger_too_is_no_fault_of_the_rollout_and_has_its_name(
+    tmp_path: Path,
+) -> None:
+    synthetic = SyntheticRun.rolling(prestop=4, grace=20, drains=True, lag=0.3, settle=12.0)
+    synthetic.record = {"max_baseline_failures": 1.0}
+    for pod in synthetic.pods:
+        pod.flaps = ((-9.0, -7.0), (-4.0, -2.0), (15.0, 17.0)) if pod.old else ((15.0, 17.0),)
+    found = judged(tmp_path, synthetic, told_by(synthetic, {"D9": [(say.alb(503), 0.001)]}))
+    cause = by_ids(found)["not the rollout",]
+    assert len(found.causes) == 1
+    assert cause.diagnosis == "D7"
+    assert any(line.startswith("D7: readiness flaps all the time") for line in cause.evidence)
+    assert found.grade == "PASS"
+
+
+def test_failures_as_before_that_no_pod_left_for_are_no_flapping_readiness(tmp_path: Path) -> None:
+    synthetic = SyntheticRun.rolling(prestop=4, grace=20, drains=True, lag=0.3, noise=0.05)
+    synthetic.record = {"max_baseline_failures": 1.0}
+    found = judged(tmp_path, synthetic, told_by(synthetic, {"noise": [(say.alb(503), 0.001)]}))
+    assert by_ids(found)["not the rollout",].diagnosis == ""
