@@ -94,3 +94,18 @@ def test_one_failure_within_a_wait_as_long_as_those_before_is_no_outage(tmp_path
     path = run.write(tmp_path)
     write_hits(path / "hits" / "0.arrow", sorted([*rows, late], key=lambda row: row["done_ns"]))
     assert "no good answer for" not in judge(Recording.open(path)).verdict.findings[0].observed
+
+
+def test_failures_that_only_the_end_of_the_load_left_alone_are_no_outage(tmp_path: Path) -> None:
+    """One request in 50 waits for 3 s and fails, before the trigger as since: at the end these are the last ones."""
+    run = SyntheticRun.rolling(prestop=4, grace=20, record={"max_baseline_failures": 1.0})
+    rows = run.hits()
+    for number, row in enumerate(rows):
+        if number % 50 == 0:
+            row.update(status=504, pod="", done_ns=row["done_ns"] + 3 * S)
+    path = run.write(tmp_path)
+    write_hits(path / "hits" / "0.arrow", sorted(rows, key=lambda row: row["done_ns"]))
+    found = judge(Recording.open(path))
+    assert max(row["done_ns"] for row in rows) / S - TRIGGER > run.ended + 2.0
+    assert "no good answer for" not in found.verdict.findings[0].observed
+    assert found.grade is Grade.PASS

@@ -223,9 +223,8 @@ def _outage(hits: Hits, lost: Hits, timeline: Timeline) -> tuple[Outage | None, 
     That nobody asked for as long before, or that one good answer took as long, makes no outage usual.
     """
     ours = np.isin(lost.kind, [code for mask in _codes(lost.kind).values() for code in mask])
-    found = longest_outage(
-        hits.done_ns[hits.good], lost.done_ns[ours], Span(timeline.zero_ns, timeline.judged.to_ns)
-    )
+    asked = Span(timeline.zero_ns, max(timeline.load.to_ns, timeline.zero_ns))
+    found = longest_outage(hits.done_ns[hits.good], lost.done_ns[ours], asked)
     if found is None or found.to_ns - found.from_ns <= OUTAGE_NS:
         return None, 0
     before, lasts_ns = usual(hits, timeline), found.to_ns - found.from_ns
