@@ -150,6 +150,8 @@ def explain(
     entries = logged(lost, log or {})
     said = meanings(lost, way.answers, way.chain, surroundings.methods, entries)
     at_once = (lost.done_ns - lost.begun_ns < AT_ONCE_NS) & ((said & int(REFUSAL)) != 0)
+    slowest_ns = longest_ns(hits, timeline)
+    may_queue, queued = crowded(hits, lost, (said & int(SILENCE)) != 0, slowest_ns)
     context = Context(
         timeline=replace(timeline, pods=assumed(timeline.pods)),
         traffic={pod.pod: pod for pod in numbers.pods},
@@ -158,9 +160,10 @@ def explain(
         episode_end=episodes(lost.done_ns),
         chain=way.chain,
         meanings=said,
-        crowded=crowded(hits, lost, (said & int(SILENCE)) != 0),
+        crowded=may_queue,
+        queued=queued,
         turned_away_ns=np.sort(lost.done_ns[at_once]),
-        slowest_ns=longest_ns(hits, timeline),
+        slowest_ns=slowest_ns,
     )
     found = match(lost, context, pinned, entries)
     tied = tied_to_pods(found)

@@ -49,6 +49,7 @@ class Context:
     crowded: NDArray[np.bool_] = field(
         default_factory=lambda: np.zeros(0, dtype=bool)
     )  # see numbers/crowded.py
+    queued: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))  # for certain
     # When hits ended that failed at once, in order.
     turned_away_ns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     slowest_ns: int = 0  # what was begun before the trigger took so long at most; 0: not known
