@@ -34,6 +34,7 @@ from harness.judge.causes.matching import (
     tied_to_pods,
 )
 from harness.judge.causes.rules import AFTER_STOP, AT_EXIT, REFUSAL, RULES, SILENCE
+from harness.judge.causes.shortage import without_endpoint
 from harness.judge.numbers.background import Background, background
 from harness.judge.numbers.crowded import crowded
 from harness.judge.numbers.measured import PodLosses
@@ -158,6 +159,7 @@ def explain(
         surroundings=surroundings,
         departed=departures(hits, timeline, numbers) if pinned is None else {},
         episode_end=episodes(lost.done_ns),
+        empty=without_endpoint(timeline.pods),
         chain=way.chain,
         meanings=said,
         crowded=may_queue,

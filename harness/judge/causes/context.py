@@ -44,6 +44,7 @@ class Context:
     episode_end: Callable[
         [int], int
     ]  # the end of the run of failures that is under way at a moment, or just after
+    empty: tuple[tuple[int, int], ...] = ()  # when there was no endpoint any more, in order (shortage.py)
     chain: Chain = field(default_factory=Chain)
     meanings: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # of each hit
     crowded: NDArray[np.bool_] = field(

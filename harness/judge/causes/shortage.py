@@ -12,6 +12,8 @@ from harness.judge.causes.starts import killed_by_liveness
 from harness.judge.timeline.clocks import SLACK
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.judge.causes.context import Context
     from harness.judge.timeline.lifeline import Lifeline
 
@@ -60,7 +62,7 @@ def recreate(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
 def no_endpoint(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
     """D9: from this pod's leaving, if it was the last endpoint, to the next one's coming."""
     del lag_ns
-    left = _left(pod)
+    left = _left(pod, context)
     return None if left is None else _nobody_since(left, context)
 
 
@@ -94,7 +96,7 @@ def flapped_unheard(pod: Lifeline, context: Context, lag_ns: int) -> Window | No
 
 def nobody_unheard(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
     """D9: from the next one's coming to the balancer's hearing of it."""
-    left = _left(pod)
+    left = _left(pod, context)
     return None if left is None else _unheard(left, context, lag_ns)
 
 
@@ -113,9 +115,13 @@ def crashed(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
     return None if killed_by_liveness(pod) else _down(pod, context, lag_ns)
 
 
-def _left(pod: Lifeline) -> int | None:
-    """Return when a pod left the endpoints at last; None where it flapped or crashed, of which other rules speak."""
+def _left(pod: Lifeline, context: Context) -> int | None:
+    """Return when a pod left the endpoints at last, if it left none behind; None where it flapped or crashed, of which
+    other rules speak.
+    """
     left = pod.out_of_endpoints_ns
+    if left is None or _back(left, context) is None:
+        return None
     other = any(away.from_ns == left and not (away.ended and pod.old) for away in _absences(pod))
     return None if other else left
 
@@ -144,16 +150,13 @@ def _empty_without(pod: Lifeline, context: Context, *, ended: bool) -> list[tupl
 
     Whichever pod was the last to leave: a rollout deletes it because it counts on the others.
     """
-    absences = [away for away in _absences(pod) if away.ended == ended]
-    if not absences or (ended and pod.old):  # what crashes is no new version
+    if not context.empty or (ended and pod.old):  # what crashes is no new version
         return []
-    lefts = {stop for one in context.timeline.pods for _, stop in one.endpoints if stop is not None}
+    absences = [away for away in _absences(pod) if away.ended == ended]
     return [
         (left, back)
-        for left in sorted(lefts)
+        for left, back in context.empty
         if any(away.from_ns <= left < away.to_ns for away in absences)
-        for back in [_back(left, context)]
-        if back is not None
     ]
 
 
@@ -194,12 +197,22 @@ def _unscheduled(pod: Lifeline, context: Context, lag_ns: int, words: tuple[str,
     return None if window is None else Window(begun=(window.begun[0], min(window.begun[1] + lag_ns, FOREVER)))
 
 
+def without_endpoint(pods: Sequence[Lifeline]) -> tuple[tuple[int, int], ...]:
+    """Return from when to when there was no endpoint, after there had been one: to FOREVER if none came back."""
+    found: list[tuple[int, int]] = []
+    ends: int | None = None  # of all stretches so far; None before the first
+    for start, stop in sorted(
+        (start, FOREVER if stop is None else stop) for p in pods for start, stop in p.endpoints
+    ):
+        if ends is not None and start > ends:
+            found.append((ends, start))
+        ends = stop if ends is None else max(ends, stop)
+    return (*found, (ends, FOREVER)) if ends is not None and ends < FOREVER else tuple(found)
+
+
 def _back(left: int, context: Context) -> int | None:
     """Return when the endpoints, empty from `left` on, had one again (FOREVER: never); None if they were not empty."""
-    others = [stretch for p in context.timeline.pods for stretch in p.endpoints]
-    if any(start <= left and (stop is None or stop > left) for start, stop in others):
-        return None
-    return min((start for start, _ in others if start > left), default=FOREVER)
+    return next((back for since, back in context.empty if since == left), None)
 
 
 def _nobody_since(left: int, context: Context) -> Window | None:
