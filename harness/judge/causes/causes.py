@@ -237,6 +237,14 @@ def _may_have_crossed(ids: tuple[str, ...], lost: Hits, mask: NDArray[np.bool_])
     return ids == ("B2",) and bool((lost.done_ns[mask] - lost.begun_ns[mask] < LONG_NS).any())
 
 
+def _of_an_assumed_exit(
+    ids: tuple[str, ...], mask: NDArray[np.bool_], found: Match, context: Context
+) -> bool:
+    """Whether nobody saw how a pod ended to whose end these are put down: how it did decides among those causes."""
+    pods = np.unique(found.pod[mask & (found.pod >= 0)]).tolist()
+    return bool(AT_EXIT & {*ids}) and any(context.timeline.pods[number].exit_assumed for number in pods)
+
+
 def _cause(
     ids: tuple[str, ...],
     mask: NDArray[np.bool_],
@@ -263,9 +271,8 @@ def _cause(
         evidence = plain_evidence(ids[0], lost, mask, numbers, diagnosis)
     else:
         name = ", or ".join(dict.fromkeys(rule.name for _, rule in rules))
-        sure = (bool((found.pod[mask] >= 0).all()) and not _may_have_crossed(ids, lost, mask)) or ids == (
-            "E1",
-        )
+        doubted = _may_have_crossed(ids, lost, mask) or _of_an_assumed_exit(ids, mask, found, context)
+        sure = (bool((found.pod[mask] >= 0).all()) and not doubted) or ids == ("E1",)
         confidence = ONE_OF if len(ids) > 1 else EXACT if sure else BY_TIME
         fixes = told.fixes(rules, shares, context)
         evidence = told.evidence(shares, context) + (told.CROSSED if crossed else [])
