@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.judge.causes.context import FOREVER, Window
-from harness.judge.causes.starts import killed_by_liveness
 from harness.judge.timeline.clocks import SLACK
+from harness.judge.timeline.ending import killed_by_liveness
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from harness.clock import NS
 from harness.judge.causes.context import COLD, FOREVER, Window
 from harness.judge.timeline.clocks import SLACK
+from harness.judge.timeline.ending import killed_by_liveness
 
 if TYPE_CHECKING:
     from harness.judge.causes.context import Context
@@ -84,15 +85,6 @@ def _restarted(pod: Lifeline) -> Window | None:
         return None
     ends = pod.deleted_ns if pod.deleted_ns is not None else FOREVER
     return Window(begun=(-FOREVER, ends), ended=(pod.in_endpoints_ns - SLACK, FOREVER))
-
-
-def killed_by_liveness(pod: Lifeline) -> bool:
-    """Whether the kubelet says that a pod's liveness was at fault."""
-    killing, unhealthy = pod.noted("Killing"), pod.noted("Unhealthy")
-    return bool(
-        (killing and "liveness" in killing.message)
-        or (unhealthy and unhealthy.message.startswith("Liveness"))
-    )
 
 
 def killed_starting(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
