@@ -43,13 +43,14 @@ _LAST_WORKER = 0xFFFF
 
 
 class Recording:
-    """A run directory, opened for reading. Only run.json and the events are held in memory."""
+    """A run directory, opened for reading. Only small files are held in memory, each once it was asked for."""
 
     def __init__(self, path: Path, run: RunRecord) -> None:
         self.path = path
         self.run = run
         self._lines: tuple[list[ClusterEvent], list[WatchGap]] | None = None
         self._answers: Answers | None = None
+        self._log: AccessLog | None = None
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -139,7 +140,9 @@ class Recording:
 
     def access_log(self) -> AccessLog:
         """Return all that the balancer's access log says about failed hits; empty if none was given."""
-        return access_log(self.path)
+        if self._log is None:
+            self._log = access_log(self.path)
+        return self._log
 
     def health(self) -> list[HealthSample]:
         """Return the generator's own health, one sample per worker and second."""

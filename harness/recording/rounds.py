@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.model import ClusterEvent, HealthSample, RolloutFacts, RunRecord, WatchGap
+    from harness.recording.upstreams import AccessLog
 
 
 FOREVER = 1 << 62  # later than every moment of a run
@@ -62,6 +63,10 @@ class Part(Recording):
             elif event.kind != "Event":  # earlier Events are not state
                 known[event.uid] = replace(event, change="LISTED", t_ns=self._from_ns, missed=False)
         return [*known.values(), *inside]
+
+    def access_log(self) -> AccessLog:
+        """Return all that the log says, of the other parts' hits too."""
+        return self._whole.access_log()
 
     def gaps(self) -> list[WatchGap]:
         """Return the gaps of the watch that overlap this part."""

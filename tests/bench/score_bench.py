@@ -5,10 +5,11 @@
 
 On the lab, whose truth is known for each request (lab/truth.jsonl, which the judge never reads): recordings that are
 there already (DIR/<scenario>/...) are judged again, the others are made. --runs are those that rules were written
-with, --fresh those made after the last change of a rule. --real: the same scenarios on the Kubernetes of KUBECONFIG
-and ZDTEST_BED, whose truth is the scenario's label alone. Ends with 1 below the aim: 95 % of failed hits rightly
-named, or in a set of at most two that holds the truth; no wrong cause called exact; no cause in a clean scenario; on
-the real cluster the label among what is named.
+with, --fresh those made after the last change of a rule: one that is older than that is a fault. --real: the same
+scenarios on the Kubernetes of KUBECONFIG and ZDTEST_BED, whose truth is the scenario's label alone. What --write finds
+about sets that were not asked for stays. Ends with 1 below the aim: 95 % of failed hits rightly named, or in a set of
+at most two that holds the truth; no wrong cause called exact; no cause in a clean scenario; on the real cluster the
+label among what is named.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 ROOT = Path(__file__).parents[2]
+RULES = tuple(
+    f"harness/judge/{room}" for room in ("accesslogs", "balancers", "causes", "numbers", "timeline")
+)
+_TITLE = "## "
 BEGIN, END = "<!-- scores -->", "<!-- end of scores -->"  # what is written over, in the document
 AIM = 0.95
 
@@ -167,6 +173,43 @@ def of_the_cluster(table: Table) -> list[str]:
     ]
 
 
+def older(runs: Path, wanted: Sequence[Path], changed: datetime) -> list[str]:
+    """Return the scenarios whose recording began before the rules were last changed: the rules may know it."""
+    found = [(folder.name, recorded(runs / folder.name)) for folder in wanted]
+    return [name for name, run in found if run is not None and began(run) < changed]
+
+
+def began(run: Path) -> datetime:
+    """Return when a run began, by the name of its folder (20261130T180304Z-web)."""
+    return datetime.strptime(run.name.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
+def rules_changed() -> datetime:
+    """Return when a rule was last changed, by the last commit; now where something is not committed."""
+    if _git("status", "--porcelain", "--", *RULES):
+        return datetime.now(UTC)
+    return datetime.fromtimestamp(int(_git("log", "-1", "--format=%ct", "--", *RULES)), UTC)
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True).stdout
+
+
+def kept(document: Path, rows: Sequence[str]) -> list[str]:
+    """Return these rows, and after them the sections of the document, by title, that they are not about."""
+    _, _, rest = document.read_text().partition(BEGIN)
+    made = {row for row in rows if row.startswith(_TITLE)}
+    found, keep = list(rows), False
+    for line in rest.partition(END)[0].splitlines():
+        if line.startswith(_TITLE):
+            keep = line not in made
+        if keep:
+            found.append(line)
+    while found and not found[-1]:
+        found.pop()
+    return found
+
+
 def write(document: Path, rows: Sequence[str], marks: tuple[str, str] = (BEGIN, END)) -> None:
     """Write over what lies between the marks of the document; what people wrote around it stays."""
     begin, end = marks
@@ -192,6 +235,8 @@ def main() -> int:
         if p.is_dir() and (not asked.scenarios or p.name in asked.scenarios)
     ]
     lab = None if asked.only_judge else on_the_lab
+    changed = rules_changed() if asked.fresh else None  # before anything is recorded
+    stale: list[str] = []
     tables = [
         scored(
             Table(
@@ -210,9 +255,15 @@ def main() -> int:
             "Out of sample: recorded meanwhile, and judged for the first time when no rule changed any more.",
         )
         tables.append(scored(fresh, asked.fresh, wanted, lab, score))
+        assert changed is not None
+        stale = [
+            f"{name}: no fresh recording, the rules changed later"
+            for name in older(asked.fresh, wanted, changed)
+        ]
     rows = [row for table in tables for row in [*of_the_lab(table), ""]]
     faults = [table.title for table in tables if table.good < AIM * table.known or table.accused]
     faults += [f"{s.name}: wrongly called exact" for table in tables for s in table.scores if s.wrong_exact]
+    faults += stale
     if asked.real:
         real = Table(
             "On a real Kubernetes",
@@ -229,7 +280,7 @@ def main() -> int:
     print("\n".join(rows))  # noqa: T201  a script
     print("\n".join(faults) or "as it should be", file=sys.stderr)  # noqa: T201  a script
     if asked.write:
-        write(asked.write, rows)
+        write(asked.write, kept(asked.write, rows))
     return int(bool(faults))
 
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 S = 1_000_000_000
 TRIGGER = 12.0  # on the run clock
 WALL = datetime(2026, 11, 25, 14, 2, 11, 345_000, tzinfo=UTC)
+_RESTARTS = 0.5  # from the end of a process to the start of the next
 HASHES = {True: "6d9f7c8b54", False: "7f5b9d6c88"}
 
 
@@ -67,11 +68,28 @@ class FakePod:
     drains: bool = False
     address: str = ""
     hook_failed: str = ""
+    # When its process ended, and when the next one was ready and an endpoint; when it was not ready for a while.
+    crashes: tuple[tuple[float, float], ...] = ()
+    flaps: tuple[tuple[float, float], ...] = ()
+    crash_seen_late: bool = False  # the watch shows a crash only once the next process runs
+    crashed_with: tuple[int, str] = (1, "Error")
+    crash_noted: tuple[tuple[str, str], ...] = ()  # Events about the first of them: (reason, message)
     exit_told: bool = True  # a busy kubelet may never report it, and the pod may be listed for long after it
 
     @property
     def uid(self) -> str:
         return f"uid-{self.name}"
+
+    def served(self, t: float) -> bool:
+        """Whether it is a ready endpoint."""
+        away = any(left <= t < back for left, back in self.absences)
+        return self.enters <= t and (self.leaves is None or t < self.leaves) and not away
+
+    @property
+    def absences(self) -> tuple[tuple[float, float], ...]:
+        """When it was no ready endpoint though it was not being deleted; a slice hears of a crash 0.1 s late."""
+        late = 0.1 + _RESTARTS if self.crash_seen_late else 0.1
+        return (*((ended + late, back) for ended, back in self.crashes), *self.flaps)
 
 
 @dataclass
@@ -266,7 +284,15 @@ class SyntheticRun:
         for pod in self.pods:
             found += self._pod_events(pod)
         edges = {0.0 - TRIGGER} | {
-            t for p in self.pods for t in (p.enters, p.leaves, p.gone) if t is not None and t > -TRIGGER
+            t
+            for p in self.pods
+            for t in (
+                p.enters,
+                p.leaves,
+                p.gone,
+                *(t for absence in p.absences for t in absence),
+            )
+            if t is not None and t > -TRIGGER
         }
         for index, t in enumerate(sorted(edges)):
             inside = [
@@ -282,7 +308,7 @@ class SyntheticRun:
                     {
                         "addresses": [p.address],
                         "conditions": {
-                            "ready": p.leaves is None or t < p.leaves,
+                            "ready": p.served(t),
                             "terminating": p.leaves is not None and t >= p.leaves,
                         },
                         "targetRef": {"kind": "Pod", "name": p.name, "uid": p.uid},
@@ -321,7 +347,15 @@ class SyntheticRun:
                                         "startedAt": local(pod.started), "finishedAt": local(pod.exits)}}  # fmt: skip
             elif t >= pod.started:
                 state = {"running": {"startedAt": local(pod.started)}}
+            down = [ended for ended, _ in pod.crashes if ended <= t]
+            last: dict[str, Any] = {}
+            if down and state.get("running"):
+                code, reason = pod.crashed_with
+                last = {"terminated": {"exitCode": code, "reason": reason, "finishedAt": local(down[-1])}}
+                again = down[-1] + _RESTARTS
+                state = last if t < again else {"running": {"startedAt": local(again)}}
             ready = t >= pod.ready and (pod.exits is None or t < pod.exits)
+            ready = ready and not any(left <= t < back for left, back in (*pod.crashes, *pod.flaps))
             return {
                 "metadata": meta,
                 "spec": {"nodeName": "node-1", **self._pod_spec(pod)},
@@ -335,11 +369,22 @@ class SyntheticRun:
                             "lastTransitionTime": local(pod.ready if t >= pod.ready else pod.created),
                         }
                     ],
-                    "containerStatuses": [{"name": "web", "ready": ready, "restartCount": 0, "state": state}],
+                    "containerStatuses": [
+                        {
+                            "name": "web",
+                            "ready": ready,
+                            "restartCount": len(down),
+                            "state": state,
+                            "lastState": last,
+                        }
+                    ],
                 },
             }
 
         moments = [pod.created, pod.started + 0.3, pod.ready]
+        for ended, back in pod.crashes:
+            moments += [*([] if pod.crash_seen_late else [ended + 0.05]), ended + _RESTARTS + 0.05, back]
+        moments += [t for flap in pod.flaps for t in flap]
         if pod.deleted is not None and pod.exits is not None and pod.gone is not None:
             moments += [pod.deleted, max(pod.exits, pod.gone - 0.05)]
         found = [event(t, "MODIFIED", "Pod", pod.name, pod.uid, seen(t)) for t in moments if t > -TRIGGER]
@@ -349,8 +394,20 @@ class SyntheticRun:
             found[0] = replace(found[0], change="ADDED")
         if pod.gone is not None:
             found.append(event(pod.gone, "DELETED", "Pod", pod.name, pod.uid, seen(pod.gone)))
+        about = {"involvedObject": {"kind": "Pod", "name": pod.name, "uid": pod.uid}, "type": "Normal"}
+        for number, (reason, message) in enumerate(pod.crash_noted):
+            note = about | {"reason": reason, "message": message, "firstTimestamp": stamp(pod.crashes[0][0])}
+            found.append(
+                event(
+                    pod.crashes[0][0],
+                    "ADDED",
+                    "Event",
+                    f"{pod.name}.{number}",
+                    f"uid-{number}-{pod.name}",
+                    note,
+                )
+            )
         if pod.deleted is not None:
-            about = {"involvedObject": {"kind": "Pod", "name": pod.name, "uid": pod.uid}, "type": "Normal"}
             killing = about | {
                 "reason": "Killing",
                 "message": "Stopping container web",
@@ -432,12 +489,14 @@ class SyntheticRun:
         if chance.random() < self.noise:
             return refused(None, "noise")
         seen = t - self.lag
-        known = [p for p in self.pods if p.enters <= seen and (p.leaves is None or seen < p.leaves)]
+        known = [p for p in self.pods if p.served(seen)]
         if not known:
             return quick, 503, Outcome.RESPONSE, None, "D9", True
         pod = known[turn % len(known)]
         if t < pod.listens:
             return refused(pod, "A1")
+        if any(ended <= t < back for ended, back in pod.crashes):
+            return refused(pod, "crashed")
         if pod.exits is not None and t >= pod.exits:
             if self.dead_is_silent:
                 return 3.0, 504, Outcome.RESPONSE, pod, "C6", True

@@ -45,6 +45,11 @@ HAPROXY = (
     '212 - - SC-- 1/1/0/0/3 0/0 {{{id}}} "GET / HTTP/1.1"'
 )
 
+TRAEFIK = (
+    '{{"ClientAddr":"10.9.9.9:33317","DownstreamStatus":{status},"OriginStatus":{status},'
+    '"ServiceAddr":"{address}:8080","request_X-Request-Id":"{id}","msg":""}}'
+)
+
 SEEDS = itertools.count(11)  # what was simulated once is remembered, and not listened to again
 
 
@@ -251,6 +256,27 @@ def test_a_haproxy_log_without_addresses_gives_reasons_and_a_note_says_the_log_f
     (said,) = (note for note in judge(Recording.open(directory)).notes if "log-format" in note)
     assert "%si:%sp" in said
     assert "\n" not in said
+
+
+def test_a_traefik_log_without_addresses_is_told_which_field_to_keep(
+    lost: tuple[Path, SyntheticRun, dict[int, FakePod]], tmp_path: Path
+) -> None:
+    directory, _, went = lost
+    log = tmp_path / "traefik.log"
+    for form, expected in ((TRAEFIK.replace('"ServiceAddr":"{address}:8080",', ""), 1), (TRAEFIK, 0)):
+        log.write_text("\n".join(lines(form, directory, went)))
+        found = told_by(Recording.open(directory), [log])
+        keep(directory, found.entries, found.coverage)
+        notes = judge(Recording.open(directory)).notes
+        assert sum("Traefik: keep the field ServiceAddr" in note for note in notes) == expected
+
+
+def test_a_traefik_log_whose_requests_had_no_server_to_go_to_lacks_no_field(
+    lost: tuple[Path, SyntheticRun, dict[int, FakePod]],
+) -> None:
+    directory, _, _ = lost
+    keep(directory, {(0, 1): Entry("", "traefik", "503 503")}, None)
+    assert not any("ServiceAddr" in note for note in judge(Recording.open(directory)).notes)
 
 
 def test_entries_kept_without_reasons_are_still_read(tmp_path: Path) -> None:

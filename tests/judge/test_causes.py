@@ -68,6 +68,13 @@ def test_a_cut_request_is_exact_only_if_it_took_too_long_to_have_crossed_a_closi
     assert causes["B2",].confidence == confidence
 
 
+def test_what_rests_on_an_exit_that_nobody_saw_is_not_exact(tmp_path: Path) -> None:
+    synthetic = SyntheticRun.rolling(work=1.5, prestop=2, grace=30, concurrency=40, direct=True)
+    for pod in [pod for pod in synthetic.pods if pod.old][1:]:
+        pod.exit_told, pod.gone = False, (pod.exits or 0.0) + 30.0
+    assert by_ids(judged(tmp_path, synthetic))["B2",].confidence == BY_TIME
+
+
 def test_connections_straight_to_pods_make_causes_exact(tmp_path: Path) -> None:
     synthetic = SyntheticRun.rolling(probe=False, direct=True, names_pods=False)
     causes = by_ids(judged(tmp_path, synthetic))
@@ -227,7 +234,7 @@ def test_what_no_rule_fits_is_called_unexplained(tmp_path: Path) -> None:
 
 
 def test_the_table_is_whole() -> None:
-    assert len({(rule.id, rule.name) for rule in RULES}) == len(RULES)
+    assert len({(rule.id, rule.side, rule.name) for rule in RULES}) == len(RULES)
     for rule in RULES:
         assert rule.fix.format(container="web", **VALUES)
         assert rule.name[0].islower() or rule.name.startswith("SIGTERM")

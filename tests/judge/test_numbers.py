@@ -162,11 +162,32 @@ def test_one_failing_slot_among_many_is_no_outage_to_speak_of(tmp_path: Path) ->
     assert found.outage.to_ns - found.outage.from_ns == 1 * MS
 
 
-def test_an_outage_that_never_ends_is_bounded_by_the_run(tmp_path: Path) -> None:
+def test_an_outage_that_never_ends_is_bounded_by_the_load(tmp_path: Path) -> None:
     found = numbers(tmp_path, [hit(3.0), hit(5.0, status=503)])
     assert found.outage is not None
     assert found.outage.from_ns == 3 * S
-    assert found.outage.to_ns == 20 * S + 1
+    assert found.outage.to_ns == 20 * S
+
+
+def test_what_was_still_out_when_the_load_ended_makes_no_outage_of_the_time_after_it(tmp_path: Path) -> None:
+    marks = ROLLOUT | {Mark.LOAD_END: 15.0}
+    rows = [hit(3 + i / 10) for i in range(120)] + [
+        hit(17.0, took=3.0, status=504),
+        hit(18.0, took=3.5, status=504),
+    ]
+    found = numbers(tmp_path, rows, record(marks))
+    assert found.outage is not None
+    assert found.outage.to_ns - found.outage.from_ns <= 100 * MS
+
+
+@pytest.mark.parametrize("answered_late", [False, True])
+def test_an_outage_that_the_load_ended_in_lasts_until_then(tmp_path: Path, answered_late: bool) -> None:  # noqa: FBT001
+    marks = ROLLOUT | {Mark.LOAD_END: 15.0}
+    rows = [hit(3 + i / 10) for i in range(90)] + [hit(17.0, took=4.0, status=504)]
+    rows += [hit(17.5, took=4.0)] if answered_late else []
+    found = numbers(tmp_path, rows, record(marks))
+    assert found.outage is not None
+    assert (found.outage.from_ns, found.outage.to_ns) == (round(11.9 * S), 15 * S)
 
 
 def test_a_slow_silence_without_a_failure_is_no_outage(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from harness.judge.verdict.judgement import Judgement, from_json, judge, judge_w
 from harness.model import OF_A_ROLLOUT, ClusterEvent, Grade, HealthSample, Mark, MarkAt, Outcome, Round
 from harness.recording.read import Recording
 from harness.recording.rounds import parts
+from harness.recording.upstreams import Entry, keep
 from harness.recording.write import RunDirectory
 from harness.report import write_all
 from harness.report.text import render
@@ -131,6 +132,16 @@ def test_every_request_belongs_to_one_rollout(tmp_path: Path) -> None:
     cut = [part.hits(["done_ns"]) for part in parts(recording)]
     assert sum(map(len, cut)) == len(whole)
     assert sorted(t for part in cut for t in part["done_ns"]) == sorted(whole["done_ns"])
+
+
+def test_what_an_access_log_told_is_read_once_for_all_rollouts(tmp_path: Path) -> None:
+    path = series(tmp_path, clean(), lossy())
+    keep(path, {(0, 1): Entry("10.1.0.30", "nginx", "502")}, None)
+    recording = Recording.open(path)
+    log = recording.access_log()
+    assert log.entries
+    assert all(part.access_log() is log for part in parts(recording))
+    assert recording.access_log() is log
 
 
 def test_a_request_left_hanging_by_one_rollout_is_not_in_the_next_baseline(

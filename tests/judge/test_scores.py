@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from harness.recording.read import Recording
 from harness.recording.trace import request_id
-from tests.bench.score_bench import BEGIN, END, write
+from tests.bench.score_bench import BEGIN, END, kept, older, write
 from tests.bench.scoring import Truth, score
 from tests.judge.synthetic import SyntheticRun
 
@@ -87,3 +88,27 @@ def test_writing_scores_leaves_what_people_wrote(tmp_path: Path) -> None:
     write(document, ["| new |"])
     write(document, ["| newer |"])
     assert document.read_text() == f"# Title\n\n{BEGIN}\n\n| newer |\n\n{END}\n\nThe end.\n"
+
+
+def test_writing_scores_leaves_those_of_sets_that_were_not_asked_for(tmp_path: Path) -> None:
+    document = tmp_path / "judged.md"
+    old = ["## On the lab", "", "old", "", "## On a real Kubernetes", "", "31 of 31", ""]
+    document.write_text("\n".join(["about", BEGIN, *old, END, "more"]))
+    write(document, kept(document, ["## On the lab", "", "new", ""]))
+    text = document.read_text()
+    assert "old" not in text
+    assert (
+        text.index("new") < text.index("## On a real Kubernetes") < text.index("31 of 31") < text.index(END)
+    )
+    write(document, kept(document, ["## On the lab", "", "new", ""]))
+    assert document.read_text() == text
+
+
+def test_a_recording_that_the_rules_may_know_is_not_fresh(tmp_path: Path) -> None:
+    for scenario, began in (("A1", "20261130T170000Z"), ("B1", "20261130T190000Z")):
+        run = tmp_path / scenario / f"{began}-web"
+        run.mkdir(parents=True)
+        for name in ("run.json", "verdict.json"):
+            (run / name).write_text("{}")
+    wanted = [tmp_path / name for name in ("A1", "B1", "C1")]
+    assert older(tmp_path, wanted, datetime(2026, 11, 30, 18, tzinfo=UTC)) == ["A1"]

@@ -26,6 +26,7 @@ from harness.judge.causes.matching import (
     UNEXPLAINED,
     Match,
     episodes,
+    fitting,
     least_late,
     logged,
     match,
@@ -33,6 +34,7 @@ from harness.judge.causes.matching import (
     tied_to_pods,
 )
 from harness.judge.causes.rules import AFTER_STOP, AT_EXIT, REFUSAL, RULES, SILENCE
+from harness.judge.causes.shortage import without_endpoint
 from harness.judge.numbers.background import Background, background
 from harness.judge.numbers.crowded import crowded
 from harness.judge.numbers.measured import PodLosses
@@ -150,17 +152,21 @@ def explain(
     entries = logged(lost, log or {})
     said = meanings(lost, way.answers, way.chain, surroundings.methods, entries)
     at_once = (lost.done_ns - lost.begun_ns < AT_ONCE_NS) & ((said & int(REFUSAL)) != 0)
+    slowest_ns = longest_ns(hits, timeline)
+    may_queue, queued = crowded(hits, lost, (said & int(SILENCE)) != 0, slowest_ns)
     context = Context(
         timeline=replace(timeline, pods=assumed(timeline.pods)),
         traffic={pod.pod: pod for pod in numbers.pods},
         surroundings=surroundings,
         departed=departures(hits, timeline, numbers) if pinned is None else {},
         episode_end=episodes(lost.done_ns),
+        empty=without_endpoint(timeline.pods),
         chain=way.chain,
         meanings=said,
-        crowded=crowded(hits, lost, (said & int(SILENCE)) != 0),
+        crowded=may_queue,
+        queued=queued,
         turned_away_ns=np.sort(lost.done_ns[at_once]),
-        slowest_ns=longest_ns(hits, timeline),
+        slowest_ns=slowest_ns,
     )
     found = match(lost, context, pinned, entries)
     tied = tied_to_pods(found)
@@ -232,6 +238,14 @@ def _may_have_crossed(ids: tuple[str, ...], lost: Hits, mask: NDArray[np.bool_])
     return ids == ("B2",) and bool((lost.done_ns[mask] - lost.begun_ns[mask] < LONG_NS).any())
 
 
+def _of_an_assumed_exit(
+    ids: tuple[str, ...], mask: NDArray[np.bool_], found: Match, context: Context
+) -> bool:
+    """Whether nobody saw how a pod ended to whose end these are put down: how it did decides among those causes."""
+    pods = np.unique(found.pod[mask & (found.pod >= 0)]).tolist()
+    return bool(AT_EXIT & {*ids}) and any(context.timeline.pods[number].exit_assumed for number in pods)
+
+
 def _cause(
     ids: tuple[str, ...],
     mask: NDArray[np.bool_],
@@ -249,15 +263,17 @@ def _cause(
     }
     zero = context.timeline.zero_ns
     done = lost.done_ns[mask]
+    diagnosis = (
+        diagnosis_of(lost, mask, context.meanings, fitting(found, "D7")) if ids == (NOT_THE_ROLLOUT,) else ""
+    )
     if ids in {(NOT_THE_ROLLOUT,), (UNEXPLAINED,)}:
         name, fixes = plain(ids[0])
         confidence = BY_TIME
-        evidence = plain_evidence(ids[0], lost, mask, numbers, context.meanings)
+        evidence = plain_evidence(ids[0], lost, mask, numbers, diagnosis)
     else:
         name = ", or ".join(dict.fromkeys(rule.name for _, rule in rules))
-        sure = (bool((found.pod[mask] >= 0).all()) and not _may_have_crossed(ids, lost, mask)) or ids == (
-            "E1",
-        )
+        doubted = _may_have_crossed(ids, lost, mask) or _of_an_assumed_exit(ids, mask, found, context)
+        sure = (bool((found.pod[mask] >= 0).all()) and not doubted) or ids == ("E1",)
         confidence = ONE_OF if len(ids) > 1 else EXACT if sure else BY_TIME
         fixes = told.fixes(rules, shares, context)
         evidence = told.evidence(shares, context) + (told.CROSSED if crossed else [])
@@ -280,5 +296,5 @@ def _cause(
         or (f"from {at(int(done.min()), zero)} to {at(int(done.max()), zero)}",),
         mend=fixes,
         spread_by=told.telling_apart(numbers, context) if confidence == ONE_OF else "",
-        diagnosis=diagnosis_of(lost, mask, context.meanings) if ids == (NOT_THE_ROLLOUT,) else "",
+        diagnosis=diagnosis,
     )

@@ -44,11 +44,13 @@ class Context:
     episode_end: Callable[
         [int], int
     ]  # the end of the run of failures that is under way at a moment, or just after
+    empty: tuple[tuple[int, int], ...] = ()  # when there was no endpoint any more, in order (shortage.py)
     chain: Chain = field(default_factory=Chain)
     meanings: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # of each hit
     crowded: NDArray[np.bool_] = field(
         default_factory=lambda: np.zeros(0, dtype=bool)
     )  # see numbers/crowded.py
+    queued: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))  # for certain
     # When hits ended that failed at once, in order.
     turned_away_ns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     slowest_ns: int = 0  # what was begun before the trigger took so long at most; 0: not known
@@ -99,9 +101,10 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What a hit must satisfy, in ns on the run clock; `took` bounds its length."""
+    """What a hit must satisfy, in ns on the run clock; `took` bounds its length. It began in no pause."""
 
     begun: tuple[int, int] = (-FOREVER, FOREVER)
     ended: tuple[int, int] = (-FOREVER, FOREVER)
     took: tuple[int, int] = (0, FOREVER)
     early_ns: int = 0  # what had certainly been taken (it took LONG_NS) may have ended so much before `ended`
+    pauses: tuple[tuple[int, int], ...] = ()  # in order

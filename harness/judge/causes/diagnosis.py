@@ -30,15 +30,24 @@ _DIAGNOSES = {
     "C7": (
         "C7: answers that never come all the time: requests outlast the balancer's idle timeout, or a backend hangs"
     ),
+    "D7": (
+        "D7: readiness flaps all the time: no endpoint was left, though nobody had deleted a pod; the readinessProbe"
+        " needs a timeoutSeconds and a failureThreshold that load does not break, and nothing that all pods share"
+    ),
     "E1": "E1: this client gave up: its --timeout is shorter than what some requests take",
 }
 
 
-def diagnosis_of(lost: Hits, mask: NDArray[np.bool_], meanings: NDArray[np.int64]) -> str:
+def diagnosis_of(
+    lost: Hits, mask: NDArray[np.bool_], meanings: NDArray[np.int64], flapped: NDArray[np.bool_]
+) -> str:
     """Say what failures that the rollout has no part in look like: by their most frequent kind, and how long they took.
 
     `meanings`: of each hit, as sums of Meaning. A 503 that can only mean a broken connection is what others call 502.
+    `flapped`: the hits that found no endpoint because readiness had failed.
     """
+    if 2 * int((mask & flapped).sum()) > int(mask.sum()):
+        return "D7"
     kind = next(iter(lost.counts(mask)))
     took_ns = int(np.median((lost.done_ns - lost.begun_ns)[mask]))
     if kind in {"read_timeout_headers", "read_timeout_body", "write_timeout", "connect_timeout"}:
@@ -58,7 +67,7 @@ def plain(label: str) -> tuple[str, tuple[str, ...]]:
 
 
 def plain_evidence(
-    label: str, lost: Hits, mask: NDArray[np.bool_], numbers: Numbers, meanings: NDArray[np.int64]
+    label: str, lost: Hits, mask: NDArray[np.bool_], numbers: Numbers, diagnosis: str
 ) -> list[str]:
     """Return how often each kind failed before the trigger and since, and what that looks like."""
     kinds = lost.counts(mask)
@@ -70,7 +79,6 @@ def plain_evidence(
         f"{kind}: {count(n)} since the trigger, {count(baseline.kinds.get(kind, 0))} in the {window} before it"
         for kind, n in kinds.items()
     ]
-    diagnosis = diagnosis_of(lost, mask, meanings)
     backend = _backend(lost, mask)
     return [*frequencies, *([_DIAGNOSES[diagnosis]] if diagnosis else []), *([backend] if backend else [])]
 

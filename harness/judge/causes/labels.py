@@ -78,6 +78,7 @@ def label(
     own = np.isin(lost.kind, [kind_code(name) for name in OWN_FAULT]).tolist()
     meanings = context.meanings.tolist()
     early, reloaded = beside.early.tolist(), (beside.reloaded & (found.pod < 0)).tolist()
+    queued = context.queued.tolist()
     follows, removed = beside.follows.tolist(), beside.removed.tolist()
     labels: list[tuple[str, ...]] = []
     for number in range(len(lost)):
@@ -96,17 +97,22 @@ def label(
             touched = early[number] and found.pod[number] < 0
             labels.append(
                 _of_one(
-                    rows, meanings[number], crossing[number], early=touched, unknown=context.chain.unknown
+                    rows,
+                    meanings[number],
+                    crossing[number],
+                    early=touched,
+                    unknown=context.chain.unknown,
+                    queued=queued[number],
                 )
             )
     return labels
 
 
 def _of_one(
-    rows: Mapping[str, int], meaning: int, crossing: str, *, early: bool, unknown: bool
+    rows: Mapping[str, int], meaning: int, crossing: str, *, early: bool, unknown: bool, queued: bool
 ) -> tuple[str, ...]:
     """Return what is said of one hit: by the rules about pods, or by what stands beside them."""
-    ids = _of_pods(rows, meaning, unknown=unknown)
+    ids = _of_pods(rows, meaning, unknown=unknown, queued=queued)
     if ids == ("B2",) and crossing:
         ids = (crossing, *ids)
     if meaning & Meaning.LIMITED:
@@ -116,21 +122,19 @@ def _of_one(
     return ids or (UNEXPLAINED,)
 
 
-def _of_pods(rows: Mapping[str, int], meaning: int, *, unknown: bool) -> tuple[str, ...]:
+def _of_pods(rows: Mapping[str, int], meaning: int, *, unknown: bool, queued: bool) -> tuple[str, ...]:
     """Return what the rules about pods say of one hit."""
     others = sorted(row for side, row in rows.items() if side != "whole")
-    if "capacity" in rows and not meaning & Meaning.NO_ANSWER and len(others) > 1:
-        others.remove(
-            rows["capacity"]
-        )  # it did not even connect: of a pod that is gone, not of one that is busy
+    if "capacity" in rows and not meaning & Meaning.NO_ANSWER and len(others) > 1 and not queued:
+        # It did not even connect: of a pod that is gone, not of one that is busy, unless all had to wait: a pod whose
+        # backlog is full is silent to SYN, too.
+        others.remove(rows["capacity"])
     ids = dict.fromkeys(name for row in others for name in (RULES[row].id, RULES[row].also) if name)
     if "whole" not in rows:
         return tuple(ids)
     rule = RULES[rows["whole"]]
     if not (ids and meaning & rule.yields_to):
-        start = RULES[rows["start"]].id if "start" in rows else ""
-        # A pod whose container ends has not flapped: it was killed, or crashed.
-        return (start,) if rule.id == "D7" and start in {"A4", "A8"} else (rule.id,)
+        return (rule.id,)
     # Where a balancer says the same of no target and of a pod that fails it, a pod that fails it is the likelier one.
     return tuple(ids) if rule.id == "A7" and not unknown else tuple(sorted({*ids, rule.id}))
 

@@ -170,6 +170,15 @@ def least_late(
     return {int(number): int(age[of == number].max()) for number in np.unique(of[of >= 0])}
 
 
+def fitting(found: Match, name: str) -> NDArray[np.bool_]:
+    """Say which hits a rule with this id fits, by way of whichever pod."""
+    mask = np.zeros(len(found.pod), dtype=bool)
+    for (row, _), fits in found.fits.items():
+        if RULES[row].id == name:
+            mask |= fits
+    return mask
+
+
 def tied_to_pods(found: Match) -> NDArray[np.bool_]:
     """Say which hits a rule ties to a pod that is known, and that came or went."""
     mask = np.zeros(len(found.pod), dtype=bool)
@@ -227,6 +236,8 @@ def _within(
 ) -> NDArray[np.bool_]:
     early = np.where(took > LONG_NS, window.early_ns, 0) if window.early_ns else 0
     inside = (begun >= window.begun[0]) & (begun <= window.begun[1]) & (ended >= window.ended[0] - early)
+    for paused, resumed in window.pauses:
+        inside &= (begun <= paused) | (begun >= resumed)
     return np.asarray(
         inside & (ended <= window.ended[1]) & (took >= window.took[0]) & (took <= window.took[1])
     )

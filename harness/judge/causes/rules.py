@@ -37,6 +37,9 @@ _NOTHING = Meaning(0)  # known by other signs than its meaning
 # Causes, by id, of what was sent to a pod that no longer listened, and of what was in flight when one ended.
 AFTER_STOP = frozenset({"B1", "C1", "B6", "B7", "C3", "C6", "C19"})
 AT_EXIT = frozenset({"B2", "B3", "B4", "B5", "B9", "C4", "C9"})
+# Names of causes that show both at their pods and where no endpoint is left.
+LIVENESS_KILLS = "the livenessProbe kills pods while they start"
+CRASHES = "the new version crashes"
 
 # Values that a rule's line may name, and what is said where nothing decides them.
 VALUES = {
@@ -139,10 +142,17 @@ def _flap_story(pod: Lifeline, context: Context) -> str:
     )
 
 
+def _down_story(pod: Lifeline, context: Context) -> str:
+    return f"restarted {count(pod.restarts, 'time')}, {_flap_story(pod, context)}"
+
+
 _CONTAINER = "spec.template.spec.containers[{container}]"
 _GRACE = "spec.template.spec.terminationGracePeriodSeconds"
 
 _PRE_STOP = f"{_CONTAINER}.lifecycle.preStop: {{prestop}}; {_GRACE}: {{grace}}"
+_NO_LINE = (
+    "no line of the rollout: the new version itself; maxUnavailable 0 keeps the old one serving meanwhile"
+)
 _LOST_TO_A_GRACE = f"{_GRACE}: {{grace}}"
 
 RULES: tuple[Rule, ...] = (
@@ -161,6 +171,10 @@ RULES: tuple[Rule, ...] = (
          _no_story, "{reload}; clients ask again on a connection that was closed before an answer"),
     Rule("D3", "whole", "strategy Recreate ends all old pods first", NOBODY | REFUSAL | SILENCE, shortage.recreate,
          _stop_story, "spec.strategy: {strategy}", of_any_pod=True),
+    Rule("A4", "whole", LIVENESS_KILLS, NOBODY, shortage.killed, _down_story,
+         f"{_CONTAINER}.startupProbe: {{startup}}", unknown_pod_only=True, yields_to=OF_A_POD),
+    Rule("A8", "whole", CRASHES, NOBODY, shortage.crashed, _down_story, _NO_LINE, unknown_pod_only=True,
+         yields_to=OF_A_POD),
     Rule("D7", "whole", "readiness flapped: no endpoint was left, though nobody had deleted a pod", NOBODY,
          shortage.flapped, _flap_story,
          f"{_CONTAINER}.readinessProbe: a timeoutSeconds and a failureThreshold that load does not break"),
@@ -188,10 +202,9 @@ RULES: tuple[Rule, ...] = (
          yields_to=OF_A_POD),
     Rule("C19", "start", "the Service publishes pods that are not ready", REFUSAL | SILENCE, starts.published_early,
          _start_story, "Service spec.publishNotReadyAddresses: false"),
-    Rule("A4", "start", "the livenessProbe kills pods while they start", REFUSAL | CUT_OFF, starts.killed_starting,
+    Rule("A4", "start", LIVENESS_KILLS, REFUSAL | CUT_OFF, starts.killed_starting,
          _restart_story, f"{_CONTAINER}.startupProbe: {{startup}}"),
-    Rule("A8", "start", "the new version crashes", REFUSAL | CUT_OFF, starts.crashed, _restart_story,
-         "no line of the rollout: the new version itself; maxUnavailable 0 keeps the old one serving meanwhile"),
+    Rule("A8", "start", CRASHES, REFUSAL | CUT_OFF, starts.crashed, _restart_story, _NO_LINE),
     Rule("A1", "start", "no readinessProbe: pods were sent requests before they listened", REFUSAL | SILENCE,
          starts.not_listening, _start_story, f"{_CONTAINER}.readinessProbe: {{readiness}}"),
     Rule("A2", "start", "the readinessProbe passes too early: pods that were ready answered with errors", _ERRORS,

@@ -5,18 +5,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.judge.causes.context import FOREVER, Window
 from harness.judge.timeline.clocks import SLACK
+from harness.judge.timeline.ending import killed_by_liveness
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.judge.causes.context import Context
     from harness.judge.timeline.lifeline import Lifeline
+
 
 # What the scheduler says when a new pod must wait for what an old one holds, or for room.
 _HELD = ("free ports", "anti-affinity", "volume")
 _ROOM = ("Insufficient",)
+
+
+class _Absence(NamedTuple):
+    """When a pod was no endpoint though nobody had deleted it, maybe to FOREVER. `ended`: because a container had."""
+
+    from_ns: int
+    to_ns: int
+    ended: bool
 
 
 def short_of_pods(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
@@ -49,8 +61,8 @@ def recreate(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
 
 def no_endpoint(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
     """D9: from this pod's leaving, if it was the last endpoint, to the next one's coming."""
-    left = pod.out_of_endpoints_ns
     del lag_ns
+    left = _left(pod, context)
     return None if left is None else _nobody_since(left, context)
 
 
@@ -72,19 +84,19 @@ def no_room(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
 
 
 def flapped(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
-    """D7: the same, where the pod was not deleted when it left."""
+    """D7: while there was no endpoint, and this pod was none though nobody had deleted it and its containers ran."""
     del lag_ns
-    return _around([_nobody_since(stop, context) for stop in _flaps(pod)])
+    return _around(_empty_without(pod, context, ended=False))
 
 
 def flapped_unheard(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
     """D7: from the next one's coming to the balancer's hearing of it."""
-    return _around([_unheard(stop, context, lag_ns) for stop in _flaps(pod)])
+    return _heard_late(_empty_without(pod, context, ended=False), lag_ns)
 
 
 def nobody_unheard(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
     """D9: from the next one's coming to the balancer's hearing of it."""
-    left = pod.out_of_endpoints_ns
+    left = _left(pod, context)
     return None if left is None else _unheard(left, context, lag_ns)
 
 
@@ -93,24 +105,84 @@ def only_unheard(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
     return nobody_unheard(pod, context, lag_ns) if _alone(context) else None
 
 
+def killed(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
+    """A4: while there was no endpoint for the balancer, and this pod was none because its liveness had it killed."""
+    return _down(pod, context, lag_ns) if killed_by_liveness(pod) else None
+
+
+def crashed(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
+    """A8: while there was no endpoint for the balancer, and this pod was none because its container had ended."""
+    return None if killed_by_liveness(pod) else _down(pod, context, lag_ns)
+
+
+def _left(pod: Lifeline, context: Context) -> int | None:
+    """Return when a pod left the endpoints at last, if it left none behind; None where it flapped or crashed, of which
+    other rules speak.
+    """
+    left = pod.out_of_endpoints_ns
+    if left is None or _back(left, context) is None:
+        return None
+    other = any(away.from_ns == left and not (away.ended and pod.old) for away in _absences(pod))
+    return None if other else left
+
+
 def _alone(context: Context) -> bool:
     return sum(p.old for p in context.timeline.pods) == 1
 
 
-def _flaps(pod: Lifeline) -> list[int]:
-    """Return when a pod left the endpoints although nobody had deleted it."""
+def _absences(pod: Lifeline) -> list[_Absence]:
+    """Return when a pod that nobody had deleted was no endpoint any more.
+
+    A container that ends takes its pod out of the endpoints. One that ends later had no part in it.
+    """
+    found = []
+    for number, (start, stop) in enumerate(pod.endpoints):
+        if stop is None or (pod.deleted_ns is not None and stop >= pod.deleted_ns - SLACK):
+            continue
+        again = next((later for later, _ in pod.endpoints[number + 1 :]), pod.deleted_ns or FOREVER)
+        ended = any(start - SLACK <= end <= stop for end in pod.endings_ns)
+        found.append(_Absence(stop, again, ended))
+    return found
+
+
+def _empty_without(pod: Lifeline, context: Context, *, ended: bool) -> list[tuple[int, int]]:
+    """Return when there was no endpoint, and would have been one if this pod had stayed one, which nobody deleted.
+
+    Whichever pod was the last to leave: a rollout deletes it because it counts on the others.
+    """
+    if not context.empty or (ended and pod.old):  # what crashes is no new version
+        return []
+    absences = [away for away in _absences(pod) if away.ended == ended]
     return [
-        stop
-        for _, stop in pod.endpoints
-        if stop is not None and (pod.deleted_ns is None or stop < pod.deleted_ns - SLACK)
+        (left, back)
+        for left, back in context.empty
+        if any(away.from_ns <= left < away.to_ns for away in absences)
     ]
 
 
-def _around(windows: list[Window | None]) -> Window | None:
-    found = [window for window in windows if window is not None]
-    if not found:
+def _around(stretches: list[tuple[int, int]]) -> Window | None:
+    return _within([(left - SLACK, back) for left, back in stretches])
+
+
+def _down(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
+    stretches = _empty_without(pod, context, ended=True)
+    return _within([(left - SLACK, min(back + lag_ns, FOREVER)) for left, back in stretches])
+
+
+def _heard_late(stretches: list[tuple[int, int]], lag_ns: int) -> Window | None:
+    return _within([(back, back + lag_ns) for _, back in stretches if back < FOREVER])
+
+
+def _within(stretches: list[tuple[int, int]]) -> Window | None:
+    """Return one window for all of these; `stretches` are in order."""
+    if not stretches:
         return None
-    return Window(begun=(min(w.begun[0] for w in found), max(w.begun[1] for w in found)))
+    last, pauses = stretches[0][1], []
+    for start, stop in stretches[1:]:
+        if start > last:
+            pauses.append((last, start))
+        last = max(last, stop)
+    return Window(begun=(stretches[0][0], last), pauses=tuple(pauses))
 
 
 def _unscheduled(pod: Lifeline, context: Context, lag_ns: int, words: tuple[str, ...]) -> Window | None:
@@ -125,12 +197,22 @@ def _unscheduled(pod: Lifeline, context: Context, lag_ns: int, words: tuple[str,
     return None if window is None else Window(begun=(window.begun[0], min(window.begun[1] + lag_ns, FOREVER)))
 
 
+def without_endpoint(pods: Sequence[Lifeline]) -> tuple[tuple[int, int], ...]:
+    """Return from when to when there was no endpoint, after there had been one: to FOREVER if none came back."""
+    found: list[tuple[int, int]] = []
+    ends: int | None = None  # of all stretches so far; None before the first
+    for start, stop in sorted(
+        (start, FOREVER if stop is None else stop) for p in pods for start, stop in p.endpoints
+    ):
+        if ends is not None and start > ends:
+            found.append((ends, start))
+        ends = stop if ends is None else max(ends, stop)
+    return (*found, (ends, FOREVER)) if ends is not None and ends < FOREVER else tuple(found)
+
+
 def _back(left: int, context: Context) -> int | None:
     """Return when the endpoints, empty from `left` on, had one again (FOREVER: never); None if they were not empty."""
-    others = [stretch for p in context.timeline.pods for stretch in p.endpoints]
-    if any(start <= left and (stop is None or stop > left) for start, stop in others):
-        return None
-    return min((start for start, _ in others if start > left), default=FOREVER)
+    return next((back for since, back in context.empty if since == left), None)
 
 
 def _nobody_since(left: int, context: Context) -> Window | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from harness.clock import NS
 from harness.judge.causes.context import COLD, FOREVER, Window
 from harness.judge.timeline.clocks import SLACK
+from harness.judge.timeline.ending import killed_by_liveness
 
 if TYPE_CHECKING:
     from harness.judge.causes.context import Context
@@ -89,11 +90,7 @@ def _restarted(pod: Lifeline) -> Window | None:
 def killed_starting(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
     """A4: restarted, and the kubelet says its liveness was at fault."""
     del context, lag_ns
-    killing, unhealthy = pod.noted("Killing"), pod.noted("Unhealthy")
-    blamed = (killing and "liveness" in killing.message) or (
-        unhealthy and unhealthy.message.startswith("Liveness")
-    )
-    return _restarted(pod) if blamed else None
+    return _restarted(pod) if killed_by_liveness(pod) else None
 
 
 def crashed(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:

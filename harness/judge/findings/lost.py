@@ -69,6 +69,8 @@ def _before(case: Case, lasts_ns: int) -> str:
     usual = case.usual
     if lasts_ns > UNLIKE * max(usual.wait_ns, usual.slowest_ns):
         return "none was nearly as long before the trigger"
+    if not case.background.outages_before:
+        return "no request failed in a stretch nearly as long before the trigger"
     return "one alone before the trigger does not tell how often they come"
 
 

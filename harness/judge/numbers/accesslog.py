@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from harness.model import RunRecord
     from harness.recording.read import Recording
-    from harness.recording.upstreams import Upstreams
+    from harness.recording.upstreams import Entry, Upstreams
 
 _TELLS = {  # what makes a log name the pod, where it does not
     NGINX: "nginx: put $upstream_addr into the log_format",
@@ -42,6 +42,9 @@ _TELLS = {  # what makes a log name the pod, where it does not
 }
 # What has a field for the pod in any case: a request without one was sent to nobody.
 _NAME = frozenset({NGINX, ALB})
+_NAMELESS = frozenset(
+    {HAPROXY, TRAEFIK}
+)  # these give a reason in any case, and name the pod where they are told to
 
 
 def upstreams_of(recording: Recording, logs: Iterable[Path]) -> Upstreams:
@@ -97,12 +100,16 @@ def told_by(recording: Recording, logs: Iterable[Path], *, strict: bool = True) 
 
 def notes(log: AccessLog) -> tuple[str, ...]:
     """Return what the summary says of a log: how well it fits the run, and what would make it name pods."""
-    families = {
-        entry.family for entry in log.entries.values() if entry.said and not entry.said.endswith(NO_SERVER)
-    }
-    if families != {HAPROXY} or any(entry.address for entry in log.entries.values()):
+    families = {entry.family for entry in log.entries.values() if _went_to_a_pod(entry)}
+    if not families or not families <= _NAMELESS or any(entry.address for entry in log.entries.values()):
         return log.notes
-    return (*log.notes, f"the access log gives reasons, and names no pod: {_TELLS[HAPROXY]}")
+    return (*log.notes, f"the access log gives reasons, and names no pod: {_what_tells(families)}")
+
+
+def _went_to_a_pod(entry: Entry) -> bool:
+    """Whether the reason in a line is about a pod: else no field can name one."""
+    nobody = entry.said.startswith("503 ") if entry.family == TRAEFIK else entry.said.endswith(NO_SERVER)
+    return bool(entry.said) and not nobody
 
 
 def entries(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from harness.judge.timeline.timeline import Timeline
 
 USUAL_OUTAGES = 2  # one before the trigger may be chance: of one alone nobody knows how often they come
+FEW_FAILED = 3  # in a stretch as long as the baseline's longest wait fewer of them may be chance
 OUTAGE_NS = NS  # a stretch without a good answer is an outage when it is longer, and unlike the baseline's
 # Which of these a client sees is a matter of microseconds.
 _FAMILIES = {
@@ -73,6 +74,9 @@ class Background:
 
     hung: int = 0  # failed since the trigger, and had hung before it
     outage: Outage | None = None  # nothing but failures since the trigger, unlike what was usual before it
+    outages_before: int = (
+        0  # stretches of the baseline that were nearly as long, and in which requests failed
+    )
 
     @property
     def suspected(self) -> int:
@@ -153,12 +157,14 @@ def background(
             FamilyBackground(family, len(base), requests[0], seen, counted, tuple(excesses), by_phase)
         )
     ranked = tuple(sorted(found, key=lambda one: (-one.seen, one.family)))
+    outage, alike = _outage(hits, lost, timeline) if dirty else (None, 0)
     return Background(
         ranked,
         spans[0].length_ns if spans[0] else 0,
         is_background,
         int(early.sum()),
-        _outage(hits, lost, timeline) if dirty else None,
+        outage,
+        alike,
     )
 
 
@@ -210,21 +216,22 @@ def _codes(kinds: NDArray[np.int16]) -> dict[str, list[int]]:
     return codes
 
 
-def _outage(hits: Hits, lost: Hits, timeline: Timeline) -> Outage | None:
+def _outage(hits: Hits, lost: Hits, timeline: Timeline) -> tuple[Outage | None, int]:
     """Find a stretch without a good answer that no background explains: where most requests fail, failures are no
-    sign.
+    sign. Return with it how many were nearly as long before the trigger.
+
+    That nobody asked for as long before, or that one good answer took as long, makes no outage usual.
     """
     ours = np.isin(lost.kind, [code for mask in _codes(lost.kind).values() for code in mask])
-    found = longest_outage(
-        hits.done_ns[hits.good], lost.done_ns[ours], Span(timeline.zero_ns, timeline.judged.to_ns)
-    )
+    asked = Span(timeline.zero_ns, max(timeline.load.to_ns, timeline.zero_ns))
+    found = longest_outage(hits.done_ns[hits.good], lost.done_ns[ours], asked)
     if found is None or found.to_ns - found.from_ns <= OUTAGE_NS:
-        return None
+        return None, 0
     before, lasts_ns = usual(hits, timeline), found.to_ns - found.from_ns
-    if lasts_ns > UNLIKE * max(before.wait_ns, before.slowest_ns):
-        return found
     alike = _outages_before(hits, timeline, max(lasts_ns // UNLIKE, OUTAGE_NS))
-    return found if 0 < alike < USUAL_OUTAGES else None
+    unlike = lasts_ns > UNLIKE * max(before.wait_ns, before.slowest_ns)
+    unknown = alike < USUAL_OUTAGES and (alike > 0 or found.failed >= FEW_FAILED)
+    return (found if unlike or unknown else None), alike
 
 
 def _outages_before(hits: Hits, timeline: Timeline, least_ns: int) -> int:

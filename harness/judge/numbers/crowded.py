@@ -22,15 +22,19 @@ _SHARE = (
 )
 
 
-def crowded(hits: Hits, lost: Hits, candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Say of each of the candidates whether good answers that came meanwhile show a queue; True where none came.
+def crowded(
+    hits: Hits, lost: Hits, candidates: NDArray[np.bool_], usual_ns: int = 0
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Say of each of the candidates whether good answers that came meanwhile may show a queue, and whether they do.
 
-    `lost` are the failed hits, of which `candidates` are those to look at; the others are True.
+    `lost` are the failed hits, of which `candidates` are those to look at; the others are True and False. They may
+    show one where none came at all; they do where one took at least half as long as the candidate waited, and twice
+    as long as any before the trigger (`usual_ns`; 0: not known).
     """
-    found = np.ones(len(lost), dtype=bool)
+    may, surely = np.ones(len(lost), dtype=bool), np.zeros(len(lost), dtype=bool)
     rows = np.flatnonzero(candidates)
     if not len(rows):
-        return found
+        return may, surely
     took_ns = lost.done_ns[rows] - lost.begun_ns[rows]
     begun, done = (
         lost.begun_ns[rows] - took_ns,
@@ -43,8 +47,9 @@ def crowded(hits: Hits, lost: Hits, candidates: NDArray[np.bool_]) -> NDArray[np
         took, (hits.done_ns[good] - start) // _BUCKET_NS, (hits.done_ns[good] - hits.begun_ns[good])
     )
     longest = _longest(took, (begun - start) // _BUCKET_NS, (done - start) // _BUCKET_NS)
-    found[rows] = (longest == 0) | (longest * _SHARE >= took_ns)
-    return found
+    may[rows] = (longest == 0) | (longest * _SHARE >= took_ns)
+    surely[rows] = (2 * longest >= took_ns) & (longest > 2 * usual_ns) & bool(usual_ns)
+    return may, surely
 
 
 def _longest(

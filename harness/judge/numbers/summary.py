@@ -7,7 +7,7 @@ Rates: requests over time, while new hits were sent. Deviation and maximum are o
 Bad second: a second (counted from the trigger) in which at least one hit failed.
 Outage: from the end of one good response to the end of the next, all slots together, when a hit failed in
     between. 200 slots of which one fails make an outage of a millisecond; all of them failing for a second
-    make one of a second. A stretch with no response at all is bounded by the run.
+    make one of a second. It ends with the load at the latest: nobody asks for anything after that.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def summarise(hits: Hits, run: RunRecord, timeline: Timeline) -> Numbers:
         bad_seconds=len(bad),
         seconds_total=-(-timeline.judged.length_ns // NS),
         worst_second=max(worst, key=lambda row: (sum(row.failed.values()), -row.second), default=None),
-        outage=longest_outage(hits.done_ns[good], hits.done_ns[failed], timeline.judged),
+        outage=longest_outage(hits.done_ns[good], hits.done_ns[failed], timeline.load),
         failed_time_share=float(took[failed].sum()) / spent if spent else 0.0,
         parts=tuple(
             part(hits, phase.value, spans, timeline)
@@ -256,8 +256,11 @@ def by_second(hits: Hits, timeline: Timeline) -> tuple[SecondRow, ...]:
 
 
 def longest_outage(good_ns: NDArray[np.int64], failed_ns: NDArray[np.int64], span: Span) -> Outage | None:
-    """Find the longest stretch between two good responses in which a hit failed. Takes when hits ended."""
-    failed = np.sort(failed_ns)
+    """Find the longest stretch of the load between two good responses in which a hit failed. Takes when hits ended.
+
+    `span` ends with the load: what ends later was still out then, and nobody asked for anything more.
+    """
+    failed, good_ns = np.sort(np.minimum(failed_ns, span.to_ns)), good_ns[good_ns <= span.to_ns]
     if not len(failed):
         return None
     # Only the good responses around failures matter: from the last one before the first to the first after the last.

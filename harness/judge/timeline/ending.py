@@ -26,6 +26,15 @@ def killed_at_grace(pod: Lifeline) -> bool:
     return pod.exited_ns - pod.deleted_ns >= pod.spec.grace_ns - SLACK
 
 
+def killed_by_liveness(pod: Lifeline) -> bool:
+    """Whether the kubelet says that a pod's liveness was at fault."""
+    killing, unhealthy = pod.noted("Killing"), pod.noted("Unhealthy")
+    return bool(
+        (killing and "liveness" in killing.message)
+        or (unhealthy and unhealthy.message.startswith("Liveness"))
+    )
+
+
 def hook_outlasts_grace(pod: Lifeline) -> bool:
     """Whether preStop was still running when the grace period was over: it was to, or the kubelet gave it up then."""
     failed = pod.noted("FailedPreStopHook")

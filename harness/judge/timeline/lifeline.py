@@ -100,6 +100,7 @@ class Lifeline:
     resized_ns: int | None = None
     resized: str = ""  # "web cpu 250m -> 500m"
     unready_ns: int | None = None  # when it was first seen not to be ready after its deletion
+    endings_ns: tuple[int, ...] = ()  # when a container ended, each time, before or after the deletion
     exit_assumed: bool = False  # nobody saw it; it is taken to be as that of its like
 
     def noted(self, reason: str) -> PodNote | None:

@@ -8,6 +8,7 @@ from harness.clock import NS
 from harness.judge.timeline.clocks import node_offsets_ns, server_offset_ns
 from harness.judge.timeline.lifeline import Lifeline, PodNote, PodSpec, Served, pod_spec
 from harness.judge.timeline.resizing import Resizing
+from harness.judge.timeline.restarting import Endings
 from harness.k8s.timestamps import since_epoch_ns
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ class Pod:
         self.restarts = 0
         self.missed = False
         self.size = Resizing()
+        self.endings = Endings()
         self.unready_ns: int | None = None
         self.notes: list[PodNote] = []
 
@@ -213,6 +215,7 @@ class Pod:
         self, containers: list[dict[str, Any]], t_ns: int, mapped: Callable[[object], int | None]
     ) -> None:
         self.restarts = max(self.restarts, sum(int(c.get("restartCount") or 0) for c in containers))
+        self.endings.see(containers, t_ns, mapped)
         # What is sent to the pod lives and dies with the container that serves it; a sidecar may end before or after.
         serving = self.spec.container if self.spec else ""
         every = [c.get("state") or {} for c in containers]
@@ -285,4 +288,5 @@ class Pod:
             resized_ns=self.size.resized_ns,
             resized=self.size.resized,
             unready_ns=self.unready_ns,
+            endings_ns=self.endings.moments_ns,
         )

@@ -49,6 +49,28 @@ def test_too_few_pods_is_named_too_where_the_log_says_which_pod_had_the_queue(tm
     assert causes["D2",].confidence == EXACT
 
 
+def connect_timeouts(tmp_path: Path, meanwhile: float) -> Judgement:
+    """The same, where some connections are not even made, around the old pod's exit; good answers then take so long."""
+    synthetic = SyntheticRun.rolling(2, prestop=3, grace=20, dead_is_silent=True)
+    synthetic.record = {"scenario": {"balancer": "envoy"}}
+    old, other, new = synthetic.pods[:3]
+    old.deleted = 0.1
+    end(old)
+    new.enters = 6.0
+    rows = [good(-9 + n / 50, 0.02, (old, other)[n % 2]) for n in range(455)]
+    rows += [good(meanwhile + 0.1 + n / 50, meanwhile, other) for n in range(1, 240)]
+    rows = [row | {"pod": ""} for row in rows]  # nothing tells when the balancer let go of the old pod
+    rows += [lost(4.56 + n / 50, say.envoy(503, "connection timeout"), took=1.5) for n in range(5)]
+    return judged(tmp_path, synthetic, sorted(rows, key=lambda row: row["done_ns"]))
+
+
+def test_a_connection_not_made_may_be_of_a_full_backlog_only_where_all_others_waited_too(
+    tmp_path: Path,
+) -> None:
+    assert set(by_ids(connect_timeouts(tmp_path / "busy", 1.0))) == {("C6", "D2")}
+    assert set(by_ids(connect_timeouts(tmp_path / "quick", 0.1))) == {("C6",)}
+
+
 def test_where_others_are_answered_as_quickly_as_ever_nobody_queues(tmp_path: Path) -> None:
     assert "D2" not in words(short_of_one(tmp_path, 0.02))
 
