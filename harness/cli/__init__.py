@@ -11,11 +11,12 @@ import click
 
 from harness.cli import reports, run
 from harness.cli.ci import schema
+from harness.cli.comparing import compare, plan
 from harness.cli.experiments import ab, ablate
 from harness.cli.lab import ladder, scenarios, try_, up
 from harness.cli.manifests import advise, lint, rbac
 from harness.cli.root import complain, crashed, root, warn
-from harness.cli.runs import clean, compare, export, history, listing, opening, plan, show
+from harness.cli.runs import clean, export, history, listing, opening, show
 from harness.errors import RecordingError, UsageError
 from harness.model import ExitCode
 

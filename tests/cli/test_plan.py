@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import cli
-from harness.cli.runs.plan import share
+from harness.cli.comparing.plan import share
 from harness.errors import UsageError
 from harness.judge.comparison.plan import USUAL_LENGTH_NS, USUAL_REQUESTS, plan
 from harness.judge.comparison.significance.power import USUAL_K

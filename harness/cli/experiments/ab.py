@@ -201,7 +201,7 @@ def _design(versions: Sequence[Version], rollouts: int, level: float, seed: int)
 
 def _differ(directory: Path, look: Look) -> str:
     """Compare what there is at this look's level; return what ends the experiment, or ""."""
-    from harness.cli.runs.compare import compared  # noqa: PLC0415
+    from harness.cli.comparing.compare import compared  # noqa: PLC0415
 
     found = compared((str(directory),), (), (), look.level, None)
     primary = found.differences[0]
@@ -215,8 +215,8 @@ def _differ(directory: Path, look: Look) -> str:
 
 
 def _end(done: Done) -> int:
-    from harness.cli.runs.compare import compared, report  # noqa: PLC0415
-    from harness.cli.runs.comparepage import with_page  # noqa: PLC0415
+    from harness.cli.comparing.compare import compared, report  # noqa: PLC0415
+    from harness.cli.comparing.comparepage import with_page  # noqa: PLC0415
 
     made = {step.arm for step in done.experiment.order if step.run}
     if len(made) < len(done.experiment.arms):

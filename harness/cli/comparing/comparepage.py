@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.cli.runs.arms import Placed
+    from harness.cli.comparing.arms import Placed
     from harness.judge.comparison.picture import Key, Seen
     from harness.judge.comparison.record import Comparison
     from harness.judge.comparison.sides import Side

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.comparing.comparepage import DEFAULT, with_page
 from harness.cli.root import root, show
-from harness.cli.runs.comparepage import DEFAULT, with_page
 from harness.errors import UsageError
 from harness.model import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.cli.runs.arms import Placed
+    from harness.cli.comparing.arms import Placed
     from harness.judge.comparison.record import Comparison
     from harness.judge.comparison.sides import Side
 
@@ -83,8 +83,8 @@ def compared(
 
     `side` makes a side of its name and its runs; if it is not given, they are judged, and nothing is kept to be drawn.
     """
-    from harness.cli.runs.arms import arms_of, is_experiment  # noqa: PLC0415
-    from harness.cli.runs.sides import runs_of  # noqa: PLC0415
+    from harness.cli.comparing.arms import arms_of, is_experiment  # noqa: PLC0415
+    from harness.cli.comparing.sides import runs_of  # noqa: PLC0415
     from harness.judge.comparison.comparison import compare as of  # noqa: PLC0415  brings pandas
     from harness.judge.comparison.significance.exact import LEVEL  # noqa: PLC0415
 

@@ -1,0 +1,1 @@
+"""Commands that compare runs, and what makes up a side."""
