@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SMALL = 0.2  # of what BEFORE loses: a bound below this is worth the words "no worse"
 CLEAN = 0.1  # both sides clean: so is a bound on the share of rollouts that lose something
 _LEAST = 6  # rollouts a side for a bound
+_USUAL = 6  # rollouts a side, where nothing else is known
 _MINUTE_NS = 60_000_000_000
 
 
@@ -203,6 +204,8 @@ def _asked(more: More | None, primary: Difference, level: float) -> str:
             f"{primary.rollouts_before} against {primary.rollouts_after} can never tell "
             f"(least possible p = {primary.least_p:.2f}); "
         )
+    if never and more is None:  # so few do not tell how bursty the losses are, either
+        return f"{never}make {_USUAL} rollouts on each side, and compare again"
     if more is None:
         return f"{never}not even {MOST} rollouts per side would show so small a difference"
     return (

@@ -82,6 +82,13 @@ def test_three_rollouts_against_three_can_never_tell_and_it_says_how_many_would_
     assert (found.more.rollouts, found.more.length_ns) == (2, 4 * 90 * S)
 
 
+def test_too_few_rollouts_do_not_foretell_that_no_number_would_tell() -> None:
+    found = compare(side("before", [456, 578]), side("after", [320, 334]))
+    assert "2 against 2 can never tell" in found.sentence
+    assert found.sentence.endswith("make 6 rollouts on each side, and compare again.")
+    assert "100" not in found.sentence
+
+
 def test_sides_that_differ_as_bursts_do_cannot_be_told_apart() -> None:
     found = compare(side("before", [0, 9, 0, 1, 30, 2]), side("after", [4, 0, 0, 22, 0, 1]))
     assert found.conclusion is Conclusion.CANNOT_TELL
