@@ -24,6 +24,15 @@ output_option = click.option(
 
 def scenario_options(command: _Decorator) -> _Decorator:
     """Add the options that override fields of a scenario file."""
+    return _added(command, ())
+
+
+def options_of_a_load(command: _Decorator) -> _Decorator:
+    """Add the same but for those about the change, for commands that make changes of their own."""
+    return _added(command, ("--trigger", "--rollouts"))
+
+
+def _added(command: _Decorator, without: tuple[str, ...]) -> _Decorator:
     options = [
         click.option(
             "-c",
@@ -216,8 +225,11 @@ def scenario_options(command: _Decorator) -> _Decorator:
             help="1: pause a connection after a failed request; 0: send the next one at once, as bombardier does.  [1]",
         ),
     ]
+    others = list(getattr(command, "__click_params__", ()))
     for option in reversed(options):
         command = option(command)
+    added = command.__click_params__[len(others) :]
+    command.__click_params__ = [*others, *(one for one in added if not set(without) & set(one.opts))]
     return command
 
 
@@ -239,7 +251,7 @@ def flags_of(url: str | None, options: dict[str, Any]) -> dict[str, Any]:
     """Turn options that were given into scenario fields."""
     from harness.scenario.reading import parse_headers  # noqa: PLC0415  keeps `--help` light
 
-    flags = {field: options[name] for name, field in _FIELDS.items() if options[name] is not None}
+    flags = {field: options[name] for name, field in _FIELDS.items() if options.get(name) is not None}
     if url is not None:
         flags["target.url"] = url if "://" in url else f"http://{url}"
     if options["headers"]:
@@ -248,7 +260,7 @@ def flags_of(url: str | None, options: dict[str, Any]) -> dict[str, Any]:
         if options["body"] is not None:
             raise UsageError("--body and --body-file cannot be combined; drop one of them")
         flags["target.body_file"] = str(Path(options["body_file"]).absolute())
-    kind, _, file = (options["trigger"] or "").partition(" ")
+    kind, _, file = (options.get("trigger") or "").partition(" ")
     if kind in {"apply", "replace"} and file.strip():
         # A file on the command line is relative to here, not to the scenario's folder.
         flags["rollout.trigger"] = f"{kind} {Path(file.strip()).absolute()}"

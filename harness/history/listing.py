@@ -9,6 +9,7 @@ from harness.errors import UsageError
 from harness.history import index, reading
 from harness.history.runs import OF_A_RUN, RUNNING
 from harness.recording import folder
+from harness.recording.series.experiment import FILE as EXPERIMENT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +48,7 @@ def listed(root: Path) -> Listing:
         try:
             found[name] = old if old and old[0] == stamp else (stamp, reading.read(root, name))
         except reading.NoRunError as error:
-            skipped.append(Skipped(name, _why(name, str(error))))
+            skipped.append(Skipped(name, _why(root, name, str(error))))
     # A running run will be another one soon, without a change of either file.
     lasting = {name: one for name, one in found.items() if one[1].state != RUNNING}
     if len(lasting) >= index.WORTH_IT and lasting != known:
@@ -78,7 +79,9 @@ def _shown(name: str) -> bool:
     return not name.startswith(".")
 
 
-def _why(name: str, why: str) -> str:
+def _why(root: Path, name: str, why: str) -> str:
     """Say more about a folder that has a run's name and no run.json."""
+    if folder.stamp(root, f"{name}/{EXPERIMENT}"):
+        return f"an experiment; its runs are listed by: zdtest list {root / name}/runs"
     half = why == reading.MISSING and OF_A_RUN.match(name)
     return f"a run that never began, or was half deleted: {why}" if half else why

@@ -157,6 +157,15 @@ def test_values_of_the_wrong_type_are_unknown_and_break_nothing(tmp_path: Path) 
     assert "\u202e" not in printed
 
 
+def test_an_experiment_is_no_run_and_says_where_its_runs_are(tmp_path: Path) -> None:
+    folder = tmp_path / "20261130T030000Z-ab-web"
+    folder.mkdir()
+    (folder / "experiment.json").write_text("{}")
+    assert [(one.folder, one.why) for one in listed(tmp_path).skipped] == [
+        (folder.name, f"an experiment; its runs are listed by: zdtest list {folder}/runs")
+    ]
+
+
 def test_what_is_no_run_is_named_and_skipped_and_no_link_is_followed(tmp_path: Path) -> None:
     root = tmp_path / "results"
     elsewhere = make_run(tmp_path / "elsewhere", 1, verdict())

@@ -14,7 +14,7 @@ import click
 
 from harness.cli.experiments import conducting
 from harness.cli.experiments.conducting import Version
-from harness.cli.options import flags_of, output_option, scenario_options
+from harness.cli.options import flags_of, options_of_a_load, output_option
 from harness.cli.root import root, warn
 from harness.errors import UsageError
 from harness.model import ExitCode
@@ -36,7 +36,10 @@ completed; 4 zdtest itself crashed; 130 interrupted."""
 
 @root.command(epilog=_EPILOG)
 @click.argument("words", nargs=-1, metavar="[BEFORE] [AFTER] [URL]")
-@scenario_options
+@options_of_a_load
+@click.option(
+    "--rollouts", type=click.IntRange(min=2), default=6, metavar="N", help="Rollouts of each version.  [6]"
+)
 @click.option("-f", "--file", type=click.Path(path_type=Path), metavar="SCENARIO",
               help="Scenario: a file, a folder with a zdtest.yaml, or a name of `zdtest scenarios`.")  # fmt: skip
 @click.option("--lab", is_flag=True, help="Run on the embedded lab, a small cluster in plain processes.")
@@ -54,15 +57,13 @@ completed; 4 zdtest itself crashed; 130 interrupted."""
 @click.option("--allow", metavar="CONTEXT/NAMESPACE/NAME",
               help="Allow rollouts of this workload although a name looks like production.")  # fmt: skip
 @output_option
-def ab(words: tuple[str, ...], **options: Any) -> int:
+def ab(words: tuple[str, ...], *, rollouts: int, **options: Any) -> int:
     """Compare two manifests: roll each out several times under the same load, in random order.
 
     BEFORE and AFTER are YAML files that hold the workload. The workload's spec is switched between them, each is
     restarted --rollouts N times [6], and what was there is put back at the end. The target comes from URL, else
     from -f SCENARIO, else from zdtest.yaml in this folder.
     """
-    rollouts = options["rollouts"] if options["rollouts"] is not None else 6
-    options["rollouts"] = None  # in each run there is one
     if options["resume"] or options["restore"]:
         files, url = _files(words, least=0)
         if files or url:
@@ -75,7 +76,6 @@ def ab(words: tuple[str, ...], **options: Any) -> int:
         with tempfile.TemporaryDirectory(prefix="zdtest-ab-") as home:
             return _end(conducting.resume(options["resume"], given, _planned(Path(home)), _differ))
     files, url = _files(words, least=1 if options["live"] else 2)
-    _check(options, rollouts)
     request = _request(files, url, options)
     seed = options["seed"] if options["seed"] is not None else secrets.randbelow(1 << 32)
     with tempfile.TemporaryDirectory(prefix="zdtest-ab-") as home:
@@ -98,17 +98,6 @@ def _files(words: Sequence[str], *, least: int) -> tuple[list[Path], str | None]
             " most one URL with its http:// or https://"
         )
     return files, urls[0] if urls else None
-
-
-def _check(options: dict[str, Any], rollouts: int) -> None:
-    if options["trigger"]:
-        raise UsageError(
-            "ab makes its own changes: it switches between the files and restarts; drop --trigger"
-        )
-    if rollouts < 2:
-        raise UsageError(
-            "with fewer than 2 rollouts of each there is nothing to compare; use --rollouts 4 or more"
-        )
 
 
 def _request(files: Sequence[Path], url: str | None, options: dict[str, Any]) -> Request:

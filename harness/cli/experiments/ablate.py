@@ -13,7 +13,7 @@ from harness import typedpaths
 from harness.cli.experiments import conducting
 from harness.cli.experiments.conducting import Version
 from harness.cli.lab.sampleapp import app_options, environment
-from harness.cli.options import flags_of, output_option, scenario_options
+from harness.cli.options import flags_of, options_of_a_load, output_option
 from harness.cli.root import root, show, warn
 from harness.errors import UsageError
 from harness.model import ExitCode
@@ -30,12 +30,14 @@ Object = dict[str, Any]
 GOOD = "clean/all-protections"  # what is taken apart without SCENARIO or MANIFEST
 _EPILOG = """Exit codes: 0 the table is complete; 1 the workload could not be put back; 2 wrong usage or configuration
 (nothing was touched); 3 the experiment could not be completed; 4 zdtest itself crashed; 130 interrupted."""
-_NAMES = "Name the scenario or the manifest, and the URL."
 
 
 @root.command(epilog=_EPILOG)
 @click.argument("words", nargs=-1, metavar="[SCENARIO|MANIFEST] [URL]")
-@scenario_options
+@options_of_a_load
+@click.option(
+    "--rollouts", type=click.IntRange(min=1), default=3, metavar="N", help="Rollouts of each version.  [3]"
+)
 @app_options
 @click.option(
     "--lab", is_flag=True, help="Run MANIFEST on the embedded lab, with the sample app in its containers."
@@ -50,7 +52,7 @@ _NAMES = "Name the scenario or the manifest, and the URL."
 @click.option("--format", "form", type=click.Choice(("text", "markdown", "json")), default="text",
               help="What to print.  [text]")  # fmt: skip
 @output_option
-def ablate(words: tuple[str, ...], **options: Any) -> int:
+def ablate(words: tuple[str, ...], *, rollouts: int, **options: Any) -> int:
     """Switch off one protection of a good manifest at a time, and say what each one buys.
 
     The protections are the readiness probe, preStop, the grace period, draining (where the app is known),
@@ -60,11 +62,7 @@ def ablate(words: tuple[str, ...], **options: Any) -> int:
 
     On a cluster, give the URL: MANIFEST is what to take apart, or else what is running now.
     """
-    rollouts = options["rollouts"] if options["rollouts"] is not None else 3
-    options["rollouts"] = None
     what, url = _words(words)
-    if options["trigger"]:
-        raise UsageError("ablate makes its own changes, and restarts after each; drop --trigger")
     with tempfile.TemporaryDirectory(prefix="zdtest-ablate-") as home:
         if options["resume"] or options["restore"]:
             if what or url:
