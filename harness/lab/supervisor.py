@@ -176,6 +176,8 @@ async def _started(store: Store, plan: LabPlan, port: int) -> list[str]:
                 if progress is not None and progress["reason"] == "ProgressDeadlineExceeded":
                     raise HarnessError(_why_not(store, deployment))
             await changes.next()
+    if all(item["spec"].get("replicas") == 0 for kind in kinds for item in store.list(kind)):
+        return ["no workload has a pod (replicas: 0): the balancer has nobody to send to"]
     action = {"scheme": "HTTPS" if plan.tls else "HTTP", "path": "/"}
     until = asyncio.get_running_loop().time() + ANSWER_S
     while asyncio.get_running_loop().time() < until:

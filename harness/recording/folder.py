@@ -7,6 +7,7 @@ a name that nobody can guess, is readable by its owner only, and replaces the ol
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import stat
@@ -85,6 +86,17 @@ def replacing(root: Path, name: str) -> Iterator[BinaryIO]:
             with suppress(OSError):
                 os.unlink(scratch, dir_fd=at)
             raise
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Keep every other process out of a block about this folder. Raises BlockingIOError if one is in it."""
+    at = os.open(root, _FOLDER)
+    try:
+        fcntl.flock(at, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(at)
 
 
 def write_text(path: Path, text: str) -> None:

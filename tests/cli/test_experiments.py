@@ -179,7 +179,10 @@ def test_an_experiment_that_is_killed_goes_on_is_compared_and_leaves_everything_
     assert whole.restored.startswith("restored")
     everything = b"".join(path.read_bytes() for path in directory.rglob("*") if path.is_file())
     assert SECRET.encode() not in everything
-    lost = [json.loads((directory / step.run / "verdict.json").read_text())["lost"] for step in whole.order]
+    lost = [
+        json.loads((directory / step.run / "verdict.json").read_text())["verdict"]["lost"]
+        for step in whole.order
+    ]
     assert all(lost[n] for n, step in enumerate(whole.order) if step.arm == "after"), lost
 
     assert "<svg" in (directory / "compare.html").read_text()

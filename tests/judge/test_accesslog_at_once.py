@@ -1,15 +1,15 @@
-"""Many lines at once: the same is read as line by line, whatever the lines are, and in less time."""
+"""Many lines at once: the same is read as line by line, whatever the lines are, and parsed fewer times."""
 
 from __future__ import annotations
 
 import gzip
 import random
 import re
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.judge.accesslogs import formats, scanning
 from harness.judge.accesslogs.formats import parse
 from harness.judge.accesslogs.quick import known
 from harness.judge.accesslogs.scanning import Scan, scan
@@ -19,6 +19,7 @@ from tests.judge.test_accesslog_formats import LOGS, PODS, RUN
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
 IDS = re.compile(RUN[:8].encode() + b"(?:" + RUN[8:].encode() + b")?([0-9a-f]{16})(?![0-9a-f])")
 ALB = (
@@ -141,14 +142,21 @@ def test_two_balancers_in_one_log_are_read_alike_in_either_order(first: str, tmp
     assert found.families == {"nginx", "envoy"}
 
 
-def test_lines_that_differ_in_their_times_alone_are_parsed_once(tmp_path: Path) -> None:
+def test_lines_that_differ_in_their_times_alone_are_parsed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     line = (LOGS / "nginx.log").read_text().splitlines()[1]
     lines = [numbered(line, number).replace("0.000", f"{number / 1000:.3f}") for number in range(60_000)]
     (tmp_path / "access.log").write_text("\n".join(lines))
     wanted = {b"%016x" % number for number in range(len(lines))}
-    began, found = time.process_time(), Scan()
+    parsed: list[str] = []
+
+    def parse_and_count(line: str, *rest: Any) -> Any:
+        parsed.append(line)
+        return formats.parse(line, *rest)
+
+    monkeypatch.setattr(scanning, "parse", parse_and_count)
+    found = Scan()
     scan(tmp_path / "access.log", IDS, wanted, PODS, found)
-    took = time.process_time() - began
-    began = time.process_time()
     assert found.found == one_by_one(lines)
-    assert took < time.process_time() - began
+    assert len(parsed) < len(lines) / 5  # the first block finds out what they look like

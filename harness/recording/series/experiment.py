@@ -6,9 +6,7 @@ Written anew at each step, so that an experiment killed at any moment can be res
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -124,15 +122,11 @@ def mine(directory: Path) -> Iterator[None]:
 
     Raises RecordingError if another process has it.
     """
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RecordingError(f"the experiment {directory} is under way in another process") from None
-        yield
-    finally:
-        os.close(handle)
+        with folder.locked(directory):
+            yield
+    except BlockingIOError:
+        raise RecordingError(f"the experiment {directory} is under way in another process") from None
 
 
 def is_experiment(directory: Path) -> bool:

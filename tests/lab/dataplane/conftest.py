@@ -151,12 +151,20 @@ class ScriptedTarget:
         return {"address": "127.0.0.1", "port": self.port, "pod": "scripted"}
 
     def stop_listening(self) -> None:
+        """Refuse connections from now on. The port stays taken, or somebody else's server may answer on it."""
+        address = self._listener.getsockname()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        taken = socket.socket()
+        self._open.append(taken)
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(address)
 
     def close(self) -> None:
-        self.stop_listening()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
         for sock in self._open:
             sock.close()
 
