@@ -11,7 +11,7 @@ from harness.escaping import everywhere, for_line, for_markdown
 from harness.judge.comparison.rollouts import rollouts_of
 from harness.judge.comparison.significance.resampling import mean_interval
 from harness.judge.odds import clean_runs_bound
-from harness.judge.wording import lasting
+from harness.judge.wording import count, lasting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +91,10 @@ def text(rows: Sequence[Row]) -> str:
 
 def markdown(rows: Sequence[Row]) -> str:
     """Return the table for a page."""
-    whole = everywhere(tuple(map(_cells, rows)), for_markdown)
+    whole = [
+        tuple(cell if cell == "-" else for_markdown(cell).replace("|", "\\|") for cell in _cells(row))
+        for row in rows
+    ]
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
     lines += ["| " + " | ".join(cells) + " |" for cells in whole]
     return "\n".join([*lines, "", *_notes(rows)])
@@ -134,7 +137,7 @@ def _notes(rows: Sequence[Row]) -> list[str]:
         )
     notes += [f"{row.name}: {row.unsound}, so there was no rollout." for row in rows if row.unsound]
     notes += [
-        f"{row.name}: {len(row.left_out)} rollouts do not count: {row.left_out[0]}."
+        f"{row.name}: {count(len(row.left_out), 'rollout does', 'rollouts do')} not count: {row.left_out[0]}."
         for row in rows
         if row.left_out and not row.unsound
     ]
