@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.errors import ClusterError
-from harness.experiment.place import ChangedByOthersError, differing, forget, kept, rolls
+from harness.experiment.place import ChangedByOthersError, apart, forget, kept, rolls
 from harness.recording.series import experiment as file
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ PATIENCE_S = 900.0  # for a change that replaces no pod, and for the way back
 @dataclass(frozen=True, slots=True)
 class Made:
     """What a run came to. `code` is the exit code of a run that left nothing to judge, `seen` whether each of its
-    rollouts was seen to its end.
+    rollouts counts: seen to its end, and none of its losses missed.
     """
 
     path: Path | None
@@ -108,7 +108,7 @@ class Conductor:
         if not self.place.is_as(wanted):
             raise ChangedByOthersError(
                 f"{self.place.shown} is not as {arm} wants it, although it was put so: something puts it back"
-                f" ({differing(self.place.live()['spec'], wanted)[0]})"
+                f" ({next(iter(apart(self.place.live()['spec'], wanted)), 'and then takes it away')})"
             )
         return None
 
@@ -117,7 +117,8 @@ class Conductor:
             made = self.run(trigger, rollouts, output)
             if made.path is None or made.seen or self.leave() or not self.needs_rollout:
                 break
-            self.say(f"this run does not count: {made.said}{'; once more' if attempt < TRIES else ''}")
+            if attempt < TRIES:
+                self.say("once more")
         return made
 
     def _give_up(self, why: str, code: int) -> int:
@@ -150,7 +151,7 @@ class Conductor:
         if original is None:
             return True
         try:
-            left = self.place.restore(original, self.left or original.spec)
+            left = self.place.restore(original, [*filter(None, [self.left]), *self.specs.values()])
             waits = "" if left else self.place.wait(PATIENCE_S, self.leave)
         except ClusterError as error:
             self._restored(f"not restored: {error}")

@@ -25,7 +25,7 @@ from harness.recording.jsontext import parse
 from harness.recording.series.experiment import ORIGINAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from harness.cluster.client.api import Api
@@ -74,20 +74,27 @@ class Place:
         return Original(metadata["uid"], live["spec"], metadata.get("managedFields") or [])
 
     def rehearsed(self, document: Object, live: Object) -> Object:
-        """Return the spec that the server would make of a manifest, with its defaults. Raises UsageError."""
+        """Return the spec that the server would make of a manifest, with its defaults. Raises UsageError.
+
+        It has a number of replicas only where the manifest names one: else that is an autoscaler's to say.
+        """
         spec = replacement(document, live)["spec"]
         try:
-            return self._replace(spec, dry_run=True)
+            made = self._replace(spec, dry_run=True)
         except ApiStatusError as error:
             raise UsageError(f"the server does not take {self.shown} as it is there: {error}") from None
+        if (document.get("spec") or {}).get("replicas") is None:
+            made.pop("replicas", None)
+        return made
 
     def is_as(self, spec: Object) -> bool:
-        """Tell whether the workload has this spec now, but for a restart and the number of replicas."""
-        return not differing(_settled(self.live()["spec"]), _settled(spec))
+        """Tell whether the workload has this spec now, but for a restart, and for replicas that it does not name."""
+        return not apart(self.live()["spec"], spec)
 
     def put(self, spec: Object) -> None:
-        """Make this the workload's spec."""
-        self._replace(spec)
+        """Make this the workload's spec; replicas that it does not name stay."""
+        live = self.live()["spec"]
+        self._replace({**({"replicas": live["replicas"]} if "replicas" in live else {}), **spec})
 
     def claimed_by(self) -> str:
         """Return the run that has a claim on the workload; "" for none."""
@@ -109,26 +116,29 @@ class Place:
                 return status.message or status.failed
             time.sleep(_EVERY_S)
 
-    def restore(self, original: Original, ours: Object) -> str:
+    def restore(self, original: Original, ours: Sequence[Object]) -> str:
         """Put the original spec back, and its owners. Return "" if a server-side diff finds nothing left to change.
 
-        `ours` is the spec that the experiment left. Raises ChangedByOthersError if something else is there.
+        `ours` are the specs that the experiment put there. Raises ChangedByOthersError if something else is there.
         """
         live = self.live()
         if live["metadata"]["uid"] != original.uid:
             raise ChangedByOthersError(f"{self.shown} was deleted and made anew meanwhile")
-        if differing(live["spec"], original.spec):
-            left = differing(_settled(live["spec"]), _settled(ours))
-            if left:
-                raise ChangedByOthersError(f"somebody else has changed {self.shown} meanwhile ({left[0]})")
-            self._replace(original.spec)
+        wanted = original.spec
+        if "replicas" in live["spec"] and not any("replicas" in spec for spec in ours):
+            wanted = {**wanted, "replicas": live["spec"]["replicas"]}  # whatever an autoscaler made of it
+        if differing(live["spec"], wanted):
+            left = [apart(live["spec"], spec) for spec in ours]
+            if left and all(left):
+                raise ChangedByOthersError(f"somebody else has changed {self.shown} meanwhile ({left[0][0]})")
+            self._replace(wanted)
         self._give_back(original.owners)
-        return self._left_to_change(original)
+        return self._left_to_change(wanted)
 
-    def _left_to_change(self, original: Original) -> str:
-        """Ask the server what putting the original spec there would still change."""
-        would_be, is_now = self._replace(original.spec, dry_run=True), self.live()["spec"]
-        left = differing(is_now, would_be) or differing(is_now, original.spec)
+    def _left_to_change(self, wanted: Object) -> str:
+        """Ask the server what putting this spec there would still change."""
+        would_be, is_now = self._replace(wanted, dry_run=True), self.live()["spec"]
+        left = differing(is_now, would_be) or differing(is_now, wanted)
         return ", ".join(left[:_SHOWN])
 
     def _give_back(self, owners: list[Any]) -> None:
@@ -181,6 +191,14 @@ def rolls(one: Object, other: Object) -> bool:
     return bool(differing(_settled(one).get("template"), _settled(other).get("template")))
 
 
+def apart(live: Object, spec: Object) -> list[str]:
+    """Return where a live spec is not what a version wants, but for what a restart and an autoscaler change."""
+    live, wanted = _settled(live), _settled(spec)
+    if "replicas" not in wanted:
+        live.pop("replicas", None)
+    return differing(live, wanted)
+
+
 def differing(one: Any, other: Any) -> list[str]:
     """Return the paths at which two values differ."""
     return list(_differing(one, other, ""))
@@ -198,9 +216,8 @@ def _differing(one: Any, other: Any, path: str) -> Iterator[str]:
 
 
 def _settled(spec: Object) -> Object:
-    """Return a spec without what a restart and an autoscaler change."""
+    """Return a spec without what a restart changes."""
     spec = copy.deepcopy(spec)
-    spec.pop("replicas", None)
     metadata = (spec.get("template") or {}).get("metadata")
     if isinstance(metadata, dict):
         marks = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != RESTARTED_AT}

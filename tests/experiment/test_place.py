@@ -87,16 +87,49 @@ def test_what_was_there_is_put_back_with_its_owners(place: Place, api: Api) -> N
     hooked = place.rehearsed(with_pre_stop(live), live)
     place.put(hooked)
     restart(api)
-    assert place.restore(original, hooked) == ""
+    assert place.restore(original, [hooked]) == ""
     after = place.live()
     assert after["spec"] == live["spec"]
     owners = [(one["manager"], one["operation"]) for one in after["metadata"]["managedFields"]]
     assert owners == [(one["manager"], one["operation"]) for one in live["metadata"]["managedFields"]]
 
 
+def test_a_version_that_names_replicas_is_another_one_with_another_number(place: Place, api: Api) -> None:
+    live = place.live()
+    named = version(live)
+    named["spec"]["replicas"] = 0
+    spec = place.rehearsed(named, live)
+    assert place.is_as(spec)
+    api.patch("Deployment", "default", "web", {"spec": {"paused": True, "replicas": 4}}, field_manager="hpa")
+    other = {**spec, "paused": True}
+    assert not place.is_as(other)
+    assert place.is_as({key: value for key, value in other.items() if key != "replicas"})
+
+
+def test_replicas_that_no_version_names_stay_what_an_autoscaler_made_of_them(place: Place, api: Api) -> None:
+    live = place.live()
+    original = place.original()
+    hooked = place.rehearsed({**with_pre_stop(live)}, live)
+    assert "replicas" not in hooked
+    api.patch("Deployment", "default", "web", {"spec": {"paused": True, "replicas": 4}}, field_manager="hpa")
+    place.put({**hooked, "paused": True})
+    assert place.live()["spec"]["replicas"] == 4
+    assert place.restore(original, [{**hooked, "paused": True}]) == ""
+    assert place.live()["spec"]["replicas"] == 4
+
+
+def test_a_version_half_put_there_is_ours_and_is_put_back(place: Place) -> None:
+    live = place.live()
+    original = place.original()
+    hooked = place.rehearsed(with_pre_stop(live), live)
+    place.put(hooked)
+    assert place.restore(original, [original.spec, hooked]) == ""
+    assert place.live()["spec"] == live["spec"]
+
+
 def test_what_was_never_changed_needs_no_putting_back(place: Place) -> None:
     original = place.original()
-    assert place.restore(original, original.spec) == ""
+    assert place.restore(original, [original.spec]) == ""
 
 
 def test_what_somebody_else_has_put_there_meanwhile_is_left_alone(place: Place, api: Api) -> None:
@@ -106,7 +139,7 @@ def test_what_somebody_else_has_put_there_meanwhile_is_left_alone(place: Place, 
     place.put(hooked)
     api.patch("Deployment", "default", "web", {"spec": {"minReadySeconds": 9}}, field_manager="somebody-else")
     with pytest.raises(ChangedByOthersError, match="minReadySeconds"):
-        place.restore(original, hooked)
+        place.restore(original, [hooked])
     assert place.live()["spec"]["minReadySeconds"] == 9
 
 

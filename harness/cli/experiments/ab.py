@@ -142,7 +142,7 @@ def _live(live: Object, home: Path, arm: Any) -> Version:
         "apiVersion": live.get("apiVersion", "apps/v1"),
         "kind": live["kind"],
         "metadata": {"name": live["metadata"]["name"]},
-        "spec": live["spec"],
+        "spec": {key: value for key, value in live["spec"].items() if key != "replicas"},
     }
     path = home / "live.json"
     path.touch(0o600)

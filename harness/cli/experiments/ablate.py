@@ -212,7 +212,7 @@ def _as_manifest(live: Object) -> Object:
         "apiVersion": live.get("apiVersion", "apps/v1"),
         "kind": live["kind"],
         "metadata": {"name": live["metadata"]["name"]},
-        "spec": live["spec"],
+        "spec": {key: value for key, value in live["spec"].items() if key != "replicas"},
     }
 
 

@@ -44,6 +44,7 @@ class Runs:
     def make(self, trigger: str, rollouts: int, output: Path) -> Made:
         """Carry out one run, judge it, and leave its reports beside it."""
         from harness.experiment.conduct import Made  # noqa: PLC0415
+        from harness.judge.comparison.rollouts import rollouts_of  # noqa: PLC0415
         from harness.recording.read import Recording  # noqa: PLC0415
         from harness.scenario.resolve import resolve  # noqa: PLC0415
 
@@ -59,11 +60,12 @@ class Runs:
         if missing:
             warn(f"zdtest: {missing}")
         self.judgements[path] = judgement
-        each = judgement.rollouts or (judgement,)
-        seen = len(each) == rollouts and all(one.about.settled_ns is not None for one in each)
+        each = rollouts_of(judgement, 0)
+        seen = len(each) == rollouts and all(one.counts for one in each)
         said = f"{judgement.grade.value}, {judgement.verdict.lost:,} lost"
         if not seen:
-            said = f"{judgement.grade.value}, no rollout was seen to its end ({judgement.about.ended_by})"
+            why = next((one.why_not for one in each if not one.counts), judgement.about.ended_by)
+            said += f", does not count: {why}"
         warn(f"    {said}: {path}")
         return Made(path, seen, said)
 
