@@ -45,8 +45,8 @@ def write(path: Path, documents: list[dict[str, Any]]) -> Path:
     return path
 
 
-def without_pre_stop(**env: str) -> list[dict[str, Any]]:
-    found = web(ON_TERM="exit", **env)
+def without_pre_stop(on_term: str = "exit", **env: str) -> list[dict[str, Any]]:
+    found = web(ON_TERM=on_term, **env)
     del found[0]["spec"]["template"]["spec"]["containers"][0]["lifecycle"]
     return found
 
@@ -136,16 +136,17 @@ def test_what_the_cluster_says_no_to_is_one_line_and_touches_nothing(tmp_path: P
 def test_an_experiment_that_is_killed_goes_on_is_compared_and_leaves_everything_as_it_was(
     tmp_path: Path, lab: FastLab
 ) -> None:
-    good = write(tmp_path / "good.yaml", web(TOKEN=SECRET))
-    bad = write(tmp_path / "bad.yaml", without_pre_stop(TOKEN=SECRET))
+    # Both lose requests, and neither is what runs: a busy machine puts no rollout in doubt.
+    drains = write(tmp_path / "drains.yaml", without_pre_stop("drain", TOKEN=SECRET))
+    exits = write(tmp_path / "exits.yaml", without_pre_stop("exit", TOKEN=SECRET))
     before = there(lab)
     words = [
         sys.executable,
         "-m",
         "harness",
         "ab",
-        good,
-        bad,
+        drains,
+        exits,
         *on(lab),
         "--rollouts",
         "2",
@@ -183,7 +184,7 @@ def test_an_experiment_that_is_killed_goes_on_is_compared_and_leaves_everything_
         json.loads((directory / step.run / "verdict.json").read_text())["verdict"]["lost"]
         for step in whole.order
     ]
-    assert all(lost[n] for n, step in enumerate(whole.order) if step.arm == "after"), lost
+    assert all(lost), lost
 
     assert "<svg" in (directory / "compare.html").read_text()
     again = zdtest(tmp_path, "compare", directory, "--format", "json")
