@@ -41,7 +41,7 @@ class Row:
     left_out: tuple[str, ...]  # why rollouts do not count
     p99_during_ns: int | None  # the worst of its rollouts
     causes: dict[str, int]  # of what was lost
-    unsound: str = ""  # what failed before any rollout, so that there was none
+    unsound: bool = False  # too many failed in a baseline, so that not all rollouts were made
 
     @classmethod
     def of(cls, name: str, about: str, judgement: Judgement) -> Row:
@@ -61,18 +61,18 @@ class Row:
             left_out=tuple(one.why_not for one in every if not one.counts),
             p99_during_ns=max(latencies, default=None),
             causes=dict(sorted(causes.items(), key=lambda item: -item[1])),
-            unsound=_unsound(judgement),
+            unsound=judgement.about.ended_by == "baseline_unsound",
         )
 
     @property
     def mean(self) -> float | None:
-        """Return how many requests a rollout loses on average; None where none counts."""
-        return fmean(self.lost) if self.lost else None
+        """Return how many requests a rollout loses on average; None where none counts, or losses have another cause."""
+        return fmean(self.lost) if self.lost and not self.unsound else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
         """Return the 95 % interval of that; None where the rollouts do not tell."""
-        return mean_interval(tuple((float(n),) for n in self.lost))
+        return None if self.unsound else mean_interval(tuple((float(n),) for n in self.lost))
 
 
 def text(rows: Sequence[Row]) -> str:
@@ -115,27 +115,28 @@ def _cells(row: Row) -> tuple[str, ...]:
         "-" if mean is None else f"{mean:,.1f}",
         f"{max(0.0, interval[0]):,.1f} to {interval[1]:,.1f}" if interval else "-",
         "-" if row.p99_during_ns is None else lasting(row.p99_during_ns),
-        ", ".join(f"{ids.replace('|', ' or ')} ({hits:,})" for ids, hits in row.causes.items()) or "-",
+        "-" if row.unsound else _causes(row),
     )
 
 
-def _unsound(judgement: Judgement) -> str:
-    if judgement.about.ended_by != "baseline_unsound":
-        return ""
-    numbers = judgement.numbers
-    return f"{numbers.failed:,} of {numbers.requests:,} requests failed without any rollout"
+def _causes(row: Row) -> str:
+    return ", ".join(f"{ids.replace('|', ' or ')} ({hits:,})" for ids, hits in row.causes.items()) or "-"
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:
     notes = []
-    clean = [row for row in rows if row.lost and not any(row.lost)]
+    clean = [row for row in rows if row.lost and not any(row.lost) and not row.unsound]
     if clean:
         fewest = min(len(row.lost) for row in clean)
         notes.append(
             f"Nothing lost in {fewest} rollouts is no proof: up to {100 * clean_runs_bound(fewest):.0f} % of such"
             " rollouts may lose something (95 %)."
         )
-    notes += [f"{row.name}: {row.unsound}, so there was no rollout." for row in rows if row.unsound]
+    notes += [
+        f"{row.name}: too many requests failed before any pod was touched, so not all of its rollouts were made."
+        for row in rows
+        if row.unsound
+    ]
     notes += [
         f"{row.name}: {count(len(row.left_out), 'rollout does', 'rollouts do')} not count: {row.left_out[0]}."
         for row in rows
