@@ -201,7 +201,6 @@ def test_the_two_arms_of_an_experiment_are_compared_in_their_blocks(tmp_path: Pa
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"kind": "ablate"}, "compares no two versions"),
         ({"format": 2}, "its format is 2"),
         ({"arms": [{"name": "a.yaml"}]}, "compares no two versions"),
         ({"arms": [{"name": "a.yaml"}, {"name": "a.yaml"}]}, "two arms have one name"),
@@ -226,6 +225,16 @@ def test_an_experiment_that_is_damaged_or_none_of_two_arms_is_refused(
     assert (code, out) == (2, "")
     assert said in err
     assert len(err.splitlines()) == 1
+
+
+def test_an_ablation_prints_its_table_again(tmp_path: Path, zdtest: Any) -> None:
+    root = experiment(tmp_path)
+    raw = json.loads((root / "experiment.json").read_text())
+    (root / "experiment.json").write_text(json.dumps(raw | {"kind": "ablate"}))
+    code, out, err = zdtest(root)
+    assert (code, err) == (0, "")
+    assert out.startswith("switched off")
+    assert out.count("a.yaml") == out.count("b.yaml") > 0
 
 
 def test_an_experiment_that_is_no_json_is_refused(tmp_path: Path, zdtest: Any) -> None:

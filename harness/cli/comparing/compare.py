@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.comparing.ablation import is_ablation, show_table
 from harness.cli.comparing.comparepage import DEFAULT, with_page
 from harness.cli.root import root, show
 from harness.errors import UsageError
@@ -62,11 +63,14 @@ def compare(
 
     Each side is a run, a folder of runs, or a pattern such as 'results/*-nightly'; several of these are given with
     --before and --after. A run is its folder, or its name: see `zdtest report --help`. EXPERIMENT is a folder that
-    `zdtest ab` left, whose two arms are compared.
+    `zdtest ab` left, whose two arms are compared, or `zdtest ablate`, whose table is printed again.
 
     The unit is the rollout, never the request, so it takes at least four rollouts on each side. A run of several
     rollouts (`run --rollouts N`) brings each of them. Nothing is written but the page of --html.
     """
+    if len(sides) == 1 and not befores and not afters and is_ablation(Path(sides[0])):
+        show_table(Path(sides[0]), form)
+        return ExitCode.PASS
     made = partial(compared, sides, befores, afters, level, margin)
     return report(made() if page is None else with_page(page, made), form)
 

@@ -14,7 +14,7 @@ from harness.cli.experiments import conducting
 from harness.cli.experiments.conducting import Version
 from harness.cli.lab.sampleapp import app_options, environment
 from harness.cli.options import flags_of, options_of_a_load, output_option
-from harness.cli.root import root, show, warn
+from harness.cli.root import root, warn
 from harness.errors import UsageError
 from harness.model import ExitCode
 
@@ -248,15 +248,7 @@ def _no_look(_directory: Path, _look: object) -> str:
 
 
 def _end(done: Done, form: str) -> int:
-    from harness.report.ablation import Row, json_of, markdown, text  # noqa: PLC0415
+    from harness.cli.comparing.ablation import show_table  # noqa: PLC0415
 
-    rows = []
-    for step in done.experiment.order:
-        if step.run:
-            judgement = conducting.judgement_of(done, step.run)
-            about = next(arm.about for arm in done.experiment.arms if arm.name == step.arm)
-            rows.append(Row.of(step.arm, about, judgement))
-    render = {"text": text, "markdown": markdown, "json": json_of}[form]
-    if rows:
-        show(render(rows))
+    show_table(done.directory, form, done.judgements)
     return done.code or ExitCode.PASS

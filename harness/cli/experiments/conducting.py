@@ -274,12 +274,3 @@ def _wait_for_the_dead(place: Place, directory: Path, asked: Asked) -> None:
             said = True
         time.sleep(1.0)
     place.wait(PATIENCE_S, lambda: asked.count > 0)
-
-
-def judgement_of(done: Done, run: str) -> Judgement:
-    """Return the judgement of one of an experiment's runs: of this process, or made again from its recording."""
-    from harness.judge.verdict.judgement import judge  # noqa: PLC0415
-    from harness.recording.read import Recording  # noqa: PLC0415
-
-    path = done.directory / run
-    return done.judgements.get(path) or judge(Recording.open(path))
