@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import suppress
 
-from harness.interrupts import PROGRAM
+from harness.interrupts import PROGRAM, wrapped
 
 INTERRUPTED = 130  # ExitCode's, which would have to be imported first
 
@@ -19,7 +19,9 @@ def main() -> int:
 
         code = command_line()
         PROGRAM.hold()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RuntimeError) as error:
+        if not (isinstance(error, KeyboardInterrupt) or wrapped(error)):
+            raise
         PROGRAM.hold()
         with suppress(OSError):  # nobody may be there to read it
             os.write(2, b"zdtest: interrupted\n")

@@ -34,6 +34,18 @@ class Interrupted(KeyboardInterrupt):
     """
 
 
+def wrapped(error: BaseException) -> bool:
+    """Tell whether an exception is an Interrupted that Python put into another one.
+
+    Up to 3.11 it makes a RuntimeError of whatever is raised in `__set_name__`, which every class with a dataclass
+    field goes through.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, Interrupted):
+        cause = cause.__cause__
+    return cause is not None
+
+
 class Asked:
     """How often the program was asked to end, for an event loop to wait on."""
 

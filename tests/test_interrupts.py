@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.interrupts import wrapped
 from harness.recording.read import Recording
 from tests.processes import caught, come_true, descendants, ended_within, signalled_until_it_ends
 from tests.webserver import serving
@@ -81,6 +82,43 @@ def test_signals_have_a_handler_before_anything_that_takes_long_to_load_is_impor
     words = "import sys, harness.__main__; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
     assert not {"click", "harness.cli", "anyio", "asyncio"} & set(loaded.stdout.split())
+
+
+WRAPPED = """
+import sys, types
+from harness.interrupts import Interrupted
+
+class Field:
+    def __set_name__(self, owner, name):
+        raise Interrupted
+
+def main():
+    type("Class", (), {"field": Field()})
+
+if sys.argv[1] == "while it loads":
+    class Finder:
+        def find_spec(self, name, *_):
+            if name == "harness.cli":
+                main()
+    sys.meta_path.insert(0, Finder())
+else:
+    import harness.cli
+    harness.cli.root.main = lambda **_: main()
+from harness.__main__ import main as program
+sys.exit(program())
+"""
+
+
+@pytest.mark.parametrize("when", ["while it loads", "in a command"])
+def test_an_interrupt_that_python_wraps_in_another_error_is_an_interrupt(when: str) -> None:
+    done = subprocess.run([sys.executable, "-c", WRAPPED, when], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "zdtest: interrupted\n")
+
+
+def test_another_error_that_has_a_cause_is_no_interrupt() -> None:
+    error = RuntimeError("y")
+    error.__cause__ = ValueError("x")
+    assert not wrapped(error)
 
 
 @pytest.mark.parametrize("number", ALL)

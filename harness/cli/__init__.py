@@ -18,6 +18,7 @@ from harness.cli.manifests import advise, lint, rbac
 from harness.cli.root import complain, crashed, root, warn
 from harness.cli.runs import clean, export, history, listing, opening, show
 from harness.errors import RecordingError, UsageError
+from harness.interrupts import wrapped
 from harness.model import ExitCode
 
 # Importing a module adds its commands.
@@ -50,7 +51,6 @@ def _answer() -> int:
     except (click.Abort, BrokenPipeError) as left:
         if isinstance(left, click.Abort):
             warn("zdtest: interrupted")
-        return ExitCode.INTERRUPTED
     except (UsageError, RecordingError) as error:
         return complain(str(error))
     except click.ClickException as error:
@@ -58,4 +58,7 @@ def _answer() -> int:
         said = re.sub(r"(unexpected extra arguments?) \(.*\)", r"\1", error.format_message(), flags=re.DOTALL)
         return complain(" ".join(said.split()).rstrip(".") + "; see --help")
     except Exception as error:  # noqa: BLE001  a traceback shown to a user is a bug of its own
-        return crashed(error, Path.cwd())
+        if not wrapped(error):
+            return crashed(error, Path.cwd())
+        warn("zdtest: interrupted")
+    return ExitCode.INTERRUPTED

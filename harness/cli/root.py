@@ -13,6 +13,7 @@ import click
 from harness import __version__, masking
 from harness.errors import HarnessError, unwrap
 from harness.escaping import for_line, for_log, for_terminal
+from harness.interrupts import wrapped
 from harness.model import ExitCode
 from harness.recording.folder import write_text
 
@@ -88,6 +89,9 @@ def guarded(work: Callable[[], Path], output: Path) -> Path | int:
         return ExitCode.INTERRUPTED
     except BaseException as error:  # noqa: BLE001  the last resort
         cause = unwrap(error)
+        if wrapped(cause):
+            warn("zdtest: interrupted before the load began; nothing was touched")
+            return ExitCode.INTERRUPTED
         if isinstance(cause, HarnessError):
             return complain(str(cause))
         return crashed(error, output if output.is_dir() else Path.cwd())
