@@ -16,7 +16,7 @@ from harness.history import runs
 from harness.history.clearing import was_killed
 from harness.history.runs import KILLED, RUNNING, Run, text, whole
 from harness.judge.verdict.fieldchanges import field_changes, fingerprint
-from harness.model import FORMAT, Grade
+from harness.model import FORMAT, Grade, without_labs_address
 from harness.recording import folder, jsontext, shapes
 from harness.recording.bounds import is_name
 
@@ -75,6 +75,13 @@ def objects(root: Path, name: str) -> list[dict[str, Any]]:
         return shapes.objects(_json(root, file), root / file)
     except (FileNotFoundError, NoRunError, RecordingError):
         return []
+
+
+def _target(first: dict[str, Any], *, lab: bool) -> str:
+    if not first:
+        return ""
+    url = masking.url(text(first.get("url")))
+    return f"{text(first.get('method'), 20) or 'GET'} {without_labs_address(url) if lab else url}"
 
 
 def compared(root: Path) -> Callable[[Run, Run], tuple[FieldChange, ...]]:
@@ -145,11 +152,7 @@ def _recorded(raw: Any, root: Path, name: str) -> Run:
         cluster=text(cluster.get("context"), 253) or text(cluster.get("server"), 253),
         server=text(cluster.get("server"), 253),
         lab=cluster.get("lab") is True,
-        target=f"{text(first.get('method'), 20) or 'GET'} {masking.url(text(first.get('url')))}"[
-            : runs.LONGEST_TEXT
-        ]
-        if first
-        else "",
+        target=_target(first, lab=cluster.get("lab") is True)[: runs.LONGEST_TEXT],
         trigger=text(rollout.get("trigger"), 200),
         load=f"{rate:g} requests/s"
         if isinstance(rate, int | float) and not isinstance(rate, bool)

@@ -157,6 +157,16 @@ def test_values_of_the_wrong_type_are_unknown_and_break_nothing(tmp_path: Path) 
     assert "\u202e" not in printed
 
 
+def test_every_lab_has_another_address_and_the_same_target(tmp_path: Path) -> None:
+    for night, port in ((1, 39371), (2, 33679)):
+        path = make_run(tmp_path, night, verdict())
+        raw = json.loads((path / "run.json").read_text())
+        raw["targets"] = [{"method": "GET", "url": f"https://127.0.0.1:{port}/shop"}]
+        raw["cluster"]["lab"] = True
+        (path / "run.json").write_text(json.dumps(raw))
+    assert {run.target for run in listed(tmp_path).runs} == {"GET https://the-lab/shop"}
+
+
 def test_an_experiment_is_no_run_and_says_where_its_runs_are(tmp_path: Path) -> None:
     folder = tmp_path / "20261130T030000Z-ab-web"
     folder.mkdir()

@@ -9,6 +9,7 @@ from harness import masking
 from harness.judge.comparison.rollouts import OneRollout, rollouts_of
 from harness.judge.verdict.fieldchanges import fingerprint
 from harness.judge.verdict.judgement import judge
+from harness.model import without_labs_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -151,5 +152,9 @@ def _run(one: JudgedRun) -> OneRun:
 
 
 def _targets(run: RunRecord) -> tuple[str, ...]:
+    """Return what was asked for. Each lab has another address, which is none of the target's."""
     each: Sequence[Mapping[str, Any]] = run.targets
-    return tuple(f"{one.get('method', 'GET')} {masking.url(str(one.get('url', '?')))}" for one in each)
+    urls = [masking.url(str(one.get("url", "?"))) for one in each]
+    if run.cluster and run.cluster.lab:
+        urls = list(map(without_labs_address, urls))
+    return tuple(f"{one.get('method', 'GET')} {url}" for one, url in zip(each, urls, strict=True))

@@ -99,3 +99,18 @@ def test_an_early_end_of_the_run_is_a_doubt_about_its_last_rollout_alone(tmp_pat
     )
     found = rollouts_of(replace(judgement, verdict=ended), recording.run.wall_ns)
     assert [one.counts for one in found] == [True, False]
+
+
+def test_two_labs_have_the_same_target_and_two_clusters_have_not(tmp_path: Path) -> None:
+    recording = Recording.open(SyntheticRun.rolling().write(tmp_path))
+    judged = judged_run(recording)
+    cluster = judged.run.cluster
+    assert cluster is not None
+
+    def targets(port: int, *, lab: bool) -> tuple[str, ...]:
+        url = {"method": "GET", "url": f"https://127.0.0.1:{port}/shop"}
+        run = replace(judged.run, targets=(url,), cluster=replace(cluster, lab=lab))
+        return side_of("before", [replace(judged, run=run)]).runs[0].targets
+
+    assert targets(39371, lab=True) == targets(33679, lab=True) == ("GET https://the-lab/shop",)
+    assert targets(39371, lab=False) != targets(33679, lab=False)
