@@ -10,6 +10,10 @@ import pytest
 from harness.report.comparison.page.page import render
 from tests.judge.test_rollouts import clean, lossy, series
 from tests.report.comparison.test_page import compared
+
+pytest.importorskip(
+    "playwright.sync_api", reason="drives a Chromium"
+)  # before the next import, which does so too
 from tests.report.page.test_in_a_browser import CONTRAST, HOSTILE, browser, frame, opened
 
 if TYPE_CHECKING:
