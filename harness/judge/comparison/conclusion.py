@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.judge import odds
+from harness.judge.comparison.alike import unlike_rates
 from harness.judge.comparison.measures import LOSSY, NANOSECONDS, OF_LOSSES, SHARE
 from harness.judge.comparison.record import Conclusion, More
 from harness.judge.comparison.significance.design import Unit
@@ -52,6 +53,9 @@ def conclude(
     """Conclude. `found` is the primary difference first; `margin`: so many lost requests a rollout do not matter."""
     primary = found[0]
     evidence = _evidence(before, after, primary, found, unit)
+    but = _unfinished(before, after, primary)
+    if but:
+        return Concluded(Conclusion.CANNOT_TELL, f"Cannot tell: {_means(primary)}, but {but}.", evidence)
     if primary.direction > 0:
         return Concluded(
             Conclusion.WORSE, f"Worse: {after.label} loses more requests, {_means(primary)}.", evidence
@@ -65,23 +69,68 @@ def conclude(
         but = f"but {against[0].name} grew beyond chance"
         sentence = f"Cannot tell: {after.label} loses fewer requests, {_means(primary)}, {but}."
         return Concluded(Conclusion.CANNOT_TELL, sentence, evidence)
-    bound = _bound(primary)
-    small = (
-        bound is not None
-        and _shows_a_bound(before, after, primary, level)
-        and _is_small(bound, primary, margin)
-    )
     if not before.lossy and not after.lossy:
         return _both_clean(before, after, evidence)
-    if small and bound is not None:
+    return _undecided(before, after, primary, evidence, unit, level, margin)
+
+
+def _undecided(
+    before: Side,
+    after: Side,
+    primary: Difference,
+    evidence: tuple[str, ...],
+    unit: Unit,
+    level: float,
+    margin: float | None,
+) -> Concluded:
+    rates = unlike_rates(before, after)
+    bound = _bound(primary)
+    # Few runs: the interval takes rollouts of one run as independent. A lower rate loses less by itself.
+    if unit is Unit.BOTH or (rates and rates[1] < rates[0]):
+        bound = None
+    shown = _shows_a_bound(before, after, primary, level)
+    if bound is not None and shown and _is_small(bound, primary, margin):
         sentence = (
             f"No worse by more than {bound:,.1f} lost requests a rollout (95 %): "
             f"{_means(primary)}, which may be chance."
         )
         return Concluded(Conclusion.NO_WORSE, sentence, evidence, bound=bound)
+    if rates and primary.least_p is not None and primary.least_p <= level:
+        sentence = (
+            f"Cannot tell: {_means(primary)}, at different request rates; compare runs at the same rate."
+        )
+        return Concluded(Conclusion.CANNOT_TELL, sentence, evidence)
     more = _more(before, after, level)
     sentence = f"Cannot tell: {_means(primary)}, which may be chance; {_asked(more, primary, level)}."
     return Concluded(Conclusion.CANNOT_TELL, sentence, evidence, more, bound)
+
+
+def _unfinished(before: Side, after: Side, primary: Difference) -> str:
+    """Say which rollouts without an end lost so much that the conclusion cannot stand; "" if none did.
+
+    They lost at least what was seen, and may never have ended because of the manifest.
+    """
+    means = [_mean_with_unfinished(side) for side in (before, after)]
+    least = primary.before or 0.0, primary.after or 0.0
+    if primary.direction > 0:
+        overturned, side = means[0] >= least[1], before
+    elif primary.direction < 0:
+        overturned, side = means[1] >= least[0], after
+    else:
+        overturned, side = means[1] > least[0] + (_bound(primary) or 0.0), after
+    lost = [one.rollout.lost for one in side.left_out if one.rollout.lost]
+    if not (overturned and lost):
+        return ""
+    one = len(lost) == 1
+    return (
+        f"{count(len(lost), 'rollout')} of {side.label} that {'was' if one else 'were'} not seen to "
+        f"{'its' if one else 'their'} end lost {count(sum(lost), 'request')}"
+    )
+
+
+def _mean_with_unfinished(side: Side) -> float:
+    lost = [*side.lost, *(one.rollout.lost for one in side.left_out if one.rollout.lost)]
+    return sum(lost) / len(lost) if lost else 0.0
 
 
 def also(found: Iterable[Difference], level: float) -> tuple[str, ...]:

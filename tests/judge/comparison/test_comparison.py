@@ -22,7 +22,7 @@ from tests.judge.test_rollouts import clean, lossy, series
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.judge.comparison.sides import Side
+    from harness.judge.comparison.sides import LeftOut, Side
 
 
 def of(comparison: Comparison, measure: str) -> Difference:
@@ -162,6 +162,20 @@ def test_a_lower_rate_that_loses_fewer_is_not_better() -> None:
     assert still.conclusion is Conclusion.BETTER
 
 
+def test_a_lower_rate_bears_no_bound_on_what_more_is_lost() -> None:
+    """At equal rates AFTER loses more: 64 a rollout, not 35."""
+    before = with_each(side("before", [50, 52, 48, 51, 49, 50]), rate_before=100.0)
+    after = with_each(side("after", [35, 36, 34, 35, 36, 34]), rate_before=55.0)
+    found = compare(before, after)
+    assert found.conclusion is Conclusion.CANNOT_TELL
+    assert found.sentence == (
+        "Cannot tell: 50.0 a rollout before, 35.0 after, at different request rates; "
+        "compare runs at the same rate."
+    )
+    same = with_each(side("after", [50, 51, 49, 50, 51, 49]), rate_before=130.0)
+    assert compare(before, same).conclusion is Conclusion.NO_WORSE, "a higher rate loses more, if anything"
+
+
 def test_what_else_differs_is_corrected_for_being_one_of_several() -> None:
     before, after = side("before", [0] * 6), side("after", [0] * 6)
     slow = with_each(after, during=latency(60), settled_ns=40 * S)
@@ -224,6 +238,45 @@ def test_rollouts_that_tell_nothing_are_left_out_and_named() -> None:
     assert found.conclusion is Conclusion.BETTER
     assert "1 rollout of BEFORE is left out: the rollout was not seen to its end" in found.warnings
     assert {row.name: row.before for row in found.rows}["rollouts that count"] == "4 of 5"
+
+
+def unfinished(lost: int, count: int = 4) -> tuple[LeftOut, ...]:
+    return (left_out("the rollout was not seen to its end", lost=lost, settled_ns=None),) * count
+
+
+def test_a_side_is_not_better_for_leaving_out_rollouts_that_lost_much_and_never_ended() -> None:
+    bad, good = [60, 80, 40, 90, 70], [0, 2, 0, 1, 0]
+    found = compare(side("before", bad), side("after", good, left_out=unfinished(900)))
+    assert found.conclusion is Conclusion.CANNOT_TELL
+    assert found.sentence == (
+        "Cannot tell: 68.0 a rollout before, 0.6 after, but 4 rollouts of AFTER that were not seen to their end lost "
+        "3,600 requests."
+    )
+    found = compare(side("before", good, left_out=unfinished(900)), side("after", bad))
+    assert found.conclusion is Conclusion.CANNOT_TELL
+    assert "4 rollouts of BEFORE that were not seen" in found.sentence
+    few = compare(side("before", bad), side("after", good, left_out=unfinished(3)))
+    assert few.conclusion is Conclusion.BETTER, "they do not turn it round"
+    worse = compare(side("before", good), side("after", bad, left_out=unfinished(900)))
+    assert worse.conclusion is Conclusion.WORSE
+
+
+def test_no_worse_takes_into_account_what_unfinished_rollouts_lost() -> None:
+    steady = [100, 104, 96, 101, 99, 103, 97, 100]
+    found = compare(side("before", steady), side("after", steady, left_out=unfinished(900)))
+    assert found.conclusion is Conclusion.CANNOT_TELL
+    found = compare(side("before", steady), side("after", steady, left_out=unfinished(100)))
+    assert found.conclusion is Conclusion.NO_WORSE
+    clean = compare(side("before", [0] * 6), side("after", [0] * 29, left_out=unfinished(1, 1)))
+    assert clean.conclusion is Conclusion.CANNOT_TELL
+    assert "1 rollout of AFTER that was not seen to its end lost 1 request" in clean.sentence
+
+
+def test_few_runs_of_several_rollouts_bear_no_bound() -> None:
+    """Rollouts of one night are alike, so their spread says nothing of the next night."""
+    before = side("before", [100, 101, 99, 100, 103, 104, 102, 103], runs=2)
+    after = side("after", [101, 102, 100, 101, 102, 101, 103, 102], runs=2)
+    assert compare(before, after).conclusion is Conclusion.CANNOT_TELL
 
 
 def test_a_lossy_rollout_that_is_in_doubt_counts_and_the_doubt_is_said() -> None:
