@@ -42,6 +42,7 @@ LEAST = 8  # earlier nights for a bound
 FREEDOM = 5
 MATTERS = 1.2  # times what is usual: what is less is no reason to wake anybody
 SEEN = 3.0  # times what is usual: a baseline that shows less than this tells enough
+_SHORT_NS = 100_000_000  # a reach about as short as this may be one late request
 _SPREAD, _USUAL_SPREAD = 0.02, 0.2  # of nights, on a log scale: at least, and where it is not known
 _MOST_NIGHTS = 200
 _ABSURD = 100  # times what is usual: such a bound tells nobody anything
@@ -107,7 +108,7 @@ def baseline_of(named: str, side: Side, level: float) -> Baseline:
 
 def held_against(judgement: Judgement, side: Side, baseline: Baseline) -> Judgement:
     """Return a run's judgement with one more finding: whether it is worse than its baseline. `side` is the run."""
-    finding = _finding(judgement, side, baseline)
+    finding = _finding(judgement, side, baseline, like(side.runs[0], baseline))
     verdict = judgement.verdict
     grade, headline = verdict.grade, verdict.headline
     if finding.grade is Grade.FAIL and grade is Grade.PASS:
@@ -118,7 +119,8 @@ def held_against(judgement: Judgement, side: Side, baseline: Baseline) -> Judgem
 
 def beside(judgement: Judgement, side: Side, baseline: Baseline) -> tuple[Beside, ...]:
     """Return what a page shows of a run beside the earlier ones; nothing where they are not compared."""
-    if judgement.grade is Grade.INCONCLUSIVE or not side.rollouts or _unlike(side.runs[0], baseline):
+    baseline = like(side.runs[0], baseline)
+    if judgement.grade is Grade.INCONCLUSIVE or not side.rollouts:
         return ()
     nights = {measure.id: tuple(_nights(baseline, measure)) for measure in _MEASURES}
     return tuple(
@@ -142,36 +144,49 @@ def checks(baseline: Baseline, rollouts: Sequence[OneRollout]) -> tuple[Check, .
     return tuple(found)
 
 
-def _finding(judgement: Judgement, side: Side, baseline: Baseline) -> Finding:
-    named = f"{baseline.named}: {count(len(baseline.runs), 'run')}"
-    why_not = _unlike(side.runs[0], baseline) if side.runs else "it is not known"
+def like(run: OneRun, baseline: Baseline) -> Baseline:
+    """Return the baseline without earlier runs of another load, target, workload, number of replicas or cluster."""
+    mine = _alike(run)
+    return replace(baseline, runs=tuple(old for old in baseline.runs if _alike(old) == mine))
+
+
+def _finding(judgement: Judgement, side: Side, whole: Baseline, baseline: Baseline) -> Finding:
+    """`baseline` is what of the `whole` one is like the run."""
     if judgement.grade is Grade.INCONCLUSIVE or not side.rollouts:
+        named = f"{whole.named}: {count(len(whole.runs), 'run')}"
         return Finding(
             NO_WORSE, f"not compared with the baseline ({named}): this run proves nothing", Grade.PASS
         )
-    if not baseline.runs:
-        none = f"the baseline ({baseline.named}) has no earlier run to compare with, and it takes {LEAST}"
+    if not whole.runs:
+        none = f"the baseline ({whole.named}) has no earlier run to compare with, and it takes {LEAST}"
         return Finding(NO_WORSE, f"cannot tell: {none}", Grade.PASS)
-    if why_not:
+    if not baseline.runs:
+        named = f"{whole.named}: {count(len(whole.runs), 'run')}"
+        why_not = _unlike(side.runs[0], whole.runs[0])
         return Finding(NO_WORSE, f"not compared with the baseline ({named}): {why_not}", Grade.PASS)
+    named = f"{baseline.named}: {count(len(baseline.runs), 'run')}"
     found = checks(baseline, side.rollouts)
     worse = [one for one in found if one.worse]
     if worse:
         words = "; ".join(one.words for one in worse)
-        return Finding(
-            NO_WORSE, f"worse than the baseline ({named}, level {baseline.level:.0%}): {words}", Grade.FAIL
+        # Rollouts of one night are alike, so from them alone no level for another night follows.
+        sure = (
+            f"level {baseline.level:.0%}" if len(baseline.runs) > 1 else "which cannot tell how nights differ"
         )
-    return Finding(NO_WORSE, _no_worse(found, named), Grade.PASS)
+        return Finding(NO_WORSE, f"worse than the baseline ({named}, {sure}): {words}", Grade.FAIL)
+    of = "earlier run" if len(baseline.runs) > 1 else "rollout"
+    return Finding(NO_WORSE, _no_worse(found, named, of), Grade.PASS)
 
 
-def _no_worse(found: Sequence[Check], named: str) -> str:
+def _no_worse(found: Sequence[Check], named: str, of: str) -> str:
     telling = [one for one in found if one.tells]
     open_ = [one for one in found if not one.tells]
     parts = []
     if telling:
         parts.append(f"no worse than the baseline ({named}): {'; '.join(one.words for one in telling)}")
     if open_:
-        parts += _cannot_tell([one for one in open_ if one.bound is None], "" if telling else f" ({named})")
+        few = [one for one in open_ if one.bound is None]
+        parts += _cannot_tell(few, of, "" if telling else f" ({named})")
         parts += [
             f"cannot tell much of {one.words}, as nights differ so much"
             for one in open_
@@ -183,20 +198,18 @@ def _no_worse(found: Sequence[Check], named: str) -> str:
     )
 
 
-def _cannot_tell(few: Sequence[Check], where: str) -> Iterator[str]:
+def _cannot_tell(few: Sequence[Check], of: str, where: str) -> Iterator[str]:
     if few:
         nights, needed = min(one.nights for one in few), max(one.needed or LEAST for one in few)
         names = ", ".join(one.name for one in few)
-        yield f"cannot tell {names}: {count(nights, 'earlier run')}, and it takes {needed}{where}"
+        yield f"cannot tell {names}: {count(nights, of)}, and it takes {needed}{where}"
 
 
-def _unlike(run: OneRun, baseline: Baseline) -> str:
-    """Say what keeps the new run from being compared; "" if nothing does."""
-    mine = _alike(run)
-    for old in baseline.runs:
-        for (name, now), (_, was) in zip(mine, _alike(old), strict=True):
-            if now != was:
-                return f"its {name} is another one ({now or 'none'}; in the baseline {was or 'none'})"
+def _unlike(run: OneRun, old: OldRun) -> str:
+    """Say what keeps a run from being compared with an earlier one; "" if nothing does."""
+    for (name, now), (_, was) in zip(_alike(run), _alike(old), strict=True):
+        if now != was:
+            return f"its {name} is another one ({now or 'none'}; in the baseline {was or 'none'})"
     return ""
 
 
@@ -233,7 +246,8 @@ def _check(measure: _Measure, nights: Sequence[float], now: float, level: float)
         spread = max(_SPREAD, float(np.log(np.maximum(values + counts, 1.0)).std(ddof=1)))
     if len(nights) >= LEAST:
         found, beyond_ = beyond(values, np.asarray(now), level, counts=counts)
-        bound, worse = float(found), bool(beyond_)
+        bound = float(found)
+        worse = bool(beyond_) and (measure.id != REACH or now > MATTERS * _SHORT_NS)
     needed = _needed(spread, level, len(nights))
     return Check(
         measure.id, measure.name, measure.unit, now, float(median(nights)), bound, len(nights), needed, worse

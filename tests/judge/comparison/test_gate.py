@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from harness.judge.comparison.gate import LEAST, baseline_of, beyond, checks, held_against
+from harness.judge.comparison.gate import LEAST, baseline_of, beside, beyond, checks, held_against
 from harness.judge.comparison.sides import JudgedRun, side_of
 from harness.judge.findings.finding import NO_WORSE
 from harness.judge.verdict.judgement import judge
@@ -234,6 +234,48 @@ def test_a_baseline_that_is_empty_small_or_of_something_else_passes_and_says_so(
     assert last(held(judgement, run, other))[2] == (
         "not compared with the baseline (last nights: 12 runs): its load is another one (10 connections; in the "
         "baseline 200 connections)"
+    )
+
+
+def slow_by_three(run: JudgedRun, count: int) -> Baseline:
+    """Earlier nights whose rollouts took a third of the time."""
+    made = nights_like(run, count)
+    quick = (
+        tuple(replace(o, rollout_ns=(o.rollout_ns or 0) // 3) for o in old.rollouts) for old in made.runs
+    )
+    return replace(
+        made, runs=tuple(replace(old, rollouts=each) for old, each in zip(made.runs, quick, strict=True))
+    )
+
+
+def test_one_earlier_run_of_another_kind_is_left_out_and_the_others_still_count(tmp_path: Path) -> None:
+    judgement, run = judged(tmp_path)
+    against = slow_by_three(run, 12)
+    scaled = replace(against.runs[0], replicas=99)
+    found = held(judgement, run, replace(against, runs=(scaled, *against.runs)))
+    assert found.grade is Grade.FAIL
+    assert last(found)[2].startswith(
+        "worse than the baseline (last nights: 12 runs, level 1%): rollout to the"
+    )
+    assert beside(judgement, side_of("run", [run]), replace(against, runs=(scaled, *against.runs)))
+    assert not beside(judgement, side_of("run", [run]), replace(against, runs=(scaled,)))
+
+
+def test_a_stray_request_after_nights_without_reach_is_not_worse() -> None:
+    assert not check(baseline([0.0] * 8), reach_ns=5 * MS).worse
+    assert check(baseline([0.0] * 8), reach_ns=2 * S).worse
+
+
+def test_one_run_is_counted_by_its_rollouts_and_claims_no_level(tmp_path: Path) -> None:
+    judgement, run = judged(tmp_path)
+    against = slow_by_three(run, 1)
+    [old] = against.runs
+    few = replace(against, runs=(replace(old, rollouts=old.rollouts[:1] * 3),))
+    assert last(held(judgement, run, few))[2].endswith("3 rollouts, and it takes 8 (last nights: 1 run)")
+    many = replace(against, runs=(replace(old, rollouts=old.rollouts[:1] * 8),))
+    said = last(held(judgement, run, many))[2]
+    assert said.startswith(
+        "worse than the baseline (last nights: 1 run, which cannot tell how nights differ): rollout to the end "
     )
 
 
