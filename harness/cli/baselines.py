@@ -51,6 +51,8 @@ def wanted(word: str, level: float, output: Path) -> Wanted:
         run = find(word)
     except UsageError as error:
         raise UsageError(f"--baseline {error}") from None
+    if not folder.stamp(run, "run.json"):
+        raise UsageError(f"--baseline {word} is no run; give a run, a folder of runs, or last-pass")
     return Wanted(run.name or word, level, run=run)
 
 
@@ -60,8 +62,13 @@ def keep_for(path: Path, asked: Wanted) -> None:
     from harness.judge.comparison.sides import side_of  # noqa: PLC0415
     from harness.recording.series.baseline import keep  # noqa: PLC0415
 
+    try:
+        folders = _earlier(path, asked)
+    except UsageError as error:
+        warn(f"zdtest: the baseline is empty: {error}")
+        folders = []
     runs = []
-    for earlier in _earlier(path, asked):
+    for earlier in folders:
         try:
             runs.append(_judged(earlier))
         # This run's verdict is worth more than whatever is wrong with an earlier one.

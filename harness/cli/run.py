@@ -10,6 +10,7 @@ import click
 
 from harness.cli.baselines import LEVEL, Wanted, keep_for, wanted
 from harness.cli.ci.outputs import ci_options, outputs_of
+from harness.cli.numberrange import NumberRange
 from harness.cli.options import flags_of, output_option, scenario_options
 from harness.cli.reports import FORMATS, exit_code, report_on, take_in
 from harness.cli.root import EPILOG, LeftAtOnce, guarded, root, warn
@@ -69,7 +70,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--baseline-level",
-    type=click.FloatRange(0.0001, 0.2),
+    type=NumberRange(0.0001, 0.2),
     default=None,
     metavar="P",
     help="How many nights on which nothing changed may fail by --baseline.  [0.01]",

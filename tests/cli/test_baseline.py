@@ -107,6 +107,8 @@ def test_a_baseline_that_is_not_there_is_refused_before_the_run(
     [
         (("--baseline", "nothing/here"), "--baseline nothing/here: no such folder"),
         (("--baseline-level", "0.1"), "--baseline-level goes with --baseline"),
+        (("--baseline", "last-pass", "--baseline-level", "nan"), "nan is not a number"),
+        (("--baseline", __file__), "is no run"),
         (("--baseline", "last-pass", "--no-rollout"), "with --no-rollout there is none"),
     ],
 )
@@ -177,6 +179,30 @@ def test_a_baseline_that_no_run_writes_is_one_line(
     assert code == 2
     assert said in err
     assert len(err.splitlines()) == 1
+
+
+def test_a_long_url_does_not_cost_the_run_its_verdict(tmp_path: Path, zdtest: Zdtest) -> None:
+    targets = [{"url": "http://web/" + "x" * 2000, "method": "GET"}]
+    night(tmp_path, 1, targets=targets)
+    mine = night(tmp_path, 4, targets=targets)
+    keep_for(mine, wanted(str(tmp_path), LEVEL, tmp_path))
+    code, out, err = zdtest("report", mine)
+    assert (code, err) == (0, "")
+    assert "1 rollout, and it takes 8" in " ".join(out.split())
+
+
+def test_earlier_runs_that_cannot_be_listed_any_more_do_not_cost_the_run_its_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other, mine = night(tmp_path / "elsewhere", 1), night(tmp_path, 4)
+    asked = wanted(str(other.parent), LEVEL, tmp_path)
+    (other.parent / "hits").mkdir()
+    (other.parent / "run.json").write_text("{}")
+    keep_for(mine, asked)
+    found = kept(mine)
+    assert found is not None
+    assert found.runs == ()
+    assert "is one run, not a folder of runs" in capsys.readouterr().err
 
 
 def test_numbers_that_no_run_has_are_refused(tmp_path: Path) -> None:

@@ -118,6 +118,8 @@ def test_markdown_is_short_and_has_a_table(made: Path, zdtest: Any) -> None:
         (("nothing/here", "last"), "nothing"),
         (("nothing/*", "last"), "BEFORE: no run matches nothing/*"),
         (("", ""), "the name of a run is empty"),
+        (("x", "y", "--level", "nan"), "nan is not a number"),
+        (("x", "y", "--margin", "nan"), "nan is not a number"),
     ],
 )
 def test_bad_words_are_refused_in_one_line(

@@ -10,6 +10,7 @@ import click
 
 from harness.cli.comparing.ablation import is_ablation, show_table
 from harness.cli.comparing.comparepage import DEFAULT, with_page
+from harness.cli.numberrange import NumberRange
 from harness.cli.root import root, show
 from harness.errors import UsageError
 from harness.model import ExitCode
@@ -40,9 +41,9 @@ def _offered(ctx: click.Context, param: click.Parameter, incomplete: str) -> lis
 @click.option(
     "--after", "afters", multiple=True, metavar="RUNS", help="Runs of AFTER. May be given several times."
 )
-@click.option("--level", type=click.FloatRange(0, 0.5, min_open=True), default=None, metavar="P",
+@click.option("--level", type=NumberRange(0, 0.5, min_open=True), default=None, metavar="P",
               help="How often equals may be called different.  [0.05, or the experiment's]")  # fmt: skip
-@click.option("--margin", type=click.FloatRange(min=0), metavar="N",
+@click.option("--margin", type=NumberRange(min=0), metavar="N",
               help="AFTER is no worse if it surely loses at most N requests more in each rollout.  "
                    "[a fifth of what BEFORE loses]")  # fmt: skip
 @click.option("--html", "page", type=click.Path(path_type=Path), is_flag=False, flag_value=Path(DEFAULT),

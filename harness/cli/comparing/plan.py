@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness import typedpaths
+from harness.cli.numberrange import NumberRange
 from harness.cli.root import root, show
 from harness.errors import UsageError
 from harness.model import ExitCode
@@ -59,9 +60,9 @@ def share(word: str) -> float:
 @click.option("--loss-rate", type=ShareType(), required=True, metavar="SHARE",
               help="The difference to be seen: the share of the requests sent while a rollout goes on that one side "
                    "loses and the other does not, such as 1/1000 or 0.1%.")  # fmt: skip
-@click.option("--power", type=click.FloatRange(0.5, 0.99), default=_DEFAULT, metavar="P",
+@click.option("--power", type=NumberRange(0.5, 0.99), default=_DEFAULT, metavar="P",
               help="How often such a difference is to be seen.  [0.9]")  # fmt: skip
-@click.option("--level", type=click.FloatRange(0.001, 0.2), default=0.05, metavar="P",
+@click.option("--level", type=NumberRange(0.001, 0.2), default=0.05, metavar="P",
               help="How often equals may be called different.  [0.05]")  # fmt: skip
 @click.option(
     "--name", metavar="NAME", help="The service: a run's name or a workload's.  [that of the latest run]"

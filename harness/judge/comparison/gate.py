@@ -27,7 +27,7 @@ from harness.judge.findings.finding import NO_WORSE, Finding
 from harness.judge.picture.earlier import Beside
 from harness.judge.wording import count
 from harness.model import Grade
-from harness.recording.series.baseline import FORMAT, Baseline, OldRollout, OldRun
+from harness.recording.series.baseline import FORMAT, LONGEST, Baseline, OldRollout, OldRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -99,7 +99,7 @@ def baseline_of(named: str, side: Side, level: float) -> Baseline:
     for one in side.rollouts:
         by_run.setdefault(one.run, []).append(_old(one))
     runs = tuple(
-        OldRun(r.folder, r.load, r.targets, r.workload, r.replicas, r.cluster, tuple(by_run[r.folder]))
+        OldRun(r.folder, r.load, _targets(r), r.workload, r.replicas, r.cluster, tuple(by_run[r.folder]))
         for r in side.runs
         if r.folder in by_run
     )
@@ -216,11 +216,15 @@ def _unlike(run: OneRun, old: OldRun) -> str:
 def _alike(run: OneRun | OldRun) -> tuple[tuple[str, str], ...]:
     return (
         ("load", run.load),
-        ("target", ", ".join(run.targets[:2])),
+        ("target", ", ".join(_targets(run)[:2])),
         ("workload", run.workload),
         ("number of replicas", str(run.replicas)),
         ("cluster", run.cluster),
     )
+
+
+def _targets(run: OneRun | OldRun) -> tuple[str, ...]:
+    return tuple(target[:LONGEST] for target in run.targets)
 
 
 def beyond(

@@ -25,7 +25,7 @@ MOST_RUNS = 1000
 MOST_ROLLOUTS = 1000  # of one run
 _MOST = 16 * folder.MIB
 _LARGEST = 1 << 62
-_LONGEST = 500
+LONGEST = 500  # characters of a text
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _wrong(found: Baseline) -> str:
         *(text for run in found.runs for text in (run.folder, run.load, run.workload, run.cluster)),
     ]
     texts += [text for run in found.runs for text in run.targets]
-    if any(len(text) > _LONGEST for text in texts):
+    if any(len(text) > LONGEST for text in texts):
         return "a text in it is too long"
     numbers = [
         value
