@@ -27,6 +27,11 @@ _GONE, _THERE, _FEWER, _GREATER, _ANY = "gone", "there", "fewer", "greater", "an
 _PRE_STOP, _GRACE = r"\.lifecycle\.preStop\b", r"\.terminationGracePeriodSeconds$"
 _READINESS, _REPLICAS = r"\.readinessProbe\b", r" spec\.replicas$"
 _STRATEGY, _MIN_READY = r" spec\.(strategy|updateStrategy)\b", r" spec\.minReadySeconds$"
+_LEFT_OUT = {
+    "terminationGracePeriodSeconds": "30",
+    "replicas": "1",
+    "minReadySeconds": "0",
+}  # what Kubernetes takes
 _APP = r"\]\.(image|command|args|env)\b"
 _RESOURCES = r"\.resources\b"
 _BALANCER = r"^(Ingress|Service|HTTPRoute|BackendConfig|TargetGroupBinding|IngressClass)\b.*\.annotations\b"
@@ -127,6 +132,9 @@ def _moved(change: FieldChange, how: str, *, came: bool) -> bool:
         return new == ABSENT
     if how == _THERE:
         return new != ABSENT
-    if how in {_FEWER, _GREATER} and old.isdigit() and new.isdigit():
-        return int(new) < int(old) if how == _FEWER else int(new) > int(old)
+    if how in {_FEWER, _GREATER}:
+        taken = _LEFT_OUT.get(change.path.rpartition(".")[2], "")
+        old, new = (taken if value == ABSENT else value for value in (old, new))
+        if old.isdigit() and new.isdigit():
+            return int(new) < int(old) if how == _FEWER else int(new) > int(old)
     return True
