@@ -239,6 +239,32 @@ def test_an_ablation_prints_its_table_again(tmp_path: Path, zdtest: Any) -> None
     assert out.count("a.yaml") == out.count("b.yaml") > 0
 
 
+@pytest.mark.parametrize("word", ["--html=page.html", "--level=0.1", "--margin=5"])
+def test_what_an_ablation_has_not_is_refused_rather_than_ignored(
+    tmp_path: Path, zdtest: Any, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    root = experiment(tmp_path)
+    raw = json.loads((root / "experiment.json").read_text())
+    (root / "experiment.json").write_text(json.dumps(raw | {"kind": "ablate"}))
+    code, out, err = zdtest(root, word)
+    assert (code, out) == (2, "")
+    assert f"{word.partition('=')[0]} does not go with an ablation" in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_a_run_that_is_given_by_two_paths_counts_once(
+    made: Path, zdtest: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = only(made / "bad")
+    monkeypatch.chdir(made)
+    words = ("--before", bad, "--before", bad.relative_to(made), "--after", only(made / "good"))
+    code, out, err = zdtest(*words, "--format", "json")
+    assert (code, err) == (0, "")
+    assert len(json.loads(out)["before"]["runs"]) == 1
+
+
 def test_an_experiment_that_is_no_json_is_refused(tmp_path: Path, zdtest: Any) -> None:
     (tmp_path / "experiment.json").write_text("{")
     assert zdtest(tmp_path)[0] == 2

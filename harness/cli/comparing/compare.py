@@ -70,6 +70,11 @@ def compare(
     rollouts (`run --rollouts N`) brings each of them. Nothing is written but the page of --html.
     """
     if len(sides) == 1 and not befores and not afters and is_ablation(Path(sides[0])):
+        given = {"--html": page, "--level": level, "--margin": margin}
+        if wrong := next((option for option, value in given.items() if value is not None), None):
+            raise UsageError(
+                f"{wrong} does not go with an ablation, of which the table is printed; leave it out"
+            )
         show_table(Path(sides[0]), form)
         return ExitCode.PASS
     made = partial(compared, sides, befores, afters, level, margin)

@@ -26,12 +26,13 @@ def runs_of(words: Iterable[str], name: str) -> tuple[Path, ...]:
     A word is a run (its folder or name), a folder of runs, or a pattern such as 'results/*-nightly'. Raises
     UsageError, one line, for one that names nothing.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}  # by where it really is: a run given by two paths must not count twice
     for word in words:
-        found |= dict.fromkeys(_of(word, name))
+        for path in _of(word, name):
+            found.setdefault(path.resolve(), path)
     if len(found) > _MOST:
         raise UsageError(f"{name} names {len(found):,} runs, and at most {_MOST} are compared; give fewer")
-    return tuple(found)
+    return tuple(found.values())
 
 
 def _of(word: str, name: str) -> list[Path]:
