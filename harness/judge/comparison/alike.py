@@ -78,9 +78,9 @@ def _of_the_design(before: Side, after: Side, unit: Unit) -> Iterator[str]:
 def _warnings(before: Side, after: Side) -> Iterator[str]:
     for name, of in _ALIKE:
         yield from _unlike(name, of, before, after)
-    both = {run.folder for run in before.runs} & {run.folder for run in after.runs}
-    if both:
-        yield f"on both sides there is the same run: {_some(sorted(both))}"
+    first, second = ({(run.folder, run.began_ns) for run in side.runs} for side in (before, after))
+    if first & second:
+        yield f"on both sides there is the same run: {_some(sorted(name for name, _ in first & second))}"
     for side in (before, after):
         if len({run.objects for run in side.runs if run.objects}) > 1:
             yield f"the runs of {side.label} did not all begin with the same manifest"

@@ -153,17 +153,14 @@ def like(run: OneRun, baseline: Baseline) -> Baseline:
 def _finding(judgement: Judgement, side: Side, whole: Baseline, baseline: Baseline) -> Finding:
     """`baseline` is what of the `whole` one is like the run."""
     if judgement.grade is Grade.INCONCLUSIVE or not side.rollouts:
-        named = f"{whole.named}: {count(len(whole.runs), 'run')}"
-        return Finding(
-            NO_WORSE, f"not compared with the baseline ({named}): this run proves nothing", Grade.PASS
-        )
+        inconclusive = judgement.grade is Grade.INCONCLUSIVE or not side.left_out
+        why_not = "this run proves nothing" if inconclusive else side.left_out[0].why
+        return _not_compared(whole, why_not)
     if not whole.runs:
         none = f"the baseline ({whole.named}) has no earlier run to compare with, and it takes {LEAST}"
         return Finding(NO_WORSE, f"cannot tell: {none}", Grade.PASS)
     if not baseline.runs:
-        named = f"{whole.named}: {count(len(whole.runs), 'run')}"
-        why_not = _unlike(side.runs[0], whole.runs[0])
-        return Finding(NO_WORSE, f"not compared with the baseline ({named}): {why_not}", Grade.PASS)
+        return _not_compared(whole, _unlike(side.runs[0], whole.runs[0]))
     named = f"{baseline.named}: {count(len(baseline.runs), 'run')}"
     found = checks(baseline, side.rollouts)
     worse = [one for one in found if one.worse]
@@ -176,6 +173,11 @@ def _finding(judgement: Judgement, side: Side, whole: Baseline, baseline: Baseli
         return Finding(NO_WORSE, f"worse than the baseline ({named}, {sure}): {words}", Grade.FAIL)
     of = "earlier run" if len(baseline.runs) > 1 else "rollout"
     return Finding(NO_WORSE, _no_worse(found, named, of), Grade.PASS)
+
+
+def _not_compared(baseline: Baseline, why: str) -> Finding:
+    named = f"{baseline.named}: {count(len(baseline.runs), 'run')}"
+    return Finding(NO_WORSE, f"not compared with the baseline ({named}): {why}", Grade.PASS)
 
 
 def _no_worse(found: Sequence[Check], named: str, of: str) -> str:

@@ -356,6 +356,12 @@ def test_what_is_not_known_is_not_called_different() -> None:
     assert not [w for w in compare(side("before", [0] * 5), after).warnings if "differs" in w]
 
 
+def test_two_runs_whose_folders_have_one_name_are_not_called_the_same_run() -> None:
+    before, after = side("run", [60, 70, 80, 90]), with_runs(side("run", [0] * 4), began_ns=7)
+    assert not any("the same run" in text for text in compare(before, after).warnings)
+    assert any("the same run" in text for text in compare(before, before).warnings)
+
+
 def test_a_late_generator_two_manifests_on_a_side_and_one_run_on_both_are_said() -> None:
     before = with_each(side("before", [50] * 5), generator_lag_ns=90 * MS)
     found = compare(before, side("after", [0] * 5))
