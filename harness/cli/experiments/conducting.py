@@ -126,7 +126,8 @@ def resume(
         versions = plan(experiment, live)
         specs = {version.arm.name: place.rehearsed(version.document, live) for version in versions}
         files = {version.arm.name: version.file for version in versions}
-        experiment = replace(experiment, state="running", restored="")
+        over = experiment.state == "stopped_early"
+        experiment = replace(experiment, state=experiment.state if over else "running", restored="")
         file.write(directory, experiment)
         runs = Runs(request, asked, lab)
         conductor = _conductor(directory, experiment, place, specs, files, runs, differ, asked)
