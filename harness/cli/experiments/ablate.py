@@ -186,7 +186,7 @@ def _holds(path: Path, kind: str, name: str) -> bool:
 
 
 def _versions(source: Path | None, live: Object, home: Path) -> list[Version]:
-    from harness.experiment.arms import document  # noqa: PLC0415
+    from harness.experiment.arms import arm as arm_of, document  # noqa: PLC0415
     from harness.experiment.protections import ALL, without_each  # noqa: PLC0415
     from harness.recording.series.experiment import Arm  # noqa: PLC0415
 
@@ -196,7 +196,8 @@ def _versions(source: Path | None, live: Object, home: Path) -> list[Version]:
         warn(f"note: {line}")
     if not found:
         raise UsageError("the manifest has no protection to switch off; `zdtest advise` says what it needs")
-    arms = [(Arm(ALL), good), *((Arm(f"no {one.name}", about=one.about), one.document) for one in found)]
+    whole = arm_of(ALL, source) if source else Arm(ALL)
+    arms = [(whole, good), *((Arm(f"no {one.name}", about=one.about), one.document) for one in found)]
     return [_version(arm, doc, home) for arm, doc in arms]
 
 
@@ -218,7 +219,7 @@ def _as_manifest(live: Object) -> Object:
 
 def _again(home: Path) -> Any:
     def versions(experiment: Experiment, live: Object) -> list[Version]:
-        kept = experiment.request.get("source")
+        kept = experiment.arms[0].source if experiment.arms else ""
         found = _versions(Path(kept) if kept else None, live, home)
         if [version.arm.name for version in found] != [arm.name for arm in experiment.arms]:
             raise UsageError(
