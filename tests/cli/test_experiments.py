@@ -74,6 +74,8 @@ def without_pre_stop(on_term: str = "exit", **env: str) -> list[dict[str, Any]]:
         (("ablate", "a.yaml"), "add the URL of the service on a cluster, or --lab"),
         (("ablate", "a.yaml", "b.yaml"), "ablate takes one scenario or manifest"),
         (("ablate", "no-such-scenario"), "no-such-scenario"),
+        (("ab", "a.yaml", "odd.yaml", "http://x"), "odd.yaml: it holds no workload"),
+        (("ablate", "odd.yaml"), "add the URL of the service on a cluster, or --lab"),
         (("ablate", "--trigger", "restart"), "No such option"),
         (("ablate", "--resume", "."), ". is no experiment"),
     ],
@@ -84,6 +86,7 @@ def test_what_makes_no_sense_is_one_line_and_exit_code_2(
     write(tmp_path / "a.yaml", web())
     write(tmp_path / "b.yaml", without_pre_stop())
     write(tmp_path / "service.yaml", web()[1:])
+    write(tmp_path / "odd.yaml", [{"kind": {"a": "b"}}, {"kind": "Deployment", "metadata": ["web"]}])
     before = sorted(tmp_path.iterdir())
     done = zdtest(tmp_path, *words)
     assert (done.returncode, done.stdout) == (2, "")
@@ -201,6 +204,14 @@ def test_an_original_that_is_lost_is_not_taken_for_one_that_was_put_back(
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
         assert "what ran before the experiment is not known" in done.stderr
     assert not (directory / "original.json").exists()
+
+
+@pytest.mark.parametrize("spec", [None, {"template": {"spec": {"containers": ["web"]}}}])
+def test_a_manifest_that_is_none_is_a_line(tmp_path: Path, spec: object) -> None:
+    odd = write(tmp_path / "odd.yaml", [{"kind": "Deployment", "metadata": {"name": "web"}, "spec": spec}])
+    live = {"kind": "Deployment", "metadata": {"name": "web"}}
+    with pytest.raises(UsageError, match=r"odd\.yaml: the manifest is none that Kubernetes takes"):
+        _versions(odd, live, tmp_path)
 
 
 def test_an_ablation_of_a_manifest_is_resumed_with_that_manifest(tmp_path: Path, lab: FastLab) -> None:

@@ -127,11 +127,9 @@ def _request(
 
 def _is_manifest(path: Path) -> bool:
     """Tell whether a file holds a workload; a scenario does not."""
-    from harness.cluster.trigger import documents_of  # noqa: PLC0415
+    from harness.experiment.arms import workloads_of  # noqa: PLC0415
 
-    if not typedpaths.is_file(path):
-        return False
-    return any(doc.get("kind") in {"Deployment", "StatefulSet", "DaemonSet"} for doc in documents_of(path))
+    return typedpaths.is_file(path) and bool(workloads_of(path))
 
 
 def _for_the_lab(manifest: Path, options: dict[str, Any], home: Path) -> Path:
@@ -177,12 +175,9 @@ def _manifests(resolved: Resolved) -> list[Path]:
 
 
 def _holds(path: Path, kind: str, name: str) -> bool:
-    from harness.cluster.trigger import documents_of  # noqa: PLC0415
+    from harness.cluster.trigger import documents_of, name_of  # noqa: PLC0415
 
-    return any(
-        doc.get("kind") == kind and (doc.get("metadata") or {}).get("name") == name
-        for doc in documents_of(path)
-    )
+    return any(doc.get("kind") == kind and name_of(doc) == name for doc in documents_of(path))
 
 
 def _versions(source: Path | None, live: Object, home: Path) -> list[Version]:
@@ -191,7 +186,13 @@ def _versions(source: Path | None, live: Object, home: Path) -> list[Version]:
     from harness.recording.series.experiment import Arm  # noqa: PLC0415
 
     good = document(source, live) if source else _as_manifest(live)
-    found, lacking = without_each(good)
+    try:
+        found, lacking = without_each(good)
+    except (AttributeError, KeyError, TypeError):  # a list where an object belongs, and the like
+        what = f"{source}: the manifest" if source else "the manifest"
+        raise UsageError(
+            f"{what} is none that Kubernetes takes; `kubectl apply --dry-run=server` says why"
+        ) from None
     for line in lacking:
         warn(f"note: {line}")
     if not found:
