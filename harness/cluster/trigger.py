@@ -97,9 +97,9 @@ def manifest_from(path: Path, workload: Object) -> Object:
     kind, name = workload["kind"], workload["metadata"]["name"]
     documents = documents_of(path)
     for document in documents:
-        if document.get("kind") == kind and _name(document) == name:
+        if document.get("kind") == kind and name_of(document) == name:
             return document
-    found = ", ".join(f"{d.get('kind')} {_name(d)}" for d in documents) or "nothing"
+    found = ", ".join(f"{d.get('kind')} {name_of(d)}" for d in documents) or "nothing"
     raise UsageError(f"{path} holds no {kind} {name}; it holds: {found}")
 
 
@@ -116,7 +116,8 @@ def documents_of(path: Path) -> list[Object]:
         raise UsageError(f"{path}{f':{line}' if line else ''}: malformed YAML: {problem}") from None
 
 
-def _name(document: Object) -> object:
+def name_of(document: Object) -> object:
+    """Return the name that a document says; None where it says none."""
     metadata = document.get("metadata")
     return metadata.get("name") if isinstance(metadata, dict) else None
 

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.cluster.trigger import documents_of, manifest_from
+from harness.cluster.trigger import documents_of, manifest_from, name_of
 from harness.errors import UsageError
 from harness.recording.series.experiment import Arm
 from harness.scenario import yamltext
@@ -39,10 +39,14 @@ def document(path: Path, workload: Object) -> Object:
     return manifest_from(path, workload)
 
 
+def workloads_of(path: Path) -> list[Object]:
+    """Return the workloads in a file. Raises UsageError if it cannot be read."""
+    return [doc for doc in documents_of(path) if doc.get("kind") in _WORKLOADS]
+
+
 def only_workload(path: Path) -> tuple[str, str]:
     """Return kind (in lower case) and name of the one workload in a file. Raises UsageError."""
-    found = [doc for doc in documents_of(path) if doc.get("kind") in _WORKLOADS]
-    names = [f"{doc['kind'].lower()}/{(doc.get('metadata') or {}).get('name')}" for doc in found]
+    names = [f"{doc['kind'].lower()}/{name_of(doc)}" for doc in workloads_of(path) if name_of(doc)]
     if len(set(names)) != 1:
         holds = f"it holds {', '.join(names)}" if names else "it holds no workload"
         raise UsageError(f"{path}: {holds}; name the one to roll out with --deployment")
@@ -68,8 +72,7 @@ def _rest(path: Path, workload: Object) -> Mapping[str, Object]:
 
 
 def _named(doc: Object) -> str:
-    metadata = doc.get("metadata")
-    return f"{doc['kind']} {metadata.get('name') if isinstance(metadata, dict) else '?'}"
+    return f"{doc['kind']} {name_of(doc) or '?'}"
 
 
 def unchanged(arms: tuple[Arm, ...]) -> None:

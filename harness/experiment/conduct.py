@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.errors import ClusterError
+from harness.experiment.arms import unchanged
 from harness.experiment.place import ChangedByOthersError, apart, forget, kept, rolls
 from harness.recording.series import experiment as file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from harness.experiment.place import Place
     from harness.recording.series.experiment import Experiment, Look
@@ -57,6 +58,7 @@ class Conductor:
     needs_rollout: bool = True  # a run that showed none is made again; else it is a result, too
     record_switches: bool = True  # also run the load while the workload goes from one version to the next
     left: Object = field(default_factory=dict)  # the spec that was put there last
+    touched: bool = False  # whether this process may have changed the workload
 
     def conduct(self) -> int:
         """Make all rollouts that are left to make. Returns an exit code: 0 when the experiment is complete.
@@ -70,15 +72,20 @@ class Conductor:
 
     def _steps(self) -> int:
         experiment = self.experiment
+        if experiment.state == "stopped_early":
+            return 0
         for at in range(experiment.next, len(experiment.order)):
+            if self.leave():
+                return 130
             step = experiment.order[at]
             self.say(f"rollout {at + 1} of {len(experiment.order)}: {step.arm}")
             code = self._switch(step.arm)
             if code is not None:
                 return code
-            made = self._try("restart", experiment.rollouts, self.directory / file.RUNS)
+            made = self._try(experiment.rollouts)
             if made.path is None or self.leave() or (self.needs_rollout and not made.seen):
                 return self._give_up(f"{step.arm}: {made.said}", made.code)
+            self._refuse_others()  # it may have restarted what somebody else put there just before
             self.note(self.experiment.made(at, f"{file.RUNS}/{made.path.name}"))
             if found := self._looked(at):
                 self.note(state="stopped_early", note=found)
@@ -89,21 +96,20 @@ class Conductor:
     def _switch(self, arm: str) -> int | None:
         """Bring the workload to a version. Returns an exit code if that was not possible."""
         wanted = self.specs[arm]
-        live = self.place.live()["spec"]
         if self.place.is_as(wanted):
             self.left = wanted
             return None
-        if self.left and not self.place.is_as(self.left):
-            raise ChangedByOthersError(f"somebody else has changed {self.place.shown}")
-        if self.record_switches and rolls(live, wanted):
-            made = self._try(f"replace {self.files[arm]}", 1, self.directory / file.SWITCHES)
-            if made.path is None or not made.seen:
-                self.left = self.place.live()["spec"]
+        self._refuse_others()
+        self._refuse_edited(arm)
+        if self.record_switches and rolls(self.place.live()["spec"], wanted):
+            made = self._go_over(arm, wanted)
+            if made.path is None or self.leave() or not (made.seen or self.place.is_as(wanted)):
                 return self._give_up(f"the way to {arm}: {made.said}", made.code)
         else:
+            self.touched = True
             self.place.put(wanted)
-            if waits := self.place.wait(PATIENCE_S, self.leave):
-                return self._give_up(f"the way to {arm}: {waits}", 0)
+        if waits := self.place.wait(PATIENCE_S, self.leave):
+            return self._give_up(f"the way to {arm}: {waits}", 0)
         self.left = wanted
         if not self.place.is_as(wanted):
             raise ChangedByOthersError(
@@ -112,13 +118,53 @@ class Conductor:
             )
         return None
 
-    def _try(self, trigger: str, rollouts: int, output: Path) -> Made:
+    def _go_over(self, arm: str, wanted: Object) -> Made:
+        """Make the run that leads to a version; it only has to lead there, for it does not count."""
         for attempt in range(1, TRIES + 1):
-            made = self.run(trigger, rollouts, output)
+            made = self._run(f"replace {self.files[arm]}", 1, self.directory / file.SWITCHES)
+            if made.path is None or made.seen or self.leave() or self.place.is_as(wanted):
+                break
+            self._refuse_others()
+            if attempt < TRIES:
+                self.say("once more")
+        return made
+
+    def _refuse_others(self) -> None:
+        """Refuse to go on from what neither this experiment put there, nor was there before. Raises ClusterError."""
+        original = kept(self.directory)
+        if self.left:
+            ours = [self.left]
+        elif original:  # not yet begun, or gone on with: an autoscaler may have changed the replicas
+            ours = [*self.specs.values(), {k: v for k, v in original.spec.items() if k != "replicas"}]
+        else:
+            return
+        live = self.place.live()["spec"]
+        found = [apart(live, spec) for spec in ours]
+        if all(found):
+            raise ChangedByOthersError(f"somebody else has changed {self.place.shown} ({found[-1][0]})")
+
+    def _refuse_edited(self, arm: str) -> None:
+        """Refuse a file that changed while the experiment goes on: it would be put there. Raises UsageError."""
+        unchanged(
+            tuple(
+                one
+                for one in self.experiment.arms
+                if one.name == arm and one.source and Path(one.source) == self.files[arm]
+            )
+        )
+
+    def _try(self, rollouts: int) -> Made:
+        for attempt in range(1, TRIES + 1):
+            made = self._run("restart", rollouts, self.directory / file.RUNS)
             if made.path is None or made.seen or self.leave() or not self.needs_rollout:
                 break
             if attempt < TRIES:
                 self.say("once more")
+        return made
+
+    def _run(self, trigger: str, rollouts: int, output: Path) -> Made:
+        made = self.run(trigger, rollouts, output)
+        self.touched |= made.path is not None
         return made
 
     def _give_up(self, why: str, code: int) -> int:
@@ -126,6 +172,8 @@ class Conductor:
             return 130
         self.note(state="interrupted", note=why)
         self.say(f"ended before its time: {why}")
+        if code == 2 and (self.touched or self.experiment.done):
+            return 3  # 2 says that nothing was touched
         return code or 3
 
     def _looked(self, at: int) -> str:

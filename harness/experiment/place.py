@@ -69,9 +69,7 @@ class Place:
 
     def original(self) -> Original:
         """Return what is there now, to be kept."""
-        live = self.live()
-        metadata = live["metadata"]
-        return Original(metadata["uid"], live["spec"], metadata.get("managedFields") or [])
+        return as_original(self.live())
 
     def rehearsed(self, document: Object, live: Object) -> Object:
         """Return the spec that the server would make of a manifest, with its defaults. Raises UsageError.
@@ -125,10 +123,12 @@ class Place:
         if live["metadata"]["uid"] != original.uid:
             raise ChangedByOthersError(f"{self.shown} was deleted and made anew meanwhile")
         wanted = original.spec
-        if "replicas" in live["spec"] and not any("replicas" in spec for spec in ours):
+        if "replicas" in live["spec"] and live["spec"]["replicas"] not in [
+            spec.get("replicas") for spec in ours
+        ]:
             wanted = {**wanted, "replicas": live["spec"]["replicas"]}  # whatever an autoscaler made of it
         if differing(live["spec"], wanted):
-            left = [apart(live["spec"], spec) for spec in ours]
+            left = [apart(live["spec"], {**spec, "replicas": live["spec"].get("replicas")}) for spec in ours]
             if left and all(left):
                 raise ChangedByOthersError(f"somebody else has changed {self.shown} meanwhile ({left[0][0]})")
             self._replace(wanted)
@@ -162,6 +162,12 @@ class Place:
         )
         found: Object = answer["spec"]
         return found
+
+
+def as_original(live: Object) -> Original:
+    """Return what of a live workload is to be kept."""
+    metadata = live["metadata"]
+    return Original(metadata["uid"], live["spec"], metadata.get("managedFields") or [])
 
 
 def keep(directory: Path, original: Original) -> None:

@@ -70,7 +70,8 @@ def _no_pre_stop(document: Object) -> str:
 
 def _no_grace(document: Object) -> str:
     pod = _pod(document)
-    had = pod.get("terminationGracePeriodSeconds", 30)
+    had = pod.get("terminationGracePeriodSeconds")
+    had = 30 if had is None else had
     if had <= SHORT_GRACE_S:
         return ""
     pod["terminationGracePeriodSeconds"] = SHORT_GRACE_S

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.errors import UsageError
+from harness.experiment.arms import arm
 from harness.experiment.conduct import TRIES, Conductor, Made
 from harness.experiment.place import ChangedByOthersError, keep, kept
 from harness.recording.series import experiment as file
@@ -36,9 +39,10 @@ class Bench:
         self.specs = {"before": live["spec"], "after": place.rehearsed(hooked(live), live)}
         arms = (Arm("before"), Arm("after"))
         names = {"b": "before", "a": "after"}
-        steps = tuple(Step(names[arm], block) for block, part in enumerate(order.split(), 1) for arm in part)
+        steps = tuple(Step(names[one], block) for block, part in enumerate(order.split(), 1) for one in part)
         self.conductor = self.conducting(directory, Experiment("ab", arms, steps, 0.05, looks))
         keep(directory, place.original())
+        file.write(directory, self.conductor.experiment)
 
     def conducting(self, directory: Path, experiment: Experiment) -> Conductor:
         return Conductor(
@@ -152,6 +156,7 @@ def test_what_somebody_else_puts_there_ends_it_and_is_not_overwritten(
     bench.conductor.run = and_somebody_deploys
     with pytest.raises(ChangedByOthersError, match="somebody else"):
         bench.conductor.conduct()
+    assert file.read(tmp_path).done == 0  # whose rollout it was is not known
     assert file.read(tmp_path).state == "running"  # whoever catches it notes what happened
     assert not bench.conductor.restore()
     assert place.live()["spec"]["minReadySeconds"] == 7
@@ -189,3 +194,97 @@ def test_a_run_without_a_rollout_is_a_result_where_none_is_needed(place: Place, 
     bench.results = [Made(tmp_path / "runs/x", seen=False, said="baseline unsound")]
     assert bench.conductor.conduct() == 0
     assert file.read(tmp_path).order[0].run == "runs/x"
+
+
+def deploying(bench: Bench, api: Api, trigger: str) -> None:
+    """Let somebody deploy while a run with this trigger goes on, which then does not count."""
+    run = bench.conductor.run
+
+    def and_somebody_deploys(wanted: str, rollouts: int, output: Path) -> Made:
+        if not wanted.startswith(trigger):
+            return run(wanted, rollouts, output)
+        bench.runs.append(wanted)
+        api.patch("Deployment", "default", "web", {"spec": {"minReadySeconds": 7}}, field_manager="helm")
+        return Made(output / "x", seen=False, said="somebody else changed it")
+
+    bench.conductor.run = and_somebody_deploys
+
+
+def test_what_somebody_else_puts_there_during_a_switch_is_not_overwritten(
+    place: Place, api: Api, tmp_path: Path
+) -> None:
+    bench = Bench(place, tmp_path, "ab")
+    deploying(bench, api, "replace")
+    with pytest.raises(ChangedByOthersError, match="somebody else"):
+        bench.conductor.conduct()
+    assert bench.runs == ["replace after.yaml"]
+    assert not bench.conductor.restore()
+    assert place.live()["spec"]["minReadySeconds"] == 7
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_what_somebody_else_put_there_before_the_first_switch_or_a_resume_is_not_overwritten(
+    place: Place, api: Api, tmp_path: Path, *, recorded: bool
+) -> None:
+    bench = Bench(place, tmp_path, "ab")
+    bench.conductor.record_switches = recorded
+    api.patch("Deployment", "default", "web", {"spec": {"minReadySeconds": 7}}, field_manager="helm")
+    with pytest.raises(ChangedByOthersError, match="minReadySeconds"):
+        bench.conductor.conduct()
+    assert bench.runs == []
+    assert not bench.conductor.restore()
+    assert place.live()["spec"]["minReadySeconds"] == 7
+
+
+def test_a_switch_that_was_made_need_not_count(place: Place, tmp_path: Path) -> None:
+    bench = Bench(place, tmp_path, "ab")
+    bench.results = [Made(tmp_path / "x", seen=False, said="a loss may have been missed")]
+    assert bench.conductor.conduct() == 0
+    assert bench.runs == ["replace after.yaml", "restart", "replace before.yaml", "restart"]
+
+
+def test_a_file_that_changes_meanwhile_ends_it_and_the_workload_is_put_back(
+    place: Place, tmp_path: Path
+) -> None:
+    before = place.live()["spec"]
+    bench = Bench(place, tmp_path, "aba")
+    edited = tmp_path / "before.yaml"
+    edited.write_text("kind: Deployment")
+    bench.conductor.experiment = replace(
+        bench.conductor.experiment, arms=(arm("before", edited), Arm("after"))
+    )
+    bench.conductor.files = {"before": edited, "after": Path("after.yaml")}
+    edited.write_text("kind: StatefulSet")
+    with pytest.raises(UsageError, match="has changed since the experiment began"):
+        bench.conductor.conduct()
+    assert bench.found == ["after"]
+    assert bench.conductor.restore()
+    assert place.live()["spec"] == before
+
+
+def test_a_ctrl_c_before_the_first_switch_changes_nothing(place: Place, tmp_path: Path) -> None:
+    generation = place.live()["metadata"]["generation"]
+    bench = Bench(place, tmp_path, "ab")
+    bench.conductor.record_switches = False
+    bench.asked = True
+    assert bench.conductor.conduct() == 130
+    assert bench.runs == []
+    assert place.live()["metadata"]["generation"] == generation
+
+
+def test_exit_code_2_says_that_nothing_was_touched(place: Place, tmp_path: Path) -> None:
+    refused = Made(None, seen=False, said="the run could not be made", code=2)
+    bench = Bench(place, tmp_path, "ab")
+    bench.results = [refused]
+    assert bench.conductor.conduct() == 2
+    bench.results = [Made(tmp_path / "x", seen=True, said=""), refused]
+    bench.conductor.run = lambda *words: bench.run(*words) if words[0] != "restart" else refused
+    assert bench.conductor.conduct() == 3
+
+
+def test_what_stopped_early_does_not_go_on(place: Place, tmp_path: Path) -> None:
+    bench = Bench(place, tmp_path, "ab ab")
+    bench.conductor.experiment = replace(bench.conductor.experiment, state="stopped_early")
+    assert bench.conductor.conduct() == 0
+    assert bench.runs == []
+    assert bench.conductor.experiment.state == "stopped_early"

@@ -118,6 +118,20 @@ def test_replicas_that_no_version_names_stay_what_an_autoscaler_made_of_them(pla
     assert place.live()["spec"]["replicas"] == 4
 
 
+def test_replicas_that_an_autoscaler_changed_do_not_keep_a_version_that_names_them_there(
+    place: Place, api: Api
+) -> None:
+    live = place.live()
+    original = place.original()
+    named = with_pre_stop(live)
+    named["spec"] |= {"replicas": 0, "paused": True}
+    spec = place.rehearsed(named, live)
+    place.put(spec)
+    api.patch("Deployment", "default", "web", {"spec": {"replicas": 4}}, field_manager="hpa")
+    assert place.restore(original, [spec]) == ""
+    assert place.live()["spec"] == {**live["spec"], "replicas": 4}
+
+
 def test_a_version_half_put_there_is_ours_and_is_put_back(place: Place) -> None:
     live = place.live()
     original = place.original()

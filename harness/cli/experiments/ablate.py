@@ -127,11 +127,9 @@ def _request(
 
 def _is_manifest(path: Path) -> bool:
     """Tell whether a file holds a workload; a scenario does not."""
-    from harness.cluster.trigger import documents_of  # noqa: PLC0415
+    from harness.experiment.arms import workloads_of  # noqa: PLC0415
 
-    if not typedpaths.is_file(path):
-        return False
-    return any(doc.get("kind") in {"Deployment", "StatefulSet", "DaemonSet"} for doc in documents_of(path))
+    return typedpaths.is_file(path) and bool(workloads_of(path))
 
 
 def _for_the_lab(manifest: Path, options: dict[str, Any], home: Path) -> Path:
@@ -177,26 +175,30 @@ def _manifests(resolved: Resolved) -> list[Path]:
 
 
 def _holds(path: Path, kind: str, name: str) -> bool:
-    from harness.cluster.trigger import documents_of  # noqa: PLC0415
+    from harness.cluster.trigger import documents_of, name_of  # noqa: PLC0415
 
-    return any(
-        doc.get("kind") == kind and (doc.get("metadata") or {}).get("name") == name
-        for doc in documents_of(path)
-    )
+    return any(doc.get("kind") == kind and name_of(doc) == name for doc in documents_of(path))
 
 
 def _versions(source: Path | None, live: Object, home: Path) -> list[Version]:
-    from harness.experiment.arms import document  # noqa: PLC0415
+    from harness.experiment.arms import arm as arm_of, document  # noqa: PLC0415
     from harness.experiment.protections import ALL, without_each  # noqa: PLC0415
     from harness.recording.series.experiment import Arm  # noqa: PLC0415
 
     good = document(source, live) if source else _as_manifest(live)
-    found, lacking = without_each(good)
+    try:
+        found, lacking = without_each(good)
+    except (AttributeError, KeyError, TypeError):  # a list where an object belongs, and the like
+        what = f"{source}: the manifest" if source else "the manifest"
+        raise UsageError(
+            f"{what} is none that Kubernetes takes; `kubectl apply --dry-run=server` says why"
+        ) from None
     for line in lacking:
         warn(f"note: {line}")
     if not found:
         raise UsageError("the manifest has no protection to switch off; `zdtest advise` says what it needs")
-    arms = [(Arm(ALL), good), *((Arm(f"no {one.name}", about=one.about), one.document) for one in found)]
+    whole = arm_of(ALL, source) if source else Arm(ALL)
+    arms = [(whole, good), *((Arm(f"no {one.name}", about=one.about), one.document) for one in found)]
     return [_version(arm, doc, home) for arm, doc in arms]
 
 
@@ -218,7 +220,7 @@ def _as_manifest(live: Object) -> Object:
 
 def _again(home: Path) -> Any:
     def versions(experiment: Experiment, live: Object) -> list[Version]:
-        kept = experiment.request.get("source")
+        kept = experiment.arms[0].source if experiment.arms else ""
         found = _versions(Path(kept) if kept else None, live, home)
         if [version.arm.name for version in found] != [arm.name for arm in experiment.arms]:
             raise UsageError(

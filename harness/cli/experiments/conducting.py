@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,30 +9,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import __version__
-from harness.cli.experiments.running import Runs, connected, kept_request, request_again
+from harness.cli.experiments.running import Runs, connected, folder_again, kept_request, request_again
+from harness.cli.experiments.workload import (
+    announce,
+    named,
+    pinned,
+    place_of,
+    resolved_in,
+    wait_for_the_dead,
+)
 from harness.cli.root import warn
-from harness.errors import ClusterError, HarnessError, RecordingError, UsageError
+from harness.errors import HarnessError, RecordingError, UsageError
 from harness.interrupts import PROGRAM
-from harness.model import IN_CLUSTER, ExitCode
+from harness.model import ExitCode
 from harness.recording.series import experiment as file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from harness.cluster.client.api import Api
     from harness.experiment.conduct import Conductor
-    from harness.experiment.place import Place
+    from harness.experiment.place import Original, Place
     from harness.interrupts import Asked
     from harness.judge.verdict.judgement import Judgement
     from harness.recording.series.experiment import Experiment, Look
     from harness.run.execute import RunningLab
-    from harness.scenario.resolve import Request, Resolved
+    from harness.scenario.resolve import Request
 
 Object = dict[str, Any]
 
-LIVE = "live"  # the source of a version that is what runs now
-_PARTS = (file.RUNS, file.SWITCHES)
-_CLAIM_S = 100.0  # longer than the claim of a killed run lasts
+_GONE = "nothing to put back: it ran on the embedded lab"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,34 +72,36 @@ def begin(
     from harness.experiment import place as places  # noqa: PLC0415
     from harness.recording.folder import new_folder  # noqa: PLC0415
 
-    resolved = _resolved(request)
+    here = Path.cwd()
+    resolved = resolved_in(request, here)
     with PROGRAM.heard() as asked, connected(resolved) as (api, lab), ExitStack() as stack:
-        request = _pinned(request, resolved, api)
-        resolved = _resolved(request)
-        place = _place(resolved, api, lab)
+        request = pinned(request, resolved, api)
+        resolved = resolved_in(request, here)
+        place = place_of(resolved, api, lab)
         live = place.live()
-        _check(live, resolved, api, lab)
+        announce(live, resolved, api, lab)
         versions = plan(live)
         specs = {version.arm.name: place.rehearsed(version.document, live) for version in versions}
         experiment = replace(
             design(versions),
-            workload=f"{live['kind']} {_namespace(resolved, api)}/{live['metadata']['name']}",
+            workload=named(live, resolved, api),
             began=datetime.now(UTC).isoformat(timespec="seconds"),
             version=__version__,
-            request=kept_request(request, Path.cwd()),
+            request=kept_request(request, here),
+            restored=_GONE if lab else "",
         )
         name = f"{experiment.kind}-{resolved.name()}"
         try:
             directory = new_folder(request.output, name, datetime.now(UTC))
             if not lab:  # the lab ends with this process, and what was there with it
-                places.keep(directory, place.original())
+                places.keep(directory, places.as_original(live))
             file.write(directory, experiment)
         except (RecordingError, OSError) as error:
             raise UsageError(str(error)) from None
         stack.enter_context(file.mine(directory))
         warn(f"experiment {directory}; if it is cut off: zdtest {experiment.kind} --resume {directory}")
         files = {version.arm.name: version.file for version in versions}
-        runs = Runs(request, asked, lab)
+        runs = Runs(request, asked, lab, here)
         conductor = _conductor(directory, experiment, place, specs, files, runs, differ, asked)
         return _conducted(conductor, runs, lab)
 
@@ -114,45 +119,78 @@ def resume(
     experiment = file.read(directory)
     request = request_again(experiment, given)
     unchanged(experiment.arms)
-    resolved = _resolved(request)
+    here = folder_again(experiment)
+    resolved = resolved_in(request, here)
     with file.mine(directory), PROGRAM.heard() as asked, connected(resolved) as (api, lab):
-        place = _place(resolved, api, lab)
-        original = places.kept(directory)
-        if original is None and not lab and experiment.next < len(experiment.order):
-            places.keep(
-                directory, place.original()
-            )  # it was put back; what is there now is what to put back later
-        live = {**place.live(), **({"spec": original.spec} if original else {})}
+        place = place_of(resolved, api, lab)
+        live = place.live()
+        original = None if lab else _original(directory, experiment)
+        if not lab and named(live, resolved, api) != experiment.workload:
+            raise UsageError(
+                f"the experiment is about {experiment.workload}, not {named(live, resolved, api)}; drop what names"
+                " another one"
+            )
+        if original and original.uid != live["metadata"]["uid"]:
+            raise UsageError(
+                f"{place.shown} is not the one that the experiment began with: it was made anew since, or this is"
+                " another cluster; begin a new experiment"
+            )
+        over = experiment.state == "stopped_early" or experiment.next == len(experiment.order)
+        if original:
+            live = {**live, "spec": original.spec}
+        elif not lab and not over:
+            # It was put back; what is there now is what to put back later.
+            places.keep(directory, places.as_original(live))
         versions = plan(experiment, live)
         specs = {version.arm.name: place.rehearsed(version.document, live) for version in versions}
         files = {version.arm.name: version.file for version in versions}
-        experiment = replace(experiment, state="running", restored="")
+        if not over:
+            experiment = replace(experiment, state="running", restored=_GONE if lab else "")
         file.write(directory, experiment)
-        runs = Runs(request, asked, lab)
+        runs = Runs(request, asked, lab, here)
         conductor = _conductor(directory, experiment, place, specs, files, runs, differ, asked)
-        _wait_for_the_dead(place, directory, asked)
+        wait_for_the_dead(place, directory, asked)
         return _conducted(conductor, runs, lab)
 
 
 def restore(directory: Path, given: Mapping[str, Any]) -> int:
     """Only put back what was there before an experiment. Raises UsageError, RecordingError."""
-    from harness.experiment.place import kept  # noqa: PLC0415
-
     experiment = file.read(directory)
-    if kept(directory) is None:
-        warn(f"nothing to restore: {experiment.restored or 'the experiment changed nothing'}")
+    if _original(directory, experiment) is None:
+        warn(f"nothing to restore: {experiment.restored}")
         return ExitCode.PASS
-    request = request_again(experiment, given)
-    resolved = _resolved(request)
+    request = request_again(experiment, given, for_runs=False)
+    here = folder_again(experiment)
+    resolved = resolved_in(request, here)
     with file.mine(directory), PROGRAM.heard() as asked, connected(resolved) as (api, lab):
-        place = _place(resolved, api, lab)
-        _wait_for_the_dead(place, directory, asked)
+        place = place_of(resolved, api, lab)
+        wait_for_the_dead(place, directory, asked)
         left = place.live()["spec"]  # whoever asks for it knows what is there now
         conductor = _conductor(
-            directory, experiment, place, {}, {}, Runs(request, asked, lab), lambda _path, _look: "", asked
+            directory,
+            experiment,
+            place,
+            {},
+            {},
+            Runs(request, asked, lab, here),
+            lambda _path, _look: "",
+            asked,
         )
         conductor.left = left
         return ExitCode.PASS if conductor.restore() else ExitCode.FAIL
+
+
+def _original(directory: Path, experiment: Experiment) -> Original | None:
+    """Return what is still to be put back; None if nothing is. Raises RecordingError if it is lost."""
+    from harness.experiment.place import kept  # noqa: PLC0415
+
+    found = kept(directory)
+    if found is None and (not experiment.restored or experiment.restored.startswith("not restored")):
+        raise RecordingError(
+            f"{directory / file.ORIGINAL} is missing: what ran before the experiment is not known; apply its manifest"
+            f" or use `kubectl rollout undo`, and begin a new experiment"
+        )
+    return found
 
 
 def _conducted(conductor: Conductor, runs: Runs, lab: RunningLab | None) -> Done:
@@ -167,7 +205,10 @@ def _conducted(conductor: Conductor, runs: Runs, lab: RunningLab | None) -> Done
         # Also after an error of ours: the workload is somebody's.
         restored = lab is not None or conductor.restore()
         if not restored:
-            warn(f"put it back with: zdtest {conductor.experiment.kind} --restore {conductor.directory}")
+            warn(
+                "to put back what was there before, whatever is there now: zdtest"
+                f" {conductor.experiment.kind} --restore {conductor.directory}"
+            )
     if not restored:
         code = ExitCode.FAIL
     return Done(conductor.directory, conductor.experiment, runs.judgements, code)
@@ -198,79 +239,3 @@ def _conductor(
         needs_rollout=experiment.kind == "ab",
         record_switches=experiment.kind == "ab",
     )
-
-
-def _resolved(request: Request) -> Resolved:
-    from harness.scenario.resolve import resolve  # noqa: PLC0415
-
-    resolved = resolve(request, Path.cwd())
-    if not resolved.scenario.workload:
-        raise UsageError("no workload to try versions of; add --deployment NAME")
-    return resolved
-
-
-def _pinned(request: Request, resolved: Resolved, api: Api) -> Request:
-    """Name context and namespace for all runs: the current ones may be others by tomorrow."""
-    if resolved.use_lab:
-        return request
-    pinned: dict[str, Any] = {"namespace": _namespace(resolved, api)}
-    if api.context != IN_CLUSTER:
-        pinned["cluster.context"] = api.context
-    return replace(request, flags={**request.flags, **pinned})
-
-
-def _namespace(resolved: Resolved, api: Api) -> str:
-    return resolved.scenario.namespace or api.namespace
-
-
-def _place(resolved: Resolved, api: Api, lab: RunningLab | None) -> Place:
-    from harness.cluster.permission.guard import refusal  # noqa: PLC0415
-    from harness.experiment.place import Place  # noqa: PLC0415
-
-    assert resolved.scenario.workload  # noqa: S101  _resolved() has seen to it
-    kind, name = resolved.scenario.workload
-    namespace = _namespace(resolved, api)
-    denied = None if lab else refusal(api.context, namespace, name, resolved.allow)
-    if denied:
-        raise UsageError(denied)
-    place = Place(api, kind, namespace, name)
-    try:
-        place.live()
-    except ClusterError as error:
-        raise UsageError(f"{place.shown} in namespace {namespace} cannot be read: {error}") from None
-    return place
-
-
-def _check(live: Object, resolved: Resolved, api: Api, lab: RunningLab | None) -> None:
-    """Refuse a workload that something else would put back. Raises UsageError."""
-    from harness.cluster.permission.gitops import objection, tracked_by  # noqa: PLC0415
-
-    refused = "" if lab else objection(tracked_by(live), "replace")
-    if refused:
-        raise UsageError(refused)
-    warn(
-        f"server {api.server}, context {api.context}, namespace {_namespace(resolved, api)}: will put versions of"
-        f" {live['kind'].lower()}/{live['metadata']['name']} there one after the other, restart each, and put back"
-        " what is there now"
-    )
-
-
-def _wait_for_the_dead(place: Place, directory: Path, asked: Asked) -> None:
-    """Wait until a killed run's claim on the workload has run out, and its rollout has ended.
-
-    A claim of this experiment's own run need not run out: this process has the experiment, so that run is dead.
-    """
-    from harness.experiment.conduct import PATIENCE_S  # noqa: PLC0415
-
-    until = time.monotonic() + _CLAIM_S
-    said = False
-    while (held := place.claimed_by()) and time.monotonic() < until and not asked.count:
-        run, _, host = held.partition(" (until ")[0].partition(" on ")
-        if host == socket.gethostname() and any((directory / part / run).is_dir() for part in _PARTS):
-            place.unclaim()
-            break
-        if not said:
-            warn(f"waiting for the claim of {held}")
-            said = True
-        time.sleep(1.0)
-    place.wait(PATIENCE_S, lambda: asked.count > 0)

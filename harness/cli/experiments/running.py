@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 # While the workload goes from one version to the next: the load's least time, and the time before the change.
 SWITCH_S, SWITCH_BASELINE_S = "15s", "5s"
+_NOWHERE = "http://not-kept.invalid/"  # in place of a URL that may be secret, where nothing is sent to it
 _SECRET = ("target.headers", "target.body", "target.url")
 # What each of them is on the command line.
 _OPTIONS = {"target.headers": "-H", "target.body": "--body", "target.url": "URL"}
@@ -39,6 +40,7 @@ class Runs:
     request: Request
     asked: Asked
     lab: RunningLab | None
+    folder: Path  # where the experiment began; a scenario may lie there
     judgements: dict[Path, Judgement] = field(default_factory=dict)
 
     def make(self, trigger: str, rollouts: int, output: Path) -> Made:
@@ -51,7 +53,7 @@ class Runs:
         flags = {**self.request.flags, "rollout.trigger": trigger, "rollout.rollouts": rollouts}
         if trigger != "restart":
             flags |= {"load.duration": SWITCH_S, "rollout.trigger_after": SWITCH_BASELINE_S}
-        resolved = resolve(replace(self.request, flags=flags, output=output), Path.cwd())
+        resolved = resolve(replace(self.request, flags=flags, output=output), self.folder)
         path = guarded(lambda: carry_out(resolved, self.asked, self.lab), output.parent)
         if isinstance(path, int):
             return Made(None, seen=False, said="the run could not be made", code=path)
@@ -108,6 +110,8 @@ def kept_request(request: Request, folder: Path) -> dict[str, Any]:
     withheld = [name for name in _SECRET if name in flags and _may_be_secret(name, flags[name])]
     for name in withheld:
         del flags[name]
+    if kubeconfig := flags.get("cluster.kubeconfig"):
+        flags["cluster.kubeconfig"] = str(Path(kubeconfig).absolute())
     return {
         "flags": json.loads(json.dumps(flags)),
         "withheld": withheld,
@@ -126,21 +130,27 @@ def _may_be_secret(name: str, value: Any) -> bool:
     return name == "target.body" or masking.url(str(value)) != value
 
 
-def request_again(experiment: Experiment, given: Mapping[str, Any]) -> Request:
+def request_again(experiment: Experiment, given: Mapping[str, Any], *, for_runs: bool = True) -> Request:
     """Return the request that an experiment began with; `given` are flags of today's command line.
 
-    Raises UsageError if it needs a secret that was not kept.
+    Raises UsageError if it needs a secret that was not kept. Only runs do: to put a workload back takes none.
     """
     from harness.scenario.resolve import Request  # noqa: PLC0415
 
     kept = experiment.request
     missing = [name for name in kept.get("withheld", ()) if name not in given]
-    if missing:
+    if missing and for_runs:
         options = " and ".join(str(_OPTIONS.get(name, name)) for name in missing)
         raise UsageError(f"give {options} again: what it said may be secret and was not kept")
+    placeholder = {"target.url": _NOWHERE} if "target.url" in missing else {}
     return Request(
-        flags={**kept.get("flags", {}), **given},
+        flags={**kept.get("flags", {}), **placeholder, **given},
         file=Path(kept["file"]) if kept.get("file") else None,
         lab=bool(kept.get("lab")),
         allow=kept.get("allow") or None,
     )
+
+
+def folder_again(experiment: Experiment) -> Path:
+    """Return the folder in which an experiment began: what is relative on its command line is relative to that."""
+    return Path(experiment.request.get("folder") or Path.cwd())
