@@ -40,8 +40,6 @@ AT_EXIT = frozenset({"B2", "B3", "B4", "B5", "B9", "C4", "C9"})
 # Names of causes that show both at their pods and where no endpoint is left.
 LIVENESS_KILLS = "the livenessProbe kills pods while they start"
 CRASHES = "the new version crashes"
-# The name of a cause that shows both at SIGTERM and at SIGKILL.
-OUTLASTS_GRACE = "preStop lasts longer than the grace period: it was cut short, and requests were lost"
 
 # Values that a rule's line may name, and what is said where nothing decides them.
 VALUES = {
@@ -229,7 +227,8 @@ RULES: tuple[Rule, ...] = (
     Rule("C3", "stop", "keep-alive connections stayed with a pod that was ending", REFUSAL | CUT_OFF, stops.pinned,
          _stop_story, "on SIGTERM answer with `Connection: close`; " + _PRE_STOP, known_pod_only=True,
          pinned_only=True),
-    Rule("B5", "stop", OUTLASTS_GRACE, CUT_OFF | REFUSAL, stops.hook_cut, _stop_story, _LOST_TO_A_GRACE),
+    Rule("B5", "stop", "preStop lasts longer than the grace period: SIGKILL cut requests off", CUT_OFF | REFUSAL,
+         stops.hook_cut, _stop_story, _LOST_TO_A_GRACE),
     Rule("B3", "stop", "SIGTERM has no effect: SIGKILL cut requests off", CUT_OFF, stops.term_ignored, _stop_story,
          f"{_CONTAINER}.command: start the app itself (exec form, or `exec` in the shell), and let it act on SIGTERM"),
     Rule("B4", "stop", "requests outlast the grace period: SIGKILL cut them off", CUT_OFF, stops.grace_too_short,
@@ -247,7 +246,8 @@ RULES: tuple[Rule, ...] = (
          _stop_story, _PRE_STOP),
     Rule("C1", "stop", "requests still came after preStop had ended", REFUSAL, stops.hook_outlasted, _stop_story,
          _PRE_STOP),
-    Rule("B5", "stop", OUTLASTS_GRACE, REFUSAL, stops.hook_cut_short, _stop_story, _LOST_TO_A_GRACE),
+    Rule("B5", "stop", "the grace period was over before preStop: pods stopped listening while requests still came",
+         REFUSAL, stops.hook_cut_short, _stop_story, _LOST_TO_A_GRACE),
     Rule("C4", "stop", "the deregistration delay is too short: requests were cut off while their target was drained",
          CUT_OFF, stops.deregistered, _stop_story,
          "the target group's deregistration delay: longer than the longest request"),
