@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 from functools import cache
 from pathlib import Path
@@ -126,13 +127,18 @@ def _become(asked: dict[str, Any], streams: list[int]) -> NoReturn:
         runpy.run_module("harness", run_name="__main__", alter_sys=True)
     except SystemExit as ended:
         code = ended.code
+        if not isinstance(code, int | None):
+            sys.stderr.write(f"{code}\n")
+            code = 1
     except BaseException:  # noqa: BLE001  what Python itself would print
         traceback.print_exc()
         code = 1
-    # To take down all that was imported takes half a second, and shows nothing.
+    # As Python ends, but for taking down all that was imported, which takes half a second and shows nothing.
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, which may print
     atexit._run_exitfuncs()
     sys.stdout.flush()
-    os._exit(0 if code is None else int(code))
+    sys.stderr.flush()
+    os._exit(code or 0)
 
 
 def _stream(number: int, old: TextIO) -> TextIO:

@@ -133,6 +133,48 @@ def test_a_pre_stop_longer_than_the_grace_period_cuts_long_requests_off(tmp_path
     assert judged(tmp_path / "mended", mended).grade is Grade.PASS
 
 
+def test_a_pre_stop_that_the_grace_period_cut_short_is_why_pods_stopped_listening_too_early(
+    tmp_path: Path,
+) -> None:
+    synthetic = SyntheticRun.rolling(prestop=4, grace=1, lag=2.5, settle=8.0)
+    for pod in (
+        synthetic.pods
+    ):  # they take nothing after SIGTERM; an old kubelet does not tell when SIGKILL ended them
+        if pod.term is not None:
+            pod.exits, pod.exit_told, pod.gone = pod.term, False, pod.term + 20.0
+    found = judged(tmp_path, synthetic)
+    assert synthetic.truth["B1"] > 0, "refused once SIGTERM had come, as the simulation calls it"
+    causes = by_ids(found)
+    assert set(causes) == {("B5",)}
+    assert causes["B5",].hits == sum(synthetic.truth.values())
+    assert causes["B5",].mend[0].startswith("spec.template.spec.terminationGracePeriodSeconds: ")
+    headroom = next(line.sentence for line in found.headroom if line.what == "preStop")
+    assert headroom == "requests still came when the grace period of 1 s cut the preStop of 4 s short"
+
+
+def test_a_pre_stop_that_cannot_run_outlasts_no_grace_period(tmp_path: Path) -> None:
+    synthetic = SyntheticRun.rolling(prestop=4, grace=3, lag=1.5)
+    for pod in synthetic.pods:
+        if pod.deleted is not None:
+            pod.term, pod.exits, pod.code = pod.deleted + 0.05, pod.deleted + 0.1, 0
+            pod.gone, pod.hook_failed = pod.exits + 0.6, "exec: sleep: executable file not found in $PATH"
+    causes = by_ids(judged(tmp_path, synthetic))
+    assert "B6" in words(causes)
+    assert "B5" not in words(causes)
+
+
+def test_the_digits_of_a_uid_are_no_exit_code_of_a_pre_stop(tmp_path: Path) -> None:
+    synthetic = SyntheticRun.rolling(prestop=4, grace=30, lag=1.5)
+    for pod in synthetic.pods:
+        if pod.deleted is not None:
+            pod.term, pod.exits, pod.code = pod.deleted + 0.05, pod.deleted + 0.1, 0
+            pod.gone = pod.exits + 0.6
+            pod.hook_failed = f'hook ([sleep]) in Pod "{pod.name}_shop(8a137f27-0e1d)" failed: no such file'
+    causes = by_ids(judged(tmp_path, synthetic))
+    assert "B6" in words(causes)
+    assert "B5" not in words(causes)
+
+
 def test_requests_longer_than_what_the_hook_leaves_of_the_grace_period_are_cut(tmp_path: Path) -> None:
     synthetic = SyntheticRun.rolling(prestop=2, grace=8, slow=9.0, deaf=True, concurrency=60, settle=12.0)
     causes = by_ids(judged(tmp_path, synthetic))

@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.clock import NS
 from harness.judge.advice.draft import AS_IT_IS
-from harness.judge.timeline.ending import hook_could_not_run, killed_at_grace
+from harness.judge.timeline.ending import hook_could_not_run, hook_outlasts_grace, killed_at_grace
 from harness.judge.wording import lasting
 from harness.model import NEVER, Mark
 
@@ -121,7 +121,10 @@ def _pre_stop(going: Sequence[Lifeline], measured: Measured) -> Margin | None:
         return None
     left, pod, row = min(held, key=lambda item: (item[0], item[1].name))
     hook = lasting(pod.spec.pre_stop_ns or 0)
-    if row.censored:
+    if row.censored and hook_outlasts_grace(pod):
+        grace = lasting(pod.spec.grace_ns)
+        sentence = f"requests still came when the grace period of {grace} cut the preStop of {hook} short"
+    elif row.censored:
         sentence = (
             f"requests still came when the preStop of {hook} was over: it is too short, by an unknown time"
         )

@@ -246,6 +246,8 @@ RULES: tuple[Rule, ...] = (
          _stop_story, _PRE_STOP),
     Rule("C1", "stop", "requests still came after preStop had ended", REFUSAL, stops.hook_outlasted, _stop_story,
          _PRE_STOP),
+    Rule("B5", "stop", "the grace period was over before preStop: pods stopped listening while requests still came",
+         REFUSAL, stops.hook_cut_short, _stop_story, _LOST_TO_A_GRACE),
     Rule("C4", "stop", "the deregistration delay is too short: requests were cut off while their target was drained",
          CUT_OFF, stops.deregistered, _stop_story,
          "the target group's deregistration delay: longer than the longest request"),

@@ -156,6 +156,11 @@ def hook_cut(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
     return Window((window.begun[0], max(window.begun[1], after.begun[1])), (window.ended[0], FOREVER))
 
 
+def hook_cut_short(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
+    """B5: SIGTERM came when the grace period was over, and not when preStop would have been: as without a preStop."""
+    return after_listening(pod, context, lag_ns) if hook_outlasts_grace(pod) else None
+
+
 def _killed_in_flight(pod: Lifeline, context: Context) -> Window | None:
     window = _at_exit(pod, context)
     return None if window is None or not killed_at_grace(pod) or hook_outlasts_grace(pod) else window

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.judge.timeline.lifeline import Lifeline
+
+# Exit codes in what a kubelet says of a hook, which names the pod's uid, too: its digits are no code.
+_KILLED = re.compile(r"\b137\b")
+_NOT_STARTED = re.compile(r"no such file|not found|\b12[67]\b")
 
 
 def killed_at_grace(pod: Lifeline) -> bool:
@@ -38,19 +43,21 @@ def killed_by_liveness(pod: Lifeline) -> bool:
 def hook_outlasts_grace(pod: Lifeline) -> bool:
     """Whether preStop was still running when the grace period was over: it was to, or the kubelet gave it up then."""
     failed = pod.noted("FailedPreStopHook")
-    if failed and "137" in failed.message:
+    if failed and _KILLED.search(failed.message):
         return True
     if failed and pod.deleted_ns is not None and failed.t_ns - pod.deleted_ns >= pod.spec.grace_ns - SLACK:
         return True
-    return pod.spec.pre_stop_ns is not None and pod.spec.pre_stop_ns >= pod.spec.grace_ns
+    if pod.spec.pre_stop_ns is None or hook_could_not_run(pod):
+        return False
+    return pod.spec.pre_stop_ns >= pod.spec.grace_ns
 
 
 def hook_could_not_run(pod: Lifeline) -> bool:
     """Whether preStop failed at once, as in an image without a shell. Newer kubelets say only that it failed."""
     failed = pod.noted("FailedPreStopHook")
-    if failed is None:
+    if failed is None or _KILLED.search(failed.message):
         return False
-    if any(word in failed.message for word in ("no such file", "not found", "126", "127")):
+    if _NOT_STARTED.search(failed.message):
         return True
     wanted_ns = (
         pod.spec.grace_ns if pod.spec.pre_stop_ns is None else min(pod.spec.pre_stop_ns, pod.spec.grace_ns)
@@ -59,9 +66,11 @@ def hook_could_not_run(pod: Lifeline) -> bool:
 
 
 def stop_ns(pod: Lifeline) -> int | None:
-    """When the app is first to have heard of its end: at deletion, or when preStop was through."""
+    """When the app is first to have heard of its end: at deletion, or when preStop was through or was given up."""
     if pod.deleted_ns is None:
         return None
+    if hook_outlasts_grace(pod):
+        return pod.deleted_ns + pod.spec.grace_ns
     hook_ns = 0 if hook_could_not_run(pod) else pod.spec.pre_stop_ns or 0
     return pod.deleted_ns + min(hook_ns, pod.spec.grace_ns)
 
