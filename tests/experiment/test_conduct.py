@@ -196,14 +196,14 @@ def test_a_run_without_a_rollout_is_a_result_where_none_is_needed(place: Place, 
     assert file.read(tmp_path).order[0].run == "runs/x"
 
 
-def deploying(bench: Bench, api: Api, trigger: str) -> None:
-    """Let somebody deploy while a run with this trigger goes on, which then does not count."""
+def deploying(bench: Bench, api: Api, when: str) -> None:
+    """Let somebody deploy while a run with such a trigger goes on, which then does not count."""
     run = bench.conductor.run
 
-    def and_somebody_deploys(wanted: str, rollouts: int, output: Path) -> Made:
-        if not wanted.startswith(trigger):
-            return run(wanted, rollouts, output)
-        bench.runs.append(wanted)
+    def and_somebody_deploys(trigger: str, rollouts: int, output: Path) -> Made:
+        if not trigger.startswith(when):
+            return run(trigger, rollouts, output)
+        bench.runs.append(trigger)
         api.patch("Deployment", "default", "web", {"spec": {"minReadySeconds": 7}}, field_manager="helm")
         return Made(output / "x", seen=False, said="somebody else changed it")
 
