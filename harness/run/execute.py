@@ -74,6 +74,7 @@ async def execute(
         directory = RunDirectory.create(resolved.output, resolved.name(), datetime.now(UTC))
     except RecordingError as error:
         raise UsageError(str(error)) from None
+    observer.began(directory.path)
     with directory:
         try:
             async with _tested(resolved, directory.path, observer, lab) as tested:
