@@ -130,7 +130,7 @@ def test_a_run_that_sigterm_ended_is_stored_as_far_as_it_came(
         [sys.executable, "-m", "harness", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )  # fmt: skip
-    assert come_true(lambda: [f for f in tmp_path.glob("results/*/hits/0.arrow") if f.stat().st_size > 5000])
+    assert come_true(lambda: any(f.stat().st_size > 5000 for f in tmp_path.glob("results/*/hits/0.arrow")))
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from harness.cli.storing import Output, output_of
@@ -43,8 +45,7 @@ def test_any_other_address_is_refused_in_one_line(text: str, said: str) -> None:
 
 def test_credentials_in_an_address_are_refused_and_not_repeated() -> None:
     for text in ("s3://AKID:c4n4ry@nights/x", "s3://c4n4ry@nights", "s3://nights/x?token=c4n4ry"):
-        said = complaint(lambda text=text: parse(text))
-        assert "c4n4ry" not in said
+        assert "c4n4ry" not in complaint(partial(parse, text))
     assert "AWS_ACCESS_KEY_ID" in complaint(lambda: parse("s3://a:b@nights"))
 
 
