@@ -67,6 +67,11 @@ def is_run(name: str) -> bool:
     return bool(OF_A_RUN.match(name)) and is_file_name(name)
 
 
+def is_a_page(name: str) -> bool:
+    """Whether a file is made for a browser."""
+    return name.endswith(_PAGES)
+
+
 def fetch(store: Store, name: str, root: Path) -> Fetched:
     """Bring one run into `root`. Raises StorageError and RecordingError, one line each; what came so far stays."""
     where = f"{store.address}/{name}"
@@ -81,7 +86,7 @@ def fetch(store: Store, name: str, root: Path) -> Fetched:
         return Fetched(name, path)
     part = path.with_name(f".fetch-{path.name}")
     part.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    wanted = [file for file in index.files if not file.name.endswith(_PAGES)]
+    wanted = [file for file in index.files if not is_a_page(file.name)]
     _make_room(root, wanted)
     for file in wanted:
         _bring(store, name, file, part)

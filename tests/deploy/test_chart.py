@@ -97,7 +97,8 @@ def test_one_run_at_a_time_and_none_twice() -> None:
 
 
 def test_the_pod_is_one_that_pod_security_restricted_takes() -> None:
-    for values in ({}, {"results": {"claim": {"create": True}}, "scenario": {"zdtest.yaml": "target: {}"}}):
+    many: dict[str, Any] = {"results": {"claim": {"create": True}}, "scenario": {"zdtest.yaml": "target: {}"}}
+    for values in (dict[str, Any](), many):
         template = pod(rendered(**values))
         assert violations(template["spec"], template["metadata"]["annotations"]) == []
         assert template["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True

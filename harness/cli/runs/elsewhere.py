@@ -13,9 +13,10 @@ from harness.errors import RecordingError, UsageError
 from harness.model import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from harness.storage.address import Address
+    from harness.storage.address import Address, InPod
     from harness.storage.fetch import Fetched
 
 
@@ -52,26 +53,41 @@ def fetch(source: str, *, output: Path, last: int | None, namespace: str | None,
     from harness.storage.address import InPod, parse_source  # noqa: PLC0415  keeps `--help` light
 
     place = parse_source(source)
-    if not isinstance(place, InPod):
-        if namespace or context:
-            raise UsageError("-n and --context go with pod/NAME:/results; a bucket is in no namespace")
-        return _said(_from_storage(place, output, last), output)
-    raise UsageError(f"{source}: runs in pods cannot be fetched yet")
+    if isinstance(place, InPod):
+        return _said(_from_pod(place, output, last, namespace, context), output)
+    if namespace or context:
+        raise UsageError("-n and --context go with pod/NAME:/results; a bucket is in no namespace")
+    return _said(_from_storage(place, output, last), output)
 
 
 def _from_storage(address: Address, folder: Path, last: int | None) -> list[Fetched]:
     from harness.storage.door import Store  # noqa: PLC0415
-    from harness.storage.fetch import Fetched, fetch as bring, runs_at  # noqa: PLC0415
+    from harness.storage.fetch import fetch as bring, runs_at  # noqa: PLC0415
 
     prefix, names = runs_at(address)
-    found = []
     with Store(prefix) as store:
-        for name in names[-last:] if last else names:
-            try:
-                found.append(bring(store, name, folder))
-            except RecordingError as error:  # the others are worth having
-                found.append(Fetched(name, None, why=str(error)))
-            _say(found[-1])
+        return _each(names, last, lambda name: bring(store, name, folder))
+
+
+def _from_pod(
+    at: InPod, folder: Path, last: int | None, namespace: str | None, context: str | None
+) -> list[Fetched]:
+    from harness.storage.pods import Pod, fetch as bring, runs_in  # noqa: PLC0415
+
+    pod = Pod(at, namespace, context)
+    return _each(runs_in(pod), last, lambda name: bring(pod, name, folder))
+
+
+def _each(names: list[str], last: int | None, bring: Callable[[str], Fetched]) -> list[Fetched]:
+    from harness.storage.fetch import Fetched  # noqa: PLC0415
+
+    found = []
+    for name in names[-last:] if last else names:
+        try:
+            found.append(bring(name))
+        except RecordingError as error:  # the others are worth having
+            found.append(Fetched(name, None, why=str(error)))
+        _say(found[-1])
     return found
 
 
