@@ -16,13 +16,9 @@ PROGRAMS = (
 )  # fmt: skip
 # What wheels for manylinux expect of a system, and name resolution.
 LIBRARIES = (
-    "libstdc++.so.6",
-    "libgcc_s.so.1",
-    "libz.so.1",
-    "libresolv.so.2",
-    "libnss_dns.so.2",
-    "libnss_files.so.2",
-)
+    "libpthread.so.0", "libdl.so.2", "libm.so.6", "librt.so.1", "libutil.so.1", "libstdc++.so.6", "libgcc_s.so.1",
+    "libz.so.1", "libresolv.so.2", "libnss_dns.so.2", "libnss_files.so.2",
+)  # fmt: skip
 FILES = (
     "/etc/login.defs", "/etc/nsswitch.conf", "/etc/ssl/certs/ca-certificates.crt", "/etc/ld.so.conf",
     "/etc/default/useradd",

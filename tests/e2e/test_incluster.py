@@ -81,7 +81,7 @@ class Nightly:
 
 def node_address() -> str:
     nodes = json.loads(kubectl("get", "nodes", "-o", "json"))["items"]
-    return next(a["address"] for a in nodes[0]["status"]["addresses"] if a["type"] == "InternalIP")
+    return next(str(a["address"]) for a in nodes[0]["status"]["addresses"] if a["type"] == "InternalIP")
 
 
 def has_image() -> bool:
