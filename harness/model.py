@@ -314,6 +314,9 @@ def without_labs_address(url: str) -> str:
     return _LABS_ADDRESS.sub("the-lab", url, count=1)
 
 
+# Where a load is sent from: a machine outside of the workload's cluster, pods in it, or half from each.
+ORIGINS = ("local", "cluster", "both")
+
 IN_CLUSTER = "in-cluster"  # said in place of a context: the credentials of the pod that we run in
 
 
@@ -461,6 +464,7 @@ class RunRecord:
     rollouts: int = 1  # how many were asked for
     earlier: tuple[Round, ...] = ()  # those before the one that `marks` and `rollout` are about, oldest first
     changes: tuple[OtherChange, ...] = ()  # of somebody else, during any of its rollouts; oldest first
+    load_from: str = ""  # one of ORIGINS: where the load was sent from; "": unknown, as in old recordings
 
     def mark(self, mark: Mark) -> int:
         """Return when a moment was marked, or NEVER."""

@@ -27,7 +27,18 @@ def offenders(words: re.Pattern[str], parts: tuple[str, ...], allowed: str) -> l
 
 
 def test_a_run_and_its_reports_make_files_in_one_way() -> None:
-    parts = ("recording", "report", "judge", "run", "load", "scenario", "history", "export", "cli/runs")
+    parts = (
+        "recording",
+        "report",
+        "judge",
+        "run",
+        "load",
+        "scenario",
+        "history",
+        "export",
+        "storage",
+        "cli/runs",
+    )
     assert offenders(MAKES_A_FILE, parts, "recording/folder.py") == []
 
 

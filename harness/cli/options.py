@@ -12,10 +12,23 @@ from harness.model import BALANCERS
 
 _Decorator = Any
 
+
+class FolderType(click.Path):
+    """A folder for runs. Raises UsageError for the address of an object storage, which only some commands take."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it."""
+        if "://" in str(value):
+            raise UsageError(
+                "this command keeps its runs in a folder: give one with -o, then store each with zdtest upload RUN URL"
+            )
+        return super().convert(value, param, ctx)
+
+
 output_option = click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=FolderType(path_type=Path),
     default=Path("results"),
     metavar="DIR",
     help="Folder for the runs.  [results]",

@@ -11,14 +11,18 @@ import click
 from harness.cli.baselines import LEVEL, Wanted, keep_for, wanted
 from harness.cli.ci.outputs import ci_options, outputs_of
 from harness.cli.numberrange import NumberRange
-from harness.cli.options import flags_of, output_option, scenario_options
+from harness.cli.options import flags_of, scenario_options
 from harness.cli.reports import FORMATS, exit_code, report_on, take_in
 from harness.cli.root import EPILOG, LeftAtOnce, guarded, root, warn
+from harness.cli.storing import Storing, run_output_option, storing
 from harness.errors import HarnessError, UsageError
 from harness.interrupts import PROGRAM
 from harness.model import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.cli.ci.outputs import Outputs
     from harness.interrupts import Asked
     from harness.run.execute import RunningLab
     from harness.scenario.resolve import Request, Resolved
@@ -36,7 +40,7 @@ if TYPE_CHECKING:
 )
 @click.option("--lab", is_flag=True, help="Run on the embedded lab, a small cluster in plain processes.")
 @click.option("-l", "--latencies", is_flag=True, help="Print the latency distribution.")
-@output_option
+@run_output_option
 @click.option(
     "--keep",
     type=click.IntRange(min=1),
@@ -93,17 +97,25 @@ def run(url: str | None, **options: Any) -> int:
         no_rollout=options["no_rollout"],
         dry_run=options["dry_run"],
         allow=options["allow"],
-        output=options["output"],
+        output=options["output"].folder,
         keep=options["keep"],
         interactive=sys.stdin is not None and sys.stdin.isatty(),
     )
     resolved = resolve(request, Path.cwd())
     asked_for = _baseline(options, resolved)
+    with storing(options["output"].address) as stored:
+        return _recorded_and_judged(resolved, options, outputs, asked_for, stored)
+
+
+def _recorded_and_judged(
+    resolved: Resolved, options: dict[str, Any], outputs: Outputs, asked_for: Wanted | None, stored: Storing
+) -> int:
     path: Path | int | None = None
     try:
         with PROGRAM.heard() as asked:
-            path = guarded(lambda: carry_out(resolved, asked), resolved.output)
+            path = guarded(lambda: carry_out(resolved, asked, began=stored.begin), resolved.output)
         if isinstance(path, int):
+            stored.left = path == ExitCode.INTERRUPTED
             return path
         if asked_for is not None:
             keep_for(path, asked_for)
@@ -111,6 +123,7 @@ def run(url: str | None, **options: Any) -> int:
         judgement = report_on(path, latencies=options["latencies"], form=options["form"])
         outputs.leave([(path, judgement)])
     except KeyboardInterrupt:
+        stored.left = True
         if isinstance(path, Path):
             warn(f"zdtest: interrupted before the report was made: zdtest report {path}")
         return ExitCode.INTERRUPTED
@@ -131,10 +144,15 @@ def _baseline(options: dict[str, Any], resolved: Resolved) -> Wanted | None:
     return wanted(word, level or LEVEL, resolved.output)
 
 
-def carry_out(resolved: Resolved, asked: Asked, lab: RunningLab | None = None) -> Path:
+def carry_out(
+    resolved: Resolved,
+    asked: Asked,
+    lab: RunningLab | None = None,
+    began: Callable[[Path], None] | None = None,
+) -> Path:
     """Run the event loop. The first Ctrl-C ends the load, a second one everything; more change nothing.
 
-    `lab` is one that is running already, for a scenario of the lab.
+    `lab` is one that is running already, for a scenario of the lab. `began` is told the run's folder once there is one.
     """
     import anyio  # noqa: PLC0415
     import anyio.to_thread  # noqa: PLC0415
@@ -168,6 +186,7 @@ def carry_out(resolved: Resolved, asked: Asked, lab: RunningLab | None = None) -
                         interrupted=lambda: asked.count > 0,
                         command=sys.argv,
                         kept=kept.append,
+                        began=began or (lambda _: None),
                     )
                     path = await execute.execute(resolved, observer, prestarted, lab)
             group.cancel_scope.cancel()

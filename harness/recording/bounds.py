@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
 from harness.errors import RecordingError
-from harness.model import NEVER, OUTCOMES
+from harness.model import NEVER, ORIGINS, OUTCOMES
 from harness.recording import shapes
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def _fields(run: RunRecord) -> Iterable[tuple[str, bool]]:
         "targets",
         all(isinstance(target.get(part), str) for target in run.targets for part in ("method", "url")),
     )
+    yield "load_from", run.load_from in {"", *ORIGINS}
     yield "changes", all(is_moment(change.at_ns) for change in run.changes)
     rounds = [("", run.marks, run.rollout)]
     rounds += [(f"earlier.{n}.", one.marks, one.rollout) for n, one in enumerate(run.earlier)]

@@ -214,6 +214,23 @@ def below(root: Path) -> tuple[list[str], list[str]]:
     return sorted(folders), sorted(links)
 
 
+def files_below(root: Path) -> list[str]:
+    """Return the names of all regular files in `root` and below it, sorted: "hits/0.arrow".
+
+    Left out is what is reached through a link, and what has a name that begins with a dot. Raises OSError.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    found = []
+    for at, folders, files in os.walk(root, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        inner = Path(at).relative_to(root)
+        found += [(inner / name).as_posix() for name in files if not name.startswith(".")]
+    return sorted(name for name in found if stamp(root, name))
+
+
 def make_private(path: Path) -> None:
     """Make every file that others wrote into a folder accessible to its owner only. Raises OSError."""
     path.chmod(FOLDER_MODE)

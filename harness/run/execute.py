@@ -25,7 +25,7 @@ from harness.run.conductor import Conductor
 from harness.run.holding import Hold, held
 from harness.run.keeping import keep_events, keep_health, keep_server_clock
 from harness.run.log import Log, first_record
-from harness.run.planning import ignored_proxies, load_plan
+from harness.run.planning import ignored_proxies, load_plan, origin
 from harness.run.preflight.asking import ask
 from harness.run.stopping import Limits
 
@@ -74,6 +74,7 @@ async def execute(
         directory = RunDirectory.create(resolved.output, resolved.name(), datetime.now(UTC))
     except RecordingError as error:
         raise UsageError(str(error)) from None
+    observer.began(directory.path)
     with directory:
         try:
             async with _tested(resolved, directory.path, observer, lab) as tested:
@@ -180,7 +181,7 @@ async def _run(
     notes = (*resolved.notes, *tested.notes, *answers.notes, *ignored_proxies(os.environ), *warnings(plan))
     for note in notes:
         observer.say(f"note: {note}")
-    log.update(notes=notes)
+    log.update(notes=notes, load_from=origin(os.environ, tested.api.context if tested.api else None))
     if subject:
         log.update(cluster=subject.facts, path=subject.path, notes=(*notes, *subject.notes))
         directory.manifests(

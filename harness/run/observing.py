@@ -42,3 +42,4 @@ class RunObserver:
     kept: Callable[[Path], None] = lambda _: (
         None
     )  # called with the recording's folder when a run is left midway
+    began: Callable[[Path], None] = lambda _: None  # called with that folder once it is there

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.model import POD_HEADERS, LoadPlan
+from harness.model import IN_CLUSTER, POD_HEADERS, LoadPlan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +45,17 @@ def load_plan(resolved: Resolved, targets: tuple[Target, ...], ca_file: str | No
         http2=part.target.http2,
         pod_headers=(part.target.pod_header,) if part.target.pod_header else POD_HEADERS,
     )
+
+
+def origin(environ: Mapping[str, str], context: str | None) -> str:
+    """Return where this process sends a load from, as one of model.ORIGINS; "" where that cannot be told.
+
+    `context` is that of the connection to the cluster, None for a run without one. A pod that uses a kubeconfig may be
+    in another cluster than the workload.
+    """
+    if "KUBERNETES_SERVICE_HOST" not in environ:
+        return "local"
+    return "cluster" if context in {None, IN_CLUSTER} else ""
 
 
 def ignored_proxies(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -85,7 +85,7 @@ def test_the_argo_hook_is_a_job_whose_pod_kubernetes_and_pod_security_take() -> 
     template = found["spec"]["template"]
     assert schema.unknown_fields(template, schema.root("v1", "Pod")) == []
     assert violations(template["spec"], template["metadata"]["annotations"]) == []
-    cronjob = yaml.safe_load((ROOT / "deploy/cronjob.yaml").read_text(encoding="utf-8"))
+    cronjob = yaml.safe_load((ROOT / "deploy/kustomize/cronjob.yaml").read_text(encoding="utf-8"))
     assert (
         template["spec"]["containers"]
         == cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]

@@ -98,12 +98,14 @@ def test_a_pod_inside_the_cluster_tests_its_neighbour_without_any_kubeconfig(
     address = json.loads(kubectl("-n", web.namespace, "get", "service", "web", "-o", "json"))["spec"][
         "clusterIP"
     ]
-    for doc in yaml.safe_load_all((REPOSITORY / "deploy" / "rbac.yaml").read_text()):
+    for doc in yaml.safe_load_all((REPOSITORY / "deploy" / "kustomize" / "rbac.yaml").read_text()):
         doc["metadata"]["namespace"] = web.namespace
         for subject in doc.get("subjects", []):
             subject["namespace"] = web.namespace
         kubectl("apply", "-f", "-", stdin=yaml.safe_dump(doc))
-    job = yaml.safe_load((REPOSITORY / "deploy" / "cronjob.yaml").read_text())["spec"]["jobTemplate"]
+    job = yaml.safe_load((REPOSITORY / "deploy" / "kustomize" / "cronjob.yaml").read_text())["spec"][
+        "jobTemplate"
+    ]
     pod = job["spec"]["template"]["spec"]
     container = pod["containers"][0]
     arguments = [f"http://{address}/" if "://" in word else word for word in container["args"]]

@@ -36,7 +36,7 @@ def restricted() -> Iterator[str]:
 
 
 def test_the_cronjob_s_pod_is_admitted(restricted: str) -> None:
-    cronjob = yaml.safe_load((REPOSITORY / "deploy" / "cronjob.yaml").read_text())
+    cronjob = yaml.safe_load((REPOSITORY / "deploy" / "kustomize" / "cronjob.yaml").read_text())
     template = cronjob["spec"]["jobTemplate"]["spec"]["template"]
     template["spec"].pop("serviceAccountName")  # it has none of that name
     pod = {"apiVersion": "v1", "kind": "Pod", "spec": template["spec"]}

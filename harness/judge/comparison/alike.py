@@ -22,6 +22,7 @@ _SHOWN = 3
 
 _ALIKE: tuple[tuple[str, Callable[[OneRun], str]], ...] = (
     ("load", lambda run: run.load),
+    ("place that the load is sent from", lambda run: run.load_from),
     ("target", lambda run: ", ".join(run.targets[:_SHOWN])),
     ("protocol", lambda run: "HTTP/2" if run.http2 else "HTTP/1.1"),
     ("trigger", lambda run: run.trigger),

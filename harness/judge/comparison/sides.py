@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from harness.recording.read import Recording
 
 
+_ORIGINS = {"local": "outside the cluster", "cluster": "inside the cluster", "both": "outside and inside"}
+
+
 @dataclass(frozen=True, slots=True)
 class OneRun:
     """What must be alike of two runs, if their numbers are to be compared. Unknown texts are empty."""
@@ -44,6 +47,7 @@ class OneRun:
     doubts: tuple[str, ...]  # what withheld its PASS
     objects: str  # digest of the live objects that it began with; "" where they were not kept
     requests_per_s: float
+    load_from: str = ""  # "outside the cluster"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +152,7 @@ def _run(one: JudgedRun) -> OneRun:
         doubts=tuple(f.observed for f in judgement.verdict.findings if f.grade == "INCONCLUSIVE"),
         objects=fingerprint(one.manifests),
         requests_per_s=judgement.numbers.rates.mean,
+        load_from=_ORIGINS.get(run.load_from, ""),
     )
 
 

@@ -40,6 +40,7 @@ class About:
     stalled_over_ns: int
     state: str
     ended_by: str
+    load_from: str = ""  # where the load was sent from, and what that leaves untested
 
 
 def about(recording: Recording, timeline: Timeline) -> About:
@@ -64,6 +65,7 @@ def about(recording: Recording, timeline: Timeline) -> About:
             for target in run.targets
         ),
         model=_model(run),
+        load_from=_load_from(run),
         workload=f"{cluster.kind} {cluster.namespace}/{cluster.name}" if cluster else "",
         cluster=_cluster(run),
         trigger=rollout.trigger if rollout else "",
@@ -85,6 +87,17 @@ def _model(run: RunRecord) -> str:
     loop += f" after a ramp of {lasting(run.ramp_ns)}" if run.ramp_ns else ""
     workers = f"{run.workers} worker{'' if run.workers == 1 else 's'}"
     return f"{loop}, {slots}, 1 request in flight each, {workers}{', HTTP/2' if run.http2 else ''}"
+
+
+def _load_from(run: RunRecord) -> str:
+    if run.cluster is not None and run.cluster.lab:
+        return ""
+    inside = "the public way into it may not have been tested"
+    return {
+        "local": "sent from outside the cluster" if run.cluster else "",
+        "cluster": f"sent from inside the cluster: {inside}",
+        "both": "half sent from outside the cluster, half from inside",
+    }.get(run.load_from, "")
 
 
 def _cluster(run: RunRecord) -> str:

@@ -185,7 +185,7 @@ def _environment(judgement: Judgement) -> Markup:
         ("zdtest", about.version),
         ("Command", " ".join(about.command)),
         ("Target", ", ".join(about.targets[:10]) + (", ..." if len(about.targets) > 10 else "")),
-        ("Load", about.model),
+        ("Load", ", ".join(filter(None, (about.model, about.load_from)))),
         ("Workload", about.workload),
         ("Cluster", about.cluster),
         ("Change", about.trigger),

@@ -28,6 +28,8 @@ def head(about: About) -> list[str]:
     if len(about.targets) > len(shown):
         lines.append(f"  ... and {len(about.targets) - len(shown)} more targets")
     lines.append(f"  {about.model}")
+    if about.load_from:
+        lines.append(f"  {about.load_from}")
     if about.workload:
         lines += wrapped(f"{about.workload}, {about.cluster}", "  ", "    ")
     if about.trigger:

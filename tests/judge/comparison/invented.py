@@ -71,6 +71,7 @@ def run(folder: str = "20261130T030000Z-web", **fields: Any) -> OneRun:
         version="0.2.0",
         loop="closed",
         load="50 connections",
+        load_from="outside the cluster",
         strength=50.0,
         targets=("GET http://web/",),
         http2=False,

@@ -343,6 +343,10 @@ def test_loads_that_make_the_numbers_mean_something_else_are_refused(
         ({"version": "0.3.0"}, "the zdtest differs: 0.2.0 before, 0.3.0 after"),
         ({"trigger": "set-image web=2"}, "the trigger differs: restart before, set-image web=2 after"),
         ({"http2": True}, "the protocol differs: HTTP/1.1 before, HTTP/2 after"),
+        (
+            {"load_from": "inside the cluster"},
+            "the place that the load is sent from differs: outside the cluster before, inside the cluster after",
+        ),
     ],
 )
 def test_what_differs_besides_is_said(changed: dict[str, object], said: str) -> None:

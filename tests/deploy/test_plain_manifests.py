@@ -1,4 +1,4 @@
-"""The files in deploy/ agree with the code, and a cluster and an image builder accept them."""
+"""The plain manifests and the Dockerfile agree with the code, and a cluster and an image builder accept them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ import harness.cli  # noqa: F401  registers the commands
 from harness.cli.root import root
 from harness.cluster.permission.rbac import role
 from harness.scenario.trigger import parse
+from tests.deploy.context import in_the_context
 from tests.podsecurity import violations
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 
 
 def pod_of_the_cronjob() -> dict[str, Any]:
-    cronjob = yaml.safe_load((DEPLOY / "cronjob.yaml").read_text())
+    cronjob = yaml.safe_load((DEPLOY / "kustomize" / "cronjob.yaml").read_text())
     template: dict[str, Any] = cronjob["spec"]["jobTemplate"]["spec"]["template"]
     return template
 
 
 def test_the_role_in_deploy_is_the_least_role() -> None:
-    documents = list(yaml.safe_load_all((DEPLOY / "rbac.yaml").read_text()))
+    documents = list(yaml.safe_load_all((DEPLOY / "kustomize" / "rbac.yaml").read_text()))
     assert [d["kind"] for d in documents] == ["ServiceAccount", "Role", "RoleBinding"]
     assert documents[1:] == role("shop", "Deployment", "web", parse("restart"))
 
@@ -121,26 +122,6 @@ def test_each_control_of_the_standard_is_really_checked(
     assert control in violations(spec)
 
 
-def patterns() -> list[str]:
-    lines = (ROOT / ".dockerignore").read_text().splitlines()
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-
-
-def in_the_context(path: str) -> bool:
-    """Tell whether a file reaches the image's builder: as docker reads .dockerignore, the last line that fits decides.
-
-    A pattern fits a path, or a folder above it. `*` stops at a slash, `**` does not.
-    """
-    above = ["/".join(path.split("/")[: n + 1]) for n in range(path.count("/") + 1)]
-    kept = True
-    for pattern in patterns():
-        parts = re.split(r"(\*\*/|\*)", pattern.removeprefix("!"))
-        fits = "".join({"**/": "(?:.*/)?", "*": "[^/]*"}.get(part, re.escape(part)) for part in parts)
-        if any(re.fullmatch(fits, each) for each in above):
-            kept = pattern.startswith("!")
-    return kept
-
-
 @pytest.mark.parametrize(
     "path",
     [
@@ -148,7 +129,7 @@ def in_the_context(path: str) -> bool:
         ".pytest_cache/x",
         ".hypothesis/x", ".import_linter_cache/x", ".ci/run", ".dockerignore", "results/example/run.json",
         "results/x/hits/1.arrow",
-        "kubeconfig", "id_rsa", "notes.txt", "tests/test_deploy.py", "docs/lab.md", "build/x", "dist/x.whl",
+        "kubeconfig", "id_rsa", "notes.txt", "tests/deploy/rules.py", "docs/lab.md", "build/x", "dist/x.whl",
         "venv/bin/python",
         "zdtest.egg-info/PKG-INFO", "harness/__pycache__/x.pyc", "harness/lab/__pycache__/app.cpython-312.pyc",
         "harness/lab/old.pyc",
