@@ -132,6 +132,36 @@ _WORKLOAD = {
     "serviceName": str,
     "template": {"metadata": _METADATA, "spec": _POD, "digest": str},
 }
+_SERVICES = dict.fromkeys(("activeService", "previewService", "canaryService", "stableService"), str)
+_ROLLOUT = {
+    **_WORKLOAD,
+    "restartAt": str,
+    "workloadRef": {"kind": str, "name": str},
+    "strategy": {
+        "blueGreen": {
+            **_SERVICES,
+            **dict.fromkeys(("autoPromotionSeconds", "scaleDownDelaySeconds", "previewReplicaCount"), int),
+            "autoPromotionEnabled": bool,
+            "maxUnavailable": _SHARE,
+        },
+        "canary": {
+            **_SERVICES,
+            **dict.fromkeys(("maxSurge", "maxUnavailable"), _SHARE),
+            "scaleDownDelaySeconds": int,
+            "steps": [{"setWeight": int, "pause": {"duration": _SHARE}, "*": {}}],
+            "trafficRouting": {"*": {}},
+        },
+    },
+}
+_ROLLOUT_STATUS = {
+    **_STATUS,
+    **dict.fromkeys(("currentPodHash", "currentStepHash", "stableRS", "restartedAt", "abortedAt"), str),
+    **dict.fromkeys(("abort", "controllerPause", "promoteFull"), bool),
+    "currentStepIndex": int,
+    "pauseConditions": [{"reason": str, "startTime": str}],
+    "canary": {"weights": {"canary": {"weight": int}, "stable": {"weight": int}, "verified": bool}},
+    "blueGreen": {"activeSelector": str, "previewSelector": str},
+}
 _BACKEND = {"service": {"name": str, "port": {"name": str, "number": int}}}
 _SPECS: dict[str, Shape] = {
     "Pod": _POD,
@@ -152,6 +182,7 @@ _SPECS: dict[str, Shape] = {
         "maxReplicas": int,
     },
     **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"), _WORKLOAD),
+    "Rollout": _ROLLOUT,
 }
 _SLICE: Shape = {
     "metadata": _METADATA,
@@ -195,7 +226,7 @@ def of(kind: str) -> Shape:
         "apiVersion": str,
         "metadata": _METADATA,
         "spec": _SPECS.get(kind, {}),
-        "status": _STATUS,
+        "status": _ROLLOUT_STATUS if kind == "Rollout" else _STATUS,
     }
 
 

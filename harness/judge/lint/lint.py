@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from harness.judge.causes.causes import Cause
 
 Object = dict[str, Any]
-KINDS = ("Deployment", "StatefulSet", "DaemonSet")
+KINDS = ("Deployment", "StatefulSet", "DaemonSet", "Rollout")
 CONFIRMED, REFUTED, UNTESTED = "confirmed", "refuted", "untested"
 SEVERITIES = ("error", "warning", "info")
 _UNCHECKED = "readinessProbe and preStop were not asked for (give its Service too, if it has one)"

@@ -20,8 +20,9 @@ from harness.cluster.surroundings import concerns
 from harness.cluster.trigger import patch_for
 from harness.cluster.watching.watches import watches
 from harness.errors import ClusterError, UsageError
-from harness.k8s import selectors
+from harness.k8s import argo as argo_facts, selectors
 from harness.model import ClusterFacts, PathProof
+from harness.run.preflight import argo
 from harness.run.preflight.path import prove_all, services_of
 from harness.scenario.trigger import FOREIGN, Trigger, parse
 
@@ -65,8 +66,11 @@ def inspect(
         raise UsageError(denied)
     try:
         version, groups = api.version(), api.groups()
+        if kind == argo_facts.KIND and argo_facts.VERSION not in groups.get(argo_facts.GROUP, []):
+            raise UsageError(argo.MISSING)
         workload = _workload(api, kind, namespace, name)
-        notes = _check_strategy(kind, name, workload)
+        notes = argo.check(workload, trigger) if kind == argo_facts.KIND else ()
+        notes += _check_strategy(kind, name, workload)
         patch_for(
             trigger, workload, datetime.now().astimezone(), resolved.base
         )  # it must fit; made anew when it is sent
@@ -77,12 +81,14 @@ def inspect(
                 f"{api.user or 'this user'} may not {missing} in namespace {namespace}; ask for that permission"
             )
         labels = workload["spec"]["template"]["metadata"].get("labels") or {}
-        services = tuple(services_of(_listed(api, resources.SERVICES, namespace), labels))
+        services = tuple(
+            argo.reached(services_of(_listed(api, resources.SERVICES, namespace), labels), workload)
+        )
         around = _surroundings(api, groups, namespace)
         selector = selectors.as_text(workload["spec"]["selector"])
         sets = (
             api.list_all(resources.REPLICASETS, namespace, label_selector=selector).get("items", [])
-            if kind == "Deployment"
+            if kind in {"Deployment", argo_facts.KIND}
             else []
         )
         notes += revisions_left(workload, sets, trigger, scenario.rollout.rollouts)
