@@ -163,6 +163,27 @@ _ROLLOUT_STATUS = {
     "blueGreen": {"activeSelector": str, "previewSelector": str},
 }
 _BACKEND = {"service": {"name": str, "port": {"name": str, "number": int}}}
+_PARENT = {**dict.fromkeys(("group", "kind", "namespace", "name", "sectionName"), str), "port": int}
+_NAMED = [{"type": str, "name": str}]
+_ROUTE = {
+    "parentRefs": [_PARENT],
+    "hostnames": [str],
+    "rules": [
+        {
+            "matches": [{"path": {"type": str, "value": str}, "headers": _NAMED, "queryParams": _NAMED}],
+            "backendRefs": [
+                {**dict.fromkeys(("group", "kind", "namespace", "name"), str), "port": int, "weight": int}
+            ],
+            "filters": [{"type": str}],
+            "timeouts": {"request": str, "backendRequest": str},
+            "retry": {"attempts": int, "backoff": str, "codes": [int]},
+        }
+    ],
+}
+_ROUTE_STATUS = {
+    **_STATUS,
+    "parents": [{"controllerName": str, "parentRef": _PARENT, "conditions": _CONDITIONS}],
+}
 _SPECS: dict[str, Shape] = {
     "Pod": _POD,
     "Service": {
@@ -183,6 +204,15 @@ _SPECS: dict[str, Shape] = {
     },
     **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"), _WORKLOAD),
     "Rollout": _ROLLOUT,
+    **dict.fromkeys(("HTTPRoute", "GRPCRoute"), _ROUTE),
+    "Gateway": {
+        "gatewayClassName": str,
+        "listeners": [{"name": str, "hostname": str, "port": int, "protocol": str}],
+    },
+}
+_STATUSES_OF: dict[str, Shape] = {
+    "Rollout": _ROLLOUT_STATUS,
+    **dict.fromkeys(("HTTPRoute", "GRPCRoute"), _ROUTE_STATUS),
 }
 _SLICE: Shape = {
     "metadata": _METADATA,
@@ -226,7 +256,7 @@ def of(kind: str) -> Shape:
         "apiVersion": str,
         "metadata": _METADATA,
         "spec": _SPECS.get(kind, {}),
-        "status": _ROLLOUT_STATUS if kind == "Rollout" else _STATUS,
+        "status": _STATUSES_OF.get(kind, _STATUS),
     }
 
 

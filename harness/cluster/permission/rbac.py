@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from harness.k8s import argo
+from harness.k8s import argo, gateway
 from harness.scenario.trigger import FOREIGN, Trigger
 
 _RESOURCE = {
@@ -24,6 +24,10 @@ SURROUNDINGS = (
     ("policy", "poddisruptionbudgets"),
     ("autoscaling", "horizontalpodautoscalers"),
     ("elbv2.k8s.aws", "targetgroupbindings"),
+    (gateway.GROUP, "httproutes"),
+    (gateway.GROUP, "grpcroutes"),
+    (gateway.GROUP, "gateways"),
+    (gateway.GROUP, "referencegrants"),
 )
 
 

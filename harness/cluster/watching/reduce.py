@@ -13,7 +13,7 @@ import secrets
 from typing import Any
 
 from harness import masking
-from harness.cluster.watching import argo
+from harness.cluster.watching import argo, gateway
 from harness.cluster.watching.containers import container
 from harness.cluster.watching.notes import container_status, event_message, known_annotations, writers
 from harness.k8s.argo import KIND
@@ -57,12 +57,11 @@ def manifest(obj: Object) -> Object:
         spec["template"] = _template(spec["template"])
     if spec.get("volumeClaimTemplates"):
         spec["volumeClaimTemplates"] = [_claim(claim) for claim in spec["volumeClaimTemplates"]]
-    return {
-        "apiVersion": obj.get("apiVersion", ""),
-        "kind": obj.get("kind", ""),
-        "metadata": metadata,
-        "spec": spec,
-    }
+    shown = {"apiVersion": obj.get("apiVersion", ""), "kind": obj.get("kind", ""), "metadata": metadata}
+    if gateway.is_ours(obj):  # who has accepted a route tells which gateway stands there
+        accepted = {"status": gateway.status(obj)} if (obj.get("status") or {}).get("parents") else {}
+        return {**shown, "spec": gateway.spec(obj), **accepted}
+    return {**shown, "spec": spec}
 
 
 def _metadata(obj: Object) -> Object:
