@@ -94,7 +94,7 @@ def pause(obj: Mapping[str, Any]) -> Pause | None:
     where = _PAUSES.get(reasons[0], f"({reasons[0] or 'no reason given'})")
     if reasons[0] == "CanaryPauseStep":
         where = f"at {step_place(obj)}" if step_place(obj) else where
-        seconds = _seconds(((step_now(obj) or {}).get("pause") or {}).get("duration"))
+        seconds = pause_s(step_now(obj) or {})
     elif reasons[0] == "BlueGreenPause":
         given = (spec.get("strategy") or {}).get("blueGreen") or {}
         by_itself = given.get("autoPromotionEnabled") is not False
@@ -210,7 +210,12 @@ def scale_down_s(spec: Mapping[str, Any]) -> int:
 def pauses_s(spec: Mapping[str, Any]) -> float:
     """Return how long all timed pauses of a canary take together, in seconds."""
     listed = steps({"spec": dict(spec)})
-    return sum(_seconds((one.get("pause") or {}).get("duration")) for one in listed if "pause" in one)
+    return sum(pause_s(one) for one in listed)
+
+
+def pause_s(step: Mapping[str, Any]) -> float:
+    """Return how long a pause step lasts, in seconds; 0 for one that waits for somebody."""
+    return _seconds((step.get("pause") or {}).get("duration"))
 
 
 def _seconds(duration: object) -> float:
