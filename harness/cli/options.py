@@ -42,7 +42,7 @@ def scenario_options(command: _Decorator) -> _Decorator:
 
 def options_of_a_load(command: _Decorator) -> _Decorator:
     """Add the same but for those about the change, for commands that make changes of their own."""
-    return _added(command, ("--trigger", "--rollouts"))
+    return _added(command, ("--trigger", "--rollouts", "--rollout"))
 
 
 def _added(command: _Decorator, without: tuple[str, ...]) -> _Decorator:
@@ -70,6 +70,12 @@ def _added(command: _Decorator, without: tuple[str, ...]) -> _Decorator:
             "workload",
             metavar="NAME",
             help="The workload to roll out: NAME of a Deployment, or KIND/NAME.",
+        ),
+        click.option(
+            "--rollout",
+            "argo_rollout",
+            metavar="NAME",
+            help="The Argo Rollout to roll out: short for --deployment rollout/NAME.",
         ),
         click.option("--method", help="HTTP method.  [GET]"),
         click.option(
@@ -265,6 +271,7 @@ def flags_of(url: str | None, options: dict[str, Any]) -> dict[str, Any]:
     from harness.scenario.reading import parse_headers  # noqa: PLC0415  keeps `--help` light
 
     flags = {field: options[name] for name, field in _FIELDS.items() if options.get(name) is not None}
+    flags.update(_workload(options))
     if url is not None:
         flags["target.url"] = url if "://" in url else f"http://{url}"
     if options["headers"]:
@@ -278,8 +285,6 @@ def flags_of(url: str | None, options: dict[str, Any]) -> dict[str, Any]:
         # A file on the command line is relative to here, not to the scenario's folder.
         flags["rollout.trigger"] = f"{kind} {Path(file.strip()).absolute()}"
     flags.update(_connections(options))
-    if options["insecure"]:
-        flags["target.insecure"] = True
     if options["fail_on"]:
         flags["fail_on"] = list(options["fail_on"])
     if options["path_proven"]:
@@ -287,6 +292,15 @@ def flags_of(url: str | None, options: dict[str, Any]) -> dict[str, Any]:
     if options["error_backoff"] is not None:
         flags["load.error_backoff"] = options["error_backoff"] == "1"
     return flags
+
+
+def _workload(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the workload that --rollout names."""
+    if options.get("argo_rollout") is None:
+        return {}
+    if options["workload"] is not None:
+        raise UsageError("--rollout and --deployment cannot be combined; drop one of them")
+    return {"workload": f"rollout/{options['argo_rollout']}"}
 
 
 def _connections(options: dict[str, Any]) -> dict[str, Any]:
@@ -305,8 +319,7 @@ def _connections(options: dict[str, Any]) -> dict[str, Any]:
         flags |= {"load.mix": flags.get("load.mix", ()), "load.targets": path}
     if options["lull"] is not None:
         flags["load.lull"] = options["lull"]
-    if options["http2"]:
-        flags["target.http2"] = True
+    flags |= {f"target.{name}": True for name in ("http2", "insecure") if options[name]}
     if options["disable_keepalive"]:
         flags["load.keepalive"] = False
     if options["no_trace_headers"]:

@@ -234,7 +234,7 @@ class Scenario(Strict):
     load: LoadPart = LoadPart()
     """How hard, see [load](#load)."""
     workload: Annotated[tuple[str, str], pydantic.BeforeValidator(kind_and_name)] | None = None
-    """What is rolled out. NAME alone is a Deployment."""
+    """What is rolled out: `KIND/NAME`; `NAME` alone is a Deployment. `rollout/NAME` is one of Argo Rollouts."""
     namespace: str | None = None
     """The workload's namespace; by default the context's."""
     manifests: tuple[str, ...] = ()

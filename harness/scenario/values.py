@@ -21,6 +21,7 @@ KINDS = {
     "deployment": "Deployment", "deployments": "Deployment", "deploy": "Deployment",
     "statefulset": "StatefulSet", "statefulsets": "StatefulSet", "sts": "StatefulSet",
     "daemonset": "DaemonSet", "daemonsets": "DaemonSet", "ds": "DaemonSet",
+    "rollout": "Rollout", "rollouts": "Rollout", "ro": "Rollout",
 }  # fmt: skip
 
 
@@ -105,7 +106,7 @@ def kind_and_name(value: object) -> tuple[str, str]:
     known = KINDS.get(kind.lower()) if slash else "Deployment"
     if not known or not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name):
         raise ValueError(
-            f"{value!r} is not a workload; write deployment/NAME, statefulset/NAME or daemonset/NAME"
+            f"{value!r} is not a workload; write deployment/NAME, statefulset/NAME, daemonset/NAME or rollout/NAME"
         )
     return known, name
 

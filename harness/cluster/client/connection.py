@@ -97,11 +97,11 @@ class Connection:
         where = str(body.get("namespace") or "default")
         return cls(load, name, where, str(body.get("user") or ""), proxy_url)
 
-    def _apps_sending(self, content_type: str) -> Any:
-        """Return the apps API of a client whose default Content-Type is this one."""
+    def _sending(self, content_type: str) -> tuple[Any, Any]:
+        """Return the apps API, and that of custom objects, of a client whose default Content-Type is this one."""
         other: Any = client.ApiClient(self._client.configuration)
         other.set_default_header("Content-Type", content_type)
-        return client.AppsV1Api(other)
+        return client.AppsV1Api(other), client.CustomObjectsApi(other)
 
     def _json(self, call: Callable[[], Any]) -> dict[str, Any]:
         response = self._call(call)

@@ -7,9 +7,15 @@ from typing import Any
 
 import yaml
 
+from harness.k8s import argo, gateway
 from harness.scenario.trigger import FOREIGN, Trigger
 
-_PLURAL = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
+_RESOURCE = {
+    "Deployment": ("apps", "deployments"),
+    "StatefulSet": ("apps", "statefulsets"),
+    "DaemonSet": ("apps", "daemonsets"),
+    argo.KIND: (argo.GROUP, argo.PLURAL),
+}
 
 
 # What explains a rollout without being part of it: recorded where it may be listed.
@@ -18,6 +24,10 @@ SURROUNDINGS = (
     ("policy", "poddisruptionbudgets"),
     ("autoscaling", "horizontalpodautoscalers"),
     ("elbv2.k8s.aws", "targetgroupbindings"),
+    (gateway.GROUP, "httproutes"),
+    (gateway.GROUP, "grpcroutes"),
+    (gateway.GROUP, "gateways"),
+    (gateway.GROUP, "referencegrants"),
 )
 
 
@@ -42,17 +52,17 @@ def needs(kind: str, name: str, trigger: Trigger, slices: str = "endpointslices"
     """List what a run of this trigger on this workload needs. `slices` is endpointslices, or endpoints on old
     servers.
     """
-    workload = _PLURAL[kind]
+    group_, workload = _RESOURCE[kind]
     # list and watch may be narrowed by name: the request carries a field selector on it (RBAC docs, resourceNames)
-    wanted = [Need(verb, "apps", workload, name) for verb in ("get", "list", "watch")]
+    wanted = [Need(verb, group_, workload, name) for verb in ("get", "list", "watch")]
     if trigger.kind not in {*FOREIGN, "delete-pod", "evict-pod"}:
-        wanted.append(Need("patch", "apps", workload, name))
+        wanted.append(Need("patch", group_, workload, name))
     if trigger.kind == "delete-pod":
         wanted.append(Need("delete", "", "pods"))
     if trigger.kind == "evict-pod":
         wanted.append(Need("create", "", "pods/eviction"))
     watched = [("", "pods"), ("discovery.k8s.io" if slices == "endpointslices" else "", slices)]
-    if kind == "Deployment":
+    if kind in {"Deployment", argo.KIND}:
         watched.append(("apps", "replicasets"))
     wanted += [Need(verb, group, resource) for group, resource in watched for verb in ("list", "watch")]
     wanted.append(Need("list", "", "services"))

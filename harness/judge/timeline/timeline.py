@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
+from harness.judge.timeline.delivering import DeliveryStep, delivery_steps
 from harness.judge.timeline.draining import drained
 from harness.judge.timeline.lifeline import Lifeline  # noqa: TC001  pydantic reads verdict.json by it
 from harness.judge.timeline.observed import lifelines
@@ -68,6 +69,7 @@ class Timeline:
     scalings: tuple[Scaling, ...] = ()
     baseline: Span | None = None
     changes: tuple[OtherChange, ...] = ()  # somebody else's, during the rollout
+    steps: tuple[DeliveryStep, ...] = ()  # an Argo Rollout's, in time order
 
     @property
     def came(self) -> int:
@@ -140,4 +142,5 @@ def read(
         scalings=scalings(run, events),
         baseline=baseline,
         changes=drained(run.changes),
+        steps=delivery_steps(run, events),
     )

@@ -28,7 +28,7 @@ _NOTES = re.compile(
     r"deprecated\.daemonset\.template\.generation$|cloud\.google\.com/neg-status$)"
 )
 _HASHES = re.compile(
-    r"(?:^|\.)labels\.(?:pod-template-hash|controller-revision-hash|kubernetes\.io/metadata\.name)$"
+    r"(?:^|\.)labels\.(?:(?:rollouts-)?pod-template-hash|controller-revision-hash|kubernetes\.io/metadata\.name)$"
 )
 _NODE_PORT = re.compile(r"^spec\.ports\[[^\]]*\]\.nodePort$")
 _CLUSTER_IP = re.compile(r"^spec\.clusterIPs?$")
@@ -72,6 +72,7 @@ _OF_KIND: dict[str, dict[str, str]] = {
         **_WORKLOAD, "updateStrategy.type": "RollingUpdate", "updateStrategy.rollingUpdate.maxUnavailable": "1",
         "updateStrategy.rollingUpdate.maxSurge": "0",
     },
+    "Rollout": {**_WORKLOAD, "replicas": "1", "progressDeadlineSeconds": "600", "paused": "False"},
     "Service": {
         "type": "ClusterIP", "sessionAffinity": "None", "internalTrafficPolicy": "Cluster",
         "externalTrafficPolicy": "Cluster", "ports.protocol": "TCP", "ipFamilies": "IPv4",

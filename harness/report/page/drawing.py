@@ -250,6 +250,7 @@ def _marked(judgement: Judgement, picture: Picture) -> list[dict[str, Any]]:
         for one in timeline.changes
         if one.kind not in {"scaled", "autoscaled"}
     ]
+    found += [{"at": _s(one.t_ns, zero), "sort": "other", "words": one.words} for one in timeline.steps]
     return sorted(found, key=lambda one: float(str(one["at"])))
 
 

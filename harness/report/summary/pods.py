@@ -10,6 +10,7 @@ from harness.report.summary.layout import WIDTH, wrapped
 if TYPE_CHECKING:
     from harness.judge.timeline.timeline import Timeline
 
+_STEPS = 40
 _OTHERS = 12  # changes that the summary shows
 
 
@@ -55,6 +56,19 @@ def scalings(timeline: Timeline) -> list[str]:
             f"replicas{f', by {one.by}' if one.by else ''}"
         )
         for one in timeline.scalings
+    ]
+
+
+def steps(timeline: Timeline) -> list[str]:
+    """Return the steps of an Argo Rollout's update: its canary steps and pauses, the switches of its Services."""
+    lines = [
+        line
+        for one in timeline.steps[:_STEPS]
+        for line in wrapped(f"Rollout {at(one.t_ns, timeline.zero_ns)}: {one.words}", "", "    ")
+    ]
+    return [
+        *lines,
+        *([f"  ... and {len(timeline.steps) - _STEPS} more"] if len(timeline.steps) > _STEPS else []),
     ]
 
 
