@@ -25,6 +25,7 @@ _SPARSE_S = 100_000  # seconds without any row, over a day: a longer run has mor
 _SETTING_NS = 1 << 60  # every setting is shorter
 _LAST_STATUS = 999
 _MOST_BYTES = 1 << 50  # of one hit
+MOST_FOR_ONE = 1 << 24  # hits that one row may stand for
 _WALL_NS = 1 << 62  # the year 2116
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _LONGEST_NAME = 253
@@ -108,7 +109,7 @@ def _fine(name: str, column: Any, run: RunRecord) -> bool:
     if name == "outcome":
         return set(column.cat.categories) <= _OUTCOMES
     bounds = dict.fromkeys(_TIMES, (NEVER, LONGEST_NS)) | dict.fromkeys(_COUNTS, (0, _MOST_BYTES))
-    bounds |= {"conn": (NEVER, _MOST_BYTES), "status": (0, _LAST_STATUS)}
+    bounds |= {"conn": (NEVER, _MOST_BYTES), "status": (0, _LAST_STATUS), "stands_for": (1, MOST_FOR_ONE)}
     if run.targets:
         bounds["target"] = 0, len(run.targets) - 1
     low, high = bounds.get(name, (None, None))
