@@ -6,13 +6,15 @@ import re
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from harness.clock import NS
 from harness.errors import RecordingError
 from harness.model import NEVER, ORIGINS, OUTCOMES
 from harness.recording import shapes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -25,6 +27,7 @@ _SPARSE_S = 100_000  # seconds without any row, over a day: a longer run has mor
 _SETTING_NS = 1 << 60  # every setting is shorter
 _LAST_STATUS = 999
 _MOST_BYTES = 1 << 50  # of one hit
+MOST_FOR_ONE = 1 << 24  # hits that one row may stand for
 _WALL_NS = 1 << 62  # the year 2116
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _LONGEST_NAME = 253
@@ -92,25 +95,45 @@ def is_sparse(first_ns: int, last_ns: int, rows: int) -> bool:
 
 def check_rows(frame: pd.DataFrame, run: RunRecord, file: Path) -> None:
     """Raise RecordingError, one line, that names the first column with an impossible value."""
-    for name in frame.columns:
-        if not len(frame) or _fine(name, frame[name], run):
-            continue
-        raise RecordingError(f"{file} is damaged: column {name} has a value that no run can have")
-    moments = [frame[name] for name in frame.columns if name in {"due_ns", "done_ns"} and len(frame)]
-    if moments:
-        first, last = min(int(each.min()) for each in moments), max(int(each.max()) for each in moments)
-        if is_sparse(first, last, len(frame)):
-            raise RecordingError(
-                f"{file} is damaged: its {len(frame):,} rows span {(last - first) // NS:,} s"
-            )
+    if not len(frame):
+        return
+    numbers = [name for name in frame.columns if frame[name].dtype.kind in "iu"]
+    check_values({name: (int(frame[name].min()), int(frame[name].max())) for name in numbers}, run, file)
+    if "outcome" in frame:
+        check_outcomes(frame["outcome"].cat.categories, file)
+    check_span(frame, len(frame), file)
 
 
-def _fine(name: str, column: Any, run: RunRecord) -> bool:
-    if name == "outcome":
-        return set(column.cat.categories) <= _OUTCOMES
+def check_span(moments: Any, rows: int, file: Path) -> None:
+    """Raise RecordingError, one line, if so few rows span so long a time. `moments`: columns by name, or extremes."""
+    known = [np.asarray(moments[name]) for name in ("due_ns", "done_ns") if name in moments]
+    if known and rows:
+        first, last = min(int(each.min()) for each in known), max(int(each.max()) for each in known)
+        if is_sparse(first, last, rows):
+            raise RecordingError(f"{file} is damaged: its {rows:,} rows span {(last - first) // NS:,} s")
+
+
+def check_outcomes(words: Iterable[str], file: Path) -> None:
+    """Raise RecordingError, one line, if a word is no outcome."""
+    if not _OUTCOMES.issuperset(words):
+        raise _impossible("outcome", file)
+
+
+def check_values(extremes: Mapping[str, tuple[int, int]], run: RunRecord, file: Path) -> None:
+    """Raise RecordingError, one line, that names the first column whose least or largest value no run can have."""
+    for name, (least, largest) in extremes.items():
+        if not _fine(name, least, largest, run):
+            raise _impossible(name, file)
+
+
+def _impossible(name: str, file: Path) -> RecordingError:
+    return RecordingError(f"{file} is damaged: column {name} has a value that no run can have")
+
+
+def _fine(name: str, least: int, largest: int, run: RunRecord) -> bool:
     bounds = dict.fromkeys(_TIMES, (NEVER, LONGEST_NS)) | dict.fromkeys(_COUNTS, (0, _MOST_BYTES))
-    bounds |= {"conn": (NEVER, _MOST_BYTES), "status": (0, _LAST_STATUS)}
+    bounds |= {"conn": (NEVER, _MOST_BYTES), "status": (0, _LAST_STATUS), "stands_for": (1, MOST_FOR_ONE)}
     if run.targets:
         bounds["target"] = 0, len(run.targets) - 1
     low, high = bounds.get(name, (None, None))
-    return low is None or high is None or bool(low <= column.min() and column.max() <= high)
+    return low is None or high is None or (low <= least and largest <= high)

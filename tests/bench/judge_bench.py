@@ -29,7 +29,7 @@ def write(root: Path, hits: int) -> Path:
     """Write a recording of a rollout of 6 pods with so many hits, by 2 workers of 100 slots."""
     sys.path.insert(0, str(ROOT))
     from harness.model import NEVER, OUTCOME_CODE, Outcome
-    from harness.recording.write import HIT_SCHEMA, OUTCOME_NAMES, ArrowStream
+    from harness.recording.write import OUTCOME_NAMES, WORKER_SCHEMA, ArrowStream
     from tests.judge.synthetic import TRIGGER, SyntheticRun
 
     synthetic = SyntheticRun.rolling(prestop=4, grace=20, settle=120.0)
@@ -42,7 +42,7 @@ def write(root: Path, hits: int) -> Path:
     for worker in range(2):
         path = directory / "hits" / f"{worker}.arrow"
         path.unlink(missing_ok=True)
-        stream = ArrowStream(path, HIT_SCHEMA, worker)
+        stream = ArrowStream(path, WORKER_SCHEMA, worker)
         mine = hits // 2
         done = np.sort(chance.uniform(0.05 * S, length * S, mine)).astype(np.int64)
         took = np.minimum(chance.lognormal(17.5, 0.5, mine).astype(np.int64), done)
@@ -69,7 +69,7 @@ def write(root: Path, hits: int) -> Path:
                 "until_close": np.zeros(n, dtype=bool),
             }
             arrays = []
-            for field in HIT_SCHEMA:
+            for field in WORKER_SCHEMA:
                 if field.name == "outcome":
                     codes = pa.array(np.full(n, OUTCOME_CODE[Outcome.RESPONSE], dtype=np.uint8))
                     arrays.append(pa.DictionaryArray.from_arrays(codes, OUTCOME_NAMES))

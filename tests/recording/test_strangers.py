@@ -321,6 +321,7 @@ def batch(rows: int, **columns: Any) -> pa.RecordBatch:
             made[field.name] = pa.DictionaryArray.from_arrays(indices, [word])
         else:
             made[field.name] = pa.array(np.zeros(rows, dtype=field.type.to_pandas_dtype()))
+    made["stands_for"] = pa.array(np.ones(rows, dtype=np.uint32))
     made |= columns
     return pa.record_batch([made[name] for name in HIT_SCHEMA.names], names=HIT_SCHEMA.names)
 
@@ -356,6 +357,8 @@ def test_what_is_compressed_is_refused_before_it_is_unpacked(run: Path) -> None:
         ("conn_hits", -3),
         ("target", 9),
         ("status", 1000),
+        ("stands_for", 0),
+        ("stands_for", (1 << 24) + 1),
     ],
 )
 def test_a_value_that_no_hit_has_is_damage(run: Path, column: str, value: int) -> None:

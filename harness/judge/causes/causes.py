@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.judge.numbers.hits import Hits
+    from harness.judge.numbers.piecewise.allhits import AllHits
     from harness.judge.numbers.summary import Numbers
     from harness.judge.timeline.surroundings import Surroundings
     from harness.judge.timeline.timeline import Timeline
@@ -137,7 +138,7 @@ class Explained:
 
 
 def explain(
-    hits: Hits,
+    hits: AllHits,
     timeline: Timeline,
     numbers: Numbers,
     surroundings: Surroundings,
@@ -150,7 +151,8 @@ def explain(
     """
     if not timeline.triggered:
         return Explained()
-    lost = hits.where(hits.failed & (hits.done_ns >= timeline.zero_ns))
+    failed = hits.failed
+    lost = failed.where(failed.done_ns >= timeline.zero_ns)
     if not len(lost):
         return Explained()
     way = way or Way()

@@ -11,8 +11,8 @@ from harness.judge.numbers.usual import Usual
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.judge.numbers.hits import Hits
     from harness.judge.numbers.measured import Measured
+    from harness.judge.numbers.piecewise.allhits import AllHits
     from harness.judge.numbers.sending import Sending
     from harness.judge.numbers.summary import Numbers
     from harness.judge.numbers.usual import Unanswered
@@ -27,7 +27,7 @@ class Case:
     run: RunRecord
     timeline: Timeline
     numbers: Numbers
-    hits: Hits | None = None
+    hits: AllHits | None = None
     health: Sequence[HealthSample] = ()
     workers: Sequence[int] = ()  # workers that left rows
     measured: Measured | None = None

@@ -23,9 +23,9 @@ from harness.judge.findings.finding import COVERED
 from harness.judge.lint.lint import LintFinding, lint, marked
 from harness.judge.numbers import traffic
 from harness.judge.numbers.accesslog import notes
-from harness.judge.numbers.hits import COLUMNS, classify
 from harness.judge.numbers.lives import told_apart
 from harness.judge.numbers.measured import Measured, measure_rollout
+from harness.judge.numbers.piecewise.allhits import AllHits
 from harness.judge.numbers.sending import Sending, sending
 from harness.judge.numbers.summary import Numbers, summarise
 from harness.judge.numbers.usual import unanswered, usual
@@ -158,7 +158,7 @@ def _judge(recording: Recording, *, whole: bool, drawn: bool) -> _Part:
         numbers=numbers,
         causes=cited(explained.causes, decided),
         timeline=timeline,
-        notes=(*run.notes, *traffic.notes(hits), *(notes(read.log) if whole else ())),
+        notes=(*run.notes, *traffic.notes(hits.words), *(notes(read.log) if whole else ())),
         measured=measured,
         headroom=with_advised(uncited.headroom, decided),
         curve=shorter_pre_stops(hits, timeline, measured),
@@ -181,7 +181,7 @@ def _together(recording: Recording, judged: tuple[_Part, ...]) -> tuple[Judgemen
     """Judge a run of several rollouts from the judgement of each."""
     each = tuple(one for one, _, _ in judged)
     run = recording.run
-    hits = classify(recording.hits(COLUMNS), run)
+    hits = AllHits.of(recording)
     objects = recording.manifests("before")
     timeline = rollouts.timeline_of(
         run, recording.events(), recording.gaps(), [one.timeline for one in each], services(objects)
@@ -229,7 +229,7 @@ def _together(recording: Recording, judged: tuple[_Part, ...]) -> tuple[Judgemen
         numbers=numbers,
         causes=cited(causes, decided),
         timeline=timeline,
-        notes=(*run.notes, *traffic.notes(hits), *notes(recording.access_log())),
+        notes=(*run.notes, *traffic.notes(hits.words), *notes(recording.access_log())),
         measured=measured,
         headroom=with_advised(rollouts.closest(uncited.headroom for _, uncited, _ in judged), decided),
         curve=shorter_pre_stops(hits, timeline, measured),

@@ -20,7 +20,7 @@ from harness.load.answers import AnswerBook
 from harness.load.rows.totals import CycleMedian, First, Totals
 from harness.model import NEVER, OUTCOME_CODE, OUTCOMES, POD_NAMES, LoadPlan, Outcome, is_failed
 from harness.recording.answers import FOLDER, NONE
-from harness.recording.write import CONNECTION_SCHEMA, HIT_SCHEMA, OUTCOME_NAMES, ArrowStream
+from harness.recording.write import CONNECTION_SCHEMA, OUTCOME_NAMES, WORKER_SCHEMA, ArrowStream
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +65,7 @@ class HitRows:
     CAPACITY = 32 * BATCH
 
     def __init__(self, path: Path, worker: int, plan: LoadPlan) -> None:
-        self._stream = ArrowStream(path, HIT_SCHEMA, worker)
+        self._stream = ArrowStream(path, WORKER_SCHEMA, worker)
         self.answers = AnswerBook(path.parent.parent / FOLDER / f"{worker}.jsonl", plan.pod_headers)
         self._plan = plan
         self.buffer = bytearray(ROW.size * (self.CAPACITY + self.BATCH))
