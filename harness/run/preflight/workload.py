@@ -70,15 +70,15 @@ def inspect(
         patch_for(
             trigger, workload, datetime.now().astimezone(), resolved.base
         )  # it must fit; made anew when it is sent
-        slices = _slices(groups)
+        slices = slices_of(groups)
         missing, optional = _permissions(api, (kind, namespace, name), trigger, slices)
         if missing:
             raise UsageError(
                 f"{api.user or 'this user'} may not {missing} in namespace {namespace}; ask for that permission"
             )
         labels = workload["spec"]["template"]["metadata"].get("labels") or {}
-        services = tuple(services_of(_listed(api, resources.SERVICES, namespace), labels))
-        around = _surroundings(api, groups, namespace)
+        services = tuple(services_of(listed(api, resources.SERVICES, namespace), labels))
+        around = surroundings_of(api, groups, namespace)
         selector = selectors.as_text(workload["spec"]["selector"])
         sets = (
             api.list_all(resources.REPLICASETS, namespace, label_selector=selector).get("items", [])
@@ -158,7 +158,7 @@ def _workload(api: Api, kind: str, namespace: str, name: str) -> Object:
             ) from None
         if error.code != 404:
             raise
-    names = sorted(item["metadata"]["name"] for item in _listed(api, resource, namespace))
+    names = sorted(item["metadata"]["name"] for item in listed(api, resource, namespace))
     if names:
         raise UsageError(f"no {kind} {name!r} in namespace {namespace}; there are: {', '.join(names[:12])}")
     raise UsageError(
@@ -167,7 +167,7 @@ def _workload(api: Api, kind: str, namespace: str, name: str) -> Object:
     )
 
 
-def _listed(api: Api, resource: Resource, namespace: str) -> list[Object]:
+def listed(api: Api, resource: Resource, namespace: str) -> list[Object]:
     """List objects as one would read them one by one: the items of a list carry neither kind nor apiVersion."""
     items = api.list_all(resource, namespace).get("items") or []
     return [{**item, "kind": resource.kind, "apiVersion": resource.api} for item in items]
@@ -211,7 +211,8 @@ def _newest(groups: dict[str, list[str]], group: str, known: tuple[str, ...]) ->
     return next((version for version in known if version in groups.get(group, [])), None)
 
 
-def _slices(groups: dict[str, list[str]]) -> Resource:
+def slices_of(groups: dict[str, list[str]]) -> Resource:
+    """Return what tells which pods are endpoints: EndpointSlices, or Endpoints on old servers."""
     version = _newest(groups, "discovery.k8s.io", ("v1", "v1beta1"))
     return (
         Resource("EndpointSlice", "discovery.k8s.io", version, "endpointslices")
@@ -235,7 +236,7 @@ def _permissions(
     return "", tuple(dict.fromkeys(lacking))
 
 
-def _surroundings(api: Api, groups: dict[str, list[str]], namespace: str) -> list[Object]:
+def surroundings_of(api: Api, groups: dict[str, list[str]], namespace: str) -> list[Object]:
     """List whatever of SURROUNDINGS the server has and we may see. What is missing explains less; it is no error."""
     kinds = {
         "ingresses": ("Ingress", ("v1", "v1beta1")),
@@ -251,7 +252,7 @@ def _surroundings(api: Api, groups: dict[str, list[str]], namespace: str) -> lis
             continue
         resource = Resource(kind, group, version, plural)
         with contextlib.suppress(ApiStatusError):
-            found += _listed(api, resource, namespace)
+            found += listed(api, resource, namespace)
     return found
 
 
