@@ -88,6 +88,7 @@ class Watch:
         self._known: dict[str, ClusterEvent] = {}  # the newest event of each object in the namespace
         self._judging = Judging(settings.webhook, self._judged, observer.say)
         self._concluding: set[Deploy] = set()
+        self._begun = 0
         self._revisions = dict(self.state.revisions)  # as the watch before this one left them
 
     @property
@@ -128,6 +129,9 @@ class Watch:
             for lookout in list(self.lookouts.values()):
                 lookout.tick()
                 self._conclude(lookout, group)
+            if (begun := sum(lookout.begun for lookout in self.lookouts.values())) != self._begun:
+                self._begun = begun
+                self._save()  # or a watch that is killed now would call this deploy missed when it is back
             await anyio.sleep(_TICK_S)
 
     async def _end(self, sender: Sender) -> None:
