@@ -105,6 +105,7 @@ class Deploy:
             rollout=RolloutFacts(
                 subject.trigger.shown,
                 {},
+                state="progressing",  # a recording that is cut off here must not say that nothing had begun
                 old_revision=past.expected.old_revision,
                 old_pods=past.expected.old_pods,
                 replicas=int(past.expected.replicas or len(past.expected.old_pods)),

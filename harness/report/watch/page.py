@@ -22,7 +22,6 @@ _SHOWN = 10  # deploys of a service that are unfolded
 _STRIP = 60
 _AGAIN_S = 60
 _LETTERS = {"PASS": "P", "FAIL": "F", "INCONCLUSIVE": "?"}
-_NARROW_DOUBT_NS = 1_000_000_000  # a PASS that could hide more than this says how much
 
 
 def render(board: Board) -> str:
@@ -87,6 +86,7 @@ def _top(board: Board) -> Markup:
     lost = sum(one.lost for one in board.services)
     changes = sum(one.count for one in board.services)
     lossy = sum(one.lossy for one in board.services)
+    unseen = sum(one.count for one in board.missed)
     judged = [row for one in board.services for row in one.deploys if row.grade]
     grade = (
         "fail"
@@ -107,9 +107,9 @@ def _top(board: Board) -> Markup:
         _tile("requests lost", f"{lost:,}", "", bad=lost > 0),
         _tile(
             "deploys nobody saw",
-            f"{len(board.missed):,}",
+            f"{unseen:,}",
             "see below" if board.missed else "",
-            bad=bool(board.missed),
+            bad=unseen > 0,
         ),
     ]
     return tag(
@@ -169,7 +169,10 @@ def _grade(row: DeployRow | None) -> list[Markup]:
     if row is None:
         return [tag("span", "none yet", class_="aside")]
     word = row.grade or "not judged"
-    return [tag("span", word, class_=f"pill {row.grade.lower()}"), tag("small", f"{row.when} UTC")]
+    return [
+        tag("span", word, class_=f"pill {row.grade.lower()}"),
+        tag("small", f"{row.when} UTC", class_="when"),
+    ]
 
 
 def _service(one: ServiceRow) -> Markup:
@@ -258,8 +261,8 @@ def hidden(row: DeployRow) -> str:
     if row.hidden_ns is None:
         return "nothing was sent while it went on: any loss could have gone unseen"
     return (
-        f"{count(row.hits, 'request')} while it went on: an outage of up to {lasting(row.hidden_ns)}, or one of a fifth"
-        f" of the pods for {lasting(5 * row.hidden_ns)}, could have gone unseen"
+        f"{count(row.hits, 'request')} while it went on; what could have gone unseen: {lasting(row.hidden_ns)} of full"
+        f" outage, or {lasting(5 * row.hidden_ns)} of a fifth of the pods"
     )
 
 

@@ -57,6 +57,7 @@ class MissedRow:
     """Deploys that nobody saw."""
 
     service: str
+    count: int  # at least
     text: str
 
 

@@ -97,6 +97,7 @@ class Showing:
             missed=tuple(
                 MissedRow(
                     one.service,
+                    one.count,
                     f"{one.count} before {one.until}: {one.why}"
                     + (f" (revision {one.before} to {one.after})" if one.before else ""),
                 )
