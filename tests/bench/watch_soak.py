@@ -115,7 +115,7 @@ class Soak:
         words = [
             sys.executable, "-m", "harness", "watch", "-f", str(self.home / "watch.yaml"), "-n", self.namespace,
             "--kubeconfig", str(self.config), "-o", str(self.out), "--keep", "100", "--rate", "2/s", "--boost", "10/s",
-            "--listen", f"127.0.0.1:{self.first_port + 90}",
+            "--listen", f"127.0.0.1:{self.first_port + 9}",
         ]  # fmt: skip
         with (self.home / "watch.log").open("ab") as log:
             self.watch = subprocess.Popen(words, stdout=log, stderr=log)
