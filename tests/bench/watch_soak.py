@@ -135,8 +135,11 @@ class Soak:
             "undo": ["rollout", "undo", name],
             "patch": ["patch", name, "--type=merge", "-p", _labels(number)],
         }[how]
-        self.made.append(Made(service, how, time.time(), during))
-        kubectl("-n", self.namespace, *words)
+        made = Made(service, how, time.time(), during)
+        while not _done("-n", self.namespace, *words):  # the API server may be away: nobody deploys then
+            self.until(time.time() + 5)
+            made.at_s = time.time()
+        self.made.append(made)
         tell(f"{datetime.now(UTC):%H:%M:%S} {number}: {how} of {name} {during}")
 
     def measure(self) -> None:
@@ -157,6 +160,13 @@ class Soak:
             with contextlib.suppress(OSError):
                 self.measure()
             time.sleep(max(0.0, min(10.0, when_s - time.time())))
+
+
+def _done(*words: str) -> bool:
+    done = subprocess.run(["kubectl", *words], capture_output=True, text=True, check=False, timeout=60)
+    if done.returncode:
+        tell(f"{datetime.now(UTC):%H:%M:%S} kubectl: {done.stderr.strip()}")
+    return not done.returncode
 
 
 def tell(line: str) -> None:
@@ -211,7 +221,7 @@ def services(soak: Soak) -> Iterator[None]:
             balancer.terminate()
         for balancer in balancers:
             balancer.wait(20)
-        kubectl("delete", "namespace", soak.namespace, "--wait=false")
+        _done("delete", "namespace", soak.namespace, "--wait=false")
 
 
 def _named(doc: dict[str, Any], name: str) -> dict[str, Any]:
