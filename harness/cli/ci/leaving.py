@@ -52,7 +52,7 @@ def leave(outputs: Outputs, runs: Sequence[tuple[Path, Judgement]]) -> None:
     if outputs.pushgateway:
         where = f"send metrics to the Pushgateway at {host_of(outputs.pushgateway)}"
         attempt(where, partial(_push, outputs.pushgateway, judgements[0]))
-    if outputs.webhook:
+    if outputs.webhook and (outputs.webhook_on == "all" or judgements[0].verdict.lost):
         where = f"post to the webhook at {host_of(outputs.webhook)}"
         attempt(where, partial(_post, outputs.webhook, judgements[0], outputs.link))
 

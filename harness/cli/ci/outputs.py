@@ -34,6 +34,7 @@ class Outputs:
     annotations: bool = False
     pushgateway: str = field(default="", repr=False)  # it may hold a password
     webhook: str = field(default="", repr=False)  # all of it is a secret
+    webhook_on: str = "all"  # or "loss"
 
     def leave(self, runs: Sequence[tuple[Path, Judgement]]) -> None:
         """Write and send all of it for these runs, each with its folder."""
@@ -91,6 +92,12 @@ def ci_options(command: Any) -> Any:
             help="Post the result to URL as JSON, with a text that Slack shows. The address is a secret: better in "
             "the environment as ZDTEST_WEBHOOK.",
         ),
+        click.option(
+            "--webhook-on",
+            type=click.Choice(("all", "loss")),
+            default="all",
+            help="Post every result, or only those with lost requests.  [all]",
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -114,6 +121,7 @@ def outputs_of(options: dict[str, Any]) -> Outputs:
     for name, address in addresses.items():
         if address and not host_of(address):
             raise UsageError(f"--{name}: its address must begin with http:// or https://, and have a host")
+    webhook_on = options.pop("webhook_on", None) or "all"
     given = options.pop("link", None)
     if given and not link(given, {}):
         raise UsageError("--link: it must begin with http:// or https://, and hold no space")
@@ -123,6 +131,7 @@ def outputs_of(options: dict[str, Any]) -> Outputs:
         link=link(given, os.environ),
         step_summary=Path(summary) if summary else None,
         annotations=os.environ.get("GITHUB_ACTIONS") == "true" if annotated is None else annotated,
+        webhook_on=webhook_on,
         **addresses,
     )
 

@@ -71,14 +71,32 @@ def needs(kind: str, name: str, trigger: Trigger, slices: str = "endpointslices"
     return tuple(wanted)
 
 
+def needs_of_a_watch(slices: str = "endpointslices") -> tuple[Need, ...]:
+    """List what a watch of a namespace needs: to look, and nothing else. Services come and go, so none is named."""
+    looked_at = [("apps", "deployments"), ("apps", "statefulsets")]
+    watched = [*looked_at, ("apps", "replicasets"), ("", "pods")]
+    watched.append(("discovery.k8s.io" if slices == "endpointslices" else "", slices))
+    wanted = [Need("get", group, resource) for group, resource in looked_at]
+    wanted += [Need(verb, group, resource) for group, resource in watched for verb in ("list", "watch")]
+    wanted.append(Need("list", "", "services"))
+    wanted += [Need(verb, "", "events", optional=True) for verb in ("list", "watch")]
+    wanted += [Need("list", group, resource, optional=True) for group, resource in SURROUNDINGS]
+    return tuple(wanted)
+
+
 def role(
     namespace: str, kind: str, name: str, trigger: Trigger, slices: str = "endpointslices"
 ) -> list[dict[str, Any]]:
-    """Make the Role that holds exactly these needs, and a RoleBinding to a ServiceAccount `zdtest`."""
+    """Make the Role that a run needs, and a RoleBinding to a ServiceAccount `zdtest`."""
+    return role_of(namespace, "zdtest", needs(kind, name, trigger, slices))
+
+
+def role_of(namespace: str, account: str, wanted: tuple[Need, ...]) -> list[dict[str, Any]]:
+    """Make the Role that holds exactly these needs, and a RoleBinding to the ServiceAccount of the same name."""
     rules: dict[tuple[str, str, str], list[str]] = {}
-    for need in needs(kind, name, trigger, slices):
+    for need in wanted:
         rules.setdefault((need.group, need.resource, need.name), []).append(need.verb)
-    metadata = {"name": "zdtest", "namespace": namespace}
+    metadata = {"name": account, "namespace": namespace}
     return [
         {
             "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -98,8 +116,8 @@ def role(
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "RoleBinding",
             "metadata": metadata,
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "zdtest"},
-            "subjects": [{"kind": "ServiceAccount", "name": "zdtest", "namespace": namespace}],
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": account},
+            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
         },
     ]
 

@@ -75,6 +75,9 @@ class Wire(Protocol):
     def unwatch(self, fd: int) -> None:
         """Stop watching this descriptor."""
 
+    def leave(self) -> None:
+        """Close that descriptor; nothing is watched any more."""
+
     def now(self) -> int:
         """Return the time on the run's clock."""
 

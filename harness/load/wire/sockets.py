@@ -48,6 +48,10 @@ class Sockets:
         del self._watched[fd]
         self._epoll.unregister(fd)
 
+    def leave(self) -> None:
+        """Close the epoll set."""
+        self._epoll.close()
+
     def fileno(self) -> int:
         """Return the descriptor that is readable when `ready` has work to do."""
         return self._epoll.fileno()

@@ -56,6 +56,11 @@ class Arrivals:
         self._due_ns = self._schedule.due_ns(at_ns, 0)
         self._timer.set(self._anchor + self._due_ns)
 
+    def change(self, schedule: FixedRate, at_ns: int) -> None:
+        """Follow another schedule from this time on."""
+        self._schedule, self._n = schedule, 0
+        self.start(at_ns)
+
     def ready(self) -> None:
         """Send what is due. Called when the descriptor is readable."""
         self._timer.expirations()
@@ -107,6 +112,10 @@ class Arrivals:
             self._next()
             self._drop(due_ns, now_ns)
         self._due_ns = None
+
+    def leave(self) -> None:
+        """Close the timer's descriptor."""
+        self._timer.close()
 
     def retire(self) -> list[Slot]:
         """Let nothing more become due, and return the free slots."""

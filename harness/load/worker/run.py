@@ -181,17 +181,7 @@ class WorkerRun:
             self._pacer.cycle_ns = self._rows.cycles.value_ns()
         _send(
             {
-                "counts": {
-                    "t_ns": now,
-                    "started": started,
-                    "completed": totals.completed,
-                    "failed": totals.failed,
-                    "in_flight": in_flight,
-                    "last_failed_ns": totals.last_failed_ns,
-                    "statuses": totals.statuses,
-                    "outcomes": totals.outcomes,
-                    "latencies": totals.latencies,
-                },
+                "counts": totals.told(in_flight, now),
                 "backed_off": self._slots.backed_off,
             }
         )

@@ -100,6 +100,15 @@ class Slots:
         if self._arrivals is None:
             self._pace(schedule, self._timeout_ns, spread=False).start(self.now())
 
+    def change_rate(self, schedule: FixedRate) -> None:
+        """Send by this schedule from now on. Only where one was given at the start."""
+        if self._arrivals is not None and not self._pacing.draining:
+            self._arrivals.change(schedule, self.now())
+
+    def connected(self) -> list[Slot]:
+        """Return the slots that have an open connection."""
+        return [slot for slot in self._slots if slot.sock is not None]
+
     def resume(self) -> None:
         """End the lull: every idle slot sends at once."""
         if self._arrivals is None or self._pacing.draining:
@@ -171,6 +180,13 @@ class Slots:
             slot.state, slot.held = ENDED, None
             if slot.sock is not None:
                 self.close(slot, Ending(US, END), self.now())
+
+    def leave(self) -> None:
+        """Give the descriptors back, after `cut`: the event loop goes on without these slots."""
+        asyncio.get_running_loop().remove_reader(self._wire.fileno())
+        self._wire.leave()
+        if self._arrivals is not None:
+            self._arrivals.leave()
 
     def begin(self, slot: Slot, due_ns: int) -> None:
         """Begin the slot's next hit, on its connection or on a new one."""

@@ -9,8 +9,8 @@ from harness.cluster.permission.lock import MANAGER
 from harness.cluster.rollout.hands import Hands
 from harness.cluster.rollout.podnews import PodNews, pod_news
 from harness.cluster.rollout.progress import Progress, progress
-from harness.cluster.rollout.view import Baseline, View, doomed, pods_of, restart_at, revisions
-from harness.cluster.rollout.wanted import template_of, wanting
+from harness.cluster.rollout.view import doomed
+from harness.cluster.rollout.wanted import as_it_is, template_of, wanting
 from harness.k8s import argo
 from harness.k8s.argosteps import happenings
 from harness.model import NEVER, ClusterEvent, Mark
@@ -20,6 +20,7 @@ from harness.scenario.trigger import FOREIGN
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from harness.cluster.rollout.view import Baseline, View
     from harness.cluster.watching.watcher import Item
     from harness.model import OtherChange
     from harness.run.change.tools import Tools
@@ -144,19 +145,8 @@ class RolloutTracker:
 
     def snapshot(self) -> Baseline:
         """Return the workload as it is now."""
-        pods, now = pods_of(self.view), self.view.workload
-        hashes = revisions(self.view, {pod.uid for pod in pods}, inside=True)
         kind = self._tools.subject.trigger.kind
-        return Baseline(
-            old_pods=pods,
-            old_revision=hashes[0] if hashes else "",
-            template_before=template_of(now),
-            template=template_of(now) if kind in KEEPS_TEMPLATE else {},
-            foreign=kind in FOREIGN,
-            generation=int(now.get("metadata", {}).get("generation") or 0),
-            replicas=now.get("spec", {}).get("replicas"),
-            restart_at=restart_at(now),
-        )
+        return as_it_is(self.view, keeps=kind in KEEPS_TEMPLATE, foreign=kind in FOREIGN)
 
     def _judge(self, t_ns: int) -> None:
         if self.baseline is None:

@@ -73,7 +73,7 @@ def inspect(
         patch_for(
             trigger, workload, datetime.now().astimezone(), resolved.base
         )  # it must fit; made anew when it is sent
-        slices = _slices(groups)
+        slices = slices_of(groups)
         missing, optional = _permissions(api, (kind, namespace, name), trigger, slices)
         if missing:
             raise UsageError(
@@ -207,7 +207,8 @@ def _check_others(workload: Object, trigger: Trigger) -> None:
         raise UsageError(denied)
 
 
-def _slices(groups: dict[str, list[str]]) -> Resource:
+def slices_of(groups: dict[str, list[str]]) -> Resource:
+    """Return what tells which pods are endpoints: EndpointSlices, or Endpoints on old servers."""
     version = newest(groups, "discovery.k8s.io", ("v1", "v1beta1"))
     return (
         Resource("EndpointSlice", "discovery.k8s.io", version, "endpointslices")
