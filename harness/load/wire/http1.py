@@ -34,7 +34,6 @@ _CLOSING = EPOLLRDHUP | EPOLLHUP | EPOLLERR
 _FIRST_READ = 32 * 1024  # most responses are small; longer ones continue with big reads
 _BIG_READ = 256 * 1024
 _READS = 32  # in a row on one connection, so that one download does not starve the others
-_HOLD_NS = 1_000_000  # how long the hot loop may keep the event loop waiting, if that has work for slots
 
 
 class Http1Wire(Sockets):
@@ -43,9 +42,8 @@ class Http1Wire(Sockets):
     def __init__(
         self, owner: SlotOwner, rows: HitRows, anchor_ns: int, plan: LoadPlan, pacing: Pacing
     ) -> None:
-        super().__init__(anchor_ns)
+        super().__init__(anchor_ns, pacing)
         self._owner = owner
-        self._pacing = pacing
         self._rows = rows
         self._answers = rows.answers
         # Without a wait after a failed hit, the fast path may serve it.
@@ -54,19 +52,6 @@ class Http1Wire(Sockets):
         self._pod_headers = {name: rank for rank, name in enumerate(names)}
 
     # --- the hot loop -------------------------------------------------------------------------------------
-
-    def ready(self) -> None:
-        """Serve everything that is ready, and what becomes ready meanwhile. Called by the event loop."""
-        soon = self.now() + _HOLD_NS
-        pacing = self._pacing
-        poll = self._epoll.poll
-        events = poll(0, HitRows.BATCH)
-        while events:
-            now = self._batch(events)
-            until = soon if pacing.opening or pacing.timers or pacing.draining else pacing.wanted_ns
-            if now >= until:
-                return
-            events = poll(0 if pacing.opening else (until - now) / 1e9, HitRows.BATCH)
 
     def _batch(self, events: list[tuple[int, int]]) -> int:  # noqa: C901, PLR0912, PLR0915  calls are slow
         rows = self._rows

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from harness.load.failures import Ending
     from harness.load.request import PreparedRequest
@@ -86,6 +86,12 @@ class Wire(Protocol):
 
     def detach(self, slot: Slot) -> None:
         """Close the slot's connection, whatever is in progress on it."""
+
+    def prepare(self, requests: Iterable[PreparedRequest]) -> None:
+        """Put the requests into the protocol's own form. Called once, before anything is sent."""
+
+    def upkeep(self) -> None:
+        """Do what is to be done once a second."""
 
     def check_idle(self, slot: Slot) -> Ending | None:
         """Return how a connection that was idle must be closed before anything is sent on it; None if it is good."""

@@ -121,8 +121,7 @@ class WorkerRun:
     def _start(self, at_ns: int) -> None:
         gc.collect()
         gc.freeze()
-        if not self._assignment.plan.http2:
-            gc.disable()  # the hot path makes no reference cycles, and a collection would stop every slot
+        gc.disable()  # the hot path makes no reference cycles, and a collection would stop every slot
         self._cpu_ns = time.process_time_ns()
         self._lag.start()
         self._slots.start(at_ns)

@@ -47,6 +47,7 @@ class Slots:
             numbered=any(prepared.places for prepared in requests), slow_path=self._limits.any
         )
         self._wire = wire_of(plan)(self, rows, anchor_ns, plan, self._pacing)
+        self._wire.prepare(requests)
         self._listening = Listening(0 if plan.http2 else len(indices))
         asyncio.get_running_loop().add_reader(self._wire.fileno(), self._wire.ready)
         self._connections = Connections(
@@ -132,6 +133,7 @@ class Slots:
     def forget_known(self) -> None:
         """Forget the responses parsed so far. Called every second: their Date header has changed by then."""
         self._listening.second()
+        self._wire.upkeep()
         self._rows.answers.second()
         self._forget()
 
