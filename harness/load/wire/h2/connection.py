@@ -222,7 +222,9 @@ class Connection(Sending):
 
     def _late(self, number: bytes) -> None:
         """Judge a frame on a stream that has ended: if we have ended it, the server may not have known (5.1)."""
-        if number not in self._cancelled:
+        if number in self._was_reset:
+            self.out.append(frames.reset(int.from_bytes(number), STREAM_CLOSED))
+        elif number not in self._cancelled:
             raise BreachError(STREAM_CLOSED, "a frame on a stream that had ended")
 
     # --- all else -----------------------------------------------------------------------------------------
@@ -232,6 +234,7 @@ class Connection(Sending):
         if holder is not None:
             del self.inflight[number]
             self._bodies.pop(number, None)
+            self._was_reset.append(number)
             self._news.append(News(number, holder, code))
 
     def _settings(self, flags: int, payload: bytes) -> None:
@@ -253,10 +256,12 @@ class Connection(Sending):
         self.gone_code = int.from_bytes(payload[4:8])
 
     def _window_update(self, number: bytes, by: int) -> None:
-        if (holder := self._holder(number)) is not None and not self._open_stream(number, by):
+        holder = self._holder(number)
+        if holder is not None and (code := self._open_stream(number, by)):
             reader = self._reader(holder)
             reader.fault = "WINDOW_UPDATE by too little or too much"
-            self._after(number, holder, reader, end=False)
+            self.cancel(number, code)
+            self._after(number, holder, reader, end=True)
 
 
 def _unpadded(kind: int, flags: int, payload: bytes) -> bytes:

@@ -55,7 +55,7 @@ class Exchanges(Links):
 
     def _take(self, link: Link, data: bytes, now: int) -> None:
         """Process bytes frame by frame."""
-        wholes = _wholes(data) if link.quick else {}
+        found = wholes(data) if link.quick else {}
         self._serving = link
         for number, holder, what in link.feed(data):
             slot: Any = holder
@@ -63,7 +63,7 @@ class Exchanges(Links):
                 slot.first = now
                 slot.state = READING if slot.state == WAITING else slot.state
             elif what == ENDED:
-                self._ended(link, slot, wholes.get(number, (b"", 0, 0)), now)
+                self._ended(link, slot, found.get(number, (b"", 0, 0)), now)
             else:
                 self._reset(link, slot, what, now)
         self._left_out(link, now)
@@ -188,7 +188,7 @@ class Exchanges(Links):
         )  # fmt: skip
 
 
-def _wholes(data: bytes) -> dict[bytes, tuple[bytes, int, int]]:
+def wholes(data: bytes) -> dict[bytes, tuple[bytes, int, int]]:
     """Return the responses in these bytes that may be looked up from now on: stream -> key, size, bytes of DATA."""
     found: dict[bytes, tuple[bytes, int, int]] = {}
     at = 0

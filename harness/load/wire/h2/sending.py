@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from harness.load.wire.h2.requests import FramedRequest
     from harness.load.wire.h2.response import StreamReader
 
-_CANCELLED = 256  # streams remembered that we have ended, on which frames may still be under way
+_CANCELLED = 256  # streams remembered that were ended early, on which frames may still be under way
 _SPARE = 1 << 24  # numbers of streams that are left when a connection gets no more requests
 
 
@@ -62,7 +62,11 @@ class Sending:
         self.first_window = FIRST_WINDOW  # and on a new stream
         self._max_frame = SHORTEST_MAX_FRAME
         self._bodies: dict[bytes, _Body] = {}  # what is left of bodies that wait for a window
-        self._cancelled: deque[bytes] = deque(maxlen=_CANCELLED)
+        self._opened: dict[
+            bytes, int
+        ] = {}  # windows of streams on which all is sent: by how much the peer opened them
+        self._cancelled: deque[bytes] = deque(maxlen=_CANCELLED)  # by us
+        self._was_reset: deque[bytes] = deque(maxlen=_CANCELLED)  # by the peer
 
     @property
     def open_for_more(self) -> bool:
@@ -142,15 +146,21 @@ class Sending:
             raise BreachError(code, "WINDOW_UPDATE by too little or too much")
         self._pump()
 
-    def _open_stream(self, number: bytes, by: int) -> bool:
-        """Let the peer open a stream's window; return whether it may."""
+    def _open_stream(self, number: bytes, by: int) -> int:
+        """Let the peer open a stream's window; return the code of the error if it may not."""
+        if not by:
+            return PROTOCOL_ERROR
         body = self._bodies.get(number)
-        if body is not None and by:
+        if body is not None:
             body.window += by
-            if body.window > LARGEST_WINDOW:
-                return False
             self._pump()
-        return by > 0
+            return FLOW_CONTROL_ERROR if body.window > LARGEST_WINDOW else 0
+        # All is sent, so the window is of no use any more. It may not grow too large for all that.
+        if len(self._opened) > _CANCELLED:
+            self._opened = {old: sum_ for old, sum_ in self._opened.items() if old in self.inflight}
+        self._opened[number] = opened = self._opened.get(number, 0) + by
+        sent: int = self.inflight[number].prepared.framed.content
+        return FLOW_CONTROL_ERROR if self.first_window - sent + opened > LARGEST_WINDOW else 0
 
 
 class _Body:
