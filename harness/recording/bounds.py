@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
 from harness.errors import RecordingError
-from harness.model import NEVER, OUTCOMES
+from harness.model import MOST_STREAMS, NEVER, OUTCOMES
 from harness.recording import shapes
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def _fields(run: RunRecord) -> Iterable[tuple[str, bool]]:
     yield "wall_ns", 0 <= run.wall_ns < _WALL_NS
     yield "monotonic_ns", 0 <= run.monotonic_ns < _WALL_NS
     yield "concurrency", 0 < run.concurrency < 1 << 32
+    yield "streams", 0 < run.streams <= MOST_STREAMS
     yield "workers", 0 < run.workers <= MOST_WORKERS
     yield "rollouts", 0 < run.rollouts < 1 << 20
     yield "backed_off", run.backed_off >= 0

@@ -140,7 +140,7 @@ def _open_loop(
     if run.rate is None:
         return None
     sent: NDArray[np.int64] = hits.frame["sent_ns"].to_numpy()
-    waited = np.where(inside & (sent != NEVER), _taken_up(hits, connections) - hits.begun_ns, 0)
+    waited = np.where(inside & (sent != NEVER), _taken_up(hits, connections, run.streams) - hits.begun_ns, 0)
     good, dropped = hits.good & inside, (hits.kind == kind_code(Outcome.DROPPED)) & inside
     return OpenLoop(
         rate=run.rate,
@@ -155,12 +155,13 @@ def _open_loop(
     )
 
 
-def _taken_up(hits: Hits, connections: pd.DataFrame) -> NDArray[np.int64]:
+def _taken_up(hits: Hits, connections: pd.DataFrame, streams: int) -> NDArray[np.int64]:
     """Return when each hit was taken up: sent, or a connection begun for it, whose opening is the service's time and
     not ours.
     """
     taken: NDArray[np.int64] = hits.frame["sent_ns"].to_numpy().copy()
-    first = np.flatnonzero((hits.frame["conn_hits"].to_numpy() == 0) & (hits.frame["conn"].to_numpy() >= 0))
+    new = hits.frame["conn_hits"].to_numpy() < streams  # the hits that may have waited for its opening
+    first = np.flatnonzero(new & (hits.frame["conn"].to_numpy() >= 0))
     if not len(first) or not len(connections):
         return taken
     opened = connections["opened_ns"].to_numpy()

@@ -49,7 +49,7 @@ class Http2Wire(Exchanges):
                 rows.flush()
             inflight = link.inflight
             out = link.out
-            self._serving = link
+            link.serving = True
             at, end = 0, len(data)
             while at < end:
                 number = data[at + 5 : at + 9]
@@ -112,7 +112,7 @@ class Http2Wire(Exchanges):
                     out.append(frame.begin + number + (b"%012x" % seq).join(frame.around))
                 else:
                     out.append(frame.written(seq, number))
-            self._serving = None
+            link.serving = False
             if at < end or link.over:
                 self._take(link, data[at:], now)
             elif out and not link.slow:

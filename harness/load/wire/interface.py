@@ -82,10 +82,10 @@ class Wire(Protocol):
         """Return the number of the next hit, and count it."""
 
     def attach(self, slot: Slot, sock: Any) -> None:
-        """Give the slot this open connection."""
+        """Give the slot this open connection, which other slots may have already."""
 
     def detach(self, slot: Slot) -> None:
-        """Close the slot's connection, whatever is in progress on it."""
+        """Take its connection from the slot, whatever is in progress, and close it if no other slot has it."""
 
     def prepare(self, requests: Iterable[PreparedRequest]) -> None:
         """Put the requests into the protocol's own form. Called once, before anything is sent."""

@@ -15,6 +15,7 @@ from harness.load.worker.connections import Connections, Limits
 from harness.load.worker.listening import Listening
 from harness.load.worker.pacer import turns
 from harness.load.worker.protocol import wire_of
+from harness.load.worker.sharing import SharedConnections
 from harness.model import NEVER, LoadPlan, Outcome
 from harness.recording.answers import NONE
 
@@ -49,9 +50,11 @@ class Slots:
         self._wire = wire_of(plan)(self, rows, anchor_ns, plan, self._pacing)
         self._wire.prepare(requests)
         self._listening = Listening(0 if plan.http2 else len(indices))
+        self._streams = plan.streams
         asyncio.get_running_loop().add_reader(self._wire.fileno(), self._wire.ready)
-        self._connections = Connections(
-            self, self._wire, self._pacing, dialler, self._limits, rows, connections, anchor_ns
+        parts = self, self._wire, self._pacing, dialler, self._limits, rows, connections, anchor_ns
+        self._connections = (
+            Connections(*parts) if plan.streams == 1 else SharedConnections(plan.streams, *parts)
         )
         self._arrivals: Arrivals | None = None  # set while hits are sent by the clock
         if schedule is not None:
@@ -213,7 +216,7 @@ class Slots:
         race = (
             outcome in failures.RACES
             and ending.by == PEER
-            and slot.hits > 0
+            and slot.hits >= self._streams  # so at least one hit on this connection is over
             and now - slot.sent <= failures.RACE_NS
         )
         status, pod = slot.head()

@@ -54,20 +54,22 @@ class Exchanges(Links):
             self._settle(link)
 
     def _take(self, link: Link, data: bytes, now: int) -> None:
-        """Process bytes frame by frame."""
-        found = wholes(data) if link.quick else {}
-        self._serving = link
+        """Process bytes that came on a connection, and its end."""
+        whole = wholes(data) if link.quick else {}
+        link.serving = True
         for number, holder, what in link.feed(data):
             slot: Any = holder
             if what == BEGUN:
                 slot.first = now
                 slot.state = READING if slot.state == WAITING else slot.state
             elif what == ENDED:
-                self._ended(link, slot, found.get(number, (b"", 0, 0)), now)
+                self._ended(link, slot, whole.get(number, (b"", 0, 0)), now)
             else:
                 self._reset(link, slot, what, now)
         self._left_out(link, now)
-        self._serving = None
+        if link.queue:
+            self._start_queued(link, now)
+        link.serving = False
         if link.fault:
             self._breach(link, now)
         if link.over:
@@ -162,6 +164,7 @@ class Exchanges(Links):
 
     def _close(self, link: Link, ending: Ending, now: int) -> None:
         """Close a connection on which no hit is in flight."""
+        self._send_elsewhere(link, ending, now)
         for slot in list(link.slots):
             if link.sock is not None and slot.state == IDLE:
                 self._owner.close(slot, ending, now)

@@ -36,6 +36,10 @@ class Link(Connection):
         self.sock: Any = sock
         self.fd: int = sock.fileno()
         self.slots: set[Slot] = set()
+        self.queue: list[
+            Slot
+        ] = []  # slots whose requests wait for a stream: the server allows no more at a time
+        self.serving = False  # its responses are being served: what is sent meanwhile is written after that
         self.slow = True  # until the server's settings have come
         self.over = self.exhausted = False
         self.error: OSError | None = None

@@ -42,26 +42,42 @@ class Links(Polling):
             prepared.framed = framed(prepared)
 
     def attach(self, slot: Slot, sock: Any) -> None:
-        """Give the slot this open connection."""
-        link = Link(self._blocks, sock)
-        slot.sock, slot.fd, slot.hits = sock, link.fd, 0
+        """Give the slot this open connection, which other slots may have already."""
+        fd = sock.fileno()
+        link = self._links.get(fd)
+        if link is None:
+            link = self._links[fd] = Link(self._blocks, sock)
+            self._epoll.register(fd, READ)
         link.slots.add(slot)
-        self._links[link.fd] = link
-        self._epoll.register(link.fd, READ)
+        slot.sock, slot.fd, slot.hits = sock, fd, 0
 
     def detach(self, slot: Slot) -> None:
-        """Close the slot's connection, whatever is in progress on it."""
-        link = self._links.pop(slot.fd)
-        self._epoll.unregister(slot.fd)
-        link.close()
+        """Take its connection from the slot, whatever is in progress, and close it if no other slot has it."""
+        link = self._links[slot.fd]
+        link.retired = link.slow = True
+        link.slots.discard(slot)
+        if slot in link.queue:  # it was never sent, and takes its place in the order now
+            link.queue.remove(slot)
+            slot.seq, slot.sent = self.take_seq(), NEVER
+        if not link.slots:
+            del self._links[slot.fd]
+            self._epoll.unregister(slot.fd)
+            link.close()
+        elif number := next((number for number, holder in link.inflight.items() if holder is slot), None):
+            link.cancel(number)
+            if not link.serving and not link.over:
+                self._flush(link)
         slot.sock, slot.fd, slot.reader = None, -1, None
 
     def check_idle(self, slot: Slot) -> Ending | None:
         """Return how a connection that was idle must be closed before anything is sent on it; None if it is good."""
         link = self._links[slot.fd]
+        if link.serving:
+            return None
         if link.anything_waiting():
-            link.feed(link.read())
-            self._settle(link)
+            self._take(link, link.read(), self.now())
+        if slot.sock is None:
+            return None
         if link.fault:
             return Ending(US, ERROR)
         if link.over:
@@ -77,23 +93,46 @@ class Links(Polling):
                 self._flush(link)
 
     def _settle(self, link: Link) -> None:
-        link.slow = link.over or bool(link.unsent) or not link.quick
+        link.slow = link.over or bool(link.unsent or link.queue) or not link.quick
 
     def send(self, slot: Slot) -> None:
         """Send the slot's request: every hit is sent here, once, except on the fast path."""
         link = self._links[slot.fd]
-        slot.seq = self.take_seq()
         slot.first, slot.bytes_in, slot.bytes_out, slot.reader = NEVER, 0, 0, None
-        slot.sent = now = self.now()
-        slot.state = WAITING
+        slot.sent = self.now()
         if link.last_stream is not None:  # a connection that the server ended before anything was sent on it
-            slot.sent = NEVER
-            self._owner.hit_failed(slot, Outcome.H2_GOAWAY, GONE, now, goaway(link))
-            return
+            slot.seq, slot.sent = self.take_seq(), NEVER
+            self._owner.hit_failed(slot, Outcome.H2_GOAWAY, GONE, self.now(), goaway(link))
+        elif link.queue or len(link.inflight) >= link.max_streams:
+            link.queue.append(slot)
+            link.slow = True
+            slot.state = SENDING
+        else:
+            self._start(link, slot)
+            if not link.serving:
+                self._flush(link)
+
+    def _start(self, link: Link, slot: Slot) -> None:
+        slot.seq = self.take_seq()
         slot.hits = link.next >> 1
+        slot.state = WAITING
         slot.bytes_out = link.open(slot, slot.seq)
-        if link is not self._serving:
-            self._flush(link)
+
+    def _start_queued(self, link: Link, now: int) -> None:
+        """Send what waits for a stream, as far as the server allows; if it never will, use another connection."""
+        while link.queue and link.open_for_more and len(link.inflight) < link.max_streams:
+            slot = link.queue.pop(0)
+            slot.sent = self.now()
+            self._start(link, slot)
+        if not link.open_for_more:
+            self._send_elsewhere(link, GONE, now)
+
+    def _send_elsewhere(self, link: Link, ending: Ending, now: int) -> None:
+        """Let the slots whose requests were never sent use another connection."""
+        queue, link.queue = link.queue, []
+        for slot in queue:
+            self._owner.close(slot, ending, now)
+            self._owner.begin(slot, slot.due)
 
     def _flush(self, link: Link) -> None:
         """Write what is in `out`."""

@@ -57,6 +57,7 @@ class Sending:
         self.out = [frames.opening()]
         self.taken = 0  # bytes of DATA since we last opened the connection's window
         self.last_stream: int | None = None  # what GOAWAY said, if it came: later streams were not processed
+        self.retired = False  # we have decided to send nothing more on it
         self.max_streams = LAST_STREAM  # at a time
         self.window = FIRST_WINDOW  # how much we may send on the connection,
         self.first_window = FIRST_WINDOW  # and on a new stream
@@ -71,7 +72,7 @@ class Sending:
     @property
     def open_for_more(self) -> bool:
         """Whether more requests may be sent."""
-        return self.last_stream is None and self.next < LAST_STREAM - _SPARE
+        return self.last_stream is None and not self.retired and self.next < LAST_STREAM - _SPARE
 
     def open(self, holder: Holder, seq: int) -> int:
         """Put a request into `out`, as far as the peer's windows let it. Returns how many bytes it has in all."""
