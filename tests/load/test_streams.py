@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pydantic
 import pytest
 from h2.settings import SettingCodes
 
+from harness.clock import Clock
 from harness.errors import UsageError
 from harness.load.feasibility import check
+from harness.load.messages import assignments
 from harness.model import LoadPlan, Target
+from harness.scenario.schema import TargetPart
 from tests.load.h2_server import REFUSED_STREAM, Asked, H2Visit
 from tests.load.load_run import LoadResult, completed, plan_for, run_load
 from tests.load.scripted_server import ScriptedServer, Visit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 STREAMS = 5
 
@@ -233,3 +237,12 @@ def test_streams_of_several_hosts_are_refused() -> None:
         check(LoadPlan(targets, 2, http2=True, streams=2))
     with pytest.raises(UsageError, match="lower --streams or -c"):
         check(LoadPlan(targets[:1], 600, http2=True, streams=200))
+
+
+def test_streams_need_http2_and_those_of_a_connection_are_in_one_worker() -> None:
+    with pytest.raises(pydantic.ValidationError, match="add http2, or drop streams"):
+        TargetPart(streams=2)
+    assert TargetPart(streams=2, http2=True).streams == 2
+    plan = LoadPlan((Target("http://127.0.0.1/"),), 3, workers=2, http2=True, streams=4)
+    of = assignments(plan, Clock.start(), Path())
+    assert [part.slots for part in of] == [(0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7)]
