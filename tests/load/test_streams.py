@@ -94,7 +94,7 @@ def test_a_goaway_refuses_the_streams_above_its_last_one_and_the_others_are_answ
         time.sleep(0.01)
         for asked in held[:-1]:
             session.answer(asked)
-        while asked := session.request():  # were on their way already
+        while session.request():  # were on their way already
             session.visit.server.count("refused")
         return True
 

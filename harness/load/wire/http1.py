@@ -22,7 +22,7 @@ from harness.load.failures import ERROR, FIN, US, Ending
 from harness.load.rows.writing import ROW, HitRows
 from harness.load.wire import grpc, idle
 from harness.load.wire.response import ResponseReader, next_reader
-from harness.load.wire.slot import READING, SENDING, WAITING, Slot
+from harness.load.wire.slot import IDLE, READING, SENDING, WAITING, Slot
 from harness.load.wire.sockets import BLOCKED, READ, READ_AND_WRITE, Sockets, unread
 from harness.model import NEVER, LoadPlan, Outcome
 from harness.recording.answers import NONE
@@ -60,6 +60,7 @@ class Http1Wire(Sockets):
         buffer, pack, size = rows.buffer, ROW.pack_into, ROW.size
         by_fd, anchor, pacing = self._by_fd, self._anchor, self._pacing
         numbered, slow_path, target_cycle = pacing.numbered, pacing.slow_path, pacing.target_cycle
+        free = pacing.free
         now = 0
         for fd, event in events:
             slot = by_fd.get(fd)
@@ -93,6 +94,12 @@ class Http1Wire(Sockets):
             slot.hits = hits + 1
             if slow_path:
                 self._owner.hit_done(slot, now, failed=self._rows.failed(kind))
+                continue
+            if free is not None:  # an open loop: what is due is sent after this batch
+                if target_cycle is not None:
+                    slot.prepared = next(target_cycle)
+                slot.state = IDLE
+                free.append(slot)
                 continue
             if target_cycle is not None:
                 slot.prepared = prepared = next(target_cycle)

@@ -16,6 +16,7 @@ from typing import Any
 from harness.load.rows.writing import ROW
 from harness.load.wire.h2.exchanges import MARK, Exchanges
 from harness.load.wire.h2.frames import answer_end
+from harness.load.wire.slot import IDLE
 from harness.load.wire.sockets import BLOCKED
 
 
@@ -27,6 +28,7 @@ class Http2Wire(Exchanges):
         pack, row_size, buffer = ROW.pack_into, ROW.size, rows.buffer
         links, anchor, pacing = self._links, self._anchor, self._pacing
         numbered, slow_path, target_cycle = pacing.numbered, pacing.slow_path, pacing.target_cycle
+        free = pacing.free
         now = 0
         for fd, event in events:
             link = links.get(fd)
@@ -83,6 +85,13 @@ class Http2Wire(Exchanges):
                 if slow_path:
                     slot.hits = hits + 1
                     self._owner.hit_done(slot, now, failed=rows.failed(kind))
+                    continue
+                if free is not None:  # an open loop: what is due is sent after this batch
+                    slot.hits = hits + 1
+                    if target_cycle is not None:
+                        slot.prepared = next(target_cycle)
+                    slot.state = IDLE
+                    free.append(slot)
                     continue
                 if target_cycle is not None:
                     slot.prepared = prepared = next(target_cycle)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ssl
-from array import array
 from fcntl import ioctl
 from select import EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from termios import FIONREAD
+from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from harness.load.wire.polling import Polling
@@ -33,8 +33,6 @@ class Sockets(Polling):
     def __init__(self, anchor_ns: int, pacing: Pacing) -> None:
         super().__init__(anchor_ns, pacing)
         self._by_fd: dict[int, Slot] = {}
-        # The kernel writes here how many bytes wait to be read. Allocated once, which is cheapest.
-        self._waiting = array("i", [0])
 
     def prepare(self, requests: Iterable[PreparedRequest]) -> None:
         """Do nothing: requests are prepared for HTTP/1.1."""
@@ -95,9 +93,26 @@ class Sockets(Polling):
         slot.first, slot.bytes_in, slot.unsent, slot.write_error = NEVER, 0, None, None
         slot.state = WAITING
         prepared = slot.prepared
-        request = prepared.template % ((slot.seq,) * prepared.places) if prepared.places else prepared.request
-        slot.sent = self.now()
-        self._write(slot, memoryview(request))
+        if prepared.pieces:
+            request = (b"%012x" % slot.seq).join(prepared.pieces)
+        elif prepared.places:
+            request = prepared.template % ((slot.seq,) * prepared.places)
+        else:
+            request = prepared.request
+        slot.sent = monotonic_ns() - self._anchor
+        rest: Any = request
+        if len(request) <= _PIECE:
+            try:
+                written = slot.send(request)
+            except BLOCKED:
+                written = 0
+            except OSError as error:
+                self._unwritten(slot, error, memoryview(request))
+                return
+            if written == len(request):
+                return
+            rest = memoryview(request)[written:]
+        self._write(slot, memoryview(rest))
 
     def _write(self, slot: Slot, rest: memoryview) -> None:
         try:

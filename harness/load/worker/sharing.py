@@ -8,6 +8,7 @@ timeout, a limit), it gets no more hits of anybody. It is closed when the last h
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.load.failures import FIN, US, Ending
@@ -17,6 +18,8 @@ from harness.load.worker.connections import Connections
 from harness.model import NEVER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.load.dial import Dialled
     from harness.load.request import Origin
     from harness.load.wire.slot import Slot
@@ -121,3 +124,8 @@ class SharedConnections(Connections):
         slot.ident = self._rows.ident(slot.index, slot.conn, dialled.peer)
         slot.last_hit, slot.old_at = first.last_hit, first.old_at
         self._wire.attach(slot, shared.sock)
+
+
+def connections_of(streams: int) -> Callable[..., Connections]:
+    """Choose how slots get their connections."""
+    return Connections if streams == 1 else partial(SharedConnections, streams)

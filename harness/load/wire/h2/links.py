@@ -31,6 +31,10 @@ class Links(Polling):
     def __init__(self, owner: SlotOwner, anchor_ns: int, plan: LoadPlan, pacing: Pacing) -> None:
         super().__init__(anchor_ns, pacing)
         self._owner = owner
+        self._alone = plan.streams == 1
+        self._held: dict[Link, None] | None = (
+            None  # while due hits are sent: connections with something to write
+        )
         names = dict.fromkeys(name.lower().encode("latin-1") for name in plan.pod_headers)
         self._blocks = Blocks({name: rank for rank, name in enumerate(names)})
         self._links: dict[int, Link] = {}
@@ -109,8 +113,17 @@ class Links(Polling):
             slot.state = SENDING
         else:
             self._start(link, slot)
-            if not link.serving:
+            if self._held is not None:
+                self._held[link] = None
+            elif not link.serving:
                 self._flush(link)
+
+    def _send_due(self, now: int) -> None:
+        self._held = {}
+        super()._send_due(now)
+        held, self._held = self._held, None
+        for link in held:
+            self._flush(link)
 
     def _start(self, link: Link, slot: Slot) -> None:
         slot.seq = self.take_seq()
