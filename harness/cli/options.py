@@ -165,8 +165,14 @@ def _added(command: _Decorator, without: tuple[str, ...]) -> _Decorator:
             is_flag=True,
             help=(
                 "Use HTTP/2 (on http:// with prior knowledge), one request at a time on "
-                "each connection. Slower than HTTP/1.1."
+                "each connection, or --streams."
             ),
+        ),
+        click.option(
+            "--streams",
+            type=int,
+            metavar="M",
+            help="With --http2: requests in flight on each connection.  [1]",
         ),
         click.option(
             "--pod-header",
@@ -258,7 +264,7 @@ _FIELDS = {
     "method": "target.method", "body": "target.body", "timeout": "target.timeout", "expect": "target.expect",
     "servername": "target.servername", "tls_min": "target.tls_min",
     "rate": "load.rate", "ramp": "load.ramp", "conn_max_hits": "load.conn_max_hits",
-    "conn_max_age": "load.conn_max_age", "pod_header": "target.pod_header",
+    "conn_max_age": "load.conn_max_age", "pod_header": "target.pod_header", "streams": "target.streams",
     "trigger": "rollout.trigger", "rollouts": "rollout.rollouts",
     "field_manager": "rollout.field_manager",
     "trigger_after": "rollout.trigger_after", "settle": "rollout.settle", "max_time": "rollout.max_time",

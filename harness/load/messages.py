@@ -38,10 +38,15 @@ class Assignment:
 def assignments(plan: LoadPlan, clock: Clock, directory: Path) -> list[Assignment]:
     """Divide the slots as evenly as possible; every worker gets at least one."""
     workers = max(1, min(plan.workers, plan.concurrency))
-    return [
-        Assignment(worker, tuple(range(worker, plan.concurrency, workers)), plan, clock, directory, workers)
+    of = [
+        tuple(
+            connection * plan.streams + stream
+            for connection in range(worker, plan.concurrency, workers)
+            for stream in range(plan.streams)
+        )
         for worker in range(workers)
     ]
+    return [Assignment(worker, slots, plan, clock, directory, workers) for worker, slots in enumerate(of)]
 
 
 def encode(assignment: Assignment) -> dict[str, Any]:

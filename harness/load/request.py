@@ -6,7 +6,7 @@ import re
 from base64 import b64encode
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from harness import __version__, masking
@@ -55,9 +55,10 @@ class PreparedRequest:
     places: int = 0  # how many; the request's length does not depend on the number
     # The bytes between the places, if each place takes 12 hexadecimal digits: joining is faster than formatting.
     pieces: tuple[bytes, ...] = ()
-    known: dict[bytes, int] = field(default_factory=dict)
+    known: dict[bytes, Any] = field(default_factory=dict)
+    framed: Any = None  # over HTTP/2: a FramedRequest
 
-    def remember(self, whole: bytes, kind: int) -> None:
+    def remember(self, whole: bytes, kind: Any) -> None:
         """Keep a response's bytes with their kind, if they are not too long nor too many."""
         if 0 < len(whole) <= _KNOWN_SIZE and len(self.known) < _KNOWN:
             self.known[whole] = kind

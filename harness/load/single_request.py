@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.load import failures
@@ -84,13 +84,27 @@ async def _http1(
 async def _http2(
     sock: Any, prepared: PreparedRequest, request: bytes, pod_headers: tuple[str, ...], attempt: Attempt
 ) -> None:
-    from harness.load.wire import http2  # noqa: PLC0415  only HTTP/2 needs httpx
+    from harness.load.wire.h2 import single  # noqa: PLC0415  only HTTP/2 needs hpack
 
-    def head(status: int, headers: Mapping[str, str]) -> None:
-        attempt.status, attempt.location = status, headers.get("location", "")
-        attempt.pod = next((headers[name] for name in pod_headers if name in headers), "")
-
-    attempt.outcome, attempt.why = await http2.send_single(sock, prepared, request, head)
+    prepared = replace(prepared, request=request, template=b"", places=0)
+    ranks = {name.lower().encode("latin-1"): rank for rank, name in enumerate(pod_headers)}
+    exchange = single.Exchange(prepared, ranks)
+    try:
+        while attempt.outcome is None:
+            await _write(sock, memoryview(exchange.to_write()))
+            error: OSError | None = None
+            try:
+                data = sock.recv(_READ)
+            except BLOCKED:
+                await ready(sock, write=False)
+                continue
+            except OSError as caught:
+                data, error = b"", failures.unmask(caught, sock)
+            attempt.outcome, attempt.why = exchange.take(data, error)
+            await asyncio.sleep(0)  # let the timeout run even if a long body never blocks
+    finally:
+        attempt.status, attempt.pod, attempt.location = exchange.status, exchange.pod, exchange.location
+        sock.close()
 
 
 async def _write(sock: Any, rest: memoryview) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.clock import NS
 from harness.errors import RecordingError
-from harness.model import NEVER, ORIGINS, OUTCOMES
+from harness.model import MOST_STREAMS, NEVER, ORIGINS, OUTCOMES
 from harness.recording import shapes
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def _fields(run: RunRecord) -> Iterable[tuple[str, bool]]:
     yield "wall_ns", 0 <= run.wall_ns < _WALL_NS
     yield "monotonic_ns", 0 <= run.monotonic_ns < _WALL_NS
     yield "concurrency", 0 < run.concurrency < 1 << 32
+    yield "streams", 0 < run.streams <= MOST_STREAMS
     yield "workers", 0 < run.workers <= MOST_WORKERS
     yield "rollouts", 0 < run.rollouts < 1 << 20
     yield "backed_off", run.backed_off >= 0

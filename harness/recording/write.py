@@ -39,7 +39,7 @@ HIT_SCHEMA = pa.schema(
         ("slot", pa.uint16()),
         ("conn", pa.int32()),  # this worker's connection number, -1 when none was opened
         # Hits the connection had carried before this one. 0: it was sent on a new connection, else on a reused one.
-        # Where `conn` is -1 no connection was opened, so it is neither.
+        # Where `conn` is -1 no connection was opened, so it is neither. Over HTTP/2, the hit's stream is this * 2 + 1.
         ("conn_hits", pa.int32()),
         ("due_ns", pa.int64()),  # when the slot wanted to send; latency = done_ns - due_ns
         ("sent_ns", pa.int64()),

@@ -32,10 +32,12 @@ def announce(resolved: Resolved, subject: Subject | None, say: Callable[[str], N
     say(f"path {'proven' if subject.path.proven else 'not proven'}: {subject.path.how}")
     for note in subject.notes:
         say(f"note: {note}")
+    streams = resolved.scenario.target.streams
+    each = "one request" if streams == 1 else f"{streams} requests"
     if not resolved.dry_run and subject.trigger.kind != "observe":
         say(f"the annotation {ANNOTATION} on it keeps a second run away until this one ends")
     say(
-        f"{_model(load.rate, load.ramp)}, {load.concurrency} connections, one request in flight each, for at least"
+        f"{_model(load.rate, load.ramp)}, {load.concurrency} connections, {each} in flight each, for at least"
         f" {load.duration / NS:g} s"
     )
     times = resolved.scenario.rollout.rollouts

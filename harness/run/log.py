@@ -125,6 +125,7 @@ def first_record(
         rate=scenario.load.rate,
         ramp_ns=scenario.load.ramp,
         http2=scenario.target.http2,
+        streams=scenario.target.streams,
         expect=scenario.target.expect,
         timeout_ns=scenario.target.timeout,
         stalled_ns=5 * NS,

@@ -43,6 +43,7 @@ def load_plan(resolved: Resolved, targets: tuple[Target, ...], ca_file: str | No
         conn_max_age_ns=part.load.conn_max_age,
         trace_headers=part.load.trace_headers,
         http2=part.target.http2,
+        streams=part.target.streams,
         pod_headers=(part.target.pod_header,) if part.target.pod_header else POD_HEADERS,
     )
 

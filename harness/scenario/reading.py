@@ -200,7 +200,7 @@ _FLAGS = {
     "target.servername": "--servername", "target.tls_min": "--tls-min",
     "load.mix": "--mix", "load.targets": "--targets", "load.lull": "--lull", "load.rate": "--rate",
     "load.ramp": "--ramp", "load.conn_max_hits": "--conn-max-hits", "load.conn_max_age": "--conn-max-age",
-    "target.pod_header": "--pod-header", "target.http2": "--http2",
+    "target.pod_header": "--pod-header", "target.http2": "--http2", "target.streams": "--streams",
     "rollout.trigger_after": "--trigger-after",
     "rollout.trigger": "--trigger", "rollout.rollouts": "--rollouts",
     "rollout.field_manager": "--field-manager", "rollout.settle": "--settle", "rollout.max_time": "--max-time",

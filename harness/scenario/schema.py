@@ -13,6 +13,7 @@ import pydantic
 
 from harness import masking
 from harness.clock import NS
+from harness.model import MOST_STREAMS
 from harness.scenario.labpart import LabPart
 from harness.scenario.objectives import condition
 from harness.scenario.trigger import parse
@@ -67,14 +68,18 @@ class TargetPart(Strict):
     resolve: Annotated[tuple[tuple[str, int, str], ...], pydantic.BeforeValidator(resolved_names)] = ()
     """Connect to these addresses instead of resolving a host, as in curl."""
     http2: bool = False
-    """Speak HTTP/2, one request at a time on each connection. Slower than HTTP/1.1."""
+    """Speak HTTP/2."""
+    streams: Annotated[int, pydantic.Field(ge=1, le=MOST_STREAMS)] = 1
+    """Requests in flight on each connection, over HTTP/2."""
     pod_header: Annotated[str, pydantic.Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")] | None = None
     """The response header that names the pod; by default X-Pod, X-Pod-Name or X-Served-By."""
 
     @pydantic.model_validator(mode="after")
-    def _key_of_a_certificate(self) -> TargetPart:
+    def _only_together(self) -> TargetPart:
         if self.key and not self.cert:
             raise ValueError("key is the key of a client certificate; add cert")
+        if self.streams > 1 and not self.http2:
+            raise ValueError("streams are requests on one connection over HTTP/2; add http2, or drop streams")
         return self
 
     @pydantic.field_validator("method", mode="before")
@@ -122,7 +127,7 @@ class LoadPart(Strict):
     """The load."""
 
     concurrency: Annotated[int, pydantic.Field(ge=1, le=20_000)] = 50
-    """Connections, each with one request in flight."""
+    """Connections, each with one request in flight (over HTTP/2 with `target.streams`)."""
     duration: DurationNs = 60 * NS
     """The least length of the load. It goes on until the rollout is over and settled."""
     workers: Annotated[int, pydantic.Field(ge=1, le=64)] = 1

@@ -138,7 +138,7 @@ def _open_loop(hits: AllHits, run: RunRecord, judged: Span, connections: pd.Data
     if run.rate is None:
         return None
     due = many_late = late_max_ns = 0
-    opened = _Opened(connections)
+    opened = _Opened(connections, run.streams)
     ranks, more, first = latency_ranks(2, hits.rows), True, True
     while more:
         for piece in hits.pieces("sent_ns", "conn", "conn_hits"):
@@ -174,9 +174,10 @@ def _ended(hits: Hits, span: Span) -> NDArray[np.bool_]:
 
 
 class _Opened:
-    """When each connection was begun to be opened."""
+    """When each connection was begun to be opened; `streams` hits may have waited for that."""
 
-    def __init__(self, connections: pd.DataFrame) -> None:
+    def __init__(self, connections: pd.DataFrame, streams: int) -> None:
+        self._streams = streams
         keys = _keys(connections)
         order = np.argsort(keys)
         self._keys, self._opened_ns = keys[order], connections["opened_ns"].to_numpy()[order]
@@ -187,7 +188,7 @@ class _Opened:
         """
         taken: NDArray[np.int64] = hits.frame["sent_ns"].to_numpy().copy()
         first = np.flatnonzero(
-            (hits.frame["conn_hits"].to_numpy() == 0) & (hits.frame["conn"].to_numpy() >= 0)
+            (hits.frame["conn_hits"].to_numpy() < self._streams) & (hits.frame["conn"].to_numpy() >= 0)
         )
         if not len(first) or not len(self._keys):
             return taken

@@ -136,7 +136,7 @@ def _judge(recording: Recording, *, whole: bool, drawn: bool) -> _Part:
         measured=measured,
         background=explained.background,
         usual=known,
-        unanswered=unanswered(hits, timeline, known.slowest_ns, run.concurrency),
+        unanswered=unanswered(hits, timeline, known.slowest_ns, run.concurrency * run.streams),
         sending=sent,
         untied=sum(cause.hits for cause in explained.causes if cause.untied) if timeline.pods else 0,
     )

@@ -45,10 +45,10 @@ class WorkerRun:
         name = f"{assignment.worker}.arrow"
         self._rows = HitRows(assignment.directory / "hits" / name, assignment.worker, plan)
         self._connections = ConnectionRows(assignment.directory / "connections" / name, assignment.worker)
-        self._pacer = ClosedLoop(plan.concurrency, backoff=plan.error_backoff and plan.rate is None)
+        self._pacer = ClosedLoop(plan.slots, backoff=plan.error_backoff and plan.rate is None)
         schedule = None
         if plan.rate is not None:
-            schedule = FixedRate(plan.rate, assignment.slots, plan.concurrency, plan.ramp_ns)
+            schedule = FixedRate(plan.rate, assignment.slots, plan.slots, plan.ramp_ns)
         marking = Marking(
             assignment.clock.wall_ns,
             assignment.clock.monotonic_ns,
@@ -121,8 +121,7 @@ class WorkerRun:
     def _start(self, at_ns: int) -> None:
         gc.collect()
         gc.freeze()
-        if not self._assignment.plan.http2:
-            gc.disable()  # the hot path makes no reference cycles, and a collection would stop every slot
+        gc.disable()  # the hot path makes no reference cycles, and a collection would stop every slot
         self._cpu_ns = time.process_time_ns()
         self._lag.start()
         self._slots.start(at_ns)
