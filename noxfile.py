@@ -209,7 +209,7 @@ def fidelity(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure the load generator beside wrk and hey, against its bounds; writes docs/bench.md.
+    """Measure the load generator beside wrk, hey and h2load, against its bounds; writes docs/bench.md.
 
     `nox -s bench -- rivals` runs a part of it.
     Takes minutes; needs nginx, wrk and hey.
