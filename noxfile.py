@@ -177,6 +177,18 @@ def score(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Hold `zdtest watch` against thirty deploys on a real Kubernetes; writes docs/watch-soak.json. An hour."""
+    session.install("-e", ".[test]")
+    if not _real_cluster():
+        session.error("it needs KUBECONFIG, and a folder with an executable `ingress` in ZDTEST_BED")
+    home = Path(session.create_tmp()) / "soak"
+    shutil.rmtree(home, ignore_errors=True)
+    words = ("--home", str(home), "--write", "docs/watch-soak.json")
+    session.run("python", "-m", "tests.bench.watch_soak", *words, *session.posargs)
+
+
+@nox.session
 def judge_bench(session: nox.Session) -> None:
     """Time and memory of judging one million and ten million hits, against their bounds."""
     session.install("-e", ".[test]")

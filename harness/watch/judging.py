@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.to_thread
 
 from harness.escaping import for_line
 from harness.history.runs import OF_A_RUN
@@ -46,7 +47,7 @@ class Judging:
             while self._waiting:
                 path = self._waiting.popleft()
                 await self._judge(path)
-                self._judged(path)
+                await anyio.to_thread.run_sync(self._judged, path)  # it reads and deletes files
             self.idle.set()
             self._more = anyio.Event()
             await self._more.wait()

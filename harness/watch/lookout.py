@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from harness.clock import NS
 from harness.cluster.rollout.progress import progress
 from harness.cluster.rollout.view import View
 from harness.cluster.rollout.wanted import as_it_is, template_of
-from harness.errors import HarnessError
+from harness.errors import HarnessError, RecordingError
 from harness.k8s import selectors
 from harness.model import NEVER, ClusterEvent, WatchGap
 from harness.run.change.waiting import Waiting
@@ -25,7 +26,7 @@ from harness.watch.events import EventRing
 from harness.watch.service import resolved
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Mapping
 
     from harness.cluster.rollout.view import Baseline
     from harness.cluster.watching.watcher import Item
@@ -45,6 +46,7 @@ class Lookout:
         self.why = "not looked at yet"
         self.deploy: Deploy | None = None
         self.ended: list[Deploy] = []  # to be concluded
+        self.unrecorded: list[str] = []  # why a change that was seen is not on record
         self.begun = 0  # recordings
         self.gaps = 0  # stretches in which the watch was blind
         self.under_way = False  # a rollout that began before the watch did has yet to end
@@ -62,8 +64,11 @@ class Lookout:
         """The workload's revision, as last seen."""
         return changed.revision(self._view.workload)
 
-    async def prepare(self, known: Iterable[ClusterEvent]) -> None:
-        """Find out whether the service can be watched, and begin to send. Sets `ready`, or `why`."""
+    async def prepare(self, known: Mapping[str, ClusterEvent]) -> None:
+        """Find out whether the service can be watched, and begin to send. Sets `ready`, or `why`.
+
+        `known`: the newest event of each object, read when it is ready: it changes meanwhile.
+        """
         try:
             run = resolved(self.wanted, self._where)
             plan = load_plan(run, run.targets(run.url), None)
@@ -79,7 +84,7 @@ class Lookout:
         self.why, self.stale = "", False
         if fresh:
             self._from_ns = self._shared.clock.now_ns() + WARMUP_NS
-            there = [event for event in known if self.concerns(event)]
+            there = [event for event in known.values() if self.concerns(event)]
             self._ring = EventRing(there)
             for event in there:
                 self._view.apply(event)
@@ -131,7 +136,7 @@ class Lookout:
                 self.end("settled")
             else:
                 self._ring.add(item)
-                self.deploy.see(item)
+                self._while_writable(lambda deploy: deploy.see(item))
                 return
         self._ring.add(item)
         if isinstance(item, WatchGap):
@@ -149,7 +154,7 @@ class Lookout:
         """Let time pass."""
         now = self._shared.clock.now_ns()
         if self.deploy is not None:
-            if why := self.deploy.tick():
+            if why := self._while_writable(lambda deploy: deploy.tick()):
                 self.end(why)
             return
         self._ring.forget(now - self._before_ns)
@@ -165,9 +170,15 @@ class Lookout:
         """End the recording that is open, and look out for the next change. The recording waits in `ended`."""
         if self.deploy is None or self.ready is None:
             return
-        self.deploy.end(why)
+        with suppress(OSError):  # its rows are complete all the same
+            self.deploy.end(why)
         self.ended.append(self.deploy)
         self.deploy, self.stale = None, True
+        if self._view.deleted:  # one of the same name that comes later is another workload
+            self.leave()
+            self.why = "the workload was deleted"
+            self._view, self._ring = View(), EventRing()
+            return
         self._shared.sender.change_rate(self.ready.lane, self.wanted.rates.usual)
         # What was lost in this deploy is no part of the next one's baseline.
         self._from_ns = self._shared.clock.now_ns()
@@ -181,7 +192,12 @@ class Lookout:
         zero_ns = max(0, min(begun_ns, max(self._from_ns, now - self._before_ns)))
         past = Past(zero_ns, begun_ns, self._standing, self._workload, self._ring.since(zero_ns))
         self._waiting.expected = None
-        self.deploy = Deploy(self._shared, self.ready, self._view, past)
+        try:
+            self.deploy = Deploy(self._shared, self.ready, self._view, past)
+        except (OSError, RecordingError) as error:
+            self.unrecorded.append(f"it could not be recorded: {error}")
+            self._expect()
+            return
         self.begun += 1
         if self.wanted.rates.boost:
             self._shared.sender.change_rate(self.ready.lane, self.wanted.rates.boost)
@@ -191,6 +207,19 @@ class Lookout:
         self._shared.say(f"{self.wanted.key}: {self.deploy.what}; recording {self.deploy.directory.path}")
         if item is not None:
             self.deploy.see(item, again=True)
+
+    def _while_writable(self, act: Callable[[Deploy], str | None]) -> str | None:
+        """Do something with the deploy that is open; return a reason to end it: a full disk is one."""
+        if self.deploy is None:
+            return None
+        try:
+            return act(self.deploy)
+        except OSError as error:
+            self._shared.say(
+                f"{self.deploy.directory.path} cannot be written: {error.strerror}; it ends here"
+            )
+            self.end("crash")
+            return None
 
     def _expect(self) -> None:
         """Remember the workload as it is: what differs from this is a change."""

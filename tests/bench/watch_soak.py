@@ -33,6 +33,7 @@ from harness.scenario.resolve import shipped
 from harness.watch.shown.board import rows
 from harness.watch.state import load
 from tests.e2e.real_cluster import for_real_cluster, kubectl
+from tests.fastlab import fast_lab, web
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -224,6 +225,19 @@ def services(soak: Soak) -> Iterator[None]:
         _done("delete", "namespace", soak.namespace, "--wait=false")
 
 
+@contextlib.contextmanager
+def lab_services(soak: Soak, url: str) -> Iterator[None]:
+    """Three Deployments on a lab that is up. Its one balancer leads to a fourth, which nobody deploys."""
+    docs = [_named(doc, name) for name in SERVICES for doc in web()]
+    kubectl("-n", soak.namespace, "apply", "-f", "-", stdin=yaml.safe_dump_all(docs))
+    for name in SERVICES:
+        kubectl("-n", soak.namespace, "rollout", "status", f"deployment/web-{name}", "--timeout=120s")
+    listed = [{"workload": f"deployment/web-{name}", "url": url} for name in SERVICES]
+    whole = {"defaults": {"path_proven": True, "rollout": {"settle": "10s"}}, "services": listed}
+    (soak.home / "watch.yaml").write_text(yaml.safe_dump(whole))
+    yield
+
+
 def _named(doc: dict[str, Any], name: str) -> dict[str, Any]:
     """Give a Deployment and its Service a name of their own."""
     if doc["kind"] == "Deployment":
@@ -324,6 +338,7 @@ def compare(soak: Soak) -> dict[str, Any]:
 
 
 def main() -> int:
+    """Read the command line, and soak."""
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--minutes", type=float, default=60)
     words.add_argument("--deploys", type=int, default=30)
@@ -331,8 +346,20 @@ def main() -> int:
     words.add_argument("--port", type=int, default=18401, help="of the first balancer")
     words.add_argument("--home", type=Path, required=True, help="a new folder for everything that is left")
     words.add_argument("--write", type=Path, help="where the numbers go, as JSON")
+    words.add_argument(
+        "--lab", action="store_true", help="on the embedded lab: no real balancer, nothing is lost"
+    )
     given = words.parse_args()
     given.home.mkdir(parents=True)
+    with contextlib.ExitStack() as stack:
+        url = ""
+        if given.lab:
+            lab = stack.enter_context(fast_lab(given.home / "lab"))
+            os.environ["KUBECONFIG"], url, given.namespace = lab.kubeconfig, lab.url, "default"
+        return soaked(given, url)
+
+
+def soaked(given: argparse.Namespace, url: str) -> int:
     raw = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
     server = urlsplit(raw["clusters"][0]["cluster"]["server"])
     proxy = Proxy(server.hostname or "", server.port or 443)
@@ -341,7 +368,7 @@ def main() -> int:
     config.touch(0o600)
     config.write_text(yaml.safe_dump(raw))
     soak = Soak(given.namespace, given.home, proxy, config, given.port)
-    with services(soak):
+    with lab_services(soak, url) if given.lab else services(soak):
         try:
             carry_out(soak, given.minutes, given.deploys)
         finally:

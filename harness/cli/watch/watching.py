@@ -17,7 +17,7 @@ from harness.model import ExitCode
 if TYPE_CHECKING:
     from harness.cluster.client.api import Api
     from harness.interrupts import Asked
-    from harness.watch.conduct import Settings
+    from harness.watch.settings import Settings
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)(?:/s)?")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.IGNORECASE)
@@ -112,9 +112,9 @@ def watch(**options: Any) -> int:
 def _settings(options: dict[str, Any]) -> tuple[Settings, Api]:
     from harness.cluster.client.api import Api  # noqa: PLC0415
     from harness.report.ci.link import host_of  # noqa: PLC0415
-    from harness.watch.conduct import Settings  # noqa: PLC0415
     from harness.watch.file import read  # noqa: PLC0415
     from harness.watch.service import Rates, Where  # noqa: PLC0415
+    from harness.watch.settings import Settings  # noqa: PLC0415
 
     rates = Rates(options["rate"], options["boost"])
     if rates.boost is not None and rates.boost < rates.usual:
@@ -180,7 +180,8 @@ def _carry_out(
 
     import anyio  # noqa: PLC0415
 
-    from harness.watch.conduct import Observer, Watch  # noqa: PLC0415
+    from harness.watch.conduct import Watch  # noqa: PLC0415
+    from harness.watch.settings import Observer  # noqa: PLC0415
     from harness.watch.shown.showing import Showing  # noqa: PLC0415
 
     def say(line: str) -> None:

@@ -83,7 +83,12 @@ class Lanes:
             case "rate":
                 self._lanes[number].change_rate(command["rate"])
             case "keep":
-                self._lanes[number].keep(command["recording"], Path(command["directory"]), command["from_ns"])
+                try:
+                    self._lanes[number].keep(
+                        command["recording"], Path(command["directory"]), command["from_ns"]
+                    )
+                except OSError:  # nothing can be written there; the load goes on
+                    _say_closed([command["recording"]])
             case "end":
                 self._lanes[number].end(command["recording"], command["end_ns"])
             case "stop":

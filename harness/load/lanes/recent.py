@@ -7,6 +7,7 @@ own beginning, and goes on with every batch that follows, until the last hit has
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +39,7 @@ class Extract:
         )
         self._answers = directory / FOLDER / f"{_WORKER}.jsonl"
         self._lines: JsonLines | None = None
+        self.broken = False  # it cannot be written any more: the load goes on without it
 
     def hits(self, batch: pa.RecordBatch) -> None:
         """Take what of a batch of hits belongs to the recording."""
@@ -54,27 +56,35 @@ class Extract:
 
     def answer(self, line: dict[str, Any]) -> None:
         """Take an answer that rows may point to."""
-        if self._lines is None:
-            self._lines = JsonLines(self._answers)
-        self._lines.append(line)
+        try:
+            if self._lines is None:
+                self._lines = JsonLines(self._answers)
+            self._lines.append(line)
+        except OSError:
+            self.broken = True
 
     def close(self) -> None:
         """End the files."""
-        self._hits.close()
-        self._connections.close()
+        with suppress(OSError):
+            self._hits.close()
+        with suppress(OSError):
+            self._connections.close()
         if self._lines is not None:
             self._lines.close()
 
     def _append(self, stream: ArrowStream, batch: pa.RecordBatch, wanted: npt.NDArray[np.bool_]) -> None:
         if not wanted.all():
             batch = batch.take(pa.array(np.flatnonzero(wanted)))
-        if batch.num_rows:
-            stream.append(
-                [
-                    pa.array(_shifted(_numbers(batch, name), self.from_ns)) if name in _MOMENTS else column
-                    for name, column in zip(batch.schema.names, batch.columns, strict=True)
-                ]
-            )
+        if self.broken or not batch.num_rows:
+            return
+        columns = [
+            pa.array(_shifted(_numbers(batch, name), self.from_ns)) if name in _MOMENTS else column
+            for name, column in zip(batch.schema.names, batch.columns, strict=True)
+        ]
+        try:
+            stream.append(columns)
+        except OSError:  # the disk is full; the judge sees that rows are missing
+            self.broken = True
 
 
 class Recent:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from harness.watch.conduct import Settings, Watch
+    from harness.watch.conduct import Watch
     from harness.watch.lookout import Lookout
+    from harness.watch.settings import Settings
 
 
 class Showing:
@@ -87,7 +88,7 @@ class Showing:
             if key not in lookouts
         ]
         left = [(key, one.why, "") for key, one in lookouts.items() if one.ready is None]
-        left += [(one.key, one.why, one.mend) for one in watch.not_watched]
+        left += [(one.key, one.why, one.mend) for one in watch.tending.not_watched]
         return Board(
             namespace=self._settings.where.namespace,
             now=f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
