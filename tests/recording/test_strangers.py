@@ -284,7 +284,7 @@ def test_json_that_no_run_writes_is_one_line(
     run: Path, name: str, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run / name).write_text(text)
-    assert ended(monkeypatch, "compare", run, run) == 2
+    assert ended(monkeypatch, "compare", run, shutil.copytree(run, run.parent / "another")) == 2
     printed = capsys.readouterr().err
     assert name in printed
     assert len(printed.splitlines()) == 1
