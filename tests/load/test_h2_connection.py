@@ -16,11 +16,12 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError
 from hpack import Decoder, Encoder
+from hpack.exceptions import HPACKError
 from hypothesis import given, settings, strategies as st
 
 from harness.load.request import Marking, PreparedRequest, prepare
 from harness.load.wire.h2 import frames
-from harness.load.wire.h2.blocks import Blocks
+from harness.load.wire.h2.blocks import Blocks, CompressionError
 from harness.load.wire.h2.connection import BEGUN, ENDED, Connection
 from harness.load.wire.h2.exchanges import MARK, wholes
 from harness.load.wire.h2.frames import (
@@ -460,3 +461,39 @@ def test_the_h2_package_reads_the_same_from_the_same_bytes(pieces: list[bytes]) 
     else:
         assert wrong or fault in LAXER, (fault, ours)
         assert fault or "malformed" in ours.values(), wrong
+
+
+HEADERS_OF_ALL_KINDS = st.lists(
+    st.tuples(
+        st.sampled_from([":status", "x-a", "date", "content-length", "via"]),
+        st.sampled_from(["200", "404", "", "0", "é" * 70, "x" * 300]),
+        st.booleans(),
+    ),
+    max_size=5,
+)
+
+
+@given(HEADERS_OF_ALL_KINDS, st.booleans(), st.binary(max_size=6), st.integers(0, 400))
+def test_a_block_read_field_by_field_is_what_hpack_reads_at_once(
+    headers: list[tuple[str, str, bool]],
+    huffman: bool,  # noqa: FBT001  by hypothesis
+    noise: bytes,
+    cut: int,
+) -> None:
+    encoder = Encoder()
+    encoder.header_table_size = 0
+    whole = bytes(encoder.encode([(n, v, s) for n, v, s in headers], huffman=huffman))
+    blocks = Blocks({})
+    for data in (whole, whole[:cut] + noise, noise + whole, b"\x20\x20" + whole):
+        decoder = Decoder()
+        decoder.header_table_size = decoder.max_allowed_table_size = 0
+        try:
+            theirs: Any = [(bytes(n), bytes(v)) for n, v in decoder.decode(data, raw=True)]
+        except HPACKError:
+            theirs = None
+        for _ in range(2):  # decoded, and remembered
+            try:
+                ours: Any = list(blocks.head(data).pairs)
+            except CompressionError:
+                ours = None
+            assert ours == theirs, data

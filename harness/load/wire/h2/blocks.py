@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from hpack import Decoder
 from hpack.exceptions import HPACKError
@@ -16,11 +16,14 @@ from hpack.hpack import encode_integer
 from hpack.table import HeaderTable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+T = TypeVar("T")
+Pair = tuple[bytes, bytes]
 MAX_BLOCK = 1024 * 1024  # bytes of a block, and of the headers in it
-_KNOWN = 512  # how many blocks to remember,
+_KNOWN = 512  # how many blocks to remember, and how many fields,
 _KNOWN_SIZE = 8 * 1024  # and up to what size
+_LONGEST_INTEGER = 28  # bits after the prefix
 _STATUS = re.compile(rb"[1-9][0-9][0-9]")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 # RFC 9113 (8.2.1, 8.2.2).
@@ -37,7 +40,7 @@ class CompressionError(Exception):
     """A block that cannot be decoded: a connection error, because decoding the next one would be guessing."""
 
 
-def field(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+def field(name: bytes, value: bytes) -> Pair:
     """Return a header field encoded, in two parts: what stands before its value, and its value.
 
     Either one entry of the static table, or a literal that nobody indexes, not Huffman-coded: so the value is in it
@@ -60,7 +63,7 @@ class Head:
     `length`: of the content, if it is given.
     """
 
-    pairs: tuple[tuple[bytes, bytes], ...]
+    pairs: tuple[Pair, ...]
     fault: str = ""
     status: int = 0
     length: int | None = None
@@ -78,11 +81,15 @@ class Head:
 
 
 class Blocks:
-    """Decodes the blocks of all connections of a worker, and remembers those that it has seen."""
+    """Decodes the blocks of all connections of a worker, and remembers those that it has seen, and their fields.
+
+    Without a dynamic table, a field means the same in any block. So of a block with an id in it, only that is decoded.
+    """
 
     def __init__(self, pod_headers: Mapping[bytes, int]) -> None:
         self._pod_headers = pod_headers  # names in lower case; the lowest number names the pod
         self._known: dict[bytes, Head] = {}
+        self._fields: dict[bytes, Pair] = {}
         self._decoder = Decoder(MAX_BLOCK)
         # A table of no bytes keeps nothing, so this decoder has no state.
         self._decoder.header_table_size = self._decoder.max_allowed_table_size = 0
@@ -91,21 +98,83 @@ class Blocks:
         """Return what a block says. Raises CompressionError."""
         head = self._known.get(block)
         if head is None:
-            try:
-                pairs = tuple(
-                    (bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True)
-                )
-            except (HPACKError, IndexError, ValueError) as error:
-                raise CompressionError(str(error)) from error
-            head = judge(pairs, self._pod_headers)
-            if len(block) <= _KNOWN_SIZE:
-                if len(self._known) >= _KNOWN:
-                    self._known.clear()
-                self._known[block] = head
+            head = judge(tuple(self._pairs(block)), self._pod_headers)
+            _remember(self._known, block, head)
         return head
 
+    def _pairs(self, block: bytes) -> Iterator[Pair]:
+        size = 0
+        for field in fields(block):
+            pair = self._fields.get(field)
+            if pair is None:
+                pair = self._decode(field)
+                _remember(self._fields, field, pair)
+            size += len(pair[0]) + len(pair[1]) + 32  # as RFC 9113 (6.5.2) counts
+            if size > MAX_BLOCK:
+                raise CompressionError(f"headers of more than {MAX_BLOCK} bytes")
+            yield pair
 
-def judge(pairs: tuple[tuple[bytes, bytes], ...], pod_headers: Mapping[bytes, int]) -> Head:
+    def _decode(self, field: bytes) -> Pair:
+        try:
+            ((name, value),) = self._decoder.decode(field, raw=True)
+        except (HPACKError, IndexError, ValueError) as error:
+            raise CompressionError(str(error)) from error
+        return bytes(name), bytes(value)
+
+
+def fields(block: bytes) -> list[bytes]:
+    """Split a block into its fields (RFC 7541, 6), undecoded. Raises CompressionError."""
+    found: list[bytes] = []
+    at = 0
+    try:
+        while at < len(block):
+            begin, first = at, block[at]
+            if first & 0x80:  # indexed
+                at = _integer(block, at, 0x7F)[1]
+            elif first & 0xE0 == 0x20:  # a new size of the table
+                size, at = _integer(block, at, 0x1F)
+                if size or found:
+                    raise CompressionError(
+                        "a table that we do not allow" if size else "its size after a field"
+                    )
+                continue
+            else:
+                index, at = _integer(block, at, 0x3F if first & 0x40 else 0x0F)
+                for _ in range(1 if index else 2):  # value, or name and value
+                    length, at = _integer(block, at, 0x7F)
+                    at += length
+            found.append(block[begin:at])
+    except IndexError:
+        raise CompressionError("a block that ends in the middle of a field") from None
+    if at > len(block):
+        raise CompressionError("a block that ends in the middle of a field")
+    return found
+
+
+def _integer(data: bytes, at: int, mask: int) -> tuple[int, int]:
+    """Return the integer that begins at `at` (RFC 7541, 5.1), and where it ends."""
+    value, at = data[at] & mask, at + 1
+    if value == mask:
+        shift = 0
+        while True:
+            value += (data[at] & 0x7F) << shift
+            at += 1
+            if not data[at - 1] & 0x80:
+                break
+            shift += 7
+            if shift > _LONGEST_INTEGER:
+                raise CompressionError("an integer that is too long")
+    return value, at
+
+
+def _remember(known: dict[bytes, T], key: bytes, value: T) -> None:
+    if len(key) <= _KNOWN_SIZE:
+        if len(known) >= _KNOWN:
+            known.clear()
+        known[key] = value
+
+
+def judge(pairs: tuple[Pair, ...], pod_headers: Mapping[bytes, int]) -> Head:
     """Read decoded headers, or trailers, and check them by RFC 9113 (8.2 and 8.3)."""
     status, length, pod, kind, grpc = 0, None, "", "", None
     rank = len(pod_headers)
