@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from harness.watch.service import Wanted, Where
 
 _PATIENCE_S = 15.0  # for a service's first answers
+_EASE_NS = 10 * NS  # between two looks at how a service does
 _SERVICE = "kubernetes.io/service-name"
 
 
@@ -58,6 +59,8 @@ class Lookout:
         self._standing: Baseline | None = None
         self._workload = self._view.workload
         self._from_ns = 0  # since when a baseline may be taken
+        self._rate = wanted.rates.usual
+        self._eased = (0, 0, 0)  # when the rate was last looked at, and what was done and had failed by then
 
     @property
     def revision(self) -> str:
@@ -83,6 +86,7 @@ class Lookout:
         self.ready = Ready(run, subject, plan, lane, answers.notes)
         self.why, self.stale = "", False
         if fresh:
+            self._rate, self._eased = self.wanted.rates.usual, (0, 0, 0)
             self._from_ns = self._shared.clock.now_ns() + WARMUP_NS
             there = [event for event in known.values() if self.concerns(event)]
             self._ring = EventRing(there)
@@ -100,6 +104,7 @@ class Lookout:
             self.ready, lane=self._shared.sender.add(self.ready.plan, self.ready.resolved.output)
         )
         self._from_ns = self._shared.clock.now_ns() + WARMUP_NS
+        self._rate, self._eased = self.wanted.rates.usual, (0, 0, 0)
         self._expect()
 
     def leave(self) -> None:
@@ -160,6 +165,7 @@ class Lookout:
         self._ring.forget(now - self._before_ns)
         if self.ready is None:
             return
+        self._ease(now)
         if self.under_way:
             self.under_way = not self._over()
             self._expect()
@@ -179,7 +185,7 @@ class Lookout:
             self.why = "the workload was deleted"
             self._view, self._ring = View(), EventRing()
             return
-        self._shared.sender.change_rate(self.ready.lane, self.wanted.rates.usual)
+        self._send_at(self.wanted.rates.usual)
         # What was lost in this deploy is no part of the next one's baseline.
         self._from_ns = self._shared.clock.now_ns()
         self.under_way = not self._over()
@@ -199,14 +205,29 @@ class Lookout:
             self._expect()
             return
         self.begun += 1
+        self._send_at(self.wanted.rates.boost or self.wanted.rates.usual)
         if self.wanted.rates.boost:
-            self._shared.sender.change_rate(self.ready.lane, self.wanted.rates.boost)
             self.deploy.log.note(
                 f"from the change on {self.wanted.rates.boost:g} requests/s were sent (--boost)"
             )
         self._shared.say(f"{self.wanted.key}: {self.deploy.what}; recording {self.deploy.directory.path}")
         if item is not None:
             self.deploy.see(item, again=True)
+
+    def _ease(self, now_ns: int) -> None:
+        """Ask a service that is in trouble less often."""
+        if self.ready is None or now_ns - self._eased[0] < _EASE_NS:
+            return
+        counts = self._shared.sender.of(self.ready.lane).counts
+        before, self._eased = self._eased, (now_ns, counts.completed, counts.failed)
+        if before[0] and before[1] <= counts.completed and counts.completed:
+            done, failed = counts.completed - before[1], counts.failed - before[2]
+            self._send_at(self.wanted.rates.eased(self._rate, (now_ns - before[0]) / NS, done, failed))
+
+    def _send_at(self, rate: float) -> None:
+        if self.ready is not None and rate != self._rate:
+            self._shared.sender.change_rate(self.ready.lane, rate)
+            self._rate, self._eased = rate, (0, 0, 0)
 
     def _while_writable(self, act: Callable[[Deploy], str | None]) -> str | None:
         """Do something with the deploy that is open; return a reason to end it: a full disk is one."""

@@ -29,6 +29,16 @@ class Rates:
         """The higher of both."""
         return max(self.usual, self.boost or 0)
 
+    def eased(self, rate: float, stretch_s: float, done: int, failed: int) -> float:
+        """Return the rate of the next stretch while nothing is changed, after one of `done` requests at `rate`.
+
+        A service that fails most of them, or answers less than half in time, is asked half as often, so that the watch
+        is no part of its trouble; one that has recovered twice as often, up to the usual rate.
+        """
+        if 2 * failed > done or 2 * done < rate * stretch_s:
+            return max(min(LEAST_RATE, self.usual), rate / 2)
+        return min(self.usual, 2 * rate)
+
     @property
     def connections(self) -> int:
         """Connections that can carry it while answers take up to a second."""

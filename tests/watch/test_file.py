@@ -79,3 +79,13 @@ def test_a_service_without_a_url_is_told_so(tmp_path: Path) -> None:
     _, (web,) = read(write(tmp_path, "services: [{workload: web}]"), Rates())
     with pytest.raises(UsageError, match="deployment/web has no URL; add url: to it"):
         resolved(web, Where("staging", tmp_path))
+
+
+def test_a_service_in_trouble_is_asked_less_often_and_a_recovered_one_as_before() -> None:
+    rates = Rates(8)
+    assert rates.eased(8, 10, done=80, failed=0) == 8
+    assert rates.eased(8, 10, done=80, failed=41) == 4
+    assert rates.eased(8, 10, done=30, failed=0) == 4  # it does not keep up
+    assert rates.eased(1, 10, done=10, failed=10) == 1  # less would look like the end of the load
+    assert rates.eased(4, 10, done=40, failed=0) == 8
+    assert rates.eased(8, 10, done=80, failed=40) == 8
