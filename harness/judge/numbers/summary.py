@@ -141,8 +141,8 @@ def summarise(hits: AllHits, run: RunRecord, timeline: Timeline) -> Numbers:
     groups = _groups(timeline)
     ranks = latency_ranks(len(groups), hits.rows)
     counted = _Counted(timeline, run, hits.words)
-    failed = hits.failed
-    failed = failed.where((failed.done_ns >= judged.from_ns) & (failed.done_ns < judged.to_ns))
+    every_failed = hits.failed
+    failed = every_failed.where(_ended(every_failed, judged))
     around = Around(np.sort(np.minimum(failed.done_ns, load.to_ns)), load.from_ns, load.to_ns)
     for piece in hits.pieces("sent_ns", "bytes_in", "bytes_out", "target", "pod", "conn_hits"):
         good = piece.good & _ended(piece, judged)
@@ -154,14 +154,14 @@ def summarise(hits: AllHits, run: RunRecord, timeline: Timeline) -> Numbers:
             _rank(ranks, piece, groups)
     latency = [latency_of(ranks, number) for number in range(len(groups))]
     parts = {
-        name: _part(name, spans, failed, timeline, latency[number])
+        name: _part(name, spans, every_failed, timeline, latency[number])
         for number, (name, spans) in enumerate(groups)
     }
     cut = hits.cut
     cut = cut.where(_ended(cut, judged))
-    early = hits.failed.done_ns < judged.from_ns
+    early = every_failed.done_ns < judged.from_ns
     hidden = masked(hits, run, judged.from_ns, judged.to_ns)
-    seconds = counted.seconds.rows(hits.failed)
+    seconds = counted.seconds.rows(every_failed)
     bad = set(((failed.done_ns - timeline.zero_ns) // NS).tolist())
     worst = [row for row in seconds if row.second in bad]
     starts = ((row, timeline.zero_ns + row.second * NS) for row in seconds)

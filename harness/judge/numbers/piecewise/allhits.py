@@ -9,6 +9,7 @@ is no other way.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -81,12 +82,12 @@ class AllHits:
         longest_ns = int(hits.took_ns.max(initial=0))
         return cls(hits.where(~hits.good), known, len(hits), last_ns, longest_ns, _held=hits)
 
-    @property
+    @cached_property
     def failed(self) -> Hits:
         """The hits that failed."""
         return self.lost.where(self.lost.failed)
 
-    @property
+    @cached_property
     def cut(self) -> Hits:
         """The hits that were still out when the load was over."""
         return self.lost.where(self.lost.cut)
