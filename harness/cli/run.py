@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from harness.cli.baselines import LEVEL, Wanted, keep_for, wanted
 from harness.cli.ci.outputs import ci_options, outputs_of
 from harness.cli.numberrange import NumberRange
 from harness.cli.options import flags_of, scenario_options
+from harness.cli.origin import check_origin, from_option
 from harness.cli.reports import FORMATS, exit_code, report_on, take_in
 from harness.cli.root import EPILOG, LeftAtOnce, guarded, root, warn
 from harness.cli.storing import Storing, run_output_option, storing
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 )
 @click.option("--lab", is_flag=True, help="Run on the embedded lab, a small cluster in plain processes.")
 @click.option("-l", "--latencies", is_flag=True, help="Print the latency distribution.")
+@from_option
 @run_output_option
 @click.option(
     "--keep",
@@ -90,6 +93,7 @@ def run(url: str | None, **options: Any) -> int:
     from harness.scenario.resolve import Request, resolve  # noqa: PLC0415
 
     outputs = outputs_of(options)
+    check_origin(options["load_from"], os.environ)
     request: Request = Request(
         flags=flags_of(url, options),
         file=options["file"],

@@ -82,16 +82,16 @@ def storing(address: Address | None) -> Iterator[Storing]:
     from harness.storage.door import Store  # noqa: PLC0415  keeps `--help` light
     from harness.storage.upload import check  # noqa: PLC0415
 
-    with Store(address) as store:
-        try:
-            check(store)
-        except RecordingError as error:
-            raise UsageError(f"runs cannot be stored there: {error}") from None
-        try:
-            yield about
-        finally:
-            if about.began and about.began.is_dir():
-                _store(about.began, store, left=about.left)
+    store = Store(address)
+    try:
+        check(store)
+    except RecordingError as error:
+        raise UsageError(f"runs cannot be stored there: {error}") from None
+    try:
+        yield about
+    finally:
+        if about.began and about.began.is_dir():
+            _store(about.began, store, left=about.left)
 
 
 def _store(path: Path, store: Store, *, left: bool) -> None:

@@ -55,8 +55,8 @@ def runs_at(address: Address) -> tuple[Address, list[str]]:
     last = address.steps[-1] if address.steps else ""
     if is_run(last):
         return address.parent, [last]
-    with Store(address) as store:
-        names = [name for name in store.folders() if is_run(name)]
+    store = Store(address)
+    names = [name for name in store.folders() if is_run(name)]
     if not names:
         raise UsageError(f"{address}: there is no run; give the prefix that `zdtest run -o` was given")
     return address, names

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.cli.origin import check_origin
 from harness.errors import RecordingError
 from harness.judge.verdict.judgement import judge
 from harness.recording.read import Recording
 from harness.report import text
 from harness.run.planning import origin
+from tests.complaints import complaint
 from tests.judge.test_answers import clean
 
 if TYPE_CHECKING:
@@ -34,6 +37,14 @@ def test_a_machine_outside_is_local_and_a_pod_with_its_own_credentials_is_in_the
 
 def test_a_pod_with_a_kubeconfig_may_be_in_another_cluster_so_nothing_is_claimed() -> None:
     assert origin(IN_A_POD, "staging") == ""
+
+
+def test_a_run_that_would_send_from_the_other_place_is_refused() -> None:
+    check_origin(None, IN_A_POD)
+    check_origin("local", {})
+    check_origin("cluster", IN_A_POD)
+    assert "start it in a pod" in complaint(partial(check_origin, "cluster", {}))
+    assert "start it outside of the cluster" in complaint(partial(check_origin, "local", IN_A_POD))
 
 
 def test_the_summary_says_that_a_load_from_inside_may_not_have_gone_the_public_way(tmp_path: Path) -> None:

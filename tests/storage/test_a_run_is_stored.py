@@ -133,7 +133,7 @@ def test_a_run_that_sigterm_ended_is_stored_as_far_as_it_came(
     assert come_true(lambda: any(f.stat().st_size > 5000 for f in tmp_path.glob("results/*/hits/0.arrow")))
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, said
     (path,) = (tmp_path / "results").iterdir()
     assert f"stored {bucket.url}/{path.name}" in said
     assert Recording.open(path).run.ended_by == "interrupted"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +14,7 @@ from harness.errors import RecordingError, UsageError
 from harness.judge.verdict.judgement import judge, judge_with_picture, to_json
 from harness.recording.read import Recording
 from harness.report import write_all
+from harness.storage import door
 from harness.storage.address import parse
 from harness.storage.contents import INDEX, identity_of
 from harness.storage.door import StorageError, Store
@@ -21,8 +24,6 @@ from tests.judge.synthetic import SyntheticRun
 from tests.program import zdtest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.storage.bucket import Bucket
 
 NAME = "20261130T030000Z-web"
@@ -43,13 +44,13 @@ def run(recorded: Path, tmp_path: Path) -> Path:
 
 
 def stored(run: Path, bucket: Bucket) -> str:
-    with Store(parse(bucket.url), patience_s=5) as store:
-        return upload(run, store).where
+    store = Store(parse(bucket.url), patience_s=5)
+    return upload(run, store).where
 
 
 def fetched(bucket: Bucket, root: Path, name: str = NAME) -> Path:
-    with Store(parse(bucket.url), patience_s=5) as store:
-        path = fetch(store, name, root).path
+    store = Store(parse(bucket.url), patience_s=5)
+    path = fetch(store, name, root).path
     assert path
     return path
 
@@ -68,8 +69,8 @@ def reindex(bucket: Bucket, **changed: object) -> None:
 
 
 def put(bucket: Bucket, name: str, content: bytes) -> None:
-    with Store(parse(bucket.url)) as store:
-        store.write(name, content)
+    store = Store(parse(bucket.url))
+    store.write(name, content)
 
 
 def test_a_run_that_comes_back_gives_the_same_verdict(run: Path, bucket: Bucket, tmp_path: Path) -> None:
@@ -101,11 +102,11 @@ def test_two_runs_of_one_name_lie_beside_each_other(run: Path, bucket: Bucket, t
 
 
 def test_what_is_stored_already_is_not_sent_again(run: Path, bucket: Bucket) -> None:
-    with Store(parse(bucket.url)) as store:
-        first = upload(run, store)
-        (run / "summary.txt").write_text("judged again")
-        second = upload(run, store)
-        third = upload(run, store)
+    store = Store(parse(bucket.url))
+    first = upload(run, store)
+    (run / "summary.txt").write_text("judged again")
+    second = upload(run, store)
+    third = upload(run, store)
     assert first.sent == first.files
     assert (second.where, second.sent) == (first.where, 1)
     assert third.sent == 0
@@ -186,8 +187,8 @@ def test_what_a_stranger_put_there_does_not_get_in(run: Path, bucket: Bucket, tm
 
 
 def test_all_runs_of_a_prefix_are_named_and_nothing_else(run: Path, bucket: Bucket) -> None:
-    with Store(parse(bucket.url)) as store:
-        check(store)
+    store = Store(parse(bucket.url))
+    check(store)
     with pytest.raises(UsageError, match="there is no run"):
         runs_at(parse(bucket.url))
     stored(run, bucket)
@@ -220,17 +221,26 @@ def test_the_commands_bring_runs_here_for_all_that_reads_runs(
 def test_a_missing_bucket_wrong_keys_and_a_server_that_is_away_are_one_line_each(
     run: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Store(parse("s3://nowhere/x"), patience_s=1) as store, pytest.raises(StorageError) as refused:
+    store = Store(parse("s3://nowhere/x"), patience_s=1)
+    with pytest.raises(StorageError) as refused:
         check(store)
     assert "no such bucket" in str(refused.value)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "c4n4ry-wrong")
-    with Store(parse(bucket.url), patience_s=1) as store, pytest.raises(StorageError) as refused:
+    store = Store(parse(bucket.url), patience_s=1)
+    with pytest.raises(StorageError) as refused:
         check(store)
     assert str(refused.value) == f"{bucket.url}/.zdtest: access is refused"
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     pauses: list[float] = []
-    with Store(parse(bucket.url), patience_s=0.2) as store, pytest.raises(StorageError) as refused:
+    store = Store(parse(bucket.url), patience_s=0.2)
+    with pytest.raises(StorageError) as refused:
         upload(run, store, pauses.append)
     assert "the server cannot be reached" in str(refused.value)
     assert "\n" not in str(refused.value)
     assert "c4n4ry" not in str(refused.value)
+
+
+def test_the_door_makes_no_asynchronous_call_for_such_may_abort_the_program_at_its_end() -> None:
+    source = Path(door.__file__).read_text()
+    assert "obstore" in source
+    assert not re.search(r"_async|import asyncio", source)

@@ -32,8 +32,8 @@ def upload(directory: Path, url: str) -> int:
     from harness.storage.door import Store  # noqa: PLC0415
     from harness.storage.upload import upload as send  # noqa: PLC0415
 
-    with Store(parse(url)) as store:
-        done = send(directory, store)
+    store = Store(parse(url))
+    done = send(directory, store)
     show(f"stored {done.where}: {done.sent} of {done.files} files sent")
     return ExitCode.PASS
 
@@ -65,8 +65,8 @@ def _from_storage(address: Address, folder: Path, last: int | None) -> list[Fetc
     from harness.storage.fetch import fetch as bring, runs_at  # noqa: PLC0415
 
     prefix, names = runs_at(address)
-    with Store(prefix) as store:
-        return _each(names, last, lambda name: bring(store, name, folder))
+    store = Store(prefix)
+    return _each(names, last, lambda name: bring(store, name, folder))
 
 
 def _from_pod(
