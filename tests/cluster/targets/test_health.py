@@ -70,7 +70,8 @@ def polled(door: Any, polls: int) -> tuple[list[ClusterEvent], list[str]]:
                 await anyio.sleep(0.02)
                 group.cancel_scope.cancel()
 
-            group.start_soon(until_asked)
+            if polls:  # else it ends by itself
+                group.start_soon(until_asked)
             typed: Door = door
             await poll(Polled(ARN, typed), Clock.start(), kept.append, notes.append, every_s=0.005)
             group.cancel_scope.cancel()
