@@ -22,6 +22,7 @@ Object = dict[str, Any]
 KIND, GROUP, VERSION, PLURAL = "Rollout", "argoproj.io", "v1alpha1", "rollouts"
 HASH = "rollouts-pod-template-hash"  # the label by which its ReplicaSets and Services tell templates apart
 SCALE_DOWN_S = 30  # scaleDownDelaySeconds where nothing is said
+ABORTED = "RolloutAborted"  # in Argo's own word
 HEALTHY, PROGRESSING, PAUSED, DEGRADED = "Healthy", "Progressing", "Paused", "Degraded"
 _REASON = re.compile(r"[A-Z][A-Za-z]{2,60}(?=:)")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
@@ -70,7 +71,7 @@ def standing(obj: Mapping[str, Any], generation: int = 0) -> Standing:
         return Standing(
             DEGRADED,
             f"the update was aborted ({message})" if message else "the update was aborted",
-            "RolloutAborted",
+            ABORTED,
         )
     if phase == DEGRADED:
         reason = _REASON.match(message)

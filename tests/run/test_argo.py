@@ -55,6 +55,14 @@ def test_an_update_that_is_under_way_is_not_disturbed_and_may_be_watched() -> No
     check(rollout(**midway()), parse("observe"))
 
 
+def test_an_aborted_update_is_ended_by_a_new_one_alone() -> None:
+    aborted = rollout(**midway(abort=True, phase="Degraded", message="metric"))
+    with pytest.raises(UsageError, match="would never be over"):
+        check(aborted, RESTART)
+    assert any("was aborted" in note for note in check(aborted, UPDATE))
+    check(aborted, parse("observe"))
+
+
 def test_a_pause_that_waits_for_somebody_is_announced_before_the_run() -> None:
     assert any(
         "step 2 of web pauses until somebody promotes it" in note
