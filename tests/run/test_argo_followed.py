@@ -53,6 +53,9 @@ class Followed:
         whole = rollout(image=image, generation=generation, observed=observed, **status)
         self.see("Rollout", reduced("Rollout", whole))
 
+    def given_up(self) -> bool:
+        return self.change.disturbance.given_up
+
     def pod(self, hash_: str, number: int) -> None:
         name = f"web-{hash_}-{number}"
         metadata = {"name": name, "uid": f"uid-{name}", "labels": {"rollouts-pod-template-hash": hash_}}
@@ -92,10 +95,10 @@ def test_a_pause_that_ends_by_itself_is_progress_all_the_while_and_another_is_no
 
 def test_an_abort_counts_once_the_controller_has_seen_the_change(web: Followed) -> None:
     web.rollout("img:2", 2, observed=1, **healthy(abort=True))  # left from an update before
-    assert not web.change.disturbance.given_up
+    assert not web.given_up()
     web.rollout("img:2", 2, **midway())
     web.rollout("img:2", 2, **midway(abort=True, phase="Degraded", message="metric failed"))
-    assert web.change.disturbance.given_up
+    assert web.given_up()
     assert "web: the update was aborted (metric failed)" in web.said
     assert not web.change.disturbance.there  # nobody else's hand: it is the rollout's own end
 
