@@ -31,6 +31,13 @@ def test(session: nox.Session) -> None:
 
 
 @nox.session
+def aws(session: nox.Session) -> None:
+    """The tests of AWS target groups, against moto's imitation of Elastic Load Balancing; elsewhere they skip."""
+    session.install("-e", ".[test,aws]", "moto>=5")
+    session.run("pytest", "tests/cluster/targets", *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the pages as a site in build/docs; a broken link, anchor, picture or example fails."""
     session.install("-e", ".[test,docs]")

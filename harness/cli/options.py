@@ -245,6 +245,12 @@ def _added(command: _Decorator, without: tuple[str, ...]) -> _Decorator:
             ),
         ),
         click.option(
+            "--aws-target-groups",
+            multiple=True,
+            metavar="ARN|auto",
+            help="Record the health of this AWS target group's targets; auto: of those that TargetGroupBindings name.",
+        ),
+        click.option(
             "--error-backoff",
             type=click.Choice(["0", "1"]),
             help="1: pause a connection after a failed request; 0: send the next one at once, as bombardier does.  [1]",
@@ -295,6 +301,7 @@ def flags_of(url: str | None, options: dict[str, Any]) -> dict[str, Any]:
         flags["fail_on"] = list(options["fail_on"])
     if options["path_proven"]:
         flags["path_proven"] = True
+    flags |= {"aws_target_groups": list(options["aws_target_groups"])} if options["aws_target_groups"] else {}
     if options["error_backoff"] is not None:
         flags["load.error_backoff"] = options["error_backoff"] == "1"
     return flags

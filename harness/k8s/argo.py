@@ -22,10 +22,12 @@ Object = dict[str, Any]
 KIND, GROUP, VERSION, PLURAL = "Rollout", "argoproj.io", "v1alpha1", "rollouts"
 HASH = "rollouts-pod-template-hash"  # the label by which its ReplicaSets and Services tell templates apart
 SCALE_DOWN_S = 30  # scaleDownDelaySeconds where nothing is said
+ABORTED = "RolloutAborted"  # in Argo's own word
 HEALTHY, PROGRESSING, PAUSED, DEGRADED = "Healthy", "Progressing", "Paused", "Degraded"
 _REASON = re.compile(r"[A-Z][A-Za-z]{2,60}(?=:)")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LONGEST_S = 10**9  # a number beyond this is no duration, and may not fit a float
 _PAUSES = {
     "CanaryPauseStep": "at a pause step",
     "BlueGreenPause": "before the active Service is switched",
@@ -69,7 +71,7 @@ def standing(obj: Mapping[str, Any], generation: int = 0) -> Standing:
         return Standing(
             DEGRADED,
             f"the update was aborted ({message})" if message else "the update was aborted",
-            "RolloutAborted",
+            ABORTED,
         )
     if phase == DEGRADED:
         reason = _REASON.match(message)
@@ -98,7 +100,7 @@ def pause(obj: Mapping[str, Any]) -> Pause | None:
     elif reasons[0] == "BlueGreenPause":
         given = (spec.get("strategy") or {}).get("blueGreen") or {}
         by_itself = given.get("autoPromotionEnabled") is not False
-        seconds = float(given.get("autoPromotionSeconds") or 0) if by_itself else 0.0
+        seconds = _seconds(given.get("autoPromotionSeconds")) if by_itself else 0.0
     else:
         return Pause(where, timed=False)
     until = f"for {seconds:g} s" if seconds else "until somebody promotes it"
@@ -221,7 +223,7 @@ def pause_s(step: Mapping[str, Any]) -> float:
 def _seconds(duration: object) -> float:
     """Read a pause's duration: a number of seconds, or Go's text for one ("1m30s"). 0 where it is none."""
     if isinstance(duration, int) and not isinstance(duration, bool):
-        return float(max(duration, 0))
+        return float(min(max(duration, 0), _LONGEST_S))
     text = str(duration or "")
     if text.isdecimal():
         return float(text)

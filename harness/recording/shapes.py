@@ -153,8 +153,7 @@ _ROLLOUT = {
         },
     },
 }
-_ROLLOUT_STATUS = {
-    **_STATUS,
+_ROLLOUT_STATUS = _STATUS | {
     **dict.fromkeys(("currentPodHash", "currentStepHash", "stableRS", "restartedAt", "abortedAt"), str),
     **dict.fromkeys(("abort", "controllerPause", "promoteFull"), bool),
     "currentStepIndex": int,
@@ -235,6 +234,18 @@ _EVENT: Shape = {
     "reportingComponent": str,
     "involvedObject": {"kind": str, "name": str, "uid": str, "fieldPath": str},
 }
+_TARGET: Shape = {
+    "metadata": _METADATA,
+    "target": {**dict.fromkeys(("group", "address", "state", "reason"), str), "port": int, "after_ns": int},
+}
+_GROUP: Shape = {
+    "metadata": _METADATA,
+    "settings": {
+        "target_type": str,
+        **dict.fromkeys(("deregistration_delay_s", "slow_start_s", "idle_timeout_s"), int),
+        "check": {"*": int},
+    },
+}
 SCENARIO: Shape = {
     "target": {"url": str, "method": str, "headers": {}},
     "load": {"duration": int, "concurrency": int, "drain": int},
@@ -247,10 +258,15 @@ SCENARIO: Shape = {
 
 def of(kind: str) -> Shape:
     """Return the shape of what is kept of an object of this kind."""
-    if kind == "Event":
-        return _EVENT
-    if kind in {"EndpointSlice", "Endpoints"}:
-        return _SLICE
+    others = {
+        "Event": _EVENT,
+        "EndpointSlice": _SLICE,
+        "Endpoints": _SLICE,
+        "Target": _TARGET,
+        "TargetGroup": _GROUP,
+    }
+    if kind in others:
+        return others[kind]
     return {
         "kind": str,
         "apiVersion": str,

@@ -64,6 +64,7 @@ def _sections(judgement: Judgement, *, latencies: bool) -> list[list[str]]:
         ],
         f"What the cluster did ({times})": [
             [] if judgement.rollouts else pods.pods(timeline),
+            pods.targets(timeline),
             pods.steps(timeline),
             pods.others(timeline),
             pods.scalings(timeline),

@@ -28,11 +28,13 @@ from harness.run.log import Log, first_record
 from harness.run.planning import ignored_proxies, load_plan, origin
 from harness.run.preflight.asking import ask
 from harness.run.stopping import Limits
+from harness.run.targets import keep_targets, opened, wanted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from harness.cluster.client.api import Api
+    from harness.cluster.targets.polling import Polled
     from harness.load.prestarted import PrestartedWorkers
     from harness.model import LabEndpoint
     from harness.run.change.change import Change
@@ -188,6 +190,7 @@ async def _run(
             "before", [manifest(o) for o in (subject.workload, *subject.services, *subject.around)]
         )
     announce(resolved, subject, observer.say)
+    polled = await anyio.to_thread.run_sync(_target_groups, resolved, subject, log)
     change = _change(resolved, tested, subject, clock, directory, log, observer)
     limits = _limits(resolved, subject)
     async with AsyncExitStack() as stack:
@@ -205,6 +208,7 @@ async def _run(
         load = await stack.enter_async_context(generator.running(plan, clock, directory.path, prestarted))
         group = await stack.enter_async_context(anyio.create_task_group())
         group.start_soon(keep_health, load, directory)
+        group.start_soon(keep_targets, polled, clock, directory.event, log.note)
         if events is not None and change and tested.api:
             group.start_soon(keep_events, events, directory, conductor.see)
             group.start_soon(keep_server_clock, tested.api, log)
@@ -221,6 +225,17 @@ async def _run(
             raise
         group.cancel_scope.cancel()
     log.update(state="interrupted" if log.record.ended_by == "interrupted" else "complete")
+
+
+def _target_groups(resolved: Resolved, subject: Subject | None, log: Log) -> list[Polled]:
+    """Open the AWS target groups that are to be recorded. Raises UsageError where the AWS SDK is missing."""
+    asked = resolved.scenario.aws_target_groups
+    if not asked:
+        return []
+    arns, notes = wanted(asked, subject.around if subject else ())
+    for note in notes:
+        log.note(note)
+    return opened(arns, log.note)
 
 
 def _change(

@@ -206,6 +206,7 @@ _FLAGS = {
     "rollout.field_manager": "--field-manager", "rollout.settle": "--settle", "rollout.max_time": "--max-time",
     "workload": "--deployment", "namespace": "--namespace", "cluster.context": "--context",
     "cluster.kubeconfig": "--kubeconfig",
+    "aws_target_groups": "--aws-target-groups",
     "max_baseline_failures": "--max-baseline-failures", "lab.time_scale": "--time-scale", "fail_on": "--fail-on",
 }  # fmt: skip
 

@@ -26,6 +26,7 @@ from harness.scenario.values import (
     proportions,
     resolved_names,
     status_ranges,
+    target_group,
 )
 
 _LONGEST_NS = 30 * 86400 * NS
@@ -260,6 +261,9 @@ class Scenario(Strict):
     """Take your word that the URL reaches the workload, if zdtest cannot prove it."""
     balancer: Annotated[str, pydantic.AfterValidator(known_balancer)] | None = None
     """The balancer in front of the pods, if its answers do not show it."""
+
+    aws_target_groups: tuple[Annotated[str, pydantic.AfterValidator(target_group)], ...] = ()
+    """AWS target groups whose targets are recorded: ARNs, or `auto` for those that TargetGroupBindings name."""
 
     @pydantic.model_validator(mode="after")
     def _time_for_all_rollouts(self) -> Scenario:

@@ -55,6 +55,19 @@ def known_balancer(value: str) -> str:
     return value
 
 
+_TARGET_GROUP = re.compile(r"arn:aws[\w-]*:elasticloadbalancing:[\w-]+:\d{12}:targetgroup/[\w-]+/[0-9a-f]+")
+
+
+def target_group(value: str) -> str:
+    """Return the ARN of a target group, or "auto". Raises ValueError."""
+    if value != "auto" and not _TARGET_GROUP.fullmatch(value):
+        raise ValueError(
+            f"{value!r} is neither auto nor the ARN of a target group (arn:aws:elasticloadbalancing:REGION:ACCOUNT:"
+            "targetgroup/NAME/ID)"
+        )
+    return value
+
+
 def status_ranges(value: object) -> tuple[tuple[int, int], ...]:
     """Read expected statuses ("200-299,304") as inclusive ranges. Raises ValueError."""
     ranges = []

@@ -72,6 +72,8 @@ def kind(field: FieldInfo) -> str:
         if reader in _READ_BY:
             listed = typing.get_origin(field.annotation) is tuple and reader is condition
             return f"list of conditions: `{condition('p99<250ms')}`" if listed else _READ_BY[reader]
+        if reader is values.target_group:
+            return "list of ARNs, or `auto`"
         if reader is values.known_balancer:
             return "one of " + ", ".join(f"`{name}`" for name in BALANCERS)
     choices = _choices(field.annotation)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.clock import NS
 from harness.errors import UsageError
+from harness.judge.findings.finding import COVERED
+from harness.judge.verdict.judgement import judge
 from harness.model import ClusterFacts, PathProof
+from harness.recording.read import Recording
+from harness.report.summary.remedies import remedy
 from harness.run.announcing import restarted_by
 from harness.run.change.aftermath import outcome, way_back, what_rolls
 from harness.run.preflight.argo import check, reached
@@ -17,6 +21,10 @@ from harness.run.preflight.workload import Subject
 from harness.run.stopping import Disturbance, Limits, Standing, why_stop
 from harness.scenario.trigger import parse
 from tests.argorollouts import BLUE_GREEN, healthy, midway, rollout
+from tests.judge.synthetic import SyntheticRun
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 UPDATE, RESTART = parse("set-image app=img:2"), parse("restart")
 
@@ -45,6 +53,14 @@ def test_an_update_that_is_under_way_is_not_disturbed_and_may_be_watched() -> No
     with pytest.raises(UsageError, match=r"under way .*--trigger observe"):
         check(rollout(**midway()), UPDATE)
     check(rollout(**midway()), parse("observe"))
+
+
+def test_an_aborted_update_is_ended_by_a_new_one_alone() -> None:
+    aborted = rollout(**midway(abort=True, phase="Degraded", message="metric"))
+    with pytest.raises(UsageError, match="would never be over"):
+        check(aborted, RESTART)
+    assert any("was aborted" in note for note in check(aborted, UPDATE))
+    check(aborted, parse("observe"))
 
 
 def test_a_pause_that_waits_for_somebody_is_announced_before_the_run() -> None:
@@ -108,6 +124,21 @@ def test_a_rollout_that_argo_aborted_ends_the_run_once_it_has_come_to_rest() -> 
         why_stop(replace(at, disturbed=Disturbance(given_up=True), now_ns=300 * NS), LIMITS, rollout=True)
         is None
     )
+
+
+def test_a_pause_that_is_waited_for_is_no_stuck_pod(tmp_path: Path) -> None:
+    made = SyntheticRun.rolling(prestop=4, grace=20)
+    whole = made.run()
+    assert whole.rollout is not None
+    waits = "paused at step 2 of 4 (pause without a duration), until somebody promotes it"
+    made.record = {
+        "ended_by": "rollout_stalled",
+        "rollout": replace(whole.rollout, state="stalled", reason=waits),
+    }
+    found = judge(Recording.open(made.write(tmp_path)))
+    (stalled,) = [one for one in found.verdict.findings if one.objective == COVERED]
+    assert stalled.observed == f"the rollout stalled ({waits})"
+    assert "promote" in remedy(stalled, found)
 
 
 def test_the_reason_of_an_aborted_rollout_is_argo_s_own_word() -> None:

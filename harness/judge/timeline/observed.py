@@ -9,6 +9,7 @@ from harness.judge.timeline.clocks import node_offsets_ns, server_offset_ns
 from harness.judge.timeline.lifeline import Lifeline, PodNote, PodSpec, Served, pod_spec
 from harness.judge.timeline.resizing import Resizing
 from harness.judge.timeline.restarting import Endings
+from harness.judge.timeline.targets import with_targets
 from harness.k8s.argo import HASH
 from harness.k8s.timestamps import since_epoch_ns
 
@@ -54,7 +55,7 @@ def lifelines(
         when = line.deleted_ns if line.old else line.created_ns
         return (not line.old, far if when is None else when, line.created_ns or 0, line.name)
 
-    return tuple(sorted(found, key=order))
+    return with_targets(sorted(found, key=order), ordered)
 
 
 class Workload:

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 ABSENT = "(absent)"
 
-_FIELDS = ("status", "spec.template.status", "spec.healthCheckNodePort", "spec.template.spec.serviceAccount")
+_FIELDS = (
+    "status",
+    "spec.restartAt",
+    "spec.template.status",
+    "spec.healthCheckNodePort",
+    "spec.template.spec.serviceAccount",
+)
 _OF_METADATA = (
     "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
     "deletionGracePeriodSeconds", "managedFields", "selfLink", "ownerReferences", "finalizers", "generateName",

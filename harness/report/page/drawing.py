@@ -199,6 +199,7 @@ def _pod(pod: Lifeline, sigterm_ns: int | None, picture: Picture) -> dict[str, A
         exit_words += f" {pod.exit_reason}"
     moments = [(word, getattr(pod, name)) for word, name in _MOMENTS]
     moments.append(("SIGTERM (by deletion and preStop)", sigterm_ns))
+    moments += [(f"target {one.state} ({one.group})", one.t_ns) for one in pod.targets]
     if pod.resized_ns is not None:
         moments.append((f"resized ({pod.resized})", pod.resized_ns))
     return {

@@ -73,6 +73,8 @@ _UNCOVERED = {
 def remedy(finding: Finding, judgement: Judgement) -> str:
     """Return what to do about a finding that withholds the PASS; "" if another finding's remedy covers it."""
     objective = finding.objective
+    if objective == COVERED and judgement.about.rollout_reason.startswith("paused"):
+        return "promote it while the load goes on (`kubectl argo rollouts promote`), or give the pause a duration"
     if objective == COVERED:
         return _UNCOVERED.get(judgement.ended_by, REMEDIES[COVERED])
     if objective == LOSSLESS and not _covered(judgement):

@@ -110,7 +110,9 @@ class RolloutTracker:
     @property
     def given_up(self) -> bool:
         """Whether an Argo Rollout was aborted: it will not be over by itself."""
-        return bool(self.baseline and self.view.workload.get("status", {}).get("abort"))
+        if self.baseline is None or self._tools.subject.facts.kind != argo.KIND:
+            return False
+        return argo.standing(self.view.workload, self.baseline.generation).failed == argo.ABORTED
 
     @property
     def pauses_for_a_while(self) -> bool:

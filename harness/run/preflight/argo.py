@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from harness.scenario.trigger import Trigger
 
 Object = dict[str, Any]
+_NEW_TEMPLATE = ("set-image", "apply", "replace")
 
 
 def check(rollout: Object, trigger: Trigger) -> tuple[str, ...]:
@@ -41,6 +42,12 @@ def check(rollout: Object, trigger: Trigger) -> tuple[str, ...]:
     if going and trigger.kind not in FOREIGN:
         raise UsageError(
             f"an update of Rollout {name} is under way ({going}); let it end first, or watch it with --trigger observe"
+        )
+    if (rollout.get("status") or {}).get("abort") and trigger.kind not in {*FOREIGN, *_NEW_TEMPLATE}:
+        raise UsageError(
+            f"the last update of Rollout {name} was aborted, and Argo calls it Degraded until there is a new one: what"
+            f" {trigger.kind} does would never be over; use --trigger 'set-image ...', or undo that update first:"
+            f" kubectl argo rollouts undo {name}"
         )
     return tuple(_notes(name, spec, rollout, trigger))
 
