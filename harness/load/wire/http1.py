@@ -15,7 +15,7 @@ from fcntl import ioctl
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from termios import FIONREAD
 from time import monotonic_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.load import failures
 from harness.load.failures import ERROR, FIN, US, Ending
@@ -61,6 +61,8 @@ class Http1Wire(Sockets):
         by_fd, anchor, pacing = self._by_fd, self._anchor, self._pacing
         numbered, slow_path, target_cycle = pacing.numbered, pacing.slow_path, pacing.target_cycle
         free = pacing.free
+        arrivals: Any = pacing.arrivals
+        patience = arrivals.patience_ns if arrivals else 0
         now = 0
         for fd, event in events:
             slot = by_fd.get(fd)
@@ -95,19 +97,23 @@ class Http1Wire(Sockets):
             if slow_path:
                 self._owner.hit_done(slot, now, failed=self._rows.failed(kind))
                 continue
-            if free is not None:  # an open loop: what is due is sent after this batch
-                if target_cycle is not None:
-                    slot.prepared = next(target_cycle)
-                slot.state = IDLE
-                free.append(slot)
-                continue
+            due = now
+            if free is not None:  # an open loop
+                if free or not now - patience <= pacing.due_ns <= now:  # what is due is sent after this batch
+                    if target_cycle is not None:
+                        slot.prepared = next(target_cycle)
+                    slot.state = IDLE
+                    free.append(slot)
+                    continue
+                due = arrivals.next()  # a hit has waited for a slot
             if target_cycle is not None:
                 slot.prepared = prepared = next(target_cycle)
                 if prepared.origin != slot.origin:
-                    self._owner.begin(slot, now)
+                    self._owner.begin(slot, due)
                     continue
                 request = prepared.request
-            slot.due = slot.sent = now
+            slot.due = due
+            slot.sent = now
             slot.seq = seq = self.seq
             self.seq = seq + 1
             if numbered:

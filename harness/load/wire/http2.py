@@ -29,6 +29,8 @@ class Http2Wire(Exchanges):
         links, anchor, pacing = self._links, self._anchor, self._pacing
         numbered, slow_path, target_cycle = pacing.numbered, pacing.slow_path, pacing.target_cycle
         free = pacing.free
+        arrivals: Any = pacing.arrivals
+        patience = arrivals.patience_ns if arrivals else 0
         now = 0
         for fd, event in events:
             link = links.get(fd)
@@ -86,28 +88,34 @@ class Http2Wire(Exchanges):
                     slot.hits = hits + 1
                     self._owner.hit_done(slot, now, failed=rows.failed(kind))
                     continue
-                if free is not None:  # an open loop: what is due is sent after this batch
-                    slot.hits = hits + 1
-                    if target_cycle is not None:
-                        slot.prepared = next(target_cycle)
-                    slot.state = IDLE
-                    free.append(slot)
-                    continue
+                due = now
+                if free is not None:  # an open loop
+                    if (
+                        free or not now - patience <= pacing.due_ns <= now
+                    ):  # what is due is sent after this batch
+                        slot.hits = hits + 1
+                        if target_cycle is not None:
+                            slot.prepared = next(target_cycle)
+                        slot.state = IDLE
+                        free.append(slot)
+                        continue
+                    due = arrivals.next()  # a hit has waited for a slot
                 if target_cycle is not None:
                     slot.prepared = prepared = next(target_cycle)
                     frame = prepared.framed
                     if prepared.origin != slot.origin:
                         slot.hits = hits + 1
-                        self._owner.begin(slot, now)
+                        self._owner.begin(slot, due)
                         continue
                 content = frame.content
                 if content:
                     if content > link.window or content > link.first_window or not frame.short:
                         slot.hits = hits + 1
-                        self._owner.begin(slot, now)
+                        self._owner.begin(slot, due)
                         continue
                     link.window -= content
-                slot.due = slot.sent = now
+                slot.due = due
+                slot.sent = now
                 slot.seq = seq = self.seq
                 self.seq = seq + 1
                 stream = link.next
