@@ -90,14 +90,20 @@ class Store:
     def create(self, name: str, content: bytes) -> bool:
         """Put an object there unless there is one; tell whether it was put.
 
-        Of two at the same moment one wins, where the server knows If-None-Match (S3 itself does).
+        Of two at the same moment one wins, where the server knows If-None-Match (S3 itself does). Without the right to
+        list, S3 does not say that an object is missing but refuses the question; then that condition alone decides.
         """
-        if self.read(name, len(content) + _CHUNK) is not None:
-            return False
+        errors = self._library.exceptions
         with self._ours(name):
             try:
+                self._library.head(self._store, name)
+            except (FileNotFoundError, errors.PermissionDeniedError, errors.UnauthenticatedError):
+                pass
+            else:
+                return False
+            try:
                 self._library.put(self._store, name, content, mode="create")
-            except self._library.exceptions.AlreadyExistsError:
+            except (errors.AlreadyExistsError, errors.PreconditionError):
                 return False
         return True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import os
 import signal
 import subprocess
@@ -55,8 +56,11 @@ def test_a_run_is_stored_with_its_reports_and_without_a_word_of_the_credentials(
     url: str, bucket: Bucket, tmp_path: Path
 ) -> None:
     done = zdtest("run", url, *SHORT, "-o", bucket.url, "-o", "here", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
     (path,) = (tmp_path / "here").iterdir()
+    grade = json.loads((path / "verdict.json").read_text())["verdict"]["grade"]
+    assert done.returncode == {"PASS": 0, "INCONCLUSIVE": 3}[grade], (
+        done.stderr
+    )  # on a busy machine the load is late
     assert f"stored {bucket.url}/{path.name}: " in done.stderr
     there = bucket.objects(f"shop/{path.name}")
     assert {"run.json", "hits/0.arrow", "verdict.json", "summary.txt", "report.html", INDEX} <= set(there)
@@ -132,7 +136,7 @@ def test_a_run_that_sigterm_ended_is_stored_as_far_as_it_came(
     )  # fmt: skip
     assert come_true(lambda: any(f.stat().st_size > 5000 for f in tmp_path.glob("results/*/hits/0.arrow")))
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=150)
     assert process.returncode == 130, said
     (path,) = (tmp_path / "results").iterdir()
     assert f"stored {bucket.url}/{path.name}" in said

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import RecordingError, UsageError
-from harness.judge.verdict.judgement import judge, judge_with_picture, to_json
+from harness.judge.verdict.judgement import judge, to_json
 from harness.recording.read import Recording
-from harness.report import write_all
 from harness.storage import door
 from harness.storage.address import parse
 from harness.storage.contents import INDEX, identity_of
@@ -31,10 +30,11 @@ NAME = "20261130T030000Z-web"
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that lost requests, with its reports."""
+    """A run that lost requests, with reports beside it."""
     path = SyntheticRun.rolling().write(tmp_path_factory.mktemp("made") / NAME)
-    judgement, picture = judge_with_picture(Recording.open(path))
-    write_all(judgement, path, picture)
+    (path / "verdict.json").write_text(to_json(judge(Recording.open(path))))
+    (path / "report.html").write_text("<script>")
+    (path / "timeline.svg").write_text("<svg/>")
     return path
 
 
