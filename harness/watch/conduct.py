@@ -6,7 +6,7 @@ Nothing is authoritative but the recordings: the scoreboard is read from them, a
 from __future__ import annotations
 
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,9 @@ from harness.cluster.watching.streaming import watching
 from harness.cluster.watching.watches import Watched
 from harness.errors import ClusterError, HarnessError, RecordingError, UsageError, unwrap
 from harness.history.clearing import prune
+from harness.history.reading import NoRunError, read
 from harness.load.lanes.sender import sending
+from harness.run.clocks import measure_offset
 from harness.run.preflight.workload import slices_of
 from harness.watch import state as kept
 from harness.watch.deploy import Shared
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from harness.cluster.client.api import Api
+    from harness.cluster.offset import OffsetBounds
     from harness.cluster.watching.watcher import Item
     from harness.interrupts import Asked
     from harness.load.lanes.sender import Sender
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 
 _TICK_S = 0.25
 _SAVE_S = 5.0
+_CLOCK_S = 1800.0  # between two looks at the API server's clock
 _TO_JUDGE_S = 20.0  # what is judged at the end has this long; the next watch judges the rest
 _SPARE_NS = 60 * NS  # a recording may begin so much before the baseline that was asked for
 
@@ -59,6 +63,7 @@ class Watch:
         self._judging = Judging(settings.webhook, self._judged, observer.say)
         self._concluding: set[Deploy] = set()
         self._begun = 0
+        self._server_clock: OffsetBounds | None = None
 
     @property
     def lookouts(self) -> dict[str, Lookout]:
@@ -80,7 +85,14 @@ class Watch:
             async with AsyncExitStack() as stack:
                 sender = await stack.enter_async_context(sending(clock, self.settings.before_ns + _SPARE_NS))
                 self.sender = sender
-                shared = Shared(self.api, clock, sender, self._observer.say, self._observer.command)
+                shared = Shared(
+                    self.api,
+                    clock,
+                    sender,
+                    self._observer.say,
+                    self._observer.command,
+                    lambda: self._server_clock,
+                )
                 events = await stack.enter_async_context(watching(self.api, watches, clock))
                 group = await stack.enter_async_context(anyio.create_task_group())
                 for item in iter_now(events):
@@ -89,6 +101,7 @@ class Watch:
                 group.start_soon(self._judging.run)
                 group.start_soon(self.tending.run, shared)
                 group.start_soon(self._saving)
+                group.start_soon(self._clocks)
                 await self._until(asked, group)
                 await self._end(sender, asked)
                 group.cancel_scope.cancel()
@@ -122,13 +135,14 @@ class Watch:
         for lookout in self.lookouts.values():
             lookout.end("worker_lost" if lost else "interrupted")
         await sender.stop()
-        for lookout in self.lookouts.values():
-            for deploy in [*lookout.ended, *self._concluding]:
-                await self._concluded(deploy)
-            lookout.ended.clear()
+        async with anyio.create_task_group() as group:
+            for lookout in self.lookouts.values():
+                self._conclude(lookout, group)
         with anyio.move_on_after(_TO_JUDGE_S):
             async with anyio.create_task_group() as group:
                 group.start_soon(_asked_again, asked, group.cancel_scope)
+                while self._concluding:  # noqa: ASYNC110  those that had ended before: no event marks the last one
+                    await anyio.sleep(_TICK_S)
                 await self._judging.idle.wait()
                 group.cancel_scope.cancel()
         if lost:
@@ -152,7 +166,10 @@ class Watch:
 
     def _judged(self, path: Path) -> None:
         self._observer.judged(path)
-        name = path.name.partition("Z-")[2]
+        with suppress(NoRunError):
+            self._prune(read(self.root, path.name).name)
+
+    def _prune(self, name: str) -> None:
         try:
             prune(self.root, name, self.settings.keep)
         except OSError as error:
@@ -187,6 +204,12 @@ class Watch:
         if events:
             whole.append(Watched(resources.EVENTS, "Event", namespace, skip_first_list=True))
         return tuple(whole)
+
+    async def _clocks(self) -> None:
+        while True:
+            found = await anyio.to_thread.run_sync(measure_offset, self.api, abandon_on_cancel=True)
+            self._server_clock = found or self._server_clock
+            await anyio.sleep(_CLOCK_S)
 
     async def _saving(self) -> None:
         while True:

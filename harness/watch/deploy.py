@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from harness.cluster.client.api import Api
+    from harness.cluster.offset import OffsetBounds
     from harness.cluster.rollout.view import Baseline, Object, View
     from harness.cluster.watching.watcher import Item
     from harness.load.lanes.sender import Sender
@@ -49,6 +50,7 @@ class Shared:
     sender: Sender
     say: Callable[[str], None]
     command: Sequence[str]
+    server_clock: Callable[[], OffsetBounds | None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class Deploy:
         self._log.update(
             cluster=subject.facts,
             path=subject.path,
+            server_clock_ns=shared.server_clock(),
             notes=(*ready.notes, *subject.notes, changed.NOTE + self.what),
             rollout=RolloutFacts(
                 subject.trigger.shown,

@@ -74,13 +74,13 @@ class Tending:
         wanted = list(settings.wanted) if settings.wanted is not None else await self._found()
         for one in wanted:
             there = self.lookouts.get(one.key)
-            if there is not None and (there.wanted == one or there.deploy is not None):
+            if there is not None and (there.wanted == one or there.deploy or there.ended):
                 continue  # as it was; or it is exchanged when its deploy is over
             if there is not None:
                 there.leave()
             self.lookouts[one.key] = Lookout(shared, one, settings.where, settings.before_ns)
         for key in self.lookouts.keys() - {one.key for one in wanted}:
-            if self.lookouts[key].deploy is None:
+            if not (self.lookouts[key].deploy or self.lookouts[key].ended):
                 self.lookouts.pop(key).leave()
                 self._observer.say(f"{key} is gone from the namespace, and no longer watched")
 

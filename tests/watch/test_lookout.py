@@ -111,7 +111,6 @@ class Service:
         if self.lookout.concerns(event):
             self.lookout.see(event)
 
-    @property
     def records(self) -> bool:
         """Whether a recording is open."""
         return self.lookout.deploy is not None
@@ -178,7 +177,7 @@ def test_a_deploy_that_cannot_be_recorded_is_called_missed_and_the_watch_goes_on
         shutil.rmtree(service.lookout._where.output)
         service.lookout._where.output.write_text("a file where the folder was")
         service.deploys("2", 2)
-        assert not service.records
+        assert not service.records()
         assert len(service.lookout.unrecorded) == 1
         assert "could not be recorded" in service.lookout.unrecorded[0]
         service.lookout._where.output.unlink()
@@ -197,7 +196,7 @@ def test_a_deleted_workload_is_recorded_once_and_no_longer_watched(tmp_path: Pat
         service.lookout.end("deleted")
         assert (service.lookout.ready, service.lookout.why) == (None, "the workload was deleted")
         service.happens("ADDED", "Deployment", "web", deployment(uid="another"))
-        assert not service.records
+        assert not service.records()
 
     with_service(tmp_path, act)
 
@@ -205,9 +204,9 @@ def test_a_deleted_workload_is_recorded_once_and_no_longer_watched(tmp_path: Pat
 def test_a_pod_that_goes_by_itself_is_recorded_after_a_moment(tmp_path: Path) -> None:
     async def act(service: Service) -> None:
         service.happens("MODIFIED", "Pod", "web-a", pod("web-a", going=True))
-        assert not service.records  # a rollout's first sign may come before its workload's
+        assert not service.records()  # a rollout's first sign may come before its workload's
         with anyio.fail_after(10):
-            while not service.records:
+            while not service.records():
                 service.lookout.tick()
                 await anyio.sleep(0.1)
         assert service.recording.what == "a pod went while the workload stayed as it was"
