@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from harness.suite.ending import Ended
     from harness.suite.turns import Turn
 
-AGAIN_S = 20.0  # until a run is tried again whose workload another run held
+AGAIN_S = 20.0
 _LOOK_S = 1.0
 
 
@@ -65,6 +65,7 @@ class Conductor:
     asked: Asked
     wait_s: float  # for a workload that another run holds
     clock: Callable[[], float] = time.monotonic
+    again_s: float = AGAIN_S  # until a run is tried again whose workload another run held
     _began_s: float = 0.0
     _spent_s: float = 0.0  # by earlier processes, if it is resumed
     _waiting: list[int] = field(default_factory=list)
@@ -89,12 +90,16 @@ class Conductor:
         return self.suite
 
     async def _begin_all(self, runs: TaskGroup) -> None:
-        while self._waiting and not self.asked.count:
+        while (
+            self._waiting or self._running
+        ) and not self.asked.count:  # one that runs may have to wait again
             now_s = self._now_s()
             for late in turns.too_late(self._waiting, self.turns, now_s, self.suite.budget_s):
                 self._leave_out(late)
             ready = [at for at in self._waiting if self._later.get(at, 0) <= now_s]
             at = turns.next_one(ready, self._running, self.turns, self.suite.parallel)
+            if at is None and not (self._waiting or self._running):
+                break
             if at is None:
                 self._changed = anyio.Event()
                 with anyio.move_on_after(_LOOK_S):
@@ -117,10 +122,10 @@ class Conductor:
         self._set(at, replace(fresh, took_s=round(ended.took_s, 3), exit_code=ended.exit_code, **fields))
         del self._running[at]
         if self.suite.entries[at].result is Result.BUSY and self._may_wait(at, began_s):
-            self._later[at] = self._now_s() + AGAIN_S
+            self._later[at] = self._now_s() + self.again_s
             self._waiting.append(at)  # others come first
             self.shown.say(
-                f"{fresh.name}: {self.suite.entries[at].said}; tried again in {AGAIN_S:.0f} s at the earliest"
+                f"{fresh.name}: {self.suite.entries[at].said}; tried again in {self.again_s:.0f} s at the earliest"
             )
         else:
             self.shown.ended(self.suite.entries[at])
@@ -128,7 +133,7 @@ class Conductor:
 
     def _may_wait(self, at: int, began_s: float) -> bool:
         since_s = self._held.setdefault(at, began_s)
-        return not self.asked.count and self._now_s() + AGAIN_S - since_s <= self.wait_s
+        return not self.asked.count and self._now_s() + self.again_s - since_s <= self.wait_s
 
     def _leave_out(self, at: int) -> None:
         self._waiting.remove(at)

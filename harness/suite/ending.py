@@ -6,8 +6,9 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.clock import NS
 from harness.cluster.permission.lock import HELD
-from harness.judge.wording import count
+from harness.judge.wording import count, lasting
 from harness.model import ExitCode, Grade
 from harness.recording.series.suite import Result
 
@@ -46,7 +47,7 @@ def result(ended: Ended, grade: str, last_line: str, headline: str, limit_s: flo
     What was lost is lost: a run that was ended by its limit, and whose recording shows a loss, is a FAIL.
     """
     so_far = f"; until then: {headline}" if headline else ""
-    late = f"it did not end within {limit_s:.0f} s, and was ended"
+    late = f"it did not end within {lasting(limit_s * NS)}, and was ended"
     if grade and ended.exit_code in _VERDICT_CODES and not ended.timed_out:
         return Result(grade), headline
     if ended.interrupted:

@@ -39,7 +39,7 @@ def render(suite: Suite, headline: str) -> str:
         title=tag("title", f"{suite.name}: {headline}"),
         styles=styles,
         head=_head(suite, headline, worst),
-        sections=joined([_to_change(suite.entries), _all(suite.entries), _when(suite)]),
+        sections=joined([_to_change(suite.entries), _all(suite), _when(suite)]),
         foot=tag("p", f"Made by zdtest {suite.version}. Times are UTC."),
         script=script,
     )
@@ -110,14 +110,14 @@ def _to_change(entries: Sequence[Entry]) -> Markup | None:
 
 
 def _linked(entry: Entry) -> Markup:
-    if not entry.run:
+    if not entry.run or entry.result in {Result.KILLED, Result.CRASHED}:  # there is no report
         return tag("span", entry.name)
     return tag("a", entry.name, href=f"{quote(entry.run)}/report.html")
 
 
-def _all(entries: Sequence[Entry]) -> Markup:
+def _all(suite: Suite) -> Markup:
     heads = ("Scenario", "Verdict", "Lost", "Requests", "Took", "What it found")
-    rows = [_row(entry) for entry in urgent_first(entries)]
+    rows = [_row(entry, ordered=suite.budget_s is not None) for entry in urgent_first(suite.entries)]
     table = tag(
         "table",
         tag("thead", tag("tr", *(tag("th", head, scope="col") for head in heads))),
@@ -131,22 +131,26 @@ def _all(entries: Sequence[Entry]) -> Markup:
     )
 
 
-def _row(entry: Entry) -> Markup:
+def _row(entry: Entry, *, ordered: bool) -> Markup:
+    """Return a scenario's row; `ordered`: by risk, so that it matters why it stood where it did."""
     judged, new = entry.result in VERDICTS, news(entry)
     pill = tag("span", name_of(entry.result), class_=f"pill {_look(entry.result)}")
     log = tag("a", "log", href=quote(entry.log)) if entry.log and entry.result in _NO_VERDICT else None
     found = [tag("span", told(entry)), *([" ", log] if log else [])]
+    why = tag("small", f"why here: {entry.why}", class_="below") if entry.why and ordered else None
     return tag(
         "tr",
-        tag("td", _linked(entry), tag("small", entry.workload, class_="below"), data_head="Scenario"),
-        tag("td", pill, tag("small", new, class_="below") if new else None, data_head="Verdict"),
-        tag("td", f"{entry.lost:,}" if judged and entry.lost is not None else "-", class_="number", data_head="Lost"),
-        tag("td", f"{entry.requests:,}" if judged and entry.requests is not None else "-", class_="number",
-            data_head="Requests"),
-        tag("td", length(entry.took_s), class_="number", data_head="Took"),
-        tag("td", *found, tag("small", f"why here: {entry.why}", class_="below") if entry.why else None,
-            data_head="Found"),
-    )  # fmt: skip
+        tag("td", _linked(entry), tag("small", entry.workload, class_="below")),
+        tag("td", pill, tag("small", new, class_="below") if new else None),
+        _number("Lost", f"{entry.lost:,}" if judged and entry.lost is not None else ""),
+        _number("Requests", f"{entry.requests:,}" if judged and entry.requests is not None else ""),
+        _number("Took", length(entry.took_s) if entry.took_s is not None else ""),
+        tag("td", *found, why),
+    )
+
+
+def _number(head: str, value: str) -> Markup:
+    return tag("td", value or "-", class_="number" if value else "number nothing", data_head=head)
 
 
 def _when(suite: Suite) -> Markup | None:

@@ -59,10 +59,9 @@ def news(entry: Entry) -> str:
         return ""
     day = entry.before.began[:10]
     if entry.result.value == entry.before.verdict:
-        return f"as on {day}" if entry.result is not Result.PASS else ""
-    if entry.result is Result.FAIL and entry.before.verdict == Grade.PASS:
-        return f"new: PASS on {day}"
-    return f"{entry.before.verdict} on {day}"
+        return f"also on {day}" if entry.result is not Result.PASS else ""
+    new = "new: " if entry.result is Result.FAIL and entry.before.verdict == Grade.PASS else ""
+    return f"{new}was {entry.before.verdict} on {day}"
 
 
 def how_it_ran(suite: Suite) -> list[str]:
