@@ -86,7 +86,7 @@ def headline(results: Sequence[Result]) -> str:
     elif passed == of:
         text = "the scenario passed" if of == 1 else f"all {of:,} scenarios passed"
     else:
-        text = f"{passed:,} of {count(of, 'scenario')} passed, and none lost requests"
+        text = f"{passed or 'none'} of {count(of, 'scenario')} passed, no loss was seen"
     rest = (
         f"{open_:,} proved nothing" if open_ else "",
         f"{without:,} ended without a verdict" if without else "",

@@ -7,8 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -20,7 +21,7 @@ from harness.suite.ending import Ended
 from harness.suite.handover import Handed, line, taken
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
     from pathlib import Path
 
 
@@ -42,7 +43,7 @@ def carried_out(
     folder: Path,
     words: list[str],
     limit_s: float,
-    meanwhile: Callable[[Child], Awaitable[None]] | None = None,
+    meanwhile: Callable[[Child], Coroutine[Any, Any, None]] | None = None,
 ) -> Ended:
     child, found = Child(), list[Ended]()
 
@@ -137,13 +138,11 @@ def test_what_is_handed_over_arrives_whole() -> None:
     )
     reading, writing = os.pipe()
     text = line(handed)
-    with os.fdopen(writing, "wb") as file:
-        import threading
-
-        threading.Thread(target=lambda: (file.write(text), file.flush())).start()
-        assert taken(reading) == handed
-        # The end of the pipe would end this process; keep the write end for as long as it lives.
-        os.dup(writing)
+    writer = threading.Thread(target=lambda: os.write(writing, text))  # more than a pipe holds
+    writer.start()
+    assert taken(reading) == handed
+    writer.join()
+    # The write end stays open for as long as this process lives: its end would end this process.
 
 
 def test_a_descriptor_that_is_no_suites_is_refused_in_one_line() -> None:

@@ -81,6 +81,9 @@ def test_the_headline_counts_each_sort() -> None:
     assert headline([Result.PASS]) == "the scenario passed"
     assert headline([Result.FAIL, Result.PASS]) == "1 of 2 scenarios lost requests"
     assert headline([Result.PASS, Result.INCONCLUSIVE, Result.KILLED, Result.LEFT_OUT]) == (
-        "1 of 4 scenarios passed, and none lost requests; 1 proved nothing; 1 ended without a verdict;"
+        "1 of 4 scenarios passed, no loss was seen; 1 proved nothing; 1 ended without a verdict;"
         " 1 did not fit into the budget"
+    )
+    assert headline([Result.REFUSED] * 2) == (
+        "none of 2 scenarios passed, no loss was seen; 2 ended without a verdict"
     )
