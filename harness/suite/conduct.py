@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 
+from harness.model import ExitCode
 from harness.recording.series import suite as file
 from harness.recording.series.suite import Result
 from harness.suite import ending, turns
 from harness.suite.child import Child
+from harness.suite.ending import Ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
     from harness.interrupts import Asked
     from harness.recording.series.suite import Entry, Suite
-    from harness.suite.ending import Ended
     from harness.suite.turns import Turn
 
 AGAIN_S = 20.0
@@ -118,7 +119,11 @@ class Conductor:
         )
         self._set(at, fresh)
         self.shown.began(fresh)
-        ended, fields = await self.run(child, fresh)
+        try:
+            ended, fields = await self.run(child, fresh)
+        except OSError as error:  # no room for its log, no process left: it costs only this run
+            ended = Ended(ExitCode.CRASH, 0.0)
+            fields = {"result": Result.CRASHED, "said": f"it cannot be started: {error.strerror}"}
         self._set(at, replace(fresh, took_s=round(ended.took_s, 3), exit_code=ended.exit_code, **fields))
         del self._running[at]
         if self.suite.entries[at].result is Result.BUSY and self._may_wait(at, began_s):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,7 @@ class Night:
     took_s: float = 0.01
     hours: dict[str, float] = field(default_factory=dict)  # by which the clock goes on when it ends
     interrupt_at: str = ""
+    cannot_start: str = ""
     order: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     at_once: int = 0
@@ -41,6 +44,8 @@ class Night:
     async def __call__(self, child: Child, entry: Entry) -> tuple[Ended, dict[str, Any]]:
         del child
         self.order.append(entry.name)
+        if entry.name == self.cannot_start:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         if entry.name == self.interrupt_at:
@@ -108,6 +113,13 @@ def test_a_run_that_crashes_costs_only_itself(tmp_path: Path) -> None:
     found = night.conduct(entry("a"), entry("b"))
     assert results(found) == {"a": Result.CRASHED, "b": Result.PASS}
     assert found.exit_code == 4
+
+
+def test_a_run_that_cannot_be_started_costs_only_itself(tmp_path: Path) -> None:
+    night = Night(tmp_path, cannot_start="a")
+    found = night.conduct(entry("a"), entry("b"))
+    assert results(found) == {"a": Result.CRASHED, "b": Result.PASS}
+    assert found.entries[0].said == "it cannot be started: No space left on device"
 
 
 def test_what_does_not_fit_into_the_budget_is_left_out_and_a_shorter_one_runs(tmp_path: Path) -> None:

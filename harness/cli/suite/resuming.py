@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.cli.experiments.running import kept_request
 from harness.cli.options import flags_of
 from harness.cli.root import crashed, warn
-from harness.errors import UsageError
+from harness.errors import RecordingError, UsageError
 from harness.interrupts import PROGRAM
 from harness.recording import folder
 from harness.recording.series import suite as file
@@ -49,8 +49,9 @@ def resume(directory: Path, given: Sequence[Path], options: dict[str, Any], outp
     if given:
         raise UsageError("--resume takes everything from the suite; drop the files")
     results = directory.absolute().parent
-    with PROGRAM.heard() as asked, file.mine(results):
+    with file.mine(results):
         suite = file.read(directory)
+        _check(directory, suite.request)
         options = {**options, **_again(suite, options)}
         here = Path(suite.request.get("folder") or Path.cwd())
         flags = _flags(suite, options)
@@ -73,7 +74,24 @@ def resume(directory: Path, given: Sequence[Path], options: dict[str, Any], outp
         else:
             jobs = []
             warn(f"suite {directory}: every scenario has a verdict")
-        return carry_out(directory, replace(suite, state="running"), jobs, here, options, outputs, asked)
+        with PROGRAM.heard() as asked:
+            return carry_out(directory, replace(suite, state="running"), jobs, here, options, outputs, asked)
+
+
+def _check(directory: Path, request: Mapping[str, Any]) -> None:
+    """Refuse what no suite writes down of its command line. Raises RecordingError."""
+    texts = all(
+        isinstance(request.get(name, []), list) and all(isinstance(one, str) for one in request.get(name, []))
+        for name in ("files", "withheld", *_LISTS)
+    )
+    if (
+        not texts
+        or not isinstance(request.get("flags", {}), dict)
+        or not isinstance(request.get("folder", ""), str)
+    ):
+        raise RecordingError(
+            f"{directory / file.FILE} cannot be understood: its request is not as zdtest writes it"
+        )
 
 
 def _again(suite: Suite, options: Mapping[str, Any]) -> dict[str, Any]:

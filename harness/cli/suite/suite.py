@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness import __version__
-from harness.cli.ci.outputs import file_options, outputs_of
+from harness.cli.ci.outputs import outputs_of, suite_file_options
 from harness.cli.numberrange import NumberRange
 from harness.cli.options import flags_of, options_of_a_suite, output_option
 from harness.cli.root import root, show, warn
 from harness.errors import UsageError
 from harness.interrupts import PROGRAM
 from harness.model import ExitCode
+from harness.recording import folder
+from harness.recording.folder import unwritable
 from harness.recording.series import suite as file
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ _FEWEST_S = 1.0
 @click.option("--baseline", metavar="RUN|DIR|last-pass", help="As of `zdtest run`, for each run.")
 @click.option("--baseline-level", type=NumberRange(0.0001, 0.2), default=None, metavar="P",
               help="As of `zdtest run`, for each run.")  # fmt: skip
-@file_options
+@suite_file_options
 @output_option
 def suite_(words: tuple[Path, ...], **options: Any) -> int:
     """Run many scenarios in one night, each as a process of its own, and judge them together.
@@ -80,34 +82,30 @@ def suite_(words: tuple[Path, ...], **options: Any) -> int:
     jobs = jobs_in(found, flags, options, here)
     results: Path = options["output"]
     parallel, budget_s = found.parallel or 1, _maybe_s(found.budget_ns)
-    with PROGRAM.heard() as asked:
-        from harness.cli.suite.planning import planned  # noqa: PLC0415
+    from harness.cli.suite.planning import planned  # noqa: PLC0415
 
-        plan = planned(jobs, results, parallel, budget_s)
-        if budget_s is not None and plan.forecast.begins_s.count(None) == len(plan.jobs):
-            shortest = min(turn.expected_s for turn in plan.turns)
-            raise UsageError(
-                f"no scenario fits into the budget of {budget_s:.0f} s: the shortest takes about {shortest:.0f} s"
-            )
-        request = resuming.kept(given, flags, options, here)
-        suite = _suite(found, plan, budget_s, request)
-        if options["dry_run"]:
-            from harness.report.suite import table  # noqa: PLC0415
+    plan = planned(jobs, results, parallel, budget_s)
+    if budget_s is not None and plan.forecast.begins_s.count(None) == len(plan.jobs):
+        shortest = min(turn.expected_s for turn in plan.turns)
+        raise UsageError(
+            f"no scenario fits into the budget of {budget_s:.0f} s: the shortest takes about {shortest:.0f} s"
+        )
+    suite = _suite(found, plan, budget_s, resuming.kept(given, flags, options, here))
+    if options["dry_run"]:
+        from harness.report.suite import table  # noqa: PLC0415
 
-            show(table.plan(suite, plan.forecast.begins_s, plan.forecast.ends_s))
-            return ExitCode.PASS
-        try:
-            results.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(
-                f"cannot write to the output folder {results}: {error.strerror}; choose another with -o"
-            ) from None
-        with file.mine(results):
-            directory = _new_folder(results, suite)
-            warn(
-                f"suite {directory}: {_said(plan, parallel)}; if it is cut off: zdtest suite --resume {directory}"
-            )
-            return resuming.carry_out(directory, suite, plan.jobs, here, options, outputs, asked)
+        show(table.plan(suite, plan.forecast.begins_s, plan.forecast.ends_s))
+        return ExitCode.PASS
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(results, error) from None
+    with file.mine(results), PROGRAM.heard() as asked:
+        directory = _new_folder(results, suite)
+        warn(
+            f"suite {directory}: {_said(plan, parallel)}; if it is cut off: zdtest suite --resume {directory}"
+        )
+        return resuming.carry_out(directory, suite, plan.jobs, here, options, outputs, asked)
 
 
 def found_in(given: Sequence[Path], options: dict[str, Any]) -> Found:
@@ -184,15 +182,13 @@ def _suite(found: Found, plan: Plan, budget_s: float | None, request: dict[str, 
 
 
 def _new_folder(results: Path, suite: Suite) -> Path:
-    from harness.recording import folder  # noqa: PLC0415
-
     directory = folder.new_folder(results, f"suite-{suite.name}", datetime.now(UTC))
     try:
         for room in (file.RUNS, file.LOGS):
             (directory / room).mkdir(mode=folder.FOLDER_MODE)
         file.write(directory, suite)
     except OSError as error:
-        raise folder.unwritable(results, error) from None
+        raise unwritable(results, error) from None
     return directory
 
 
