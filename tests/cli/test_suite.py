@@ -10,16 +10,20 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from harness.cluster.client.api import Api
+from harness.cluster.client.resources import WORKLOADS
+from harness.cluster.permission import lock
 from harness.recording.series import suite as file
 from harness.recording.series.suite import Entry, Result, Suite
 from harness.scenario.resolve import shipped
-from tests.fastlab import web
+from tests.fastlab import fast_lab, web
 from tests.program import zdtest
 
 if TYPE_CHECKING:
@@ -333,6 +337,24 @@ def test_ctrl_c_ends_the_run_in_progress_with_its_partial_report(tmp_path: Path)
     )  # fmt: skip
     assert (directory / found["a"].run / "summary.txt").is_file()
     assert f'href="{found["a"].run}/report.html"' in (directory / "suite.html").read_text()
+
+
+@pytest.mark.slow
+def test_a_workload_that_another_run_holds_is_busy_and_not_touched(tmp_path: Path) -> None:
+    with fast_lab(tmp_path / "lab") as lab:
+        api = Api.connect(lab.kubeconfig, None)
+        held = lock.patch(lock.claim("20261130T000000Z-x on host2", datetime.now(UTC)))
+        api.patch("Deployment", "default", "web", held, field_manager=lock.MANAGER)
+        before = api.get(WORKLOADS["Deployment"], "default", "web")["metadata"]["generation"]
+        whole = {"name": "web", "target": {"url": lab.url}, "workload": "web", "namespace": "default"}
+        (tmp_path / "web.yaml").write_text(yaml.safe_dump(whole))
+        words = ("--context", "zdtest-lab", "--kubeconfig", lab.kubeconfig, "-c", "2", "--wait", "1s")
+        done = zdtest("suite", "web.yaml", *words, cwd=tmp_path)
+        after = api.get(WORKLOADS["Deployment"], "default", "web")["metadata"]["generation"]
+    _, suite = the_suite(tmp_path / "results")
+    assert suite.entries[0].result is Result.BUSY, done.stderr
+    assert suite.entries[0].said.startswith("another run is using web: 20261130T000000Z-x on host2 (until ")
+    assert (done.returncode, before) == (3, after)
 
 
 def test_a_suite_that_is_killed_leaves_what_can_be_resumed_and_its_run_ends(tmp_path: Path) -> None:

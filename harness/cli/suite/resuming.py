@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from harness.recording.series.suite import Entry, Suite
     from harness.suite.jobs import Job
 
-_KEPT = ("baseline", "baseline_level", "run_timeout", "wait")  # options that hold after --resume, too
+_KEPT = ("baseline", "baseline_level", "run_timeout", "wait", "keep")  # options that hold after --resume, too
 _LISTS = ("allowed", "only")
 
 
@@ -80,15 +80,15 @@ def resume(directory: Path, given: Sequence[Path], options: dict[str, Any], outp
 
 def _check(directory: Path, request: Mapping[str, Any]) -> None:
     """Refuse what no suite writes down of its command line. Raises RecordingError."""
-    texts = all(
-        isinstance(request.get(name, []), list) and all(isinstance(one, str) for one in request.get(name, []))
-        for name in ("files", "withheld", *_LISTS)
+    lists = [request.get(name, []) for name in ("files", "withheld", *_LISTS)]
+    keep = request.get("keep")
+    fine = (
+        all(isinstance(one, list) and all(isinstance(text, str) for text in one) for one in lists),
+        isinstance(request.get("flags", {}), dict),
+        isinstance(request.get("folder", ""), str),
+        keep is None or (isinstance(keep, int) and keep > 0),
     )
-    if (
-        not texts
-        or not isinstance(request.get("flags", {}), dict)
-        or not isinstance(request.get("folder", ""), str)
-    ):
+    if not all(fine):
         raise RecordingError(
             f"{directory / file.FILE} cannot be understood: its request is not as zdtest writes it"
         )
@@ -162,5 +162,18 @@ def carry_out(
         code = crashed(error, directory)
         leave(directory, conductor.suite, outputs)
         return code
+    _prune(directory, conductor.suite, options["keep"])  # before the page: it may free the space for it
     leave(directory, conductor.suite, outputs)
     return conductor.suite.exit_code or 0
+
+
+def _prune(directory: Path, suite: Suite, keep: int | None) -> None:
+    from harness.history.clearing import prune_suites  # noqa: PLC0415
+
+    if keep is None:
+        return
+    try:
+        for gone in prune_suites(directory.absolute().parent, suite.name, keep, directory):
+            warn(f"deleted {gone} (--keep {keep})")
+    except OSError as error:
+        warn(f"zdtest: cannot delete {error.filename} (--keep): {error.strerror}")

@@ -54,6 +54,12 @@ _FEWEST_S = 1.0
 @click.option(
     "--only", multiple=True, metavar="NAME", help="Run this scenario only. May be given several times."
 )
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Keep the latest N suites of this name with their runs, and delete older ones.",
+)
 @click.option("--resume", type=click.Path(path_type=Path), metavar="DIR",
               help="Go on with the suite in DIR: run what has no verdict.")  # fmt: skip
 @click.option("--dry-run", is_flag=True,
