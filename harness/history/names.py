@@ -35,10 +35,10 @@ def find(word: str) -> Path:
     if not word:
         raise UsageError("the name of a run is empty; give the folder of one run, its name, or last")
     path, placed = Path(word), "/" in word
-    if placed and folder.stamp(RUNS / path, "run.json"):  # a suite's run, as it is listed
-        return RUNS / path
     if folder.stamp(path, "run.json") or path.name in {"", ".."}:
         return path
+    if placed and folder.stamp(RUNS / path, "run.json"):  # a suite's run, as it is listed
+        return RUNS / path
     parent = path.parent if placed else RUNS
     if typedpaths.exists(path) and path.name not in LAST and (placed or not RUNS.is_dir()):
         return path  # whoever reads it says what is missing in it
