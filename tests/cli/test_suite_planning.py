@@ -83,8 +83,9 @@ def test_runs_of_earlier_suites_and_single_runs_decide_the_order(tmp_path: Path)
 
 def test_a_run_on_another_workload_of_the_same_name_tells_nothing(tmp_path: Path) -> None:
     past_run(tmp_path / "results", 1, "a", "FAIL")
-    [job] = scenarios(tmp_path / "all", "a", namespace="other")
-    assert order(planned([job], tmp_path / "results", 1, 1e6, live=False)) == [("a", "never tested")]
+    for other in ({"namespace": "other"}, {"workload": "sts/a"}, {"cluster": {"context": "edge"}}):
+        jobs = scenarios(tmp_path / "all", "a", **other)
+        assert order(planned(jobs, tmp_path / "results", 1, 1e6, live=False)) == [("a", "never tested")]
 
 
 def test_a_run_takes_as_long_as_the_last_ones(tmp_path: Path) -> None:

@@ -71,13 +71,17 @@ def _by_name(results: Path) -> dict[str, list[Run]]:
 
 
 def _is_of(run: Run, job: Job) -> bool:
-    """Whether a run of the job's name is about its workload, too."""
+    """Whether a run of the job's name is about its workload, too, as far as the scenario says where that is."""
     scenario = job.resolved.scenario
-    if scenario.workload is None or not run.workload or run.lab != job.resolved.use_lab:
-        return scenario.workload is None and run.lab == job.resolved.use_lab
+    if run.lab != job.resolved.use_lab or (scenario.workload is None) != (not run.workload):
+        return False
     kind, _, rest = run.workload.partition(" ")
     namespace, _, name = rest.partition("/")
-    return (kind, name) == scenario.workload and scenario.namespace in {None, namespace}
+    if (kind, name) != (scenario.workload or ("", "")):
+        return False
+    return run.lab or (
+        scenario.namespace in {None, namespace} and scenario.cluster.context in {None, run.cluster}
+    )
 
 
 def _past(job: Job, runs: Sequence[Run], digests: Mapping[str, str]) -> Past:
