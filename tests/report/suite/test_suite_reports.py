@@ -20,9 +20,8 @@ def entry(name: str, result: Result, **fields: Any) -> Entry:
 
 
 def suite(*entries: Entry, **fields: Any) -> Suite:
-    return Suite(
-        "nightly", entries, began="2026-11-30T01:02:03+00:00", took_s=400.0, version="0.5.0", **fields
-    )
+    given = {"name": "nightly", "began": "2026-11-30T01:02:03+00:00", "took_s": 400.0, "version": "0.5.0"}
+    return Suite(entries=entries, **{**given, **fields})
 
 
 ALL = suite(

@@ -17,4 +17,5 @@ for (const title of document.querySelectorAll('main > section > h2')) {
   link.textContent = title.dataset.short || title.textContent;
   $('nav').append(link);
 }
+root.dataset.ready = 'yes';
 })();
