@@ -104,6 +104,10 @@ def closed_port() -> Iterator[int]:
         (("web.yaml", "--budget", "soon"), "--budget: 'soon' is not a duration"),
         (("web.yaml", "--budget", "5s"), "no scenario fits into the budget of 5 s: the shortest takes about"),
         (("web.yaml", "--run-timeout", "0s"), "--run-timeout: 0s is too short"),
+        (("web.yaml", "--wait", "soon"), "--wait: 'soon' is not a duration"),
+        (("web.yaml", "--baseline", "nights"), "--baseline nights: no such folder"),
+        (("web.yaml", "--baseline-level", "0.05"), "--baseline-level goes with --baseline"),
+        (("--resume", "empty", "--only", "web"), "--resume takes everything from the suite; drop --only"),
         (("web.yaml", "--parallel", "0"), "0 is not in the range"),
         (("web.yaml", "-c", "0"), "--concurrency: must be at least 1"),
         (("web.yaml", "--junit", "gone/x.xml"), "there is no folder gone"),
@@ -311,6 +315,9 @@ def test_after_two_ctrl_c_it_leaves_at_once_and_can_be_resumed(tmp_path: Path) -
     }  # fmt: skip
     assert (suite.state, suite.exit_code) == ("interrupted", 130)
     assert (directory / "suite.html").is_file()
+    plan = zdtest("suite", "--resume", f"results/{directory.name}", "--dry-run", cwd=tmp_path)
+    assert (plan.returncode, "2 of 2 scenarios" in plan.stdout) == (0, True)
+    assert file.read(directory) == suite, "a dry run changes nothing"
     done = zdtest(
         "suite", "--resume", f"results/{directory.name}", cwd=tmp_path
     )  # nothing listens there any more

@@ -11,6 +11,7 @@ from harness.cli.options import flags_of
 from harness.cli.root import crashed, warn
 from harness.errors import RecordingError, UsageError
 from harness.interrupts import PROGRAM
+from harness.model import ExitCode
 from harness.recording import folder
 from harness.recording.series import suite as file
 from harness.recording.series.suite import Result
@@ -44,15 +45,18 @@ def kept(
 def resume(directory: Path, given: Sequence[Path], options: dict[str, Any], outputs: Outputs) -> int:
     """Go on with what has no verdict. Raises UsageError, RecordingError."""
     from harness.cli.suite.planning import planned  # noqa: PLC0415
-    from harness.cli.suite.suite import found_in, jobs_in  # noqa: PLC0415
+    from harness.cli.suite.suite import check, found_in, jobs_in, rehearsed  # noqa: PLC0415
 
-    if given:
-        raise UsageError("--resume takes everything from the suite; drop the files")
+    if given or options["only"]:
+        raise UsageError(
+            f"--resume takes everything from the suite; drop {'the files' if given else '--only'}"
+        )
     results = directory.absolute().parent
     with file.mine(results):
         suite = file.read(directory)
         _check(directory, suite.request)
         options = {**options, **_again(suite, options)}
+        check(options, results)
         here = Path(suite.request.get("folder") or Path.cwd())
         flags = _flags(suite, options)
         open_ones = {entry.name: entry for entry in suite.entries if not entry.judged}
@@ -64,8 +68,10 @@ def resume(directory: Path, given: Sequence[Path], options: dict[str, Any], outp
                     f"{min(gone)} has no verdict yet, and no scenario has this name any more; begin a new suite"
                 )
             budget_s = None if found.budget_ns is None else found.budget_ns / 1e9
-            plan = planned(jobs, results, suite.parallel, budget_s)
             suite = replace(suite, budget_s=budget_s, parallel=found.parallel or 1)
+            plan = planned(jobs, results, suite.parallel, budget_s)
+            if options["dry_run"]:
+                return rehearsed(replace(suite, entries=tuple(job.entry for job in plan.jobs)), plan)
             again = tuple(_afresh(job.entry, open_ones[job.entry.name]) for job in plan.jobs)
             suite = replace(suite, entries=(*(entry for entry in suite.entries if entry.judged), *again))
             for room in (file.RUNS, file.LOGS):
@@ -74,6 +80,8 @@ def resume(directory: Path, given: Sequence[Path], options: dict[str, Any], outp
         else:
             jobs = []
             warn(f"suite {directory}: every scenario has a verdict")
+            if options["dry_run"]:
+                return ExitCode.PASS
         with PROGRAM.heard() as asked:
             return carry_out(directory, replace(suite, state="running"), jobs, here, options, outputs, asked)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness import __version__
+from harness.cli.baselines import LEVEL, wanted
 from harness.cli.ci.outputs import outputs_of, suite_file_options
 from harness.cli.numberrange import NumberRange
 from harness.cli.options import flags_of, options_of_a_suite, output_option
@@ -78,18 +79,18 @@ def suite_(words: tuple[Path, ...], **options: Any) -> int:
     table and the page suite.html go to a folder below --output.
     """
     from harness.cli.suite import resuming  # noqa: PLC0415  keeps `--help` light
+    from harness.cli.suite.planning import planned  # noqa: PLC0415
 
     outputs = outputs_of(options)
     given = (*words, *options["files"])
     if options["resume"]:
         return resuming.resume(options["resume"], given, options, outputs)
     flags, here = flags_of(None, options), Path.cwd()
+    results: Path = options["output"]
+    check(options, results)
     found = found_in(given, options)
     jobs = jobs_in(found, flags, options, here)
-    results: Path = options["output"]
     parallel, budget_s = found.parallel or 1, _maybe_s(found.budget_ns)
-    from harness.cli.suite.planning import planned  # noqa: PLC0415
-
     plan = planned(jobs, results, parallel, budget_s)
     if budget_s is not None and plan.forecast.begins_s.count(None) == len(plan.jobs):
         shortest = min(turn.expected_s for turn in plan.turns)
@@ -98,10 +99,7 @@ def suite_(words: tuple[Path, ...], **options: Any) -> int:
         )
     suite = _suite(found, plan, budget_s, resuming.kept(given, flags, options, here))
     if options["dry_run"]:
-        from harness.report.suite import table  # noqa: PLC0415
-
-        show(table.plan(suite, plan.forecast.begins_s, plan.forecast.ends_s))
-        return ExitCode.PASS
+        return rehearsed(suite, plan)
     try:
         results.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -112,6 +110,23 @@ def suite_(words: tuple[Path, ...], **options: Any) -> int:
             f"suite {directory}: {_said(plan, parallel)}; if it is cut off: zdtest suite --resume {directory}"
         )
         return resuming.carry_out(directory, suite, plan.jobs, here, options, outputs, asked)
+
+
+def check(options: Mapping[str, Any], results: Path) -> None:
+    """Look at options that only runs would look at otherwise. Raises UsageError."""
+    wait_s(options)
+    if options["baseline"] is not None:
+        wanted(options["baseline"], options["baseline_level"] or LEVEL, results)
+    elif options["baseline_level"] is not None:
+        raise UsageError("--baseline-level goes with --baseline: add --baseline, or leave it out")
+
+
+def rehearsed(suite: Suite, plan: Plan) -> int:
+    """Print what would run, and run nothing."""
+    from harness.report.suite import table  # noqa: PLC0415
+
+    show(table.plan(suite, plan.forecast.begins_s, plan.forecast.ends_s))
+    return ExitCode.PASS
 
 
 def found_in(given: Sequence[Path], options: dict[str, Any]) -> Found:
