@@ -82,10 +82,14 @@ def slow(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Test report.html and compare.html in a real Chromium: Debian's `chromium`, or the one that CHROMIUM names."""
+    """Test report.html, compare.html and suite.html in a real Chromium: `chromium`, or the one that CHROMIUM names."""
     session.install("-e", ".[test,browser]")
     session.run(
-        "pytest", "tests/report/page", "tests/report/comparison/test_in_a_browser.py", *session.posargs
+        "pytest",
+        "tests/report/page",
+        "tests/report/comparison/test_in_a_browser.py",
+        "tests/report/suite/test_in_a_browser.py",
+        *session.posargs,
     )
 
 

@@ -45,6 +45,11 @@ def options_of_a_load(command: _Decorator) -> _Decorator:
     return _added(command, ("--trigger", "--rollouts", "--rollout"))
 
 
+def options_of_a_suite(command: _Decorator) -> _Decorator:
+    """Add the same but for those that can only be about one workload."""
+    return _added(command, ("--deployment", "--trigger", "--targets", "--balancer"))
+
+
 def _added(command: _Decorator, without: tuple[str, ...]) -> _Decorator:
     options = [
         click.option(
@@ -327,7 +332,7 @@ def _connections(options: dict[str, Any]) -> dict[str, Any]:
         flags["target.resolve"] = list(options["resolve"])
     if options["mix"] is not None:
         flags |= {"load.targets": None, "load.mix": options["mix"]}  # overrides the file's value
-    if options["targets"] is not None:
+    if options.get("targets") is not None:
         path = str(Path(options["targets"]).absolute())
         flags |= {"load.mix": flags.get("load.mix", ()), "load.targets": path}
     if options["lull"] is not None:

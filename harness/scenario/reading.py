@@ -27,6 +27,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_PARTS: dict[str, type[pydantic.BaseModel]] = {
+    "target": TargetPart,
+    "load": LoadPart,
+    "rollout": RolloutPart,
+    "lab": LabPart,
+    "cluster": ClusterPart,
+}
+
+
 def expand(value: str, header: str, environ: Mapping[str, str] = os.environ) -> str:
     """Replace `${NAME}` in a header's value by the environment variable. Raises UsageError if it is not set."""
 
@@ -114,9 +123,12 @@ def validate(
     flags: Mapping[str, Any],
     path: Path | None = None,
     lines: Mapping[tuple[str, ...], int] | None = None,
+    *,
+    in_part: bool = False,
 ) -> Scenario:
     """Override a file's mapping by flags (dotted field -> value), and check the result.
 
+    `in_part`: the mapping is only a part of a scenario, so whether its fields go together is not looked at.
     Raises UsageError that names the first wrong field by its flag, or by file and line.
     """
     merged = _copy(data)
@@ -135,9 +147,12 @@ def validate(
     try:
         return Scenario.model_validate(merged)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
+        faults = [fault for fault in error.errors() if not (in_part and _of_several_fields(fault))]
+        if not faults:
+            return Scenario()
+        first = faults[0]
         where = tuple(str(x) for x in first["loc"])
-        text = _sentence(first)
+        text = said(first)
         if first["type"] == "extra_forbidden":
             text = "no such field; " + _neighbours(where)
         field = ".".join(where)
@@ -155,7 +170,12 @@ def validate(
         raise UsageError(": ".join(part for part in (f"{path}:{line}", field, text) if part)) from None
 
 
-def _sentence(fault: Mapping[str, Any]) -> str:
+def _of_several_fields(fault: Mapping[str, Any]) -> bool:
+    """Whether a fault lies in how fields go together, not in one of them."""
+    return fault["type"] == "value_error" and all(str(step) in _PARTS for step in fault["loc"])
+
+
+def said(fault: Mapping[str, Any]) -> str:
     """Say what is wrong, and how to fix it."""
     limits = fault.get("ctx") or {}
     bounds = {
@@ -179,14 +199,7 @@ def _copy(value: Any) -> Any:
 
 
 def _neighbours(where: tuple[str, ...]) -> str:
-    parts: dict[str, type[pydantic.BaseModel]] = {
-        "target": TargetPart,
-        "load": LoadPart,
-        "rollout": RolloutPart,
-        "lab": LabPart,
-        "cluster": ClusterPart,
-    }
-    model = parts.get(where[0], Scenario) if len(where) > 1 else Scenario
+    model = _PARTS.get(where[0], Scenario) if len(where) > 1 else Scenario
     return "use one of " + ", ".join(sorted(model.model_fields))
 
 

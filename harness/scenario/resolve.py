@@ -139,6 +139,9 @@ class Request:
     """What the command line asked for, before any file is read. `flags` maps dotted scenario fields to values."""
 
     flags: dict[str, Any] = field(default_factory=dict)
+    defaults: dict[str, Any] = field(
+        default_factory=dict
+    )  # a suite's, nested: of fields that the file leaves out
     file: Path | None = None
     lab: bool = False
     no_rollout: bool = False
@@ -161,6 +164,7 @@ def resolve(request: Request, folder: Path) -> Resolved:
     url_given = "target.url" in flags or bool(whole_url(listed))
     path, why = _which_file(request, folder, url_given=url_given)
     data, lines = read_file(path) if path else ({}, {})
+    data = _filled(data, request.defaults)
     scenario = validate(data, flags, path, lines)
     base = path.parent if path else folder
     if scenario.load.targets and not listed:
@@ -196,6 +200,16 @@ def resolve(request: Request, folder: Path) -> Resolved:
         keep=request.keep,
         listed=listed,
     )
+
+
+def _filled(data: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Return a file's fields, and defaults for those that it leaves out, at any depth."""
+    found = {**defaults, **data}
+    for key, given in defaults.items():
+        own = data.get(key)
+        if isinstance(given, dict) and isinstance(own, dict):
+            found[key] = _filled(own, given)
+    return found
 
 
 def _which_file(request: Request, folder: Path, *, url_given: bool) -> tuple[Path | None, str]:

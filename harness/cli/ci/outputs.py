@@ -22,6 +22,11 @@ _FILES = {
     "markdown": "Markdown with the picture as text, the causes and the fix. In GitHub Actions the job's summary "
     "gets it without this option.",
 }
+_OF_A_SUITE = {
+    "junit": "JUnit XML: each scenario is a test case.",
+    "markdown": "Markdown with a row for each scenario, the causes and the fixes. In GitHub Actions the job's summary "
+    "gets it without this option.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +59,22 @@ def annotations_option(command: Any) -> Any:
 
 def file_options(command: Any) -> Any:
     """Add the options that name files, and --link."""
+    return _file_options(command, _FILES)
+
+
+def suite_file_options(command: Any) -> Any:
+    """Add the same for a suite, whose test cases are scenarios."""
+    return _file_options(command, _FILES | _OF_A_SUITE)
+
+
+def _file_options(command: Any, files: dict[str, str]) -> Any:
     command = annotations_option(command)
     command = click.option(
         "--link",
         metavar="URL",
         help="The address of this run for people, shown in all of these.  [the CI job's, if it has one]",
     )(command)
-    for name, text in reversed(_FILES.items()):
+    for name, text in reversed(files.items()):
         command = click.option(
             f"--{name}",
             type=click.Path(path_type=Path),

@@ -12,7 +12,7 @@ from harness.cluster.client.credentials import in_cluster, own_namespace
 from harness.cluster.client.resources import Resource
 from harness.cluster.permission.gitops import objection, tracked_by
 from harness.cluster.permission.guard import refusal
-from harness.cluster.permission.lock import holder
+from harness.cluster.permission.lock import HELD, holder
 from harness.cluster.permission.rbac import needs
 from harness.cluster.rollout.history import revisions_left
 from harness.cluster.trigger import patch_for
@@ -201,7 +201,7 @@ def _check_others(workload: Object, trigger: Trigger) -> None:
     """Refuse what another run, or a GitOps tool, holds."""
     other = holder(workload, "", datetime.now(UTC))
     if other and trigger.kind not in FOREIGN:
-        raise UsageError(f"another run is using {workload['metadata']['name']}: {other}; wait for its end")
+        raise UsageError(f"{HELD}{workload['metadata']['name']}: {other}; wait for its end")
     denied = objection(tracked_by(workload), trigger.kind)
     if denied:
         raise UsageError(denied)
