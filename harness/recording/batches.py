@@ -82,7 +82,7 @@ class Stream:
             raise self._damaged(str(error)) from None
         # The first buffer of a column says which of its values are null: none is.
         return {
-            name: np.array([buffers[firsts[at] + 1] for buffers in self._buffers], dtype=np.int64)
+            name: np.fromiter((buffers[firsts[at] + 1] for buffers in self._buffers), np.int64)
             for name in self._columns
             if (at := found.get_field_index(name)) >= 0
         }

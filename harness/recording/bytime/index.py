@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
+    from numpy.typing import NDArray
+
     from harness.model import RunRecord
 
 _TEXT = tuple(field.name for field in HIT_SCHEMA if pa.types.is_dictionary(field.type))
@@ -29,7 +31,9 @@ _OPEN = 64  # files
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One batch of one worker: its rows, where each column begins in the file, and the codes of its words."""
+    """One batch of one worker: its rows, and what is the same for many: where each column of its file's batches begins,
+    by the batch's number, and the codes of its words. Columns that the file lacks are left out.
+    """
 
     worker: int
     row: int  # the number of its first row among all rows of the recording
@@ -38,8 +42,13 @@ class Batch:
     last_done_ns: int
     first_due_ns: int
     last_due_ns: int
-    place: Mapping[str, int]  # without columns that the file lacks
+    number: int
+    begins: Mapping[str, NDArray[np.int64]]
     codes: Mapping[str, Any]
+
+    def begin(self, column: str) -> int:
+        """Return where in the file a column of this batch begins."""
+        return int(self.begins[column][self.number])
 
 
 class Index:
@@ -88,6 +97,7 @@ class Index:
 
     def _read(self, number: int, stream: Stream) -> None:
         columns = stream.columns_at()
+        codes: dict[str, Any] = {}
         for place, batch in enumerate(stream.batches()):
             if not batch.num_rows:
                 continue
@@ -96,6 +106,9 @@ class Index:
             if ANSWER in extremes:
                 Places.check(*extremes[ANSWER])
             self.weighted |= extremes.get("stands_for", (1, 1))[1] > 1
+            words = {name: self.words[name].codes(batch[name].dictionary) for name in _TEXT}
+            if any(words[name] is not codes.get(name) for name in words):  # the same of most batches
+                codes = words
             done, due = extremes["done_ns"], extremes["due_ns"]
             self.batches.append(
                 Batch(
@@ -104,8 +117,9 @@ class Index:
                     batch.num_rows,
                     *done,
                     *due,
-                    {name: int(at[place]) for name, at in columns.items()},
-                    {name: self.words[name].codes(batch[name].dictionary) for name in _TEXT},
+                    place,
+                    columns,
+                    codes,
                 )
             )
             self.rows += batch.num_rows

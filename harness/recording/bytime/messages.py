@@ -10,14 +10,20 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     import mmap
     from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
 BATCH = 3  # kinds of messages
 _DICTIONARY = 2
 _CONTINUES = b"\xff\xff\xff\xff"  # before each message
 _MOST_BUFFERS = 1 << 12
+_LARGEST = 1 << 40  # of a file
+_NOWHERE = np.zeros(0, dtype=np.int64)
 
 
 class DamagedError(Exception):
@@ -31,7 +37,7 @@ class Message:
     kind: int
     rows: int
     body: int
-    buffers: tuple[int, ...] = ()
+    buffers: NDArray[np.int64]
 
 
 def messages(whole: mmap.mmap) -> Iterator[Message]:
@@ -54,7 +60,7 @@ def messages(whole: mmap.mmap) -> Iterator[Message]:
             return
         if packed:
             raise DamagedError("its columns are compressed, which zdtest never does")
-        if any(begin > at for begin in found.buffers):
+        if (found.buffers > at).any():
             raise DamagedError("a column begins after its batch")
         yield found
 
@@ -75,21 +81,23 @@ def _header(message: bytes, body_at: int) -> tuple[Message, bool]:
         kind,
         _number("<q", message, length) if length else 0,
         _number("<q", message, body) if body else 0,
-        _buffers(message, batch, body_at) if kind == BATCH and batch else (),
+        _buffers(message, batch, body_at) if kind == BATCH and batch else _NOWHERE,
     )
     return found, bool(batch and _field(message, batch, 3))
 
 
-def _buffers(message: bytes, batch: int, body_at: int) -> tuple[int, ...]:
+def _buffers(message: bytes, batch: int, body_at: int) -> NDArray[np.int64]:
     """Return where in the file each buffer of a batch begins."""
     at = _inner(message, batch, 2)
     count = _number("<I", message, at) if at else 0
     if count > _MOST_BUFFERS:
         raise DamagedError("a batch has more columns than any of ours")
-    pairs = struct.unpack_from(f"<{2 * count}q", message, at + 4) if count else ()
-    if any(offset < 0 for offset in pairs[::2]):
-        raise DamagedError("a column begins before its batch")
-    return tuple(body_at + offset for offset in pairs[::2])
+    if not 0 <= at + 4 <= len(message) - 16 * count:
+        raise DamagedError("a batch has less columns than it says")
+    offsets = np.frombuffer(message, "<i8", 2 * count, at + 4)[::2] if count else _NOWHERE
+    if (offsets < 0).any() or (offsets > _LARGEST).any():
+        raise DamagedError("a column begins outside of its batch")
+    return offsets + body_at
 
 
 def _inner(message: bytes, table: int, number: int) -> int:

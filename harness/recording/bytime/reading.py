@@ -81,7 +81,7 @@ def _kind(name: str) -> Any:
 def _values(index: Index, batch: Batch, name: str, rows: _Rows, places: Places | None) -> Any:
     if name == ROW:
         return batch.row + (np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows)
-    if name not in batch.place:
+    if name not in batch.begins:
         return LATER[name]
     found = _raw(index, batch, name, rows)
     if name in batch.codes:  # a file that was changed meanwhile does not lead out of the words
@@ -96,10 +96,10 @@ def _raw(index: Index, batch: Batch, name: str, rows: _Rows) -> Any:
     kind = HIT_SCHEMA.field(name).type
     if pa.types.is_boolean(kind):  # a bit for each row, the lowest first
         first = rows.start // 8
-        packed = _bytes(index, batch, batch.place[name] + first, -(-rows.stop // 8) - first)
+        packed = _bytes(index, batch, batch.begin(name) + first, -(-rows.stop // 8) - first)
         return np.unpackbits(packed, bitorder="little")[rows.start - 8 * first :][: _count(rows)].view(bool)
     kind = np.dtype(kind.index_type.to_pandas_dtype() if pa.types.is_dictionary(kind) else _file_kind(name))
-    begin = batch.place[name] + rows.start * kind.itemsize
+    begin = batch.begin(name) + rows.start * kind.itemsize
     return _bytes(index, batch, begin, _count(rows) * kind.itemsize).view(kind)
 
 

@@ -18,13 +18,14 @@ import pandas as pd
 from harness.judge.numbers.hits import COLUMNS, Hits, classify
 from harness.model import NEVER
 from harness.recording.bytime.reading import ROW
+from harness.recording.bytime.stretches import Stretch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from harness.recording.bytime.stretches import Stretch
     from harness.recording.read import Recording
 
+_NOTHING = Stretch(NEVER - 1, NEVER - 1, 0, 0)
 _ALWAYS = ("due_ns", "done_ns", "status", "outcome")  # a hit cannot be classified without
 
 
@@ -53,13 +54,12 @@ class AllHits:
         """
         more = ("stands_for",) if recording.weighted() else ()
 
-        def read(stretch: Stretch | None, names: Sequence[str]) -> Hits:
+        def read(stretch: Stretch, names: Sequence[str]) -> Hits:
             return classify(recording.hits((*names, *more), stretch), recording.run)
 
         stretches = recording.stretches()
         if len(stretches) <= 1:
-            held = read(None, columns)
-            return cls.held(held, recording.words("pod"))
+            return cls.held(read(stretches[0] if stretches else _NOTHING, columns), recording.words("pod"))
         rows, last_ns, longest_ns = 0, NEVER, 0
         lost = []
         for stretch in stretches:
