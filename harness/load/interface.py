@@ -15,13 +15,22 @@ class RunningLoad(Protocol):
 
     samples: MemoryObjectReceiveStream[HealthSample]
     started_ns: int
-    error_samples: dict[str, str]
-    first_failures: dict[str, FirstFailure]
-    last_words: dict[int, str]
 
     @property
     def backed_off(self) -> int:
         """Waits after failed hits, over all workers."""
+
+    @property
+    def error_samples(self) -> dict[str, str]:
+        """One raw text for each outcome."""
+
+    @property
+    def first_failures(self) -> dict[str, FirstFailure]:
+        """By kind: of all workers, the first that is known."""
+
+    @property
+    def last_words(self) -> dict[int, str]:
+        """The end of what is known of each lost worker."""
 
     @property
     def counts(self) -> LiveCounts:

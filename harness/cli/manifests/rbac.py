@@ -22,7 +22,8 @@ from harness.model import ExitCode
     "--trigger", default="restart", show_default=True, help="What starts the rollout, as for `run`."
 )
 @click.option("--endpoints", is_flag=True, help="For an API server without EndpointSlices (before 1.17).")
-def rbac(*, workload: str, namespace: str, trigger: str, endpoints: bool) -> int:
+@click.option("--pods", is_flag=True, help="For runs that send from pods, with `run --pods`.")
+def rbac(*, workload: str, namespace: str, trigger: str, endpoints: bool, pods: bool) -> int:
     """Print the smallest Role that a run needs, and its RoleBinding to the ServiceAccount `zdtest`."""
     from harness.cluster.permission.rbac import as_yaml, role  # noqa: PLC0415  keeps `--help` light
     from harness.scenario.trigger import parse  # noqa: PLC0415
@@ -34,5 +35,5 @@ def rbac(*, workload: str, namespace: str, trigger: str, endpoints: bool) -> int
     except ValueError as error:
         raise UsageError(str(error)) from None
     slices = "endpoints" if endpoints else "endpointslices"
-    show(as_yaml(role(namespace, kind, name, wanted, slices)), nl=False)
+    show(as_yaml(role(namespace, kind, name, wanted, slices, pods=pods)), nl=False)
     return ExitCode.PASS

@@ -13,9 +13,11 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 import urllib3
+import websocket
 import yaml
 from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
+from kubernetes.stream import ws_client
 
 from harness import masking
 from harness.cluster.client.answers import (
@@ -102,6 +104,29 @@ class Connection:
         other: Any = client.ApiClient(self._client.configuration)
         other.set_default_header("Content-Type", content_type)
         return client.AppsV1Api(other)
+
+    def _websocket(self, namespace: str, pod: str, port: int) -> Any:
+        """Open a WebSocket to a port of a pod. Raises ApiStatusError, ApiUnreachableError.
+
+        By a client of its own: the package turns every request of a client into a WebSocket meanwhile.
+        """
+
+        def connect(_method: str, url: str, **how: Any) -> Any:
+            whole = ws_client.get_websocket_url(url, how.get("query_params"))
+            headers = {**(how.get("headers") or {}), "sec-websocket-protocol": "v4.channel.k8s.io"}
+            return ws_client.create_websocket(self._client.configuration, whole, headers)
+
+        other: Any = client.ApiClient(self._client.configuration)
+        other.request = connect
+        core = client.CoreV1Api(other)
+        try:
+            return core.connect_get_namespaced_pod_portforward(
+                pod, namespace, ports=str(port), _preload_content=False
+            )
+        except websocket.WebSocketBadStatusException as error:
+            raise status_error(error.status_code, error.resp_body, error.resp_headers) from None
+        except (websocket.WebSocketException, OSError, client.ApiException) as error:
+            raise ApiUnreachableError(f"{self.server}: {brief(error)}") from None
 
     def _json(self, call: Callable[[], Any]) -> dict[str, Any]:
         response = self._call(call)

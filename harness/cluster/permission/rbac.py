@@ -38,9 +38,23 @@ class Need:
         return f"{self.verb} {dotted}{'/' + self.name if self.name else ''}"
 
 
-def needs(kind: str, name: str, trigger: Trigger, slices: str = "endpointslices") -> tuple[Need, ...]:
+# What the load's own pods need: one Job, the Secret that belongs to it and goes with it, and a look at the pods.
+OF_PODS = (
+    Need("create", "batch", "jobs"),
+    Need("delete", "batch", "jobs"),
+    Need("create", "", "secrets"),
+    Need("list", "", "pods"),
+    # Only where the pods' addresses cannot be reached. A WebSocket begins as a GET; newer servers ask for create.
+    Need("get", "", "pods/portforward", optional=True),
+    Need("create", "", "pods/portforward", optional=True),
+)
+
+
+def needs(
+    kind: str, name: str, trigger: Trigger, slices: str = "endpointslices", *, pods: bool = False
+) -> tuple[Need, ...]:
     """List what a run of this trigger on this workload needs. `slices` is endpointslices, or endpoints on old
-    servers.
+    servers. `pods`: the load is sent from pods of its own.
     """
     workload = _PLURAL[kind]
     # list and watch may be narrowed by name: the request carries a field selector on it (RBAC docs, resourceNames)
@@ -58,15 +72,21 @@ def needs(kind: str, name: str, trigger: Trigger, slices: str = "endpointslices"
     wanted.append(Need("list", "", "services"))
     wanted += [Need(verb, "", "events", optional=True) for verb in ("list", "watch")]
     wanted += [Need("list", group, resource, optional=True) for group, resource in SURROUNDINGS]
-    return tuple(wanted)
+    return tuple(dict.fromkeys([*wanted, *(OF_PODS if pods else ())]))
 
 
 def role(
-    namespace: str, kind: str, name: str, trigger: Trigger, slices: str = "endpointslices"
+    namespace: str,
+    kind: str,
+    name: str,
+    trigger: Trigger,
+    slices: str = "endpointslices",
+    *,
+    pods: bool = False,
 ) -> list[dict[str, Any]]:
     """Make the Role that holds exactly these needs, and a RoleBinding to a ServiceAccount `zdtest`."""
     rules: dict[tuple[str, str, str], list[str]] = {}
-    for need in needs(kind, name, trigger, slices):
+    for need in needs(kind, name, trigger, slices, pods=pods):
         rules.setdefault((need.group, need.resource, need.name), []).append(need.verb)
     metadata = {"name": "zdtest", "namespace": namespace}
     return [
