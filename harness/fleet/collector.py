@@ -39,6 +39,7 @@ _TOGETHER_S, _TOGETHER_POD_S = (
     0.002,
 )  # from the command to the first hit: every pod must have heard it by then
 _FLUSH_S = 10.0  # after the drain, without any news
+_HANDSHAKES = 16  # at a time
 _FRESH_NS = 250_000_000
 
 
@@ -210,7 +211,7 @@ async def running(
     """
     parts = divided(plan, pods, clock, directory)
     members = await host.members()
-    tls = keys.of_the_collector(secrets)
+    tls, gate = keys.of_the_collector(secrets), anyio.Semaphore(_HANDSHAKES)
     load = FleetLoad(clock)
     for member, part in zip(members, parts, strict=True):
         workers = tuple(each.worker for each in part)
@@ -228,7 +229,7 @@ async def running(
     try:
         async with anyio.create_task_group() as tasks:
             for link in load.links:
-                tasks.start_soon(link.keep, host, tls)
+                tasks.start_soon(link.keep, host, tls, gate)
             try:
                 await load.all_ready()
                 load.start()

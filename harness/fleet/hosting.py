@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets as randomness
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -10,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
-from anyio.abc import ByteStream
 
 from harness.cluster.client.resources import PODS
 from harness.errors import ClusterError, UsageError
 from harness.fleet.frames import PORT
 from harness.fleet.job import job, of_the_job, secret
-from harness.fleet.members import Member
+from harness.fleet.members import Member, connected
 from harness.fleet.podstates import Standing, standing
 
 if TYPE_CHECKING:
@@ -71,17 +69,15 @@ class JobPods:
                 self.say(f"waiting for the load's pods: {len(running)} of {self.wanted.pods} run; {why}")
             await anyio.sleep(_ASK_S)
 
-    async def dial(self, member: Member) -> ByteStream:
+    async def dial(self, member: Member) -> socket.socket:
         """Connect to a pod. Raises OSError while it cannot be reached."""
         if self.way != FORWARD:
             try:
                 with anyio.fail_after(_DIAL_S):
-                    stream = await anyio.connect_tcp(*member.address)
+                    return await connected(member.address)
             except OSError:
                 if self.way == DIRECT:
                     raise
-            else:
-                return stream
             if self.wanted.pods > _MOST_FORWARDED:
                 raise UsageError(
                     f"the pods' addresses cannot be reached from here, and {self.wanted.pods} are too many to go "
@@ -93,10 +89,8 @@ class JobPods:
             )
         try:
             with anyio.fail_after(2 * _DIAL_S):
-                return Forwarded(
-                    await anyio.to_thread.run_sync(
-                        self.api.forward, self.wanted.namespace, member.name, PORT, abandon_on_cancel=True
-                    )
+                return await anyio.to_thread.run_sync(
+                    self.api.forward, self.wanted.namespace, member.name, PORT, abandon_on_cancel=True
                 )
         except ClusterError as error:
             raise OSError(str(error)) from None
@@ -151,34 +145,3 @@ async def hosted(
         if made:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(remove)
-
-
-class Forwarded(ByteStream):
-    """A socket that leads through the API server, as a stream."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-
-    async def receive(self, max_bytes: int = 65536) -> bytes:
-        """Receive at least one byte."""
-        try:
-            content = await asyncio.get_running_loop().sock_recv(self._sock, max_bytes)
-        except OSError:
-            raise anyio.BrokenResourceError from None
-        if not content:
-            raise anyio.EndOfStream
-        return content
-
-    async def send(self, item: bytes) -> None:
-        """Send all of it."""
-        try:
-            await asyncio.get_running_loop().sock_sendall(self._sock, item)
-        except OSError:
-            raise anyio.BrokenResourceError from None
-
-    async def send_eof(self) -> None:
-        """Nothing: such a connection ends as a whole."""
-
-    async def aclose(self) -> None:
-        """Close both ends."""
-        self._sock.close()

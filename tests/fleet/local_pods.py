@@ -14,12 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from harness.fleet.members import Member
+from harness.fleet.members import Member, connected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
-
-    from anyio.abc import ByteStream
 
     from harness.fleet.keys import Keys
 
@@ -34,7 +32,7 @@ class LocalPods:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     pods: list[Member] = field(default_factory=list)
     cut: set[str] = field(default_factory=set)  # pods that cannot be reached for now
-    open: dict[str, ByteStream] = field(default_factory=dict)
+    open: dict[str, socket.socket] = field(default_factory=dict)
 
     def begin(self, number: int, port: int) -> None:
         command = [sys.executable, "-P", "-m", "harness.fleet.pod", str(self.folder), f"127.0.0.1:{port}"]
@@ -53,12 +51,11 @@ class LocalPods:
     async def members(self) -> Sequence[Member]:
         return self.pods
 
-    async def dial(self, member: Member) -> ByteStream:
+    async def dial(self, member: Member) -> socket.socket:
         if member.name in self.cut:
             raise ConnectionRefusedError
-        stream = await anyio.connect_tcp(*member.address)
-        self.open[member.name] = stream
-        return stream
+        self.open[member.name] = sock = await connected(member.address)
+        return sock
 
     async def fate(self, member: Member) -> str:
         code = self.processes[self.pods.index(member)].poll()
@@ -67,7 +64,8 @@ class LocalPods:
     async def cut_off(self, name: str, seconds: float) -> None:
         """Cut a pod's connection in the middle of whatever it carries, and let nothing through for a while."""
         self.cut.add(name)
-        await anyio.aclose_forcefully(self.open[name])
+        with suppress(OSError):
+            self.open[name].shutdown(socket.SHUT_RDWR)
         await anyio.sleep(seconds)
         self.cut.remove(name)
 

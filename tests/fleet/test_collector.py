@@ -96,7 +96,10 @@ async def cut_for_a_second(load: FleetLoad, host: LocalPods) -> None:
 
 async def kill_the_second(load: FleetLoad, host: LocalPods) -> None:
     await wait_until(
-        lambda: load.samples.statistics().current_buffer_used == 0 and load.counts.t_ns > 2.6 * NS
+        lambda: (
+            load.samples.statistics().current_buffer_used == 0
+            and load.counts.t_ns > load.started_ns + 2.6 * NS
+        )
     )
     host.kill(1)
     await wait_until(lambda: bool(load.lost))
