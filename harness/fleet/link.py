@@ -100,6 +100,8 @@ class Link:
         finally:
             self._connection = None
             transport.abort()
+            with anyio.CancelScope(shield=True):
+                await connection.gone.wait()
 
     async def _look_after(self, host: Host) -> None:
         """Find out what became of a pod that is not connected."""
@@ -168,7 +170,8 @@ class _Connection(asyncio.Protocol):
     """One connection to a pod."""
 
     def __init__(self, link: Link) -> None:
-        self.closed = anyio.Event()
+        self.closed = anyio.Event()  # nothing more is wanted of it
+        self.gone = anyio.Event()
         self.greeted = False
         self._link = link
         self._received = Frames()
@@ -194,3 +197,4 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         """Let the link connect anew."""
         self.closed.set()
+        self.gone.set()

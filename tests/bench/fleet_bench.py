@@ -250,7 +250,8 @@ def measure(pods: int) -> None:
             simulator.wait()
     print(  # noqa: T201
         f"| {pods:,} | {pods * RATE / 1e6:g} M | {100 * found['cpu']:.0f} % | {found['rss']:.0f} MiB | "
-        f"{found['network']:.1f} MB | {found['connect']:.1f} s | {found['finish']:.1f} s | {100 * found['kept_up']:.0f} % |",
+        f"{found['network']:.1f} MB | {found['connect']:.1f} s "
+        f"| {found['finish']:.1f} s | {100 * found['kept_up']:.0f} % |",
         flush=True,
     )
 
@@ -270,7 +271,7 @@ def main() -> None:
         measure(asked.one)
     else:
         print(  # noqa: T201
-            "| pods | requests/s | collector's CPU | memory | network a second | CPU to connect | to finish | in time |\n"
+            "| pods | requests/s | collector's CPU | memory | network a second | to connect | to finish | in time |\n"
             "|---|---|---|---|---|---|---|---|",
             flush=True,
         )
