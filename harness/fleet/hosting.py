@@ -31,6 +31,7 @@ STARTED_S = 300.0  # for pulling the image and finding nodes
 _MOST_FORWARDED = 200  # pods that are reached through the API server
 _ASK_S = 1.0
 _DIAL_S = 3.0
+_REFUSED_S = 20.0  # addresses that refuse for longer are not our pods'
 
 
 def new_name() -> str:
@@ -46,6 +47,7 @@ class JobPods:
     wanted: Wanted
     say: Callable[[str], None]
     way: str = AUTO
+    _first_s: float = field(default=0.0, init=False)  # when a pod's address refused first
     _asked_s: float = field(default=-_ASK_S, init=False)
     _known: dict[str, Standing] = field(default_factory=dict, init=False)
 
@@ -74,7 +76,15 @@ class JobPods:
         if self.way != FORWARD:
             try:
                 with anyio.fail_after(_DIAL_S):
-                    return await connected(member.address)
+                    sock = await connected(member.address)
+                    self.way = DIRECT  # from now on: what follows is no matter of the way
+                    return sock
+            except (
+                ConnectionRefusedError
+            ):  # it is there, and Python is still starting; or somebody else is there
+                self._first_s = self._first_s or anyio.current_time()
+                if self.way == DIRECT or anyio.current_time() - self._first_s < _REFUSED_S:
+                    raise
             except OSError:
                 if self.way == DIRECT:
                     raise

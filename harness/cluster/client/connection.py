@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
 
 import urllib3
 import websocket
@@ -108,24 +109,18 @@ class Connection:
     def _websocket(self, namespace: str, pod: str, port: int) -> Any:
         """Open a WebSocket to a port of a pod. Raises ApiStatusError, ApiUnreachableError.
 
-        By a client of its own: the package turns every request of a client into a WebSocket meanwhile.
+        Beside the package's API classes, which turn every request of a client into a WebSocket meanwhile.
         """
-
-        def connect(_method: str, url: str, **how: Any) -> Any:
-            whole = ws_client.get_websocket_url(url, how.get("query_params"))
-            headers = {**(how.get("headers") or {}), "sec-websocket-protocol": "v4.channel.k8s.io"}
-            return ws_client.create_websocket(self._client.configuration, whole, headers)
-
-        other: Any = client.ApiClient(self._client.configuration)
-        other.request = connect
-        core = client.CoreV1Api(other)
+        configuration = self._client.configuration
+        headers = {"sec-websocket-protocol": "v4.channel.k8s.io"}
+        headers |= {one["key"].lower(): one["value"] for one in configuration.auth_settings().values()}
+        path = f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}/portforward"
+        url = ws_client.get_websocket_url(configuration.host + path, [("ports", port)])
         try:
-            return core.connect_get_namespaced_pod_portforward(
-                pod, namespace, ports=str(port), _preload_content=False
-            )
+            return ws_client.create_websocket(configuration, url, headers)
         except websocket.WebSocketBadStatusException as error:
             raise status_error(error.status_code, error.resp_body, error.resp_headers) from None
-        except (websocket.WebSocketException, OSError, client.ApiException) as error:
+        except (websocket.WebSocketException, OSError) as error:
             raise ApiUnreachableError(f"{self.server}: {brief(error)}") from None
 
     def _json(self, call: Callable[[], Any]) -> dict[str, Any]:

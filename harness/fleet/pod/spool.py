@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from harness.fleet.clocks import Course
     from harness.model import HealthSample, LoadPlan
 
-FLEET_HITS = HIT_SCHEMA.append(pa.field(STANDS_FOR, pa.uint32()))
+FLEET_HITS = (
+    HIT_SCHEMA if STANDS_FOR in HIT_SCHEMA.names else HIT_SCHEMA.append(pa.field(STANDS_FOR, pa.uint32()))
+)
 _POLL_S = 0.05
 _MOMENTS = frozenset({"due_ns", "sent_ns", "first_byte_ns", "done_ns", "opened_ns", "closed_ns"})
 
