@@ -38,12 +38,12 @@ def count(number: int, noun: str = "", plural: str = "") -> str:
     return f"{number:,}{' ' if noun else ''}{noun if number == 1 or not noun else plural or noun + 's'}"
 
 
-def worker_named(run: RunRecord, worker: int) -> str:
-    """Name a worker, and where it was if that was not here: "worker 3 (pod a on node b)"."""
-    here = next((one for one in run.worker_clocks if one.worker == worker), None)
-    if here is None:
-        return f"worker {worker}"
-    return f"worker {worker} (pod {here.pod}{f' on node {here.node}' if here.node else ''})"
+def place_of(run: RunRecord, worker: int) -> str:
+    """Say where a worker was, if that was not here: " (pod a on node b)"."""
+    found = next((one for one in run.worker_clocks if one.worker == worker), None)
+    if found is None:
+        return ""
+    return f" (pod {found.pod}{f' on node {found.node}' if found.node else ''})"
 
 
 def exchanged(gone: int, came: int) -> str:

@@ -20,7 +20,7 @@ from harness.judge.findings.finding import (
 )
 from harness.judge.numbers.hits import OWN_FAULT
 from harness.judge.numbers.sending import HOLE_NS, LAG_LIMIT_NS, LATE_SHARE
-from harness.judge.wording import at, count, lasting, share, worker_named
+from harness.judge.wording import at, count, lasting, place_of, share
 from harness.model import NEVER, Grade, Mark, Outcome, Phase
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def workers(case: Case) -> Finding:
     one = len(gone) <= 1
     # How many first, then which: workers are numbered from 0, and "0 lost" would read as none.
     how_many = f"{len(gone) or 'one'} of {count(run.workers, 'worker')}"
-    numbers = ", ".join(worker_named(run, number).removeprefix("worker ") for number in sorted(gone))
+    numbers = ", ".join(f"{number}{place_of(run, number)}" for number in sorted(gone))
     which = f" (number{'' if one else 's'} {numbers})" if gone else ""
     fate = f"{'was' if one else 'were'} lost"
     if run.ended_by == "interrupted":  # a second Ctrl-C does not wait for workers
@@ -65,13 +65,13 @@ def record(case: Case) -> Finding:
         if missing > 0:
             return Finding(
                 objective,
-                f"{worker_named(run, found.worker)} lacks {missing:,} of the rows it counted",
+                f"worker {found.worker}{place_of(run, found.worker)} lacks {missing:,} of the rows it counted",
                 Grade.INCONCLUSIVE,
             )
         if run.mark(Mark.LOAD_END) != NEVER and found.last_ns < timeline.load.to_ns - TAIL_NS:
             ends = (at(t_ns, timeline.zero_ns) for t_ns in (found.last_ns, timeline.load.to_ns))
-            observed = "the rows of {} end {}, the load ended {}".format(
-                worker_named(run, found.worker), *ends
+            observed = "worker {}'s rows{} end {}, the load ended {}".format(
+                found.worker, place_of(run, found.worker), *ends
             )
             return Finding(objective, observed, Grade.INCONCLUSIVE)
     return Finding(objective, f"{sum(found.hits for found in numbers.workers):,} rows", Grade.PASS)
@@ -93,7 +93,7 @@ def generator(case: Case) -> Finding | None:
     if late > LAG_SHARE:
         observed = (
             f"saturated: p99 over {lasting(LAG_LIMIT_NS)} in {100 * late:.0f} % of "
-            f"the seconds of {worker_named(case.run, worker)} (worst {worst})"
+            f"worker {worker}'s seconds{place_of(case.run, worker)} (worst {worst})"
         )
         return Finding(objective, observed, Grade.INCONCLUSIVE)
     return Finding(objective, f"worst second's p99 {worst}", Grade.PASS)
@@ -202,12 +202,12 @@ def together(case: Case) -> Finding | None:
         late = sum(one.late_ns > LATE_START_NS for one in clocks)
         observed = (
             f"{late:,} of {count(len(clocks), 'worker')} began over {lasting(LATE_START_NS)} late, the last "
-            f"{lasting(latest.late_ns)}: {worker_named(case.run, latest.worker)}"
+            f"{lasting(latest.late_ns)}: worker {latest.worker}{place_of(case.run, latest.worker)}"
         )
         return Finding(TOGETHER, observed, Grade.INCONCLUSIVE)
     if unsure.uncertainty_ns > UNSURE_NS:
         observed = (
-            f"the clock of {worker_named(case.run, unsure.worker)} is known to within "
+            f"the clock of worker {unsure.worker}{place_of(case.run, unsure.worker)} is known to within "
             f"{lasting(unsure.uncertainty_ns)} only"
         )
         return Finding(TOGETHER, observed, Grade.INCONCLUSIVE)
