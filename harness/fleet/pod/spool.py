@@ -16,14 +16,13 @@ import threading
 import time
 from dataclasses import asdict
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from harness.fleet.frames import ANSWERS, CONNECTIONS, HEALTH, HITS, LogName
-from harness.load.rows.sampling import STANDS_FOR, representative
-from harness.model import OUTCOME_CODE, Outcome
+from harness.load.rows.sampling import STANDS_FOR, good_hits, representative, strata
 from harness.recording import folder
 from harness.recording.write import CONNECTION_SCHEMA, HIT_SCHEMA, ArrowStream
 
@@ -163,12 +162,10 @@ class Spool:
         self._take_answers()  # after the rows: each row's answer was written before it
         for batch in self._connections.take():
             self._to_connections.append(_moved(batch, course).columns)
-        good = [_good(batch, self._plan) for batch in batches]
-        total = sum(int(each.sum()) for each in good)
-        for batch, mask in zip(batches, good, strict=True):
-            count = int(mask.sum())
-            share = count if total <= keep else max(1, keep * count // total)
-            self._to_hits.append(sampled(_moved(batch, course), mask, share).columns)
+        moved = [_moved(batch, course) for batch in batches]
+        each = share(moved, keep, self._plan)
+        for batch in moved:
+            self._to_hits.append(representative(batch, each, self._plan.expect).columns)
 
     def finish(self, course: Course, keep: int) -> None:
         """Take over the rest, once the worker has ended."""
@@ -190,27 +187,14 @@ class Spool:
             self.logs[LogName(ANSWERS, self._worker)].append(new)
 
 
-def sampled(batch: pa.RecordBatch, good: np.ndarray[Any, np.dtype[np.bool_]], keep: int) -> pa.RecordBatch:
-    """Return every row that is not good, about `keep` of the good ones, and for how many hits each stands."""
-    others = batch.filter(pa.array(~good))
-    ones = pa.array(np.ones(others.num_rows, np.uint32))
-    rows = pa.Table.from_batches(
-        [
-            pa.RecordBatch.from_arrays([*others.columns, ones], schema=FLEET_HITS),
-            representative(batch.filter(pa.array(good)), keep).cast(FLEET_HITS),
-        ]
-    )
-    return rows.sort_by("done_ns").combine_chunks().to_batches()[0] if rows.num_rows else others
-
-
-def _good(batch: pa.RecordBatch, plan: LoadPlan) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    status = batch.column("status").to_numpy()
-    fine = np.zeros(len(status), np.bool_)
-    for low, high in plan.expect:
-        fine |= (status >= low) & (status <= high)
-    whole = batch.column("outcome").indices.to_numpy() == OUTCOME_CODE[Outcome.RESPONSE]
-    good: np.ndarray[Any, np.dtype[np.bool_]] = fine & whole
-    return good
+def share(batches: list[pa.RecordBatch], keep: int, plan: LoadPlan) -> int:
+    """Return how many good rows of each stratum may stay, so that about `keep` of all these batches do."""
+    good = [good_hits(batch, plan.expect) for batch in batches]
+    total = sum(int(each.sum()) for each in good)
+    if total <= keep:
+        return max(1, total)
+    parts = sum(len(np.unique(strata(batch)[each])) for batch, each in zip(batches, good, strict=True))
+    return max(1, keep // max(1, parts))
 
 
 def _moved(batch: pa.RecordBatch, course: Course) -> pa.RecordBatch:

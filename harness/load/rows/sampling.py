@@ -1,8 +1,8 @@
 """Rows of good hits that stand for more than themselves, where there are too many to keep. Pure.
 
-Rows are taken within strata: one second of one target, one pod, on a new or a used connection. In each the weights add
-up to its number of hits. The first, the last and the slowest few stand for themselves; the others are put in order of
-their latency and cut into runs, and the middle one of each stands for its run, so percentiles stay where they were.
+Rows are taken within strata: one second of one target and pod, one status, on a new or a used connection. In each, the
+weights add up to its number of hits. The first, the last and the slowest few stand for themselves; the others are put
+in order of their latency and cut into runs, and the middle one of each stands for its run.
 """
 
 from __future__ import annotations
@@ -13,61 +13,85 @@ import numpy as np
 import pyarrow as pa
 
 from harness.clock import NS
+from harness.model import OUTCOME_CODE, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 STANDS_FOR = "stands_for"
 _SLOWEST = 3
-_OWN = _SLOWEST + 2
 
 
-def representative(batch: pa.RecordBatch, keep: int) -> pa.RecordBatch:
-    """Return about `keep` rows of a batch of good hits, with their weights in a last column `stands_for`."""
-    rows, weights = _chosen(batch, keep)
-    taken = batch.take(pa.array(rows))
+def representative(
+    batch: pa.RecordBatch, keep: int, expect: Sequence[tuple[int, int]] = ((200, 299),)
+) -> pa.RecordBatch:
+    """Return the rows of a worker's batch that represent all of it, with `stands_for` as the last column.
+
+    A stratum of at most `keep` good hits stays as it is; of a larger one about `keep` rows remain. Every other hit
+    stays. Rows stay in order.
+    """
+    good = good_hits(batch, expect)
+    weights = np.ones(batch.num_rows, np.int64)
+    stays = ~good
+    rows = np.flatnonzero(good)
+    if len(rows):
+        took = (batch["done_ns"].to_numpy() - batch["due_ns"].to_numpy())[rows]
+        key = strata(batch)[rows]
+        order = np.lexsort((took, key))
+        for stratum in np.split(rows[order], np.flatnonzero(np.diff(key[order])) + 1):
+            _choose(stratum, batch["done_ns"].to_numpy(), keep, stays, weights)
+    kept = np.flatnonzero(stays)
+    columns = [column.take(pa.array(kept)) for column in batch.columns]
     return pa.RecordBatch.from_arrays(
-        [*taken.columns, pa.array(weights.astype(np.uint32))],
-        schema=batch.schema.append(pa.field(STANDS_FOR, pa.uint32())),
+        [*columns, pa.array(weights[kept].astype(np.uint32))], names=[*batch.schema.names, STANDS_FOR]
     )
 
 
-def _chosen(batch: pa.RecordBatch, keep: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    n = batch.num_rows
-    if n <= keep:
-        return np.arange(n), np.ones(n, np.int64)
-    done, due = batch.column("done_ns").to_numpy(), batch.column("due_ns").to_numpy()
-    pods = batch.column("pod").indices.to_numpy().astype(np.int64)
-    targets = batch.column("target").to_numpy().astype(np.int64)
-    key = ((done // NS - done.min() // NS) * (int(targets.max()) + 1) + targets) * (
-        int(pods.max()) + 1
-    ) + pods
-    key = key * 2 + (batch.column("conn_hits").to_numpy() > 0)
-    order = np.lexsort((done - due, key))
-    edges = np.flatnonzero(np.diff(key[order])) + 1
-    rows, weights = [], []
-    for stratum in np.split(order, edges):
-        some, counts = _of_a_stratum(stratum, done, max(1, keep * len(stratum) // n))
-        rows.append(some)
-        weights.append(counts)
-    chosen, stand_for = np.concatenate(rows), np.concatenate(weights)
-    in_order = np.argsort(chosen)
-    return chosen[in_order], stand_for[in_order]
+def good_hits(batch: pa.RecordBatch, expect: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
+    """Say which hits were answered as expected."""
+    status = batch["status"].to_numpy()
+    fine = np.zeros(len(status), np.bool_)
+    for low, high in expect:
+        fine |= (status >= low) & (status <= high)
+    good: NDArray[np.bool_] = fine & (batch["outcome"].indices.to_numpy() == OUTCOME_CODE[Outcome.RESPONSE])
+    return good
 
 
-def _of_a_stratum(
-    by_latency: NDArray[np.int64], done: NDArray[np.int64], keep: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    if len(by_latency) <= max(keep, _OWN + 1):
-        return by_latency, np.ones(len(by_latency), np.int64)
-    ends = done[by_latency]
-    own = np.zeros(len(by_latency), np.bool_)
-    own[[int(ends.argmin()), int(ends.argmax())]] = True
-    own[-_SLOWEST:] = True
-    others = by_latency[~own]
-    runs = np.linspace(0, len(others), max(1, keep - int(own.sum())) + 1).astype(np.int64)
-    middles = others[(runs[:-1] + runs[1:] - 1) // 2]
-    return (
-        np.concatenate([by_latency[own], middles]),
-        np.concatenate([np.ones(int(own.sum()), np.int64), np.diff(runs)]),
-    )
+def strata(batch: pa.RecordBatch) -> NDArray[np.int64]:
+    """Return a number for each hit that is the same for all hits of a stratum, and for no other."""
+    parts = [
+        batch["done_ns"].to_numpy() // NS,
+        batch["target"].to_numpy().astype(np.int64),
+        batch["pod"].indices.to_numpy().astype(np.int64),
+        batch["status"].to_numpy().astype(np.int64),
+        (batch["conn_hits"].to_numpy() > 0).astype(np.int64),
+    ]
+    if not batch.num_rows:
+        return np.zeros(0, np.int64)
+    _, numbers = np.unique(np.stack(parts), axis=1, return_inverse=True)
+    found: NDArray[np.int64] = numbers.reshape(-1)
+    return found
+
+
+def _choose(
+    stratum: NDArray[np.int64],
+    done: NDArray[np.int64],
+    keep: int,
+    stays: NDArray[np.bool_],
+    weights: NDArray[np.int64],
+) -> None:
+    """Mark the rows of one stratum, which are in order of latency, that stay, and for how many each stands."""
+    if len(stratum) <= keep:
+        stays[stratum] = True
+        return
+    alone = np.zeros(len(stratum), np.bool_)
+    alone[[int(done[stratum].argmin()), int(done[stratum].argmax())]] = True
+    alone[-_SLOWEST:] = True
+    stays[stratum[alone]] = True
+    rest = stratum[~alone]
+    for run in np.array_split(rest, max(1, min(keep - int(alone.sum()), len(rest)))):
+        if len(run):
+            middle = run[len(run) // 2]
+            stays[middle], weights[middle] = True, len(run)
