@@ -34,8 +34,9 @@ def written(folder: Path, good: int, bad: int) -> HitRows:
     rng = np.random.default_rng(7)
     for seq in range(good + bad):
         done = 5 * NS + seq * 40_000
-        rows.add(seq, rows.ident(seq % 4, seq % 4, "h:80"), 1, done - int(rng.integers(1_000_000, 90_000_000)), 0, 0, done, 3, 9,
-                 lost if seq < bad else fine)  # fmt: skip
+        due = done - int(rng.integers(1_000_000, 90_000_000))
+        ident = rows.ident(seq % 4, seq % 4, "h:80")
+        rows.add(seq, ident, 1, due, 0, 0, done, 3, 9, lost if seq < bad else fine)
     rows.flush()
     return rows
 
