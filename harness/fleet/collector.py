@@ -7,7 +7,7 @@ clock, passes on what the conductor asks for, and writes what they send into the
 from __future__ import annotations
 
 import math
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +59,10 @@ class FleetLoad:
 
     def take_health(self, sample: HealthSample) -> None:
         """Pass on a second of a worker's health."""
-        self._send.send_nowait(sample)
+        with suppress(
+            anyio.ClosedResourceError, anyio.BrokenResourceError
+        ):  # of a pod given up, and the load is over
+            self._send.send_nowait(sample)
 
     def changed(self) -> None:
         """Note that some pod has reported."""

@@ -43,6 +43,7 @@ class Link:
         self.ready = anyio.Event()  # all of its workers wait for the start, or it will never be ready
         self.over = anyio.Event()  # everything has been received, or nothing more will come
         self.lost = ""
+        self.broken: Exception | None = None  # what ends the run
         self.complaint = ""  # why its last connection was given up, if it said what no pod says
         self.heard_ns = clock.now_ns()
         self.news_ns = clock.now_ns()  # when rows, or the rest of a log, came last
@@ -60,7 +61,7 @@ class Link:
             self._connection.say(numbered)
 
     async def keep(self, host: Host, tls: ssl.SSLContext, gate: anyio.Semaphore) -> None:
-        """Keep the connection until the pod has delivered everything, or is lost.
+        """Keep the connection until the pod has delivered everything, or is lost. Raises OSError if the disk is full.
 
         `gate` is for all links: a thousand handshakes at once would take longer than each may.
         """
@@ -68,6 +69,8 @@ class Link:
             while not self.over.is_set():
                 with suppress(OSError):  # of which a failed handshake and a timeout are two kinds
                     await self._connect(host, tls, gate)
+                if self.broken:
+                    raise self.broken
                 if not self.over.is_set():
                     await self._look_after(host)
         finally:
@@ -148,7 +151,7 @@ class Link:
     def _note(self, report: dict[str, Any]) -> None:
         try:
             self.report = reported(report)
-        except (KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError):
             raise FrameError("a report cannot be read: is the pod's zdtest another version?") from None
         self._changed()
         if self.report.workers or self.report.refused:
@@ -192,6 +195,9 @@ class _Connection(asyncio.Protocol):
             self._link.hear(self, self._received.feed(data))
         except FrameError as error:
             self._link.complaint = str(error)
+            self.closed.set()
+        except Exception as error:  # noqa: BLE001  a full disk, or our bug: the event loop would only log it
+            self._link.broken = error
             self.closed.set()
 
     def connection_lost(self, _: Exception | None) -> None:

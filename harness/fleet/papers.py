@@ -113,8 +113,8 @@ class Report:
 
 
 def reported(found: dict[str, Any]) -> Report:
-    """Read a report. What a pod says is data from a network: KeyError, TypeError and ValueError mean that it is
-    none.
+    """Read a report. What a pod says is data from a network: AttributeError, KeyError, TypeError and ValueError mean
+    that it is none.
     """
     offset_ns, uncertainty_ns = found["clock"]
     return Report(

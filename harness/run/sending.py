@@ -42,9 +42,11 @@ async def sent_from_pods(
     """Run the load in pods of one Job while the context lasts. Raises UsageError if there can be none."""
     from harness.fleet import hosting, keys  # noqa: PLC0415  keeps a run without pods light
     from harness.fleet.collector import running  # noqa: PLC0415
+    from harness.fleet.dividing import divided  # noqa: PLC0415
 
     load = resolved.scenario.load
     pods = load.pods or 1
+    divided(plan, pods, clock, directory)  # it must go: nothing is created before
     wanted = await anyio.to_thread.run_sync(
         lambda: _wanted(api, resolved, subject, hosting.new_name(), directory.name, _template(resolved))
     )

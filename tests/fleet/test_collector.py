@@ -198,7 +198,10 @@ def test_nobody_without_the_keys_of_the_run_gets_an_answer(tmp_path: Path) -> No
                 stream = await anyio.connect_tcp(
                     *pod.address, ssl_context=strangers, tls_standard_compatible=False
                 )
-                return await stream.receive()
+                try:
+                    return await stream.receive()
+                finally:
+                    await anyio.aclose_forcefully(stream)
 
             with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError, ssl.SSLError)):
                 await ask()

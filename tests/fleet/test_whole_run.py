@@ -89,6 +89,15 @@ def test_what_does_not_go_together_is_a_usage_error(tmp_path: Path, words: list[
     assert len(ran.stderr.strip().splitlines()) == 1
 
 
+def test_too_few_connections_are_refused_before_anything_is_created(tmp_path: Path) -> None:
+    with JobApi(tmp_path) as api:
+        words = ["--no-rollout", "--pods", "4", "-c", "3", "-n", "shop", "--context", "made", "-d", "2s"]
+        ran = zdtest("run", "http://127.0.0.1:9/", *words, "--kubeconfig", api.kubeconfig, cwd=tmp_path)
+        assert ran.returncode == 2
+        assert "raise -c to at least 4" in ran.stderr
+        assert not any(path.startswith("POST") for path in api.asked)
+
+
 def test_a_context_that_looks_like_production_is_refused_without_a_rollout_too(tmp_path: Path) -> None:
     with JobApi(tmp_path) as api:
         file = Path(api.kubeconfig)
