@@ -18,7 +18,13 @@ from harness.judge.balancers.reading import meanings
 from harness.judge.causes import told
 from harness.judge.causes.connections import by_reuse, lost_to, own_reloads, pods_of_connections
 from harness.judge.causes.context import AT_ONCE_NS, LONG_NS, Context
-from harness.judge.causes.diagnosis import diagnosis_of, plain, plain_evidence
+from harness.judge.causes.diagnosis import (
+    diagnosis_of,
+    here_and_there,
+    idle_close,
+    plain,
+    plain_evidence,
+)
 from harness.judge.causes.labels import Beside, after_removal, began_early, consequences, crossings, label
 from harness.judge.causes.left_balancer import departures
 from harness.judge.causes.matching import (
@@ -89,7 +95,7 @@ class Cause:
     evidence: tuple[str, ...]
     mend: tuple[str, ...]
     spread_by: str = ""
-    diagnosis: str = ""  # of what is not the rollout: the id that its signature fits best
+    diagnosis: str = ""  # of what no rule explains: the id that its signature fits best
 
     @property
     def the_rollouts(self) -> bool:
@@ -263,11 +269,13 @@ def _cause(
     }
     zero = context.timeline.zero_ns
     done = lost.done_ns[mask]
-    diagnosis = (
-        diagnosis_of(lost, mask, context.meanings, fitting(found, "D7")) if ids == (NOT_THE_ROLLOUT,) else ""
-    )
+    diagnosis = ""
+    if ids == (NOT_THE_ROLLOUT,):
+        diagnosis = diagnosis_of(lost, mask, context.meanings, fitting(found, "D7"))
+    elif ids == (UNEXPLAINED,) and here_and_there(done):
+        diagnosis = "C2" if idle_close(lost, mask, context.meanings) else ""
     if ids in {(NOT_THE_ROLLOUT,), (UNEXPLAINED,)}:
-        name, fixes = plain(ids[0])
+        name, fixes = plain(ids[0], diagnosis)
         confidence = BY_TIME
         evidence = plain_evidence(ids[0], lost, mask, numbers, diagnosis)
     else:
