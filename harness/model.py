@@ -245,6 +245,22 @@ class HealthSample:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerClock:
+    """A worker on another machine: how its clock stood to the run's, and where it was. Its rows are on the run's clock.
+
+    `offset_ns`: its wall clock minus the run's, at the last reading. `uncertainty_ns`: what its moments are true to,
+    at worst. `late_ns`: how late it began, by its own clock.
+    """
+
+    worker: int
+    offset_ns: int
+    uncertainty_ns: int
+    pod: str
+    node: str
+    late_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterEvent:
     """One observed change of one Kubernetes object: a line of events.jsonl.
 
@@ -474,6 +490,9 @@ class RunRecord:
     earlier: tuple[Round, ...] = ()  # those before the one that `marks` and `rollout` are about, oldest first
     changes: tuple[OtherChange, ...] = ()  # of somebody else, during any of its rollouts; oldest first
     load_from: str = ""  # one of ORIGINS: where the load was sent from; "": unknown, as in old recordings
+    worker_clocks: tuple[
+        WorkerClock, ...
+    ] = ()  # of workers in pods, by number; () if all were on one machine
 
     def mark(self, mark: Mark) -> int:
         """Return when a moment was marked, or NEVER."""

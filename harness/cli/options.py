@@ -98,6 +98,25 @@ def _added(command: _Decorator, without: tuple[str, ...]) -> _Decorator:
         click.option("-k", "--insecure", is_flag=True, help="Do not verify the certificate."),
         click.option("--workers", type=int, help="Number of processes that send the load.  [1]"),
         click.option(
+            "--pods",
+            type=int,
+            metavar="N",
+            help="Send from N pods of one Job in the workload's namespace; -c and --rate are for all of them together, "
+            "--workers for each.  [from here]",
+        ),
+        click.option("--worker-image", metavar="IMAGE", help="With --pods: their image.  [zdtest's own]"),
+        click.option(
+            "--pod-template",
+            type=click.Path(dir_okay=False),
+            metavar="FILE",
+            help="With --pods: parts of a pod template (YAML) that are laid over theirs.",
+        ),
+        click.option(
+            "--pods-reach",
+            type=click.Choice(["auto", "direct", "port-forward"]),
+            help="With --pods: reach them at their addresses, or through the API server.  [auto: whichever works]",
+        ),
+        click.option(
             "-r",
             "--rate",
             type=float,
@@ -270,6 +289,7 @@ def _added(command: _Decorator, without: tuple[str, ...]) -> _Decorator:
 
 
 _FIELDS = {
+    "pods": "load.pods", "worker_image": "load.worker_image", "pods_reach": "load.pods_reach",
     "concurrency": "load.concurrency", "duration": "load.duration", "workers": "load.workers", "drain": "load.drain",
     "namespace": "namespace", "context": "cluster.context", "kubeconfig": "cluster.kubeconfig", "workload": "workload",
     "method": "target.method", "body": "target.body", "timeout": "target.timeout", "expect": "target.expect",
@@ -335,6 +355,8 @@ def _connections(options: dict[str, Any]) -> dict[str, Any]:
     if options.get("targets") is not None:
         path = str(Path(options["targets"]).absolute())
         flags |= {"load.mix": flags.get("load.mix", ()), "load.targets": path}
+    if options["pod_template"] is not None:
+        flags["load.pod_template"] = str(Path(options["pod_template"]).absolute())
     if options["lull"] is not None:
         flags["load.lull"] = options["lull"]
     flags |= {f"target.{name}": True for name in ("http2", "insecure") if options[name]}

@@ -178,7 +178,8 @@ def carry_out(
 
     line = LiveView()
     kept: list[Path] = []  # the recording, if the run is left in the middle
-    workers = min(resolved.scenario.load.workers, resolved.scenario.load.concurrency)
+    sent = resolved.scenario.load
+    workers = 0 if sent.pods else min(sent.workers, sent.concurrency)
 
     async def listen(scope: anyio.CancelScope) -> None:
         async for count in asked.each():

@@ -1,8 +1,8 @@
 """Messages between parent and worker: one JSON object per line, over the worker's standard input and output.
 
 To the worker: its assignment, once, and then commands: {"do": "start", "at_ns"}, {"do": "baseline"}, {"do": "lull"},
-{"do": "resume"} and {"do": "finish", "drain_ns"}. From the worker: objects with one of the keys ready, counts, health,
-sample, failure, ended. Header values and bodies appear in the assignment and nowhere else.
+{"do": "resume"} and {"do": "finish", "drain_ns"}. From the worker: objects with one of the keys ready, late_ns, counts,
+health, sample, failure, ended. Header values and bodies appear in the assignment and nowhere else.
 """
 
 from __future__ import annotations

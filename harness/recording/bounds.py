@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from harness.model import RunRecord
+    from harness.model import RunRecord, WorkerClock
 
 LONGEST_NS = 31 * 86400 * NS  # no moment of a run is later
 MOST_WORKERS = 1024
@@ -77,6 +77,7 @@ def _fields(run: RunRecord) -> Iterable[tuple[str, bool]]:
         all(isinstance(target.get(part), str) for target in run.targets for part in ("method", "url")),
     )
     yield "load_from", run.load_from in {"", *ORIGINS}
+    yield "worker_clocks", len(run.worker_clocks) <= MOST_WORKERS and all(map(_is_clock, run.worker_clocks))
     yield "changes", all(is_moment(change.at_ns) for change in run.changes)
     rounds = [("", run.marks, run.rollout)]
     rounds += [(f"earlier.{n}.", one.marks, one.rollout) for n, one in enumerate(run.earlier)]
@@ -84,6 +85,16 @@ def _fields(run: RunRecord) -> Iterable[tuple[str, bool]]:
         yield f"{where}marks", all(is_moment(mark.t_ns) for mark in marks)
         yield f"{where}marks", len({mark.mark for mark in marks}) == len(marks)
         yield f"{where}rollout.replicas", rollout is None or 0 <= rollout.replicas < 1 << 31
+
+
+def _is_clock(one: WorkerClock) -> bool:
+    return (
+        0 <= one.worker < MOST_WORKERS
+        and all(abs(each) < _WALL_NS for each in (one.offset_ns, one.uncertainty_ns, one.late_ns))
+        and one.uncertainty_ns >= 0 <= one.late_ns
+        and is_name(one.pod)
+        and (not one.node or is_name(one.node))
+    )
 
 
 def is_sparse(first_ns: int, last_ns: int, rows: int) -> bool:

@@ -60,7 +60,7 @@ def _sections(judgement: Judgement, *, latencies: bool) -> list[list[str]]:
             tables.bad_time(numbers, timeline),
         ],
         "Connections and the load generator": [
-            sending.connections(sent) + sending.cost(sent) + sending.stalls(sent)
+            sending.pods(sent) + sending.connections(sent) + sending.cost(sent) + sending.stalls(sent)
         ],
         f"What the cluster did ({times})": [
             [] if judgement.rollouts else pods.pods(timeline),

@@ -121,7 +121,7 @@ def first_record(
         scenario=redacted(scenario),
         targets=tuple({"method": t.method, "url": masking.url(t.url), "weight": t.weight} for t in targets),
         concurrency=scenario.load.concurrency,
-        workers=scenario.load.workers,
+        workers=scenario.load.workers * (scenario.load.pods or 1),
         rate=scenario.load.rate,
         ramp_ns=scenario.load.ramp,
         http2=scenario.target.http2,

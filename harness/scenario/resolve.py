@@ -171,10 +171,9 @@ def resolve(request: Request, folder: Path) -> Resolved:
         listed = read_targets(base / scenario.load.targets)
     elsewhere = url_given or flags.keys() & {"cluster.context", "cluster.kubeconfig"}
     use_lab = request.lab or (data.get("lab") is not None and not elsewhere)
-    if "lab.time_scale" in flags and not use_lab:
-        raise UsageError("--time-scale is for the lab's balancer only; add --lab, or drop --time-scale")
     if request.lab and elsewhere:
         raise UsageError("--lab cannot be combined with a URL, --context or --kubeconfig; drop one of them")
+    _check_lab(scenario, flags, use_lab=use_lab)
     if listed and _both_said(scenario, flags, "load.targets"):
         raise UsageError("each target in the file has a method of its own; drop --method or --targets")
     if scenario.load.mix and _both_said(scenario, flags, "load.mix"):
@@ -184,7 +183,7 @@ def resolve(request: Request, folder: Path) -> Resolved:
         _check_target(scenario, why, listed, no_rollout=request.no_rollout)
     elif not scenario.workload and not request.no_rollout:
         raise UsageError(f"{why} names no workload; add workload: deployment/NAME")
-    if not use_lab and not request.no_rollout and not request.interactive:
+    if not use_lab and (scenario.load.pods or not request.no_rollout) and not request.interactive:
         _check_explicit(scenario)
     if request.dry_run and request.no_rollout:
         raise UsageError("--dry-run rehearses a rollout, and --no-rollout makes none; drop one of them")
@@ -231,6 +230,13 @@ def _which_file(request: Request, folder: Path, *, url_given: bool) -> tuple[Pat
         f"no target: give a URL with --deployment NAME, or -f SCENARIO, or a {DEFAULT_FILE} "
         "in this folder, or --lab for the embedded lab"
     )
+
+
+def _check_lab(scenario: Scenario, flags: dict[str, Any], *, use_lab: bool) -> None:
+    if use_lab and scenario.load.pods:
+        raise UsageError("the lab has no nodes for the load's pods; drop --pods, or name a real cluster")
+    if "lab.time_scale" in flags and not use_lab:
+        raise UsageError("--time-scale is for the lab's balancer only; add --lab, or drop --time-scale")
 
 
 def _both_said(scenario: Scenario, flags: dict[str, Any], several: str) -> bool:

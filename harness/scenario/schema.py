@@ -162,6 +162,17 @@ class LoadPart(Strict):
     """Close each connection at a random age between half of this and all of it. 0: no limit."""
     trace_headers: bool = True
     """Send X-Request-ID and X-Amzn-Trace-Id, which identify each request in a balancer's log."""
+    pods: Annotated[int, pydantic.Field(ge=1, le=1000)] | None = None
+    """Send from this many pods of one Job in the workload's namespace, see [Load from many pods](fleet.md).
+    `concurrency` and `rate` are for all of them together, `workers` for each.
+    """
+    worker_image: Annotated[str, pydantic.Field(min_length=1)] | None = None
+    """The image of these pods; by default zdtest's own, of the same version."""
+    pod_template: str | None = None
+    """A file with parts of a pod template that are laid over these pods' own, relative to the scenario's folder."""
+    pods_reach: Literal["auto", "direct", "port-forward"] = "auto"
+    """How these pods are reached: at their addresses, or through the API server; `auto` tries the addresses first.
+    """
 
     @pydantic.field_validator("duration")
     @classmethod
@@ -176,6 +187,8 @@ class LoadPart(Strict):
             raise ValueError("ramp raises a rate, and there is none; add rate")
         if self.lull and self.rate is not None:
             raise ValueError("a lull changes the rate, which rate fixes; drop one of them")
+        if self.pods is None and (self.worker_image or self.pod_template):
+            raise ValueError("worker_image and pod_template are about the pods of a load; add pods")
         if self.targets and self.mix:
             raise ValueError("the file of targets says each one's method and weight; drop mix, or targets")
         return self

@@ -247,11 +247,22 @@ def test_a_name_that_no_run_has_is_refused(run: Path, name: object) -> None:
     assert "run.json: name" in refusal(lambda: Recording.open(altered(run, name=name)))
 
 
+def clock_of(**changes: object) -> dict[str, object]:
+    fine = {"worker": 0, "offset_ns": 0, "uncertainty_ns": 1, "pod": "load-0", "node": "", "late_ns": 0}
+    return fine | changes
+
+
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
         ({"workers": -1}, "workers"),
         ({"concurrency": 0}, "concurrency"),
+        ({"worker_clocks": [clock_of(worker=-1)]}, "worker_clocks"),
+        ({"worker_clocks": [clock_of(uncertainty_ns=-1)]}, "worker_clocks"),
+        ({"worker_clocks": [clock_of(offset_ns=10**19)]}, "too large"),
+        ({"worker_clocks": [clock_of(pod="\x1b[31m")]}, "worker_clocks"),
+        ({"worker_clocks": [clock_of(node="n" * 300)]}, "worker_clocks"),
+        ({"worker_clocks": [clock_of()] * 1025}, "worker_clocks"),
         ({"wall_ns": 10**18 * 5}, "wall_ns"),
         ({"wall_ns": 10**30}, "too large"),
         ({"timeout_ns": -5}, "timeout_ns"),

@@ -20,7 +20,10 @@ from harness.model import ExitCode
 @click.option("-n", "--namespace", default="default", show_default=True, help="Its namespace.")
 @click.option("--trigger", help="What starts the rollout, as for `run`.  [restart]")
 @click.option("--endpoints", is_flag=True, help="For an API server without EndpointSlices (before 1.17).")
-def rbac(*, workload: str | None, watch: bool, namespace: str, trigger: str | None, endpoints: bool) -> int:
+@click.option("--pods", is_flag=True, help="For runs that send from pods, with `run --pods`.")
+def rbac(
+    *, workload: str | None, watch: bool, namespace: str, trigger: str | None, endpoints: bool, pods: bool
+) -> int:
     """Print the smallest Role that a run needs, and its RoleBinding to the ServiceAccount `zdtest`.
 
     With --watch: what a watch of the namespace needs, for the ServiceAccount `zdtest-watch`.
@@ -31,8 +34,10 @@ def rbac(*, workload: str | None, watch: bool, namespace: str, trigger: str | No
 
     slices = "endpoints" if endpoints else "endpointslices"
     if watch:
-        if workload or trigger:
-            raise UsageError("--watch is for all workloads of the namespace; drop --deployment and --trigger")
+        if workload or trigger or pods:
+            raise UsageError(
+                "--watch is for all workloads of the namespace; drop --deployment, --trigger and --pods"
+            )
         show(as_yaml(role_of(namespace, "zdtest-watch", needs_of_a_watch(slices))), nl=False)
         return ExitCode.PASS
     if not workload:
@@ -42,5 +47,5 @@ def rbac(*, workload: str | None, watch: bool, namespace: str, trigger: str | No
         wanted = parse(trigger or "restart")
     except ValueError as error:
         raise UsageError(str(error)) from None
-    show(as_yaml(role_of(namespace, "zdtest", needs(kind, name, wanted, slices))), nl=False)
+    show(as_yaml(role_of(namespace, "zdtest", needs(kind, name, wanted, slices, pods=pods))), nl=False)
     return ExitCode.PASS

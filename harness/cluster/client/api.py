@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cluster.client.answers import Stream
 from harness.cluster.client.connection import CONNECT_S, READ_S, Connection
+from harness.cluster.client.forward import forwarded
 from harness.cluster.client.resources import WORKLOADS
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from harness.cluster.client.resources import Resource
@@ -184,6 +186,34 @@ class Api(Connection):
         self._json(
             lambda: self._core.create_namespaced_pod_eviction(name, namespace, body, **options, **_RAW)
         )
+
+    def create_job(self, namespace: str, job: dict[str, Any]) -> dict[str, Any]:
+        """Create a Job. Never sent twice. Raises ApiStatusError, ApiUnreachableError."""
+        return self._json(
+            lambda: self._custom.create_namespaced_custom_object(
+                "batch", "v1", namespace, "jobs", job, **_RAW
+            )
+        )
+
+    def delete_job(self, namespace: str, name: str) -> None:
+        """Delete a Job, its pods and what else belongs to it. Raises ApiStatusError, ApiUnreachableError."""
+        options = {"propagationPolicy": "Background"}  # by default a Job leaves its pods behind
+        self._json(
+            lambda: self._custom.delete_namespaced_custom_object(
+                "batch", "v1", namespace, "jobs", name, body=options, **_RAW
+            )
+        )
+
+    def create_secret(self, namespace: str, secret: dict[str, Any]) -> None:
+        """Create a Secret. Raises ApiStatusError, ApiUnreachableError."""
+        self._json(lambda: self._core.create_namespaced_secret(namespace, secret, **_RAW))
+
+    def forward(self, namespace: str, pod: str, port: int) -> socket.socket:
+        """Connect to a port of a pod through the API server. The socket does not block.
+
+        Raises ApiStatusError, ApiUnreachableError. A port where nothing listens shows only as the socket's end.
+        """
+        return forwarded(self._websocket(namespace, pod, port))
 
     def date(self) -> str:
         """Ask for the version and return the answer's Date header: the server's clock, in whole seconds."""

@@ -48,9 +48,23 @@ class Need:
         return f"{self.verb} {dotted}{'/' + self.name if self.name else ''}"
 
 
-def needs(kind: str, name: str, trigger: Trigger, slices: str = "endpointslices") -> tuple[Need, ...]:
+# What the load's own pods need: one Job, the Secret that belongs to it and goes with it, and a look at the pods.
+OF_PODS = (
+    Need("create", "batch", "jobs"),
+    Need("delete", "batch", "jobs"),
+    Need("create", "", "secrets"),
+    Need("list", "", "pods"),
+    # Only where the pods' addresses cannot be reached. A WebSocket begins as a GET; newer servers ask for create.
+    Need("get", "", "pods/portforward", optional=True),
+    Need("create", "", "pods/portforward", optional=True),
+)
+
+
+def needs(
+    kind: str, name: str, trigger: Trigger, slices: str = "endpointslices", *, pods: bool = False
+) -> tuple[Need, ...]:
     """List what a run of this trigger on this workload needs. `slices` is endpointslices, or endpoints on old
-    servers.
+    servers. `pods`: the load is sent from pods of its own.
     """
     group_, workload = _RESOURCE[kind]
     # list and watch may be narrowed by name: the request carries a field selector on it (RBAC docs, resourceNames)
@@ -68,7 +82,7 @@ def needs(kind: str, name: str, trigger: Trigger, slices: str = "endpointslices"
     wanted.append(Need("list", "", "services"))
     wanted += [Need(verb, "", "events", optional=True) for verb in ("list", "watch")]
     wanted += [Need("list", group, resource, optional=True) for group, resource in SURROUNDINGS]
-    return tuple(wanted)
+    return tuple(dict.fromkeys([*wanted, *(OF_PODS if pods else ())]))
 
 
 def needs_of_a_watch(slices: str = "endpointslices") -> tuple[Need, ...]:
@@ -85,10 +99,16 @@ def needs_of_a_watch(slices: str = "endpointslices") -> tuple[Need, ...]:
 
 
 def role(
-    namespace: str, kind: str, name: str, trigger: Trigger, slices: str = "endpointslices"
+    namespace: str,
+    kind: str,
+    name: str,
+    trigger: Trigger,
+    slices: str = "endpointslices",
+    *,
+    pods: bool = False,
 ) -> list[dict[str, Any]]:
     """Make the Role that a run needs, and a RoleBinding to a ServiceAccount `zdtest`."""
-    return role_of(namespace, "zdtest", needs(kind, name, trigger, slices))
+    return role_of(namespace, "zdtest", needs(kind, name, trigger, slices, pods=pods))
 
 
 def role_of(namespace: str, account: str, wanted: tuple[Need, ...]) -> list[dict[str, Any]]:

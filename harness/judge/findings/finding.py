@@ -25,6 +25,7 @@ ALIVE = "every worker lives to the end"
 SPARE = "the load host has ports and descriptors to spare"
 RECORDED = "every request is on record"
 KEEPS_UP = "the load generator keeps up (its own lag)"
+TOGETHER = "the pods begin together"
 WITHOUT_HOLE = "the load has no hole"
 HELD = "the rate is held (sent within 50 ms of when it was due)"
 ENDED = "the run ends by itself"
@@ -33,7 +34,7 @@ NO_WORSE = "the run is no worse than its baseline runs"
 
 OBJECTIVES = (
     LOSSLESS, UNBROKEN, REPLACED, UP, ANSWERED, BASELINE, PROVEN, COVERED, WATCHED, NONE_OUT, WHOLE, PAIRED,
-    ALIVE, SPARE, RECORDED, KEEPS_UP, WITHOUT_HOLE, HELD, ENDED, EVERY_ROLLOUT, NO_WORSE,
+    ALIVE, SPARE, RECORDED, KEEPS_UP, TOGETHER, WITHOUT_HOLE, HELD, ENDED, EVERY_ROLLOUT, NO_WORSE,
 )  # fmt: skip
 
 

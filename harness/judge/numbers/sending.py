@@ -19,7 +19,7 @@ from harness import masking
 from harness.clock import NS
 from harness.judge.numbers.hits import by_code, kind_code, ranked
 from harness.judge.numbers.summary import Latency, latency_of, latency_ranks
-from harness.model import NEVER, STALL_NS, Outcome
+from harness.model import NEVER, STALL_NS, Outcome, WorkerClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -108,6 +108,7 @@ class Sending:
     lag_p99_ns: int | None = None  # the worst second's
     cpu_ns_per_request: int | None = None  # the workers'
     workers_lost: tuple[int, ...] = ()  # the connections that these had open are in no row
+    worker_clocks: tuple[WorkerClock, ...] = ()  # of workers in pods
 
 
 def sending(recording: Recording, hits: AllHits, timeline: Timeline) -> Sending:
@@ -130,6 +131,7 @@ def sending(recording: Recording, hits: AllHits, timeline: Timeline) -> Sending:
         protocol="HTTP/2" if run.http2 else "HTTP/1.1",
         cpu_ns_per_request=_cost(health),
         workers_lost=run.workers_lost,
+        worker_clocks=run.worker_clocks,
         lag_p99_ns=max((s.lag_p99_ns for s in health if s.t_ns > judged.from_ns), default=None),
     )
 

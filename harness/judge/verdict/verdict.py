@@ -60,6 +60,7 @@ OF_THE_RUN: tuple[Objective, ...] = (
     load.spare,
     load.record,
     load.generator,
+    load.together,
     load.held,
     load.hole,
     load.end,

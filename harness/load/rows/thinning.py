@@ -40,17 +40,11 @@ def representative(
     if keep < 1:
         raise ValueError("keep must be at least 1")
     weights = _weights(batch)
-    good = _good(batch, expect)
+    good = good_hits(batch, expect)
     rows = np.flatnonzero(good)
     due, done = (_numbers(batch, name) for name in ("due_ns", "done_ns"))
     took = done - due
-    reused = (_numbers(batch, "conn_hits") > 0).astype(np.int64)
-    strata = [done // NS, reused]
-    strata += [_codes(batch, name) for name in ("target", "pod", "status", "until_close")]
-    order = rows[np.lexsort((took[rows], *(column[rows] for column in strata)))]
-    changes = np.zeros(max(len(order) - 1, 0), dtype=bool)
-    for column in strata:
-        changes |= np.diff(column[order]) != 0
+    order, changes = _in_strata(batch, rows, took)
     after_failure = _after_failures(_numbers(batch, "slot"), good)
     stays = ~good
     for stratum in np.split(order, np.flatnonzero(changes) + 1):
@@ -74,7 +68,28 @@ def representative(
     return pa.record_batch(columns)
 
 
-def _good(batch: pa.RecordBatch, expect: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
+def strata_of(batch: pa.RecordBatch, rows: NDArray[np.intp]) -> int:
+    """Count the strata that these rows of a batch are in."""
+    order, changes = _in_strata(batch, rows, np.zeros(len(batch), dtype=np.int64))
+    return int(changes.sum()) + 1 if len(order) else 0
+
+
+def _in_strata(
+    batch: pa.RecordBatch, rows: NDArray[np.intp], took: NDArray[np.int64]
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Return these rows stratum by stratum, the quickest first, and between which two of them a stratum ends."""
+    reused = (_numbers(batch, "conn_hits") > 0).astype(np.int64)
+    strata = [_numbers(batch, "done_ns") // NS, reused]
+    strata += [_codes(batch, name) for name in ("target", "pod", "status", "until_close")]
+    order = rows[np.lexsort((took[rows], *(column[rows] for column in strata)))]
+    changes = np.zeros(max(len(order) - 1, 0), dtype=bool)
+    for column in strata:
+        changes |= np.diff(column[order]) != 0
+    return order, changes
+
+
+def good_hits(batch: pa.RecordBatch, expect: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
+    """Say which hits were answered as expected."""
     words = batch["outcome"].dictionary.to_pylist()
     whole = np.array([word == Outcome.RESPONSE.value for word in words] or [False])
     status = _numbers(batch, "status")

@@ -124,6 +124,7 @@ class WorkerRun:
         gc.disable()  # the hot path makes no reference cycles, and a collection would stop every slot
         self._cpu_ns = time.process_time_ns()
         self._lag.start()
+        _send({"late_ns": max(0, self._slots.now() - at_ns)})
         self._slots.start(at_ns)
         self._upkeep = self._loop.create_task(self._keep_up(at_ns))
         self._upkeep.add_done_callback(report_failure)

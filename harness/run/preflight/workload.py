@@ -74,7 +74,9 @@ def inspect(
             trigger, workload, datetime.now().astimezone(), resolved.base
         )  # it must fit; made anew when it is sent
         slices = slices_of(groups)
-        missing, optional = _permissions(api, (kind, namespace, name), trigger, slices)
+        missing, optional = _permissions(
+            api, (kind, namespace, name), trigger, slices, pods=bool(scenario.load.pods)
+        )
         if missing:
             raise UsageError(
                 f"{api.user or 'this user'} may not {missing} in namespace {namespace}; ask for that permission"
@@ -218,12 +220,12 @@ def slices_of(groups: dict[str, list[str]]) -> Resource:
 
 
 def _permissions(
-    api: Api, facts: tuple[str, str, str], trigger: Trigger, slices: Resource
+    api: Api, facts: tuple[str, str, str], trigger: Trigger, slices: Resource, *, pods: bool
 ) -> tuple[str, tuple[str, ...]]:
     """Return the first needed permission that is missing ("patch deployments.apps/web"), and optional ones that are."""
     kind, namespace, name = facts
     lacking = []
-    for need in needs(kind, name, trigger, slices.plural):
+    for need in needs(kind, name, trigger, slices.plural, pods=pods):
         resource, _, sub = need.resource.partition("/")
         if not api.allowed(need.verb, Resource("", need.group, "", resource), namespace, need.name, sub):
             if not need.optional:
