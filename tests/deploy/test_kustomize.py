@@ -57,3 +57,14 @@ def test_the_overlay_in_the_docs_changes_what_it_says(tmp_path: Path) -> None:
     assert "$(NAMESPACE)" in container["args"]
     assert {variable["name"] for variable in container["env"]} == {"NAMESPACE"}
     assert container["envFrom"] == [{"secretRef": {"name": "zdtest-storage"}}]
+
+
+def test_the_patch_in_the_docs_makes_the_cronjob_of_an_old_cluster(tmp_path: Path) -> None:
+    shutil.copytree(BASE, tmp_path / "zdtest")
+    (tmp_path / "old").mkdir()
+    text = (ROOT / "docs" / "incluster.md").read_text()
+    patches = text[text.index("patches:", text.index("Before Kubernetes 1.21")) :].partition("```")[0]
+    (tmp_path / "old" / "kustomization.yaml").write_text(f"resources: [../zdtest]\n{patches}")
+    cronjob = by_kind(built(tmp_path / "old"))["CronJob"]
+    assert cronjob["apiVersion"] == "batch/v1beta1"
+    assert "timeZone" not in cronjob["spec"]
