@@ -63,6 +63,11 @@ def revision(workload: Object) -> str:
     return str(annotations.get(_REVISION) or workload.get("status", {}).get("updateRevision") or "")
 
 
+def following(revision: str) -> str:
+    """Return the revision that another template makes of this one; "" where it cannot be foretold."""
+    return str(int(revision) + 1) if re.fullmatch(r"\d{1,9}", revision) else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Missed:
     """Deploys that nobody saw: how many at least, between which revisions, and why."""

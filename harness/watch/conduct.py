@@ -218,7 +218,7 @@ class Watch:
 
     def _save(self) -> None:
         for key, lookout in self.lookouts.items():
-            if lookout.ready is not None and lookout.revision:
+            if lookout.ready is not None:
                 self.state.revisions[key] = lookout.revision
         self.state.seen = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
         try:

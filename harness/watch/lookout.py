@@ -64,8 +64,12 @@ class Lookout:
 
     @property
     def revision(self) -> str:
-        """The workload's revision, as last seen."""
-        return changed.revision(self._view.workload)
+        """The workload's revision, as last seen. That of a deploy which is on record counts before its controller has
+        written it.
+        """
+        found = changed.revision(self._view.workload)
+        fresh = self.deploy is not None and self.deploy.is_deploy
+        return changed.following(found) if fresh and found == changed.revision(self._workload) else found
 
     async def prepare(self, known: Mapping[str, ClusterEvent]) -> None:
         """Find out whether the service can be watched, and begin to send. Sets `ready`, or `why`.

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.cluster.rollout.view import View
-from harness.watch.changed import in_words, is_deploy, missed, revision
+from harness.watch.changed import following, in_words, is_deploy, missed, revision
 
 
 def workload(
@@ -66,6 +66,11 @@ def test_only_another_template_is_a_deploy() -> None:
 )
 def test_revisions_tell_how_many_deploys_were_missed_at_least(before: str, after: str, count: int) -> None:
     assert missed(before, after) == count
+
+
+def test_the_revision_of_a_deploy_on_record_is_known_before_it_is_written() -> None:
+    assert following("7") == "8"
+    assert following("web-5d4") == ""  # then nothing is said of what was missed
 
 
 def test_a_revision_is_a_deployments_number_or_a_statefulsets_name() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from tests.fastlab import FastLab, fast_lab
-from tests.watch.watched import release, until, verdict, watch
+from tests.watch.watched import release, revision, until, verdict, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +37,10 @@ def test_what_happened_while_no_watch_ran_and_what_was_cut_off_is_said(lab: Fast
         secret = first.url
     (ended,) = out.glob("*/run.json")
     assert verdict(ended.parent)["about"]["ended_by"] == "interrupted"  # a partial report
-    release(lab, "nobody saw this")
-    release(lab, "nor this")
+    for version in ("nobody saw this", "nor this"):
+        before = revision(lab)
+        release(lab, version)
+        until(partial(_beyond, lab, before), "it had its revision")
     with watch(lab, out) as second:
         until(lambda: second.said("missed 2 deploys"), "it said what it had missed")
         assert second.url.split("/")[3] == secret.split("/")[3]  # a bookmark of the page still leads there
@@ -69,6 +72,10 @@ def test_a_deploy_upon_another_is_in_one_recording_and_both_are_counted(lab: Fas
         (path,) = running.judged(1)
         until(lambda: running.metrics()["deploys_total"] == 2, "both were counted")
         assert any("1 more came before this one" in note for note in verdict(path)["notes"])
+
+
+def _beyond(lab: FastLab, before: int) -> bool:
+    return revision(lab) > before
 
 
 def _board(url: str) -> str:

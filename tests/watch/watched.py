@@ -16,6 +16,7 @@ import httpx
 import yaml
 
 from harness.cluster.client.api import Api
+from harness.cluster.client.resources import WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,6 +43,12 @@ def release(lab: FastLab, version: str) -> None:
     Api.connect(lab.kubeconfig, None).patch(
         "Deployment", "default", "web", {"spec": {"template": template}}, field_manager="pipeline"
     )
+
+
+def revision(lab: FastLab) -> int:
+    """The newest revision. Of two templates in quick succession the controller may make one."""
+    found = Api.connect(lab.kubeconfig, None).get(WORKLOADS["Deployment"], "default", "web")
+    return int(found["metadata"]["annotations"]["deployment.kubernetes.io/revision"])
 
 
 @dataclass
