@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
+from h2.settings import SettingCodes
 
 from harness.errors import UsageError
 from harness.model import LoadPlan, Target
@@ -485,3 +486,44 @@ def test_a_head_that_http_2_forbids_is_a_protocol_error(tmp_path: Path) -> None:
     with ScriptedServer(speaking(script)) as server:
         result = run_load(h2_plan(server.url), tmp_path, until=completed(6))
     assert set(result.outcomes) - {"cut_at_deadline"} == {"protocol_error"}
+
+
+def test_a_reset_while_a_request_waits_to_be_written_is_a_hit_that_could_not_be_written(
+    tmp_path: Path,
+) -> None:
+    def script(session: H2Visit) -> None:
+        session.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 2**31 - 1})
+        session.h2.increment_flow_control_window(2**30)
+        session.raw(session.h2.data_to_send())
+        session.visit.sock.recv(65536)
+        session.visit.server.count("lost")
+        time.sleep(0.1)  # until the buffers are full
+        session.visit.reset()
+
+    with ScriptedServer(speaking(script)) as server:
+        target = Target(server.url, "PUT", body=b"y" * 20_000_000)
+        result = run_load(h2_plan(server.url, 2, target=target), tmp_path, until=completed(6))
+    assert result.lost == ()
+    assert set(result.outcomes) - {"cut_at_deadline"} <= {
+        "write_reset", "write_broken_pipe", "reset_before_response"
+    }  # fmt: skip
+    written = [hit["bytes_out"] for hit in result.hits if hit["outcome"] != "cut_at_deadline"]
+    assert all(10_000 < size < 20_000_000 for size in written)
+
+
+def test_the_bytes_of_each_request_are_counted_however_its_answer_was_read(tmp_path: Path) -> None:
+    turn = Counter[str]()
+
+    def script(session: H2Visit) -> None:
+        while asked := session.request():
+            turn["answers"] += 1
+            session.answer(asked, data=b"%d" % (turn["answers"] % 7 and turn["answers"]))
+
+    with ScriptedServer(speaking(script)) as server:
+        targets = (Target(server.url), Target(server.url + "x" * 1000, "POST", body=b"y" * 5000))
+        result = run_load(h2_plan(server.url, 2, targets=targets), tmp_path, until=completed(200))
+    assert set(result.outcomes) == {"response"}
+    short, long = ({hit["bytes_out"] for hit in result.of_target(index)} for index in (0, 1))
+    assert len(short) == len(long) == 1
+    assert 30 < min(short) < 100
+    assert 6000 < min(long) < 6200

@@ -121,6 +121,7 @@ class Http2Wire(Exchanges):
                 stream = link.next
                 link.next = stream + 2
                 slot.hits = stream >> 1
+                slot.bytes_out = frame.size
                 number = stream.to_bytes(4)
                 inflight[number] = slot
                 if not numbered:

@@ -49,7 +49,7 @@ class Exchanges(Links):
             data = link.read()
             if data or link.over:
                 self._take(link, data, self.now())
-        if event & EPOLLOUT and link.unsent:
+        if event & EPOLLOUT and link.unsent and link.sock is not None:
             self._write(link, memoryview(link.unsent))
             self._settle(link)
 
@@ -147,6 +147,14 @@ class Exchanges(Links):
         """Handle the end of a connection; without an error, it ended in an orderly way."""
         error = failures.unmask(link.write_error or link.error, link.sock) if link.sock else None
         ending = failures.closed(error)
+        rest = len(link.unsent)
+        for number, holder in reversed(
+            link.inflight.items()
+        ):  # the last requests are the last in what blocked
+            unsent: Any = holder
+            part = min(rest, unsent.bytes_out)
+            rest -= part
+            unsent.bytes_out = max(0, unsent.bytes_out - part - link.unsent_of(number))
         for number, holder in list(link.inflight.items()):
             slot: Any = link.inflight.pop(number, holder)
             answered = slot.first != NEVER
@@ -155,7 +163,6 @@ class Exchanges(Links):
             elif (
                 link.write_error is not None and error is not None and slot.state == SENDING and not answered
             ):
-                slot.bytes_out = max(0, slot.bytes_out - len(link.unsent))
                 self._owner.hit_failed(slot, failures.unsent(error), ending, now, error)
             else:
                 outcome = failures.lost(error, answered=answered)

@@ -95,7 +95,7 @@ class Link(Connection):
     def close(self) -> None:
         """Close the socket, and let go of what refers to this."""
         self.sock.close()
-        self.sock = None
+        self.sock, self.unsent = None, b""
         self.slow = True
         self.inflight.clear()
         self.slots.clear()

@@ -63,11 +63,15 @@ class Links(Polling):
         if slot in link.queue:  # it was never sent, and takes its place in the order now
             link.queue.remove(slot)
             slot.seq, slot.sent = self.take_seq(), NEVER
+        number = next((number for number, holder in link.inflight.items() if holder is slot), None)
+        if number is not None:
+            blocked = 0 if link.slots else len(link.unsent)
+            slot.bytes_out = max(0, slot.bytes_out - blocked - link.unsent_of(number))
         if not link.slots:
             del self._links[slot.fd]
             self._epoll.unregister(slot.fd)
             link.close()
-        elif number := next((number for number, holder in link.inflight.items() if holder is slot), None):
+        elif number is not None:
             link.cancel(number)
             if not link.serving and not link.over:
                 self._flush(link)
