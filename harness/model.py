@@ -175,6 +175,12 @@ class LoadPlan:
     tls_min: str | None = None  # "1.2" | "1.3"
     trace_headers: bool = False  # recording.trace says which, and what is in them
     http2: bool = False
+    stream: bool = False  # hold a stream in each slot instead of sending requests
+    websocket: bool = False  # of the WebSocket protocol; else server-sent events, or a response held open
+    message: str = ""  # to send on a WebSocket, a secret as a body is
+    every_ns: int = 1_000_000_000  # from one to the next
+    expect_every_ns: int = 0  # a stream without a message for longer has stalled; 0: no limit
+    ping_ns: int = 20_000_000_000  # between two pings of ours on a WebSocket; 0: none
 
     def expected(self, status: int) -> bool:
         """Tell whether a whole response with this status counts as good."""
@@ -461,6 +467,8 @@ class RunRecord:
     rollouts: int = 1  # how many were asked for
     earlier: tuple[Round, ...] = ()  # those before the one that `marks` and `rollout` are about, oldest first
     changes: tuple[OtherChange, ...] = ()  # of somebody else, during any of its rollouts; oldest first
+    stream: str = ""  # websocket | http: each slot held a stream; "": it sent requests
+    back_within_ns: int = 0  # in which a stream that was lost has to be back
 
     def mark(self, mark: Mark) -> int:
         """Return when a moment was marked, or NEVER."""
