@@ -62,7 +62,8 @@ def _fields(run: RunRecord) -> Iterable[tuple[str, bool]]:
     yield "workers", 0 < run.workers <= MOST_WORKERS
     yield "rollouts", 0 < run.rollouts < 1 << 20
     yield "backed_off", run.backed_off >= 0
-    for field in ("timeout_ns", "stalled_ns", "settle_ns", "ramp_ns"):
+    yield "stream", run.stream in {"", "websocket", "http"}
+    for field in ("timeout_ns", "stalled_ns", "settle_ns", "ramp_ns", "back_within_ns"):
         yield field, 0 <= getattr(run, field) <= _SETTING_NS
     yield "max_baseline_failures", isfinite(run.max_baseline_failures) and 0 <= run.max_baseline_failures <= 1
     yield "rate", run.rate is None or (isfinite(run.rate) and run.rate > 0)

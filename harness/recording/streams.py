@@ -27,7 +27,10 @@ STREAM_SCHEMA = pa.schema(
         # close (a close frame) | end (the end of the body) | eof (an end without either) | reset | silent | error |
         # over (by us, at the end of the load)
         ("how", _NAMES),
-        ("code", pa.uint16()),  # of the close frame; 1006 where a WebSocket ended without one; 0 for no WebSocket
+        (
+            "code",
+            pa.uint16(),
+        ),  # of the close frame; 1006 where a WebSocket ended without one; 0 for no WebSocket
         ("first_id", pa.int64()),  # numbers of messages
         ("last_id", pa.int64()),
         ("jumps", pa.int64()),  # messages whose number did not follow on the one before

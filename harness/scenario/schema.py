@@ -15,6 +15,7 @@ from harness import masking
 from harness.clock import NS
 from harness.scenario.labpart import LabPart
 from harness.scenario.objectives import condition
+from harness.scenario.parts.streampart import StreamPart, what_a_stream_excludes
 from harness.scenario.trigger import parse
 from harness.scenario.values import (
     DurationNs,
@@ -34,7 +35,8 @@ class TargetPart(Strict):
     """The request."""
 
     url: str | None = None
-    """Where the requests go: an http:// or https:// URL. Not with the lab, whose address is known only once it is up.
+    """Where the requests go: an http:// or https:// URL; for a WebSocket ws:// or wss://. Not with the lab, whose
+    address is known only once it is up.
     """
     path: str = "/"
     """With the lab: the path of the requests."""
@@ -109,12 +111,14 @@ class TargetPart(Strict):
                 f"{masking.broken_url(value)!r} is not a URL: its host or port cannot be read"
             ) from None
         if (
-            parts.scheme not in {"http", "https"}
+            parts.scheme not in {"http", "https", "ws", "wss"}
             or not parts.hostname
             or port == 0
             or re.search(r"\s", value)
         ):
-            raise ValueError(f"{masking.broken_url(value)!r} is not an http:// or https:// URL")
+            raise ValueError(
+                f"{masking.broken_url(value)!r} is not an http://, https://, ws:// or wss:// URL"
+            )
         return value
 
 
@@ -233,6 +237,8 @@ class Scenario(Strict):
     """The request, see [target](#target)."""
     load: LoadPart = LoadPart()
     """How hard, see [load](#load)."""
+    stream: StreamPart | None = None
+    """Hold streams instead of sending requests, see [stream](#stream). A ws:// URL does so by itself."""
     workload: Annotated[tuple[str, str], pydantic.BeforeValidator(kind_and_name)] | None = None
     """What is rolled out. NAME alone is a Deployment."""
     namespace: str | None = None
@@ -269,6 +275,29 @@ class Scenario(Strict):
                 f"raise --max-time, or lower --trigger-after and --settle"
             )
         return self
+
+    @pydantic.model_validator(mode="after")
+    def _streams(self) -> Scenario:
+        url = self.target.url or ""
+        if self.stream is None and url.startswith(("ws://", "wss://")):
+            self.stream = StreamPart(kind="websocket")
+        if self.stream is None:
+            return self
+        if self.stream.kind == "http" and url.startswith(("ws://", "wss://")):
+            raise ValueError("a ws:// URL is for a WebSocket; use stream.kind: websocket, or an http:// URL")
+        if other := what_a_stream_excludes(self.load, self.target):
+            raise ValueError(f"a stream is opened by one GET and stays open; drop {other}, or stream")
+        return self
+
+    @property
+    def good_statuses(self) -> tuple[tuple[int, int], ...]:
+        """The statuses that count as good: of a WebSocket's handshake 101, unless others were asked for."""
+        websocket = self.stream is not None and self.stream.kind == "websocket"
+        return (
+            ((101, 101),)
+            if websocket and "expect" not in self.target.model_fields_set
+            else self.target.expect
+        )
 
     @property
     def trigger_after_ns(self) -> int:
