@@ -25,13 +25,19 @@ _SPARSE_S = 100_000  # seconds without any row, over a day: a longer run has mor
 _SETTING_NS = 1 << 60  # every setting is shorter
 _LAST_STATUS = 999
 _MOST_BYTES = 1 << 50  # of one hit
+_MOST_NUMBER = 10**18  # of a message
 _WALL_NS = 1 << 62  # the year 2116
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _LONGEST_NAME = 253
 _TIMES = frozenset(
-    {"due_ns", "sent_ns", "first_byte_ns", "done_ns", "opened_ns", "connect_ns", "tls_ns", "closed_ns"}
+    {
+        "due_ns", "sent_ns", "first_byte_ns", "done_ns", "opened_ns", "connect_ns", "tls_ns", "closed_ns",
+        "handshake_ns", "first_message_ns", "last_message_ns", "largest_gap_ns", "ended_ns", "lost_ns",
+    }
+)  # fmt: skip
+_COUNTS = frozenset(
+    {"seq", "conn_hits", "bytes_in", "bytes_out", "hits", "messages", "jumps", "missing", "tries"}
 )
-_COUNTS = frozenset({"seq", "conn_hits", "bytes_in", "bytes_out", "hits"})
 _OUTCOMES = frozenset(outcome.value for outcome in OUTCOMES)
 
 
@@ -109,6 +115,9 @@ def _fine(name: str, column: Any, run: RunRecord) -> bool:
     if name == "outcome":
         return set(column.cat.categories) <= _OUTCOMES
     bounds = dict.fromkeys(_TIMES, (NEVER, LONGEST_NS)) | dict.fromkeys(_COUNTS, (0, _MOST_BYTES))
+    bounds |= dict.fromkeys(("first_id", "last_id"), (NEVER, _MOST_NUMBER)) | {
+        "replaces": (NEVER, _MOST_BYTES)
+    }
     bounds |= {"conn": (NEVER, _MOST_BYTES), "status": (0, _LAST_STATUS)}
     if run.targets:
         bounds["target"] = 0, len(run.targets) - 1

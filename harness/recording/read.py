@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import RecordingError
 from harness.model import FORMAT, ClusterEvent, HealthSample, RunRecord, WatchGap
-from harness.recording import answers, folder, shapes
+from harness.recording import answers, folder, shapes, streams
 from harness.recording.batches import Stream
 from harness.recording.bounds import MOST_WORKERS, check_rows, check_run, is_moment, is_sparse
 from harness.recording.columns import Columns, NoAnswerError, TooManyWordsError
@@ -104,6 +104,10 @@ class Recording:
     def connections(self) -> pd.DataFrame:
         """Return one row per connection of all workers: the columns of write.CONNECTION_SCHEMA and `worker`."""
         return self._table("connections", CONNECTION_SCHEMA, None)
+
+    def streams(self) -> pd.DataFrame:
+        """Return one row per stream of all workers: the columns of streams.STREAM_SCHEMA and `worker`."""
+        return self._table(streams.FOLDER, streams.STREAM_SCHEMA, None)
 
     def batches(self, kind: str) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Yield the "hits" or "connections" of each worker in batches as they were written, with the worker's number.

@@ -39,6 +39,7 @@ from harness.judge.numbers.background import Background, background
 from harness.judge.numbers.crowded import crowded
 from harness.judge.numbers.measured import PodLosses
 from harness.judge.numbers.usual import longest_ns
+from harness.judge.streams.causes import CUT_KINDS, WORDS, by_balancer
 from harness.judge.timeline.ending import assumed
 from harness.judge.wording import at
 
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from harness.recording.answers import Answer
     from harness.recording.upstreams import Entry
 
-NO_PODS = frozenset({"E1", "E2", "E3", "E4", "C8"})
+NO_PODS = frozenset({"E1", "E2", "E3", "E4", "C7", "C8"})
 UNTIED = frozenset({"E2", "E3", UNEXPLAINED})
 EXACT, BY_TIME, ONE_OF = "exact", "by time", "one of a set"
 
@@ -114,6 +115,7 @@ class Way:
     chain: Chain = field(default_factory=Chain)
     answers: Sequence[Answer] = ()
     connections: Callable[[], pd.DataFrame] | None = None  # read only where they may tell something
+    streams: pd.DataFrame | None = None  # where streams were held instead of requests sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,12 @@ def explain(
         consequences(lost, context),
     )
     labels = label(lost, found, beside.is_background, context, no_pods, crossings(hits, lost, found, context))
+    if way.streams is not None:
+        between = by_balancer(lost, found.pod, context.timeline.pods, way.streams)
+        labels = [
+            (between[row],) if row in between and ids != (NOT_THE_ROLLOUT,) else ids
+            for row, ids in enumerate(labels)
+        ]
     groups: dict[tuple[str, ...], NDArray[np.bool_]] = {}
     for ids in dict.fromkeys(labels):
         groups[ids] = np.fromiter((label == ids for label in labels), dtype=bool, count=len(lost))
@@ -197,9 +205,25 @@ def explain(
         )
         for ids, mask in groups.items()
     ]
+    if way.streams is not None:
+        causes = [_of_streams(cause) for cause in causes]
     ranked = tuple(sorted(causes, key=lambda cause: (-cause.hits, cause.ids)))
     pod_losses = _pod_losses(groups, lost, found, timeline)
     return Explained(ranked, pod_losses, beside, lost.done_ns, lost.kind, tuple(labels), found)
+
+
+def of_requests(causes: Sequence[Cause]) -> tuple[Cause, ...]:
+    """Return the causes that are not about cut streams: no preStop is long enough to keep one."""
+    return tuple(one for one in causes if not (set(one.ids) <= set(WORDS) and set(one.kinds) <= CUT_KINDS))
+
+
+def _of_streams(cause: Cause) -> Cause:
+    """Return a cause in the words of streams, where what failed were streams and not handshakes."""
+    known = [WORDS[name] for name in cause.ids if name in WORDS]
+    if len(known) != len(cause.ids) or not set(cause.kinds) <= CUT_KINDS:
+        return cause
+    mend = dict.fromkeys(line for _, lines in known for line in lines)
+    return replace(cause, name=", or ".join(name for name, _ in known), mend=tuple(mend))
 
 
 def _pod_losses(

@@ -112,7 +112,7 @@ def classify(frame: pd.DataFrame, run: RunRecord) -> Hits:
     cut = outcomes == OUTCOME_CODE[Outcome.CUT_AT_DEADLINE]
     return Hits(
         frame=frame,
-        begun_ns=frame["due_ns"].to_numpy(),
+        begun_ns=_of_streams(frame) if run.stream else frame["due_ns"].to_numpy(),
         done_ns=frame["done_ns"].to_numpy(),
         status=np.where(whole, raw_status, 0).astype(np.int32),
         kind=np.where(whole, np.minimum(raw_status, FIRST_OUTCOME - 1), FIRST_OUTCOME + outcomes),
@@ -120,6 +120,29 @@ def classify(frame: pd.DataFrame, run: RunRecord) -> Hits:
         failed=_FAILED[outcomes] & ~good,
         cut=cut,
     )
+
+
+def _of_streams(frame: pd.DataFrame) -> NDArray[np.int64]:
+    """Return when each hit's request was sent, where streams are held: that of its handshake, for all on a stream.
+
+    So what came long after a pod's SIGTERM is not taken for a request that the pod took then.
+    """
+    due: NDArray[np.int64] = frame["due_ns"].to_numpy()
+    carried, conn = frame["conn_hits"].to_numpy(), frame["conn"].to_numpy().astype(np.int64)
+    keys = frame["worker"].to_numpy().astype(np.int64) * (1 << 32) + conn
+    first = np.flatnonzero((carried == 0) & (conn >= 0))
+    order = first[np.argsort(keys[first], kind="stable")]
+    if not len(order):
+        return due
+    place = np.minimum(np.searchsorted(keys[order], keys), len(order) - 1)
+    on_it = (carried > 0) & (keys[order][place] == keys)
+    return np.where(on_it, frame["sent_ns"].to_numpy()[order][place], due)
+
+
+def waited_ns(hits: Hits) -> NDArray[np.int64]:
+    """Return how long was waited for each hit: latency. On a stream, since the message before."""
+    took: NDArray[np.int64] = hits.done_ns - hits.frame["due_ns"].to_numpy()
+    return took
 
 
 def started_ns(hits: Hits) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.clock import NS
-from harness.judge.numbers.hits import by_code
+from harness.judge.numbers.hits import by_code, waited_ns
 from harness.judge.timeline.clocks import SLACK
 from harness.judge.timeline.ending import stop_ns
 from harness.model import Phase
@@ -270,7 +270,7 @@ def _lag(
 
 
 def _tail(hits: Hits, pod_losses: Iterable[PodLosses]) -> Tail | None:
-    took = hits.done_ns[hits.good] - hits.begun_ns[hits.good]
+    took = waited_ns(hits)[hits.good]
     if not len(took):
         return None
     ranks = [min(int(p * len(took)), len(took) - 1) for p in (0.99, 0.999)]

@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.clock import NS
-from harness.judge.numbers.hits import Hits, kind_code, kind_name, masked, ranked, started_ns, tally
+from harness.judge.numbers.hits import (
+    Hits,
+    kind_code,
+    kind_name,
+    masked,
+    ranked,
+    started_ns,
+    tally,
+    waited_ns,
+)
 from harness.judge.numbers.reuse import ByConnection, by_connection
 from harness.judge.numbers.traffic import PodTraffic, Reach, WorkerRows, by_pod, by_target, by_worker
 from harness.model import Outcome, Phase
@@ -143,7 +152,7 @@ def summarise(hits: Hits, run: RunRecord, timeline: Timeline) -> Numbers:
     """Count and measure. Text stays out: what a number means is said in the module's docstring."""
     inside = (hits.done_ns >= timeline.judged.from_ns) & (hits.done_ns < timeline.judged.to_ns)
     early = hits.done_ns < timeline.judged.from_ns
-    took = hits.done_ns - hits.begun_ns  # no copies of the whole: a long run has millions of hits
+    took = waited_ns(hits)  # no copies of the whole: a long run has millions of hits
     good, failed, cut = hits.good & inside, hits.failed & inside, hits.cut & inside
     hidden = int((masked(hits, run) & inside).sum())
     seconds = by_second(hits, timeline)
@@ -165,7 +174,7 @@ def summarise(hits: Hits, run: RunRecord, timeline: Timeline) -> Numbers:
         failed=failures,
         masked=hidden,
         hard=failures - hidden,
-        stalled=int(((took > run.stalled_ns) & inside).sum()),
+        stalled=0 if run.stream else int(((took > run.stalled_ns) & inside).sum()),
         cut=int(cut.sum()),
         cut_oldest_ns=int(took[cut].max(initial=0)),
         warmup_requests=int(((hits.good | hits.failed) & early).sum()),
@@ -229,7 +238,7 @@ def part(hits: Hits, name: str, spans: Sequence[Span], timeline: Timeline) -> Pa
         failed=int(failed.sum()),
         kinds=hits.counts(failed),
         bad_seconds=len(np.unique((hits.done_ns[failed] - timeline.zero_ns) // NS)),
-        latency=measure(hits.done_ns[good] - hits.begun_ns[good]),
+        latency=measure(waited_ns(hits)[good]),
     )
 
 
