@@ -80,6 +80,9 @@ def about(recording: Recording, timeline: Timeline) -> About:
 
 
 def _model(run: RunRecord) -> str:
+    if run.stream:
+        kind = "WebSockets" if run.stream == "websocket" else "streams"
+        return f"{run.concurrency} {kind} held, {run.workers} worker{'' if run.workers == 1 else 's'}"
     slots = f"{run.concurrency} slot{'' if run.concurrency == 1 else 's'}"
     loop = "closed loop" if run.rate is None else f"open loop at {run.rate:g} requests/s"
     loop += f" after a ramp of {lasting(run.ramp_ns)}" if run.ramp_ns else ""

@@ -269,9 +269,9 @@ class Upstream:
         rest = data[end + 4 :]
         if response.status < 200:
             if response.status == 101:
-                self._body = EndlessBody()  # set first: what follows may end the exchange
                 if not requester.switch(response, rest):
                     raise Malformed("101 without an Upgrade")
+                self._body = EndlessBody()
                 return False
             requester.interim(response)
             return self._head(rest) if rest else True
