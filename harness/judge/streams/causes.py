@@ -15,6 +15,7 @@ import numpy as np
 from harness.clock import NS
 from harness.judge.numbers.hits import kind_code
 from harness.judge.timeline.clocks import SLACK
+from harness.judge.timeline.ending import stop_ns
 from harness.model import Outcome
 
 if TYPE_CHECKING:
@@ -106,8 +107,8 @@ def by_balancer(
 
 
 def _is_well(pod: Lifeline, t_ns: int) -> bool:
-    """Whether nothing was happening to a pod at a moment: it was not being deleted, and no container of it ended."""
-    ends = [t for t in (pod.deleted_ns, pod.gone_ns) if t is not None]
+    """Whether a pod had no reason to end a stream at a moment: no SIGTERM yet, though a preStop may run; no exit."""
+    ends = [t for t in (stop_ns(pod), pod.gone_ns) if t is not None]
     if ends and t_ns >= min(ends) - SLACK // 4:
         return False
     return pod.exited_ns is None or abs(t_ns - pod.exited_ns) > _LATE_NS

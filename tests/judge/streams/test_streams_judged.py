@@ -90,6 +90,13 @@ def test_streams_of_pods_that_were_well_were_cut_by_the_balancer(tmp_path: Path)
     assert any("worker_shutdown_timeout" in line for line in found.causes[0].mend)
 
 
+def test_a_pod_whose_pre_stop_still_runs_is_well(tmp_path: Path) -> None:
+    run = rolling(prestop=9, grace=20, concurrency=12)
+    first = min(pod.deleted for pod in run.pods if pod.deleted is not None)
+    found = judge(Recording.open(replace(run, closes=True, reloads=first + 8).write(tmp_path)))
+    assert causes(found) == {("C8",)}
+
+
 def test_a_reload_in_the_middle_of_a_pods_end_takes_its_streams_along(tmp_path: Path) -> None:
     run = rolling(prestop=3, grace=20, concurrency=12)
     end = min(pod.exits for pod in run.pods if pod.exits is not None)
