@@ -15,7 +15,7 @@ from harness import masking
 from harness.clock import NS
 from harness.scenario.labpart import LabPart
 from harness.scenario.objectives import condition
-from harness.scenario.parts.streampart import StreamPart, what_a_stream_excludes
+from harness.scenario.parts.streampart import StreamPart, check_stream, websocket_by_its_url
 from harness.scenario.trigger import parse
 from harness.scenario.values import (
     DurationNs,
@@ -276,17 +276,11 @@ class Scenario(Strict):
             )
         return self
 
+    _websocket = pydantic.model_validator(mode="before")(websocket_by_its_url)
+
     @pydantic.model_validator(mode="after")
     def _streams(self) -> Scenario:
-        url = self.target.url or ""
-        if self.stream is None and url.startswith(("ws://", "wss://")):
-            self.stream = StreamPart(kind="websocket")
-        if self.stream is None:
-            return self
-        if self.stream.kind == "http" and url.startswith(("ws://", "wss://")):
-            raise ValueError("a ws:// URL is for a WebSocket; use stream.kind: websocket, or an http:// URL")
-        if other := what_a_stream_excludes(self.load, self.target):
-            raise ValueError(f"a stream is opened by one GET and stays open; drop {other}, or stream")
+        check_stream(self.stream, self.load, self.target)
         return self
 
     @property

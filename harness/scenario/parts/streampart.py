@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from harness.scenario.schema import LoadPart, TargetPart
 
 _LEAST_NS = NS // 100
+_SCHEMES = ("ws://", "wss://")
 
 
 class StreamPart(Strict):
@@ -42,12 +43,26 @@ class StreamPart(Strict):
         return self
 
 
-def what_a_stream_excludes(load: LoadPart, target: TargetPart) -> str:
-    """Return what of a load makes no sense for streams; "" if there is nothing."""
+def websocket_by_its_url(fields: Any) -> Any:
+    """Add the part to a scenario whose URL is a WebSocket's and that has none."""
+    target = fields.get("target") if isinstance(fields, dict) else None
+    url = target.get("url") if isinstance(target, dict) else None
+    if isinstance(url, str) and url.startswith(_SCHEMES) and fields.get("stream") is None:
+        return {**fields, "stream": {"kind": "websocket"}}
+    return fields
+
+
+def check_stream(stream: StreamPart | None, load: LoadPart, target: TargetPart) -> None:
+    """Refuse what makes no sense for streams. Raises ValueError."""
+    if stream is None:
+        return
+    if stream.kind == "http" and (target.url or "").startswith(_SCHEMES):
+        raise ValueError("a ws:// URL is for a WebSocket; use stream.kind: websocket, or an http:// URL")
     others = {
         "rate": load.rate is not None, "lull": load.lull, "mix": load.mix, "targets": load.targets,
         "keepalive: false": not load.keepalive, "conn_max_hits": load.conn_max_hits,
         "conn_max_age": load.conn_max_age, "http2": target.http2, "body": target.body or target.body_file,
         f"method {target.method}": target.method != "GET",
     }  # fmt: skip
-    return next((name for name, given in others.items() if given), "")
+    if other := next((name for name, given in others.items() if given), ""):
+        raise ValueError(f"a stream is opened by one GET and stays open; drop {other}, or stream")
