@@ -189,7 +189,10 @@ def summarise(hits: Hits, run: RunRecord, timeline: Timeline) -> Numbers:
         bad_seconds=len(bad),
         seconds_total=-(-timeline.judged.length_ns // NS),
         worst_second=max(worst, key=lambda row: (sum(row.failed.values()), -row.second), default=None),
-        outage=longest_outage(hits.done_ns[good], hits.done_ns[failed], timeline.load),
+        # What comes on a stream now and then is no answer that somebody waits for.
+        outage=None
+        if run.stream
+        else longest_outage(hits.done_ns[good], hits.done_ns[failed], timeline.load),
         failed_time_share=float(took[failed].sum()) / spent if spent else 0.0,
         parts=tuple(
             part(hits, phase.value, spans, timeline)

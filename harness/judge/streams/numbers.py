@@ -63,6 +63,7 @@ class StreamNumbers:
     missed: int
     repeated: int  # came again after a loss
     skipped: int
+    until_ns: int = NEVER  # when the last stream ended, of the worker of which that was the earliest
     over: int = 0  # of those that came back: later than back_within_ns
     back_within_ns: int = 0
     by_pod: dict[str, int] = field(default_factory=dict)  # cut streams by the pod that the handshake named
@@ -125,6 +126,7 @@ def stream_numbers(streams: pd.DataFrame, run: RunRecord, timeline: Timeline) ->
         numbered=numbered,
         missed=missed,
         repeated=repeated,
+        until_ns=int(streams.groupby("worker")["ended_ns"].max().min()) if len(streams) else NEVER,
         skipped=int(streams["missing"].sum()) if numbered else 0,
         over=int((back > run.back_within_ns).sum()) if run.back_within_ns else 0,
         back_within_ns=run.back_within_ns,

@@ -31,6 +31,7 @@ class StreamRun(SyntheticRun):
     every: float = 0.5  # from one message to the next
     reloads: float | None = None  # the balancer cuts all streams that were opened before
     idle: float | None = None  # the balancer cuts streams that are silent for so long; nothing is sent then
+    pongs: float | None = None  # no messages, but a pong so often
     refuses_until: float = -100.0  # new handshakes get a 502 until then
     wait: float = WAIT
     numbered: bool = True
@@ -76,9 +77,11 @@ class StreamRun(SyntheticRun):
             rows.append(self._row(slot, conn, 0, t, t, t + 0.003, pod=pod.name))
             life = Life(_ns(t), _ns(t + 0.003), _ns(t + 0.003))
             at, last, carried = t + 0.003, t + 0.003, 1
-            while self.idle is None and at + self.every < min(ends, self.ended):
-                at += self.every
-                life.message(int((at + TRIGGER) / self.every) if self.numbered else -1, _ns(at))
+            every = self.pongs or self.every
+            while self.idle is None and at + every < min(ends, self.ended):
+                at += every
+                if not self.pongs:
+                    life.message(int((at + TRIGGER) / every) if self.numbered else -1, _ns(at))
                 if at - last >= 1:
                     rows.append(self._row(slot, conn, carried, last, t, at, pod=pod.name))
                     last, carried = at, carried + 1

@@ -159,6 +159,23 @@ def test_the_summary_and_the_json_tell_of_streams(tmp_path: Path) -> None:
     assert from_json(to_json(found)).streams == found.streams
 
 
+def test_websockets_on_which_nothing_but_pongs_come_pass(tmp_path: Path) -> None:
+    found = judged(tmp_path, closes=True, pongs=7.0)
+    assert found.grade is Grade.PASS, found.verdict.headline
+    assert found.streams is not None
+    assert found.streams.messages == 0
+    assert found.streams.back is not None  # by the handshake
+
+
+def test_a_worker_whose_streams_left_no_rows_at_the_end_withholds_the_pass(tmp_path: Path) -> None:
+    run = replace(rolling(prestop=3, grace=20, concurrency=12), closes=True)
+    path = run.write(tmp_path)
+    file = path / "streams" / "0.arrow"
+    file.write_bytes(file.read_bytes()[:-200])  # as after a full disk: the last batch is cut
+    found = judge(Recording.open(path))
+    assert found.grade is Grade.INCONCLUSIVE
+
+
 def test_a_run_of_requests_has_no_streams(tmp_path: Path) -> None:
     found = judge(Recording.open(SyntheticRun.rolling(prestop=3).write(tmp_path)))
     assert found.streams is None
