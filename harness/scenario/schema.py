@@ -35,9 +35,7 @@ class TargetPart(Strict):
     """The request."""
 
     url: str | None = None
-    """Where the requests go: an http:// or https:// URL; for a WebSocket ws:// or wss://. Not with the lab, whose
-    address is known only once it is up.
-    """
+    """Where to send: an http:// or https:// URL, a WebSocket's ws:// or wss://. Not with the lab, which has its own."""
     path: str = "/"
     """With the lab: the path of the requests."""
     method: Method = "GET"

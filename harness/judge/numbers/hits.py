@@ -129,14 +129,14 @@ def _of_streams(frame: pd.DataFrame) -> NDArray[np.int64]:
     """
     due: NDArray[np.int64] = frame["due_ns"].to_numpy()
     carried, conn = frame["conn_hits"].to_numpy(), frame["conn"].to_numpy().astype(np.int64)
-    keys = frame["worker"].to_numpy().astype(np.int64) * (1 << 32) + conn
-    first = np.flatnonzero((carried == 0) & (conn >= 0))
-    order = first[np.argsort(keys[first], kind="stable")]
-    if not len(order):
+    if not len(frame):
         return due
-    place = np.minimum(np.searchsorted(keys[order], keys), len(order) - 1)
-    on_it = (carried > 0) & (keys[order][place] == keys)
-    return np.where(on_it, frame["sent_ns"].to_numpy()[order][place], due)
+    keys = frame["worker"].to_numpy().astype(np.int64) * (1 << 32) + conn
+    # A stream's first row. That of one of an earlier rollout of the run is not its handshake.
+    known, first = np.unique(keys, return_index=True)
+    began = np.where(carried[first] == 0, frame["sent_ns"].to_numpy()[first], due[first])
+    of_stream = began[np.searchsorted(known, keys)]
+    return np.where((carried > 0) & (conn >= 0), of_stream, due)
 
 
 def waited_ns(hits: Hits) -> NDArray[np.int64]:

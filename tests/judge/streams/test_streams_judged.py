@@ -70,6 +70,12 @@ def test_streams_that_an_exit_cuts_fail_with_the_pods_cause(tmp_path: Path) -> N
     assert cause.confidence == "exact"
 
 
+def test_an_objective_that_allows_losses_allows_cut_streams(tmp_path: Path) -> None:
+    found = judged(tmp_path, record={"scenario": {"fail_on": ["failed>1000"]}})
+    assert grade(found, CLOSED) is Grade.PASS
+    assert found.grade is Grade.PASS
+
+
 def test_no_longer_pre_stop_is_advised_for_what_no_pre_stop_keeps(tmp_path: Path) -> None:
     found = judged(tmp_path)
     assert found.advice is None or "sleep" not in str(found.advice.patch)

@@ -8,6 +8,7 @@ from harness.judge.findings.finding import BACK, CLOSED, Finding
 from harness.judge.streams import words
 from harness.judge.wording import lasting
 from harness.model import Grade
+from harness.scenario.objectives import replacing
 
 if TYPE_CHECKING:
     from harness.judge.findings.case import Case
@@ -29,6 +30,8 @@ def closed(case: Case) -> Finding | None:
         before = f"{numbers.cut_before:,} in the baseline, too"
         more = "whether that is more than usual is judged with all requests"
         return Finding(CLOSED, f"{observed}; {before}: {more}", Grade.PASS)
+    if numbers.cut and replacing(case.run.scenario, rollout=case.run.rollout_wanted):
+        return Finding(CLOSED, f"{observed}; this run's own objectives say how much may fail", Grade.PASS)
     return Finding(CLOSED, observed, Grade.FAIL if numbers.cut else Grade.PASS)
 
 
