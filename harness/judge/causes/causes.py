@@ -17,9 +17,17 @@ from harness.judge.balancers.known import Chain
 from harness.judge.balancers.reading import meanings
 from harness.judge.causes import told
 from harness.judge.causes.connections import by_reuse, lost_to, own_reloads, pods_of_connections
-from harness.judge.causes.context import AT_ONCE_NS, LONG_NS, Context
+from harness.judge.causes.context import AT_ONCE_NS, Context
 from harness.judge.causes.diagnosis import diagnosis_of, plain, plain_evidence
-from harness.judge.causes.labels import Beside, after_removal, began_early, consequences, crossings, label
+from harness.judge.causes.labels import (
+    Beside,
+    after_removal,
+    began_early,
+    consequences,
+    crossings,
+    cut_by_balancer,
+    label,
+)
 from harness.judge.causes.left_balancer import departures
 from harness.judge.causes.matching import (
     NOT_THE_ROLLOUT,
@@ -39,7 +47,7 @@ from harness.judge.numbers.background import Background, background
 from harness.judge.numbers.crowded import crowded
 from harness.judge.numbers.measured import PodLosses
 from harness.judge.numbers.usual import longest_ns
-from harness.judge.streams.causes import CUT_KINDS, WORDS, by_balancer
+from harness.judge.streams.causes import told as of_cut_streams
 from harness.judge.timeline.ending import assumed
 from harness.judge.wording import at
 
@@ -183,11 +191,7 @@ def explain(
     )
     labels = label(lost, found, beside.is_background, context, no_pods, crossings(hits, lost, found, context))
     if way.streams is not None:
-        between = by_balancer(lost, found.pod, context.timeline.pods, way.streams)
-        labels = [
-            (between[row],) if row in between and ids != (NOT_THE_ROLLOUT,) else ids
-            for row, ids in enumerate(labels)
-        ]
+        labels = cut_by_balancer(labels, lost, found, context, way.streams)
     groups: dict[tuple[str, ...], NDArray[np.bool_]] = {}
     for ids in dict.fromkeys(labels):
         groups[ids] = np.fromiter((label == ids for label in labels), dtype=bool, count=len(lost))
@@ -201,29 +205,16 @@ def explain(
             numbers,
             told.by_log(mask, entries)
             + told.besides(ids, mask, lost, no_pods, own_doing, context)
-            + by_reuse(mask, lost, hits, direct=context.chain.direct),
+            + by_reuse(mask, lost, hits, direct=context.chain.direct)
+            + (of_cut_streams(ids, mask, lost, found.pod, way.streams) if way.streams is not None else []),
         )
         for ids, mask in groups.items()
     ]
     if way.streams is not None:
-        causes = [_of_streams(cause) for cause in causes]
+        causes = [told.of_streams(cause) for cause in causes]
     ranked = tuple(sorted(causes, key=lambda cause: (-cause.hits, cause.ids)))
     pod_losses = _pod_losses(groups, lost, found, timeline)
     return Explained(ranked, pod_losses, beside, lost.done_ns, lost.kind, tuple(labels), found)
-
-
-def of_requests(causes: Sequence[Cause]) -> tuple[Cause, ...]:
-    """Return the causes that are not about cut streams: no preStop is long enough to keep one."""
-    return tuple(one for one in causes if not (set(one.ids) <= set(WORDS) and set(one.kinds) <= CUT_KINDS))
-
-
-def _of_streams(cause: Cause) -> Cause:
-    """Return a cause in the words of streams, where what failed were streams and not handshakes."""
-    known = [WORDS[name] for name in cause.ids if name in WORDS]
-    if len(known) != len(cause.ids) or not set(cause.kinds) <= CUT_KINDS:
-        return cause
-    mend = dict.fromkeys(line for _, lines in known for line in lines)
-    return replace(cause, name=", or ".join(name for name, _ in known), mend=tuple(mend))
 
 
 def _pod_losses(
@@ -255,21 +246,6 @@ def _pod_losses(
     return losses
 
 
-def _may_have_crossed(ids: tuple[str, ...], lost: Hits, mask: NDArray[np.bool_]) -> bool:
-    """Whether what is called cut in flight (B2) may have met the closing of its connection instead: to know the pod
-    does not tell the two apart, to have taken long does.
-    """
-    return ids == ("B2",) and bool((lost.done_ns[mask] - lost.begun_ns[mask] < LONG_NS).any())
-
-
-def _of_an_assumed_exit(
-    ids: tuple[str, ...], mask: NDArray[np.bool_], found: Match, context: Context
-) -> bool:
-    """Whether nobody saw how a pod ended to whose end these are put down: how it did decides among those causes."""
-    pods = np.unique(found.pod[mask & (found.pod >= 0)]).tolist()
-    return bool(AT_EXIT & {*ids}) and any(context.timeline.pods[number].exit_assumed for number in pods)
-
-
 def _cause(
     ids: tuple[str, ...],
     mask: NDArray[np.bool_],
@@ -296,7 +272,7 @@ def _cause(
         evidence = plain_evidence(ids[0], lost, mask, numbers, diagnosis)
     else:
         name = ", or ".join(dict.fromkeys(rule.name for _, rule in rules))
-        doubted = _may_have_crossed(ids, lost, mask) or _of_an_assumed_exit(ids, mask, found, context)
+        doubted = told.may_have_crossed(ids, lost, mask) or told.of_an_assumed_exit(ids, mask, found, context)
         sure = (bool((found.pod[mask] >= 0).all()) and not doubted) or ids == ("E1",)
         confidence = ONE_OF if len(ids) > 1 else EXACT if sure else BY_TIME
         fixes = told.fixes(rules, shares, context)

@@ -16,6 +16,7 @@ from harness.clock import NS
 from harness.judge.numbers.hits import kind_code
 from harness.judge.timeline.clocks import SLACK
 from harness.judge.timeline.ending import stop_ns
+from harness.judge.wording import count, lasting
 from harness.model import Outcome
 
 if TYPE_CHECKING:
@@ -104,6 +105,22 @@ def by_balancer(
         if row not in found and near >= LEAST:
             found[row] = RELOADED
     return found
+
+
+def told(
+    ids: tuple[str, ...], mask: NDArray[np.bool_], lost: Hits, pod: NDArray[np.int64], streams: pd.DataFrame
+) -> list[str]:
+    """Return what was seen of the streams in `mask` that the balancer cut; nothing for other causes."""
+    if ids == (IDLE,):
+        silent = _silence(lost, streams)[mask]
+        least, most = lasting(int(silent.min())), lasting(int(silent.max()))
+        return [f"each had brought no message for {least} to {most} when it ended, and its pod was well"]
+    if ids == (RELOADED,):
+        done = lost.done_ns[mask]
+        number = len(np.unique(pod[mask & (pod >= 0)]))
+        within = lasting(int(done.max() - done.min()))
+        return [f"{count(int(mask.sum()), 'stream')} of {count(number, 'pod')} ended within {within}"]
+    return []
 
 
 def _is_well(pod: Lifeline, t_ns: int) -> bool:

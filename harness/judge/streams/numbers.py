@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _OURS = "over"
 _ANNOUNCED_CODES = (1000, 1001, 1005, 1012, 1013)  # and 3000 to 4999, as load/streams/websocket.py has them
 _ABNORMAL = 1006
+_BODY = "end of the body"
 NUMBERED_SHARE = 0.9
 
 
@@ -72,6 +73,11 @@ class StreamNumbers:
     def lost(self) -> int:
         """How many streams ended otherwise than by the end of the load."""
         return self.announced + self.cut
+
+
+def is_clean(end: str) -> bool:
+    """Whether an end by this name is a clean one."""
+    return end == _BODY or (end.isdigit() and (int(end) in _ANNOUNCED_CODES or 3000 <= int(end) < 5000))
 
 
 def is_cut(streams: pd.DataFrame) -> NDArray[np.bool_]:
@@ -144,7 +150,7 @@ def _followers(streams: pd.DataFrame) -> NDArray[np.int64]:
 
 def _ends(lost: pd.DataFrame) -> dict[str, int]:
     """Count how streams ended, in the words of their protocol."""
-    words = {"end": "end of the body", "eof": "closed in mid-body", "reset": "reset in mid-body"}
+    words = {"end": _BODY, "eof": "closed in mid-body", "reset": "reset in mid-body"}
     found = Counter[str]()
     for how, code, kind in zip(
         lost["how"].astype(str), lost["code"].tolist(), lost["kind"].astype(str), strict=True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.judge.streams.numbers import is_clean
 from harness.judge.wording import at, count, lasting, share
 
 if TYPE_CHECKING:
@@ -30,9 +31,8 @@ def headline(numbers: StreamNumbers, lost: int, because: str) -> str:
     of, were = named(numbers, numbers.held), "was" if numbers.held == 1 else "were"
     how = " without a close frame" if list(numbers.kinds) == ["websocket"] else ""
     cut = f"{numbers.cut:,} of {of} {were} cut{how}{because}"
-    return "; ".join(
-        part for part in (f"{cut} ({_counted(numbers.ends)})", refused, how_soon(numbers)) if part
-    )
+    ends = {name: n for name, n in numbers.ends.items() if not is_clean(name)}
+    return "; ".join(part for part in (f"{cut} ({_counted(ends)})", refused, how_soon(numbers)) if part)
 
 
 def clean(numbers: StreamNumbers, because: str) -> str:

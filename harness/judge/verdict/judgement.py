@@ -16,7 +16,8 @@ from harness.judge.advice.draft import Advice  # noqa: TC001  pydantic reads ver
 from harness.judge.advice.margins import CurvePoint, Margin, margins, shorter_pre_stops, with_advised
 from harness.judge.balancers.reading import balancers_of
 from harness.judge.balancers.shown import Balancers  # noqa: TC001  pydantic reads verdict.json by it
-from harness.judge.causes.causes import Cause, of_requests
+from harness.judge.causes.causes import Cause  # noqa: TC001  pydantic reads verdict.json by it
+from harness.judge.causes.told import of_requests
 from harness.judge.findings import objectives
 from harness.judge.findings.case import Case
 from harness.judge.findings.finding import COVERED
