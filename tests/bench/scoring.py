@@ -123,7 +123,7 @@ def score(name: str, label: str, path: Path) -> Score:
     for worker, seq, done_ns, kind, ids in rows:
         found.hits += 1
         line = truth.of(worker, seq, done_ns, kind if kind < FIRST_OUTCOME else 0)
-        named = set(ids) if ids != (NOT_THE_ROLLOUT,) else {diagnosis[ids] or NOT_THE_ROLLOUT}
+        named = {diagnosis[ids]} if diagnosis[ids] else set(ids)
         if line is None:
             found.unmatched += 1
             found.pairs["?", " or ".join(sorted(named))] += 1

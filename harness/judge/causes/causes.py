@@ -18,7 +18,7 @@ from harness.judge.balancers.reading import meanings
 from harness.judge.causes import told
 from harness.judge.causes.connections import by_reuse, lost_to, own_reloads, pods_of_connections
 from harness.judge.causes.context import AT_ONCE_NS, Context
-from harness.judge.causes.diagnosis import diagnosis_of, plain, plain_evidence
+from harness.judge.causes.diagnosis import diagnosis_of, here_and_there, idle_close, plain, plain_evidence
 from harness.judge.causes.labels import (
     Beside,
     after_removal,
@@ -98,7 +98,7 @@ class Cause:
     evidence: tuple[str, ...]
     mend: tuple[str, ...]
     spread_by: str = ""
-    diagnosis: str = ""  # of what is not the rollout: the id that its signature fits best
+    diagnosis: str = ""  # of what no rule explains: the id that its signature fits best
 
     @property
     def the_rollouts(self) -> bool:
@@ -190,8 +190,7 @@ def explain(
         consequences(lost, context),
     )
     labels = label(lost, found, beside.is_background, context, no_pods, crossings(hits, lost, found, context))
-    if way.streams is not None:
-        labels = cut_by_balancer(labels, lost, found, context, way.streams)
+    labels = cut_by_balancer(labels, lost, found, context, way.streams)
     groups: dict[tuple[str, ...], NDArray[np.bool_]] = {}
     for ids in dict.fromkeys(labels):
         groups[ids] = np.fromiter((label == ids for label in labels), dtype=bool, count=len(lost))
@@ -206,12 +205,11 @@ def explain(
             told.by_log(mask, entries)
             + told.besides(ids, mask, lost, no_pods, own_doing, context)
             + by_reuse(mask, lost, hits, direct=context.chain.direct)
-            + (of_cut_streams(ids, mask, lost, found.pod, way.streams) if way.streams is not None else []),
+            + of_cut_streams(ids, mask, lost, found.pod, way.streams),
         )
         for ids, mask in groups.items()
     ]
-    if way.streams is not None:
-        causes = [told.of_streams(cause) for cause in causes]
+    causes = [told.of_streams(cause) for cause in causes] if way.streams is not None else causes
     ranked = tuple(sorted(causes, key=lambda cause: (-cause.hits, cause.ids)))
     pod_losses = _pod_losses(groups, lost, found, timeline)
     return Explained(ranked, pod_losses, beside, lost.done_ns, lost.kind, tuple(labels), found)
@@ -263,11 +261,13 @@ def _cause(
     }
     zero = context.timeline.zero_ns
     done = lost.done_ns[mask]
-    diagnosis = (
-        diagnosis_of(lost, mask, context.meanings, fitting(found, "D7")) if ids == (NOT_THE_ROLLOUT,) else ""
-    )
+    diagnosis = ""
+    if ids == (NOT_THE_ROLLOUT,):
+        diagnosis = diagnosis_of(lost, mask, context.meanings, fitting(found, "D7"))
+    elif ids == (UNEXPLAINED,) and here_and_there(done):
+        diagnosis = "C2" if idle_close(lost, mask, context.meanings) else ""
     if ids in {(NOT_THE_ROLLOUT,), (UNEXPLAINED,)}:
-        name, fixes = plain(ids[0])
+        name, fixes = plain(ids[0], diagnosis)
         confidence = BY_TIME
         evidence = plain_evidence(ids[0], lost, mask, numbers, diagnosis)
     else:

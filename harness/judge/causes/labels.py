@@ -111,9 +111,11 @@ def label(
 
 
 def cut_by_balancer(
-    labels: list[tuple[str, ...]], lost: Hits, found: Match, context: Context, streams: pd.DataFrame
+    labels: list[tuple[str, ...]], lost: Hits, found: Match, context: Context, streams: pd.DataFrame | None
 ) -> list[tuple[str, ...]]:
     """Put down to the balancer the streams that it cut, whatever rule about pods fits them; background stays."""
+    if streams is None:  # requests were sent
+        return labels
     cut = by_balancer(lost, found.pod, context.timeline.pods, streams)
     known = enumerate(labels)
     return [(cut[row],) if row in cut and ids != (NOT_THE_ROLLOUT,) else ids for row, ids in known]

@@ -32,7 +32,9 @@ CUT_OFF = BROKEN | Meaning.CUT
 # There was nobody to send it to: by the balancer's own word, or as it shows before the balancer has heard.
 _UNAVAILABLE = Meaning.NOBODY
 NOBODY = Meaning.NOBODY | Meaning.REFUSED
-_ERRORS = ~(Meaning.LIMITED | TIMED_OUT)  # a limit touches all pods alike
+# The pod's own words. A limit touches all pods alike.
+_ERRORS = Meaning.APP | Meaning.APP_UNAVAILABLE | Meaning.UNKNOWN
+_BREAKS = ~(_ERRORS | Meaning.LIMITED | TIMED_OUT)
 _NOTHING = Meaning(0)  # known by other signs than its meaning
 # Causes, by id, of what was sent to a pod that no longer listened, and of what was in flight when one ended.
 AFTER_STOP = frozenset({"B1", "C1", "B6", "B7", "C3", "C6", "C19"})
@@ -212,6 +214,10 @@ RULES: tuple[Rule, ...] = (
          starts.not_listening, _start_story, f"{_CONTAINER}.readinessProbe: {{readiness}}"),
     Rule("A2", "start", "the readinessProbe passes too early: pods that were ready answered with errors", _ERRORS,
          starts.bad_answers, _start_story,
+         f"{_CONTAINER}.readinessProbe: a path that fails until everything a request needs is there",
+         known_pod_only=True),
+    Rule("A2", "start", "the readinessProbe passes too early: pods that were ready broke connections", _BREAKS,
+         starts.breaks, _start_story,
          f"{_CONTAINER}.readinessProbe: a path that fails until everything a request needs is there",
          known_pod_only=True),
     Rule("A2", "start", "the readinessProbe passes too early: pods that were ready did not answer", SILENCE,

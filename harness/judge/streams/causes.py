@@ -108,9 +108,15 @@ def by_balancer(
 
 
 def told(
-    ids: tuple[str, ...], mask: NDArray[np.bool_], lost: Hits, pod: NDArray[np.int64], streams: pd.DataFrame
+    ids: tuple[str, ...],
+    mask: NDArray[np.bool_],
+    lost: Hits,
+    pod: NDArray[np.int64],
+    streams: pd.DataFrame | None,
 ) -> list[str]:
     """Return what was seen of the streams in `mask` that the balancer cut; nothing for other causes."""
+    if streams is None:  # requests were sent
+        return []
     if ids == (IDLE,):
         silent = _silence(lost, streams)[mask]
         least, most = lasting(int(silent.min())), lasting(int(silent.max()))
