@@ -183,6 +183,13 @@ class LoadPlan:
         """How many requests are in flight at most."""
         return self.concurrency * self.streams
 
+    stream: bool = False  # hold a stream in each slot instead of sending requests
+    websocket: bool = False  # of the WebSocket protocol; else server-sent events, or a response held open
+    message: str = ""  # to send on a WebSocket, a secret as a body is
+    every_ns: int = 1_000_000_000  # from one to the next
+    expect_every_ns: int = 0  # a stream without a message for longer has stalled; 0: no limit
+    ping_ns: int = 20_000_000_000  # between two pings of ours on a WebSocket; 0: none
+
     def expected(self, status: int) -> bool:
         """Tell whether a whole response with this status counts as good."""
         return any(low <= status <= high for low, high in self.expect)
@@ -493,6 +500,8 @@ class RunRecord:
     worker_clocks: tuple[
         WorkerClock, ...
     ] = ()  # of workers in pods, by number; () if all were on one machine
+    stream: str = ""  # websocket | http: each slot held a stream; "": it sent requests
+    back_within_ns: int = 0  # in which a stream that was lost has to be back
 
     def mark(self, mark: Mark) -> int:
         """Return when a moment was marked, or NEVER."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from harness.cli.streamoptions import stream_flags, stream_options
 from harness.errors import UsageError
 from harness.model import BALANCERS
 
@@ -192,6 +193,7 @@ def _added(command: _Decorator, without: tuple[str, ...]) -> _Decorator:
                 "each connection, or --streams."
             ),
         ),
+        *stream_options(),
         click.option(
             "--streams",
             type=int,
@@ -322,6 +324,7 @@ def flags_of(url: str | None, options: dict[str, Any]) -> dict[str, Any]:
         # A file on the command line is relative to here, not to the scenario's folder.
         flags["rollout.trigger"] = f"{kind} {Path(file.strip()).absolute()}"
     flags.update(_connections(options))
+    flags.update(stream_flags(flags.get("target.url", ""), options))
     if options["fail_on"]:
         flags["fail_on"] = list(options["fail_on"])
     if options["path_proven"]:

@@ -28,13 +28,19 @@ _SETTING_NS = 1 << 60  # every setting is shorter
 _LAST_STATUS = 999
 _MOST_BYTES = 1 << 50  # of one hit
 MOST_FOR_ONE = 1 << 24  # hits that one row may stand for
+_MOST_NUMBER = 10**18  # of a message
 _WALL_NS = 1 << 62  # the year 2116
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _LONGEST_NAME = 253
 _TIMES = frozenset(
-    {"due_ns", "sent_ns", "first_byte_ns", "done_ns", "opened_ns", "connect_ns", "tls_ns", "closed_ns"}
+    {
+        "due_ns", "sent_ns", "first_byte_ns", "done_ns", "opened_ns", "connect_ns", "tls_ns", "closed_ns",
+        "handshake_ns", "first_message_ns", "last_message_ns", "largest_gap_ns", "ended_ns", "lost_ns",
+    }
+)  # fmt: skip
+_COUNTS = frozenset(
+    {"seq", "conn_hits", "bytes_in", "bytes_out", "hits", "messages", "jumps", "missing", "tries"}
 )
-_COUNTS = frozenset({"seq", "conn_hits", "bytes_in", "bytes_out", "hits"})
 _OUTCOMES = frozenset(outcome.value for outcome in OUTCOMES)
 
 
@@ -66,7 +72,8 @@ def _fields(run: RunRecord) -> Iterable[tuple[str, bool]]:
     yield "workers", 0 < run.workers <= MOST_WORKERS
     yield "rollouts", 0 < run.rollouts < 1 << 20
     yield "backed_off", run.backed_off >= 0
-    for field in ("timeout_ns", "stalled_ns", "settle_ns", "ramp_ns"):
+    yield "stream", run.stream in {"", "websocket", "http"}
+    for field in ("timeout_ns", "stalled_ns", "settle_ns", "ramp_ns", "back_within_ns"):
         yield field, 0 <= getattr(run, field) <= _SETTING_NS
     yield "max_baseline_failures", isfinite(run.max_baseline_failures) and 0 <= run.max_baseline_failures <= 1
     yield "rate", run.rate is None or (isfinite(run.rate) and run.rate > 0)
@@ -145,6 +152,8 @@ def _impossible(name: str, file: Path) -> RecordingError:
 def _fine(name: str, least: int, largest: int, run: RunRecord) -> bool:
     bounds = dict.fromkeys(_TIMES, (NEVER, LONGEST_NS)) | dict.fromkeys(_COUNTS, (0, _MOST_BYTES))
     bounds |= {"conn": (NEVER, _MOST_BYTES), "status": (0, _LAST_STATUS), "stands_for": (1, MOST_FOR_ONE)}
+    bounds |= dict.fromkeys(("first_id", "last_id"), (NEVER, _MOST_NUMBER))
+    bounds |= {"replaces": (NEVER, _MOST_BYTES)}
     if run.targets:
         bounds["target"] = 0, len(run.targets) - 1
     low, high = bounds.get(name, (None, None))

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import RecordingError
 from harness.model import FORMAT, NEVER, ClusterEvent, HealthSample, RunRecord, WatchGap
-from harness.recording import answers, folder, shapes
+from harness.recording import answers, folder, shapes, streams
 from harness.recording.batches import Stream
 from harness.recording.bounds import LONGEST_NS, MOST_WORKERS, check_rows, check_run, is_moment, is_sparse
 from harness.recording.bytime.index import Index
@@ -131,23 +131,27 @@ class Recording:
 
     def connections(self) -> pd.DataFrame:
         """Return one row per connection of all workers: the columns of write.CONNECTION_SCHEMA and `worker`."""
-        numbers = self._workers("connections")
-        names = CONNECTION_SCHEMA.names
+        return self._table("connections", CONNECTION_SCHEMA)
+
+    def streams(self) -> pd.DataFrame:
+        """Return one row per stream of all workers: the columns of streams.STREAM_SCHEMA and `worker`."""
+        return self._table(streams.FOLDER, streams.STREAM_SCHEMA)
+
+    def _table(self, kind: str, schema: pa.Schema) -> pd.DataFrame:
+        numbers, file = self._workers(kind), self.path / kind
         # Counted first, so that each column is allocated once, in its final size: a long run has gigabytes of them.
-        streams = [Stream(self.path, f"connections/{n}.arrow", CONNECTION_SCHEMA, names) for n in numbers]
+        files = [Stream(self.path, f"{kind}/{n}.arrow", schema, schema.names) for n in numbers]
         try:
-            table = Columns(list(CONNECTION_SCHEMA), sum(stream.rows for stream in streams))
-            for number, stream in zip(numbers, streams, strict=True):
-                for batch in stream.batches():
+            table = Columns(list(schema), sum(one.rows for one in files))
+            for number, one in zip(numbers, files, strict=True):
+                for batch in one.batches():
                     table.take(batch, number)
         except TooManyWordsError as error:
-            raise RecordingError(f"{self.path / 'connections'} is damaged: {error}") from None
+            raise RecordingError(f"{file} is damaged: {error}") from None
         except MemoryError:
-            raise RecordingError(
-                f"{self.path / 'connections'} does not fit into this machine's memory"
-            ) from None
+            raise RecordingError(f"{file} does not fit into this machine's memory") from None
         frame = table.frame()
-        check_rows(frame, self.run, self.path / "connections")
+        check_rows(frame, self.run, file)
         return frame
 
     def batches(self, kind: str) -> Iterator[tuple[int, pa.RecordBatch]]:

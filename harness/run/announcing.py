@@ -36,14 +36,13 @@ def announce(resolved: Resolved, subject: Subject | None, say: Callable[[str], N
     each = "one request" if streams == 1 else f"{streams} requests"
     if not resolved.dry_run and subject.trigger.kind != "observe":
         say(f"the annotation {ANNOTATION} on it keeps a second run away until this one ends")
-    say(
-        f"{_model(load.rate, load.ramp)}, {load.concurrency} connections, {each} in flight each, for at least"
-        f" {load.duration / NS:g} s"
-    )
+    each = "a stream on each" if resolved.scenario.stream else f"{each} in flight each"
+    model = "streams" if resolved.scenario.stream else _model(load.rate, load.ramp)
+    say(f"{model}, {load.concurrency} connections, {each}, for at least {load.duration / NS:g} s")
     times = resolved.scenario.rollout.rollouts
     if (takes_ns := expected_ns(subject)) != NEVER:
-        each = f", and there will be {times}" if times > 1 else ""
-        say(f"the rollout should take about {takes_ns / NS:.0f} s, estimated from its manifest{each}")
+        more = f", and there will be {times}" if times > 1 else ""
+        say(f"the rollout should take about {takes_ns / NS:.0f} s, estimated from its manifest{more}")
 
 
 def expected_ns(subject: Subject) -> int:

@@ -13,6 +13,7 @@ from harness import masking
 from harness.errors import UsageError
 from harness.scenario import yamltext
 from harness.scenario.labpart import LabPart
+from harness.scenario.parts.streampart import StreamPart
 from harness.scenario.schema import (
     ClusterPart,
     LoadPart,
@@ -33,6 +34,7 @@ _PARTS: dict[str, type[pydantic.BaseModel]] = {
     "rollout": RolloutPart,
     "lab": LabPart,
     "cluster": ClusterPart,
+    "stream": StreamPart,
 }
 
 
@@ -70,6 +72,8 @@ def redacted(scenario: Scenario) -> dict[str, Any]:
     whole["target"]["headers"] = dict.fromkeys(whole["target"]["headers"], "***")
     if whole["target"]["body"] is not None:
         whole["target"]["body"] = "***"
+    if (whole["stream"] or {}).get("message") is not None:
+        whole["stream"]["message"] = "***"
     whole["rollout"]["trigger"] = parse(scenario.rollout.trigger).shown
     if whole["target"]["url"]:
         whole["target"]["url"] = masking.url(whole["target"]["url"])
@@ -214,6 +218,8 @@ _FLAGS = {
     "load.mix": "--mix", "load.targets": "--targets", "load.lull": "--lull", "load.rate": "--rate",
     "load.ramp": "--ramp", "load.conn_max_hits": "--conn-max-hits", "load.conn_max_age": "--conn-max-age",
     "target.pod_header": "--pod-header", "target.http2": "--http2", "target.streams": "--streams",
+    "stream.kind": "--stream", "stream.message": "--message", "stream.every": "--every", "stream.ping": "--ping",
+    "stream.expect_every": "--expect-every", "stream.back_within": "--back-within",
     "rollout.trigger_after": "--trigger-after",
     "rollout.trigger": "--trigger", "rollout.rollouts": "--rollouts",
     "rollout.field_manager": "--field-manager", "rollout.settle": "--settle", "rollout.max_time": "--max-time",

@@ -61,13 +61,19 @@ class Resolved:
 
     def targets(self, url: str) -> tuple[Target, ...]:
         """Return the requests to send; `url` is the one for the scenario's own request. Raises UsageError."""
-        one = self.target(url)
+        one = self.target(self._of_streams(url))
         if self.listed:
             return aimed(self.listed, url, one.headers, one.body)
         return tuple(
             replace(one, method=method, weight=share, body=one.body if method in WITH_BODY else b"")
             for method, share in self.scenario.load.mix
         ) or (one,)
+
+    def _of_streams(self, url: str) -> str:
+        """Write the URL as that of a WebSocket where one is held: the lab's own, and an http:// one."""
+        stream = self.scenario.stream
+        websocket = stream is not None and stream.kind == "websocket"
+        return re.sub(r"^http", "ws", url) if websocket else url
 
     def target(self, url: str) -> Target:
         """Return the scenario's own request, secrets included. Raises UsageError."""

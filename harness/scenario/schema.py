@@ -16,6 +16,7 @@ from harness.clock import NS
 from harness.model import MOST_STREAMS
 from harness.scenario.labpart import LabPart
 from harness.scenario.objectives import condition
+from harness.scenario.parts.streampart import StreamPart, check_stream, websocket_by_its_url
 from harness.scenario.trigger import parse
 from harness.scenario.values import (
     DurationNs,
@@ -36,8 +37,7 @@ class TargetPart(Strict):
     """The request."""
 
     url: str | None = None
-    """Where the requests go: an http:// or https:// URL. Not with the lab, whose address is known only once it is up.
-    """
+    """Where to send: an http:// or https:// URL, a WebSocket's ws:// or wss://. Not with the lab, which has its own."""
     path: str = "/"
     """With the lab: the path of the requests."""
     method: Method = "GET"
@@ -115,12 +115,14 @@ class TargetPart(Strict):
                 f"{masking.broken_url(value)!r} is not a URL: its host or port cannot be read"
             ) from None
         if (
-            parts.scheme not in {"http", "https"}
+            parts.scheme not in {"http", "https", "ws", "wss"}
             or not parts.hostname
             or port == 0
             or re.search(r"\s", value)
         ):
-            raise ValueError(f"{masking.broken_url(value)!r} is not an http:// or https:// URL")
+            raise ValueError(
+                f"{masking.broken_url(value)!r} is not an http://, https://, ws:// or wss:// URL"
+            )
         return value
 
 
@@ -252,6 +254,8 @@ class Scenario(Strict):
     """The request, see [target](#target)."""
     load: LoadPart = LoadPart()
     """How hard, see [load](#load)."""
+    stream: StreamPart | None = None
+    """Hold streams instead of sending requests, see [stream](#stream). A ws:// URL does so by itself."""
     workload: Annotated[tuple[str, str], pydantic.BeforeValidator(kind_and_name)] | None = None
     """What is rolled out: `KIND/NAME`; `NAME` alone is a Deployment. `rollout/NAME` is one of Argo Rollouts."""
     namespace: str | None = None
@@ -291,6 +295,23 @@ class Scenario(Strict):
                 f"raise --max-time, or lower --trigger-after and --settle"
             )
         return self
+
+    _websocket = pydantic.model_validator(mode="before")(websocket_by_its_url)
+
+    @pydantic.model_validator(mode="after")
+    def _streams(self) -> Scenario:
+        check_stream(self.stream, self.load, self.target)
+        return self
+
+    @property
+    def good_statuses(self) -> tuple[tuple[int, int], ...]:
+        """The statuses that count as good: of a WebSocket's handshake 101, unless others were asked for."""
+        websocket = self.stream is not None and self.stream.kind == "websocket"
+        return (
+            ((101, 101),)
+            if websocket and "expect" not in self.target.model_fields_set
+            else self.target.expect
+        )
 
     @property
     def trigger_after_ns(self) -> int:

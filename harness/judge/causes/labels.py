@@ -20,6 +20,7 @@ from harness.judge.causes.matching import NOT_THE_ROLLOUT, UNEXPLAINED, episodes
 from harness.judge.causes.rules import AFTER_STOP, AT_EXIT, RULES
 from harness.judge.causes.stops import HEARD_LATE
 from harness.judge.numbers.hits import OWN_FAULT, kind_code
+from harness.judge.streams.causes import by_balancer
 from harness.judge.timeline.ending import killed_at_grace, stop_ns
 from harness.judge.wording import at, count
 from harness.model import Outcome
@@ -27,6 +28,7 @@ from harness.model import Outcome
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from harness.judge.causes.context import Context
@@ -107,6 +109,17 @@ def label(
                 )
             )
     return labels
+
+
+def cut_by_balancer(
+    labels: list[tuple[str, ...]], lost: Hits, found: Match, context: Context, streams: pd.DataFrame | None
+) -> list[tuple[str, ...]]:
+    """Put down to the balancer the streams that it cut, whatever rule about pods fits them; background stays."""
+    if streams is None:  # requests were sent
+        return labels
+    cut = by_balancer(lost, found.pod, context.timeline.pods, streams)
+    known = enumerate(labels)
+    return [(cut[row],) if row in cut and ids != (NOT_THE_ROLLOUT,) else ids for row, ids in known]
 
 
 def _of_one(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness.judge.numbers.sending import Sending
     from harness.judge.numbers.summary import Numbers
     from harness.judge.numbers.usual import Unanswered
+    from harness.judge.streams.numbers import StreamNumbers
     from harness.judge.timeline.timeline import Timeline
     from harness.model import HealthSample, RunRecord
 
@@ -35,4 +36,5 @@ class Case:
     usual: Usual = field(default_factory=Usual)  # how long good answers take before the trigger
     unanswered: Unanswered | None = None  # hits in flight at the end
     sending: Sending | None = None
+    streams: StreamNumbers | None = None  # None if requests were sent
     untied: int = 0  # failed hits during the rollout that are tied to nothing that happened to a pod

@@ -68,12 +68,22 @@ def record(case: Case) -> Finding:
                 f"worker {found.worker}{place_of(run, found.worker)} lacks {missing:,} of the rows it counted",
                 Grade.INCONCLUSIVE,
             )
-        if run.mark(Mark.LOAD_END) != NEVER and found.last_ns < timeline.load.to_ns - TAIL_NS:
+        if (
+            case.streams is None
+            and run.mark(Mark.LOAD_END) != NEVER
+            and found.last_ns < timeline.load.to_ns - TAIL_NS
+        ):
             ends = (at(t_ns, timeline.zero_ns) for t_ns in (found.last_ns, timeline.load.to_ns))
             observed = "worker {}'s rows{} end {}, the load ended {}".format(
                 found.worker, place_of(run, found.worker), *ends
             )
             return Finding(objective, observed, Grade.INCONCLUSIVE)
+    until = case.streams.until_ns if case.streams is not None else None
+    if until is not None and run.mark(Mark.LOAD_END) != NEVER and until < timeline.load.to_ns - TAIL_NS:
+        # A stream may bring nothing for long, but every one that is open at the end leaves a row then.
+        ends = (at(t_ns, timeline.zero_ns) for t_ns in (until, timeline.load.to_ns))
+        observed = "the rows of a worker's streams end {}, the load ended {}".format(*ends)
+        return Finding(objective, observed, Grade.INCONCLUSIVE)
     return Finding(objective, f"{sum(found.hits for found in numbers.workers):,} rows", Grade.PASS)
 
 

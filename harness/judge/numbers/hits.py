@@ -91,6 +91,12 @@ class Hits:
         """Return how long each took, from when it was wanted."""
         return self.done_ns - self.begun_ns
 
+    @cached_property
+    def waited_ns(self) -> NDArray[np.int64]:
+        """Return how long was waited for each: latency. On a stream, since the message before."""
+        took: NDArray[np.int64] = self.done_ns - self.frame["due_ns"].to_numpy()
+        return took
+
     def where(self, mask: NDArray[np.bool_]) -> Hits:
         """Return the hits for which `mask` is true."""
         return self if mask.all() else self.at(np.flatnonzero(mask))
@@ -142,7 +148,7 @@ def classify(frame: pd.DataFrame, run: RunRecord) -> Hits:
     good = (outcomes == _RESPONSE) & expected[frame["status"].to_numpy()]
     return Hits(
         frame=frame,
-        begun_ns=frame["due_ns"].to_numpy(),
+        begun_ns=_of_streams(frame) if run.stream else frame["due_ns"].to_numpy(),
         done_ns=frame["done_ns"].to_numpy(),
         outcome=outcomes,
         good=good,
@@ -150,6 +156,23 @@ def classify(frame: pd.DataFrame, run: RunRecord) -> Hits:
         cut=outcomes == _CUT,
         weight=frame["stands_for"].to_numpy().astype(np.int64) if "stands_for" in frame else None,
     )
+
+
+def _of_streams(frame: pd.DataFrame) -> NDArray[np.int64]:
+    """Return when each hit's request was sent, where streams are held: that of its handshake, for all on a stream.
+
+    So what came long after a pod's SIGTERM is not taken for a request that the pod took then.
+    """
+    due: NDArray[np.int64] = frame["due_ns"].to_numpy()
+    carried, conn = frame["conn_hits"].to_numpy(), frame["conn"].to_numpy().astype(np.int64)
+    if not len(frame):
+        return due
+    keys = frame["worker"].to_numpy().astype(np.int64) * (1 << 32) + conn
+    # A stream's first row. That of one of an earlier rollout of the run is not its handshake.
+    known, first = np.unique(keys, return_index=True)
+    began = np.where(carried[first] == 0, frame["sent_ns"].to_numpy()[first], due[first])
+    of_stream = began[np.searchsorted(known, keys)]
+    return np.where((carried > 0) & (conn >= 0), of_stream, due)
 
 
 def started_ns(hits: Hits) -> NDArray[np.int64]:

@@ -292,7 +292,7 @@ def _tail(hits: AllHits, pod_losses: Iterable[PodLosses]) -> Tail | None:
     while more:
         for piece in hits.pieces():
             good = piece.good
-            ranks.add(0, piece.took_ns[good], None if piece.weight is None else piece.weight[good])
+            ranks.add(0, piece.waited_ns[good], None if piece.weight is None else piece.weight[good])
         more = ranks.again()
     count = int(ranks.counts[0])
     if not count:

@@ -168,7 +168,7 @@ def summarise(hits: AllHits, run: RunRecord, timeline: Timeline) -> Numbers:
     whole = [row for row, start in starts if load.from_ns <= start <= load.to_ns - NS]
     elapsed_ns = load.length_ns
     failures, good_ones = len(failed), int(ranks.counts[0])
-    spent = float(ranks.totals[0] + int(failed.took_ns.sum()))
+    spent = float(ranks.totals[0] + int(failed.waited_ns.sum()))
     named, pods = counted.pods.traffic()
     return Numbers(
         requests=good_ones + failures,
@@ -176,9 +176,9 @@ def summarise(hits: AllHits, run: RunRecord, timeline: Timeline) -> Numbers:
         failed=failures,
         masked=hidden,
         hard=failures - hidden,
-        stalled=counted.stalled,
+        stalled=0 if run.stream else counted.stalled,
         cut=len(cut),
-        cut_oldest_ns=int(cut.took_ns.max(initial=0)),
+        cut_oldest_ns=int(cut.waited_ns.max(initial=0)),
         warmup_requests=counted.early + int(early.sum()),
         warmup_failed=int(early.sum()),
         elapsed_ns=elapsed_ns,
@@ -191,8 +191,9 @@ def summarise(hits: AllHits, run: RunRecord, timeline: Timeline) -> Numbers:
         bad_seconds=len(bad),
         seconds_total=-(-judged.length_ns // NS),
         worst_second=max(worst, key=lambda row: (sum(row.failed.values()), -row.second), default=None),
-        outage=longest_outage(around),
-        failed_time_share=float(int(failed.took_ns.sum())) / spent if spent else 0.0,
+        # What comes on a stream now and then is no answer that somebody waits for.
+        outage=None if run.stream else longest_outage(around),
+        failed_time_share=float(int(failed.waited_ns.sum())) / spent if spent else 0.0,
         parts=tuple(parts[phase.value] for phase in Phase if phase.value in parts),
         control=parts.get("control"),
         baseline=parts.get("baseline"),
@@ -226,7 +227,7 @@ class _Counted:
         self.seconds.add(piece)
         self.pods.add(piece)
         self.workers.add(piece)
-        self.stalled += piece.count((piece.took_ns > self._stalled_ns) & inside)
+        self.stalled += piece.count((piece.waited_ns > self._stalled_ns) & inside)
         self.early += piece.count(piece.good & (piece.done_ns < timeline.judged.from_ns))
         loaded = (good | (piece.failed & inside)) & (piece.done_ns < timeline.load.to_ns)
         self.while_loaded += piece.count(loaded)
@@ -265,7 +266,7 @@ def _rank(ranks: Ranks, piece: Hits, groups: Sequence[_Group]) -> None:
             for span in spans:
                 inside |= _ended(piece, span)
             inside &= piece.good
-            ranks.add(number, piece.took_ns[inside], None if piece.weight is None else piece.weight[inside])
+            ranks.add(number, piece.waited_ns[inside], None if piece.weight is None else piece.weight[inside])
 
 
 def _ended(hits: Hits, span: Span) -> NDArray[np.bool_]:
@@ -352,7 +353,7 @@ def _kinds(failed: Hits) -> tuple[KindNumbers, ...]:
     found = []
     for name, count in failed.counts(np.ones(len(failed), dtype=bool)).items():
         mask = failed.kind == kind_code(name)
-        latency = measure(failed.took_ns[mask])
+        latency = measure(failed.waited_ns[mask])
         if latency is not None:
             done = failed.done_ns[mask]
             found.append(KindNumbers(name, count, int(done.min()), int(done.max()), latency))

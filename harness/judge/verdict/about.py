@@ -82,6 +82,9 @@ def about(recording: Recording, timeline: Timeline) -> About:
 
 
 def _model(run: RunRecord) -> str:
+    if run.stream:
+        kind = "WebSockets" if run.stream == "websocket" else "streams"
+        return f"{run.concurrency} {kind} held, {run.workers} worker{'' if run.workers == 1 else 's'}"
     slots = f"{run.concurrency} slot{'' if run.concurrency == 1 else 's'}, 1 request in flight each"
     if run.streams > 1:
         slots = (

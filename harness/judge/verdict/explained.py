@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.judge.balancers.reading import balancers_of
@@ -51,6 +51,10 @@ def explained_run(recording: Recording, *, seq: bool = False) -> ExplainedRun:
     numbers = summarise(hits, run, timeline)
     addresses = [pod.address for pod in timeline.pods]
     between = balancers_of(hits, run, answers, addresses, objects, log.entries.values())
-    way = Way(between.chain, answers, recording.connections)
+    streams = recording.streams() if run.stream else None
+    way = Way(between.chain, answers, recording.connections, streams)
     explained = explain(hits, timeline, numbers, surroundings(recording), log.entries, way)
+    if run.stream:  # how long a stream lived says nothing of how long a request takes
+        losses = {uid: replace(one, cut=0, cut_ns=0) for uid, one in explained.pod_losses.items()}
+        explained = replace(explained, pod_losses=losses)
     return ExplainedRun(hits, timeline, numbers, between, explained, objects, answers, log)

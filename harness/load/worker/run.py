@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.load.messages import Assignment
+    from harness.load.streams.slots import StreamSlots
 
 _TICK_NS = 250_000_000  # between two reports of counts
 _TICKS_A_FLUSH = 4
@@ -57,10 +58,18 @@ class WorkerRun:
             close=not plan.keepalive,
         )
         requests = [prepare(index, target, marking) for index, target in enumerate(plan.targets)]
-        self._slots = Slots(
-            plan, assignment.slots, requests, self._pacer, Dialler(plan), self._rows, self._connections,
-            assignment.clock.monotonic_ns, schedule,
-        )  # fmt: skip
+        self._slots: Slots | StreamSlots
+        if plan.stream:
+            from harness.load.streams import worker_slots  # noqa: PLC0415  brings websockets, which no other load needs
+
+            self._slots = worker_slots.of(
+                assignment, requests[0], self._pacer.first_ns, self._rows, self._connections
+            )
+        else:
+            self._slots = Slots(
+                plan, assignment.slots, requests, self._pacer, Dialler(plan), self._rows, self._connections,
+                assignment.clock.monotonic_ns, schedule,
+            )  # fmt: skip
         self._lag = Lag()
         self._slots.watch(self._lag.fileno(), self._lag.take_sample)
         self._samples_sent: dict[str, str] = {}
@@ -121,7 +130,8 @@ class WorkerRun:
     def _start(self, at_ns: int) -> None:
         gc.collect()
         gc.freeze()
-        gc.disable()  # the hot path makes no reference cycles, and a collection would stop every slot
+        if not self._assignment.plan.stream:
+            gc.disable()  # the hot path makes no reference cycles, and a collection would stop every slot
         self._cpu_ns = time.process_time_ns()
         self._lag.start()
         _send({"late_ns": max(0, self._slots.now() - at_ns)})

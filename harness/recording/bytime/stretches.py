@@ -52,3 +52,17 @@ def cut(batches: Sequence[Batch], most: int) -> tuple[Stretch, ...]:
             least, most_ = (int(due[inside, 0].min()), int(due[inside, 1].max())) if inside.any() else (0, 0)
             found.append(Stretch(int(from_ns), int(to_ns), least, most_))
     return tuple(found)
+
+
+def whole(stretches: tuple[Stretch, ...]) -> tuple[Stretch, ...]:
+    """Return the one stretch that holds all of these; () for none."""
+    if not stretches:
+        return ()
+    return (
+        Stretch(
+            min(one.from_ns for one in stretches),
+            max(one.to_ns for one in stretches),
+            min(one.first_due_ns for one in stretches),
+            max(one.last_due_ns for one in stretches),
+        ),
+    )

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from harness.judge.findings.finding import (
     ALIVE,
     ANSWERED,
+    BACK,
     BASELINE,
+    CLOSED,
     COVERED,
     ENDED,
     EVERY_ROLLOUT,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 REMEDIES = {
     LOSSLESS: "run again with a longer baseline (--trigger-after): it tells chance from the rollout",
+    CLOSED: "check the URL: no stream was opened",
+    BACK: "let the load go on for longer after the rollout (--settle)",
     ANSWERED: "check the URL, and which statuses count as good (--expect)",
     BASELINE: (
         "find out why requests fail without a rollout (zdtest run --no-rollout), "
@@ -81,7 +85,7 @@ def remedy(finding: Finding, judgement: Judgement) -> str:
         return _UNCOVERED.get(judgement.ended_by, REMEDIES[COVERED])
     if objective == LOSSLESS and not _covered(judgement):
         return ""
-    known = BASELINE if objective.startswith(BASELINE) else objective
+    known = next((one for one in (BASELINE, BACK) if objective.startswith(one)), objective)
     return REMEDIES.get(known, _CONDITION)
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 from harness.judge.numbers.hits import COLUMNS, Hits, classify
 from harness.model import NEVER
 from harness.recording.bytime.reading import ROW
-from harness.recording.bytime.stretches import Stretch
+from harness.recording.bytime.stretches import Stretch, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -58,6 +58,8 @@ class AllHits:
             return classify(recording.hits((*names, *more), stretch), recording.run)
 
         stretches = recording.stretches()
+        if recording.run.stream:  # what comes on a stream began with its handshake, however long ago
+            stretches = whole(stretches)
         if len(stretches) <= 1:
             return cls.held(read(stretches[0] if stretches else _NOTHING, columns), recording.words("pod"))
         rows, last_ns, longest_ns = 0, NEVER, 0
