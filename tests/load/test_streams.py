@@ -202,6 +202,31 @@ def test_no_more_streams_are_in_flight_than_the_server_allows(tmp_path: Path) ->
     assert server.seen["connections"] == 1
 
 
+def test_what_waits_for_a_stream_goes_to_another_connection_if_this_one_gets_no_more_hits(
+    tmp_path: Path,
+) -> None:
+    def script(visit: Visit) -> None:
+        session = H2Visit(visit)
+        session.h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: 1})
+        session.raw(session.h2.data_to_send())
+        while asked := session.request():
+            if visit.number == 1 and asked.stream > 20:
+                visit.server.count("silent")
+                if visit.server.seen["silent"] == 1:
+                    session.goaway(asked.stream)  # those that wait were never sent
+                continue
+            session.answer(asked)
+
+    with ScriptedServer(script) as server:
+        plan = streams_plan(server.url, 1, timeout_ns=1_500_000_000)
+        result = run_load(plan, tmp_path, seconds=2.5)
+    assert set(result.outcomes) == {"response", "read_timeout_headers"}
+    assert result.outcomes["read_timeout_headers"] == server.seen["silent"] == 1
+    assert none_sent_twice(result, server)
+    assert server.seen["connections"] == len(result.connections) == 2
+    assert sorted(hit["seq"] for hit in result.hits) == list(range(len(result.hits)))
+
+
 def test_if_no_connection_opens_each_hit_that_waited_for_it_is_lost(tmp_path: Path) -> None:
     with ScriptedServer(lambda _: None) as server:
         server.close_listener()

@@ -89,7 +89,9 @@ class Polling:
         oldest = now - arrivals.patience_ns
         while pacing.due_ns <= now and free:
             slot = free[0]
-            if pacing.due_ns < oldest or slot.sock is None or slot.prepared.origin != slot.origin:
+            origin = slot.prepared.origin
+            elsewhere = origin is not slot.origin and origin != slot.origin
+            if pacing.due_ns < oldest or slot.sock is None or elsewhere:
                 arrivals.send_first(now)
                 continue
             if self._alone:

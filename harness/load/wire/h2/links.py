@@ -93,9 +93,12 @@ class Links(Polling):
         return GONE if link.last_stream is not None and link.next > 1 else None
 
     def upkeep(self) -> None:
-        """Open windows again. Called once a second."""
+        """Open windows again, and see to what waits on connections that get no more hits. Called once a second."""
         for link in list(self._links.values()):
             link.upkeep()
+            if link.queue and not link.open_for_more:
+                self._start_queued(link, self.now())
+                continue
             self._settle(link)
             if link.out and link.next > 1:
                 self._flush(link)
@@ -108,7 +111,10 @@ class Links(Polling):
         link = self._links[slot.fd]
         slot.first, slot.bytes_in, slot.bytes_out, slot.reader = NEVER, 0, 0, None
         slot.sent = self.now()
-        if link.last_stream is not None:  # a connection that the server ended before anything was sent on it
+        if link.next > 1 and not link.open_for_more:  # the slot has not left it yet, and nothing is lost
+            self._owner.close(slot, GONE, slot.sent)
+            self._owner.begin(slot, slot.due)
+        elif link.last_stream is not None:  # the server ended it before anything was sent on it
             slot.seq, slot.sent = self.take_seq(), NEVER
             self._owner.hit_failed(slot, Outcome.H2_GOAWAY, GONE, self.now(), goaway(link))
         elif link.queue or len(link.inflight) >= link.max_streams:
