@@ -76,7 +76,7 @@ def pods_of_connections(hits: AllHits, lost: Hits) -> NDArray[np.object_] | None
     lowest = np.full(len(sample), len(named), dtype=np.int64)
     highest, answers = np.full(len(sample), -1, dtype=np.int64), np.zeros(len(sample), dtype=np.int64)
     for piece in hits.pieces("conn", "pod"):
-        codes = piece.frame["pod"].cat.codes.to_numpy()
+        codes = piece.frame["pod"].cat.codes.to_numpy().astype(np.int64)
         rows = np.flatnonzero(piece.good & named[codes])
         place = _places(piece, sample)[rows]
         rows, place = rows[place >= 0], place[place >= 0]

@@ -64,6 +64,7 @@ class Index:
         self.rows = 0
         self.weighted = False
         self.batches: list[Batch] = []
+        self._moments: NDArray[np.int64] | None = None  # the first and the last end of each
         self._run = run
         self._streams = {n: Stream(root, f"hits/{n}.arrow", HIT_SCHEMA, HIT_SCHEMA.names) for n in numbers}
         try:
@@ -76,6 +77,14 @@ class Index:
             [one.first_done_ns, one.last_done_ns, one.first_due_ns, one.last_due_ns] for one in self.batches
         ]
         check_span({"done_ns": moments}, self.rows, self._folder)
+
+    def within(self, from_ns: int, to_ns: int) -> list[Batch]:
+        """Return the batches of which hits may have ended within this time."""
+        if self._moments is None:
+            moments = [(batch.first_done_ns, batch.last_done_ns) for batch in self.batches]
+            self._moments = np.array(moments, dtype=np.int64).reshape(-1, 2)
+        first, last = self._moments.T
+        return [self.batches[n] for n in np.flatnonzero((last >= from_ns) & (first < to_ns)).tolist()]
 
     def file(self, worker: int) -> BinaryIO:
         """Return a worker's file, open for reading. Only some are kept open."""

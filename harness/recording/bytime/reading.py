@@ -7,6 +7,7 @@ a pass over a few columns of a long run costs little more than copying them.
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
 ROW = "row"  # asked for like a column: the number of each row among all of the recording
 _Rows = slice | np.ndarray  # of a batch
+_CODED = frozenset(field.name for field in HIT_SCHEMA if pa.types.is_dictionary(field.type))
+_IN_FILE = {  # how the values of each column lie there
+    field.name: np.dtype((field.type.index_type if field.name in _CODED else field.type).to_pandas_dtype())
+    for field in HIT_SCHEMA
+}
+_PLAIN = frozenset(_IN_FILE) - _CODED - {ANSWER, "until_close"}  # lie there as they are held
 
 
 def read(index: Index, names: Sequence[str], span: tuple[int, int], places: Places | None) -> pd.DataFrame:
@@ -32,21 +39,26 @@ def read(index: Index, names: Sequence[str], span: tuple[int, int], places: Plac
 
     `places` translates the column `answer`. Raises RecordingError if a file went away, or was cut off meanwhile.
     """
-    chosen = [(batch, rows) for batch in index.batches if (rows := _inside(index, batch, span)) is not None]
-    sizes = [_count(rows) for _, rows in chosen]
-    total = sum(sizes)
-    columns: dict[str, Any] = {name: np.empty(total, dtype=_kind(name)) for name in names}
-    workers = np.empty(total, dtype=np.uint16)
-    at = 0
-    for (batch, rows), size in zip(chosen, sizes, strict=True):
-        to = slice(at, at + size)
-        at += size
+    chosen = [
+        (batch, rows) for batch in index.within(*span) if (rows := _inside(index, batch, span)) is not None
+    ]
+    ends = np.cumsum([0, *(_count(rows) for _, rows in chosen)]).tolist()
+    places_of = [slice(first, end) for first, end in pairwise(ends)]
+    workers = np.empty(ends[-1], dtype=np.uint16)
+    for (batch, _), to in zip(chosen, places_of, strict=True):
         workers[to] = batch.worker
-        for name, column in columns.items():
-            column[to] = _values(index, batch, name, rows, places)
-    for name, words in index.words.items():
-        if name in columns:
-            columns[name] = words.column(columns[name])
+    columns: dict[str, Any] = {}
+    for name in names:
+        column = columns[name] = np.empty(ends[-1], dtype=_kind(name))
+        plain = name in _PLAIN
+        for (batch, rows), to in zip(chosen, places_of, strict=True):
+            if plain and isinstance(rows, slice) and name in batch.begins:
+                begin = batch.begin(name) + rows.start * column.itemsize
+                _fill(column[to], index, batch, begin)
+            else:
+                column[to] = _values(index, batch, name, rows, places)
+        if name in index.words:
+            columns[name] = index.words[name].column(column)
     columns["worker"] = workers
     return pd.DataFrame(columns, copy=False)
 
@@ -71,11 +83,8 @@ def _count(rows: _Rows) -> int:
 
 
 def _kind(name: str) -> Any:
-    if name == ROW:
-        return np.int64
-    kind = HIT_SCHEMA.field(name).type
     # An answer is wider than in the file: all workers together have more answers than one.
-    return np.int32 if pa.types.is_dictionary(kind) or name == ANSWER else kind.to_pandas_dtype()
+    return np.int64 if name == ROW else np.int32 if name in _CODED or name == ANSWER else _IN_FILE[name]
 
 
 def _values(index: Index, batch: Batch, name: str, rows: _Rows, places: Places | None) -> Any:
@@ -93,23 +102,19 @@ def _raw(index: Index, batch: Batch, name: str, rows: _Rows) -> Any:
     """Read values as they are in the file."""
     if not isinstance(rows, slice):
         return _raw(index, batch, name, slice(0, batch.rows))[rows]
-    kind = HIT_SCHEMA.field(name).type
-    if pa.types.is_boolean(kind):  # a bit for each row, the lowest first
+    kind = _IN_FILE[name]
+    if kind == np.bool_:  # a bit for each row, the lowest first
         first = rows.start // 8
-        packed = _bytes(index, batch, batch.begin(name) + first, -(-rows.stop // 8) - first)
+        packed = np.empty(-(-rows.stop // 8) - first, dtype=np.uint8)
+        _fill(packed, index, batch, batch.begin(name) + first)
         return np.unpackbits(packed, bitorder="little")[rows.start - 8 * first :][: _count(rows)].view(bool)
-    kind = np.dtype(kind.index_type.to_pandas_dtype() if pa.types.is_dictionary(kind) else _file_kind(name))
-    begin = batch.begin(name) + rows.start * kind.itemsize
-    return _bytes(index, batch, begin, _count(rows) * kind.itemsize).view(kind)
-
-
-def _file_kind(name: str) -> Any:
-    return HIT_SCHEMA.field(name).type.to_pandas_dtype()
-
-
-def _bytes(index: Index, batch: Batch, at: int, count: int) -> np.ndarray:
-    found = np.empty(count, dtype=np.uint8)
-    file = index.file(batch.worker)
-    if os.preadv(file.fileno(), [found.data], at) != count:
-        raise RecordingError(f"{file.name}: it was cut off while it was read")
+    found = np.empty(_count(rows), dtype=kind)
+    _fill(found, index, batch, batch.begin(name) + rows.start * kind.itemsize)
     return found
+
+
+def _fill(found: np.ndarray, index: Index, batch: Batch, at: int) -> None:
+    """Fill an array with what stands at a place of a batch's file."""
+    file = index.file(batch.worker)
+    if os.preadv(file.fileno(), [found.data], at) != found.nbytes:
+        raise RecordingError(f"{file.name}: it was cut off while it was read")
