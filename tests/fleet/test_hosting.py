@@ -103,6 +103,17 @@ def test_what_keeps_pods_from_running_is_said(tmp_path: Path, monkeypatch: pytes
             anyio.run(main)
 
 
+def test_an_image_that_cannot_be_had_is_not_waited_for(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with hosting.hosted(Api.connect(api.kubeconfig, None), wanted(), SECRETS, print) as host:
+            await host.members()
+
+    with JobApi(tmp_path) as api:
+        api.waiting = "ImagePullBackOff"
+        with pytest.raises(UsageError, match="ImagePullBackOff; the image is zdtest:1: say --worker-image"):
+            anyio.run(main)
+
+
 def test_a_pod_that_somebody_deleted_is_gone(tmp_path: Path) -> None:
     async def main() -> str:
         async with hosting.hosted(Api.connect(api.kubeconfig, None), wanted(), SECRETS, print) as host:
