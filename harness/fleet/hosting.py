@@ -62,6 +62,9 @@ class JobPods:
             ended = next((f"pod {name}: {one.ended}" for name, one in found.items() if one.ended), "")
             stuck = sorted({one.waits_for for one in found.values() if one.waits_for})
             why = ended or "; ".join(stuck) or "the Job has not created them all"
+            if any(one.without_image for one in found.values()):
+                why += f"; the image is {self.wanted.image}: say --worker-image"
+                until = 0
             if ended or anyio.current_time() > until:
                 raise UsageError(
                     f"{len(running)} of {self.wanted.pods} load pods run in namespace {self.wanted.namespace}: {why}"

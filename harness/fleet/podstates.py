@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+_NO_IMAGE = ("ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -15,6 +17,11 @@ class Standing:
     address: str = ""
     waits_for: str = ""
     ended: str = ""
+
+    @property
+    def without_image(self) -> bool:
+        """Whether it will not start, since its image cannot be had."""
+        return self.waits_for.startswith(_NO_IMAGE)
 
 
 def standing(pod: dict[str, Any]) -> Standing:

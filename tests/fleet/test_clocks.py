@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from harness.clock import NS
 from harness.fleet.clocks import SLEW_NS, Course, Exchange, estimate
@@ -17,6 +17,7 @@ def exchange(at_ns: int, offset_ns: int, there_ns: int, back_ns: int, held_ns: i
     return Exchange(at_ns, received, received + held_ns, at_ns + there_ns + held_ns + back_ns)
 
 
+@settings(max_examples=40)
 @given(
     offset=st.integers(-(10**18), 10**18),
     there=st.integers(0, 50 * MS),
@@ -53,6 +54,7 @@ def test_a_clock_that_drifts_by_50_ppm_is_followed_to_within_a_fraction_of_a_mil
     assert abs(course.offset_ns(599 * NS) - 599 * NS // 20_000) < MS // 4
 
 
+@settings(max_examples=40)
 @given(
     bends=st.lists(
         st.tuples(st.integers(0, 4 * NS), st.integers(-NS // 2, NS // 2)), min_size=1, max_size=20

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from harness.clock import NS, Clock
 from harness.errors import UsageError
@@ -16,6 +16,7 @@ def plan(concurrency: int, workers: int = 1) -> LoadPlan:
     return LoadPlan((Target("http://h/"),), concurrency, workers=workers)
 
 
+@settings(max_examples=40)
 @given(pods=st.integers(1, 40), workers=st.integers(1, 3), more=st.integers(0, 200))
 def test_every_connection_is_somebodys_and_no_pod_has_two_more_than_another(
     pods: int, workers: int, more: int

@@ -4,7 +4,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from harness.fleet import frames
 from harness.fleet.arriving import Arriving
@@ -23,6 +23,7 @@ HEALTH_LINE = (
 )
 
 
+@settings(max_examples=40)
 @given(cuts=st.lists(st.integers(0, 400), max_size=8), content=st.binary(max_size=300))
 def test_frames_come_out_as_they_went_in_wherever_the_bytes_are_cut(cuts: list[int], content: bytes) -> None:
     sent: list[dict[str, Any] | Piece] = [

@@ -25,7 +25,7 @@ def wanted(pods: int = 2) -> Wanted:
     return Wanted(hosting.new_name(), "shop", "run-1", pods, 1, "zdtest:1", 60, "v1.20.2", {"app": "web"})
 
 
-def hold(api: JobApi, url: str, folder: Path, way: str = "auto") -> tuple[LoadResult, list[str]]:
+def hold(api: JobApi, url: str, folder: Path) -> tuple[LoadResult, list[str]]:
     """Hold a load from two pods of a Job, and read what is on disk then."""
     result, said = LoadResult(), list[str]()
 
@@ -33,7 +33,7 @@ def hold(api: JobApi, url: str, folder: Path, way: str = "auto") -> tuple[LoadRe
         run = folder / "run"
         run.mkdir()
         async with (
-            hosting.hosted(Api.connect(api.kubeconfig, None), wanted(), SECRETS, said.append, way) as host,
+            hosting.hosted(Api.connect(api.kubeconfig, None), wanted(), SECRETS, said.append) as host,
             running(plan_for(url, 4), Clock.start(), run, host, 2, SECRETS) as load,
         ):
             await wait_until(lambda: load.counts.completed > 200)
@@ -45,21 +45,22 @@ def hold(api: JobApi, url: str, folder: Path, way: str = "auto") -> tuple[LoadRe
     return result, said
 
 
-@pytest.mark.parametrize("reach", ["at their addresses", "through the API server"])
-def test_a_jobs_pods_send_the_load_and_nothing_of_them_is_left(tmp_path: Path, reach: str) -> None:
-    with (
-        JobApi(tmp_path) as api,
-        ScriptedServer(always(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as server,
-    ):
-        api.unreachable = reach == "through the API server"
+def test_pods_whose_addresses_lead_nowhere_are_reached_through_the_api_server_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That they are reached at their addresses is what test_whole_run.py does."""
+    monkeypatch.setattr(hosting, "_REFUSED_S", 0.2)
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    with JobApi(tmp_path) as api, ScriptedServer(always(answer)) as server:
+        api.unreachable = True
         result, said = hold(api, server.url, tmp_path)
         assert result.lost == ()
         assert len(result.hits) == server.seen["requests"]
         assert not api.jobs
     (secret,) = api.secrets.values()
     assert secret["metadata"]["ownerReferences"][0]["uid"] == "uid-of-the-job"
-    assert any("port-forward" in line for line in said) == api.unreachable
-    assert any(path.endswith("/portforward") for path in api.asked) == api.unreachable
+    assert any("port-forward" in line for line in said)
+    assert any(path.endswith("/portforward") for path in api.asked)
 
 
 def test_the_job_is_removed_when_the_run_ends_in_an_error(tmp_path: Path) -> None:
@@ -99,6 +100,17 @@ def test_what_keeps_pods_from_running_is_said(tmp_path: Path, monkeypatch: pytes
     with JobApi(tmp_path) as api:
         api.waiting = "ErrImagePull"
         with pytest.raises(UsageError, match="0 of 2 load pods run in namespace shop: ErrImagePull"):
+            anyio.run(main)
+
+
+def test_an_image_that_cannot_be_had_is_not_waited_for(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with hosting.hosted(Api.connect(api.kubeconfig, None), wanted(), SECRETS, print) as host:
+            await host.members()
+
+    with JobApi(tmp_path) as api:
+        api.waiting = "ImagePullBackOff"
+        with pytest.raises(UsageError, match="ImagePullBackOff; the image is zdtest:1: say --worker-image"):
             anyio.run(main)
 
 
