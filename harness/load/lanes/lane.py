@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from harness.load.answers import AnswerBook
 from harness.load.dial import Dialler
 from harness.load.failures import END, US, Ending
-from harness.load.lanes.recent import Extract, Recent, RecentAnswers
+from harness.load.lanes.recent import HITS, Extract, Recent, RecentAnswers
 from harness.load.request import Marking, prepare
 from harness.load.rows.writing import ConnectionRow, ConnectionRows, HitRows
 from harness.load.worker.pacer import ClosedLoop, FixedRate
 from harness.load.worker.slots import Slots
 from harness.model import STALL_NS
-from harness.recording.write import CONNECTION_SCHEMA, HIT_SCHEMA
+from harness.recording.write import CONNECTION_SCHEMA
 
 if TYPE_CHECKING:
     from harness.clock import Clock
@@ -34,7 +34,7 @@ class Lane:
             raise AssertionError("a lane sends by the clock")
         self._plan = plan
         self._keep_ns = keep_ns
-        self._hits = Recent(HIT_SCHEMA, "done_ns", Extract.hits)
+        self._hits = Recent(HITS, "done_ns", Extract.hits)
         self._closed = Recent(CONNECTION_SCHEMA, "closed_ns", Extract.connections)
         self._answers = RecentAnswers()
         self._rows = HitRows(
@@ -60,7 +60,7 @@ class Lane:
 
     def change_rate(self, rate: float) -> None:
         """Send this many hits per second from now on."""
-        self._slots.change_rate(self._schedule(rate))
+        self._slots.change_rate(self._schedule(rate), self._plan.stalled_ns)
 
     def keep(self, number: int, directory: Path, from_ns: int) -> None:
         """Begin a recording with everything since `from_ns` that is still known."""

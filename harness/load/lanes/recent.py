@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _MOMENTS = frozenset({"due_ns", "sent_ns", "first_byte_ns", "done_ns", "opened_ns", "closed_ns"})
 _WORKER = 0  # the only one of such a recording
+# Every row is one hit: the column that says for how many it stands has no place here.
+HITS = pa.schema([field for field in HIT_SCHEMA if field.name != "stands_for"])
 
 
 class Extract:
@@ -33,7 +35,7 @@ class Extract:
     def __init__(self, directory: Path, from_ns: int) -> None:
         self.from_ns = from_ns
         self.end_ns: int | None = None  # hits due later are not part of it
-        self._hits = ArrowStream(directory / "hits" / f"{_WORKER}.arrow", HIT_SCHEMA, _WORKER)
+        self._hits = ArrowStream(directory / "hits" / f"{_WORKER}.arrow", HITS, _WORKER)
         self._connections = ArrowStream(
             directory / "connections" / f"{_WORKER}.arrow", CONNECTION_SCHEMA, _WORKER
         )

@@ -56,11 +56,6 @@ class Arrivals:
         self._due_ns = self._schedule.due_ns(at_ns, 0)
         self._timer.set(self._anchor + self._due_ns)
 
-    def change(self, schedule: FixedRate, at_ns: int) -> None:
-        """Follow another schedule from this time on."""
-        self._schedule, self._n = schedule, 0
-        self.start(at_ns)
-
     def ready(self) -> None:
         """Send what is due. Called when the descriptor is readable."""
         self._timer.expirations()
