@@ -93,6 +93,8 @@ def test_a_recording_begins_in_the_past_and_ends_with_the_hits_that_were_due(tmp
     assert hits["done_ns"].min() < 0.2 * NS  # a second before anybody asked for a recording
     assert hits["done_ns"].min() >= 0
     assert 0.9 * length < hits["due_ns"].max() <= length
+    apart = np.diff(np.sort(hits["due_ns"])) / 1e6
+    assert (round(float(apart[1])), round(float(apart[-1]))) == (50, 25)  # 20 a second, and then 40
     assert len(np.unique(hits["seq"])) == len(hits["seq"])
     bad = hits["status"] == 503
     assert bad.any()

@@ -60,7 +60,7 @@ class Lane:
 
     def change_rate(self, rate: float) -> None:
         """Send this many hits per second from now on."""
-        self._slots.change_rate(self._schedule(rate))
+        self._slots.change_rate(self._schedule(rate), self._plan.stalled_ns)
 
     def keep(self, number: int, directory: Path, from_ns: int) -> None:
         """Begin a recording with everything since `from_ns` that is still known."""

@@ -70,11 +70,6 @@ class Arrivals:
         self.next()
         self.arm(at_ns - QUANTUM_NS)
 
-    def change(self, schedule: FixedRate, at_ns: int) -> None:
-        """Follow another schedule from this time on."""
-        self._schedule, self._n = schedule, 0
-        self.start(at_ns)
-
     def ready(self) -> None:
         """Note that the timer has expired. Called when the descriptor is readable; the hot loop sends what is due."""
         self._timer.expirations()

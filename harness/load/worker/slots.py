@@ -97,10 +97,18 @@ class Slots:
         if self._arrivals is None:
             self._pace(schedule, self._timeout_ns, spread=False).start(self.now())
 
-    def change_rate(self, schedule: FixedRate) -> None:
+    def change_rate(self, schedule: FixedRate, patience_ns: int) -> None:
         """Send by this schedule from now on. Only where one was given at the start."""
-        if self._arrivals is not None and not self._pacing.draining:
-            self._arrivals.change(schedule, self.now())
+        old = self._arrivals
+        if old is None or self._pacing.draining:
+            return
+        idle = old.retire()
+        self.unwatch(old.fileno())
+        old.leave()
+        arrivals = self._pace(schedule, patience_ns)  # slots that are busy now come back to this one
+        for slot in idle:
+            arrivals.free(slot, self.now())
+        arrivals.start(self.now())
 
     def connected(self) -> list[Slot]:
         """Return the slots that have an open connection."""
