@@ -31,6 +31,13 @@ def test(session: nox.Session) -> None:
 
 
 @nox.session
+def aws(session: nox.Session) -> None:
+    """The tests of AWS target groups, against moto's imitation of Elastic Load Balancing; elsewhere they skip."""
+    session.install("-e", ".[test,aws]", "moto>=5")
+    session.run("pytest", "tests/cluster/targets", *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the pages as a site in build/docs; a broken link, anchor, picture or example fails."""
     session.install("-e", ".[test,docs]")
@@ -75,10 +82,14 @@ def slow(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Test report.html and compare.html in a real Chromium: Debian's `chromium`, or the one that CHROMIUM names."""
+    """Test report.html, compare.html and suite.html in a real Chromium: `chromium`, or the one that CHROMIUM names."""
     session.install("-e", ".[test,browser]")
     session.run(
-        "pytest", "tests/report/page", "tests/report/comparison/test_in_a_browser.py", *session.posargs
+        "pytest",
+        "tests/report/page",
+        "tests/report/comparison/test_in_a_browser.py",
+        "tests/report/suite/test_in_a_browser.py",
+        *session.posargs,
     )
 
 
@@ -177,6 +188,18 @@ def score(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Hold `zdtest watch` against thirty deploys on a real Kubernetes; writes docs/watch-soak.json. An hour."""
+    session.install("-e", ".[test]")
+    if not _real_cluster():
+        session.error("it needs KUBECONFIG, and a folder with an executable `ingress` in ZDTEST_BED")
+    home = Path(session.create_tmp()) / "soak"
+    shutil.rmtree(home, ignore_errors=True)
+    words = ("--home", str(home), "--write", "docs/watch-soak.json")
+    session.run("python", "-m", "tests.bench.watch_soak", *words, *session.posargs)
+
+
+@nox.session
 def judge_bench(session: nox.Session) -> None:
     """Time and memory of judging one million and ten million hits, against their bounds."""
     session.install("-e", ".[test]")
@@ -209,7 +232,7 @@ def fidelity(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure the load generator beside wrk and hey, against its bounds; writes docs/bench.md.
+    """Measure the load generator beside wrk, hey and h2load, against its bounds; writes docs/bench.md.
 
     `nox -s bench -- rivals` runs a part of it.
     Takes minutes; needs nginx, wrk and hey.

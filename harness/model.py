@@ -147,7 +147,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """What the load generator is asked to do. Closed loop: `concurrency` slots, one request in flight each."""
+    """What the load generator is asked to do.
+
+    Closed loop: `concurrency` connections with `streams` slots each, and one request in flight per slot.
+    """
 
     targets: tuple[Target, ...]
     concurrency: int
@@ -164,9 +167,7 @@ class LoadPlan:
     )
     conn_max_age_ns: int = 0  # the same by its age, looked at after each hit
     pod_headers: tuple[str, ...] = POD_HEADERS
-    rate: float | None = (
-        None  # hits a second over all workers: an open loop of at most `concurrency` at a time
-    )
+    rate: float | None = None  # hits a second over all workers: an open loop of at most `slots` at a time
     ramp_ns: int = 0  # the time in which the rate rises to there
     resolve: tuple[tuple[str, int, str], ...] = ()  # host ("*": any), port, address: instead of the resolver
     cert_file: str | None = None  # the client's, PEM
@@ -175,12 +176,26 @@ class LoadPlan:
     tls_min: str | None = None  # "1.2" | "1.3"
     trace_headers: bool = False  # recording.trace says which, and what is in them
     http2: bool = False
+    streams: int = 1  # over HTTP/2: requests in flight on each connection
+
+    @property
+    def slots(self) -> int:
+        """How many requests are in flight at most."""
+        return self.concurrency * self.streams
+
+    stream: bool = False  # hold a stream in each slot instead of sending requests
+    websocket: bool = False  # of the WebSocket protocol; else server-sent events, or a response held open
+    message: str = ""  # to send on a WebSocket, a secret as a body is
+    every_ns: int = 1_000_000_000  # from one to the next
+    expect_every_ns: int = 0  # a stream without a message for longer has stalled; 0: no limit
+    ping_ns: int = 20_000_000_000  # between two pings of ours on a WebSocket; 0: none
 
     def expected(self, status: int) -> bool:
         """Tell whether a whole response with this status counts as good."""
         return any(low <= status <= high for low, high in self.expect)
 
 
+MOST_STREAMS = 256  # on one connection; most servers allow 100 or 128
 LATENCY_STEPS = 16  # per octave: live latencies are known to within 4 %
 
 
@@ -234,6 +249,22 @@ class HealthSample:
     cpu_ns: int  # processor time used in this second
     open_files: int
     stalled: bool = False  # lag_max_ns was over STALL_NS: what was measured in this second is partly ours
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerClock:
+    """A worker on another machine: how its clock stood to the run's, and where it was. Its rows are on the run's clock.
+
+    `offset_ns`: its wall clock minus the run's, at the last reading. `uncertainty_ns`: what its moments are true to,
+    at worst. `late_ns`: how late it began, by its own clock.
+    """
+
+    worker: int
+    offset_ns: int
+    uncertainty_ns: int
+    pod: str
+    node: str
+    late_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,10 +492,16 @@ class RunRecord:
     error_samples: dict[str, str] = field(default_factory=dict)  # one raw text for each outcome
     server_clock_ns: tuple[int, int] | None = None  # bounds of the API server's wall clock minus ours
     http2: bool = False
+    streams: int = 1  # requests in flight on each of `concurrency` connections
     rollouts: int = 1  # how many were asked for
     earlier: tuple[Round, ...] = ()  # those before the one that `marks` and `rollout` are about, oldest first
     changes: tuple[OtherChange, ...] = ()  # of somebody else, during any of its rollouts; oldest first
     load_from: str = ""  # one of ORIGINS: where the load was sent from; "": unknown, as in old recordings
+    worker_clocks: tuple[
+        WorkerClock, ...
+    ] = ()  # of workers in pods, by number; () if all were on one machine
+    stream: str = ""  # websocket | http: each slot held a stream; "": it sent requests
+    back_within_ns: int = 0  # in which a stream that was lost has to be back
 
     def mark(self, mark: Mark) -> int:
         """Return when a moment was marked, or NEVER."""

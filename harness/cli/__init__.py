@@ -17,6 +17,8 @@ from harness.cli.lab import ladder, scenarios, try_, up
 from harness.cli.manifests import advise, lint, rbac
 from harness.cli.root import complain, crashed, root, warn
 from harness.cli.runs import clean, elsewhere, export, history, listing, opening, show
+from harness.cli.suite import suite
+from harness.cli.watch import watching
 from harness.errors import RecordingError, UsageError
 from harness.interrupts import wrapped
 from harness.model import ExitCode
@@ -24,7 +26,7 @@ from harness.model import ExitCode
 # Importing a module adds its commands.
 __all__ = [
     "ab", "ablate", "advise", "clean", "compare", "elsewhere", "export", "history", "ladder", "lint", "listing", "main",
-    "opening", "plan", "rbac", "reports", "run", "scenarios", "schema", "show", "try_", "up",
+    "opening", "plan", "rbac", "reports", "run", "scenarios", "schema", "show", "suite", "try_", "up", "watching",
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from harness.cli.streamoptions import stream_flags, stream_options
 from harness.errors import UsageError
 from harness.model import BALANCERS
 
@@ -42,7 +43,12 @@ def scenario_options(command: _Decorator) -> _Decorator:
 
 def options_of_a_load(command: _Decorator) -> _Decorator:
     """Add the same but for those about the change, for commands that make changes of their own."""
-    return _added(command, ("--trigger", "--rollouts"))
+    return _added(command, ("--trigger", "--rollouts", "--rollout"))
+
+
+def options_of_a_suite(command: _Decorator) -> _Decorator:
+    """Add the same but for those that can only be about one workload."""
+    return _added(command, ("--deployment", "--trigger", "--targets", "--balancer"))
 
 
 def _added(command: _Decorator, without: tuple[str, ...]) -> _Decorator:
@@ -71,6 +77,12 @@ def _added(command: _Decorator, without: tuple[str, ...]) -> _Decorator:
             metavar="NAME",
             help="The workload to roll out: NAME of a Deployment, or KIND/NAME.",
         ),
+        click.option(
+            "--rollout",
+            "argo_rollout",
+            metavar="NAME",
+            help="The Argo Rollout to roll out: short for --deployment rollout/NAME.",
+        ),
         click.option("--method", help="HTTP method.  [GET]"),
         click.option(
             "-H",
@@ -86,6 +98,25 @@ def _added(command: _Decorator, without: tuple[str, ...]) -> _Decorator:
         click.option("--expect", help="Status codes that count as good.  [200-299]"),
         click.option("-k", "--insecure", is_flag=True, help="Do not verify the certificate."),
         click.option("--workers", type=int, help="Number of processes that send the load.  [1]"),
+        click.option(
+            "--pods",
+            type=int,
+            metavar="N",
+            help="Send from N pods of one Job in the workload's namespace; -c and --rate are for all of them together, "
+            "--workers for each.  [from here]",
+        ),
+        click.option("--worker-image", metavar="IMAGE", help="With --pods: their image.  [zdtest's own]"),
+        click.option(
+            "--pod-template",
+            type=click.Path(dir_okay=False),
+            metavar="FILE",
+            help="With --pods: parts of a pod template (YAML) that are laid over theirs.",
+        ),
+        click.option(
+            "--pods-reach",
+            type=click.Choice(["auto", "direct", "port-forward"]),
+            help="With --pods: reach them at their addresses, or through the API server.  [auto: whichever works]",
+        ),
         click.option(
             "-r",
             "--rate",
@@ -159,8 +190,15 @@ def _added(command: _Decorator, without: tuple[str, ...]) -> _Decorator:
             is_flag=True,
             help=(
                 "Use HTTP/2 (on http:// with prior knowledge), one request at a time on "
-                "each connection. Slower than HTTP/1.1."
+                "each connection, or --streams."
             ),
+        ),
+        *stream_options(),
+        click.option(
+            "--streams",
+            type=int,
+            metavar="M",
+            help="With --http2: requests in flight on each connection.  [1]",
         ),
         click.option(
             "--pod-header",
@@ -233,6 +271,12 @@ def _added(command: _Decorator, without: tuple[str, ...]) -> _Decorator:
             ),
         ),
         click.option(
+            "--aws-target-groups",
+            multiple=True,
+            metavar="ARN|auto",
+            help="Record the health of this AWS target group's targets; auto: of those that TargetGroupBindings name.",
+        ),
+        click.option(
             "--error-backoff",
             type=click.Choice(["0", "1"]),
             help="1: pause a connection after a failed request; 0: send the next one at once, as bombardier does.  [1]",
@@ -247,12 +291,13 @@ def _added(command: _Decorator, without: tuple[str, ...]) -> _Decorator:
 
 
 _FIELDS = {
+    "pods": "load.pods", "worker_image": "load.worker_image", "pods_reach": "load.pods_reach",
     "concurrency": "load.concurrency", "duration": "load.duration", "workers": "load.workers", "drain": "load.drain",
     "namespace": "namespace", "context": "cluster.context", "kubeconfig": "cluster.kubeconfig", "workload": "workload",
     "method": "target.method", "body": "target.body", "timeout": "target.timeout", "expect": "target.expect",
     "servername": "target.servername", "tls_min": "target.tls_min",
     "rate": "load.rate", "ramp": "load.ramp", "conn_max_hits": "load.conn_max_hits",
-    "conn_max_age": "load.conn_max_age", "pod_header": "target.pod_header",
+    "conn_max_age": "load.conn_max_age", "pod_header": "target.pod_header", "streams": "target.streams",
     "trigger": "rollout.trigger", "rollouts": "rollout.rollouts",
     "field_manager": "rollout.field_manager",
     "trigger_after": "rollout.trigger_after", "settle": "rollout.settle", "max_time": "rollout.max_time",
@@ -265,6 +310,7 @@ def flags_of(url: str | None, options: dict[str, Any]) -> dict[str, Any]:
     from harness.scenario.reading import parse_headers  # noqa: PLC0415  keeps `--help` light
 
     flags = {field: options[name] for name, field in _FIELDS.items() if options.get(name) is not None}
+    flags.update(_workload(options))
     if url is not None:
         flags["target.url"] = url if "://" in url else f"http://{url}"
     if options["headers"]:
@@ -278,15 +324,24 @@ def flags_of(url: str | None, options: dict[str, Any]) -> dict[str, Any]:
         # A file on the command line is relative to here, not to the scenario's folder.
         flags["rollout.trigger"] = f"{kind} {Path(file.strip()).absolute()}"
     flags.update(_connections(options))
-    if options["insecure"]:
-        flags["target.insecure"] = True
+    flags.update(stream_flags(flags.get("target.url", ""), options))
     if options["fail_on"]:
         flags["fail_on"] = list(options["fail_on"])
     if options["path_proven"]:
         flags["path_proven"] = True
+    flags |= {"aws_target_groups": list(options["aws_target_groups"])} if options["aws_target_groups"] else {}
     if options["error_backoff"] is not None:
         flags["load.error_backoff"] = options["error_backoff"] == "1"
     return flags
+
+
+def _workload(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the workload that --rollout names."""
+    if options.get("argo_rollout") is None:
+        return {}
+    if options["workload"] is not None:
+        raise UsageError("--rollout and --deployment cannot be combined; drop one of them")
+    return {"workload": f"rollout/{options['argo_rollout']}"}
 
 
 def _connections(options: dict[str, Any]) -> dict[str, Any]:
@@ -300,13 +355,14 @@ def _connections(options: dict[str, Any]) -> dict[str, Any]:
         flags["target.resolve"] = list(options["resolve"])
     if options["mix"] is not None:
         flags |= {"load.targets": None, "load.mix": options["mix"]}  # overrides the file's value
-    if options["targets"] is not None:
+    if options.get("targets") is not None:
         path = str(Path(options["targets"]).absolute())
         flags |= {"load.mix": flags.get("load.mix", ()), "load.targets": path}
+    if options["pod_template"] is not None:
+        flags["load.pod_template"] = str(Path(options["pod_template"]).absolute())
     if options["lull"] is not None:
         flags["load.lull"] = options["lull"]
-    if options["http2"]:
-        flags["target.http2"] = True
+    flags |= {f"target.{name}": True for name in ("http2", "insecure") if options[name]}
     if options["disable_keepalive"]:
         flags["load.keepalive"] = False
     if options["no_trace_headers"]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from harness.interrupts import Asked
     from harness.run.execute import RunningLab
     from harness.scenario.resolve import Request, Resolved
+    from harness.suite.handover import Handed
 
 
 @root.command(epilog=EPILOG)
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
 @click.option(
     "--exit-zero", is_flag=True, help="Exit with 0 whatever the verdict, for jobs that only report."
 )
+@click.option("--of-suite", type=int, hidden=True)
 def run(url: str | None, **options: Any) -> int:
     """Hold a load on URL while a workload is restarted, and judge what was lost.
 
@@ -92,10 +94,12 @@ def run(url: str | None, **options: Any) -> int:
     """
     from harness.scenario.resolve import Request, resolve  # noqa: PLC0415
 
+    handed = _handed(options["of_suite"])
     outputs = outputs_of(options)
     check_origin(options["load_from"], os.environ)
     request: Request = Request(
-        flags=flags_of(url, options),
+        flags={**flags_of(url, options), **handed.fields},
+        defaults=handed.defaults,
         file=options["file"],
         lab=options["lab"],
         no_rollout=options["no_rollout"],
@@ -103,10 +107,10 @@ def run(url: str | None, **options: Any) -> int:
         allow=options["allow"],
         output=options["output"].folder,
         keep=options["keep"],
-        interactive=sys.stdin is not None and sys.stdin.isatty(),
+        interactive=handed.interactive or (sys.stdin is not None and sys.stdin.isatty()),
     )
     resolved = resolve(request, Path.cwd())
-    asked_for = _baseline(options, resolved)
+    asked_for = _baseline(options, Path(handed.earlier) if handed.earlier else resolved.output)
     with storing(options["output"].address) as stored:
         return _recorded_and_judged(resolved, options, outputs, asked_for, stored)
 
@@ -135,7 +139,15 @@ def _recorded_and_judged(
     return ExitCode.INTERRUPTED if asked.count else exit_code(judgement, exit_zero=options["exit_zero"])
 
 
-def _baseline(options: dict[str, Any], resolved: Resolved) -> Wanted | None:
+def _handed(descriptor: int | None) -> Handed:
+    """Take what a suite tells this run, if it is one of a suite. Raises UsageError."""
+    from harness.suite.handover import Handed, taken  # noqa: PLC0415
+
+    return Handed() if descriptor is None else taken(descriptor)
+
+
+def _baseline(options: dict[str, Any], earlier: Path) -> Wanted | None:
+    """Read --baseline; `earlier` is the folder in which last-pass is looked up. Raises UsageError."""
     word, level = options["baseline"], options["baseline_level"]
     if word is None:
         if level is not None:
@@ -145,7 +157,7 @@ def _baseline(options: dict[str, Any], resolved: Resolved) -> Wanted | None:
         raise UsageError(
             "--baseline compares rollouts, and with --no-rollout there is none; drop one of them"
         )
-    return wanted(word, level or LEVEL, resolved.output)
+    return wanted(word, level or LEVEL, earlier)
 
 
 def carry_out(
@@ -166,7 +178,8 @@ def carry_out(
 
     line = LiveView()
     kept: list[Path] = []  # the recording, if the run is left in the middle
-    workers = min(resolved.scenario.load.workers, resolved.scenario.load.concurrency)
+    sent = resolved.scenario.load
+    workers = 0 if sent.pods else min(sent.workers, sent.concurrency)
 
     async def listen(scope: anyio.CancelScope) -> None:
         async for count in asked.each():

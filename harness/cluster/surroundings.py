@@ -1,9 +1,10 @@
-"""The Ingresses, budgets, autoscalers and target groups that concern a workload. Pure."""
+"""The Ingresses, routes, budgets, autoscalers and target groups that concern a workload. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from harness.k8s.gateway import services_of
 from harness.k8s.selectors import budget_selects
 
 if TYPE_CHECKING:
@@ -12,12 +13,19 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 
-def concerns(obj: Object, kind: str, name: str, labels: dict[str, str], services: Iterable[str]) -> bool:
-    """Tell whether an object of one of rbac.SURROUNDINGS is about this workload."""
+def concerns(
+    obj: Object, kind: str, name: str, labels: dict[str, str], services: Iterable[str], namespace: str = ""
+) -> bool:
+    """Tell whether an object of one of rbac.SURROUNDINGS is about this workload.
+
+    `namespace` is the workload's; a route may be in another one.
+    """
     spec = obj.get("spec") or {}
     match obj.get("kind"):
         case "Ingress":
             return bool(backends(obj) & set(services))
+        case "HTTPRoute" | "GRPCRoute":
+            return bool(services_of(obj, namespace) & set(services))
         case "PodDisruptionBudget":
             return budget_selects(obj, labels)
         case "HorizontalPodAutoscaler":

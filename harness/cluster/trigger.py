@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from harness.cluster.client.resources import PODS
+from harness.cluster.client.resources import PODS, WORKLOADS
 from harness.errors import UsageError
+from harness.k8s import argo
+from harness.k8s.timestamps import timestamp
 from harness.scenario import yamltext
 
 if TYPE_CHECKING:
@@ -34,6 +37,14 @@ def restart_patch(when: datetime) -> Object:
     return {"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: value}}}}}
 
 
+def argo_restart_patch(when: datetime) -> Object:
+    """Make `kubectl argo rollouts restart`'s patch: pods made before that second are to be replaced.
+
+    The API has whole seconds there (metav1.Time). `when` must know its time zone.
+    """
+    return {"spec": {"restartAt": timestamp(when.astimezone(UTC))}}
+
+
 def patch_for(trigger: Trigger, workload: Object, when: datetime, folder: Path) -> Object:
     """Return the patch (or, for `apply`, the manifest) that this trigger sends; {} where it sends none.
 
@@ -41,7 +52,7 @@ def patch_for(trigger: Trigger, workload: Object, when: datetime, folder: Path) 
     """
     spec = workload.get("spec") or {}
     if trigger.kind == "restart":
-        return restart_patch(when)
+        return argo_restart_patch(when) if workload["kind"] == argo.KIND else restart_patch(when)
     if trigger.kind == "scale":
         if workload["kind"] == "DaemonSet":
             raise UsageError(
@@ -90,6 +101,19 @@ def _image_patch(trigger: Trigger, workload: Object) -> Object:
     if containers[container] == image:
         raise UsageError(f"container {container} has the image {image} already: nothing would change")
     return {"spec": {"template": {"spec": {"containers": [{"name": container, "image": image}]}}}}
+
+
+def _image_operations(trigger: Trigger, live: Object) -> list[Object]:
+    """Make the JSON patch that sets one container's image, only where that container still stands at its place."""
+    container, _, image = trigger.argument.partition("=")
+    names = [one.get("name") for one in live["spec"]["template"]["spec"]["containers"]]
+    if container not in names:
+        raise UsageError(f"no container {container!r} in {live['metadata']['name']} any more")
+    path = f"/spec/template/spec/containers/{names.index(container)}"
+    return [
+        {"op": "test", "path": f"{path}/name", "value": container},
+        {"op": "replace", "path": f"{path}/image", "value": image},
+    ]
 
 
 def manifest_from(path: Path, workload: Object) -> Object:
@@ -146,6 +170,13 @@ def pull(
             facts.kind, facts.namespace, facts.name, spec, field_manager=manager, dry_run=dry_run
         )
     manager = field_manager or FIELD_MANAGER
+    if facts.kind == argo.KIND and trigger.kind == "set-image":
+        # A custom resource knows no strategic merge: a merge patch would make this list all of its containers.
+        live = api.get(WORKLOADS[facts.kind], facts.namespace, facts.name)
+        operations = _image_operations(trigger, live)
+        return api.json_patch(
+            facts.kind, facts.namespace, facts.name, operations, field_manager=manager, dry_run=dry_run
+        )
     return api.patch(facts.kind, facts.namespace, facts.name, patch, field_manager=manager, dry_run=dry_run)
 
 
@@ -153,6 +184,8 @@ def was_made(trigger: Trigger, patch: Object, was: Object, now: Object) -> bool:
     """Tell whether the server has made our change, between two reads of the workload: for a change whose answer was
     lost.
     """
+    if trigger.kind == "restart" and "restartAt" in patch["spec"]:
+        return bool(now["spec"].get("restartAt") == patch["spec"]["restartAt"])
     if trigger.kind == "restart":
         asked = patch["spec"]["template"]["metadata"]["annotations"][RESTARTED_AT]
         return bool(_annotations(now).get(RESTARTED_AT) == asked)

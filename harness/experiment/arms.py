@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
-_WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
+_WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Rollout")
 
 
 def arm(name: str, path: Path, about: str = "") -> Arm:

@@ -56,6 +56,7 @@ HITS = pa.schema(
         ("bytes_out", pa.int64()),
         ("until_close", pa.bool_()),
         ("answer", pa.string()),  # the beginning of a failed answer's body
+        ("stands_for", pa.uint32()),  # good requests that this row is, where some were thinned out; else 1
     ]
 )
 CONNECTIONS = pa.schema(
@@ -142,6 +143,7 @@ def hits(recording: Recording, known: Known) -> Iterator[pa.RecordBatch]:
             "failed": pa.array(failed),
             "cause": pa.array(causes, pa.string()),
             "until_close": _column(batch, "until_close"),
+            "stands_for": _column(batch, "stands_for"),
             "answer": pa.array(bodies, pa.string()),
         }
         yield _batch(HITS, said, batch)

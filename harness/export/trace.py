@@ -176,8 +176,9 @@ def _failures(
     for worker, batch in recording.batches("hits"):
         frame = batch.to_pandas()
         hits = classify(frame, recording.run)
-        for second, count in zip(*np.unique(hits.done_ns[hits.good] // NS, return_counts=True), strict=True):
-            seconds.good[int(second)] += int(count)
+        ended = hits.done_ns // NS
+        for second in np.unique(ended[hits.good]).tolist():
+            seconds.good[second] += hits.count(hits.good & (ended == second))
         rows = frame[hits.failed]
         if "answer" not in rows:  # the recording is older than the column
             rows = rows.assign(answer=NONE)

@@ -11,6 +11,7 @@ from harness.history.runs import OF_A_RUN
 from harness.model import Grade
 from harness.recording import jsontext
 from harness.recording.folder import MIB, read
+from harness.recording.series import suite
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -28,6 +29,24 @@ def prune(root: Path, name: str, keep: int) -> list[Path]:
     gone = outdated(finished_runs(root).get(name, []), keep)
     for path in gone:
         remove(path)
+    return gone
+
+
+def prune_suites(root: Path, name: str, keep: int, spared: Path) -> list[Path]:
+    """Delete the oldest suites called `name` under `root`, with their runs, until `keep` are left; return what went.
+
+    `spared` never goes: a suite that was resumed may be an old one.
+
+    Only for whoever has the lock of `root`, so that none of them is under way. Raises OSError as `prune` does.
+    """
+    mine = [
+        path
+        for path in sorted(file.parent for file in root.glob(f"*/{suite.FILE}"))
+        if OF_A_RUN.match(path.name) and not path.is_symlink() and _name_of_suite(path) == name
+    ]
+    gone = outdated(mine, keep, [path for path in mine if path.name == spared.name])
+    for path in gone:
+        remove(path, suite.FILE)
     return gone
 
 
@@ -68,17 +87,24 @@ def chosen(
     return sorted(gone)
 
 
-def remove(path: Path) -> None:
-    """Delete a run's folder; no link in it is followed. Raises OSError.
+def remove(path: Path, record: str = "run.json") -> None:
+    """Delete the folder of a run, or of a suite; no link in it is followed. Raises OSError.
 
-    run.json goes last, so that a run that is deleted in part is still one, and goes the next time.
+    Its record goes last, so that what is deleted in part is still a run, or a suite, and goes the next time.
     """
     for inner in path.iterdir():
         if inner.is_dir() and not inner.is_symlink():
             shutil.rmtree(inner)
-        elif inner.name != "run.json":
+        elif inner.name != record:
             inner.unlink()
     shutil.rmtree(path)
+
+
+def _name_of_suite(path: Path) -> str | None:
+    try:
+        return suite.read(path).name
+    except RecordingError:
+        return None
 
 
 def _finished_run(path: Path) -> str | None:

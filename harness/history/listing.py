@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.errors import UsageError
+from harness.errors import RecordingError, UsageError
 from harness.history import index, reading
 from harness.history.runs import OF_A_RUN, RUNNING
 from harness.recording import folder
+from harness.recording.series import suite
 from harness.recording.series.experiment import FILE as EXPERIMENT
 
 if TYPE_CHECKING:
@@ -34,15 +35,16 @@ class Listing:
 
 
 def listed(root: Path) -> Listing:
-    """List the runs in `root`, from its index as far as that is up to date.
+    """List the runs in `root`, those of suites in it too, from its index as far as that is up to date.
 
     No link is followed but `root` itself. Raises UsageError, one line, if `root` is no folder of runs.
     """
     folders, links = _below(root)
+    folders = [run for name in folders if _shown(name) for run in _with_a_suites(root, name)]
     known = index.load(root) if len(folders) >= index.WORTH_IT else {}
     found: index.Known = {}
     skipped = [Skipped(name, "it is a link, and links are not followed") for name in links if _shown(name)]
-    for name in filter(_shown, folders):
+    for name in folders:
         stamp = reading.stamp(root, name)
         old = known.get(name)
         try:
@@ -73,6 +75,18 @@ def _below(root: Path) -> tuple[list[str], list[str]]:
             f"{root} is one run, not a folder of runs; give the folder that it is in, or see zdtest show"
         )
     return folders, links
+
+
+def _with_a_suites(root: Path, name: str) -> list[str]:
+    """Return a folder's name; of a suite's folder, in its place, those of its runs: "…-suite-nightly/runs/…-web"."""
+    if folder.stamp(root, f"{name}/run.json") or not folder.stamp(root, f"{name}/{suite.FILE}"):
+        return [name]
+    try:
+        return [
+            f"{name}/{suite.RUNS}/{run}" for run in folder.names(root, f"{name}/{suite.RUNS}") if _shown(run)
+        ]
+    except RecordingError:
+        return [name]
 
 
 def _shown(name: str) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from harness import typedpaths
 from harness.errors import UsageError
 from harness.history.listing import listed
-from harness.history.runs import RUNS
+from harness.history.runs import RUNS, own_name
 from harness.model import Grade
 from harness.recording import folder
 
@@ -37,6 +37,8 @@ def find(word: str) -> Path:
     path, placed = Path(word), "/" in word
     if folder.stamp(path, "run.json") or path.name in {"", ".."}:
         return path
+    if placed and folder.stamp(RUNS / path, "run.json"):  # a suite's run, as it is listed
+        return RUNS / path
     parent = path.parent if placed else RUNS
     if typedpaths.exists(path) and path.name not in LAST and (placed or not RUNS.is_dir()):
         return path  # whoever reads it says what is missing in it
@@ -63,7 +65,7 @@ def choose(word: str, runs: Sequence[Run], where: str) -> str:
         lambda name: word in _label(name),
     )
     for fits in tries:
-        found = [run.folder for run in runs if word and fits(run.folder)]
+        found = [run.folder for run in runs if word and fits(own_name(run.folder))]
         if len(found) == 1:
             return found[0]
         if found:
@@ -103,7 +105,7 @@ def _last(word: str, runs: Sequence[Run], where: str) -> str:
 
 def _label(name: str) -> str:
     """Return what follows the time in a folder's name."""
-    return name.partition("Z-")[2] or name
+    return own_name(name).partition("Z-")[2] or own_name(name)
 
 
 def _as_in_a_folder(word: str) -> str:

@@ -93,7 +93,7 @@ class Run:
         """Return when it began, to the minute, UTC: as its folder says, whose name begins with it, so that it can be
         given as the name of the run.
         """
-        found = OF_A_RUN.match(self.folder)
+        found = OF_A_RUN.match(own_name(self.folder))
         year, month, day, hour, minute = found.groups() if found else f"{self.began:%Y %m %d %H %M}".split()
         return f"{year}-{month}-{day} {hour}:{minute}"
 
@@ -118,6 +118,11 @@ class Run:
     def verdict(self) -> str:
         """Return the verdict in one word, or why there is none."""
         return self.grade or (self.state if self.state in {RUNNING, KILLED} else "not judged")
+
+
+def own_name(folder: str) -> str:
+    """Return the name of a run's own folder, which may lie in a suite's: "20261125T…Z-web"."""
+    return folder.rpartition("/")[2]
 
 
 def to_json(run: Run) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from harness.clock import NS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.model import OtherChange
+    from harness.model import OtherChange, RunRecord
 
 _CHANGES = 3  # that a sentence names
 
@@ -36,6 +36,14 @@ def lasting(length_ns: float) -> str:
 def count(number: int, noun: str = "", plural: str = "") -> str:
     """Return a number with thousands set off, and its noun: "1 request", "3,412 requests"."""
     return f"{number:,}{' ' if noun else ''}{noun if number == 1 or not noun else plural or noun + 's'}"
+
+
+def place_of(run: RunRecord, worker: int) -> str:
+    """Say where a worker was, if that was not here: " (pod a on node b)"."""
+    found = next((one for one in run.worker_clocks if one.worker == worker), None)
+    if found is None:
+        return ""
+    return f" (pod {found.pod}{f' on node {found.node}' if found.node else ''})"
 
 
 def exchanged(gone: int, came: int) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from harness.k8s.argo import HASH
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -46,8 +48,13 @@ def as_text(selector: Mapping[str, Any]) -> str:
 
 
 def service_selects(service: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Tell whether a Service's selector takes in pods with these labels. No selector takes in nothing."""
-    return labels_match((service.get("spec") or {}).get("selector"), labels)
+    """Tell whether a Service's selector takes in pods with these labels. No selector takes in nothing.
+
+    Argo Rollouts adds the hash of one of its ReplicaSets to a Service's selector. A template has no such label, so it
+    counts only where pods' own labels are asked about.
+    """
+    selector = (service.get("spec") or {}).get("selector") or {}
+    return labels_match({k: v for k, v in selector.items() if k != HASH or k in labels}, labels)
 
 
 def budget_selects(budget: Mapping[str, Any], labels: Mapping[str, str]) -> bool:

@@ -17,16 +17,25 @@ The lab runs it as `python -I app.py`; a real cluster runs the same file from a 
     FLAP_FOR        seconds that such a spell lasts, at the end of the interval
     ON_TERM         exit | drain | ignore (exit)
     TERM_DELAY      seconds after SIGTERM in which it goes on as before (0)
+    STREAM_EVERY_MS time from one message of a stream to the next (1000)
+    STREAM_RETRY_MS the retry: field of its event streams (0 = none)
+    STREAM_ON_TERM  hold | close: what ON_TERM=drain does to open streams (hold)
+    STREAM_CODE     the code of its WebSockets' close frame: 1001 going away, 1012 service restart (1001)
+    STREAM_SPREAD   seconds over which it closes its streams, so that clients do not all come back at once (0)
     BIND_ADDRESS    address to listen on (0.0.0.0)
     PORT            port to listen on (8080); BIND_PORT overrides it
     HOSTNAME        the name sent in X-Pod
     LAB_LIFELINE=1  exit when standard input ends; ignore SIGINT
 
+Streams: /ws is a WebSocket, /events are server-sent events, /stream is a chunked response of one line a message.
+Messages are numbered by the wall clock, so that all pods give the same numbers; /events begins after Last-Event-ID.
+
 In a URL, `?ms=N` overrides the time a request takes and `?bytes=N` asks for a body of N bytes. /alive and /healthz
 always answer at once; so does /ready, with 503 during the warm-up and during a spell of unreadiness.
 
 On SIGTERM: `exit` ends the process at once and cuts requests in flight. `drain` stops listening, closes idle
-connections, answers what is in flight (Connection: close), then ends. `ignore` continues until SIGKILL. The exit
+connections, answers what is in flight (Connection: close), then ends; streams are in flight until the client leaves,
+unless STREAM_ON_TERM=close. `ignore` continues until SIGKILL. The exit
 code of `exit` and `drain` is 0, not 143: process 1 of a container has no default action for SIGTERM, so it ends
 only through a handler of its own.
 """
@@ -34,6 +43,8 @@ only through a handler of its own.
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import os
 import re
 import signal
@@ -56,6 +67,12 @@ QUERY = re.compile(rb"[?&](ms|bytes)=(\d{1,15})(?=[&# ])")
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n")
 CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n")
 CONNECTION = re.compile(rb"\r\nconnection:([^\r]*)\r\n")
+UPGRADE = re.compile(rb"\r\nupgrade:[ \t]*websocket[ \t]*\r\n", re.IGNORECASE)
+SOCKET_KEY = re.compile(rb"\r\nsec-websocket-key:[ \t]*([^ \t\r]+)", re.IGNORECASE)
+LAST_EVENT = re.compile(rb"\r\nlast-event-id:[ \t]*(\d{1,15})[ \t]*\r\n", re.IGNORECASE)
+SOCKET_MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
+REPLAYED = 1000  # messages that a new event stream is sent at most
+CLOSE_WAIT = 1.0  # seconds in which a client answers a close frame
 CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;[^\r\n]*)?")
 
 
@@ -80,6 +97,11 @@ class Settings:
     flap_every: float
     flap_for: float
     keepalive: float
+    stream_ms: float
+    stream_retry_ms: int
+    stream_close: bool
+    stream_code: int
+    stream_spread: float
     lifeline: bool
 
     @classmethod
@@ -96,6 +118,9 @@ class Settings:
         on_term = env.get("ON_TERM") or "exit"
         if on_term not in {"exit", "drain", "ignore"}:
             sys.exit(f"app: ON_TERM={on_term} must be exit, drain or ignore")
+        stream_on_term = env.get("STREAM_ON_TERM") or "hold"
+        if stream_on_term not in {"hold", "close"}:
+            sys.exit(f"app: STREAM_ON_TERM={stream_on_term} must be hold or close")
         return cls(
             name=env.get("HOSTNAME") or "?",
             address=env.get("BIND_ADDRESS") or "0.0.0.0",
@@ -114,6 +139,11 @@ class Settings:
             flap_every=number("FLAP_EVERY", 0),
             flap_for=number("FLAP_FOR", 0),
             keepalive=number("KEEPALIVE", 0),
+            stream_ms=number("STREAM_EVERY_MS", 1000) or 1000,
+            stream_retry_ms=int(number("STREAM_RETRY_MS", 0)),
+            stream_close=stream_on_term == "close",
+            stream_code=int(number("STREAM_CODE", 1001)),
+            stream_spread=number("STREAM_SPREAD", 0),
             lifeline=env.get("LAB_LIFELINE") == "1",
         )
 
@@ -197,6 +227,9 @@ class App:
             self._server.close()
         for connection in tuple(self.connections):
             connection.close_if_idle()
+        streams = [one.stream for one in self.connections if one.stream] if self.settings.stream_close else []
+        for turn, stream in enumerate(streams):
+            self.loop.call_later(self.settings.stream_spread * turn / len(streams), stream.end)
         self.end_if_drained()
 
     def end_if_drained(self) -> None:
@@ -237,6 +270,101 @@ class App:
         return bool(every) and time.time() % every >= every - self.settings.flap_for
 
 
+class Stream:
+    """A stream on a connection: a message at each whole multiple of STREAM_EVERY_MS, numbered by it."""
+
+    def __init__(self, connection: Connection, path: bytes, head: bytes) -> None:
+        self.connection = connection
+        self.app = connection.app
+        self.kind = path
+        self.ended = False
+        self._frames = b""  # of a WebSocket: an incomplete frame
+        self._timer: asyncio.TimerHandle | None = None
+        last = LAST_EVENT.search(head)
+        self._last = max(int(last[1]), self._number() - REPLAYED) if last else self._number()
+        pod = f"X-Pod: {self.app.settings.name}\r\n".encode()
+        if path == b"/ws":
+            key = SOCKET_KEY.search(head)
+            digest = hashlib.sha1((key[1] if key else b"") + SOCKET_MAGIC, usedforsecurity=False).digest()
+            accept = b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n"
+            switch = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            connection.transport.write(switch + accept + pod + b"\r\n")
+        else:
+            kind = b"text/event-stream" if path == b"/events" else b"application/x-ndjson"
+            body = b"Content-Type: " + kind + b"\r\nCache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n"
+            connection.transport.write(b"HTTP/1.1 200 OK\r\n" + body + pod + b"\r\n")
+            if path == b"/events" and self.app.settings.stream_retry_ms:
+                self._chunk(b"retry: %d\n\n" % self.app.settings.stream_retry_ms)
+        self._tick()
+
+    def _number(self) -> int:
+        return int(time.time() * 1000 // self.app.settings.stream_ms)
+
+    def _tick(self) -> None:
+        """Send the messages that are due, and come back for the next one."""
+        while self._last < self._number():
+            self._last += 1
+            self.message(b'{"id":%d,"pod":"%b"}' % (self._last, self.app.settings.name.encode()))
+        every = self.app.settings.stream_ms / 1000
+        self._timer = self.app.loop.call_later(every - time.time() % every + 0.001, self._tick)
+
+    def message(self, text: bytes) -> None:
+        """Send a message."""
+        if self.kind == b"/ws":
+            self._frame(0x81, text)
+        elif self.kind == b"/events":
+            self._chunk(b"id: %d\ndata: %b\n\n" % (self._last, text))
+        else:
+            self._chunk(text + b"\n")
+
+    def take(self, data: bytes) -> None:
+        """Take what the client sends: a WebSocket's frames. A message is echoed, a ping and a close are answered."""
+        self._frames += data
+        while len(self._frames) >= 6 and not self.connection.gone:
+            size, at = self._frames[1] & 0x7F, 2
+            if size >= 126:
+                at = 4 if size == 126 else 10
+                size = int.from_bytes(self._frames[2:at], "big")
+            if len(self._frames) < at + 4 + size:
+                return
+            mask, payload = self._frames[at : at + 4], self._frames[at + 4 : at + 4 + size]
+            text = bytes(byte ^ mask[n & 3] for n, byte in enumerate(payload))
+            opcode, self._frames = self._frames[0] & 0x0F, self._frames[at + 4 + size :]
+            if opcode == 8:
+                if not self.ended:
+                    self._frame(0x88, text[:2])
+                self.connection.transport.close()
+                return
+            if opcode in {1, 9} and not self.ended:
+                self._frame(0x81 if opcode == 1 else 0x8A, text)
+
+    def end(self) -> None:
+        """End it in an orderly way: a close frame, or the end of the body."""
+        if self.ended or self.connection.gone:
+            return
+        self.stop()
+        if self.kind == b"/ws":
+            self._frame(0x88, self.app.settings.stream_code.to_bytes(2, "big"))
+            self.app.loop.call_later(CLOSE_WAIT, self.connection.transport.close)
+        else:
+            self.connection.transport.write(b"0\r\n\r\n")
+            self.connection.transport.close()
+
+    def stop(self) -> None:
+        """Send nothing more."""
+        self.ended = True
+        if self._timer:
+            self._timer.cancel()
+
+    def _frame(self, first: int, payload: bytes) -> None:
+        size = len(payload)
+        length = bytes([size]) if size < 126 else b"\x7e" + size.to_bytes(2, "big")
+        self.connection.transport.write(bytes([first]) + length + payload)
+
+    def _chunk(self, data: bytes) -> None:
+        self.connection.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+
 class Connection(asyncio.Protocol):
     """One client. Requests on it are answered one after the other."""
 
@@ -258,6 +386,7 @@ class Connection(asyncio.Protocol):
         self._size = 3  # the size of its answer, in bytes
         self._dead = False  # closed for the app, though the client does not know yet (CLOSE_LATE)
         self.gone = False
+        self.stream: Stream | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Register the connection, and start its idle timer."""
@@ -272,6 +401,8 @@ class Connection(asyncio.Protocol):
         self.gone = True
         if self._answer:
             self._answer.cancel()
+        if self.stream:
+            self.stream.stop()
         self._worked()
         self.app.connections.discard(self)
         self.app.end_if_drained()
@@ -299,6 +430,9 @@ class Connection(asyncio.Protocol):
             sock = self.transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.transport.abort()
+            return
+        if self.stream:
+            self.stream.take(data)
             return
         self._held = self._held + data if self._held else data
         if not self._busy:
@@ -378,6 +512,9 @@ class Connection(asyncio.Protocol):
             return
         if cold and not slow_ms:
             self._reply(self.app.head_cold, 3)
+            return
+        if path in {b"/events", b"/stream"} or (path == b"/ws" and UPGRADE.search(self._head)):
+            self.stream = Stream(self, path, self._head)
             return
         asked = {key: int(value) for key, value in QUERY.findall(line)} if b"?" in line else {}
         delay_ms = asked[b"ms"] if b"ms" in asked else slow_ms if cold else self.app.work_ms()

@@ -37,9 +37,12 @@ _ORDER = (
     "Deployment",
     "StatefulSet",
     "DaemonSet",
+    "Rollout",
     "ReplicaSet",
     "Pod",
 )
+
+_WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Rollout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +144,10 @@ def _check(place: str, item: Object) -> None:
 
 def _front(items: list[Object], where: str) -> Object:
     """Return the balancer's Service: one that selects a workload's pods, preferably one that an Ingress names."""
-    deployments = [item for item in items if item["kind"] in {"Deployment", "StatefulSet", "DaemonSet"}]
+    deployments = [item for item in items if item["kind"] in _WORKLOADS]
     if not deployments:
         raise UsageError(
-            f"there is no Deployment, StatefulSet or DaemonSet in {where}: the lab has nothing to roll out"
+            f"there is no {', '.join(_WORKLOADS[:-1])} or {_WORKLOADS[-1]} in {where}: the lab has nothing to roll out"
         )
     matching = [
         item

@@ -168,7 +168,7 @@ def _populate(store: Store, items: tuple[Object, ...], node_address: str, minor:
 
 async def _started(store: Store, plan: LabPlan, port: int) -> list[str]:
     """Wait until every workload is available and the balancer answers; return notes. Raises HarnessError."""
-    kinds = ("Deployment", "StatefulSet", "DaemonSet")
+    kinds = ("Deployment", "StatefulSet", "DaemonSet", "Rollout")
     with store.subscribe(frozenset(kinds)) as changes:
         while waiting := [item for kind in kinds for item in store.list(kind) if not _available(item)]:
             for deployment in waiting:
@@ -192,7 +192,7 @@ def _available(deployment: Object) -> bool:
     status, spec = deployment["status"], deployment["spec"]
     if spec.get("paused"):
         return True  # it never starts a pod
-    current = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
+    current = int(status.get("observedGeneration", 0)) >= deployment["metadata"]["generation"]
     if deployment["kind"] == "DaemonSet":
         wanted = status["desiredNumberScheduled"]
         counts = (status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0))

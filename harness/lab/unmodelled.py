@@ -21,6 +21,17 @@ _DEPLOYMENT = {
     "progressDeadlineSeconds",
     "paused",
 }
+_ROLLOUT = _DEPLOYMENT - {"paused"} | {"restartAt"}
+_ARGO = {
+    "steps",
+    "maxSurge",
+    "maxUnavailable",
+    "activeService",
+    "previewService",
+    "autoPromotionEnabled",
+    "autoPromotionSeconds",
+    "scaleDownDelaySeconds",
+}
 _REPLICA_SET = {"replicas", "selector", "template", "minReadySeconds"}
 _SERVICE = {
     "selector",
@@ -115,6 +126,9 @@ def unmodelled(item: Object) -> list[str]:
         found = _beyond(spec, _DEPLOYMENT, "spec") + _pod(
             (spec.get("template") or {}).get("spec") or {}, "spec.template.spec"
         )
+    elif kind == "Rollout":
+        template = (spec.get("template") or {}).get("spec") or {}
+        found = _beyond(spec, _ROLLOUT, "spec") + _argo(spec) + _pod(template, "spec.template.spec")
     elif kind in {"StatefulSet", "DaemonSet"}:
         known = _STATEFUL_SET if kind == "StatefulSet" else _DAEMON_SET
         template = (spec.get("template") or {}).get("spec") or {}
@@ -128,6 +142,17 @@ def unmodelled(item: Object) -> list[str]:
     elif kind == "Service":
         found = _beyond(spec, _SERVICE, "spec") + _service(spec)
     return [f"{name}: {line}" for line in found]
+
+
+def _argo(spec: Object) -> list[str]:
+    """List what of a Rollout's strategy is not modelled."""
+    strategy = spec.get("strategy") or {}
+    part = "blueGreen" if strategy.get("blueGreen") is not None else "canary"
+    given = strategy.get(part) or {}
+    found = _beyond(given, _ARGO, f"spec.strategy.{part}")
+    for number, step in enumerate(given.get("steps") or []):
+        found += _beyond(step, {"setWeight", "pause"}, f"spec.strategy.{part}.steps[{number}]")
+    return found
 
 
 def _beyond(item: Object, known: set[str], path: str) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
 from harness import masking
@@ -32,6 +32,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.load.request import PreparedRequest
+
+    class Lines(Protocol):
+        """Where answers go, a line each."""
+
+        def append(self, line: dict[str, Any]) -> None:
+            """Take one line."""
+
+        def close(self) -> None:
+            """Take no more."""
+
 
 KEPT = 1024  # bytes of a body from which its recorded beginning is made
 LOOKS = 16  # good answers that are looked at, at first,
@@ -93,11 +103,11 @@ class Said:
 
 
 class AnswerBook:
-    """One worker's answers. Opens its file with the first of them."""
+    """One worker's answers. Opens its file with the first of them, unless `lines` takes them."""
 
-    def __init__(self, path: Path, pod_headers: Iterable[str]) -> None:
+    def __init__(self, path: Path, pod_headers: Iterable[str], lines: Lines | None = None) -> None:
         self._path = path
-        self._file: JsonLines | None = None
+        self._file: Lines | None = lines
         # Headers whose values tell pods apart, not answers.
         self._unlike = frozenset(name.lower() for name in pod_headers)
         self._known: dict[object, int] = {}
@@ -108,6 +118,11 @@ class AnswerBook:
         self._sent: dict[int, Sent] = {}
         self._reads = 2 * MOST  # failed answers that may still be read in this second
         self.looks = LOOKS  # good answers that are still to be looked at
+
+    @property
+    def full(self) -> bool:
+        """Whether no further answer can be told apart."""
+        return len(self._known) >= MOST
 
     def second(self) -> None:
         """Begin a new second: some good answers may be read again, since the server may change, and failed ones too."""

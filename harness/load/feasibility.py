@@ -13,6 +13,7 @@ from harness.load.request import prepare
 if TYPE_CHECKING:
     from harness.model import LoadPlan
 
+_MOST_SLOTS = 65_535  # which a row can tell apart
 _OWN_FILES = 64  # descriptors of a worker besides its connections
 _HELD_S = 60  # how long the port of a connection that we closed stays in use
 
@@ -31,7 +32,15 @@ def check(plan: LoadPlan) -> None:
             f"but the hard limit is {hard}: "
             "raise it (ulimit -Hn), or use more workers or fewer connections"
         )
-    if plan.concurrency > 65_535 or plan.concurrency > (ports := _local_ports()):
+    if plan.slots > _MOST_SLOTS:
+        raise UsageError(
+            f"{plan.slots} requests at a time are more than {_MOST_SLOTS}: lower --streams or -c"
+        )
+    if plan.streams > 1 and len({prepare(0, target).origin for target in plan.targets}) > 1:
+        raise UsageError(
+            "--streams shares each connection, so all targets must be on one host; drop --streams"
+        )
+    if plan.concurrency > (ports := _local_ports()):
         raise UsageError(
             f"{plan.concurrency} connections are more than this host can open to one address: it has {ports} ports "
             "(net.ipv4.ip_local_port_range); lower -c"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from harness.clock import Clock
     from harness.load.messages import Assignment
+    from harness.model import WorkerClock
 
 T = TypeVar("T")
 _READY_S = 60.0  # starting Python takes long on a busy machine
@@ -44,6 +45,7 @@ class Worker:
         self.process = process
         self.counts = LiveCounts()
         self.backed_off = 0
+        self.late_ns = 0  # how late it was told to start
         self.ready = anyio.Event()
         self.gone = anyio.Event()
         self.ended = False  # it has reported its end
@@ -88,6 +90,11 @@ class Load:
         self._send, self.samples = anyio.create_memory_object_stream[HealthSample](math.inf)
         self._lost: list[int] = []
 
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """All workers, in the order in which they were started."""
+        return tuple(self._workers)
+
     def add(self, worker: Worker) -> Worker:
         """Add a worker that has just been started."""
         self._workers.append(worker)
@@ -116,6 +123,11 @@ class Load:
     def lost(self) -> tuple[int, ...]:
         """The workers that ended before they were asked to, or did not finish writing their files."""
         return tuple(self._lost)
+
+    @property
+    def clocks(self) -> tuple[WorkerClock, ...]:
+        """None: all workers read this machine's clock."""
+        return ()
 
     def baseline(self) -> None:
         """End the baseline: from now on a slot waits for its median cycle after a failed hit."""
@@ -206,6 +218,8 @@ class Load:
             self.first_failures.setdefault(kind, FirstFailure(kind, t_ns, words, pod))
         if "ready" in message:
             worker.ready.set()
+        if "late_ns" in message:
+            worker.late_ns = message["late_ns"]
         if "ended" in message:
             worker.ended = True
 
@@ -229,6 +243,16 @@ async def running(
     if this host cannot carry out the plan, and HarnessError if a worker does not start.
     """
     check(plan)
+    async with waiting(messages.assignments(plan, clock, directory), directory, prestarted) as load:
+        load.start(clock.now_ns() + _TOGETHER_NS)
+        yield load
+
+
+@asynccontextmanager
+async def waiting(
+    assignments: list[Assignment], directory: Path, prestarted: PrestartedWorkers | None = None
+) -> AsyncIterator[Load]:
+    """Have workers ready that begin when `Load.start` is called. All else is as in `running`."""
     prestarted = prestarted or PrestartedWorkers([])
     for folder in ("hits", "connections"):
         (directory / folder).mkdir(mode=0o700, exist_ok=True)
@@ -236,14 +260,13 @@ async def running(
         async with anyio.create_task_group() as tasks:
             load = Load()
             try:
-                for assignment in messages.assignments(plan, clock, directory):
+                for assignment in assignments:
                     worker = load.add(Worker(assignment, await prestarted.take()))
                     tasks.start_soon(worker.write_commands)
                     tasks.start_soon(load.read_messages, worker)
                     tasks.start_soon(worker.read_stderr)
                     worker.commands.send_nowait(messages.encode(assignment))
                 await load.all_ready()
-                load.start(clock.now_ns() + _TOGETHER_NS)
                 yield load
             finally:
                 await load.stop(_LEAVE_S)

@@ -1,8 +1,8 @@
 """Messages between parent and worker: one JSON object per line, over the worker's standard input and output.
 
 To the worker: its assignment, once, and then commands: {"do": "start", "at_ns"}, {"do": "baseline"}, {"do": "lull"},
-{"do": "resume"} and {"do": "finish", "drain_ns"}. From the worker: objects with one of the keys ready, counts, health,
-sample, failure, ended. Header values and bodies appear in the assignment and nowhere else.
+{"do": "resume"} and {"do": "finish", "drain_ns"}. From the worker: objects with one of the keys ready, late_ns, counts,
+health, sample, failure, ended. Header values and bodies appear in the assignment and nowhere else.
 """
 
 from __future__ import annotations
@@ -38,10 +38,15 @@ class Assignment:
 def assignments(plan: LoadPlan, clock: Clock, directory: Path) -> list[Assignment]:
     """Divide the slots as evenly as possible; every worker gets at least one."""
     workers = max(1, min(plan.workers, plan.concurrency))
-    return [
-        Assignment(worker, tuple(range(worker, plan.concurrency, workers)), plan, clock, directory, workers)
+    of = [
+        tuple(
+            connection * plan.streams + stream
+            for connection in range(worker, plan.concurrency, workers)
+            for stream in range(plan.streams)
+        )
         for worker in range(workers)
     ]
+    return [Assignment(worker, slots, plan, clock, directory, workers) for worker, slots in enumerate(of)]
 
 
 def encode(assignment: Assignment) -> dict[str, Any]:

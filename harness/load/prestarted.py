@@ -52,11 +52,11 @@ async def prestart(count: int) -> AsyncIterator[PrestartedWorkers]:
             await prestarted.dismiss()
 
 
-async def spawn() -> Process:
-    """Start a worker process, in a session of its own."""
+async def spawn(module: str = "harness.load.worker") -> Process:
+    """Start a worker process (a module's `__main__`), in a session of its own."""
     path = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))
     return await anyio.open_process(
-        [sys.executable, "-P", "-m", "harness.load.worker"],
+        [sys.executable, "-P", "-m", module],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": path}, start_new_session=True,
     )  # fmt: skip

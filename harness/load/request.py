@@ -6,7 +6,7 @@ import re
 from base64 import b64encode
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from harness import __version__, masking
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from harness.model import Target
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _KNOWN = 512  # how many responses to remember,
 _KNOWN_SIZE = 8 * 1024  # and up to what size: looking up a longer one costs more than parsing it
 _REPEATABLE = 64 * 1024  # our own headers are shorter; a longer one is a mistake
@@ -55,9 +55,10 @@ class PreparedRequest:
     places: int = 0  # how many; the request's length does not depend on the number
     # The bytes between the places, if each place takes 12 hexadecimal digits: joining is faster than formatting.
     pieces: tuple[bytes, ...] = ()
-    known: dict[bytes, int] = field(default_factory=dict)
+    known: dict[bytes, Any] = field(default_factory=dict)
+    framed: Any = None  # over HTTP/2: a FramedRequest
 
-    def remember(self, whole: bytes, kind: int) -> None:
+    def remember(self, whole: bytes, kind: Any) -> None:
         """Keep a response's bytes with their kind, if they are not too long nor too many."""
         if 0 < len(whole) <= _KNOWN_SIZE and len(self.known) < _KNOWN:
             self.known[whole] = kind
@@ -82,13 +83,13 @@ def prepare(index: int, target: Target, marking: Marking | None = None) -> Prepa
     except ValueError:  # its text may contain a part of a password
         raise UsageError(f"{shown!r} is not a URL: its host or port cannot be read") from None
     if url.scheme not in _DEFAULT_PORTS or not url.hostname:
-        raise UsageError(f"{shown!r} is not an http:// or https:// URL with a host")
+        raise UsageError(f"{shown!r} is not an http://, https://, ws:// or wss:// URL with a host")
     try:
         port = url.port or _DEFAULT_PORTS[url.scheme]
         host = url.hostname if url.hostname.isascii() else url.hostname.encode("idna").decode()
     except ValueError:  # UnicodeError is one too
         raise UsageError(f"the host or port of {shown!r} cannot be used") from None
-    origin = Origin(host, port, url.scheme == "https", _is_address(host))
+    origin = Origin(host, port, url.scheme in {"https", "wss"}, _is_address(host))
     path = quote(url.path, safe="/:@!$&'()*+,;=~%[]") or "/"
     query = f"?{quote(url.query, safe='/:@!$&()*+,;=~%?[]' + chr(39))}" if url.query else ""
 

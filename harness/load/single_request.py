@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.load import failures
@@ -36,6 +37,7 @@ class Attempt:
     pod: str = ""
     location: str = ""
     why: str = ""  # why it failed, in words
+    ended: bool = False  # of a stream: its answer was complete at once
 
 
 async def reach(dialler: Dialler, prepared: PreparedRequest) -> Attempt:
@@ -53,7 +55,7 @@ async def send(dialler: Dialler, prepared: PreparedRequest, seq: int) -> Attempt
         return Attempt(dialled.outcome, why=dialled.why)
     plan, attempt = dialler.plan, Attempt()
     request = prepared.template % ((seq,) * prepared.places) if prepared.places else prepared.request
-    exchange = _http2 if plan.http2 else _http1
+    exchange = partial(_stream, websocket=plan.websocket) if plan.stream else _http2 if plan.http2 else _http1
     try:
         async with asyncio.timeout(plan.timeout_ns / 1e9):
             await exchange(dialled.sock, prepared, request, plan.pod_headers, attempt)
@@ -84,13 +86,67 @@ async def _http1(
 async def _http2(
     sock: Any, prepared: PreparedRequest, request: bytes, pod_headers: tuple[str, ...], attempt: Attempt
 ) -> None:
-    from harness.load.wire import http2  # noqa: PLC0415  only HTTP/2 needs httpx
+    from harness.load.wire.h2 import single  # noqa: PLC0415  only HTTP/2 needs hpack
 
-    def head(status: int, headers: Mapping[str, str]) -> None:
-        attempt.status, attempt.location = status, headers.get("location", "")
-        attempt.pod = next((headers[name] for name in pod_headers if name in headers), "")
+    prepared = replace(prepared, request=request, template=b"", places=0)
+    ranks = {name.lower().encode("latin-1"): rank for rank, name in enumerate(pod_headers)}
+    exchange = single.Exchange(prepared, ranks)
+    try:
+        while attempt.outcome is None:
+            await _write(sock, memoryview(exchange.to_write()))
+            data, error = await _piece(sock)
+            attempt.outcome, attempt.why = exchange.take(data, error)
+            await asyncio.sleep(0)  # let the timeout run even if a long body never blocks
+    finally:
+        attempt.status, attempt.pod, attempt.location = exchange.status, exchange.pod, exchange.location
+        sock.close()
 
-    attempt.outcome, attempt.why = await http2.send_single(sock, prepared, request, head)
+
+async def _stream(
+    sock: Any,
+    prepared: PreparedRequest,
+    request: bytes,
+    pod_headers: tuple[str, ...],
+    attempt: Attempt,
+    *,
+    websocket: bool,
+) -> None:
+    """Open a stream, and leave it as soon as it is open."""
+    del prepared
+    from harness.load.streams.conversation import Conversation, request_for  # noqa: PLC0415  only streams need it
+    from harness.load.streams.websocket import new_key  # noqa: PLC0415
+
+    ranks = {name.lower().encode("latin-1"): rank for rank, name in enumerate(pod_headers)}
+    key = new_key() if websocket else b""
+    talk = Conversation(ranks, key)
+    try:
+        await _write(sock, memoryview(request_for(request, key, b"")))
+        while attempt.outcome is None:
+            data, error = await _piece(sock)
+            if data:
+                talk.feed(data)
+            attempt.status, attempt.pod, attempt.ended = talk.status, talk.pod, talk.done
+            if talk.fault:
+                attempt.outcome, attempt.why = Outcome.PROTOCOL_ERROR, talk.fault
+            elif talk.open or talk.done or (not data and error is None and talk.ended()):
+                attempt.outcome = Outcome.RESPONSE
+            elif not data:
+                attempt.outcome = failures.lost(error, answered=bool(talk.status))
+                attempt.why = failures.reason(error) if error else "the connection was closed"
+    finally:
+        talk.release()
+        sock.close()
+
+
+async def _piece(sock: Any) -> tuple[bytes, OSError | None]:
+    """Return the next bytes; none at the end, with the error that it came with."""
+    while True:
+        try:
+            return sock.recv(_READ), None
+        except BLOCKED:
+            await ready(sock, write=False)
+        except OSError as caught:
+            return b"", failures.unmask(caught, sock)
 
 
 async def _write(sock: Any, rest: memoryview) -> None:
@@ -106,14 +162,7 @@ async def _write(sock: Any, rest: memoryview) -> None:
 async def _read(sock: Any, reader: _LocationReader, attempt: Attempt) -> None:
     answered = False
     while attempt.outcome is None:
-        error: OSError | None = None
-        try:
-            data = sock.recv(_READ)
-        except BLOCKED:
-            await ready(sock, write=False)
-            continue
-        except OSError as caught:
-            data, error = b"", failures.unmask(caught, sock)
+        data, error = await _piece(sock)
         if data:
             answered = True
             reader.feed(data)

@@ -11,10 +11,12 @@ import mmap
 import struct
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 from harness.errors import RecordingError
 from harness.recording import folder
+from harness.recording.bytime.messages import BATCH, DamagedError, Message, messages
 from harness.recording.write import LATER
 
 if TYPE_CHECKING:
@@ -22,14 +24,11 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
+    from numpy.typing import NDArray
+
 _LARGEST = 1 << 40  # bytes of one file
-_CONTINUES = b"\xff\xff\xff\xff"  # before each message
-_DICTIONARY, _BATCH = 2, 3  # kinds of messages
+_BUFFERS = {"plain": 2, "text": 3}  # of a column, by what `_sort` calls it
 _ROW = 8  # bytes of one row at least: its first column is an int64
-
-
-class _DamagedError(Exception):
-    """A whole message cannot be read."""
 
 
 class Stream:
@@ -42,9 +41,11 @@ class Stream:
         self._root, self._name, self._path = root, name, root / name
         self._schema, self._columns = schema, columns
         try:
-            with self._opened() as file:
-                self._batches, self.rows = _whole(file)
-        except (_DamagedError, struct.error) as error:
+            with self.opened() as file:
+                whole = _whole(file)
+            self._batches, self.rows = len(whole), sum(batch.rows for batch in whole)
+            self._buffers = [batch.buffers for batch in whole]
+        except (DamagedError, struct.error) as error:
             raise self._damaged(str(error)) from None
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -52,7 +53,7 @@ class Stream:
         if not self._batches:
             return
         try:
-            with self._opened() as file:
+            with self.opened() as file:
                 options = pa.ipc.IpcReadOptions(included_fields=self._included(file))
                 reader = pa.ipc.open_stream(pa.PythonFile(file, mode="r"), options=options)
                 for _ in range(self._batches):
@@ -64,7 +65,30 @@ class Stream:
         except (pa.ArrowException, OSError, StopIteration) as error:
             raise self._damaged(str(error)) from None
 
-    def _opened(self) -> BinaryIO:
+    def columns_at(self) -> dict[str, NDArray[np.int64]]:
+        """Return for each column asked for where in the file each whole batch has it; without those that it lacks."""
+        if not self._batches:
+            return {}
+        try:
+            with self.opened() as file:
+                found = pa.ipc.open_stream(pa.PythonFile(file, mode="r")).schema
+            sizes = [_BUFFERS.get(_sort(field.type)) for field in found]
+            if None in sizes:
+                raise self._damaged("it has a column of a type that zdtest never writes")
+            firsts = np.cumsum([0, *sizes])
+            if any(len(buffers) != firsts[-1] for buffers in self._buffers):
+                raise self._damaged("a batch has other columns than its file")
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged(str(error)) from None
+        # The first buffer of a column says which of its values are null: none is.
+        return {
+            name: np.fromiter((buffers[firsts[at] + 1] for buffers in self._buffers), np.int64)
+            for name in self._columns
+            if (at := found.get_field_index(name)) >= 0
+        }
+
+    def opened(self) -> BinaryIO:
+        """Open the file. Raises RecordingError if it went away."""
         try:
             return folder.opened(self._root, self._name, _LARGEST)
         except FileNotFoundError:
@@ -90,79 +114,19 @@ def _empty_places(column: pa.Array) -> bool:
     return bool(column.null_count or (pa.types.is_dictionary(column.type) and column.dictionary.null_count))
 
 
-def _whole(file: BinaryIO) -> tuple[int, int]:
-    """Count the whole batches of a stream and their rows. The file is mapped, so only the batches' heads are read."""
+def _sort(kind: pa.DataType) -> str:
+    if pa.types.is_string(kind) or pa.types.is_binary(kind):
+        return "text"
+    return "plain" if pa.types.is_primitive(kind) or pa.types.is_dictionary(kind) else ""
+
+
+def _whole(file: BinaryIO) -> list[Message]:
+    """Find the whole batches of a stream. The file is mapped, so only the batches' heads are read."""
     if file.seek(0, 2) == 0:  # cannot be mapped
-        return 0, 0
+        return []
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
-        batches = rows = 0
-        for kind, length, body in _messages(whole):
-            if kind == _BATCH:
-                if not 0 <= length <= body // _ROW:
-                    raise _DamagedError(f"a batch says that it has {length} rows, and has no room for them")
-                batches, rows = batches + 1, rows + length
-        return batches, rows
-
-
-def _messages(whole: mmap.mmap) -> Iterator[tuple[int, int, int]]:
-    """Yield kind, rows and bytes of each message, until the end or the cut."""
-    at = 0
-    while at + 8 <= len(whole):
-        head = whole[at : at + 8]
-        (size,) = struct.unpack_from("<i", head, 4)
-        if size == 0:  # the end, or what a file system leaves where nothing was written
-            return
-        if head[:4] != _CONTINUES or size < 0:
-            raise _DamagedError("what should be a message is none")
-        if at + 8 + size > len(whole):
-            return
-        kind, length, body, packed = _header(whole[at + 8 : at + 8 + size])
-        if body < 0:
-            raise _DamagedError("a message has less than no length")
-        at += 8 + size + body
-        if at > len(whole):
-            return
-        if packed:
-            raise _DamagedError("its columns are compressed, which zdtest never does")
-        yield kind, length, body
-
-
-def _header(message: bytes) -> tuple[int, int, int, bool]:
-    """Return what a message's header declares: kind, rows, bytes of its body, whether they are compressed."""
-    root = _number("<I", message, 0)
-    kind_at = _field(message, root, 1)
-    body = _field(message, root, 3)
-    kind = message[kind_at] if kind_at else 0
-    batch = _inner(message, root, 2)
-    if kind == _DICTIONARY:
-        batch = _inner(message, batch, 1)
-    elif kind != _BATCH:
-        batch = 0
-    length = _field(message, batch, 0) if batch else 0
-    return (
-        kind,
-        _number("<q", message, length) if length else 0,
-        _number("<q", message, body) if body else 0,
-        bool(batch and _field(message, batch, 3)),
-    )
-
-
-def _inner(message: bytes, table: int, number: int) -> int:
-    at = _field(message, table, number)
-    return at + _number("<I", message, at) if at else 0
-
-
-def _field(message: bytes, table: int, number: int) -> int:
-    """Return the offset of a field in a flatbuffer's table; 0 if the table does not have it."""
-    known = table - _number("<i", message, table)
-    if 4 + 2 * number >= _number("<H", message, known):
-        return 0
-    offset = _number("<H", message, known + 4 + 2 * number)
-    return table + offset if offset else 0
-
-
-def _number(shape: str, message: bytes, at: int) -> int:
-    if at < 0:
-        raise _DamagedError("a message points before its own beginning")
-    found: int = struct.unpack_from(shape, message, at)[0]
+        found = [message for message in messages(whole) if message.kind == BATCH]
+    for batch in found:
+        if not 0 <= batch.rows <= batch.body // _ROW:
+            raise DamagedError(f"a batch says that it has {batch.rows} rows, and has no room for them")
     return found

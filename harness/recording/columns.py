@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from harness.recording.answers import MOST, OTHER, Answers
-from harness.recording.write import LATER
+from harness.recording.answers import MOST, OTHER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.recording.answers import Answers
 
-_ANSWER = "answer"
+ANSWER = "answer"
 MOST_WORDS = 1 << 16  # of one column: pods, addresses, ways to end
 
 
@@ -27,24 +27,39 @@ class NoAnswerError(Exception):
     """A row points to an answer that no worker can have kept."""
 
 
+class Words:
+    """The words of a column of text, in the order in which they were first seen."""
+
+    def __init__(self, name: str) -> None:
+        self.known: dict[str, int] = {}
+        self._name = name
+        self._last: tuple[pa.Array, Any] | None = None  # a batch's words, and the code of each
+
+    def codes(self, words: pa.Array) -> Any:
+        """Return the code of each of a batch's words. Most batches have the words of the one before."""
+        if self._last is None or not words.equals(self._last[0]):
+            if len(words) > MOST_WORDS or len(self.known) > MOST_WORDS:
+                raise TooManyWordsError(f"column {self._name} has over {MOST_WORDS:,} words")
+            codes = [self.known.setdefault(word, len(self.known)) for word in words.to_pylist()]
+            self._last = words, np.array(codes, dtype=np.int32)
+        return self._last[1]
+
+    def column(self, codes: Any) -> pd.Categorical:
+        """Return a column of text from the codes of its rows."""
+        return pd.Categorical.from_codes(codes, categories=pd.Index(list(self.known), dtype=object))
+
+
 class Columns:
     """Columns being filled. Text columns become categories, in the order in which their words were first seen."""
 
-    def __init__(self, fields: Sequence[pa.Field], rows: int, answers: Answers | None = None) -> None:
+    def __init__(self, fields: Sequence[pa.Field], rows: int) -> None:
         self._at = 0
-        self._answers = answers or Answers()
-        self._placed: dict[int, Any] = {}  # by worker: the place of each value of its column `answer`
         self._fields = fields
         self._numbers: dict[str, Any] = {"worker": np.empty(rows, dtype=np.uint16)}
-        self._words: dict[str, dict[str, int]] = {}
-        self._last: dict[str, tuple[pa.Array, Any]] = {}  # a batch's words, and the code of each
+        self._words: dict[str, Words] = {}
         for field in fields:
             if pa.types.is_dictionary(field.type):
-                self._words[field.name] = {}
-                self._numbers[field.name] = np.empty(rows, dtype=np.int32)
-            elif (
-                field.name == _ANSWER
-            ):  # wider than in the file: all workers together have more answers than one
+                self._words[field.name] = Words(field.name)
                 self._numbers[field.name] = np.empty(rows, dtype=np.int32)
             else:
                 self._numbers[field.name] = np.empty(rows, dtype=field.type.to_pandas_dtype())
@@ -57,51 +72,43 @@ class Columns:
         self._at += batch.num_rows
         self._numbers["worker"][rows] = worker
         for field in self._fields:
-            at = batch.schema.get_field_index(field.name)
-            if at < 0:  # the recording is older than the column
-                self._numbers[field.name][rows] = LATER[field.name]
-                continue
-            column = batch.column(at)
+            column = batch[field.name]
             if field.name in self._words:
-                known = self._words[field.name]
                 codes = column.indices.to_numpy(zero_copy_only=False)
-                translated = self._translate(field.name, column.dictionary, known)
+                translated = self._words[field.name].codes(column.dictionary)
                 self._numbers[field.name][rows] = translated[codes] if len(codes) else codes
-            elif field.name == _ANSWER:
-                self._numbers[field.name][rows] = self._place(worker, column.to_numpy(zero_copy_only=False))
             else:
                 self._numbers[field.name][rows] = column.to_numpy(zero_copy_only=False)
-
-    def _place(self, worker: int, indices: Any) -> Any:
-        """Translate a worker's own indices into places among the answers of the whole recording."""
-        if len(indices) and not OTHER <= indices.min() <= indices.max() < MOST:
-            raise NoAnswerError(f"column {_ANSWER} has a value that no run can have")
-        places = self._placed.get(worker)
-        if places is None:
-            found = [self._answers.place(worker, index) for index in range(OTHER, MOST)]
-            places = self._placed[worker] = np.array(found, dtype=np.int32)
-        return places[indices.astype(np.int64) - OTHER]
-
-    def _translate(self, name: str, words: pa.Array, known: dict[str, int]) -> Any:
-        """Return the code of each of a batch's words. Most batches have the words of the one before."""
-        last, codes = self._last.get(name, (None, None))
-        if last is None or not words.equals(last):
-            if len(words) > MOST_WORDS or len(known) > MOST_WORDS:
-                raise TooManyWordsError(f"column {name} has over {MOST_WORDS:,} words")
-            codes = np.array(
-                [known.setdefault(word, len(known)) for word in words.to_pylist()], dtype=np.int32
-            )
-            self._last[name] = words, codes
-        return codes
 
     def frame(self) -> pd.DataFrame:
         """Return all rows as a frame that shares these arrays; `worker` is its last column."""
         found: dict[str, Any] = {}
         for field in self._fields:
             values = self._numbers.pop(field.name)[: self._at]
-            if field.name in self._words:
-                words = list(self._words[field.name])
-                values = pd.Categorical.from_codes(values, categories=pd.Index(words, dtype=object))
-            found[field.name] = values
+            found[field.name] = (
+                self._words[field.name].column(values) if field.name in self._words else values
+            )
         found["worker"] = self._numbers.pop("worker")[: self._at]
         return pd.DataFrame(found, copy=False)
+
+
+class Places:
+    """Where each worker's own indices of answers are among the answers of the whole recording."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+        self._of: dict[int, Any] = {}
+
+    @staticmethod
+    def check(lowest: int, highest: int) -> None:
+        """Raise NoAnswerError where indices between these cannot be a worker's."""
+        if not OTHER <= lowest <= highest < MOST:
+            raise NoAnswerError(f"column {ANSWER} has a value that no run can have")
+
+    def __call__(self, worker: int, indices: Any) -> Any:
+        """Translate a worker's own indices."""
+        places = self._of.get(worker)
+        if places is None:
+            found = [self._answers.place(worker, index) for index in range(OTHER, MOST)]
+            places = self._of[worker] = np.array(found, dtype=np.int32)
+        return places.take(indices.astype(np.int64) - OTHER, mode="clip")

@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import RecordingError
-from harness.model import FORMAT, ClusterEvent, HealthSample, RunRecord, WatchGap
-from harness.recording import answers, folder, shapes
+from harness.model import FORMAT, NEVER, ClusterEvent, HealthSample, RunRecord, WatchGap
+from harness.recording import answers, folder, shapes, streams
 from harness.recording.batches import Stream
-from harness.recording.bounds import MOST_WORKERS, check_rows, check_run, is_moment, is_sparse
-from harness.recording.columns import Columns, NoAnswerError, TooManyWordsError
+from harness.recording.bounds import LONGEST_NS, MOST_WORKERS, check_rows, check_run, is_moment, is_sparse
+from harness.recording.bytime.index import Index
+from harness.recording.bytime.reading import ROW, read
+from harness.recording.bytime.stretches import Stretch, cut
+from harness.recording.columns import Columns, Places, TooManyWordsError
 from harness.recording.folder import MIB
 from harness.recording.jsontext import parse
 from harness.recording.upstreams import access_log, kept
@@ -45,9 +48,13 @@ _LAST_WORKER = 0xFFFF
 class Recording:
     """A run directory, opened for reading. Only small files are held in memory, each once it was asked for."""
 
+    at_once = 1 << 20  # hits that are held in memory at a time, about
+
     def __init__(self, path: Path, run: RunRecord) -> None:
         self.path = path
         self.run = run
+        self._index: Index | None = None
+        self._stretches: tuple[Stretch, ...] | None = None
         self._lines: tuple[list[ClusterEvent], list[WatchGap]] | None = None
         self._answers: Answers | None = None
         self._log: AccessLog | None = None
@@ -84,14 +91,35 @@ class Recording:
         check_run(run, file)
         return cls(path, run)
 
-    def hits(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    def hits(self, columns: Sequence[str] | None = None, within: Stretch | None = None) -> pd.DataFrame:
         """Return one row per hit of all workers: the columns asked for (default all) and `worker`.
 
         Columns are those of write.HIT_SCHEMA, text as categories; the rows of one worker are in the order in which
         its hits ended. A file that was cut off gives all its whole batches. `answer` is a place in `answers()`, or
-        answers.NONE or OTHER; in a recording older than the column, it is always NONE.
+        answers.NONE or OTHER; in a recording older than the column, it is always NONE. `within`: only the hits of one
+        stretch of the run. Asked for by name, the column `row` has the number of each row.
         """
-        return self._table("hits", HIT_SCHEMA, columns)
+        names = [name for name in HIT_SCHEMA.names if columns is None or name in columns]
+        names += [ROW] if columns is not None and ROW in columns else []
+        span = (within.from_ns, within.to_ns) if within else (NEVER, LONGEST_NS + 1)
+        try:
+            return read(self._hits(), names, span, Places(self._kept()) if "answer" in names else None)
+        except MemoryError:
+            raise RecordingError(f"{self.path / 'hits'} does not fit into this machine's memory") from None
+
+    def stretches(self) -> tuple[Stretch, ...]:
+        """Cut the run into stretches of time that have about `at_once` hits each: one, for most runs."""
+        if self._stretches is None:
+            self._stretches = cut(self._hits().batches, self.at_once)
+        return self._stretches
+
+    def weighted(self) -> bool:
+        """Whether a row stands for several hits."""
+        return self._hits().weighted
+
+    def words(self, column: str) -> tuple[str, ...]:
+        """Return the words of a column of text of the hits, in the order in which they were first seen."""
+        return tuple(self._hits().words[column].known)
 
     def answers(self) -> tuple[Answer, ...]:
         """Return the distinct failed answers of all workers, and some good ones that identify the server; may be ()."""
@@ -103,7 +131,28 @@ class Recording:
 
     def connections(self) -> pd.DataFrame:
         """Return one row per connection of all workers: the columns of write.CONNECTION_SCHEMA and `worker`."""
-        return self._table("connections", CONNECTION_SCHEMA, None)
+        return self._table("connections", CONNECTION_SCHEMA)
+
+    def streams(self) -> pd.DataFrame:
+        """Return one row per stream of all workers: the columns of streams.STREAM_SCHEMA and `worker`."""
+        return self._table(streams.FOLDER, streams.STREAM_SCHEMA)
+
+    def _table(self, kind: str, schema: pa.Schema) -> pd.DataFrame:
+        numbers, file = self._workers(kind), self.path / kind
+        # Counted first, so that each column is allocated once, in its final size: a long run has gigabytes of them.
+        files = [Stream(self.path, f"{kind}/{n}.arrow", schema, schema.names) for n in numbers]
+        try:
+            table = Columns(list(schema), sum(one.rows for one in files))
+            for number, one in zip(numbers, files, strict=True):
+                for batch in one.batches():
+                    table.take(batch, number)
+        except TooManyWordsError as error:
+            raise RecordingError(f"{file} is damaged: {error}") from None
+        except MemoryError:
+            raise RecordingError(f"{file} does not fit into this machine's memory") from None
+        frame = table.frame()
+        check_rows(frame, self.run, file)
+        return frame
 
     def batches(self, kind: str) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Yield the "hits" or "connections" of each worker in batches as they were written, with the worker's number.
@@ -199,25 +248,10 @@ class Recording:
         numbers = (_WORKER.fullmatch(name) for name in folder.names(self.path, kind))
         return sorted(int(found[1]) for found in numbers if found and int(found[1]) <= _LAST_WORKER)
 
-    def _table(self, kind: str, schema: pa.Schema, columns: Sequence[str] | None) -> pd.DataFrame:
-        names = [name for name in schema.names if columns is None or name in columns]
-        numbers = self._workers(kind)
-        # Counted first, so that each column is allocated once, in its final size: a long run has gigabytes of them.
-        streams = [Stream(self.path, f"{kind}/{number}.arrow", schema, names) for number in numbers]
-        try:
-            said = self._kept() if "answer" in names else None
-            rows = sum(stream.rows for stream in streams)
-            table = Columns([schema.field(name) for name in names], rows, said)
-            for number, stream in zip(numbers, streams, strict=True):
-                for batch in stream.batches():
-                    table.take(batch, number)
-        except (TooManyWordsError, NoAnswerError) as error:
-            raise RecordingError(f"{self.path / kind} is damaged: {error}") from None
-        except MemoryError:
-            raise RecordingError(f"{self.path / kind} does not fit into this machine's memory") from None
-        frame = table.frame()
-        check_rows(frame, self.run, self.path / kind)
-        return frame
+    def _hits(self) -> Index:
+        if self._index is None:
+            self._index = Index(self.path, self._workers("hits"), self.run)
+        return self._index
 
 
 def _json(root: Path, name: str, missing: str) -> tuple[Any, bytes]:

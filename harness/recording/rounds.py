@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.model import ClusterEvent, HealthSample, RolloutFacts, RunRecord, WatchGap
+    from harness.recording.bytime.stretches import Stretch
     from harness.recording.upstreams import AccessLog
 
 
@@ -40,15 +41,30 @@ class Part(Recording):
         trigger_ns = run.mark(Mark.TRIGGER)
         self._trigger_ns = trigger_ns if trigger_ns != NEVER else self._to_ns
 
-    def hits(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    def hits(self, columns: Sequence[str] | None = None, within: Stretch | None = None) -> pd.DataFrame:
         """Return the hits of this part."""
         wanted = None if columns is None else tuple(dict.fromkeys((*columns, "due_ns", "done_ns")))
-        frame = self._whole.hits(wanted)
-        done, due = frame["done_ns"], frame["due_ns"]
+        frame = self._whole.hits(wanted, within)
+        done, due = frame["done_ns"].to_numpy(), frame["due_ns"].to_numpy()
         earlier = (done < self._trigger_ns) & (due < self._from_ns)
         later = (done >= self._to_ns) & (done < self._next_ns) & (due < self._to_ns)
         inside = (done >= self._from_ns) & (done < self._to_ns) & ~earlier | later
         return frame[inside].reset_index(drop=True)
+
+    def stretches(self) -> tuple[Stretch, ...]:
+        """Return the stretches of the run that may have hits of this part."""
+        whole = self._whole.stretches()
+        found = [one for one in whole if one.to_ns > self._from_ns and one.from_ns < self._next_ns]
+        # What ends after this part was due in it.
+        return tuple(one for one in found if one.from_ns < self._to_ns or one.first_due_ns < self._to_ns)
+
+    def weighted(self) -> bool:
+        """Whether a row may stand for several hits."""
+        return self._whole.weighted()
+
+    def words(self, column: str) -> tuple[str, ...]:
+        """Return the words of a column of text of the whole run."""
+        return self._whole.words(column)
 
     def events(self) -> list[ClusterEvent]:
         """Return the objects as they were at the beginning of this part, then its events."""

@@ -132,7 +132,57 @@ _WORKLOAD = {
     "serviceName": str,
     "template": {"metadata": _METADATA, "spec": _POD, "digest": str},
 }
+_SERVICES = dict.fromkeys(("activeService", "previewService", "canaryService", "stableService"), str)
+_ROLLOUT = {
+    **_WORKLOAD,
+    "restartAt": str,
+    "workloadRef": {"kind": str, "name": str},
+    "strategy": {
+        "blueGreen": {
+            **_SERVICES,
+            **dict.fromkeys(("autoPromotionSeconds", "scaleDownDelaySeconds", "previewReplicaCount"), int),
+            "autoPromotionEnabled": bool,
+            "maxUnavailable": _SHARE,
+        },
+        "canary": {
+            **_SERVICES,
+            **dict.fromkeys(("maxSurge", "maxUnavailable"), _SHARE),
+            "scaleDownDelaySeconds": int,
+            "steps": [{"setWeight": int, "pause": {"duration": _SHARE}, "*": {}}],
+            "trafficRouting": {"*": {}},
+        },
+    },
+}
+_ROLLOUT_STATUS = _STATUS | {
+    **dict.fromkeys(("currentPodHash", "currentStepHash", "stableRS", "restartedAt", "abortedAt"), str),
+    **dict.fromkeys(("abort", "controllerPause", "promoteFull"), bool),
+    "currentStepIndex": int,
+    "pauseConditions": [{"reason": str, "startTime": str}],
+    "canary": {"weights": {"canary": {"weight": int}, "stable": {"weight": int}, "verified": bool}},
+    "blueGreen": {"activeSelector": str, "previewSelector": str},
+}
 _BACKEND = {"service": {"name": str, "port": {"name": str, "number": int}}}
+_PARENT = {**dict.fromkeys(("group", "kind", "namespace", "name", "sectionName"), str), "port": int}
+_NAMED = [{"type": str, "name": str}]
+_ROUTE = {
+    "parentRefs": [_PARENT],
+    "hostnames": [str],
+    "rules": [
+        {
+            "matches": [{"path": {"type": str, "value": str}, "headers": _NAMED, "queryParams": _NAMED}],
+            "backendRefs": [
+                {**dict.fromkeys(("group", "kind", "namespace", "name"), str), "port": int, "weight": int}
+            ],
+            "filters": [{"type": str}],
+            "timeouts": {"request": str, "backendRequest": str},
+            "retry": {"attempts": int, "backoff": str, "codes": [int]},
+        }
+    ],
+}
+_ROUTE_STATUS = {
+    **_STATUS,
+    "parents": [{"controllerName": str, "parentRef": _PARENT, "conditions": _CONDITIONS}],
+}
 _SPECS: dict[str, Shape] = {
     "Pod": _POD,
     "Service": {
@@ -152,6 +202,16 @@ _SPECS: dict[str, Shape] = {
         "maxReplicas": int,
     },
     **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"), _WORKLOAD),
+    "Rollout": _ROLLOUT,
+    **dict.fromkeys(("HTTPRoute", "GRPCRoute"), _ROUTE),
+    "Gateway": {
+        "gatewayClassName": str,
+        "listeners": [{"name": str, "hostname": str, "port": int, "protocol": str}],
+    },
+}
+_STATUSES_OF: dict[str, Shape] = {
+    "Rollout": _ROLLOUT_STATUS,
+    **dict.fromkeys(("HTTPRoute", "GRPCRoute"), _ROUTE_STATUS),
 }
 _SLICE: Shape = {
     "metadata": _METADATA,
@@ -174,6 +234,18 @@ _EVENT: Shape = {
     "reportingComponent": str,
     "involvedObject": {"kind": str, "name": str, "uid": str, "fieldPath": str},
 }
+_TARGET: Shape = {
+    "metadata": _METADATA,
+    "target": {**dict.fromkeys(("group", "address", "state", "reason"), str), "port": int, "after_ns": int},
+}
+_GROUP: Shape = {
+    "metadata": _METADATA,
+    "settings": {
+        "target_type": str,
+        **dict.fromkeys(("deregistration_delay_s", "slow_start_s", "idle_timeout_s"), int),
+        "check": {"*": int},
+    },
+}
 SCENARIO: Shape = {
     "target": {"url": str, "method": str, "headers": {}},
     "load": {"duration": int, "concurrency": int, "drain": int},
@@ -186,16 +258,21 @@ SCENARIO: Shape = {
 
 def of(kind: str) -> Shape:
     """Return the shape of what is kept of an object of this kind."""
-    if kind == "Event":
-        return _EVENT
-    if kind in {"EndpointSlice", "Endpoints"}:
-        return _SLICE
+    others = {
+        "Event": _EVENT,
+        "EndpointSlice": _SLICE,
+        "Endpoints": _SLICE,
+        "Target": _TARGET,
+        "TargetGroup": _GROUP,
+    }
+    if kind in others:
+        return others[kind]
     return {
         "kind": str,
         "apiVersion": str,
         "metadata": _METADATA,
         "spec": _SPECS.get(kind, {}),
-        "status": _STATUS,
+        "status": _STATUSES_OF.get(kind, _STATUS),
     }
 
 

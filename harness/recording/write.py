@@ -39,7 +39,7 @@ HIT_SCHEMA = pa.schema(
         ("slot", pa.uint16()),
         ("conn", pa.int32()),  # this worker's connection number, -1 when none was opened
         # Hits the connection had carried before this one. 0: it was sent on a new connection, else on a reused one.
-        # Where `conn` is -1 no connection was opened, so it is neither.
+        # Where `conn` is -1 no connection was opened, so it is neither. Over HTTP/2, the hit's stream is this * 2 + 1.
         ("conn_hits", pa.int32()),
         ("due_ns", pa.int64()),  # when the slot wanted to send; latency = done_ns - due_ns
         ("sent_ns", pa.int64()),
@@ -57,10 +57,15 @@ HIT_SCHEMA = pa.schema(
         # A failed answer: `index` of a line of answers/<worker>.jsonl, answers.NONE or answers.OTHER. Read back as a
         # place in Recording.answers().
         ("answer", pa.int16()),
+        # How many hits this row stands for, itself included. Over 1 only where good hits were thinned out
+        # (load/rows/thinning.py); files in which every row is one hit lack the column.
+        ("stands_for", pa.uint32()),
     ]
 )
-# Columns that older recordings lack, and the values that are read instead.
-LATER: dict[str, Any] = {"until_close": False, "answer": answers.NONE}
+# What a worker writes: every hit is a row.
+WORKER_SCHEMA = HIT_SCHEMA.remove(HIT_SCHEMA.get_field_index("stands_for"))
+# Columns that files may lack, because they are older or need none, and the values that are read instead.
+LATER: dict[str, Any] = {"until_close": False, "answer": answers.NONE, "stands_for": 1}
 
 # One row per connection, written when it is closed, or failed to open.
 CONNECTION_SCHEMA = pa.schema(

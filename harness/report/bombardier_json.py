@@ -70,11 +70,16 @@ def _number(value: float) -> float:
 def _bytes(judgement: Judgement, recording: Recording) -> tuple[int, int]:
     """Add up the bytes on the wire of complete responses and their requests, in the judged part of the run."""
     judged = judgement.timeline.judged
-    rows = recording.hits(("done_ns", "outcome", "bytes_in", "bytes_out"))
-    done = rows["done_ns"].to_numpy()
-    inside = (done >= judged.from_ns) & (done < judged.to_ns)
-    inside &= (rows["outcome"] == Outcome.RESPONSE.value).to_numpy()
-    return int(rows["bytes_in"].to_numpy()[inside].sum()), int(rows["bytes_out"].to_numpy()[inside].sum())
+    received = sent = 0
+    for stretch in recording.stretches():
+        rows = recording.hits(("done_ns", "outcome", "bytes_in", "bytes_out", "stands_for"), stretch)
+        done = rows["done_ns"].to_numpy()
+        inside = (done >= judged.from_ns) & (done < judged.to_ns)
+        inside &= (rows["outcome"] == Outcome.RESPONSE.value).to_numpy()
+        weights = rows["stands_for"].to_numpy()[inside].astype("int64")
+        received += int((rows["bytes_in"].to_numpy()[inside] * weights).sum())
+        sent += int((rows["bytes_out"].to_numpy()[inside] * weights).sum())
+    return received, sent
 
 
 def _of_rates(judgement: Judgement) -> dict[str, float]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from harness.escaping import for_line
+from harness.k8s.argo import KIND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +41,10 @@ def _comments(judgement: Judgement) -> Iterator[str]:
         yield from _comment("Nothing to change.", "")
     elif advice.kubectl:
         target = f"{advice.kind.lower()}/{advice.name}"
-        yield from _comment(f"{advice.kubectl} patch {target} --patch-file FILE", "")
+        how = f"{advice.kubectl} patch {target} --patch-file FILE"
+        if advice.kind == KIND:  # kubectl would refuse it, or take the list for all containers
+            how = f"A custom resource takes no such patch: put these fields into the manifest of {target}."
+        yield from _comment(how, "")
     for line in advice.lines:
         yield "#"
         yield from _comment(f"{line.path}: {line.value}", "")

@@ -91,6 +91,21 @@ def samples(sent: Sending | None, kinds: Mapping[str, int]) -> list[str]:
     return [line for name, text in texts for line in wrapped(f"{name}, for one: {text}", "    ", "      ")]
 
 
+def pods(sent: Sending | None) -> list[str]:
+    """Say how many pods sent the load, and how well their clocks are known."""
+    clocks = sent.worker_clocks if sent else ()
+    if not clocks:
+        return []
+    many, nodes = len({one.pod for one in clocks}), len({one.node for one in clocks})
+    off = max((abs(one.offset_ns) for one in clocks), default=0)
+    text = (
+        f"{count(many, 'pod')} on {count(nodes, 'node')}, {count(len(clocks), 'worker')}; the last began "
+        f"{lasting(max(one.late_ns for one in clocks))} late; their moments are true to within "
+        f"{lasting(max(one.uncertainty_ns for one in clocks))} (their wall clocks were up to {lasting(off)} off)"
+    )
+    return wrapped(text, f"{'Sent from':<14}", " " * 14)
+
+
 def connections(sent: Sending | None) -> list[str]:
     """Return how many connections there were, how long they took to open, and who closed them."""
     if sent is None:
@@ -152,13 +167,12 @@ def stalls(sent: Sending | None) -> list[str]:
     return wrapped(text, f"{'Own stalls':<14}", " " * 14)
 
 
-def slower(sent: Sending | None) -> list[str]:
-    """Say what HTTP/2 costs, and how late the generator was with it."""
+def cost(sent: Sending | None) -> list[str]:
+    """Say what a request over HTTP/2 cost the generator, and how late it was with it."""
     if sent is None or sent.protocol == "HTTP/1.1" or sent.cpu_ns_per_request is None:
         return []
     text = (
-        f"{sent.protocol} goes through httpx, which is slower than zdtest's own HTTP/1.1: a "
-        f"request took {lasting(sent.cpu_ns_per_request)} "
+        f"a request took {lasting(sent.cpu_ns_per_request)} "
         "of the generator's processor time, and its own lag was "
         f"{lasting(sent.lag_p99_ns or 0)} (p99 of the worst second)"
     )

@@ -12,6 +12,7 @@ from harness.escaping import everywhere, for_line
 from harness.judge.balancers import shown as balancers
 from harness.report import bombardier, lint, measured, sending
 from harness.report.summary import details, pods, screen, tables
+from harness.report.summary.details import streams
 from harness.report.summary.layout import LABEL, WIDTH, labelled, wrapped
 
 if TYPE_CHECKING:
@@ -59,11 +60,14 @@ def _sections(judgement: Judgement, *, latencies: bool) -> list[list[str]]:
             tables.rollouts(judgement) or tables.phases(numbers, timeline),
             tables.bad_time(numbers, timeline),
         ],
+        "Streams": [streams(judgement)],
         "Connections and the load generator": [
-            sending.connections(sent) + sending.slower(sent) + sending.stalls(sent)
+            sending.pods(sent) + sending.connections(sent) + sending.cost(sent) + sending.stalls(sent)
         ],
         f"What the cluster did ({times})": [
             [] if judgement.rollouts else pods.pods(timeline),
+            pods.targets(timeline),
+            pods.steps(timeline),
             pods.others(timeline),
             pods.scalings(timeline),
             pods.gaps(timeline),

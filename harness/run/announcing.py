@@ -8,6 +8,7 @@ from harness.clock import NS
 from harness.cluster.permission.lock import ANNOTATION
 from harness.cluster.rollout.estimate import rollout_ns
 from harness.cluster.trigger import RESTARTED_AT
+from harness.k8s import argo
 from harness.model import NEVER
 
 if TYPE_CHECKING:
@@ -31,23 +32,24 @@ def announce(resolved: Resolved, subject: Subject | None, say: Callable[[str], N
     say(f"path {'proven' if subject.path.proven else 'not proven'}: {subject.path.how}")
     for note in subject.notes:
         say(f"note: {note}")
+    streams = resolved.scenario.target.streams
+    each = "one request" if streams == 1 else f"{streams} requests"
     if not resolved.dry_run and subject.trigger.kind != "observe":
         say(f"the annotation {ANNOTATION} on it keeps a second run away until this one ends")
-    say(
-        f"{_model(load.rate, load.ramp)}, {load.concurrency} connections, one request in flight each, for at least"
-        f" {load.duration / NS:g} s"
-    )
+    each = "a stream on each" if resolved.scenario.stream else f"{each} in flight each"
+    model = "streams" if resolved.scenario.stream else _model(load.rate, load.ramp)
+    say(f"{model}, {load.concurrency} connections, {each}, for at least {load.duration / NS:g} s")
     times = resolved.scenario.rollout.rollouts
     if (takes_ns := expected_ns(subject)) != NEVER:
-        each = f", and there will be {times}" if times > 1 else ""
-        say(f"the rollout should take about {takes_ns / NS:.0f} s, estimated from its manifest{each}")
+        more = f", and there will be {times}" if times > 1 else ""
+        say(f"the rollout should take about {takes_ns / NS:.0f} s, estimated from its manifest{more}")
 
 
 def expected_ns(subject: Subject) -> int:
     """Return what the rollout should take, by its manifest; NEVER where not all pods are replaced."""
     if subject.trigger.kind not in {"restart", "apply", "replace", "set-image"}:
         return NEVER
-    return rollout_ns(subject.facts.kind, subject.workload)
+    return rollout_ns(subject.facts.kind, subject.workload, subject.trigger.kind)
 
 
 def _model(rate: float | None, ramp_ns: int) -> str:
@@ -57,12 +59,17 @@ def _model(rate: float | None, ramp_ns: int) -> str:
     return f"open loop, {rate:g} requests/s{ramp}, due by the clock"
 
 
+def restarted_by(kind: str) -> str:
+    """Name the field that restarts a workload of this kind."""
+    return "spec.restartAt" if kind == argo.KIND else f"spec.template.metadata.annotations[{RESTARTED_AT}]"
+
+
 def _what(subject: Subject) -> str:
     """Say what will be changed, and how, in words."""
     facts, trigger = subject.facts, subject.trigger
     name = f"{facts.kind.lower()}/{facts.name}"
     return {
-        "restart": f"restart {name} by patching spec.template.metadata.annotations[{RESTARTED_AT}]",
+        "restart": f"restart {name} by patching {restarted_by(facts.kind)}",
         "apply": f"apply {trigger.argument} to {name} (server-side, taking over its fields)",
         "replace": f"replace the spec of {name} by that in {trigger.argument} (the number of replicas stays where the"
         " file names none)",

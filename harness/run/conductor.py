@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from harness.clock import Clock
     from harness.cluster.rollout.podnews import PodNews
     from harness.cluster.watching.watcher import Item
-    from harness.load.generator import Load
+    from harness.load.interface import RunningLoad
     from harness.run.change.change import Change
     from harness.run.holding import Hold
     from harness.run.log import Log
@@ -76,7 +76,7 @@ class Conductor:
         if self._change:
             self._news += self._change.see(item)
 
-    async def conduct(self, load: Load, group: TaskGroup) -> None:
+    async def conduct(self, load: RunningLoad, group: TaskGroup) -> None:
         """Warm up, look at the baseline, roll out, wait until it is over and settled, end the load."""
         self._log.mark(Mark.LOAD_START, load.started_ns)
         warm_ns = load.started_ns + WARMUP_NS
@@ -96,7 +96,7 @@ class Conductor:
             ended_by = await self._until(load, self._limits, None) or "duration"
         if self._hold.lost_to:
             self._log.note(f"another run has taken over the workload: {self._hold.lost_to}")
-        self._log.update(ended_by=ended_by, workers_lost=load.lost)
+        self._log.update(ended_by=ended_by, workers_lost=load.lost, worker_clocks=load.clocks)
         self._observer.say(f"ending the load ({ended_by.replace('_', ' ')})")
         drain = INTERRUPTED_DRAIN_NS if ended_by == "interrupted" else self._resolved.scenario.load.drain
         await self._end_load(load, drain)
@@ -104,7 +104,10 @@ class Conductor:
             if words.strip():
                 self._log.note(f"worker {number} ended with: {words.strip().splitlines()[-1]}")
         self._log.update(
-            workers_lost=load.lost, backed_off=load.backed_off, error_samples=dict(load.error_samples)
+            workers_lost=load.lost,
+            worker_clocks=load.clocks,
+            backed_off=load.backed_off,
+            error_samples=dict(load.error_samples),
         )
         if ended_by == "settled":
             self._log.mark(Mark.SETTLED, self._log.record.mark(Mark.LOAD_END))
@@ -119,7 +122,7 @@ class Conductor:
         if self._change and self._log.record.rollout:
             self._change.say_way_back()
 
-    async def _rollouts(self, load: Load, group: TaskGroup, warmup_end_ns: int) -> str:
+    async def _rollouts(self, load: RunningLoad, group: TaskGroup, warmup_end_ns: int) -> str:
         """Make the change as often as the scenario asks, each time from a settled state. Return what ended the last
         one.
         """
@@ -142,7 +145,7 @@ class Conductor:
             self._observer.say(f"rollout {number} of {total} has settled")
         raise AssertionError("a run without a rollout to make")
 
-    async def _rollout(self, load: Load, group: TaskGroup, begin_ns: int, limits: Limits) -> str:
+    async def _rollout(self, load: RunningLoad, group: TaskGroup, begin_ns: int, limits: Limits) -> str:
         """Look at the baseline from `begin_ns`, make the change, wait until it is over and settled."""
         before, change = load.counts, self._change_made()
         change.baseline_begins()
@@ -164,7 +167,7 @@ class Conductor:
             raise AssertionError("a rollout without a change")
         return self._change
 
-    async def _lull(self, load: Load, limits: Limits, until_ns: int, when: str) -> str | None:
+    async def _lull(self, load: RunningLoad, limits: Limits, until_ns: int, when: str) -> str | None:
         """Let the connections rest until a moment, and all send again."""
         lull_ns = self._resolved.scenario.load.lull
         self._log.note(f"for {lull_ns / NS:g} s {when} one request a second was sent (--lull)")
@@ -175,7 +178,7 @@ class Conductor:
         load.resume()
         return ended_by
 
-    async def _until(self, load: Load, limits: Limits, until_ns: int | None) -> str | None:
+    async def _until(self, load: RunningLoad, limits: Limits, until_ns: int | None) -> str | None:
         """Let time pass until a moment, or until there is a reason to stop the run; return that reason."""
         while True:
             if self._change:
@@ -206,7 +209,7 @@ class Conductor:
                 return reason
             await anyio.sleep(TICK_S if until_ns is None else min(TICK_S, max(0.0, (until_ns - now) / NS)))
 
-    def _show(self, load: Load, step: Step, now_ns: int) -> None:
+    def _show(self, load: RunningLoad, step: Step, now_ns: int) -> None:
         news, self._news = tuple(self._news), []
         rollout, lull_ns = self._change is not None, self._resolved.scenario.load.lull
         self._observer.show(
@@ -224,13 +227,13 @@ class Conductor:
             )
         )
 
-    async def _show_drain(self, load: Load, drain_ns: int) -> None:
+    async def _show_drain(self, load: RunningLoad, drain_ns: int) -> None:
         begun_ns = self._clock.now_ns()
         while True:
             self._show(load, Step(DRAINING, begun_ns, begun_ns + drain_ns), self._clock.now_ns())
             await anyio.sleep(TICK_S)
 
-    def _standing(self, now: int, load: Load) -> Standing:
+    def _standing(self, now: int, load: RunningLoad) -> Standing:
         record = self._log.record
         return Standing(
             now_ns=now,
@@ -275,7 +278,7 @@ class Conductor:
             return Phase.BEFORE
         return Phase.DURING if record.mark(Mark.ENDPOINTS_SETTLED) == NEVER else Phase.AFTER
 
-    async def _end_load(self, load: Load, drain_ns: int) -> None:
+    async def _end_load(self, load: RunningLoad, drain_ns: int) -> None:
         if self._load_ended:
             return
         self._load_ended = True

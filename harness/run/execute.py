@@ -26,15 +26,19 @@ from harness.run.holding import Hold, held
 from harness.run.keeping import keep_events, keep_health, keep_server_clock
 from harness.run.log import Log, first_record
 from harness.run.planning import ignored_proxies, load_plan, origin
-from harness.run.preflight.asking import ask
+from harness.run.preflight.asking import Answers, ask
+from harness.run.sending import sent_from_pods
 from harness.run.stopping import Limits
+from harness.run.targets import keep_targets, opened, wanted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from harness.cluster.client.api import Api
+    from harness.cluster.targets.polling import Polled
+    from harness.load.interface import RunningLoad
     from harness.load.prestarted import PrestartedWorkers
-    from harness.model import LabEndpoint
+    from harness.model import LabEndpoint, LoadPlan
     from harness.run.change.change import Change
     from harness.run.observing import RunObserver
     from harness.run.preflight.workload import Subject
@@ -47,8 +51,9 @@ class _Tested:
 
     url: str
     ca_file: str | None
-    api: Api | None
+    api: Api | None  # of the rollout
     notes: tuple[str, ...] = ()
+    of_the_pods: Api | None = None  # that send the load, if any do
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +109,11 @@ async def _tested(
     scenario = resolved.scenario
     if not resolved.use_lab:
         api = None
-        if resolved.rollout_wanted:
+        if resolved.rollout_wanted or scenario.load.pods:
             api = await anyio.to_thread.run_sync(
                 _connect, scenario.cluster.kubeconfig, scenario.cluster.context
             )
-        yield _Tested(resolved.url, None, api)
+        yield _Tested(resolved.url, None, api if resolved.rollout_wanted else None, of_the_pods=api)
         return
     if shared:
         yield await _in_the_lab(resolved, shared.endpoint)
@@ -166,7 +171,7 @@ async def _run(
     from harness.load.feasibility import warnings  # noqa: PLC0415
 
     plan = load_plan(resolved, resolved.targets(tested.url), tested.ca_file)
-    answers = await ask(plan, timeout_s=min(15.0, plan.timeout_ns / NS))
+    answers = await _answers(plan, from_pods=bool(resolved.scenario.load.pods))
     subject = None
     if tested.api:
         from harness.cluster.watching.streaming import watching  # noqa: PLC0415  these bring kubernetes too
@@ -179,15 +184,9 @@ async def _run(
     clock = Clock.start()
     log = Log(directory, first_record(resolved, plan.targets, clock, observer.command, Path.cwd()))
     notes = (*resolved.notes, *tested.notes, *answers.notes, *ignored_proxies(os.environ), *warnings(plan))
-    for note in notes:
-        observer.say(f"note: {note}")
     log.update(notes=notes, load_from=origin(os.environ, tested.api.context if tested.api else None))
-    if subject:
-        log.update(cluster=subject.facts, path=subject.path, notes=(*notes, *subject.notes))
-        directory.manifests(
-            "before", [manifest(o) for o in (subject.workload, *subject.services, *subject.around)]
-        )
-    announce(resolved, subject, observer.say)
+    _introduced(resolved, subject, directory, log, observer)
+    polled = await anyio.to_thread.run_sync(_target_groups, resolved, subject, log)
     change = _change(resolved, tested, subject, clock, directory, log, observer)
     limits = _limits(resolved, subject)
     async with AsyncExitStack() as stack:
@@ -202,9 +201,18 @@ async def _run(
             events = await stack.enter_async_context(
                 watching(tested.api, subject.watches, clock, rest=directory.keep)
             )
-        load = await stack.enter_async_context(generator.running(plan, clock, directory.path, prestarted))
+        load: RunningLoad
+        if resolved.scenario.load.pods and tested.of_the_pods:
+            load = await stack.enter_async_context(
+                sent_from_pods(
+                    tested.of_the_pods, resolved, subject, plan, clock, directory.path, observer.say
+                )
+            )
+        else:
+            load = await stack.enter_async_context(generator.running(plan, clock, directory.path, prestarted))
         group = await stack.enter_async_context(anyio.create_task_group())
         group.start_soon(keep_health, load, directory)
+        group.start_soon(keep_targets, polled, clock, directory.event, log.note)
         if events is not None and change and tested.api:
             group.start_soon(keep_events, events, directory, conductor.see)
             group.start_soon(keep_server_clock, tested.api, log)
@@ -221,6 +229,42 @@ async def _run(
             raise
         group.cancel_scope.cancel()
     log.update(state="interrupted" if log.record.ended_by == "interrupted" else "complete")
+
+
+def _introduced(
+    resolved: Resolved, subject: Subject | None, directory: RunDirectory, log: Log, observer: RunObserver
+) -> None:
+    """Record what is tested, and say it."""
+    notes = log.record.notes
+    for note in notes:
+        observer.say(f"note: {note}")
+    if subject:
+        log.update(cluster=subject.facts, path=subject.path, notes=(*notes, *subject.notes))
+        directory.manifests(
+            "before", [manifest(o) for o in (subject.workload, *subject.services, *subject.around)]
+        )
+    announce(resolved, subject, observer.say)
+
+
+def _target_groups(resolved: Resolved, subject: Subject | None, log: Log) -> list[Polled]:
+    """Open the AWS target groups that are to be recorded. Raises UsageError where the AWS SDK is missing."""
+    asked = resolved.scenario.aws_target_groups
+    if not asked:
+        return []
+    arns, notes = wanted(asked, subject.around if subject else ())
+    for note in notes:
+        log.note(note)
+    return opened(arns, log.note)
+
+
+async def _answers(plan: LoadPlan, *, from_pods: bool) -> Answers:
+    """Ask the target before the load. What does not answer here may answer in the cluster: the baseline will tell."""
+    try:
+        return await ask(plan, timeout_s=min(15.0, plan.timeout_ns / NS))
+    except UsageError as error:
+        if not from_pods:
+            raise
+        return Answers((), (), (f"the target could not be asked before the load, which pods send: {error}",))
 
 
 def _change(

@@ -13,7 +13,7 @@ import anyio.to_thread
 
 from harness.cluster.client.answers import ApiStatusError
 from harness.cluster.client.resources import WORKLOADS
-from harness.cluster.permission.lock import MANAGER, RENEW_EVERY_S, claim, holder, patch
+from harness.cluster.permission.lock import HELD, MANAGER, RENEW_EVERY_S, claim, holder, patch
 from harness.errors import ClusterError, UsageError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _take(api: Api, subject: Subject, run: str, write: Callable[[str | None, str
         now = datetime.now(UTC)
         other = holder(workload, run, now)
         if other:
-            raise UsageError(f"another run is using {facts.name}: {other}; wait for its end")
+            raise UsageError(f"{HELD}{facts.name}: {other}; wait for its end")
         try:
             write(claim(run, now), workload["metadata"].get("resourceVersion"))
         except ApiStatusError as error:

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
     from harness.cluster.client.api import Api
     from harness.cluster.watching.watcher import Item
-    from harness.load.generator import Load
+    from harness.load.interface import RunningLoad
     from harness.recording.write import RunDirectory
     from harness.run.log import Log
 
 
-async def keep_health(load: Load, directory: RunDirectory) -> None:
+async def keep_health(load: RunningLoad, directory: RunDirectory) -> None:
     """Record each second of each worker's health."""
     async for sample in load.samples:
         directory.health(sample)

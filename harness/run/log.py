@@ -31,7 +31,7 @@ _PACKAGES = ("kubernetes", "httptools", "uvloop", "anyio", "pyarrow")
 _HEADER_NEXT = re.compile(r"-[A-Za-z]*H")  # -H, and -kH, where flags are written in one word
 _HEADER_AT_ONCE = re.compile(r"(-[A-Za-z]*?H)(.+)", re.DOTALL)  # -HName: value
 MOST_CHANGES = 200  # a controller at war with another one would write without end
-_WITH_SECRETS = frozenset({"--header", "--body", "--trigger", "--webhook"})
+_WITH_SECRETS = frozenset({"--header", "--body", "--message", "--trigger", "--webhook"})
 
 
 class Log:
@@ -121,17 +121,20 @@ def first_record(
         scenario=redacted(scenario),
         targets=tuple({"method": t.method, "url": masking.url(t.url), "weight": t.weight} for t in targets),
         concurrency=scenario.load.concurrency,
-        workers=scenario.load.workers,
+        workers=scenario.load.workers * (scenario.load.pods or 1),
         rate=scenario.load.rate,
         ramp_ns=scenario.load.ramp,
         http2=scenario.target.http2,
-        expect=scenario.target.expect,
+        streams=scenario.target.streams,
+        expect=scenario.good_statuses,
         timeout_ns=scenario.target.timeout,
         stalled_ns=5 * NS,
         settle_ns=scenario.rollout.settle,
         max_baseline_failures=scenario.max_baseline_failures,
         rollout_wanted=resolved.rollout_wanted,
         rollouts=scenario.rollout.rollouts,
+        stream=scenario.stream.kind if scenario.stream else "",
+        back_within_ns=scenario.stream.back_within if scenario.stream else 0,
     )
 
 
@@ -163,7 +166,11 @@ def redacted_command(command: Sequence[str]) -> tuple[str, ...]:
 
 def _value(option: str, value: str) -> str:
     """Return an option's value as it may be written down."""
-    if option in {"--body", "--webhook"}:  # a webhook's address is all that it takes to post there
+    if option in {
+        "--body",
+        "--message",
+        "--webhook",
+    }:  # a webhook's address is all that it takes to post there
         return masking.HIDDEN
     if option == "--header":
         name, colon, _ = value.partition(":")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.model import IN_CLUSTER, POD_HEADERS, LoadPlan
+from harness.scenario.parts.streampart import StreamPart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,12 +23,13 @@ def load_plan(resolved: Resolved, targets: tuple[Target, ...], ca_file: str | No
     def file(name: str | None) -> str | None:
         return None if name is None else str(resolved.base / name)
 
+    stream = part.stream or StreamPart()
     return LoadPlan(
         targets=targets,
         concurrency=part.load.concurrency,
         workers=part.load.workers,
         timeout_ns=part.target.timeout,
-        expect=part.target.expect,
+        expect=part.good_statuses,
         insecure=part.target.insecure,
         ca_file=file(part.target.cacert) or ca_file,
         cert_file=file(part.target.cert),
@@ -43,7 +45,14 @@ def load_plan(resolved: Resolved, targets: tuple[Target, ...], ca_file: str | No
         conn_max_age_ns=part.load.conn_max_age,
         trace_headers=part.load.trace_headers,
         http2=part.target.http2,
+        streams=part.target.streams,
         pod_headers=(part.target.pod_header,) if part.target.pod_header else POD_HEADERS,
+        stream=part.stream is not None,
+        websocket=stream.kind == "websocket",
+        message=stream.message or "",
+        every_ns=stream.every,
+        expect_every_ns=stream.expect_every,
+        ping_ns=stream.ping,
     )
 
 

@@ -52,6 +52,7 @@ class Disturbance:
     deleted_ns: int = NEVER  # when the workload was seen to be deleted
     at_rest_ns: int = NEVER  # since when no pod comes or goes; of a deleted workload: since none is left
     paused: bool = False
+    given_up: bool = False  # its own controller aborted the rollout: it will not be over by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def why_stop(at: Standing, limits: Limits, *, rollout: bool) -> str | None:
         at.change_ended_by: bool(at.change_ended_by),
         "deleted": _gone(at, limits),
         "changed": at.disturbed.there and (_settled(at, limits) or _at_rest(at, limits)),
-        "rollout_stalled": _stuck(at, limits),
+        "rollout_stalled": _stuck(at, limits) or _given_up(at, limits),
         "settled": _settled(at, limits) and lasted and not at.command_running,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
@@ -106,6 +107,13 @@ def _stuck(at: Standing, limits: Limits) -> bool:
     return (
         at.now_ns - max(at.last_progress_ns, at.trigger_ns) > limits.progress_deadline_ns + GIVE_UP_EXTRA_NS
     )
+
+
+def _given_up(at: Standing, limits: Limits) -> bool:
+    """Tell whether a rollout that its own controller aborted has come to rest."""
+    since_ns = at.disturbed.at_rest_ns
+    waited = since_ns != NEVER and at.now_ns >= since_ns + limits.settle_ns
+    return at.disturbed.given_up and waited and at.trigger_ns != NEVER and not _over(at)
 
 
 def _gone(at: Standing, limits: Limits) -> bool:

@@ -13,6 +13,7 @@ from harness import masking
 from harness.errors import UsageError
 from harness.scenario import yamltext
 from harness.scenario.labpart import LabPart
+from harness.scenario.parts.streampart import StreamPart
 from harness.scenario.schema import (
     ClusterPart,
     LoadPart,
@@ -25,6 +26,16 @@ from harness.scenario.trigger import parse
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+
+_PARTS: dict[str, type[pydantic.BaseModel]] = {
+    "target": TargetPart,
+    "load": LoadPart,
+    "rollout": RolloutPart,
+    "lab": LabPart,
+    "cluster": ClusterPart,
+    "stream": StreamPart,
+}
 
 
 def expand(value: str, header: str, environ: Mapping[str, str] = os.environ) -> str:
@@ -61,6 +72,8 @@ def redacted(scenario: Scenario) -> dict[str, Any]:
     whole["target"]["headers"] = dict.fromkeys(whole["target"]["headers"], "***")
     if whole["target"]["body"] is not None:
         whole["target"]["body"] = "***"
+    if (whole["stream"] or {}).get("message") is not None:
+        whole["stream"]["message"] = "***"
     whole["rollout"]["trigger"] = parse(scenario.rollout.trigger).shown
     if whole["target"]["url"]:
         whole["target"]["url"] = masking.url(whole["target"]["url"])
@@ -114,9 +127,12 @@ def validate(
     flags: Mapping[str, Any],
     path: Path | None = None,
     lines: Mapping[tuple[str, ...], int] | None = None,
+    *,
+    in_part: bool = False,
 ) -> Scenario:
     """Override a file's mapping by flags (dotted field -> value), and check the result.
 
+    `in_part`: the mapping is only a part of a scenario, so whether its fields go together is not looked at.
     Raises UsageError that names the first wrong field by its flag, or by file and line.
     """
     merged = _copy(data)
@@ -135,9 +151,12 @@ def validate(
     try:
         return Scenario.model_validate(merged)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
+        faults = [fault for fault in error.errors() if not (in_part and _of_several_fields(fault))]
+        if not faults:
+            return Scenario()
+        first = faults[0]
         where = tuple(str(x) for x in first["loc"])
-        text = _sentence(first)
+        text = said(first)
         if first["type"] == "extra_forbidden":
             text = "no such field; " + _neighbours(where)
         field = ".".join(where)
@@ -155,7 +174,12 @@ def validate(
         raise UsageError(": ".join(part for part in (f"{path}:{line}", field, text) if part)) from None
 
 
-def _sentence(fault: Mapping[str, Any]) -> str:
+def _of_several_fields(fault: Mapping[str, Any]) -> bool:
+    """Whether a fault lies in how fields go together, not in one of them."""
+    return fault["type"] == "value_error" and all(str(step) in _PARTS for step in fault["loc"])
+
+
+def said(fault: Mapping[str, Any]) -> str:
     """Say what is wrong, and how to fix it."""
     limits = fault.get("ctx") or {}
     bounds = {
@@ -179,14 +203,7 @@ def _copy(value: Any) -> Any:
 
 
 def _neighbours(where: tuple[str, ...]) -> str:
-    parts: dict[str, type[pydantic.BaseModel]] = {
-        "target": TargetPart,
-        "load": LoadPart,
-        "rollout": RolloutPart,
-        "lab": LabPart,
-        "cluster": ClusterPart,
-    }
-    model = parts.get(where[0], Scenario) if len(where) > 1 else Scenario
+    model = _PARTS.get(where[0], Scenario) if len(where) > 1 else Scenario
     return "use one of " + ", ".join(sorted(model.model_fields))
 
 
@@ -200,12 +217,15 @@ _FLAGS = {
     "target.servername": "--servername", "target.tls_min": "--tls-min",
     "load.mix": "--mix", "load.targets": "--targets", "load.lull": "--lull", "load.rate": "--rate",
     "load.ramp": "--ramp", "load.conn_max_hits": "--conn-max-hits", "load.conn_max_age": "--conn-max-age",
-    "target.pod_header": "--pod-header", "target.http2": "--http2",
+    "target.pod_header": "--pod-header", "target.http2": "--http2", "target.streams": "--streams",
+    "stream.kind": "--stream", "stream.message": "--message", "stream.every": "--every", "stream.ping": "--ping",
+    "stream.expect_every": "--expect-every", "stream.back_within": "--back-within",
     "rollout.trigger_after": "--trigger-after",
     "rollout.trigger": "--trigger", "rollout.rollouts": "--rollouts",
     "rollout.field_manager": "--field-manager", "rollout.settle": "--settle", "rollout.max_time": "--max-time",
     "workload": "--deployment", "namespace": "--namespace", "cluster.context": "--context",
     "cluster.kubeconfig": "--kubeconfig",
+    "aws_target_groups": "--aws-target-groups",
     "max_baseline_failures": "--max-baseline-failures", "lab.time_scale": "--time-scale", "fail_on": "--fail-on",
 }  # fmt: skip
 

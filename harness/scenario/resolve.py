@@ -61,13 +61,19 @@ class Resolved:
 
     def targets(self, url: str) -> tuple[Target, ...]:
         """Return the requests to send; `url` is the one for the scenario's own request. Raises UsageError."""
-        one = self.target(url)
+        one = self.target(self._of_streams(url))
         if self.listed:
             return aimed(self.listed, url, one.headers, one.body)
         return tuple(
             replace(one, method=method, weight=share, body=one.body if method in WITH_BODY else b"")
             for method, share in self.scenario.load.mix
         ) or (one,)
+
+    def _of_streams(self, url: str) -> str:
+        """Write the URL as that of a WebSocket where one is held: the lab's own, and an http:// one."""
+        stream = self.scenario.stream
+        websocket = stream is not None and stream.kind == "websocket"
+        return re.sub(r"^http", "ws", url) if websocket else url
 
     def target(self, url: str) -> Target:
         """Return the scenario's own request, secrets included. Raises UsageError."""
@@ -139,6 +145,9 @@ class Request:
     """What the command line asked for, before any file is read. `flags` maps dotted scenario fields to values."""
 
     flags: dict[str, Any] = field(default_factory=dict)
+    defaults: dict[str, Any] = field(
+        default_factory=dict
+    )  # a suite's, nested: of fields that the file leaves out
     file: Path | None = None
     lab: bool = False
     no_rollout: bool = False
@@ -161,16 +170,16 @@ def resolve(request: Request, folder: Path) -> Resolved:
     url_given = "target.url" in flags or bool(whole_url(listed))
     path, why = _which_file(request, folder, url_given=url_given)
     data, lines = read_file(path) if path else ({}, {})
+    data = _filled(data, request.defaults)
     scenario = validate(data, flags, path, lines)
     base = path.parent if path else folder
     if scenario.load.targets and not listed:
         listed = read_targets(base / scenario.load.targets)
     elsewhere = url_given or flags.keys() & {"cluster.context", "cluster.kubeconfig"}
     use_lab = request.lab or (data.get("lab") is not None and not elsewhere)
-    if "lab.time_scale" in flags and not use_lab:
-        raise UsageError("--time-scale is for the lab's balancer only; add --lab, or drop --time-scale")
     if request.lab and elsewhere:
         raise UsageError("--lab cannot be combined with a URL, --context or --kubeconfig; drop one of them")
+    _check_lab(scenario, flags, use_lab=use_lab)
     if listed and _both_said(scenario, flags, "load.targets"):
         raise UsageError("each target in the file has a method of its own; drop --method or --targets")
     if scenario.load.mix and _both_said(scenario, flags, "load.mix"):
@@ -180,7 +189,7 @@ def resolve(request: Request, folder: Path) -> Resolved:
         _check_target(scenario, why, listed, no_rollout=request.no_rollout)
     elif not scenario.workload and not request.no_rollout:
         raise UsageError(f"{why} names no workload; add workload: deployment/NAME")
-    if not use_lab and not request.no_rollout and not request.interactive:
+    if not use_lab and (scenario.load.pods or not request.no_rollout) and not request.interactive:
         _check_explicit(scenario)
     if request.dry_run and request.no_rollout:
         raise UsageError("--dry-run rehearses a rollout, and --no-rollout makes none; drop one of them")
@@ -196,6 +205,16 @@ def resolve(request: Request, folder: Path) -> Resolved:
         keep=request.keep,
         listed=listed,
     )
+
+
+def _filled(data: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Return a file's fields, and defaults for those that it leaves out, at any depth."""
+    found = {**defaults, **data}
+    for key, given in defaults.items():
+        own = data.get(key)
+        if isinstance(given, dict) and isinstance(own, dict):
+            found[key] = _filled(own, given)
+    return found
 
 
 def _which_file(request: Request, folder: Path, *, url_given: bool) -> tuple[Path | None, str]:
@@ -217,6 +236,13 @@ def _which_file(request: Request, folder: Path, *, url_given: bool) -> tuple[Pat
         f"no target: give a URL with --deployment NAME, or -f SCENARIO, or a {DEFAULT_FILE} "
         "in this folder, or --lab for the embedded lab"
     )
+
+
+def _check_lab(scenario: Scenario, flags: dict[str, Any], *, use_lab: bool) -> None:
+    if use_lab and scenario.load.pods:
+        raise UsageError("the lab has no nodes for the load's pods; drop --pods, or name a real cluster")
+    if "lab.time_scale" in flags and not use_lab:
+        raise UsageError("--time-scale is for the lab's balancer only; add --lab, or drop --time-scale")
 
 
 def _both_said(scenario: Scenario, flags: dict[str, Any], several: str) -> bool:

@@ -13,8 +13,10 @@ import pydantic
 
 from harness import masking
 from harness.clock import NS
+from harness.model import MOST_STREAMS
 from harness.scenario.labpart import LabPart
 from harness.scenario.objectives import condition
+from harness.scenario.parts.streampart import StreamPart, check_stream, websocket_by_its_url
 from harness.scenario.trigger import parse
 from harness.scenario.values import (
     DurationNs,
@@ -25,6 +27,7 @@ from harness.scenario.values import (
     proportions,
     resolved_names,
     status_ranges,
+    target_group,
 )
 
 _LONGEST_NS = 30 * 86400 * NS
@@ -34,8 +37,7 @@ class TargetPart(Strict):
     """The request."""
 
     url: str | None = None
-    """Where the requests go: an http:// or https:// URL. Not with the lab, whose address is known only once it is up.
-    """
+    """Where to send: an http:// or https:// URL, a WebSocket's ws:// or wss://. Not with the lab, which has its own."""
     path: str = "/"
     """With the lab: the path of the requests."""
     method: Method = "GET"
@@ -67,14 +69,18 @@ class TargetPart(Strict):
     resolve: Annotated[tuple[tuple[str, int, str], ...], pydantic.BeforeValidator(resolved_names)] = ()
     """Connect to these addresses instead of resolving a host, as in curl."""
     http2: bool = False
-    """Speak HTTP/2, one request at a time on each connection. Slower than HTTP/1.1."""
+    """Speak HTTP/2."""
+    streams: Annotated[int, pydantic.Field(ge=1, le=MOST_STREAMS)] = 1
+    """Requests in flight on each connection, over HTTP/2."""
     pod_header: Annotated[str, pydantic.Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")] | None = None
     """The response header that names the pod; by default X-Pod, X-Pod-Name or X-Served-By."""
 
     @pydantic.model_validator(mode="after")
-    def _key_of_a_certificate(self) -> TargetPart:
+    def _only_together(self) -> TargetPart:
         if self.key and not self.cert:
             raise ValueError("key is the key of a client certificate; add cert")
+        if self.streams > 1 and not self.http2:
+            raise ValueError("streams are requests on one connection over HTTP/2; add http2, or drop streams")
         return self
 
     @pydantic.field_validator("method", mode="before")
@@ -109,12 +115,14 @@ class TargetPart(Strict):
                 f"{masking.broken_url(value)!r} is not a URL: its host or port cannot be read"
             ) from None
         if (
-            parts.scheme not in {"http", "https"}
+            parts.scheme not in {"http", "https", "ws", "wss"}
             or not parts.hostname
             or port == 0
             or re.search(r"\s", value)
         ):
-            raise ValueError(f"{masking.broken_url(value)!r} is not an http:// or https:// URL")
+            raise ValueError(
+                f"{masking.broken_url(value)!r} is not an http://, https://, ws:// or wss:// URL"
+            )
         return value
 
 
@@ -122,7 +130,7 @@ class LoadPart(Strict):
     """The load."""
 
     concurrency: Annotated[int, pydantic.Field(ge=1, le=20_000)] = 50
-    """Connections, each with one request in flight."""
+    """Connections, each with one request in flight (over HTTP/2 with `target.streams`)."""
     duration: DurationNs = 60 * NS
     """The least length of the load. It goes on until the rollout is over and settled."""
     workers: Annotated[int, pydantic.Field(ge=1, le=64)] = 1
@@ -156,6 +164,17 @@ class LoadPart(Strict):
     """Close each connection at a random age between half of this and all of it. 0: no limit."""
     trace_headers: bool = True
     """Send X-Request-ID and X-Amzn-Trace-Id, which identify each request in a balancer's log."""
+    pods: Annotated[int, pydantic.Field(ge=1, le=1000)] | None = None
+    """Send from this many pods of one Job in the workload's namespace, see [Load from many pods](fleet.md).
+    `concurrency` and `rate` are for all of them together, `workers` for each.
+    """
+    worker_image: Annotated[str, pydantic.Field(min_length=1)] | None = None
+    """The image of these pods; by default zdtest's own, of the same version."""
+    pod_template: str | None = None
+    """A file with parts of a pod template that are laid over these pods' own, relative to the scenario's folder."""
+    pods_reach: Literal["auto", "direct", "port-forward"] = "auto"
+    """How these pods are reached: at their addresses, or through the API server; `auto` tries the addresses first.
+    """
 
     @pydantic.field_validator("duration")
     @classmethod
@@ -170,6 +189,8 @@ class LoadPart(Strict):
             raise ValueError("ramp raises a rate, and there is none; add rate")
         if self.lull and self.rate is not None:
             raise ValueError("a lull changes the rate, which rate fixes; drop one of them")
+        if self.pods is None and (self.worker_image or self.pod_template):
+            raise ValueError("worker_image and pod_template are about the pods of a load; add pods")
         if self.targets and self.mix:
             raise ValueError("the file of targets says each one's method and weight; drop mix, or targets")
         return self
@@ -233,8 +254,10 @@ class Scenario(Strict):
     """The request, see [target](#target)."""
     load: LoadPart = LoadPart()
     """How hard, see [load](#load)."""
+    stream: StreamPart | None = None
+    """Hold streams instead of sending requests, see [stream](#stream). A ws:// URL does so by itself."""
     workload: Annotated[tuple[str, str], pydantic.BeforeValidator(kind_and_name)] | None = None
-    """What is rolled out. NAME alone is a Deployment."""
+    """What is rolled out: `KIND/NAME`; `NAME` alone is a Deployment. `rollout/NAME` is one of Argo Rollouts."""
     namespace: str | None = None
     """The workload's namespace; by default the context's."""
     manifests: tuple[str, ...] = ()
@@ -256,6 +279,9 @@ class Scenario(Strict):
     balancer: Annotated[str, pydantic.AfterValidator(known_balancer)] | None = None
     """The balancer in front of the pods, if its answers do not show it."""
 
+    aws_target_groups: tuple[Annotated[str, pydantic.AfterValidator(target_group)], ...] = ()
+    """AWS target groups whose targets are recorded: ARNs, or `auto` for those that TargetGroupBindings name."""
+
     @pydantic.model_validator(mode="after")
     def _time_for_all_rollouts(self) -> Scenario:
         rollout = self.rollout
@@ -269,6 +295,23 @@ class Scenario(Strict):
                 f"raise --max-time, or lower --trigger-after and --settle"
             )
         return self
+
+    _websocket = pydantic.model_validator(mode="before")(websocket_by_its_url)
+
+    @pydantic.model_validator(mode="after")
+    def _streams(self) -> Scenario:
+        check_stream(self.stream, self.load, self.target)
+        return self
+
+    @property
+    def good_statuses(self) -> tuple[tuple[int, int], ...]:
+        """The statuses that count as good: of a WebSocket's handshake 101, unless others were asked for."""
+        websocket = self.stream is not None and self.stream.kind == "websocket"
+        return (
+            ((101, 101),)
+            if websocket and "expect" not in self.target.model_fields_set
+            else self.target.expect
+        )
 
     @property
     def trigger_after_ns(self) -> int:

@@ -21,6 +21,7 @@ KINDS = {
     "deployment": "Deployment", "deployments": "Deployment", "deploy": "Deployment",
     "statefulset": "StatefulSet", "statefulsets": "StatefulSet", "sts": "StatefulSet",
     "daemonset": "DaemonSet", "daemonsets": "DaemonSet", "ds": "DaemonSet",
+    "rollout": "Rollout", "rollouts": "Rollout", "ro": "Rollout",
 }  # fmt: skip
 
 
@@ -51,6 +52,19 @@ def known_balancer(value: str) -> str:
     """Return the name of a balancer. Raises ValueError."""
     if value not in BALANCERS:
         raise ValueError(f"zdtest does not know the balancer {value!r}; use one of {', '.join(BALANCERS)}")
+    return value
+
+
+_TARGET_GROUP = re.compile(r"arn:aws[\w-]*:elasticloadbalancing:[\w-]+:\d{12}:targetgroup/[\w-]+/[0-9a-f]+")
+
+
+def target_group(value: str) -> str:
+    """Return the ARN of a target group, or "auto". Raises ValueError."""
+    if value != "auto" and not _TARGET_GROUP.fullmatch(value):
+        raise ValueError(
+            f"{value!r} is neither auto nor the ARN of a target group (arn:aws:elasticloadbalancing:REGION:ACCOUNT:"
+            "targetgroup/NAME/ID)"
+        )
     return value
 
 
@@ -105,7 +119,7 @@ def kind_and_name(value: object) -> tuple[str, str]:
     known = KINDS.get(kind.lower()) if slash else "Deployment"
     if not known or not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name):
         raise ValueError(
-            f"{value!r} is not a workload; write deployment/NAME, statefulset/NAME or daemonset/NAME"
+            f"{value!r} is not a workload; write deployment/NAME, statefulset/NAME, daemonset/NAME or rollout/NAME"
         )
     return known, name
 

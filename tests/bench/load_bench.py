@@ -24,6 +24,7 @@ import trustme
 
 from tests.bench import load_parts
 from tests.bench.load_parts import Line, table
+from tests.bench.wire import http2, open_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,6 +36,12 @@ PARTS: dict[str, tuple[str, float, Callable[[Path, str, float, int], list[Line]]
         5,
         load_parts.rivals,
     ),
+    "http2": (
+        "HTTP/2 against h2load: one nginx, TLS, 50 connections, medians of the rounds",
+        5,
+        http2.rivals,
+    ),
+    "rate": ("The open loop, 200 connections, plain HTTP to one nginx", 5, open_loop.costs),
     "seed": ("The seed's load: 200 connections, a server that takes 40 ms, one worker", 10, load_parts.seed),
     "exact": ("Accuracy: a server that takes exactly 20 ms, 20 connections", 10, load_parts.exact),
     "workers": (
@@ -70,7 +77,7 @@ def main() -> int:
         certificate = folder / "certificate.pem"
         trustme.CA().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
         for part in asked.parts or PARTS:
-            if part in {"rivals", "workers", "memory"} and not shutil.which("nginx"):
+            if part in {"rivals", "http2", "rate", "workers", "memory"} and not shutil.which("nginx"):
                 say(f"{part}: left out, as there is no nginx")
                 continue
             title, seconds, measure = PARTS[part]

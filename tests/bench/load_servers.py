@@ -143,8 +143,9 @@ def server(kind: str, certificate: str = "") -> Iterator[tuple[str, subprocess.P
 
 
 @contextmanager
-def nginx(folder: Path, certificate: str) -> Iterator[dict[str, str]]:
-    """Start one nginx worker with a tiny answer; yield its URLs by scheme."""
+def nginx(folder: Path, certificate: str, *, http2: bool = False) -> Iterator[dict[str, str]]:
+    """Start one nginx worker with a tiny answer; yield its URLs by scheme. `http2`: it speaks nothing else."""
+    speaks = "http2 " if http2 else ""
     plain, secure = free_port(), free_port()
     temporary = "".join(
         f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -153,7 +154,7 @@ def nginx(folder: Path, certificate: str) -> Iterator[dict[str, str]]:
         f"daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;"
         "events { worker_connections 4096; }"
         f"http {{ access_log off; keepalive_requests 1000000000; {temporary}"
-        f"server {{ listen 127.0.0.1:{plain} backlog=1024; listen 127.0.0.1:{secure} ssl backlog=1024;"
+        f"server {{ listen 127.0.0.1:{plain} {speaks}backlog=1024; listen 127.0.0.1:{secure} ssl {speaks}backlog=1024;"
         f"ssl_certificate {certificate}; ssl_certificate_key {certificate};"
         'location / { add_header X-Pod pod-1; return 200 "ok\\n"; } } }',
         encoding="utf-8",

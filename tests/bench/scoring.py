@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from harness.judge.balancers.known import Chain
 from harness.judge.causes.causes import EXACT, Way, explain
 from harness.judge.causes.matching import NOT_THE_ROLLOUT, UNEXPLAINED
-from harness.judge.numbers.hits import COLUMNS, FIRST_OUTCOME, classify
+from harness.judge.numbers.hits import COLUMNS, FIRST_OUTCOME
+from harness.judge.numbers.piecewise.allhits import AllHits
 from harness.judge.timeline.surroundings import surroundings
 from harness.judge.verdict.judgement import judge
 from harness.recording.read import Recording
@@ -96,11 +97,11 @@ def explained_with(
     recording: Recording, judgement: Judgement, log: Mapping[tuple[int, int], Entry]
 ) -> tuple[Explained, Hits]:
     """Explain a recording's lost hits by the rules and by this access log alone; return these hits, too."""
-    hits = classify(recording.hits((*COLUMNS, "seq")), recording.run)
+    hits = AllHits.of(recording, (*COLUMNS, "seq"))
     between = judgement.balancers.chain if judgement.balancers else Chain()
     way = Way(between, recording.answers(), recording.connections)
     explained = explain(hits, judgement.timeline, judgement.numbers, surroundings(recording), log, way)
-    return explained, hits.where(hits.failed & (hits.done_ns >= judgement.timeline.zero_ns))
+    return explained, hits.failed.where(hits.failed.done_ns >= judgement.timeline.zero_ns)
 
 
 def score(name: str, label: str, path: Path) -> Score:
@@ -123,7 +124,7 @@ def score(name: str, label: str, path: Path) -> Score:
     for worker, seq, done_ns, kind, ids in rows:
         found.hits += 1
         line = truth.of(worker, seq, done_ns, kind if kind < FIRST_OUTCOME else 0)
-        named = set(ids) if ids != (NOT_THE_ROLLOUT,) else {diagnosis[ids] or NOT_THE_ROLLOUT}
+        named = {diagnosis[ids]} if diagnosis[ids] else set(ids)
         if line is None:
             found.unmatched += 1
             found.pairs["?", " or ".join(sorted(named))] += 1

@@ -265,6 +265,13 @@ def test_a_run_that_is_given_by_two_paths_counts_once(
     assert len(json.loads(out)["before"]["runs"]) == 1
 
 
+def test_a_run_on_both_sides_is_refused(made: Path, zdtest: Any) -> None:
+    bad = only(made / "bad")
+    code, out, err = zdtest(made / "bad", bad)
+    assert (code, out) == (2, "")
+    assert f"{bad.name} is on both sides" in err
+
+
 def test_an_experiment_that_is_no_json_is_refused(tmp_path: Path, zdtest: Any) -> None:
     (tmp_path / "experiment.json").write_text("{")
     assert zdtest(tmp_path)[0] == 2

@@ -20,6 +20,7 @@ from harness.model import BALANCERS
 from harness.scenario import values
 from harness.scenario.labpart import HealthCheck, LabPart
 from harness.scenario.objectives import BY_PHASE, METRICS, condition
+from harness.scenario.parts.streampart import StreamPart
 from harness.scenario.schema import ClusterPart, LoadPart, RolloutPart, Scenario, TargetPart
 from tests.docs.pages import DOCS
 
@@ -32,7 +33,7 @@ PAGE = DOCS / "scenarios.md"
 EXAMPLE = DOCS / "examples/zdtest.yaml"
 PARTS: dict[str, type[pydantic.BaseModel]] = {
     "": Scenario, "target": TargetPart, "load": LoadPart, "rollout": RolloutPart, "cluster": ClusterPart,
-    "lab": LabPart, "lab.health_check": HealthCheck,
+    "lab": LabPart, "lab.health_check": HealthCheck, "stream": StreamPart,
 }  # fmt: skip
 _READ_BY = {
     values.duration_ns: "duration",
@@ -72,6 +73,8 @@ def kind(field: FieldInfo) -> str:
         if reader in _READ_BY:
             listed = typing.get_origin(field.annotation) is tuple and reader is condition
             return f"list of conditions: `{condition('p99<250ms')}`" if listed else _READ_BY[reader]
+        if reader is values.target_group:
+            return "list of ARNs, or `auto`"
         if reader is values.known_balancer:
             return "one of " + ", ".join(f"`{name}`" for name in BALANCERS)
     choices = _choices(field.annotation)

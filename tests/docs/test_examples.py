@@ -13,6 +13,8 @@ import pytest
 import yaml
 
 from harness.k8s import schema
+from harness.scenario.reading import validate
+from harness.suite.schema import Listing, SuiteFile
 from tests.docs.pages import DOCS, ROOT, Quoted, blocks
 from tests.docs.test_commands import fault
 from tests.podsecurity import violations
@@ -49,8 +51,18 @@ def test_the_commands_in_an_example_are_ones_that_zdtest_takes(path: Path) -> No
     for rest in found:
         words = re.split(r"[>|]", rest)[0].split()
         assert fault(Quoted(path.name, tuple(words))) == ""
-    if path.name not in {"zdtest.yaml", "argocd-postsync.yaml"}:
+    if path.name not in {"zdtest.yaml", "argocd-postsync.yaml", "suite.yaml"}:
         assert found
+
+
+def test_the_example_of_a_suite_is_one() -> None:
+    text = (EXAMPLES / "suite.yaml").read_text(encoding="utf-8")
+    found = SuiteFile.model_validate(yaml.safe_load(text))
+    assert set(SuiteFile.model_fields) == found.model_fields_set, "it shows every field"
+    shown = {name for one in found.scenarios for name in one.model_fields_set}
+    assert shown == set(Listing.model_fields)
+    for fields in (found.defaults, found.overrides, *(one.overrides for one in found.scenarios)):
+        validate(dict(fields), {}, in_part=True)
 
 
 @pytest.mark.parametrize(

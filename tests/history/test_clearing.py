@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.history.clearing import chosen, finished_runs, prune, remove
+from harness.history.clearing import chosen, finished_runs, prune, prune_suites, remove
+from harness.recording.series import suite
 from harness.recording.write import write_json
 
 
@@ -28,6 +29,28 @@ def test_keep_deletes_the_oldest_runs_of_that_name_and_nothing_else(tmp_path: Pa
     assert [path.name for path in gone] == ["20261121T000000Z-web", "20261122T000000Z-web"]
     left = {path.name for path in tmp_path.iterdir()}
     assert {"20261120T000000Z-web-2", "20261119T000000Z-web", "20261101T000000Z-web", "notes"} <= left
+
+
+def suite_of(root: Path, day: int, name: str) -> Path:
+    path = root / f"202611{day}T000000Z-suite-{name}"
+    (path / "runs" / f"202611{day}T000001Z-web").mkdir(parents=True)
+    suite.write(path, suite.Suite(name, ()))
+    return path
+
+
+def test_keep_deletes_the_oldest_suites_of_that_name_with_their_runs(tmp_path: Path) -> None:
+    nightly = [suite_of(tmp_path, day, "nightly") for day in (21, 22, 23, 24)]
+    weekly = suite_of(tmp_path, 20, "weekly")
+    (tmp_path / "20261119T000000Z-suite-nightly").mkdir()
+    (tmp_path / "20261118T000000Z-suite-nightly").symlink_to(nightly[3])
+    gone = prune_suites(tmp_path, "nightly", 2, spared=nightly[0])
+    assert gone == [nightly[1]], "the one that was just resumed stays"
+    assert prune_suites(tmp_path, "nightly", 2, spared=nightly[3]) == [nightly[0]]
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {
+        nightly[2].name, nightly[3].name, weekly.name, "20261119T000000Z-suite-nightly",
+        "20261118T000000Z-suite-nightly",
+    }  # fmt: skip
 
 
 def test_keep_counts_a_run_that_was_killed_once_it_can_no_longer_be_at_work(tmp_path: Path) -> None:

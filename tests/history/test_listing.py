@@ -13,6 +13,7 @@ import pytest
 from harness.errors import UsageError
 from harness.history import index, reading, runs, table
 from harness.history.listing import Listing, listed
+from harness.recording.series import suite
 from tests.history.folders import S, deployment, folder_name, lines_of, make_run, record, verdict
 from tests.judge.synthetic import SyntheticRun
 
@@ -323,3 +324,36 @@ def test_a_run_is_the_same_after_a_way_through_json(tmp_path: Path) -> None:
     many(tmp_path, 1)
     (run,) = listed(tmp_path).runs
     assert runs.from_json(json.loads(json.dumps(runs.to_json(run)))) == run
+
+
+def test_runs_of_suites_are_listed_with_all_others(tmp_path: Path) -> None:
+    night = tmp_path / "20261103T010000Z-suite-nightly"
+    suite.write(night_of(night), suite.Suite("nightly", ()))
+    make_run(night / suite.RUNS, 2, verdict("FAIL", lost=3), name="web")
+    make_run(tmp_path, 1, verdict(), name="web")
+    (night / suite.RUNS / "20261104T030007Z-linked").symlink_to(tmp_path)
+    found = listed(tmp_path)
+    inner = f"{night.name}/runs/{folder_name(2, 'web')}"
+    assert [run.folder for run in found.runs] == [inner, folder_name(1, "web")]
+    assert found.runs[0].when == "2026-11-03 03:00", "when the run began, not the suite"
+    assert [one.folder for one in found.skipped] == [f"{night.name}/runs/20261104T030007Z-linked"]
+
+
+def test_a_suite_without_runs_is_neither_listed_nor_skipped(tmp_path: Path) -> None:
+    suite.write(night_of(tmp_path / "20261103T010000Z-suite-nightly"), suite.Suite("nightly", ()))
+    assert listed(tmp_path) == Listing(())
+
+
+def test_the_index_knows_the_runs_of_suites(tmp_path: Path) -> None:
+    for night in range(index.WORTH_IT):
+        folder = night_of(tmp_path / f"202611{night + 1:02d}T010000Z-suite-nightly")
+        suite.write(folder, suite.Suite("nightly", ()))
+        make_run(folder / suite.RUNS, night, verdict(), name="web")
+    first = listed(tmp_path)
+    assert len(index.load(tmp_path)) == len(first.runs) == index.WORTH_IT
+    assert listed(tmp_path) == first
+
+
+def night_of(folder: Path) -> Path:
+    (folder / suite.RUNS).mkdir(parents=True)
+    return folder

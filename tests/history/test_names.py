@@ -9,6 +9,7 @@ import pytest
 from harness.errors import UsageError
 from harness.history.names import choose, completions, find
 from harness.history.runs import Run
+from harness.recording.series import suite
 from tests.history.folders import folder_name, make_run, verdict
 
 RUNS = tuple(
@@ -132,3 +133,18 @@ def test_a_shell_is_offered_names_that_go_on_from_what_was_typed(here: Path) -> 
     assert completions("nowhere/x") == []
     (here / "results" / folder_name(1, "web")).rename(here / "results" / "202611\x1b[2J")
     assert completions("202611") == [folder_name(2, "shop")]
+
+
+def test_a_run_of_a_suite_is_named_by_its_own_name_or_as_it_is_listed(here: Path) -> None:
+    folder = f"20261105T010000Z-suite-nightly/runs/{folder_name(9, 'cart')}"
+    make_run((here / "results" / folder).parent, 9, verdict(), name="cart")
+    suite.write(here / "results" / folder.partition("/")[0], suite.Suite("nightly", ()))
+    for word in ("cart", folder_name(9, "cart"), folder, f"results/{folder}"):
+        assert find(word) == Path("results") / folder
+
+
+def test_a_run_at_the_path_that_was_given_outranks_one_below_results(here: Path) -> None:
+    for root in (here, here / "results"):
+        make_run(root / "20261105T010000Z-suite-x" / "runs", 9, verdict(), name="cart")
+    word = f"20261105T010000Z-suite-x/runs/{folder_name(9, 'cart')}"
+    assert find(word) == Path(word)

@@ -269,6 +269,29 @@ def test_an_error_that_names_a_new_pod_is_that_pods(tmp_path: Path) -> None:
     assert causes["A2",].pods[0].pod == new.name
 
 
+def test_a_connection_that_breaks_is_a_probe_s_fault_only_until_the_pod_serves(tmp_path: Path) -> None:
+    synthetic = SyntheticRun.rolling(prestop=4, grace=20)
+    new = synthetic.pods[3]
+    late = _row(new.enters + 3.0, 0, Outcome.RESET_BEFORE_RESPONSE, pod=new.name)
+    assert set(with_rows(tmp_path / "late", [late], synthetic)) == {("unexplained",)}
+    early = _row(new.enters - 0.1, 0, Outcome.RESET_BEFORE_RESPONSE, pod=new.name)
+    assert ("A2",) in with_rows(tmp_path / "early", [early], SyntheticRun.rolling(prestop=4, grace=20))
+
+
+def test_what_breaks_here_and_there_looks_like_connections_closed_when_idle(tmp_path: Path) -> None:
+    """They go to new pods that serve, which the balancer's log names: no rule fits any of them."""
+    synthetic = SyntheticRun.rolling(prestop=4, grace=20)
+    new = synthetic.pods[3]
+    rows = [_row(new.enters + 1.5 + n, 0, Outcome.RESET_BEFORE_RESPONSE, pod=new.name) for n in range(6)]
+    cause = with_rows(tmp_path / "again", rows, synthetic)["unexplained",]
+    assert cause.diagnosis == "C2"
+    assert any("longer baseline" in line for line in cause.evidence)
+    rows = [
+        _row(new.enters + 1.5 + n / 100, 0, Outcome.RESET_BEFORE_RESPONSE, pod=new.name) for n in range(6)
+    ]
+    assert with_rows(tmp_path / "at once", rows, synthetic)["unexplained",].diagnosis == ""
+
+
 def test_what_no_rule_fits_is_called_unexplained(tmp_path: Path) -> None:
     causes = with_rows(tmp_path, [_row(0.2, 418, Outcome.RESPONSE)])
     assert set(causes) == {("unexplained",)}

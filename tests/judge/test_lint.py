@@ -151,6 +151,19 @@ SIDECAR: Object = {
     "lifecycle": {"preStop": {"sleep": {"seconds": 10}}},
 }
 
+
+def route(objects: list[Object], **rule: Any) -> None:
+    """A route to web whose second rule is this one."""
+    rules = [{"backendRefs": [{"name": "web"}]}, {"backendRefs": [{"name": "web"}], **rule}]
+    objects.append({"kind": "HTTPRoute", "metadata": {"name": "front"}, "spec": {"rules": rules}})
+
+
+def by_argo(objects: list[Object]) -> None:
+    """The same workload as an Argo Rollout that ends old pods 5 s after the switch."""
+    objects[0] |= {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout"}
+    objects[0]["spec"]["strategy"] = {"blueGreen": {"activeService": "web", "scaleDownDelaySeconds": 5}}
+
+
 BROKEN: dict[str, Callable[[list[Object]], object]] = {
     "readiness-missing": lambda o: container(o).pop("readinessProbe"),
     "prestop-missing": lambda o: container(o).pop("lifecycle"),
@@ -205,6 +218,11 @@ BROKEN: dict[str, Callable[[list[Object]], object]] = {
     ),
     "prestop-before-deregistration": lambda o: ingress(o, group="deregistration_delay.timeout_seconds=30"),
     "prestop-before-health-check": lambda o: ingress(o, interval="10"),
+    "route-to-nowhere": lambda o: route(o, backendRefs=[]),
+    "route-weight-zero": lambda o: route(o, backendRefs=[{"name": "web", "weight": 0}, {"name": "next"}]),
+    "route-retries": lambda o: route(o, retry={"attempts": 2, "codes": [502, 503]}),
+    "route-timeout": lambda o: route(o, timeouts={"backendRequest": "2s"}),
+    "argo-scale-down-delay": by_argo,
     "prestop-needs-shell": lambda o: container(o).update(
         image="gcr.io/distroless/static:nonroot",
         lifecycle={"preStop": {"exec": {"command": ["/bin/sh", "-c", "sleep 5"]}}}

@@ -26,7 +26,8 @@ WRONG: tuple[Any, ...] = (
 
 # Manifests that between them have every field that a rule looks at.
 MANIFESTS = ("", "prestop-outlasts-grace", "on-delete", "max-unavailable-few-replicas", "deadline-too-short", "budget",
-             "autoscaler", "deregistration-delay-short", "host-port")  # fmt: skip
+             "autoscaler", "deregistration-delay-short", "host-port", "route-retries", "route-timeout",
+             "route-weight-zero", "argo-scale-down-delay")  # fmt: skip
 
 
 def deployment(pod: str, more: str = "") -> str:

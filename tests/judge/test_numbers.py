@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from harness.judge.numbers.hits import classify, masked
+from harness.judge.numbers.piecewise.allhits import AllHits
+from harness.judge.numbers.piecewise.masked import masked
 from harness.judge.numbers.summary import Numbers, measure, summarise
 from harness.judge.timeline import timeline as times
 from harness.model import NEVER, Mark, MarkAt, Outcome, Phase, RunRecord
@@ -59,9 +60,8 @@ def numbers(tmp_path: Path, rows: list[dict[str, Any]], run: RunRecord | None = 
         directory.run(run)
         write_hits(directory.path / "hits" / "0.arrow", sorted(rows, key=lambda row: row["done_ns"]))
     recording = Recording.open(directory.path)
-    hits = classify(recording.hits(), run)
-    last = int(hits.done_ns.max()) if len(hits) else NEVER
-    return summarise(hits, run, times.read(run, [], [], last))
+    hits = AllHits.of(recording)
+    return summarise(hits, run, times.read(run, [], [], hits.last_ns))
 
 
 def test_good_failed_and_cut_are_told_apart(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_masking_looks_at_the_same_slot_of_the_same_worker(tmp_path: Path) -> No
         directory.run(run)
         write_hits(directory.path / "hits" / "0.arrow", [lost(5.0)])
         write_hits(directory.path / "hits" / "1.arrow", [hit(5.5)])
-    assert not masked(classify(Recording.open(directory.path).hits(), run), run).any()
+    assert masked(AllHits.of(Recording.open(directory.path)), run, 0, 100 * S) == 0
 
 
 def test_no_hits_at_all_is_all_zeros(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.judge.causes.left_balancer import departures
-from harness.judge.numbers.hits import COLUMNS, classify
+from harness.judge.numbers.piecewise.allhits import AllHits
 from harness.judge.verdict.judgement import Judgement, judge
 from harness.model import ClusterFacts, Outcome
 from harness.recording.read import Recording
@@ -66,8 +66,7 @@ def departed(tmp_path: Path, rows: list[dict[str, Any]], synthetic: SyntheticRun
     write_hits(directory / "hits" / "0.arrow", sorted(rows, key=lambda row: row["done_ns"]))
     recording = Recording.open(directory)
     judgement = judge(recording)
-    hits = classify(recording.hits(COLUMNS), recording.run)
-    return departures(hits, judgement.timeline, judgement.numbers)
+    return departures(AllHits.of(recording), judgement.timeline, judgement.numbers)
 
 
 def test_a_pod_that_listens_on_and_is_sent_nothing_has_been_let_go_of(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.load.worker.pacer import FixedRate
+from harness.model import Target
+from tests.load.h2_server import Asked, H2Visit
 from tests.load.load_run import plan_for, run_load
 from tests.load.scripted_server import OK, ScriptedServer, Visit, always
 
@@ -128,3 +130,59 @@ def test_a_server_that_refuses_gets_no_more_than_the_rate(tmp_path: Path) -> Non
     assert result.backed_off == 0
     due = sorted(hit["due_ns"] for hit in result.hits)
     assert {round((b - a) / 1000) for a, b in pairwise(due)} == {25_000}
+
+
+@pytest.mark.parametrize("ramp_ns", [0, 2 * NS])
+@pytest.mark.parametrize("rate", [0.3, 7.0, 10_000.0, 49_999.0])
+def test_due_times_computed_together_are_those_computed_one_by_one(rate: float, ramp_ns: int) -> None:
+    schedule = FixedRate(rate, (1, 2, 5), 7, ramp_ns)
+    for first in (0, 1, 1000, 10_000_000):
+        together = schedule.dues_ns(5, first, 300)
+        assert together == [schedule.due_ns(5, n) for n in range(first, first + 300)]
+
+
+@pytest.mark.parametrize("http2", [False, True])
+def test_at_a_rate_of_several_hits_a_wake_up_none_is_lost_or_sent_before_it_is_due(
+    tmp_path: Path, *, http2: bool
+) -> None:
+    def answer_all(visit: Visit) -> None:
+        session = H2Visit(visit) if http2 else None
+        while asked := session.request() if session else visit.request():
+            if session and isinstance(asked, Asked):
+                session.answer(asked)
+            else:
+                visit.answer()
+
+    with ScriptedServer(answer_all) as server:
+        targets = (Target(server.url + "a"), Target(server.url + "b/{seq}", weight=3))
+        plan = plan_for(server.url, 20, rate=500.0, targets=targets, http2=http2)
+        result = run_load(plan, tmp_path, seconds=1.5)
+    assert set(result.outcomes) == {"response"}
+    assert len(result.hits) == server.seen["requests"]
+    due = sorted(hit["due_ns"] for hit in result.hits)
+    assert {round((b - a) / 1000) for a, b in pairwise(due)} == {2000}
+    assert all(hit["sent_ns"] >= hit["due_ns"] for hit in result.hits)
+    assert sorted(hit["seq"] for hit in result.hits) == list(range(len(result.hits)))
+    assert len(result.of_target(1)) == pytest.approx(3 * len(result.of_target(0)), abs=20)
+    assert server.seen["connections"] == len(result.connections) == 20
+    assert len({hit["slot"] for hit in result.hits}) == 20  # all connections stay in use
+
+
+def test_what_comes_on_an_idle_connection_is_not_taken_for_the_answer_of_the_next_due_hit(
+    tmp_path: Path,
+) -> None:
+    def answers_twice(visit: Visit) -> None:
+        turn = 0
+        while visit.request():
+            turn += 1
+            visit.answer()
+            if turn % 5 == 0:
+                time.sleep(0.01)
+                visit.answer(what="unasked")
+
+    with ScriptedServer(answers_twice) as server:
+        result = run_load(plan_for(server.url, 4, rate=200.0), tmp_path, seconds=1.5)
+    assert set(result.outcomes) == {"response"}
+    assert len(result.hits) == server.seen["requests"]
+    unasked = [row for row in result.connections if row["how"] == "unasked"]
+    assert len(unasked) >= server.seen["unasked"] - 4 > 10

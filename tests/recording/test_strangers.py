@@ -247,11 +247,22 @@ def test_a_name_that_no_run_has_is_refused(run: Path, name: object) -> None:
     assert "run.json: name" in refusal(lambda: Recording.open(altered(run, name=name)))
 
 
+def clock_of(**changes: object) -> dict[str, object]:
+    fine = {"worker": 0, "offset_ns": 0, "uncertainty_ns": 1, "pod": "load-0", "node": "", "late_ns": 0}
+    return fine | changes
+
+
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
         ({"workers": -1}, "workers"),
         ({"concurrency": 0}, "concurrency"),
+        ({"worker_clocks": [clock_of(worker=-1)]}, "worker_clocks"),
+        ({"worker_clocks": [clock_of(uncertainty_ns=-1)]}, "worker_clocks"),
+        ({"worker_clocks": [clock_of(offset_ns=10**19)]}, "too large"),
+        ({"worker_clocks": [clock_of(pod="\x1b[31m")]}, "worker_clocks"),
+        ({"worker_clocks": [clock_of(node="n" * 300)]}, "worker_clocks"),
+        ({"worker_clocks": [clock_of()] * 1025}, "worker_clocks"),
         ({"wall_ns": 10**18 * 5}, "wall_ns"),
         ({"wall_ns": 10**30}, "too large"),
         ({"timeout_ns": -5}, "timeout_ns"),
@@ -284,7 +295,7 @@ def test_json_that_no_run_writes_is_one_line(
     run: Path, name: str, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run / name).write_text(text)
-    assert ended(monkeypatch, "compare", run, run) == 2
+    assert ended(monkeypatch, "compare", run, shutil.copytree(run, run.parent / "another")) == 2
     printed = capsys.readouterr().err
     assert name in printed
     assert len(printed.splitlines()) == 1
@@ -321,6 +332,7 @@ def batch(rows: int, **columns: Any) -> pa.RecordBatch:
             made[field.name] = pa.DictionaryArray.from_arrays(indices, [word])
         else:
             made[field.name] = pa.array(np.zeros(rows, dtype=field.type.to_pandas_dtype()))
+    made["stands_for"] = pa.array(np.ones(rows, dtype=np.uint32))
     made |= columns
     return pa.record_batch([made[name] for name in HIT_SCHEMA.names], names=HIT_SCHEMA.names)
 
@@ -356,6 +368,8 @@ def test_what_is_compressed_is_refused_before_it_is_unpacked(run: Path) -> None:
         ("conn_hits", -3),
         ("target", 9),
         ("status", 1000),
+        ("stands_for", 0),
+        ("stands_for", (1 << 24) + 1),
     ],
 )
 def test_a_value_that_no_hit_has_is_damage(run: Path, column: str, value: int) -> None:

@@ -43,16 +43,18 @@ def leave(outputs: Outputs, runs: Sequence[tuple[Path, Judgement]]) -> None:
         "openmetrics": lambda: _metrics(outputs.files["openmetrics"], judgements[0]),
     }
     for name, path in outputs.files.items():
-        attempt(f"write --{name} {path}", partial(_publish, path, made[name]))
+        attempt(f"write --{name} {path}", partial(publish_made, path, made[name]))
     if outputs.step_summary is not None:
-        attempt("write GitHub's step summary", partial(_append, outputs.step_summary, made["markdown"]))
+        attempt(
+            "write GitHub's step summary", partial(append_to_summary, outputs.step_summary, made["markdown"])
+        )
     if outputs.annotations:
         for path, judgement in runs:
             attempt("print GitHub's annotations", partial(_annotate, path, judgement))
     if outputs.pushgateway:
         where = f"send metrics to the Pushgateway at {host_of(outputs.pushgateway)}"
         attempt(where, partial(_push, outputs.pushgateway, judgements[0]))
-    if outputs.webhook:
+    if outputs.webhook and (outputs.webhook_on == "all" or judgements[0].verdict.lost):
         where = f"post to the webhook at {host_of(outputs.webhook)}"
         attempt(where, partial(_post, outputs.webhook, judgements[0], outputs.link))
 
@@ -119,11 +121,12 @@ def attempt(what: str, act: Callable[[], None]) -> None:
         warn(f"zdtest: cannot {what}: {in_one_line(error)}")
 
 
-def _publish(path: Path, make: Callable[[], str]) -> None:
+def publish_made(path: Path, make: Callable[[], str]) -> None:
+    """Write a file that the user named."""
     publish(path, make())
 
 
-def _append(path: Path, make: Callable[[], str]) -> None:
+def append_to_summary(path: Path, make: Callable[[], str]) -> None:
     """Append to the summary of this step, which other programs write to as well."""
     with append(path) as file:
         used = os.fstat(file.fileno()).st_size

@@ -22,6 +22,11 @@ _FILES = {
     "markdown": "Markdown with the picture as text, the causes and the fix. In GitHub Actions the job's summary "
     "gets it without this option.",
 }
+_OF_A_SUITE = {
+    "junit": "JUnit XML: each scenario is a test case.",
+    "markdown": "Markdown with a row for each scenario, the causes and the fixes. In GitHub Actions the job's summary "
+    "gets it without this option.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class Outputs:
     annotations: bool = False
     pushgateway: str = field(default="", repr=False)  # it may hold a password
     webhook: str = field(default="", repr=False)  # all of it is a secret
+    webhook_on: str = "all"  # or "loss"
 
     def leave(self, runs: Sequence[tuple[Path, Judgement]]) -> None:
         """Write and send all of it for these runs, each with its folder."""
@@ -53,13 +59,22 @@ def annotations_option(command: Any) -> Any:
 
 def file_options(command: Any) -> Any:
     """Add the options that name files, and --link."""
+    return _file_options(command, _FILES)
+
+
+def suite_file_options(command: Any) -> Any:
+    """Add the same for a suite, whose test cases are scenarios."""
+    return _file_options(command, _FILES | _OF_A_SUITE)
+
+
+def _file_options(command: Any, files: dict[str, str]) -> Any:
     command = annotations_option(command)
     command = click.option(
         "--link",
         metavar="URL",
         help="The address of this run for people, shown in all of these.  [the CI job's, if it has one]",
     )(command)
-    for name, text in reversed(_FILES.items()):
+    for name, text in reversed(files.items()):
         command = click.option(
             f"--{name}",
             type=click.Path(path_type=Path),
@@ -91,6 +106,12 @@ def ci_options(command: Any) -> Any:
             help="Post the result to URL as JSON, with a text that Slack shows. The address is a secret: better in "
             "the environment as ZDTEST_WEBHOOK.",
         ),
+        click.option(
+            "--webhook-on",
+            type=click.Choice(("all", "loss")),
+            default="all",
+            help="Post every result, or only those with lost requests.  [all]",
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -114,6 +135,7 @@ def outputs_of(options: dict[str, Any]) -> Outputs:
     for name, address in addresses.items():
         if address and not host_of(address):
             raise UsageError(f"--{name}: its address must begin with http:// or https://, and have a host")
+    webhook_on = options.pop("webhook_on", None) or "all"
     given = options.pop("link", None)
     if given and not link(given, {}):
         raise UsageError("--link: it must begin with http:// or https://, and hold no space")
@@ -123,6 +145,7 @@ def outputs_of(options: dict[str, Any]) -> Outputs:
         link=link(given, os.environ),
         step_summary=Path(summary) if summary else None,
         annotations=os.environ.get("GITHUB_ACTIONS") == "true" if annotated is None else annotated,
+        webhook_on=webhook_on,
         **addresses,
     )
 

@@ -104,8 +104,7 @@ def compared(
         path = Path(sides[0])
         if not is_experiment(path):
             raise UsageError(
-                f"{path} is no experiment of zdtest ab, which alone is compared by itself; give two sides: "
-                "zdtest compare BEFORE AFTER"
+                f"{path} is no experiment of zdtest ab; give two sides: zdtest compare BEFORE AFTER"
             )
         (first, one), (second, two), stated = arms_of(path)
         names, placed = (first, second), (one, two)
@@ -116,6 +115,8 @@ def compared(
             tuple((run, 0) for run in runs_of(side, name))
             for side, name in zip(words, ("BEFORE", "AFTER"), strict=True)
         )
+        if both := {run.resolve() for run, _ in one} & {run.resolve() for run, _ in two}:
+            raise UsageError(f"{min(both).name} is on both sides; give each run to one of them")
         placed = one, two
     made = side or _side
     first_side, second_side = (made(name, runs) for name, runs in zip(names, placed, strict=True))

@@ -21,6 +21,8 @@ _AROUND = (
     ("networking.k8s.io", "v1", "Ingress", "ingresses"),
     ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
     ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
+    ("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
+    ("gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes"),
 )
 
 

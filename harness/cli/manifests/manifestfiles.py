@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from harness import typedpaths
+from harness.cli.manifests.customs import CUSTOM
 from harness.errors import UsageError
 from harness.k8s import schema
 from harness.scenario import yamltext
@@ -30,20 +31,11 @@ _VERSIONS = {
     "Ingress": "networking.k8s.io/v1",
     "PodDisruptionBudget": "policy/v1",
     "HorizontalPodAutoscaler": "autoscaling/v2",
+    "Rollout": "argoproj.io/v1alpha1",
+    "HTTPRoute": "gateway.networking.k8s.io/v1",
+    "GRPCRoute": "gateway.networking.k8s.io/v1",
 }
-_TEXT = {"type": "string"}
-_SCALER: schema.Node = {  # Kubernetes' own description, as the lab has it, lacks this kind
-    "type": "object",
-    "properties": {
-        "metadata": {"$ref": "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
-        "spec": {
-            "type": "object",
-            "properties": {
-                "scaleTargetRef": {"type": "object", "properties": {"kind": _TEXT, "name": _TEXT}}
-            },
-        },
-    },
-}
+_CUSTOM_ONLY = frozenset(CUSTOM) - {"HorizontalPodAutoscaler"}  # no list of all their fields is known here
 _SHARES = ("maxUnavailable", "maxSurge", "minAvailable")
 _SHARE = re.compile(r"\d+%?")
 _LONGEST = 60  # characters of a value in a message
@@ -119,7 +111,7 @@ def malformed(item: Object) -> list[str]:
         wrong = schema.wrong_types(item, _described(kind))
     except (RecursionError, ValueError):
         return ["it contains itself"]
-    if wrong or kind in {"Service", "Ingress", "HorizontalPodAutoscaler"}:
+    if wrong or kind in {"Service", "Ingress", *CUSTOM} - {"Rollout"}:
         return [_shown(line) for line in wrong]
     return [*_wrong_shares(item), *_wrong_selector(item)]
 
@@ -128,13 +120,15 @@ def strange_fields(items: Iterable[Object]) -> Iterator[str]:
     """Yield a line for each field that Kubernetes does not have: mostly typos, which it ignores without a word."""
     for item in items:
         kind = item.get("kind")
-        if isinstance(kind, str) and kind in _VERSIONS and item.get("apiVersion") == _VERSIONS[kind]:
+        if not isinstance(kind, str) or kind not in _VERSIONS or kind in _CUSTOM_ONLY:
+            continue
+        if item.get("apiVersion") == _VERSIONS[kind]:
             for path in schema.unknown_fields(item, schema.root(_VERSIONS[kind], kind)):
                 yield f"{_name(item)}: {path}: Kubernetes has no such field, as far as is known here: a typing error?"
 
 
 def _described(kind: str) -> schema.Node:
-    return _SCALER if kind == "HorizontalPodAutoscaler" else schema.root(_VERSIONS[kind], kind)
+    return CUSTOM.get(kind) or schema.root(_VERSIONS[kind], kind)
 
 
 def _objects(text: str, name: str) -> Iterator[Object]:

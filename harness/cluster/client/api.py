@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from typing import TYPE_CHECKING, Any
 
 from harness.cluster.client.answers import Stream
 from harness.cluster.client.connection import CONNECT_S, READ_S, Connection
+from harness.cluster.client.forward import forwarded
+from harness.cluster.client.resources import WORKLOADS
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from harness.cluster.client.resources import Resource
@@ -66,8 +70,11 @@ class Api(Connection):
         field_manager: str,
         dry_run: bool = False,
     ) -> dict[str, Any]:
-        """Patch a workload (strategic merge). Never sent twice. Raises ApiStatusError, ApiUnreachableError."""
-        call = getattr(self._apps, f"patch_namespaced_{_SNAKE[kind]}")
+        """Patch a workload (strategic merge; of a custom resource, which knows none, JSON merge). Never sent twice.
+
+        Raises ApiStatusError, ApiUnreachableError.
+        """
+        call = self._patching(kind, "" if kind in _SNAKE else "application/merge-patch+json")
         options: dict[str, Any] = {"field_manager": field_manager, **({"dry_run": "All"} if dry_run else {})}
         return self._json(lambda: call(name, namespace, patch, **options, **_RAW))
 
@@ -106,9 +113,9 @@ class Api(Connection):
         dry_run: bool = False,
     ) -> dict[str, Any]:
         """Patch a workload by the operations of RFC 6902. Raises ApiStatusError, ApiUnreachableError."""
-        call = getattr(self._apps, f"patch_namespaced_{_SNAKE[kind]}")
+        # The client sends a list to apps/v1 as application/json-patch+json by itself.
+        call = self._patching(kind, "" if kind in _SNAKE else "application/json-patch+json")
         options: dict[str, Any] = {"field_manager": field_manager, **({"dry_run": "All"} if dry_run else {})}
-        # The client sends a list as application/json-patch+json.
         return self._json(lambda: call(name, namespace, operations, **options, **_RAW))
 
     def apply(
@@ -130,15 +137,35 @@ class Api(Connection):
             "force": True,
             **({"dry_run": "All"} if dry_run else {}),
         }
-        content = "application/apply-patch+yaml"  # JSON is YAML
-        call = getattr(self._apps, f"patch_namespaced_{_SNAKE[kind]}")
-        if "_content_type" in inspect.signature(call).parameters:
-            return self._json(
-                lambda: call(name, namespace, manifest, _content_type=content, **options, **_RAW)
-            )
-        # Up to 36 the content type of one call cannot be chosen, but a client's default header wins.
-        call = getattr(self._apps_sending(content), f"patch_namespaced_{_SNAKE[kind]}")
+        call = self._patching(kind, "application/apply-patch+yaml")  # JSON is YAML
         return self._json(lambda: call(name, namespace, manifest, **options, **_RAW))
+
+    def _patching(self, kind: str, content: str) -> Callable[..., Any]:
+        """Return the call that patches a workload of this kind: name, namespace, body, options. `content`: its
+        Content-Type, "" for the one that the client chooses.
+        """
+        call = self._patch_call(self._apps, self._custom, kind)
+        if not content:
+            return call
+        method = self._apps.patch_namespaced_deployment
+        if "_content_type" in inspect.signature(method).parameters:
+            return functools.partial(call, _content_type=content)
+        # Up to 36 the content type of one call cannot be chosen, but a client's default header wins.
+        return self._patch_call(*self._sending(content), kind)
+
+    @staticmethod
+    def _patch_call(apps: Any, custom: Any, kind: str) -> Callable[..., Any]:
+        if kind in _SNAKE:
+            found: Callable[..., Any] = getattr(apps, f"patch_namespaced_{_SNAKE[kind]}")
+            return found
+        resource = WORKLOADS[kind]
+
+        def patch(name: str, namespace: str, body: Any, **options: Any) -> Any:
+            return custom.patch_namespaced_custom_object(
+                resource.group, resource.version, namespace, resource.plural, name, body, **options
+            )
+
+        return patch
 
     def delete_pod(self, namespace: str, name: str, *, dry_run: bool = False) -> None:
         """Delete a pod, with its own grace period. Raises ApiStatusError, ApiUnreachableError."""
@@ -159,6 +186,34 @@ class Api(Connection):
         self._json(
             lambda: self._core.create_namespaced_pod_eviction(name, namespace, body, **options, **_RAW)
         )
+
+    def create_job(self, namespace: str, job: dict[str, Any]) -> dict[str, Any]:
+        """Create a Job. Never sent twice. Raises ApiStatusError, ApiUnreachableError."""
+        return self._json(
+            lambda: self._custom.create_namespaced_custom_object(
+                "batch", "v1", namespace, "jobs", job, **_RAW
+            )
+        )
+
+    def delete_job(self, namespace: str, name: str) -> None:
+        """Delete a Job, its pods and what else belongs to it. Raises ApiStatusError, ApiUnreachableError."""
+        options = {"propagationPolicy": "Background"}  # by default a Job leaves its pods behind
+        self._json(
+            lambda: self._custom.delete_namespaced_custom_object(
+                "batch", "v1", namespace, "jobs", name, body=options, **_RAW
+            )
+        )
+
+    def create_secret(self, namespace: str, secret: dict[str, Any]) -> None:
+        """Create a Secret. Raises ApiStatusError, ApiUnreachableError."""
+        self._json(lambda: self._core.create_namespaced_secret(namespace, secret, **_RAW))
+
+    def forward(self, namespace: str, pod: str, port: int) -> socket.socket:
+        """Connect to a port of a pod through the API server. The socket does not block.
+
+        Raises ApiStatusError, ApiUnreachableError. A port where nothing listens shows only as the socket's end.
+        """
+        return forwarded(self._websocket(namespace, pod, port))
 
     def date(self) -> str:
         """Ask for the version and return the answer's Date header: the server's clock, in whole seconds."""

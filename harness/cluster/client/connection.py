@@ -11,11 +11,14 @@ import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
 
 import urllib3
+import websocket
 import yaml
 from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
+from kubernetes.stream import ws_client
 
 from harness import masking
 from harness.cluster.client.answers import (
@@ -97,11 +100,28 @@ class Connection:
         where = str(body.get("namespace") or "default")
         return cls(load, name, where, str(body.get("user") or ""), proxy_url)
 
-    def _apps_sending(self, content_type: str) -> Any:
-        """Return the apps API of a client whose default Content-Type is this one."""
+    def _sending(self, content_type: str) -> tuple[Any, Any]:
+        """Return the apps API, and that of custom objects, of a client whose default Content-Type is this one."""
         other: Any = client.ApiClient(self._client.configuration)
         other.set_default_header("Content-Type", content_type)
-        return client.AppsV1Api(other)
+        return client.AppsV1Api(other), client.CustomObjectsApi(other)
+
+    def _websocket(self, namespace: str, pod: str, port: int) -> Any:
+        """Open a WebSocket to a port of a pod. Raises ApiStatusError, ApiUnreachableError.
+
+        Beside the package's API classes, which turn every request of a client into a WebSocket meanwhile.
+        """
+        configuration = self._client.configuration
+        headers = {"sec-websocket-protocol": "v4.channel.k8s.io"}
+        headers |= {one["key"].lower(): one["value"] for one in configuration.auth_settings().values()}
+        path = f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}/portforward"
+        url = ws_client.get_websocket_url(configuration.host + path, [("ports", port)])
+        try:
+            return ws_client.create_websocket(configuration, url, headers)
+        except websocket.WebSocketBadStatusException as error:
+            raise status_error(error.status_code, error.resp_body, error.resp_headers) from None
+        except (websocket.WebSocketException, OSError) as error:
+            raise ApiUnreachableError(f"{self.server}: {brief(error)}") from None
 
     def _json(self, call: Callable[[], Any]) -> dict[str, Any]:
         response = self._call(call)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.k8s import argo
+
 
 @dataclass(frozen=True, slots=True)
 class Resource:
@@ -29,4 +31,5 @@ WORKLOADS = {
     "Deployment": Resource("Deployment", "apps", "v1", "deployments"),
     "StatefulSet": Resource("StatefulSet", "apps", "v1", "statefulsets"),
     "DaemonSet": Resource("DaemonSet", "apps", "v1", "daemonsets"),
+    argo.KIND: Resource(argo.KIND, argo.GROUP, argo.VERSION, argo.PLURAL),
 }

@@ -17,6 +17,9 @@ ANNOTATION = "zdtest.dev/run"
 MANAGER = "zdtest-lock"  # what a claim is written as
 LASTS = timedelta(seconds=90)
 RENEW_EVERY_S = 30.0
+HELD = (
+    "another run is using "  # how the refusal of a claimed workload begins; a suite waits where it reads that
+)
 
 
 def claim(run: str, now: datetime) -> str:

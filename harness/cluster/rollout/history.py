@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
+from harness.k8s import argo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 DEFAULT_LIMIT = 10
+_UNDO = ("kubectl rollout undo", "kubectl argo rollouts undo")
 # What makes a new revision each time. Of a command or somebody else's pipeline nothing is known.
 _MAKES_ONE = frozenset({"restart", "apply", "replace", "set-image"})
 
@@ -32,21 +34,21 @@ def revisions_left(
     `replicasets` are those that the workload's selector matches; for a StatefulSet or DaemonSet there are none, and
     only the limit is stated. Raises UsageError where `rollouts` would prune every revision from before the run.
     """
-    if trigger.kind not in _MAKES_ONE:
-        return ()
     kind, name = workload["kind"], workload["metadata"]["name"]
+    if trigger.kind not in _MAKES_ONE or (kind, trigger.kind) == (argo.KIND, "restart"):
+        return ()
     said = (workload.get("spec") or {}).get("revisionHistoryLimit")
     limit = DEFAULT_LIMIT if said is None else int(said)
     if limit == 0:
         return (
-            f"{name} keeps no old revision (revisionHistoryLimit 0): kubectl rollout undo cannot go back",
+            f"{name} keeps no old revision (revisionHistoryLimit 0): {_UNDO[kind == argo.KIND]} cannot go back",
         )
     if rollouts > limit > 0:
         raise UsageError(
             f"--rollouts {rollouts} would prune every revision of {name} from before the run: it keeps {limit}"
             f" (revisionHistoryLimit); ask for {limit} at most, or raise the limit"
         )
-    if kind != "Deployment":
+    if kind not in {"Deployment", argo.KIND}:
         return (f"each rollout of {name} makes a revision; the last {limit} are kept (revisionHistoryLimit)",)
     uid = workload["metadata"]["uid"]
     owned = [

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from harness.cluster.rollout.view import Baseline, View, is_going, is_ready, own
+from harness.cluster.rollout.view import Baseline, View, is_going, is_ready, own, restart_at
 from harness.cluster.rollout.wanted import strayed, template_of
+from harness.k8s import argo
 
 Object = dict[str, Any]
 
@@ -78,6 +79,8 @@ def leaving(view: View, baseline: Baseline) -> set[str]:
     if template_of(view.workload) != baseline.template_before:
         stay = _partition(spec)
         return {ref.uid for ref in baseline.old_pods if not (stay and _ordinal(ref.name) < stay)}
+    if restart_at(view.workload) != baseline.restart_at:
+        return {ref.uid for ref in baseline.old_pods}
     return set(baseline.doomed) | {uid for uid, pod in own(view).items() if is_going(pod)}
 
 
@@ -92,8 +95,8 @@ def _ordinal(name: str) -> int:
 
 
 def first_sign(view: View, baseline: Baseline) -> str:
-    """Return the first sign of a change: "deleted", "template", "size" (of the workload), "pod" (an old one goes), or
-    "" for nothing yet.
+    """Return the first sign of a change: "deleted", "template", "restart" (an Argo Rollout's), "size" (of the
+    workload), "pod" (an old one goes), or "" for nothing yet.
 
     Not by the generation: a Deployment's grows with every annotation of its own
     (pkg/registry/apps/deployment/strategy.go).
@@ -103,6 +106,8 @@ def first_sign(view: View, baseline: Baseline) -> str:
     spec = view.workload.get("spec", {})
     if template_of(view.workload) != baseline.template_before:
         return "template"
+    if restart_at(view.workload) != baseline.restart_at:
+        return "restart"
     if spec.get("replicas") != baseline.replicas:
         return "size"
     going = any(ref.uid not in view.pods or is_going(view.pods[ref.uid]) for ref in baseline.old_pods)
@@ -116,7 +121,13 @@ def an_autoscaler_s(view: View, baseline: Baseline) -> bool:
 
 
 def kubectl_status(kind: str, obj: Object, generation: int = 0) -> Status:
-    """Apply kubectl's rule for this kind. `generation` is that of our own change, which must have been observed."""
+    """Apply kubectl's rule for this kind, or Argo's for its own.
+
+    `generation` is that of our own change, which must have been observed.
+    """
+    if kind == argo.KIND:
+        now = argo.standing(obj, generation)
+        return Status(done=now.phase == argo.HEALTHY, message=now.message or "Healthy", failed=now.failed)
     metadata, spec, status = obj.get("metadata", {}), obj.get("spec", {}), obj.get("status", {})
     observed = int(status.get("observedGeneration") or 0)
     if max(generation, int(metadata.get("generation") or 0)) > observed:

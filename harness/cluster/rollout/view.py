@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.k8s import argo
 from harness.model import NEVER, PodRef
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class View:
 
     def apply(self, event: ClusterEvent) -> None:
         """Take in one change."""
-        if event.kind in {"Deployment", "StatefulSet", "DaemonSet"}:
+        if event.kind in {"Deployment", "StatefulSet", "DaemonSet", argo.KIND}:
             self._workload(event)
             return
         if event.kind == "Event" and event.object.get("reason") == "SuccessfulRescale":
@@ -84,6 +85,7 @@ class Baseline:
     size: int | None = (
         None  # the replicas that our own change leaves; None: as they are when it is first seen
     )
+    restart_at: str = ""  # an Argo Rollout's: pods from before another one are to be replaced
 
 
 def own(view: View) -> dict[str, Object]:
@@ -125,7 +127,8 @@ def pods_of(view: View) -> tuple[PodRef, ...]:
 def revision_of(pod: Object) -> str:
     """Return the hash that names a pod's template: of its ReplicaSet, or of its controller's revision."""
     labels = pod["metadata"].get("labels", {})
-    return str(labels.get("pod-template-hash") or labels.get("controller-revision-hash") or "")
+    names = (argo.HASH, "pod-template-hash", "controller-revision-hash")
+    return next((str(labels[name]) for name in names if labels.get(name)), "")
 
 
 def revisions(view: View, uids: set[str], *, inside: bool) -> list[str]:
@@ -158,4 +161,21 @@ def _counters(obj: Object) -> tuple[Any, ...]:
     """Return what moves when a rollout moves. Not observedGeneration: our own lock's annotation moves that."""
     names = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas",
              "currentReplicas", "updatedNumberScheduled", "numberAvailable", "numberReady")  # fmt: skip
-    return tuple(obj.get("status", {}).get(name) for name in names)
+    status = obj.get("status", {})
+    # An Argo Rollout moves by steps, too: their index, what it calls stable, where its Services lead.
+    argos = ("currentStepIndex", "stableRS", "restartedAt")
+    routed = (argo.weight(obj), (status.get("blueGreen") or {}).get("activeSelector"))
+    return (*(status.get(name) for name in (*names, *argos)), *routed)
+
+
+def restart_at(workload: Object) -> str:
+    """Return the moment before which an Argo Rollout's pods were made that are to be replaced, as its spec has it; ""
+    for none.
+    """
+    return str(workload.get("spec", {}).get("restartAt") or "")
+
+
+def doomed(before: Baseline, workload: Object) -> frozenset[str]:
+    """Return the uids of pods that a change ends although the template stays: all of an Argo Rollout that restarts."""
+    restarts = restart_at(workload) != before.restart_at
+    return frozenset(ref.uid for ref in before.old_pods) if restarts else before.doomed

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from harness.cluster.rollout.view import Baseline, pods_of, restart_at, revisions
+
 if TYPE_CHECKING:
-    from harness.cluster.rollout.view import Baseline
+    from harness.cluster.rollout.view import View
 
 Object = dict[str, Any]
 
@@ -15,6 +17,24 @@ def template_of(workload: Object) -> Object:
     """Return the pod template, {} where nothing is known of the workload."""
     found: Object = workload.get("spec", {}).get("template", {})
     return found
+
+
+def as_it_is(view: View, *, keeps: bool, foreign: bool) -> Baseline:
+    """Return the workload as it is now. `keeps`: the change to come leaves the template alone; `foreign`: it is not
+    ours.
+    """
+    pods, now = pods_of(view), view.workload
+    hashes = revisions(view, {pod.uid for pod in pods}, inside=True)
+    return Baseline(
+        old_pods=pods,
+        old_revision=hashes[0] if hashes else "",
+        template_before=template_of(now),
+        template=template_of(now) if keeps else {},
+        foreign=foreign,
+        generation=int(now.get("metadata", {}).get("generation") or 0),
+        replicas=now.get("spec", {}).get("replicas"),
+        restart_at=restart_at(now),
+    )
 
 
 def wanting(baseline: Baseline, workload: Object, *, may_come: bool) -> Baseline:

@@ -13,7 +13,10 @@ import secrets
 from typing import Any
 
 from harness import masking
+from harness.cluster.watching import argo, gateway
+from harness.cluster.watching.containers import container
 from harness.cluster.watching.notes import container_status, event_message, known_annotations, writers
+from harness.k8s.argo import KIND
 
 Object = dict[str, Any]
 
@@ -23,10 +26,9 @@ _METADATA = (
     "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
     "deletionGracePeriodSeconds", "labels", "annotations", "ownerReferences", "finalizers",
 )  # fmt: skip
-_CONTAINER = (
-    "name", "image", "ports", "command", "args", "readinessProbe", "livenessProbe", "startupProbe", "lifecycle",
-    "resources", "restartPolicy",
-)  # fmt: skip
+_OF_WORKLOADS = {
+    "replicas", "minReadySeconds", "progressDeadlineSeconds", "paused", "revisionHistoryLimit", "selector", "template",
+}  # fmt: skip
 
 
 def reduced(kind: str, obj: Object) -> Object:
@@ -38,7 +40,7 @@ def reduced(kind: str, obj: Object) -> Object:
         "Event": _event,
         "ReplicaSet": _replicaset,
     }
-    return shape.get(kind, _workload)(obj)
+    return shape.get(kind, _rollout if kind == KIND else _workload)(obj)
 
 
 def manifest(obj: Object) -> Object:
@@ -49,16 +51,17 @@ def manifest(obj: Object) -> Object:
         k: v for k, v in _metadata(obj).items() if k in {"name", "namespace", "labels", "annotations"}
     }
     spec = _without_urls_secrets(dict(obj.get("spec") or {}))
-    if "template" in spec:
+    if obj.get("kind") == KIND:
+        spec = {name: value for name, value in spec.items() if name in _OF_WORKLOADS} | argo.spec(spec)
+    if spec.get("template"):
         spec["template"] = _template(spec["template"])
     if spec.get("volumeClaimTemplates"):
         spec["volumeClaimTemplates"] = [_claim(claim) for claim in spec["volumeClaimTemplates"]]
-    return {
-        "apiVersion": obj.get("apiVersion", ""),
-        "kind": obj.get("kind", ""),
-        "metadata": metadata,
-        "spec": spec,
-    }
+    shown = {"apiVersion": obj.get("apiVersion", ""), "kind": obj.get("kind", ""), "metadata": metadata}
+    if gateway.is_ours(obj):  # who has accepted a route tells which gateway stands there
+        accepted = {"status": gateway.status(obj)} if (obj.get("status") or {}).get("parents") else {}
+        return {**shown, "spec": gateway.spec(obj), **accepted}
+    return {**shown, "spec": spec}
 
 
 def _metadata(obj: Object) -> Object:
@@ -106,54 +109,9 @@ def _pod_spec(spec: Object) -> Object:
         )
         if spec.get(k) is not None
     }
-    kept["containers"] = [_container(c, names_only=True) for c in spec.get("containers") or []]
+    kept["containers"] = [container(c, names_only=True) for c in spec.get("containers") or []]
     if spec.get("initContainers"):
-        kept["initContainers"] = [_container(c, names_only=True) for c in spec["initContainers"]]
-    return kept
-
-
-def _container(container: Object, *, names_only: bool) -> Object:
-    kept = {k: v for k, v in container.items() if k in _CONTAINER} if names_only else dict(container)
-    for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
-        if kept.get(probe):
-            kept[probe] = _action(kept[probe])
-    if kept.get("lifecycle"):
-        kept["lifecycle"] = {hook: _action(action) for hook, action in kept["lifecycle"].items()}
-    kept |= _command(kept)
-    if kept.get("env"):
-        kept["env"] = [
-            {"name": e.get("name"), **({"value": "***"} if "value" in e else {"valueFrom": "***"})}
-            for e in kept["env"]
-        ]
-    return kept
-
-
-def _command(container: Object) -> Object:
-    """Return command and args without the values in them. Together they are one command: `sh -c` may await its
-    script.
-    """
-    command, args = container.get("command"), container.get("args")
-    if not command:
-        return {"args": masking.arguments(args)} if args else {}
-    words = masking.command([*command, *(args or ())])
-    return {"command": words[: len(command)], **({"args": words[len(command) :]} if args else {})}
-
-
-def _action(action: Any) -> Any:
-    """Return a probe or a hook without header values, values of a query, and its command's arguments."""
-    if not isinstance(action, dict):
-        return action
-    kept = dict(action)
-    if kept.get("httpGet"):
-        get = kept["httpGet"] = dict(kept["httpGet"])
-        if get.get("path"):
-            get["path"] = masking.url(str(get["path"]))
-        if get.get("httpHeaders"):
-            get["httpHeaders"] = [
-                {"name": h.get("name"), "value": masking.HIDDEN} for h in get["httpHeaders"]
-            ]
-    if (kept.get("exec") or {}).get("command"):
-        kept["exec"] = {**kept["exec"], "command": masking.command(kept["exec"]["command"])}
+        kept["initContainers"] = [container(c, names_only=True) for c in spec["initContainers"]]
     return kept
 
 
@@ -189,7 +147,7 @@ def _template(template: Object) -> Object:
     spec = _without_urls_secrets(dict(template.get("spec") or {}))
     for field in ("containers", "initContainers"):
         if spec.get(field):
-            spec[field] = [_container(c, names_only=False) for c in spec[field]]
+            spec[field] = [container(c, names_only=False) for c in spec[field]]
     if spec.get("volumes"):
         spec["volumes"] = [_volume(v) for v in spec["volumes"]]
     return {"metadata": _metadata({"metadata": template.get("metadata") or {}}), "spec": spec}
@@ -199,9 +157,8 @@ def _workload(obj: Object) -> Object:
     spec = {
         k: v
         for k, v in (obj.get("spec") or {}).items()
-        if k in {"replicas", "strategy", "updateStrategy", "minReadySeconds", "progressDeadlineSeconds", "paused",
-                 "revisionHistoryLimit", "selector"}
-    }  # fmt: skip
+        if k in _OF_WORKLOADS - {"template"} or k in {"strategy", "updateStrategy"}
+    }
     template = (obj.get("spec") or {}).get("template")
     if template:
         marks = (template.get("metadata") or {}).get("annotations")
@@ -212,6 +169,13 @@ def _workload(obj: Object) -> Object:
             "annotations_digest": _digest(marks or {}),
         }
     return {"metadata": _metadata(obj) | writers(obj), "spec": spec, "status": _status(obj)}
+
+
+def _rollout(obj: Object) -> Object:
+    """Return an Argo Rollout: what all workloads have, and of its own fields those that are known to be harmless."""
+    given = obj.get("spec") or {}
+    kept = _workload({**obj, "spec": {k: v for k, v in given.items() if k in _OF_WORKLOADS}})
+    return {**kept, "spec": kept["spec"] | argo.spec(given), "status": argo.status(obj.get("status") or {})}
 
 
 def _digest(value: object) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.cluster.client import resources
+from harness.k8s import argo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -43,7 +44,7 @@ def watches(
         ),
         Watched(resources.PODS, "Pod", namespace, {"label_selector": selector}),
     ]
-    if facts.kind == "Deployment":
+    if facts.kind in {"Deployment", argo.KIND}:
         found.append(Watched(resources.REPLICASETS, "ReplicaSet", namespace, {"label_selector": selector}))
     if facts.services and slices.kind == "Endpoints":
         found.append(

@@ -170,8 +170,8 @@ def _elsewhere(basis: Basis, draft: Draft) -> None:
         ),
         "C2": (
             "idle connections are closed under the balancer's hands: the app's keep-alive must be longer than the"
-            f" balancer's idle timeout of {lasting(idle_ns_of(basis.run))}: say"
-            f" {math.ceil(idle_ns_of(basis.run) / NS) + KEEP_ALIVE_MARGIN_S} s"
+            f" balancer's idle timeout of {lasting(idle_ns_of(basis.run, basis.timeline))}: say"
+            f" {math.ceil(idle_ns_of(basis.run, basis.timeline) / NS) + KEEP_ALIVE_MARGIN_S} s"
         ),
         "C7": "requests outlast the balancer's idle timeout: raise it, or answer sooner",
         "B9": (

@@ -21,14 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from harness.judge.advice.advice import Decided
-    from harness.judge.numbers.hits import Hits
     from harness.judge.numbers.measured import Measured
+    from harness.judge.numbers.piecewise.allhits import AllHits
     from harness.judge.timeline.lifeline import Lifeline
     from harness.judge.timeline.timeline import Timeline
     from harness.model import RunRecord
 
 _VALUES = {"preStop": "prestop", "grace": "grace"}  # protections whose value the advice may decide
 POINTS = 12  # of the curve, at most
+_STEP_NS = NS // 2  # its points are a multiple of this apart
+_NEVER_DELETED = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def with_advised(lines: Iterable[Margin], decided: Decided) -> tuple[Margin, ...
     )
 
 
-def shorter_pre_stops(hits: Hits, timeline: Timeline, measured: Measured | None) -> tuple[CurvePoint, ...]:
+def shorter_pre_stops(hits: AllHits, timeline: Timeline, measured: Measured | None) -> tuple[CurvePoint, ...]:
     """Return what shorter preStops would have lost; empty where answers name no pod, or no hook held traffic off.
 
     Counts good answers whose request began later after the deletion than the hook would have lasted: an app that stops
@@ -86,23 +88,26 @@ def shorter_pre_stops(hits: Hits, timeline: Timeline, measured: Measured | None)
     going = [pod for pod in timeline.pods if pod.old and pod.deleted_ns is not None and pod.spec.pre_stop_ns]
     if measured is None or not going:
         return ()
-    column = hits.frame["pod"].cat
-    codes = column.codes.to_numpy()
-    names = {str(name): code for code, name in enumerate(column.categories)}
-    late = []
-    for pod in going:
-        if pod.name in names and pod.deleted_ns is not None:
-            rows = (codes == names[pod.name]) & hits.good & (hits.begun_ns >= pod.deleted_ns)
-            late.append(hits.begun_ns[rows] - pod.deleted_ns)
-    if not late:
+    codes = {name: code for code, name in enumerate(hits.words)}
+    gone = {codes[pod.name]: pod.deleted_ns for pod in going if pod.name in codes and pod.deleted_ns}
+    if not gone:
         return ()
-    after = np.sort(np.concatenate(late))
     hook_ns = max(pod.spec.pre_stop_ns or 0 for pod in going)
-    reach_ns = int(after[-1]) if len(after) else 0
-    step = max(NS // 2, -(-min(reach_ns, hook_ns) // (POINTS - 2) // (NS // 2)) * (NS // 2))
+    late, reach_ns = np.zeros(hook_ns // _STEP_NS + 2, dtype=np.int64), 0  # by steps after the deletion
+    deleted = np.full(len(hits.words) + 1, _NEVER_DELETED, dtype=np.int64)
+    deleted[list(gone)] = list(gone.values())
+    for piece in hits.pieces("pod", since_ns=min(gone.values())):
+        after = piece.begun_ns - deleted[piece.frame["pod"].cat.codes.to_numpy()]
+        rows = np.flatnonzero(piece.good & (after >= 0))
+        reach_ns = max(reach_ns, int(after[rows].max(initial=0)))
+        steps = np.minimum(after // _STEP_NS, len(late) - 1)
+        mask = np.zeros(len(piece), dtype=bool)
+        mask[rows] = True
+        late += piece.tally(steps, mask, len(late))
+    step = max(_STEP_NS, -(-min(reach_ns, hook_ns) // (POINTS - 2) // _STEP_NS) * _STEP_NS)
     points = []
     for at_ns in range(0, hook_ns + 1, step):
-        lost = len(after) - int(np.searchsorted(after, at_ns))
+        lost = int(late[at_ns // _STEP_NS :].sum())
         points.append(CurvePoint(at_ns, lost))
         if not lost:
             break

@@ -7,15 +7,19 @@ Ingresses (its issue 6079). These are values to begin with: measure again, then 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
+from harness.judge.timeline.targets import delay_s, drain_begins_ns, draining_ns
+from harness.judge.wording import lasting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.judge.balancers.known import Seen
+    from harness.judge.timeline.timeline import Timeline
     from harness.model import RunRecord
 
 
@@ -81,11 +85,34 @@ def default_of(
     return replace(_BY_NAME[known[-1].name], evidence=known[-1].evidence) if known else UNKNOWN
 
 
-def idle_ns_of(run: RunRecord) -> int:
+def of_targets(timeline: Timeline) -> PathDefault | None:
+    """Return what AWS target groups that were watched need: as long as targets were seen to drain.
+
+    Where a run ended first, it is the deregistration delay after the moment at which draining was seen. None where no
+    old pod's target was seen to drain.
+    """
+    olds = [pod for pod in timeline.pods if pod.old and drain_begins_ns(pod) is not None]
+    delay = delay_s(timeline.target_groups)
+    if not olds or delay is None:
+        return None
+    begins = max(drain_begins_ns(pod) or 0 for pod in olds)
+    ends = [draining_ns(pod) for pod in olds]
+    if None in ends:
+        seconds = math.ceil(begins / NS) + delay
+        said = f"its deregistration delay is {delay} s, and targets drained up to {lasting(begins)} after the deletion"
+    else:
+        longest = max(end or 0 for end in ends)
+        seconds = math.ceil(longest / NS)
+        said = f"its targets were gone up to {lasting(longest)} after the deletion"
+    return PathDefault("an AWS target group", seconds, said)
+
+
+def idle_ns_of(run: RunRecord, timeline: Timeline | None = None) -> int:
     """Return how long the balancer keeps an idle connection to a pod, as far as that is known."""
     if run.cluster is not None and run.cluster.lab:
         return int((run.scenario.get("lab") or {}).get("idle_timeout") or IDLE_NS)
-    return IDLE_NS
+    said = [one.idle_timeout_s for one in timeline.target_groups if one.idle_timeout_s] if timeline else []
+    return max(said) * NS if said else IDLE_NS
 
 
 def _words(item: Mapping[str, Any]) -> str:

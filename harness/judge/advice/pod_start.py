@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from harness import masking
 from harness.clock import NS
+from harness.judge.timeline.targets import registration_ns
 from harness.judge.wording import count, lasting
 
 if TYPE_CHECKING:
@@ -131,7 +132,10 @@ def registration(basis: Basis, draft: Draft) -> None:
     serve = basis.measured.serve
     if "A7" not in basis.ids or serve is None:
         return
-    seconds = math.ceil(REGISTRATION_TIMES * serve.max_ns / NS)
+    lags = [lag for pod in basis.timeline.pods if not pod.old and (lag := registration_ns(pod)) is not None]
+    slowest = max([serve.max_ns, *lags])
+    told = f"; targets were healthy up to {lasting(max(lags))} after Ready" if lags else ""
+    seconds = math.ceil(REGISTRATION_TIMES * slowest / NS)
     if int((basis.workload.get("spec") or {}).get("minReadySeconds") or 0) >= seconds:
         return
     draft.values["min_ready"] = str(seconds)
@@ -141,5 +145,5 @@ def registration(basis: Basis, draft: Draft) -> None:
         str(seconds),
         "the next old pod must not go before the balancer sends to the new one: twice the longest that was seen, for"
         " a health check comes at any time of its interval. A readiness gate of the balancer does it without a guess",
-        f"from Ready to the first good answer: up to {lasting(serve.max_ns)} ({count(serve.count, 'pod')})",
+        f"from Ready to the first good answer: up to {lasting(serve.max_ns)} ({count(serve.count, 'pod')}){told}",
     )

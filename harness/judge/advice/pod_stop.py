@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
 from harness.judge.advice.draft import AS_IT_IS
-from harness.judge.advice.path_defaults import PathDefault, default_of
+from harness.judge.advice.path_defaults import PathDefault, default_of, of_targets
+from harness.judge.timeline.targets import delay_s
 from harness.judge.wording import count, lasting
 from harness.k8s.hooks import pre_stop, stop_signal
 from harness.k8s.images import has_shell
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from harness.judge.advice.draft import Basis, Draft
     from harness.judge.timeline.lifeline import Lifeline
 
+TARGETS = "an AWS target group"  # as path_defaults.of_targets names it
+LONG_DELAY_S = 60  # a deregistration delay beyond this makes every rollout slow
+SHORT_DELAY_S = 10  # none shorter is advised: the balancer has to hear of it on all of its nodes
 LAG_MARGIN_S = 2  # on top of the longest reach that was measured
 GRACE_MARGIN_S = 5  # on top of preStop and the longest request
 TIGHT_NS = NS  # less than this to spare is too little
@@ -43,6 +47,7 @@ class Sleep:
 
 def stop(basis: Basis, draft: Draft) -> None:
     """Set preStop and the grace period, where they are too short."""
+    _slow_deregistration(basis, draft)
     hook = pre_stop(basis.container)
     olds = [pod for pod in basis.timeline.pods if pod.old]
     hook_s = _hook_s(olds) if hook or not basis.workload else 0
@@ -62,6 +67,17 @@ def stop(basis: Basis, draft: Draft) -> None:
         draft.values["prestop"] = f"sleep {wanted.seconds} s ({wanted.measured})"
         hook_s = wanted.seconds
     _put_grace(basis, draft, hook_s or 0)
+
+
+def _slow_deregistration(basis: Basis, draft: Draft) -> None:
+    """Say that a target group takes very long to let a pod go: a preStop would have to be as long."""
+    delay = delay_s(basis.timeline.target_groups)
+    need_s = basis.tail_s + GRACE_MARGIN_S
+    if delay is not None and delay > LONG_DELAY_S and need_s < delay:
+        draft.warnings.append(
+            f"the target group's deregistration delay is {delay} s, and each pod should outlast it: lower it to"
+            f" {max(need_s, SHORT_DELAY_S)} s (the longest request took {basis.tail_s} s)"
+        )
 
 
 def _wanted_sleep(basis: Basis, hook_s: int | None) -> Sleep | None:
@@ -93,7 +109,7 @@ def _by_default(basis: Basis, hook_s: int, flight_s: int, flight: str) -> Sleep:
     """Decide it where the run could not measure for how long traffic came: by what is known of the path, and what was
     seen.
     """
-    default: PathDefault = default_of(basis.run, basis.objects, basis.balancers)
+    default: PathDefault = of_targets(basis.timeline) or default_of(basis.run, basis.objects, basis.balancers)
     reach = basis.measured.reach
     late_ns = max((pod.late_failure_ns or 0 for pod in basis.measured.pods), default=0)
     late_s = math.ceil(late_ns / NS)
@@ -101,8 +117,9 @@ def _by_default(basis: Basis, hook_s: int, flight_s: int, flight: str) -> Sleep:
     least = (pod.late_least_ns or 0 for pod in basis.measured.pods)
     least_ns = max([*least, reach.max_ns if reach else 0])
     measured = f"measured: at least {lasting(least_ns)}" if least_ns else "not measured"
+    seen = "what was seen of" if default.path == TARGETS else "the default for"
     why = (
-        f"the default for {default.named}"
+        f"{seen} {default.named}"
         if seconds == default.seconds
         else f"as requests failed up to {late_s} s after a deletion, + {LAG_MARGIN_S} s margin"
     )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from harness.judge.balancers.known import Chain
     from harness.judge.balancers.meaning import Meaning
     from harness.judge.numbers.hits import Hits
+    from harness.judge.numbers.piecewise.allhits import AllHits
     from harness.model import RunRecord
     from harness.recording.answers import Answer
     from harness.recording.upstreams import Entry
@@ -33,7 +34,7 @@ _SAMPLES = 8  # kinds of answers that are shown
 
 
 def balancers_of(
-    hits: Hits,
+    hits: AllHits,
     run: RunRecord,
     answers: Sequence[Answer],
     pods: Iterable[str],
@@ -43,7 +44,7 @@ def balancers_of(
     """Recognise the balancers of a run, and choose a sample of each kind of failed answer. `pods` are the pods'
     addresses, `logs` what access logs say.
     """
-    failed = hits.where(hits.failed)
+    failed = hits.failed
     met = replace(
         _met(failed, answers, frozenset(pods)), logs=tuple(sorted({entry.family for entry in logs} - {""}))
     )

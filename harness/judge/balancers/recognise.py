@@ -1,8 +1,8 @@
 """Who stands between the client and the pods: what somebody said, what the run knows, what answers show. Pure.
 
 In this order: `--balancer`; the lab's own profile; headers and words of answers, and the format of an access log; a
-target that is a pod or a Service; the class of the Ingress. What answers show on failed ones counts more than what
-good ones do: a pod has a Server header of its own.
+target that is a pod or a Service; the class of the Ingress, or the controller that has accepted a Gateway API route.
+What answers show on failed ones counts more than what good ones do: a pod has a Server header of its own.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from harness.judge.balancers.gotransport import TRAEFIK
 from harness.judge.balancers.known import BY_NAME, FAMILIES, Chain, Seen
 from harness.judge.balancers.nginx import INGRESS_NGINX, NGINX
 from harness.judge.balancers.unnamed import DIRECT
+from harness.k8s.gateway import ROUTES, accepted_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +30,15 @@ _LAB = {"service": "none"}  # the lab's profiles have the names of the families 
 _CLASSES = {
     "nginx": "ingress-nginx", "alb": "alb", "haproxy": "haproxy", "traefik": "traefik", "istio": "istio-envoy",
     "contour": "envoy", "caddy": "caddy", "gce": "google", "gce-internal": "google",
+}  # fmt: skip
+# What writes itself as controllerName into a route's status -> the family whose proxy it runs. Of Kong's and VPC
+# Lattice's there is no table.
+_CONTROLLERS = {
+    "gateway.envoyproxy.io/gatewayclass-controller": "envoy", "projectcontour.io/gateway-controller": "envoy",
+    "io.cilium/gateway-controller": "envoy", "kgateway.dev/kgateway": "envoy", "solo.io/gloo-gateway": "envoy",
+    "istio.io/gateway-controller": "istio-envoy", "gateway.nginx.org/nginx-gateway-controller": "nginx",
+    "traefik.io/gateway-controller": "traefik", "haproxy-ingress.github.io/controller": "haproxy",
+    "networking.gke.io/gateway": "google", "gateway.k8s.aws/alb": "alb",
 }  # fmt: skip
 _BY_SERVICE = "the URL's host is Service "  # how run/path.py begins such a proof
 _LONGEST = 60  # characters of an answer's words that evidence cites
@@ -65,11 +75,32 @@ def recognise(run: RunRecord, met: Met, objects: Iterable[Mapping[str, Any]] = (
     if not gateways and (met.to_pods or service):
         how = "connections go to the pods' own addresses" if met.to_pods else "the URL's host is a Service"
         return _one(DIRECT.name, how)
-    ingress = _by_ingress(known)
-    if ingress and not met.to_pods and not service:
-        name, kind = ingress
-        return _one(name, f"an Ingress of class {kind}")
+    if not met.to_pods and not service:
+        # Where both lead to the pods, as while one is moved to the other, the proof of the path says which is used.
+        how = run.path.how if run.path is not None else ""
+        ways = {} if how.startswith(ROUTES) else _by_classes(known)
+        ways |= {} if how.startswith("Ingress ") else _by_controllers(known)
+        if len(set(ways.values())) == 1:
+            evidence, name = next(iter(ways.items()))
+            return _one(name, evidence) if name else Chain()
     return Chain()
+
+
+def _by_classes(objects: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    ingress = _by_ingress(objects)
+    if ingress:
+        return {f"an Ingress of class {ingress[1]}": ingress[0]}
+    return {"an Ingress": ""} if any(item.get("kind") == "Ingress" for item in objects) else {}
+
+
+def _by_controllers(objects: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the families that the Gateway API's controllers stand for, by the evidence; "" where one has none."""
+    return {
+        f"{item['kind']} accepted by {controller}": _CONTROLLERS.get(controller, "")
+        for item in objects
+        if item.get("kind") in ROUTES
+        for controller in accepted_by(item)
+    }
 
 
 def by_answers(met: Met) -> tuple[Seen, ...]:

@@ -17,9 +17,17 @@ from harness.judge.balancers.known import Chain
 from harness.judge.balancers.reading import meanings
 from harness.judge.causes import told
 from harness.judge.causes.connections import by_reuse, lost_to, own_reloads, pods_of_connections
-from harness.judge.causes.context import AT_ONCE_NS, LONG_NS, Context
-from harness.judge.causes.diagnosis import diagnosis_of, plain, plain_evidence
-from harness.judge.causes.labels import Beside, after_removal, began_early, consequences, crossings, label
+from harness.judge.causes.context import AT_ONCE_NS, Context
+from harness.judge.causes.diagnosis import diagnosis_of, here_and_there, idle_close, plain, plain_evidence
+from harness.judge.causes.labels import (
+    Beside,
+    after_removal,
+    began_early,
+    consequences,
+    crossings,
+    cut_by_balancer,
+    label,
+)
 from harness.judge.causes.left_balancer import departures
 from harness.judge.causes.matching import (
     NOT_THE_ROLLOUT,
@@ -39,6 +47,7 @@ from harness.judge.numbers.background import Background, background
 from harness.judge.numbers.crowded import crowded
 from harness.judge.numbers.measured import PodLosses
 from harness.judge.numbers.usual import longest_ns
+from harness.judge.streams.causes import told as of_cut_streams
 from harness.judge.timeline.ending import assumed
 from harness.judge.wording import at
 
@@ -49,13 +58,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.judge.numbers.hits import Hits
+    from harness.judge.numbers.piecewise.allhits import AllHits
     from harness.judge.numbers.summary import Numbers
     from harness.judge.timeline.surroundings import Surroundings
     from harness.judge.timeline.timeline import Timeline
     from harness.recording.answers import Answer
     from harness.recording.upstreams import Entry
 
-NO_PODS = frozenset({"E1", "E2", "E3", "E4", "C8"})
+NO_PODS = frozenset({"E1", "E2", "E3", "E4", "C7", "C8"})
 UNTIED = frozenset({"E2", "E3", UNEXPLAINED})
 EXACT, BY_TIME, ONE_OF = "exact", "by time", "one of a set"
 
@@ -89,7 +99,7 @@ class Cause:
     evidence: tuple[str, ...]
     mend: tuple[str, ...]
     spread_by: str = ""
-    diagnosis: str = ""  # of what is not the rollout: the id that its signature fits best
+    diagnosis: str = ""  # of what no rule explains: the id that its signature fits best
 
     @property
     def the_rollouts(self) -> bool:
@@ -114,6 +124,7 @@ class Way:
     chain: Chain = field(default_factory=Chain)
     answers: Sequence[Answer] = ()
     connections: Callable[[], pd.DataFrame] | None = None  # read only where they may tell something
+    streams: pd.DataFrame | None = None  # where streams were held instead of requests sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +142,7 @@ class Explained:
 
 
 def explain(
-    hits: Hits,
+    hits: AllHits,
     timeline: Timeline,
     numbers: Numbers,
     surroundings: Surroundings,
@@ -144,7 +155,8 @@ def explain(
     """
     if not timeline.triggered:
         return Explained()
-    lost = hits.where(hits.failed & (hits.done_ns >= timeline.zero_ns))
+    failed = hits.failed
+    lost = failed.where(failed.done_ns >= timeline.zero_ns)
     if not len(lost):
         return Explained()
     way = way or Way()
@@ -180,6 +192,7 @@ def explain(
         consequences(lost, context),
     )
     labels = label(lost, found, beside.is_background, context, no_pods, crossings(hits, lost, found, context))
+    labels = cut_by_balancer(labels, lost, found, context, way.streams)
     groups: dict[tuple[str, ...], NDArray[np.bool_]] = {}
     for ids in dict.fromkeys(labels):
         groups[ids] = np.fromiter((label == ids for label in labels), dtype=bool, count=len(lost))
@@ -193,10 +206,12 @@ def explain(
             numbers,
             told.by_log(mask, entries)
             + told.besides(ids, mask, lost, no_pods, own_doing, context)
-            + by_reuse(mask, lost, hits, direct=context.chain.direct),
+            + by_reuse(mask, lost, hits, direct=context.chain.direct)
+            + of_cut_streams(ids, mask, lost, found.pod, way.streams),
         )
         for ids, mask in groups.items()
     ]
+    causes = [told.of_streams(cause) for cause in causes] if way.streams is not None else causes
     ranked = tuple(sorted(causes, key=lambda cause: (-cause.hits, cause.ids)))
     pod_losses = _pod_losses(groups, lost, found, timeline)
     return Explained(ranked, pod_losses, beside, lost.done_ns, lost.kind, tuple(labels), found)
@@ -231,21 +246,6 @@ def _pod_losses(
     return losses
 
 
-def _may_have_crossed(ids: tuple[str, ...], lost: Hits, mask: NDArray[np.bool_]) -> bool:
-    """Whether what is called cut in flight (B2) may have met the closing of its connection instead: to know the pod
-    does not tell the two apart, to have taken long does.
-    """
-    return ids == ("B2",) and bool((lost.done_ns[mask] - lost.begun_ns[mask] < LONG_NS).any())
-
-
-def _of_an_assumed_exit(
-    ids: tuple[str, ...], mask: NDArray[np.bool_], found: Match, context: Context
-) -> bool:
-    """Whether nobody saw how a pod ended to whose end these are put down: how it did decides among those causes."""
-    pods = np.unique(found.pod[mask & (found.pod >= 0)]).tolist()
-    return bool(AT_EXIT & {*ids}) and any(context.timeline.pods[number].exit_assumed for number in pods)
-
-
 def _cause(
     ids: tuple[str, ...],
     mask: NDArray[np.bool_],
@@ -263,16 +263,18 @@ def _cause(
     }
     zero = context.timeline.zero_ns
     done = lost.done_ns[mask]
-    diagnosis = (
-        diagnosis_of(lost, mask, context.meanings, fitting(found, "D7")) if ids == (NOT_THE_ROLLOUT,) else ""
-    )
+    diagnosis = ""
+    if ids == (NOT_THE_ROLLOUT,):
+        diagnosis = diagnosis_of(lost, mask, context.meanings, fitting(found, "D7"))
+    elif ids == (UNEXPLAINED,) and here_and_there(done):
+        diagnosis = "C2" if idle_close(lost, mask, context.meanings) else ""
     if ids in {(NOT_THE_ROLLOUT,), (UNEXPLAINED,)}:
-        name, fixes = plain(ids[0])
+        name, fixes = plain(ids[0], diagnosis)
         confidence = BY_TIME
         evidence = plain_evidence(ids[0], lost, mask, numbers, diagnosis)
     else:
         name = ", or ".join(dict.fromkeys(rule.name for _, rule in rules))
-        doubted = _may_have_crossed(ids, lost, mask) or _of_an_assumed_exit(ids, mask, found, context)
+        doubted = told.may_have_crossed(ids, lost, mask) or told.of_an_assumed_exit(ids, mask, found, context)
         sure = (bool((found.pod[mask] >= 0).all()) and not doubted) or ids == ("E1",)
         confidence = ONE_OF if len(ids) > 1 else EXACT if sure else BY_TIME
         fixes = told.fixes(rules, shares, context)

@@ -21,6 +21,7 @@ from harness.judge.balancers.meaning import Meaning
 from harness.judge.numbers.hits import FIRST_OUTCOME, kind_code
 from harness.judge.wording import at, count
 from harness.model import Outcome
+from harness.recording.bytime.reading import ROW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from harness.judge.causes.context import Context
     from harness.judge.numbers.hits import Hits
+    from harness.judge.numbers.piecewise.allhits import AllHits
     from harness.judge.timeline.timeline import Timeline
 
 LEAST = (
@@ -37,6 +39,8 @@ LEAST = (
 )
 # requests on the other sort of connections, before it is said that those did well
 SHARE = 0.98
+FIRST = 50 * LEAST  # answers whose connections are looked at
+_OF_WORKER = 1 << 32  # numbers of connections
 
 CLOSED_LEAST = 5  # connections within a second, of a balancer that also closes because a pod failed it
 CLOSED_FEWEST = 3  # ... of another
@@ -54,45 +58,75 @@ _BROKEN = (
 )
 
 
-def pods_of_connections(hits: Hits, lost: Hits) -> NDArray[np.object_] | None:
+def pods_of_connections(hits: AllHits, lost: Hits) -> NDArray[np.object_] | None:
     """Return the pod that each lost hit's connection leads to ("" where it named none).
 
     None where connections are shared by pods, as behind a balancer that picks a pod for each request; and where too few
     named a pod twice to tell.
     """
-    if not len(lost):
+    if not len(lost) or not any(hits.words):
         return None
-    reused = hits.good & (hits.frame["conn_hits"].to_numpy() > 0)
-    column = hits.frame["pod"].cat
-    codes = column.codes.to_numpy()
-    empty = next((code for code, word in enumerate(column.categories) if not word), -1)
-    named = (codes >= 0) & (codes != empty) & hits.good
-    if not (named & reused).any():
+    named = np.array([*map(bool, hits.words), False])
+    first = _first_named(hits, named)
+    if first is None:
         return None
     keys = connection_keys(lost.frame)
-    mine = np.unique(keys)
-    rows = np.flatnonzero(named)
-    every = connection_keys(hits.frame)[named]  # not of a copy of all columns
     # Few connections are enough to tell what kind of path this is: those that lost something, and the first ones.
-    sample = np.union1d(mine, np.unique(every[: 50 * LEAST]))
-    inside = np.isin(every, sample)
-    every, pods = every[inside], codes[rows[inside]]
-    order = np.lexsort((pods, every))
-    every, pods = every[order], pods[order]
-    starts = np.flatnonzero(np.diff(every, prepend=every[:1] - 1))
-    sizes = np.diff([*starts, len(every)])
-    first, last = pods[starts], pods[starts + sizes - 1]
-    twice = sizes > 1
-    if int(twice.sum()) < LEAST or float((first == last)[twice].mean()) < SHARE:
+    sample = np.union1d(keys, first)
+    lowest = np.full(len(sample), len(named), dtype=np.int64)
+    highest, answers = np.full(len(sample), -1, dtype=np.int64), np.zeros(len(sample), dtype=np.int64)
+    for piece in hits.pieces("conn", "pod"):
+        codes = piece.frame["pod"].cat.codes.to_numpy().astype(np.int64)
+        rows = np.flatnonzero(piece.good & named[codes])
+        place = _places(piece, sample)[rows]
+        rows, place = rows[place >= 0], place[place >= 0]
+        np.minimum.at(lowest, place, codes[rows])
+        np.maximum.at(highest, place, codes[rows])
+        weights = None if piece.weight is None else piece.weight[rows]
+        answers += np.bincount(place, weights, len(sample)).astype(np.int64)
+    twice = answers > 1
+    if int(twice.sum()) < LEAST or float((lowest == highest)[twice].mean()) < SHARE:
         return None
-    pod_of = {
-        int(key): int(code)
-        for key, code, same in zip(every[starts], first, first == last, strict=True)
-        if same
-    }
-    return np.array(
-        [str(column.categories[pod_of[key]]) if key in pod_of else "" for key in keys.tolist()], dtype=object
-    )
+    words = np.array([*hits.words, ""], dtype=object)
+    pods = words[np.where(lowest == highest, lowest, -1)]
+    return np.asarray(pods[np.searchsorted(sample, keys)])
+
+
+def _first_named(hits: AllHits, named: NDArray[np.bool_]) -> NDArray[np.int64] | None:
+    """Return the connections of the first good answers that named a pod; None if no reused connection had one."""
+    reused = False
+    rows, keys = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    for piece in hits.pieces("conn", "conn_hits", "pod", ROW):
+        ours = piece.good & named[piece.frame["pod"].cat.codes.to_numpy()]
+        reused = reused or bool((ours & (piece.frame["conn_hits"].to_numpy() > 0)).any())
+        numbers = piece.frame[ROW].to_numpy() if ROW in piece.frame else np.arange(len(piece))
+        if len(rows) == FIRST:
+            ours &= numbers < rows[-1]
+        some = np.flatnonzero(ours)
+        if len(some):
+            some = some[np.argsort(numbers[some], kind="stable")[:FIRST]]
+            rows = np.concatenate([rows, numbers[some]])
+            keys = np.concatenate([keys, connection_keys(piece.frame.take(some))])
+            order = np.argsort(rows, kind="stable")[:FIRST]
+            rows, keys = rows[order], keys[order]
+    return keys if reused else None
+
+
+def _places(hits: Hits, sample: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the place of each hit's connection in `sample`, which is in order; -1 where it is not there."""
+    found = np.full(len(hits), -1, dtype=np.int64)
+    worker = hits.frame["worker"].to_numpy()
+    conn = hits.frame["conn"].to_numpy()
+    for number in np.unique(worker).tolist():  # the rows of a worker stand together
+        low, high = np.searchsorted(worker, [number, number + 1]).tolist()
+        first, end = np.searchsorted(sample, [number * _OF_WORKER, (number + 1) * _OF_WORKER]).tolist()
+        if first < end:
+            of_conn = np.full(int(conn[low:high].max(initial=0)) + 2, -1, dtype=np.int64)  # the last: none
+            conns = sample[first:end] - number * _OF_WORKER
+            here = np.flatnonzero((conns >= 0) & (conns < len(of_conn) - 1))
+            of_conn[conns[here]] = first + here
+            found[low:high] = of_conn[conn[low:high]]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +249,7 @@ def _innocent(one: Reload) -> str:
     return "" if one.lost else "that had lost nothing, "
 
 
-def by_reuse(mask: NDArray[np.bool_], lost: Hits, hits: Hits, *, direct: bool) -> list[str]:
+def by_reuse(mask: NDArray[np.bool_], lost: Hits, hits: AllHits, *, direct: bool) -> list[str]:
     """Say on which connections the lost hits in `mask` were, where it was one sort alone and the other did well
     meanwhile.
 
@@ -226,16 +260,25 @@ def by_reuse(mask: NDArray[np.bool_], lost: Hits, hits: Hits, *, direct: bool) -
     if not (on_reused.all() or not on_reused.any()):
         return []
     moments = lost.done_ns[mask]
-    meanwhile = (hits.done_ns >= moments.min() - NS) & (hits.done_ns <= moments.max() + NS)
-    other = meanwhile & ~hits.cut & ((hits.frame["conn_hits"].to_numpy() > 0) != on_reused[0])
-    if int(other.sum()) < LEAST or (other & hits.failed).any():
+    from_ns, to_ns = int(moments.min()) - NS, int(moments.max()) + NS
+
+    def others_of(some: Hits) -> NDArray[np.bool_]:
+        other = (some.frame["conn_hits"].to_numpy() > 0) != on_reused[0]
+        return np.asarray(other & (some.done_ns >= from_ns) & (some.done_ns <= to_ns))
+
+    if others_of(hits.failed).any():
+        return []
+    well = 0
+    for piece in hits.pieces("conn_hits", since_ns=from_ns, until_ns=to_ns):
+        well += piece.count(others_of(piece) & piece.good)
+    if well < LEAST:
         return []
     mine, others = ("reused", "new") if on_reused[0] else ("new", "reused")
     number = len(on_reused)
     said = [
         (
             f"{'it' if number == 1 else f'all {number:,}'} failed on {mine} connections;"
-            f" {count(int(other.sum()), 'request')} on {others} ones did well meanwhile"
+            f" {count(well, 'request')} on {others} ones did well meanwhile"
         )
     ]
     broken = [kind_code(outcome.value) for outcome in _BROKEN]
@@ -258,4 +301,4 @@ def endpoint_changes(timeline: Timeline) -> list[int]:
 def connection_keys(frame: pd.DataFrame) -> NDArray[np.int64]:
     """Return a number for each row's connection that no other worker's has."""
     worker = frame["worker"].to_numpy().astype(np.int64)
-    return worker * (1 << 32) + frame["conn"].to_numpy().astype(np.int64)
+    return worker * _OF_WORKER + frame["conn"].to_numpy().astype(np.int64)

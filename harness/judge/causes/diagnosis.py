@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from harness.judge.numbers.hits import Hits
     from harness.judge.numbers.summary import Numbers
 
+_AGAIN = 5  # seconds with a failure
 FAST_NS = NS // 4  # a balancer that finds its connection closed says so at once
 _DIAGNOSES = {
     "C2": (
@@ -49,20 +50,34 @@ def diagnosis_of(
     if 2 * int((mask & flapped).sum()) > int(mask.sum()):
         return "D7"
     kind = next(iter(lost.counts(mask)))
-    took_ns = int(np.median((lost.done_ns - lost.begun_ns)[mask]))
     if kind in {"read_timeout_headers", "read_timeout_body", "write_timeout", "connect_timeout"}:
         return "E1"  # this client gave up
     if kind == "504":
         return "C7"
+    return "C2" if idle_close(lost, mask, meanings) else ""
+
+
+def idle_close(lost: Hits, mask: NDArray[np.bool_], meanings: NDArray[np.int64]) -> bool:
+    """Whether most of these failed as on connections that were just being closed: broken, and at once."""
+    kind = next(iter(lost.counts(mask)))
+    took_ns = int(np.median((lost.done_ns - lost.begun_ns)[mask]))
     quick = {"502", "idle_close_race", "eof_before_response", "reset_before_response", "write_reset"}
     broken = bool(np.median(((meanings != 0) & (meanings & ~int(BROKEN) == 0))[mask]))
-    return "C2" if (kind in quick or broken) and took_ns < FAST_NS else ""
+    return (kind in quick or broken) and took_ns < FAST_NS
 
 
-def plain(label: str) -> tuple[str, tuple[str, ...]]:
+def here_and_there(done_ns: NDArray[np.int64]) -> bool:
+    """Whether failures come singly and again and again, as nothing that happens once to a pod makes them."""
+    singly = np.unique(done_ns // NS)
+    return len(singly) >= _AGAIN and 2 * len(singly) >= len(done_ns)
+
+
+def plain(label: str, diagnosis: str) -> tuple[str, tuple[str, ...]]:
     """Return the name and the fixes of a label that is no cause."""
     if label == NOT_THE_ROLLOUT:
         return "as frequent before the trigger: not the rollout", ()
+    if diagnosis:
+        return f"no rule fits; it looks like {diagnosis}, see its evidence", ()
     return "no rule fits: see timeline.png and the balancer's log for these seconds", ()
 
 
@@ -72,6 +87,11 @@ def plain_evidence(
     """Return how often each kind failed before the trigger and since, and what that looks like."""
     kinds = lost.counts(mask)
     baseline = numbers.baseline
+    if label != NOT_THE_ROLLOUT and diagnosis:
+        return [
+            f"looks like {_DIAGNOSES[diagnosis]}",
+            "a longer baseline would show whether it does so without a rollout",
+        ]
     if label != NOT_THE_ROLLOUT or baseline is None:
         return []
     window = lasting(baseline.to_ns - baseline.from_ns)

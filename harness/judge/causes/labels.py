@@ -20,6 +20,7 @@ from harness.judge.causes.matching import NOT_THE_ROLLOUT, UNEXPLAINED, episodes
 from harness.judge.causes.rules import AFTER_STOP, AT_EXIT, RULES
 from harness.judge.causes.stops import HEARD_LATE
 from harness.judge.numbers.hits import OWN_FAULT, kind_code
+from harness.judge.streams.causes import by_balancer
 from harness.judge.timeline.ending import killed_at_grace, stop_ns
 from harness.judge.wording import at, count
 from harness.model import Outcome
@@ -27,11 +28,13 @@ from harness.model import Outcome
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from harness.judge.causes.context import Context
     from harness.judge.causes.matching import Match
     from harness.judge.numbers.hits import Hits
+    from harness.judge.numbers.piecewise.allhits import AllHits
     from harness.judge.timeline.timeline import Timeline
 
 SURE_DRAINED = 2.0  # requests in flight, none of which was cut: by chance in 1 of 7 runs (e^-2)
@@ -108,6 +111,17 @@ def label(
     return labels
 
 
+def cut_by_balancer(
+    labels: list[tuple[str, ...]], lost: Hits, found: Match, context: Context, streams: pd.DataFrame | None
+) -> list[tuple[str, ...]]:
+    """Put down to the balancer the streams that it cut, whatever rule about pods fits them; background stays."""
+    if streams is None:  # requests were sent
+        return labels
+    cut = by_balancer(lost, found.pod, context.timeline.pods, streams)
+    known = enumerate(labels)
+    return [(cut[row],) if row in cut and ids != (NOT_THE_ROLLOUT,) else ids for row, ids in known]
+
+
 def _of_one(
     rows: Mapping[str, int], meaning: int, crossing: str, *, early: bool, unknown: bool, queued: bool
 ) -> tuple[str, ...]:
@@ -139,7 +153,7 @@ def _of_pods(rows: Mapping[str, int], meaning: int, *, unknown: bool, queued: bo
     return tuple(ids) if rule.id == "A7" and not unknown else tuple(sorted({*ids, rule.id}))
 
 
-def crossings(hits: Hits, lost: Hits, found: Match, context: Context) -> list[str]:
+def crossings(hits: AllHits, lost: Hits, found: Match, context: Context) -> list[str]:
     """Return for each hit that broke at a pod's end the cause that it has if the app drains, else "".
 
     An app that drains closes its idle connections, and a request that crosses that breaks as one in flight does. So
@@ -164,7 +178,7 @@ def crossings(hits: Hits, lost: Hits, found: Match, context: Context) -> list[st
     return names
 
 
-def _in_flight_and_not_cut(hits: Hits, lost: Hits, found: Match, context: Context) -> float:
+def _in_flight_and_not_cut(hits: AllHits, lost: Hits, found: Match, context: Context) -> float:
     """Return how many requests are to be expected in flight at the ends of pods that cut none (Little's law)."""
     cut = set()
     for (row, number), fits in found.fits.items():
@@ -172,19 +186,25 @@ def _in_flight_and_not_cut(hits: Hits, lost: Hits, found: Match, context: Contex
         early = fits & (lost.begun_ns < stopped) if stopped is not None else fits
         if (RULES[row].id in AT_EXIT and fits.any()) or (RULES[row].id in AFTER_STOP and early.any()):
             cut.add(number)
-    column = hits.frame["pod"].cat
-    codes, words = column.codes.to_numpy(), {str(word): code for code, word in enumerate(column.categories)}
-    expected = 0.0
+    words = {word: code for code, word in enumerate(hits.words)}
+    ends: list[tuple[int, int]] = []  # a pod's word, and when its end was begun
     for number, pod in enumerate(context.timeline.pods):
         stopped = stop_ns(pod)
         if not pod.old or number in cut or stopped is None or pod.name not in words or killed_at_grace(pod):
             continue
-        until = stopped - HEARD_LATE
-        there = (
-            (codes == words[pod.name]) & hits.good & (hits.begun_ns >= until - NS) & (hits.begun_ns < until)
-        )
-        expected += float((hits.done_ns - hits.begun_ns)[there].sum()) / NS
-    return expected
+        ends.append((words[pod.name], stopped - HEARD_LATE))
+    if not ends:
+        return 0.0
+    spent = [0] * len(ends)
+    first, last = min(until for _, until in ends) - NS, max(until for _, until in ends)
+    for piece in hits.pieces("pod", since_ns=first, until_ns=last):
+        codes = piece.frame["pod"].cat.codes.to_numpy()
+        for number, (code, until) in enumerate(ends):
+            lately = piece.good & (piece.begun_ns >= until - NS) & (piece.begun_ns < until)
+            rows = np.flatnonzero(lately & (codes == code))
+            took = piece.took_ns[rows]
+            spent[number] += int((took if piece.weight is None else took * piece.weight[rows]).sum())
+    return sum(one / NS for one in spent)
 
 
 def after_removal(lost: Hits, timeline: Timeline) -> NDArray[np.bool_]:

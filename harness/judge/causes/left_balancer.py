@@ -9,7 +9,6 @@ where each request may go to any pod, and where answers name their pod.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,9 +17,12 @@ from harness.judge.timeline.clocks import SLACK
 from harness.judge.timeline.ending import stop_ns
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from harness.judge.numbers.hits import Hits
+    from harness.judge.numbers.piecewise.allhits import AllHits
     from harness.judge.numbers.summary import Numbers
     from harness.judge.timeline.timeline import Timeline
 
@@ -28,11 +30,11 @@ SURE = 10
 LATE_NS = 200_000_000  # a request so long after SIGTERM that is answered: the app goes on listening
 
 
-def departures(hits: Hits, timeline: Timeline, numbers: Numbers) -> dict[str, int]:
+def departures(hits: AllHits, timeline: Timeline, numbers: Numbers) -> dict[str, int]:
     """Return by uid from when on a pod was no target any more; pods of which that is not known are left out."""
-    since_ns: dict[str, int] = {}
     traffic = {pod.pod: pod for pod in numbers.pods}
-    rows: _Row | None = None
+    failed_ns = np.sort(hits.failed.begun_ns)
+    after: dict[str, _After] = {}
     for pod in timeline.pods:
         seen, stopped = traffic.get(pod.name), stop_ns(pod)
         if seen is None or seen.last_good_begun_ns is None or stopped is None:
@@ -44,53 +46,116 @@ def departures(hits: Hits, timeline: Timeline, numbers: Numbers) -> dict[str, in
             until = pod.exited_ns if short or last > stopped + LATE_NS else stopped
         if until <= last:
             continue
-        if rows is None:
-            rows = _Row.since(timeline.zero_ns, hits)
         targets = sum(
             other.in_endpoints_ns is not None
             and other.in_endpoints_ns <= until
             and (other.gone_ns is None or other.gone_ns > last)
             for other in timeline.pods
         )
+        first_ns = max(last, timeline.zero_ns - 1)
         count = SURE * max(targets, 1)
+        after[pod.uid] = _After(first_ns, until, min(until, stopped) - SLACK, count, failed_ns)
+    return _since(hits, after)
+
+
+def _since(hits: AllHits, after: Mapping[str, _After]) -> dict[str, int]:
+    if not after:
+        return {}
+    first = min(one.after_ns for one in after.values())
+    last = max(one.until_ns for one in after.values())
+    for piece in hits.pieces(since_ns=first, until_ns=last):
+        for one in after.values():
+            one.add(piece)
+    if any(one.again() for one in after.values()):
+        for piece in hits.pieces(since_ns=first, until_ns=last):
+            for one in after.values():
+                one.look(piece)
+    found = ((uid, one.since_ns()) for uid, one in after.items())
+    return {uid: t_ns for uid, t_ns in found if t_ns is not None}
+
+
+class _After:
+    """The requests begun after a pod's last one: when so many had been begun, and so many in a row without a failure.
+
+    Both are told of until a moment: `until_ns` of those in a row, `early_ns` of any. `failed_ns`: when each request
+    that failed was begun, in order.
+    """
+
+    def __init__(
+        self, after_ns: int, until_ns: int, early_ns: int, count: int, failed_ns: NDArray[np.int64]
+    ) -> None:
+        self.after_ns, self.until_ns = after_ns, until_ns
+        self._early_ns, self._count = early_ns, count
+        low, high = np.searchsorted(failed_ns, [after_ns, until_ns], side="right").tolist()
+        self._breaks = failed_ns[low:high]
+        self._in_a_row = np.zeros(len(self._breaks) + 1, dtype=np.int64)  # between two breaks
+        self._any, self._row = _First(count), _First(count)
+        self._wanted: int | None = None  # the first row that is long enough
+
+    def add(self, piece: Hits) -> None:
+        """Count a piece."""
+        rows = self._rows(piece)
+        weights = None if piece.weight is None else piece.weight[rows]
+        self._any.add(piece.begun_ns[rows], weights)
+        rows = rows[~piece.failed[rows]]
+        weights = None if piece.weight is None else piece.weight[rows]
+        places = self._places(piece.begun_ns[rows])
+        self._in_a_row += np.bincount(places, weights, len(self._in_a_row)).astype(np.int64)
+
+    def again(self) -> bool:
+        """Say whether the pieces must be looked at once more."""
+        enough = np.flatnonzero(self._in_a_row > self._count)
+        self._wanted = int(enough[0]) if len(enough) else None
+        return bool(self._wanted)
+
+    def look(self, piece: Hits) -> None:
+        """Find when the row that is long enough was."""
+        if self._wanted:
+            rows = self._rows(piece)
+            rows = rows[~piece.failed[rows]]
+            rows = rows[self._places(piece.begun_ns[rows]) == self._wanted]
+            self._row.add(piece.begun_ns[rows], None if piece.weight is None else piece.weight[rows])
+
+    def since_ns(self) -> int | None:
+        """Return the earlier of both moments; None where neither came in time."""
+        any_ns = self._any.at()
+        # Before the first break all are in a row.
+        row_ns = None if self._wanted is None else self._row.at() if self._wanted else any_ns
         sure = [
-            t
-            for t, limit in (
-                (rows.unbroken(last, count), until),
-                (rows.any(last, count), min(until, stopped) - SLACK),
-            )
-            if t is not None and t < limit
+            t_ns
+            for t_ns, limit in ((row_ns, self.until_ns), (any_ns, self._early_ns))
+            if t_ns is not None and t_ns < limit
         ]
-        if sure:
-            since_ns[pod.uid] = min(sure)
-    return since_ns
+        return min(sure, default=None)
+
+    def _rows(self, piece: Hits) -> NDArray[np.int64]:
+        return np.flatnonzero((piece.begun_ns > self.after_ns) & (piece.begun_ns < self.until_ns))
+
+    def _places(self, begun_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+        if not len(self._breaks):
+            return np.zeros(len(begun_ns), dtype=np.int64)
+        return np.searchsorted(self._breaks, begun_ns, side="right")
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """When each request was begun, in order, and which of them failed."""
+class _First:
+    """The moment that follows on the first `count` of many."""
 
-    begun_ns: NDArray[np.int64]
-    failed: NDArray[np.int64]  # their places
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._moments = self._weights = np.zeros(0, dtype=np.int64)
 
-    @classmethod
-    def since(cls, t_ns: int, hits: Hits) -> _Row:
-        rows = np.flatnonzero(hits.begun_ns >= t_ns)
-        rows = rows[np.argsort(hits.begun_ns[rows], kind="stable")]
-        return cls(hits.begun_ns[rows], np.flatnonzero(hits.failed[rows]))
+    def add(self, moments_ns: NDArray[np.int64], weights: NDArray[np.int64] | None) -> None:
+        """Take moments in any order."""
+        if len(moments_ns) > self._count:  # more cannot be among the first
+            latest = np.partition(moments_ns, self._count)[self._count]
+            few = np.flatnonzero(moments_ns <= latest)
+            moments_ns, weights = moments_ns[few], None if weights is None else weights[few]
+        weights = np.ones(len(moments_ns), dtype=np.int64) if weights is None else weights
+        moments = np.concatenate([self._moments, moments_ns])
+        order = np.argsort(moments, kind="stable")[: self._count + 1]
+        self._moments, self._weights = moments[order], np.concatenate([self._weights, weights])[order]
 
-    def any(self, after_ns: int, count: int) -> int | None:
-        """Return when the request was begun that follows on the first `count` begun after a moment."""
-        enough = int(np.searchsorted(self.begun_ns, after_ns, side="right")) + count
-        return int(self.begun_ns[enough]) if enough < len(self.begun_ns) else None
-
-    def unbroken(self, after_ns: int, count: int) -> int | None:
-        """Return when the request was begun that follows on the first `count` in a row that succeeded, all begun
-        after a moment.
-        """
-        first = int(np.searchsorted(self.begun_ns, after_ns, side="right"))
-        breaks = self.failed[np.searchsorted(self.failed, first) :]
-        starts = np.append(first, breaks + 1)
-        ends = np.append(breaks, len(self.begun_ns))
-        enough = np.flatnonzero(ends - starts > count)
-        return int(self.begun_ns[starts[enough[0]] + count]) if len(enough) else None
+    def at(self) -> int | None:
+        """Return it; None if there are not so many."""
+        enough = np.flatnonzero(np.cumsum(self._weights) > self._count)
+        return int(self._moments[enough[0]]) if len(enough) else None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from harness.judge.causes.rules import Rule
     from harness.judge.numbers.hits import Hits
+    from harness.judge.numbers.piecewise.allhits import AllHits
     from harness.judge.timeline.lifeline import Lifeline
     from harness.judge.timeline.timeline import Timeline
     from harness.recording.upstreams import Entry
@@ -188,25 +189,28 @@ def tied_to_pods(found: Match) -> NDArray[np.bool_]:
     return mask
 
 
-def requests_of(hits: Hits, lost: Hits, found: Match, timeline: Timeline) -> int:
+def requests_of(hits: AllHits, lost: Hits, found: Match, timeline: Timeline) -> int:
     """Count the requests to pods that came or went, from then on; 0 where that is not known of good ones.
 
     All such pods count, also those that lost nothing: else even a clean rollout's share of failures looks high.
     """
-    good = hits.where(hits.good & (hits.done_ns >= timeline.zero_ns))
-    known = known_pods(good, timeline.pods, None)
-    told = float((known >= 0).mean()) if len(known) else 0.0
-    if not told:
-        return 0
-    answered = failed = 0
+    zero_ns = timeline.zero_ns
+    since_ns = np.full(len(timeline.pods) + 1, FOREVER, dtype=np.int64)  # the last: of no pod that is known
     for number, pod in enumerate(timeline.pods):
-        if pod.old and pod.deleted_ns is None:
-            continue
-        from_ns = max(timeline.zero_ns, (pod.deleted_ns or 0) - SLACK if pod.old else 0)
-        answered += int(((known == number) & (good.begun_ns >= from_ns)).sum())
-        failed += int(((found.pod == number) & (lost.begun_ns >= from_ns)).sum())
+        if not pod.old or pod.deleted_ns is not None:
+            since_ns[number] = max(zero_ns, (pod.deleted_ns or 0) - SLACK if pod.old else 0)
+    good = named = answered = 0
+    for piece in hits.pieces("pod", "peer", since_ns=zero_ns):
+        known = known_pods(piece, timeline.pods, None)
+        ours = piece.good & (piece.done_ns >= zero_ns)
+        good += piece.count(ours)
+        named += piece.count(ours & (known >= 0))
+        answered += piece.count(ours & (piece.begun_ns >= since_ns[known]))
+    if not named:
+        return 0
+    failed = int((lost.begun_ns >= since_ns[found.pod]).sum())
     # Answers that name nobody are taken to have gone to the same pods in the same shares.
-    return failed + round(answered / told)
+    return failed + round(answered / (named / good))
 
 
 def episodes(done_ns: NDArray[np.int64]) -> Episodes:

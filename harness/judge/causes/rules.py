@@ -32,7 +32,9 @@ CUT_OFF = BROKEN | Meaning.CUT
 # There was nobody to send it to: by the balancer's own word, or as it shows before the balancer has heard.
 _UNAVAILABLE = Meaning.NOBODY
 NOBODY = Meaning.NOBODY | Meaning.REFUSED
-_ERRORS = ~(Meaning.LIMITED | TIMED_OUT)  # a limit touches all pods alike
+# The pod's own words. A limit touches all pods alike.
+_ERRORS = Meaning.APP | Meaning.APP_UNAVAILABLE | Meaning.UNKNOWN
+_BREAKS = ~(_ERRORS | Meaning.LIMITED | TIMED_OUT)
 _NOTHING = Meaning(0)  # known by other signs than its meaning
 # Causes, by id, of what was sent to a pod that no longer listened, and of what was in flight when one ended.
 AFTER_STOP = frozenset({"B1", "C1", "B6", "B7", "C3", "C6", "C19"})
@@ -167,6 +169,9 @@ RULES: tuple[Rule, ...] = (
          "whoever limits: a rate limit of the balancer or of the app, or a quota; a load below it (-c, --rate)"),
     Rule("E4", "beside", "somebody deleted the workload or its Service: nothing was left to answer", _NOTHING,
          shortage.never, _no_story, "no line of the manifest: run again while nobody deletes anything"),
+    Rule("C7", "beside", "an idle timeout of the balancer ended streams on which nothing came", _NOTHING,
+         shortage.never, _no_story,
+         "the app: send something more often than that; the balancer: a longer timeout for streams"),
     Rule("C8", "beside", "the balancer itself closed connections: a reload or a restart", _NOTHING, shortage.never,
          _no_story, "{reload}; clients ask again on a connection that was closed before an answer"),
     Rule("D3", "whole", "strategy Recreate ends all old pods first", NOBODY | REFUSAL | SILENCE, shortage.recreate,
@@ -209,6 +214,10 @@ RULES: tuple[Rule, ...] = (
          starts.not_listening, _start_story, f"{_CONTAINER}.readinessProbe: {{readiness}}"),
     Rule("A2", "start", "the readinessProbe passes too early: pods that were ready answered with errors", _ERRORS,
          starts.bad_answers, _start_story,
+         f"{_CONTAINER}.readinessProbe: a path that fails until everything a request needs is there",
+         known_pod_only=True),
+    Rule("A2", "start", "the readinessProbe passes too early: pods that were ready broke connections", _BREAKS,
+         starts.breaks, _start_story,
          f"{_CONTAINER}.readinessProbe: a path that fails until everything a request needs is there",
          known_pod_only=True),
     Rule("A2", "start", "the readinessProbe passes too early: pods that were ready did not answer", SILENCE,

@@ -32,13 +32,23 @@ def not_listening(pod: Lifeline, context: Context, lag_ns: int) -> Window | None
 
 
 def bad_answers(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
-    """A2: while the new pod is an endpoint."""
+    """A2: while the new pod is an endpoint. An application may serve some requests and not others for as long."""
     del context, lag_ns
     if pod.old or pod.in_endpoints_ns is None:
         return None
     return Window(
         begun=(pod.in_endpoints_ns - SLACK, pod.deleted_ns if pod.deleted_ns is not None else FOREVER)
     )
+
+
+def breaks(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
+    """A2: from being an endpoint to the first good answer. What breaks later has another reason, such as C2."""
+    whole = bad_answers(pod, context, lag_ns)
+    serves = context.listening_ns(pod)
+    if whole is None or serves is None:
+        return whole
+    begun, ends = whole.begun
+    return Window(begun=(begun, min(ends, serves)))
 
 
 def no_answers(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:

@@ -4,20 +4,25 @@ a set apart.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from harness.judge.causes.connections import closings
+from harness.judge.causes.context import LONG_NS
 from harness.judge.causes.labels import early_evidence
-from harness.judge.causes.rules import AFTER_STOP, RULES
+from harness.judge.causes.rules import AFTER_STOP, AT_EXIT, RULES
+from harness.judge.streams.causes import CUT_KINDS, WORDS
 from harness.judge.wording import count, told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
+    from harness.judge.causes.causes import Cause
     from harness.judge.causes.connections import Reload
     from harness.judge.causes.context import Context
     from harness.judge.causes.labels import Beside
@@ -148,3 +153,30 @@ def telling_apart(numbers: Numbers, context: Context) -> str:
             f" FILE{known}"
         )
     return f"let answers name their pod (a header such as X-Pod), or bring {bring}{known}"
+
+
+def of_requests(causes: Sequence[Cause]) -> tuple[Cause, ...]:
+    """Return the causes that are not about cut streams: no preStop is long enough to keep one."""
+    return tuple(one for one in causes if not (set(one.ids) <= set(WORDS) and set(one.kinds) <= CUT_KINDS))
+
+
+def of_streams(cause: Cause) -> Cause:
+    """Return a cause in the words of streams, where what failed were streams and not handshakes."""
+    known = [WORDS[name] for name in cause.ids if name in WORDS]
+    if len(known) != len(cause.ids) or not set(cause.kinds) <= CUT_KINDS:
+        return cause
+    mend = dict.fromkeys(line for _, lines in known for line in lines)
+    return dataclasses.replace(cause, name=", or ".join(name for name, _ in known), mend=tuple(mend))
+
+
+def may_have_crossed(ids: tuple[str, ...], lost: Hits, mask: NDArray[np.bool_]) -> bool:
+    """Whether what is called cut in flight (B2) may have met the closing of its connection instead: to know the pod
+    does not tell the two apart, to have taken long does.
+    """
+    return ids == ("B2",) and bool((lost.done_ns[mask] - lost.begun_ns[mask] < LONG_NS).any())
+
+
+def of_an_assumed_exit(ids: tuple[str, ...], mask: NDArray[np.bool_], found: Match, context: Context) -> bool:
+    """Whether nobody saw how a pod ended to whose end these are put down: how it did decides among those causes."""
+    pods = np.unique(found.pod[mask & (found.pod >= 0)]).tolist()
+    return bool(AT_EXIT & {*ids}) and any(context.timeline.pods[number].exit_assumed for number in pods)

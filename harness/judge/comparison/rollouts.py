@@ -9,7 +9,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.clock import NS
-from harness.judge.findings.finding import ALIVE, ENDED, HELD, KEEPS_UP, PAIRED, RECORDED, SPARE, WITHOUT_HOLE
+from harness.judge.findings.finding import (
+    ALIVE,
+    ENDED,
+    HELD,
+    KEEPS_UP,
+    PAIRED,
+    RECORDED,
+    SPARE,
+    TOGETHER,
+    WITHOUT_HOLE,
+)
 from harness.model import Grade, Phase
 
 if TYPE_CHECKING:
@@ -20,7 +30,7 @@ if TYPE_CHECKING:
     from harness.judge.verdict.judgement import Judgement
 
 # Doubts about the load and its record touch all rollouts of a run alike.
-_OF_THE_RUN = frozenset({ALIVE, PAIRED, SPARE, RECORDED, KEEPS_UP, WITHOUT_HOLE, HELD})
+_OF_THE_RUN = frozenset({ALIVE, PAIRED, SPARE, RECORDED, KEEPS_UP, TOGETHER, WITHOUT_HOLE, HELD})
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ class OneRun:
     format: int  # of the recording
     version: str  # of the zdtest that made it
     loop: str  # "closed" | "open"
-    load: str  # "50 connections", "500 requests/s"
+    load: str  # "50 connections", "50 connections of 10 streams", "500 requests/s"
     strength: float  # slots of a closed loop, requests a second of an open one
     targets: tuple[str, ...]  # "GET https://..."
     http2: bool
@@ -126,6 +126,7 @@ def _run(one: JudgedRun) -> OneRun:
     run, judgement = one.run, one.judgement
     about, cluster = judgement.about, run.cluster
     open_loop = run.rate is not None
+    streams = f" of {run.streams} streams" if run.streams > 1 else ""
     return OneRun(
         folder=about.folder,
         began_ns=run.wall_ns,
@@ -134,8 +135,8 @@ def _run(one: JudgedRun) -> OneRun:
         format=run.format,
         version=about.version,
         loop="open" if open_loop else "closed",
-        load=f"{run.rate:g} requests/s" if open_loop else f"{run.concurrency:,} connections",
-        strength=float(run.concurrency if run.rate is None else run.rate),
+        load=f"{run.rate:g} requests/s" if open_loop else f"{run.concurrency:,} connections{streams}",
+        strength=float(run.concurrency * run.streams if run.rate is None else run.rate),
         targets=_targets(run),
         http2=run.http2,
         trigger=run.rollout.trigger if run.rollout else "",

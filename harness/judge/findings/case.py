@@ -11,11 +11,12 @@ from harness.judge.numbers.usual import Usual
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.judge.numbers.hits import Hits
     from harness.judge.numbers.measured import Measured
+    from harness.judge.numbers.piecewise.allhits import AllHits
     from harness.judge.numbers.sending import Sending
     from harness.judge.numbers.summary import Numbers
     from harness.judge.numbers.usual import Unanswered
+    from harness.judge.streams.numbers import StreamNumbers
     from harness.judge.timeline.timeline import Timeline
     from harness.model import HealthSample, RunRecord
 
@@ -27,7 +28,7 @@ class Case:
     run: RunRecord
     timeline: Timeline
     numbers: Numbers
-    hits: Hits | None = None
+    hits: AllHits | None = None
     health: Sequence[HealthSample] = ()
     workers: Sequence[int] = ()  # workers that left rows
     measured: Measured | None = None
@@ -35,4 +36,5 @@ class Case:
     usual: Usual = field(default_factory=Usual)  # how long good answers take before the trigger
     unanswered: Unanswered | None = None  # hits in flight at the end
     sending: Sending | None = None
+    streams: StreamNumbers | None = None  # None if requests were sent
     untied: int = 0  # failed hits during the rollout that are tied to nothing that happened to a pod

@@ -25,15 +25,19 @@ ALIVE = "every worker lives to the end"
 SPARE = "the load host has ports and descriptors to spare"
 RECORDED = "every request is on record"
 KEEPS_UP = "the load generator keeps up (its own lag)"
+TOGETHER = "the pods begin together"
 WITHOUT_HOLE = "the load has no hole"
 HELD = "the rate is held (sent within 50 ms of when it was due)"
 ENDED = "the run ends by itself"
 EVERY_ROLLOUT = "every rollout that was asked for is made"
+CLOSED = "no stream is cut without a close frame or the end of its body"
+BACK = "every stream that is lost is back within"
 NO_WORSE = "the run is no worse than its baseline runs"
 
 OBJECTIVES = (
     LOSSLESS, UNBROKEN, REPLACED, UP, ANSWERED, BASELINE, PROVEN, COVERED, WATCHED, NONE_OUT, WHOLE, PAIRED,
-    ALIVE, SPARE, RECORDED, KEEPS_UP, WITHOUT_HOLE, HELD, ENDED, EVERY_ROLLOUT, NO_WORSE,
+    ALIVE, SPARE, RECORDED, KEEPS_UP, TOGETHER, WITHOUT_HOLE, HELD, ENDED, EVERY_ROLLOUT,
+    CLOSED, BACK, NO_WORSE,
 )  # fmt: skip
 
 
@@ -41,6 +45,6 @@ OBJECTIVES = (
 class Finding:
     """One objective, what was observed, and its grade."""
 
-    objective: str  # one of OBJECTIVES, BASELINE with its bound appended, or one of the run's own conditions
+    objective: str  # one of OBJECTIVES, some with a bound appended, or one of the run's own conditions
     observed: str
     grade: Grade

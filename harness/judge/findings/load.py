@@ -14,12 +14,13 @@ from harness.judge.findings.finding import (
     PAIRED,
     RECORDED,
     SPARE,
+    TOGETHER,
     WITHOUT_HOLE,
     Finding,
 )
 from harness.judge.numbers.hits import OWN_FAULT
 from harness.judge.numbers.sending import HOLE_NS, LAG_LIMIT_NS, LATE_SHARE
-from harness.judge.wording import at, count, lasting, share
+from harness.judge.wording import at, count, lasting, place_of, share
 from harness.model import NEVER, Grade, Mark, Outcome, Phase
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 LAG_SHARE = 0.05
 TAIL_NS = 5 * NS
+LATE_START_NS = 20_000_000
+UNSURE_NS = 50_000_000
 
 
 def workers(case: Case) -> Finding:
@@ -38,7 +41,7 @@ def workers(case: Case) -> Finding:
     one = len(gone) <= 1
     # How many first, then which: workers are numbered from 0, and "0 lost" would read as none.
     how_many = f"{len(gone) or 'one'} of {count(run.workers, 'worker')}"
-    numbers = ", ".join(map(str, sorted(gone)))
+    numbers = ", ".join(f"{number}{place_of(run, number)}" for number in sorted(gone))
     which = f" (number{'' if one else 's'} {numbers})" if gone else ""
     fate = f"{'was' if one else 'were'} lost"
     if run.ended_by == "interrupted":  # a second Ctrl-C does not wait for workers
@@ -62,13 +65,25 @@ def record(case: Case) -> Finding:
         if missing > 0:
             return Finding(
                 objective,
-                f"worker {found.worker} lacks {missing:,} of the rows it counted",
+                f"worker {found.worker}{place_of(run, found.worker)} lacks {missing:,} of the rows it counted",
                 Grade.INCONCLUSIVE,
             )
-        if run.mark(Mark.LOAD_END) != NEVER and found.last_ns < timeline.load.to_ns - TAIL_NS:
+        if (
+            case.streams is None
+            and run.mark(Mark.LOAD_END) != NEVER
+            and found.last_ns < timeline.load.to_ns - TAIL_NS
+        ):
             ends = (at(t_ns, timeline.zero_ns) for t_ns in (found.last_ns, timeline.load.to_ns))
-            observed = "worker {}'s rows end {}, the load ended {}".format(found.worker, *ends)
+            observed = "worker {}'s rows{} end {}, the load ended {}".format(
+                found.worker, place_of(run, found.worker), *ends
+            )
             return Finding(objective, observed, Grade.INCONCLUSIVE)
+    until = case.streams.until_ns if case.streams is not None else None
+    if until is not None and run.mark(Mark.LOAD_END) != NEVER and until < timeline.load.to_ns - TAIL_NS:
+        # A stream may bring nothing for long, but every one that is open at the end leaves a row then.
+        ends = (at(t_ns, timeline.zero_ns) for t_ns in (until, timeline.load.to_ns))
+        observed = "the rows of a worker's streams end {}, the load ended {}".format(*ends)
+        return Finding(objective, observed, Grade.INCONCLUSIVE)
     return Finding(objective, f"{sum(found.hits for found in numbers.workers):,} rows", Grade.PASS)
 
 
@@ -88,7 +103,7 @@ def generator(case: Case) -> Finding | None:
     if late > LAG_SHARE:
         observed = (
             f"saturated: p99 over {lasting(LAG_LIMIT_NS)} in {100 * late:.0f} % of "
-            f"worker {worker}'s seconds (worst {worst})"
+            f"worker {worker}'s seconds{place_of(case.run, worker)} (worst {worst})"
         )
         return Finding(objective, observed, Grade.INCONCLUSIVE)
     return Finding(objective, f"worst second's p99 {worst}", Grade.PASS)
@@ -184,3 +199,29 @@ def held(case: Case) -> Finding | None:
     if loop.late > LATE_SHARE * loop.due:
         return Finding(HELD, f"{late}: raise -c, or lower --rate", Grade.INCONCLUSIVE)
     return Finding(HELD, late if loop.late else f"all {loop.due:,}", Grade.PASS)
+
+
+def together(case: Case) -> Finding | None:
+    """Withhold the PASS if a worker began late, or nobody knows when; None if all workers were on one machine."""
+    clocks = case.run.worker_clocks
+    if not clocks:
+        return None
+    latest = max(clocks, key=lambda one: one.late_ns)
+    unsure = max(clocks, key=lambda one: one.uncertainty_ns)
+    if latest.late_ns > LATE_START_NS:
+        late = sum(one.late_ns > LATE_START_NS for one in clocks)
+        observed = (
+            f"{late:,} of {count(len(clocks), 'worker')} began over {lasting(LATE_START_NS)} late, the last "
+            f"{lasting(latest.late_ns)}: worker {latest.worker}{place_of(case.run, latest.worker)}"
+        )
+        return Finding(TOGETHER, observed, Grade.INCONCLUSIVE)
+    if unsure.uncertainty_ns > UNSURE_NS:
+        observed = (
+            f"the clock of worker {unsure.worker}{place_of(case.run, unsure.worker)} is known to within "
+            f"{lasting(unsure.uncertainty_ns)} only"
+        )
+        return Finding(TOGETHER, observed, Grade.INCONCLUSIVE)
+    observed = (
+        f"the last {lasting(latest.late_ns)} late; clocks known to within {lasting(unsure.uncertainty_ns)}"
+    )
+    return Finding(TOGETHER, observed, Grade.PASS)

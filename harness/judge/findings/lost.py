@@ -80,7 +80,8 @@ def _after_each_change(case: Case, seen: int) -> list[str]:
     changes = [change for change in timeline.changes if change.disturbs]
     if not changes or case.hits is None or not seen:
         return []
-    done = case.hits.done_ns[case.hits.failed & (case.hits.done_ns >= timeline.zero_ns)]
+    done = case.hits.failed.done_ns
+    done = done[done >= timeline.zero_ns]
     ends = [*(change.at_ns for change in changes[1:]), timeline.judged.to_ns + 1]
     found = []
     for change, end_ns in zip(changes[:_SHOWN], ends, strict=False):

@@ -32,16 +32,22 @@ def finding(case: Case) -> Finding | None:
     hits, timeline = case.hits, case.timeline
     if hits is None:
         return None
-    ours = hits.good & hits.frame["until_close"].to_numpy()
-    ours &= (hits.done_ns >= timeline.zero_ns) & timeline.triggered
-    rows = np.flatnonzero(ours)
-    if not len(rows):
+    if not timeline.triggered:
         return None
-    doubtful = int(_while_going(hits, rows, timeline.pods).sum())
-    answers = "good answer" if len(rows) == 1 else "good answers"
+    ended = doubtful = 0
+    for piece in hits.pieces("until_close", "pod", since_ns=timeline.zero_ns):
+        until_close = piece.frame["until_close"].to_numpy()
+        if not until_close.any():
+            continue
+        ours = piece.at(np.flatnonzero(piece.good & until_close & (piece.done_ns >= timeline.zero_ns)))
+        ended += ours.count(np.ones(len(ours), dtype=bool))
+        doubtful += ours.count(_while_going(ours, timeline.pods))
+    if not ended:
+        return None
+    answers = "good answer" if ended == 1 else "good answers"
     if not doubtful:
         observed = (
-            f"{len(rows):,} {answers} ended with the connection, but none while a pod "
+            f"{ended:,} {answers} ended with the connection, but none while a pod "
             "that may have sent it was going away"
         )
         return Finding(WHOLE, observed, Grade.PASS)
@@ -54,14 +60,14 @@ def finding(case: Case) -> Finding | None:
     return Finding(WHOLE, observed, Grade.INCONCLUSIVE)
 
 
-def _while_going(hits: Hits, rows: NDArray[np.int64], pods: tuple[Lifeline, ...]) -> NDArray[np.bool_]:
-    """Tell which of these rows ended while a pod was going away: the pod they name, or any if they name none."""
+def _while_going(hits: Hits, pods: tuple[Lifeline, ...]) -> NDArray[np.bool_]:
+    """Tell which of these ended while a pod was going away: the pod they name, or any if they name none."""
     column = hits.frame["pod"].cat
-    codes = column.codes.to_numpy()[rows]
+    codes = column.codes.to_numpy()
     code_of = {str(name): code for code, name in enumerate(column.categories)}
     known = np.isin(codes, [code_of[pod.name] for pod in pods if pod.name in code_of])
-    begun, done = hits.begun_ns[rows], hits.done_ns[rows]
-    found = np.zeros(len(rows), dtype=bool)
+    begun, done = hits.begun_ns, hits.done_ns
+    found = np.zeros(len(hits), dtype=bool)
     for pod in pods:
         candidate = ~known | (codes == code_of.get(pod.name, -2))
         for from_ns, to_ns in _going(pod):

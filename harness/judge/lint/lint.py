@@ -10,12 +10,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.judge.lint.balancers import OF_BALANCERS, named_configs
+from harness.judge.lint.gateways import OF_GATEWAYS
 from harness.judge.lint.paths import OF_PATHS
 from harness.judge.lint.pods import OF_PODS
 from harness.judge.lint.rollouts import OF_ROLLOUTS
 from harness.judge.lint.today import OF_TODAY
 from harness.judge.lint.workload_view import WorkloadView
 from harness.judge.timeline.surroundings import backends, services
+from harness.k8s import argo
+from harness.k8s.gateway import ROUTES, services_of
 from harness.k8s.selectors import budget_selects, labels_match, service_selects
 from harness.model import Grade
 
@@ -25,13 +28,13 @@ if TYPE_CHECKING:
     from harness.judge.causes.causes import Cause
 
 Object = dict[str, Any]
-KINDS = ("Deployment", "StatefulSet", "DaemonSet")
+KINDS = ("Deployment", "StatefulSet", "DaemonSet", "Rollout")
 CONFIRMED, REFUTED, UNTESTED = "confirmed", "refuted", "untested"
 SEVERITIES = ("error", "warning", "info")
 _UNCHECKED = "readinessProbe and preStop were not asked for (give its Service too, if it has one)"
 
 
-LINT = (*OF_PODS, *OF_TODAY, *OF_ROLLOUTS, *OF_PATHS, *OF_BALANCERS)
+LINT = (*OF_PODS, *OF_TODAY, *OF_ROLLOUTS, *OF_PATHS, *OF_BALANCERS, *OF_GATEWAYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def with_workload(objects: Iterable[Mapping[str, Any]]) -> tuple[tuple[int, Lint
     known = [dict(item) for item in objects]
     found: list[tuple[int, LintFinding]] = []
     for number, item in enumerate(known):
-        if item.get("kind") not in KINDS:
+        if not _is_workload(item):
             continue
         view, name = workload_view(item, known), _name(item)
         for rule in LINT:
@@ -78,7 +81,7 @@ def assumptions(objects: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     given = ", ".join(str((item.get("metadata") or {}).get("name", "?")) for item in services(known))
     lines = []
     for item in known:
-        if item.get("kind") not in KINDS:
+        if not _is_workload(item):
             continue
         view = workload_view(item, known)
         if view.services:
@@ -93,6 +96,16 @@ def assumptions(objects: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
             said = f"none of the Services given ({given}) selects its pods: {_UNCHECKED}"
         lines.append(f"{_name(item)}: {said}")
     return tuple(lines)
+
+
+def _is_workload(item: Object) -> bool:
+    """Tell whether lint knows this workload. Others than Argo have a Rollout, too, and one of Argo's may have its
+    template in a Deployment, which is looked at by itself.
+    """
+    if item.get("kind") != argo.KIND:
+        return item.get("kind") in KINDS
+    ours = str(item.get("apiVersion") or argo.GROUP).startswith(f"{argo.GROUP}")
+    return ours and bool((item.get("spec") or {}).get("template"))
 
 
 def _name(item: Object) -> str:
@@ -118,6 +131,11 @@ def workload_view(workload: Object, objects: Sequence[Object]) -> WorkloadView:
         services=chosen,
         alone=not services(objects),
         ingresses=tuple(i for i in near if i.get("kind") == "Ingress" and names & backends(i)),
+        routes=tuple(
+            i
+            for i in objects
+            if i.get("kind") in ROUTES and names & services_of(i, str(meta.get("namespace") or ""))
+        ),
         budgets=tuple(
             b for b in near if b.get("kind") == "PodDisruptionBudget" and budget_selects(b, labels)
         ),

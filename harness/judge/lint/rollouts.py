@@ -11,6 +11,7 @@ from harness.judge.lint.workload_view import (
     LintRule,
     rule,
 )
+from harness.k8s import argo
 from harness.k8s.amounts import amount
 
 if TYPE_CHECKING:
@@ -67,6 +68,25 @@ def _deadline(view: WorkloadView) -> Iterator[tuple[str, str]]:
         )
 
 
+def _kept_too_short(view: WorkloadView) -> Iterator[tuple[str, str]]:
+    if view.workload.get("kind") != argo.KIND:
+        return
+    strategy = view.spec.get("strategy") or {}
+    part = "blueGreen" if strategy.get("blueGreen") is not None else "canary"
+    said = (strategy.get(part) or {}).get("scaleDownDelaySeconds")
+    routed = part == "blueGreen" or (strategy.get("canary") or {}).get("trafficRouting")
+    if (
+        view.workload.get("kind") == argo.KIND
+        and routed
+        and said is not None
+        and int(said) < argo.SCALE_DOWN_S
+    ):
+        yield (
+            f"spec.strategy.{part}.scaleDownDelaySeconds",
+            f"{said}: old pods end that soon after the switch, whether or not every balancer has followed it",
+        )
+
+
 OF_ROLLOUTS: tuple[LintRule, ...] = (
     rule("min-ready-seconds", "info", _min_ready, "A3",
          "it delays Available, not the endpoints (kubernetes#103121)", DEPLOY, shown=False),
@@ -76,5 +96,8 @@ OF_ROLLOUTS: tuple[LintRule, ...] = (
          "kubernetes.io/docs/concepts/workloads/controllers/statefulset/", shown=False),
     rule("max-unavailable-few-replicas", "warning", _few_replicas, "D2 D9", "capacity falls before it rises", DEPLOY),
     rule("single-replica", "warning", _single, "D1 D9", "the exchange of the only endpoint is a race", DEPLOY),
+    rule("argo-scale-down-delay", "warning", _kept_too_short, "B1 C1 C5",
+         "a switch of a Service's selector takes time to reach every node and balancer; Argo advises 30 s at least",
+         "argo-rollouts.readthedocs.io/en/stable/features/bluegreen/#scaledowndelayseconds"),
     rule("deadline-too-short", "error", _deadline, "A8", "progressDeadlineSeconds must exceed minReadySeconds", DEPLOY),
 )  # fmt: skip

@@ -31,6 +31,7 @@ class WorkloadView:
     workload: Object
     services: tuple[Object, ...] = ()
     ingresses: tuple[Object, ...] = ()
+    routes: tuple[Object, ...] = ()  # the Gateway API's
     budgets: tuple[Object, ...] = ()
     scalers: tuple[Object, ...] = ()
     pods: tuple[Object, ...] = ()  # live ones, where some were seen: a webhook may have added to the template

@@ -13,7 +13,8 @@ import numpy as np
 from harness.errors import UsageError
 from harness.judge.accesslogs.formats import ALB, CADDY, ENVOY, HAPROXY, NGINX, NO_SERVER, TRAEFIK, parse
 from harness.judge.accesslogs.scanning import Scan, key_of, own_ids, scan
-from harness.judge.numbers.hits import COLUMNS, classify
+from harness.judge.numbers.hits import COLUMNS
+from harness.judge.numbers.piecewise.allhits import AllHits
 from harness.judge.timeline.observed import lifelines
 from harness.recording.upstreams import AccessLog, Coverage
 
@@ -60,8 +61,8 @@ def told_by(recording: Recording, logs: Iterable[Path], *, strict: bool = True) 
     Raises UsageError, one line, when a log cannot be read, and if `strict` also when none holds anything of this run,
     or when there are failed hits and no line names the pod of one or gives a reason.
     """
-    hits = classify(recording.hits((*COLUMNS, "seq")), recording.run)
-    every, lost = _keys(hits.frame), _keys(hits.frame[hits.failed])
+    hits = AllHits.of(recording, (*COLUMNS, "seq"))
+    lost = _keys(hits.failed.frame)
     wanted = {b"%016x" % key for key in lost.tolist()}
     pods = {pod.address for pod in lifelines(recording.run, recording.events()) if pod.address}
     found = Scan()
@@ -86,10 +87,13 @@ def told_by(recording: Recording, logs: Iterable[Path], *, strict: bool = True) 
             f"the access log has {sum(map(len, found.ids)):,} lines of this run, and none of a failed request names a"
             f" pod's address ({_what_tells(found.families)})"
         )
+    ours = np.zeros(len(logged), dtype=bool)
+    for piece in hits.pieces("seq"):
+        ours |= np.isin(logged, _keys(piece.frame))
     coverage = Coverage(
         lines=found.lines,
         ours=sum(map(len, found.ids)),
-        strays=int((~np.isin(logged, every)).sum()),
+        strays=int((~ours).sum()),
         failed=len(lost),
         named=named,
         unlogged=int((~np.isin(lost, logged)).sum()),

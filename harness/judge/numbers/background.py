@@ -15,6 +15,7 @@ import numpy as np
 from harness.clock import NS
 from harness.judge.numbers.excess import NONE, UNLIKE, Excess, Stretch, at_pods, excesses_of
 from harness.judge.numbers.hits import OWN_FAULT, kind_name
+from harness.judge.numbers.piecewise.gaps import Around
 from harness.judge.numbers.summary import longest_outage
 from harness.judge.numbers.usual import hung, usual
 from harness.judge.timeline.timeline import Span
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.judge.numbers.hits import Hits
+    from harness.judge.numbers.piecewise.allhits import AllHits
     from harness.judge.numbers.summary import Outage, Part
     from harness.judge.timeline.timeline import Timeline
 
@@ -103,7 +105,7 @@ class Background:
 
 
 def background(
-    hits: Hits,
+    hits: AllHits,
     lost: Hits,
     timeline: Timeline,
     of_pods: NDArray[np.bool_] | None = None,
@@ -114,11 +116,16 @@ def background(
     `of_pods` marks those of them that a cause ties to a pod that is known; `requests_of_pods` counts all requests
     to pods that came or went, good ones too; 0 where that is not known.
     """
-    answered = hits.good | hits.failed
     spans = [timeline.baseline, timeline.phase(Phase.DURING), timeline.phase(Phase.AFTER)]
-    requests = [int((answered & _ended(hits, span)).sum()) if span else 0 for span in spans]
+    requests = [0, 0, 0]
+    for piece in hits.pieces():
+        answered = piece.good | piece.failed
+        for number, span in enumerate(spans):
+            if span:
+                requests[number] += piece.count(answered & _ended(piece, span))
     early = hung(hits, lost, timeline)
-    of_baseline = hits.where(hits.failed & _ended(hits, spans[0])) if spans[0] else None
+    failed = hits.failed
+    of_baseline = failed.where(_ended(failed, spans[0])) if spans[0] else None
     families = {
         family: left for family, mask in _by_family(lost.kind).items() if (left := mask & ~early).any()
     }
@@ -216,7 +223,7 @@ def _codes(kinds: NDArray[np.int16]) -> dict[str, list[int]]:
     return codes
 
 
-def _outage(hits: Hits, lost: Hits, timeline: Timeline) -> tuple[Outage | None, int]:
+def _outage(hits: AllHits, lost: Hits, timeline: Timeline) -> tuple[Outage | None, int]:
     """Find a stretch without a good answer that no background explains: where most requests fail, failures are no
     sign. Return with it how many were nearly as long before the trigger.
 
@@ -224,7 +231,10 @@ def _outage(hits: Hits, lost: Hits, timeline: Timeline) -> tuple[Outage | None, 
     """
     ours = np.isin(lost.kind, [code for mask in _codes(lost.kind).values() for code in mask])
     asked = Span(timeline.zero_ns, max(timeline.load.to_ns, timeline.zero_ns))
-    found = longest_outage(hits.done_ns[hits.good], lost.done_ns[ours], asked)
+    around = Around(np.sort(np.minimum(lost.done_ns[ours], asked.to_ns)), asked.from_ns, asked.to_ns)
+    for piece in hits.pieces(until_ns=asked.to_ns):
+        around.add(piece.done_ns[piece.good & (piece.done_ns <= asked.to_ns)])
+    found = longest_outage(around)
     if found is None or found.to_ns - found.from_ns <= OUTAGE_NS:
         return None, 0
     before, lasts_ns = usual(hits, timeline), found.to_ns - found.from_ns
@@ -234,16 +244,18 @@ def _outage(hits: Hits, lost: Hits, timeline: Timeline) -> tuple[Outage | None, 
     return (found if unlike or unknown else None), alike
 
 
-def _outages_before(hits: Hits, timeline: Timeline, least_ns: int) -> int:
+def _outages_before(hits: AllHits, timeline: Timeline, least_ns: int) -> int:
     """Count the stretches of the baseline in which requests failed, and none was answered well for so long."""
     span = timeline.baseline
     if span is None:
         return 0
-    inside = _ended(hits, span)
-    edges = np.concatenate(([span.from_ns], np.sort(hits.done_ns[hits.good & inside]), [span.to_ns]))
-    failed = np.sort(hits.done_ns[hits.failed & inside])
-    held = np.diff(np.searchsorted(failed, edges))
-    return int(((np.diff(edges) > least_ns) & (held > 0)).sum())
+    failed = hits.failed
+    around = Around(np.sort(failed.done_ns[_ended(failed, span)]), span.from_ns, span.to_ns)
+    for piece in hits.pieces(since_ns=span.from_ns, until_ns=span.to_ns):
+        around.add(piece.done_ns[piece.good & _ended(piece, span)])
+    begins, ends = around.stretches()
+    long = ends - begins > least_ns
+    return len(np.unique(begins[long]))
 
 
 def _failed_before(failed: Hits, early: Hits, span: Span) -> dict[str, NDArray[np.int64]]:

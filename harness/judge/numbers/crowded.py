@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.judge.numbers.hits import Hits
+    from harness.judge.numbers.piecewise.allhits import AllHits
 
 _BUCKET_NS = 100_000_000
 _SHARE = (
@@ -23,7 +24,7 @@ _SHARE = (
 
 
 def crowded(
-    hits: Hits, lost: Hits, candidates: NDArray[np.bool_], usual_ns: int = 0
+    hits: AllHits, lost: Hits, candidates: NDArray[np.bool_], usual_ns: int = 0
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Say of each of the candidates whether good answers that came meanwhile may show a queue, and whether they do.
 
@@ -40,12 +41,11 @@ def crowded(
         lost.begun_ns[rows] - took_ns,
         lost.done_ns[rows] + took_ns,
     )  # a queue does not come and go at once
-    start = int(begun.min())
-    good = hits.good & (hits.done_ns >= start) & (hits.done_ns <= int(done.max()))
-    took = np.zeros((int(done.max()) - start) // _BUCKET_NS + 1, dtype=np.int64)
-    np.maximum.at(
-        took, (hits.done_ns[good] - start) // _BUCKET_NS, (hits.done_ns[good] - hits.begun_ns[good])
-    )
+    start, end = int(begun.min()), int(done.max())
+    took = np.zeros((end - start) // _BUCKET_NS + 1, dtype=np.int64)
+    for piece in hits.pieces(since_ns=start, until_ns=end):
+        good = piece.good & (piece.done_ns >= start) & (piece.done_ns <= end)
+        np.maximum.at(took, (piece.done_ns[good] - start) // _BUCKET_NS, piece.took_ns[good])
     longest = _longest(took, (begun - start) // _BUCKET_NS, (done - start) // _BUCKET_NS)
     may[rows] = (longest == 0) | (longest * _SHARE >= took_ns)
     surely[rows] = (2 * longest >= took_ns) & (longest > 2 * usual_ns) & bool(usual_ns)

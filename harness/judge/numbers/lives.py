@@ -15,11 +15,12 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from harness.judge.numbers.hits import Hits
+    from harness.judge.numbers.piecewise.allhits import AllHits
     from harness.judge.timeline.lifeline import Lifeline
     from harness.judge.timeline.timeline import Timeline
 
 
-def told_apart(hits: Hits, timeline: Timeline) -> tuple[Hits, Timeline]:
+def told_apart(hits: AllHits, timeline: Timeline) -> tuple[AllHits, Timeline]:
     """Return both with a name for each life; as they are where no two pods share one."""
     by_name: defaultdict[str, list[Lifeline]] = defaultdict(list)
     for pod in timeline.pods:
@@ -33,10 +34,12 @@ def told_apart(hits: Hits, timeline: Timeline) -> tuple[Hits, Timeline]:
         for number, pod in enumerate(lives[1:], 2)
     }
     pods = tuple(replace(pod, name=names.get(pod.uid, pod.name)) for pod in timeline.pods)
-    return _renamed(hits, shared, names), replace(timeline, pods=pods)
+    return hits.changed(lambda some: _renamed(some, shared, names)), replace(timeline, pods=pods)
 
 
 def _renamed(hits: Hits, shared: dict[str, list[Lifeline]], names: dict[str, str]) -> Hits:
+    if "pod" not in hits.frame:
+        return hits
     column = hits.frame["pod"].cat
     words = [str(word) for word in column.categories]
     codes = column.codes.to_numpy().astype(np.int32)

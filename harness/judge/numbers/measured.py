@@ -8,24 +8,22 @@ stopped: its number is *at least* what was seen ("censored"), and no bound from 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.clock import NS
-from harness.judge.numbers.hits import by_code
+from harness.judge.numbers.piecewise.ranks import Ranks
 from harness.judge.timeline.clocks import SLACK
 from harness.judge.timeline.ending import stop_ns
 from harness.model import Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
-    from numpy.typing import NDArray
-
-    from harness.judge.numbers.hits import Hits
+    from harness.judge.numbers.piecewise.allhits import AllHits
     from harness.judge.numbers.summary import Numbers
     from harness.judge.timeline.lifeline import Lifeline
     from harness.judge.timeline.timeline import Timeline
@@ -135,12 +133,12 @@ class Measured:
 
 
 def measure_rollout(
-    hits: Hits, timeline: Timeline, numbers: Numbers, pod_losses: Mapping[str, PodLosses], replicas: int
+    hits: AllHits, timeline: Timeline, numbers: Numbers, pod_losses: Mapping[str, PodLosses], replicas: int
 ) -> Measured | None:
     """Measure; None for a run without pods. `pod_losses` is by uid, what the causes say of each pod."""
     if not timeline.pods:
         return None
-    mine = _by_pod(hits, timeline.pods)
+    mine = _by_pod(hits, timeline, numbers)
     pods = tuple(
         _pod(pod, mine.get(pod.name), pod_losses.get(pod.uid), timeline.triggered) for pod in timeline.pods
     )
@@ -188,22 +186,48 @@ def spread(values: Iterable[tuple[int | None, bool]]) -> Spread | None:
 
 @dataclass(frozen=True, slots=True)
 class _Traffic:
-    """The good hits that named one pod."""
+    """The good hits that named one pod: the first end, the last begin; how many were begun within 2 s of that, and when
+    the first of these; whether one was begun before SIGTERM and answered late after it.
+    """
 
-    begun_ns: NDArray[np.int64]
-    done_ns: NDArray[np.int64]
+    first_ns: int
+    last_ns: int
+    recent: int = 0
+    since_ns: int = 0
+    drained: bool = False
 
 
-def _by_pod(hits: Hits, pods: Sequence[Lifeline]) -> dict[str, _Traffic]:
-    column = hits.frame["pod"].cat
-    wanted = {pod.name for pod in pods}
-    codes = column.codes.to_numpy()
-    return {
-        name: _Traffic(hits.begun_ns[rows], hits.done_ns[rows])
-        for code, rows in by_code(codes, hits.good)
-        for name in [str(column.categories[code]) if code >= 0 else ""]
-        if name in wanted
-    }
+def _by_pod(hits: AllHits, timeline: Timeline, numbers: Numbers) -> dict[str, _Traffic]:
+    traffic = {pod.pod: pod for pod in numbers.pods}
+    found: dict[str, _Traffic] = {}
+    for pod in timeline.pods:
+        seen = traffic.get(pod.name)
+        if seen is not None and seen.first_good_ns is not None and seen.last_good_begun_ns is not None:
+            last_ns = seen.last_good_begun_ns
+            found[pod.name] = _Traffic(seen.first_good_ns, last_ns, since_ns=last_ns)
+    going = [(pod.name, stop_ns(pod)) for pod in timeline.pods if pod.name in found]
+    stops = {name: stopped for name, stopped in going if stopped is not None}
+    if not stops:
+        return found
+    begins = [found[name].last_ns - 2 * NS for name in stops]
+    code_of = {name: code for code, name in enumerate(hits.words)}
+    for piece in hits.pieces("pod", since_ns=min(*begins, *stops.values())):
+        codes = piece.frame["pod"].cat.codes.to_numpy()
+        for name, stopped in stops.items():
+            known, begun = found[name], piece.begun_ns
+            recent = begun > known.last_ns - 2 * NS
+            drained = (begun < stopped) & (piece.done_ns > stopped + ANSWERED_LATE_NS)
+            rows = np.flatnonzero((recent | drained) & piece.good & (codes == code_of[name]))
+            if not len(rows):
+                continue
+            mine, some = recent[rows], piece.at(rows)
+            found[name] = replace(
+                known,
+                recent=known.recent + some.count(mine),
+                since_ns=min(known.since_ns, int(some.begun_ns[mine].min(initial=known.since_ns))),
+                drained=known.drained or bool(drained[rows].any()),
+            )
+    return found
 
 
 def _pod(
@@ -212,17 +236,12 @@ def _pod(
     losses: PodLosses | None,
     triggered: bool,  # noqa: FBT001
 ) -> PodMeasured:
-    first_ns = int(traffic.done_ns.min()) if traffic else None
+    first_ns = traffic.first_ns if traffic else None
     signs = [first_ns] if first_ns is not None else []
     if pod.ready_ns is not None and pod.spec.readiness_probe:
         signs.append(pod.ready_ns)
     stopped = stop_ns(pod)
     lag, reach, censored = _lag(pod, traffic, losses, stopped) if triggered else (None, None, False)
-    drains = bool(
-        traffic
-        and stopped is not None
-        and ((traffic.begun_ns < stopped) & (traffic.done_ns > stopped + ANSWERED_LATE_NS)).any()
-    )
     return PodMeasured(
         pod=pod.name,
         old=pod.old,
@@ -233,7 +252,7 @@ def _pod(
         censored=censored,
         exit_ns=_after(pod.deleted_ns, pod.exited_ns),
         drain_ns=_after(stopped, pod.exited_ns),
-        drains=drains,
+        drains=bool(traffic and traffic.drained),
         bad_until_ns=_after(pod.started_ns, losses.bad_until_ns if losses else None),
         late_failure_ns=_after(pod.deleted_ns, losses.last_begun_ns if losses else None),
         late_least_ns=losses.late_least_ns or None if losses else None,
@@ -257,30 +276,38 @@ def _lag(
             return None, None, False
         # All that is known: until it stopped it may have been sent requests, and afterwards something failed.
         return max(stopped - left, 0), stopped - pod.deleted_ns, True
-    last = int(traffic.begun_ns.max())
+    last = traffic.last_ns
     if last > stopped + ANSWERED_LATE_NS:  # it goes on listening after SIGTERM
         heard_until = pod.exited_ns if pod.exited_ns is not None else stopped
     else:
         heard_until = min(stopped, pod.exited_ns + SLACK) if pod.exited_ns is not None else stopped
-    recent = traffic.begun_ns[traffic.begun_ns > last - 2 * NS]
-    gap = (last - int(recent.min())) // max(len(recent) - 1, 1) if len(recent) > 1 else NS // 10
+    gap = (last - traffic.since_ns) // max(traffic.recent - 1, 1) if traffic.recent > 1 else NS // 10
     quiet = max(QUIET_NS, QUIET_GAPS * gap)
     censored = heard_until - last < quiet or bool(losses and losses.after_stop)
     return max(last - left, 0), max(last - pod.deleted_ns, 0), censored
 
 
-def _tail(hits: Hits, pod_losses: Iterable[PodLosses]) -> Tail | None:
-    took = hits.done_ns[hits.good] - hits.begun_ns[hits.good]
-    if not len(took):
+def _tail(hits: AllHits, pod_losses: Iterable[PodLosses]) -> Tail | None:
+    ranks, more = Ranks(1, _tail_ranks, hits.rows), True
+    while more:
+        for piece in hits.pieces():
+            good = piece.good
+            ranks.add(0, piece.waited_ns[good], None if piece.weight is None else piece.weight[good])
+        more = ranks.again()
+    count = int(ranks.counts[0])
+    if not count:
         return None
-    ranks = [min(int(p * len(took)), len(took) - 1) for p in (0.99, 0.999)]
-    parted = np.partition(took, ranks)
+    p99, p999 = (ranks.at(0, rank) for rank in _tail_ranks(count))
     return Tail(
-        p99_ns=int(parted[ranks[0]]),
-        p999_ns=int(parted[ranks[1]]),
-        max_ns=int(took.max()),
+        p99_ns=p99,
+        p999_ns=p999,
+        max_ns=int(ranks.largest[0]),
         cut_ns=max((pod.cut_ns for pod in pod_losses), default=0),
     )
+
+
+def _tail_ranks(count: int) -> list[int]:
+    return [min(int(p * count), count - 1) for p in (0.99, 0.999)]
 
 
 def _capacity(timeline: Timeline, numbers: Numbers, replicas: int) -> Capacity | None:

@@ -15,8 +15,6 @@ import numpy as np
 from harness.judge.numbers.hits import OWN_FAULT, kind_code
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from harness.judge.numbers.hits import Hits
 
 
@@ -40,20 +38,19 @@ class ByConnection:
     reused: Carried = Carried()
 
 
-def by_connection(hits: Hits, inside: NDArray[np.bool_], trigger_ns: int | None) -> ByConnection:
-    """Count both sorts among the hits for which `inside` is true. `trigger_ns`: None without a trigger."""
-    reused = hits.frame["conn_hits"].to_numpy() > 0
-    good, failed = hits.good & inside, hits.failed & inside
-    if failed.any():
-        failed &= ~np.isin(hits.kind, [kind_code(name) for name in OWN_FAULT])
+def by_connection(
+    good_on_new: int, good_on_reused: int, failed: Hits, trigger_ns: int | None
+) -> ByConnection:
+    """Count both sorts of the hits that are judged. `trigger_ns`: None without a trigger."""
+    failed = failed.where(~np.isin(failed.kind, [kind_code(name) for name in OWN_FAULT]))
+    reused = failed.frame["conn_hits"].to_numpy() > 0
     return ByConnection(
-        *(_carried(hits, good & sort, failed & sort, trigger_ns) for sort in (~reused, reused))
+        _carried(good_on_new, failed.where(~reused), trigger_ns),
+        _carried(good_on_reused, failed.where(reused), trigger_ns),
     )
 
 
-def _carried(
-    hits: Hits, good: NDArray[np.bool_], failed: NDArray[np.bool_], trigger_ns: int | None
-) -> Carried:
-    lost = int(failed.sum())
-    late = int((hits.done_ns[failed] >= trigger_ns).sum()) if lost and trigger_ns is not None else 0
-    return Carried(int(good.sum()) + lost, lost, late, hits.counts(failed) if lost else {})
+def _carried(good: int, failed: Hits, trigger_ns: int | None) -> Carried:
+    late = int((failed.done_ns >= trigger_ns).sum()) if trigger_ns is not None else 0
+    kinds = failed.counts(np.ones(len(failed), dtype=bool))
+    return Carried(good + len(failed), len(failed), late, kinds)

@@ -18,8 +18,8 @@ import numpy as np
 from harness import masking
 from harness.clock import NS
 from harness.judge.numbers.hits import by_code, kind_code, ranked
-from harness.judge.numbers.summary import Latency, measure
-from harness.model import NEVER, STALL_NS, Outcome
+from harness.judge.numbers.summary import Latency, latency_of, latency_ranks
+from harness.model import NEVER, STALL_NS, Outcome, WorkerClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.judge.numbers.hits import Hits
-    from harness.judge.timeline.timeline import Timeline
+    from harness.judge.numbers.piecewise.allhits import AllHits
+    from harness.judge.timeline.timeline import Span, Timeline
     from harness.model import HealthSample, RunRecord
     from harness.recording.read import Recording
 
@@ -107,19 +108,19 @@ class Sending:
     lag_p99_ns: int | None = None  # the worst second's
     cpu_ns_per_request: int | None = None  # the workers'
     workers_lost: tuple[int, ...] = ()  # the connections that these had open are in no row
+    worker_clocks: tuple[WorkerClock, ...] = ()  # of workers in pods
 
 
-def sending(recording: Recording, hits: Hits, timeline: Timeline) -> Sending:
+def sending(recording: Recording, hits: AllHits, timeline: Timeline) -> Sending:
     """Take a run's load apart."""
     run = recording.run
     judged = timeline.judged
-    inside = (hits.done_ns >= judged.from_ns) & (hits.done_ns < judged.to_ns)
     health = recording.health()
     found = stalls(health)
     connections = recording.connections()
-    targets = _targets(hits, run, inside) if len(run.targets) > 1 else []
+    targets = _targets(hits, run, judged) if len(run.targets) > 1 else []
     return Sending(
-        open_loop=_open_loop(hits, run, inside, connections),
+        open_loop=_open_loop(hits, run, judged, connections),
         targets=tuple(targets[:_TARGETS]),
         targets_left_out=max(0, len(targets) - _TARGETS),
         connections=_connections(connections),
@@ -130,47 +131,74 @@ def sending(recording: Recording, hits: Hits, timeline: Timeline) -> Sending:
         protocol="HTTP/2" if run.http2 else "HTTP/1.1",
         cpu_ns_per_request=_cost(health),
         workers_lost=run.workers_lost,
+        worker_clocks=run.worker_clocks,
         lag_p99_ns=max((s.lag_p99_ns for s in health if s.t_ns > judged.from_ns), default=None),
     )
 
 
-def _open_loop(
-    hits: Hits, run: RunRecord, inside: NDArray[np.bool_], connections: pd.DataFrame
-) -> OpenLoop | None:
+def _open_loop(hits: AllHits, run: RunRecord, judged: Span, connections: pd.DataFrame) -> OpenLoop | None:
     if run.rate is None:
         return None
-    sent: NDArray[np.int64] = hits.frame["sent_ns"].to_numpy()
-    waited = np.where(inside & (sent != NEVER), _taken_up(hits, connections) - hits.begun_ns, 0)
-    good, dropped = hits.good & inside, (hits.kind == kind_code(Outcome.DROPPED)) & inside
+    due = many_late = late_max_ns = 0
+    opened = _Opened(connections, run.streams)
+    ranks, more, first = latency_ranks(2, hits.rows), True, True
+    while more:
+        for piece in hits.pieces("sent_ns", "conn", "conn_hits"):
+            sent: NDArray[np.int64] = piece.frame["sent_ns"].to_numpy()
+            inside = _ended(piece, judged)
+            good = piece.good & inside
+            weights = None if piece.weight is None else piece.weight[good]
+            ranks.add(0, piece.took_ns[good], weights)
+            ranks.add(1, piece.done_ns[good] - sent[good], weights)
+            if first:
+                waited = np.where(inside & (sent != NEVER), opened.taken_up(piece) - piece.begun_ns, 0)
+                due += piece.count(inside)
+                many_late += piece.count(waited > LATE_NS)
+                late_max_ns = max(late_max_ns, int(waited.max(initial=0)))
+        more, first = ranks.again(), False
+    lost = hits.lost
+    dropped = lost.took_ns[(lost.kind == kind_code(Outcome.DROPPED)) & _ended(lost, judged)]
     return OpenLoop(
         rate=run.rate,
         ramp_ns=run.ramp_ns,
-        due=int(inside.sum()),
-        late=int((waited > LATE_NS).sum()),
-        late_max_ns=int(waited.max(initial=0)),
-        dropped=int(dropped.sum()),
-        dropped_after_ns=int((hits.done_ns - hits.begun_ns)[dropped].min()) if dropped.any() else 0,
-        corrected=measure(hits.done_ns[good] - hits.begun_ns[good]),
-        raw=measure(hits.done_ns[good] - sent[good]),
+        due=due,
+        late=many_late,
+        late_max_ns=late_max_ns,
+        dropped=len(dropped),
+        dropped_after_ns=int(dropped.min()) if len(dropped) else 0,
+        corrected=latency_of(ranks, 0),
+        raw=latency_of(ranks, 1),
     )
 
 
-def _taken_up(hits: Hits, connections: pd.DataFrame) -> NDArray[np.int64]:
-    """Return when each hit was taken up: sent, or a connection begun for it, whose opening is the service's time and
-    not ours.
-    """
-    taken: NDArray[np.int64] = hits.frame["sent_ns"].to_numpy().copy()
-    first = np.flatnonzero((hits.frame["conn_hits"].to_numpy() == 0) & (hits.frame["conn"].to_numpy() >= 0))
-    if not len(first) or not len(connections):
+def _ended(hits: Hits, span: Span) -> NDArray[np.bool_]:
+    return np.asarray((hits.done_ns >= span.from_ns) & (hits.done_ns < span.to_ns))
+
+
+class _Opened:
+    """When each connection was begun to be opened; `streams` hits may have waited for that."""
+
+    def __init__(self, connections: pd.DataFrame, streams: int) -> None:
+        self._streams = streams
+        keys = _keys(connections)
+        order = np.argsort(keys)
+        self._keys, self._opened_ns = keys[order], connections["opened_ns"].to_numpy()[order]
+
+    def taken_up(self, hits: Hits) -> NDArray[np.int64]:
+        """Return when each hit was taken up: sent, or a connection begun for it, whose opening is the service's time
+        and not ours.
+        """
+        taken: NDArray[np.int64] = hits.frame["sent_ns"].to_numpy().copy()
+        first = np.flatnonzero(
+            (hits.frame["conn_hits"].to_numpy() < self._streams) & (hits.frame["conn"].to_numpy() >= 0)
+        )
+        if not len(first) or not len(self._keys):
+            return taken
+        wanted = _keys(hits.frame.take(first))
+        at = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
+        found = self._keys[at] == wanted  # a crash may have taken the last rows of the connections
+        taken[first[found]] = np.minimum(taken[first[found]], self._opened_ns[at[found]])
         return taken
-    opened = connections["opened_ns"].to_numpy()
-    keys = _keys(connections)
-    order = np.argsort(keys)
-    wanted = _keys(hits.frame.iloc[first])
-    at = np.minimum(np.searchsorted(keys[order], wanted), len(order) - 1)
-    found = keys[order][at] == wanted  # a crash may have taken the last rows of the connections
-    taken[first[found]] = np.minimum(taken[first[found]], opened[order][at[found]])
-    return taken
 
 
 def _keys(frame: pd.DataFrame) -> NDArray[np.int64]:
@@ -179,30 +207,33 @@ def _keys(frame: pd.DataFrame) -> NDArray[np.int64]:
     return worker * (1 << 32) + frame["conn"].to_numpy().astype(np.int64)
 
 
-def _targets(hits: Hits, run: RunRecord, inside: NDArray[np.bool_]) -> list[TargetNumbers]:
-    column = hits.frame["target"].to_numpy().astype(np.int32)
-    good = dict(by_code(column, hits.good & inside))
-    failed = dict(by_code(column, hits.failed & inside))
+def _targets(hits: AllHits, run: RunRecord, judged: Span) -> list[TargetNumbers]:
+    ranks, more = latency_ranks(len(run.targets), hits.rows), True
+    while more:
+        for piece in hits.pieces("target"):
+            column = piece.frame["target"].to_numpy().astype(np.int32)
+            for number, rows in by_code(column, piece.good & _ended(piece, judged)):
+                weights = None if piece.weight is None else piece.weight[rows]
+                ranks.add(number, piece.took_ns[rows], weights)
+        more = ranks.again()
+    failed = hits.failed
+    of_target = dict(by_code(failed.frame["target"].to_numpy().astype(np.int32), _ended(failed, judged)))
     nothing = np.zeros(0, dtype=np.int64)
     found = []
     names = [f"{t.get('method', 'GET')} {masking.url(str(t.get('url', '?')))}" for t in run.targets]
     counted = Counter(names)
     for index, target in enumerate(run.targets):
-        mine, lost = good.get(index, nothing), failed.get(index, nothing)
-        kinds: dict[str, int] = {}
-        if len(lost):
-            mask = np.zeros(len(hits), dtype=bool)
-            mask[lost] = True
-            kinds = hits.counts(mask)
+        lost = failed.at(of_target.get(index, nothing))
+        latency = latency_of(ranks, index)
         found.append(
             TargetNumbers(
                 # Without the values of their queries several may look alike.
                 name=names[index] + (f" (target {index + 1})" if counted[names[index]] > 1 else ""),
                 weight=int(target.get("weight", 1)),
-                requests=len(mine) + len(lost),
+                requests=(latency.count if latency else 0) + len(lost),
                 failed=len(lost),
-                kinds=kinds,
-                latency=measure(hits.done_ns[mine] - hits.begun_ns[mine]),
+                kinds=lost.counts(np.ones(len(lost), dtype=bool)),
+                latency=latency,
             )
         )
     return sorted(found, key=lambda row: (-row.failed, -row.requests))

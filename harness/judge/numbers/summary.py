@@ -18,9 +18,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.clock import NS
-from harness.judge.numbers.hits import Hits, kind_code, kind_name, masked, ranked, started_ns, tally
+from harness.judge.numbers.hits import kind_code, nonzero, ranked
+from harness.judge.numbers.piecewise.bins import SecondRow, Seconds, added
+from harness.judge.numbers.piecewise.gaps import Around
+from harness.judge.numbers.piecewise.masked import masked
+from harness.judge.numbers.piecewise.ranks import Ranks, deviation
 from harness.judge.numbers.reuse import ByConnection, by_connection
-from harness.judge.numbers.traffic import PodTraffic, Reach, WorkerRows, by_pod, by_target, by_worker
+from harness.judge.numbers.traffic import Pods, PodTraffic, Reach, WorkerRows, Workers
 from harness.model import Outcome, Phase
 
 if TYPE_CHECKING:
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from harness.judge.numbers.hits import Hits
+    from harness.judge.numbers.piecewise.allhits import AllHits
     from harness.judge.timeline.timeline import Span, Timeline
     from harness.model import RunRecord
 
@@ -61,16 +67,6 @@ class Outage:
     from_ns: int
     to_ns: int
     failed: int
-
-
-@dataclass(frozen=True, slots=True)
-class SecondRow:
-    """One second, numbered from the zero of the timeline (second 0 begins with the trigger)."""
-
-    second: int
-    started: int
-    completed: int  # good and failed
-    failed: dict[str, int]  # by kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,141 +135,209 @@ class Numbers:
         return next((part for part in self.parts if part.name == phase.value), None)
 
 
-def summarise(hits: Hits, run: RunRecord, timeline: Timeline) -> Numbers:
+def summarise(hits: AllHits, run: RunRecord, timeline: Timeline) -> Numbers:
     """Count and measure. Text stays out: what a number means is said in the module's docstring."""
-    inside = (hits.done_ns >= timeline.judged.from_ns) & (hits.done_ns < timeline.judged.to_ns)
-    early = hits.done_ns < timeline.judged.from_ns
-    took = hits.done_ns - hits.begun_ns  # no copies of the whole: a long run has millions of hits
-    good, failed, cut = hits.good & inside, hits.failed & inside, hits.cut & inside
-    hidden = int((masked(hits, run) & inside).sum())
-    seconds = by_second(hits, timeline)
-    bad = set(((hits.done_ns[failed] - timeline.zero_ns) // NS).tolist())
+    judged, load = timeline.judged, timeline.load
+    groups = _groups(timeline)
+    ranks = latency_ranks(len(groups), hits.rows)
+    counted = _Counted(timeline, run, hits.words)
+    every_failed = hits.failed
+    failed = every_failed.where(_ended(every_failed, judged))
+    around = Around(np.sort(np.minimum(failed.done_ns, load.to_ns)), load.from_ns, load.to_ns)
+    for piece in hits.pieces("sent_ns", "bytes_in", "bytes_out", "target", "pod", "conn_hits"):
+        good = piece.good & _ended(piece, judged)
+        counted.add(piece, good)
+        around.add(piece.done_ns[good & (piece.done_ns <= load.to_ns)])
+        _rank(ranks, piece, groups)
+    while ranks.again():
+        for piece in hits.pieces():
+            _rank(ranks, piece, groups)
+    latency = [latency_of(ranks, number) for number in range(len(groups))]
+    parts = {
+        name: _part(name, spans, every_failed, timeline, latency[number])
+        for number, (name, spans) in enumerate(groups)
+    }
+    cut = hits.cut
+    cut = cut.where(_ended(cut, judged))
+    early = every_failed.done_ns < judged.from_ns
+    hidden = masked(hits, run, judged.from_ns, judged.to_ns)
+    seconds = counted.seconds.rows(every_failed)
+    bad = set(((failed.done_ns - timeline.zero_ns) // NS).tolist())
     worst = [row for row in seconds if row.second in bad]
     starts = ((row, timeline.zero_ns + row.second * NS) for row in seconds)
-    whole = [row for row, start in starts if timeline.load.from_ns <= start <= timeline.load.to_ns - NS]
-    while_loaded = (good | failed) & (hits.done_ns < timeline.load.to_ns)
-    whole_responses = (hits.status > 0) & inside
-    elapsed_ns = timeline.load.length_ns
-    spent = float(took[good | failed].sum())
-    carried = while_loaded & whole_responses
-    size = sum(int(hits.frame[name].to_numpy().sum(where=carried)) for name in ("bytes_in", "bytes_out"))
-    failures = int(failed.sum())
-    named, pods = by_pod(hits)
+    whole = [row for row, start in starts if load.from_ns <= start <= load.to_ns - NS]
+    elapsed_ns = load.length_ns
+    failures, good_ones = len(failed), int(ranks.counts[0])
+    spent = float(ranks.totals[0] + int(failed.waited_ns.sum()))
+    named, pods = counted.pods.traffic()
     return Numbers(
-        requests=int(good.sum()) + failures,
-        good=int(good.sum()),
+        requests=good_ones + failures,
+        good=good_ones,
         failed=failures,
         masked=hidden,
         hard=failures - hidden,
-        stalled=int(((took > run.stalled_ns) & inside).sum()),
-        cut=int(cut.sum()),
-        cut_oldest_ns=int(took[cut].max(initial=0)),
-        warmup_requests=int(((hits.good | hits.failed) & early).sum()),
-        warmup_failed=int((hits.failed & early).sum()),
+        stalled=0 if run.stream else counted.stalled,
+        cut=len(cut),
+        cut_oldest_ns=int(cut.waited_ns.max(initial=0)),
+        warmup_requests=counted.early + int(early.sum()),
+        warmup_failed=int(early.sum()),
         elapsed_ns=elapsed_ns,
-        rates=_rates(int(while_loaded.sum()), elapsed_ns, [row.completed for row in whole]),
-        latency=measure(took[good]),
-        statuses=ranked({str(code): n for code, n in tally(hits.status[whole_responses])}),
-        outcomes=_outcomes(hits, failed),
-        kinds=_kinds(hits, took, failed),
-        bytes_per_s=size * NS / elapsed_ns if elapsed_ns else 0.0,
+        rates=_rates(counted.while_loaded, elapsed_ns, [row.completed for row in whole]),
+        latency=latency[0],
+        statuses=ranked({str(code): n for code, n in nonzero(counted.statuses)}),
+        outcomes=_outcomes(failed),
+        kinds=_kinds(failed),
+        bytes_per_s=counted.size * NS / elapsed_ns if elapsed_ns else 0.0,
         bad_seconds=len(bad),
-        seconds_total=-(-timeline.judged.length_ns // NS),
+        seconds_total=-(-judged.length_ns // NS),
         worst_second=max(worst, key=lambda row: (sum(row.failed.values()), -row.second), default=None),
-        outage=longest_outage(hits.done_ns[good], hits.done_ns[failed], timeline.load),
-        failed_time_share=float(took[failed].sum()) / spent if spent else 0.0,
-        parts=tuple(
-            part(hits, phase.value, spans, timeline)
-            for phase in Phase
-            if (spans := tuple(p.span for p in timeline.phases if p.phase is phase))
-        ),
-        control=part(hits, "control", (timeline.control,), timeline) if timeline.control else None,
-        baseline=part(hits, "baseline", (timeline.baseline,), timeline) if timeline.baseline else None,
+        # What comes on a stream now and then is no answer that somebody waits for.
+        outage=None if run.stream else longest_outage(around),
+        failed_time_share=float(int(failed.waited_ns.sum())) / spent if spent else 0.0,
+        parts=tuple(parts[phase.value] for phase in Phase if phase.value in parts),
+        control=parts.get("control"),
+        baseline=parts.get("baseline"),
         named=named,
         pods=pods,
-        workers=by_worker(hits),
+        workers=counted.workers.rows(),
         seconds=seconds,
-        reach=by_target(hits, frozenset(pod.name for pod in timeline.pods)),
-        connections=by_connection(hits, inside, timeline.zero_ns if timeline.triggered else None),
+        reach=counted.pods.reach(),
+        connections=by_connection(
+            counted.on_new, counted.on_reused, failed, timeline.zero_ns if timeline.triggered else None
+        ),
+    )
+
+
+class _Counted:
+    """What is counted of all hits, piece by piece."""
+
+    def __init__(self, timeline: Timeline, run: RunRecord, words: tuple[str, ...]) -> None:
+        self._timeline, self._stalled_ns = timeline, run.stalled_ns
+        self.seconds = Seconds(timeline.zero_ns)
+        self.pods = Pods(words, frozenset(pod.name for pod in timeline.pods))
+        self.workers = Workers()
+        self.statuses = np.zeros(0, dtype=np.int64)
+        self.stalled = self.early = self.while_loaded = self.size = 0
+        self.on_new = self.on_reused = 0  # good ones
+
+    def add(self, piece: Hits, good: NDArray[np.bool_]) -> None:
+        """Count a piece; `good` are the good ones that are judged."""
+        timeline, frame = self._timeline, piece.frame
+        inside = _ended(piece, timeline.judged)
+        self.seconds.add(piece)
+        self.pods.add(piece)
+        self.workers.add(piece)
+        self.stalled += piece.count((piece.waited_ns > self._stalled_ns) & inside)
+        self.early += piece.count(piece.good & (piece.done_ns < timeline.judged.from_ns))
+        loaded = (good | (piece.failed & inside)) & (piece.done_ns < timeline.load.to_ns)
+        self.while_loaded += piece.count(loaded)
+        responses = (piece.status > 0) & inside
+        self.statuses = added(self.statuses, piece.tally(piece.status, responses))
+        carried = loaded & responses
+        for name in ("bytes_in", "bytes_out"):
+            size = frame[name].to_numpy()
+            self.size += int((size if piece.weight is None else size * piece.weight).sum(where=carried))
+        reused = frame["conn_hits"].to_numpy() > 0
+        on_reused = piece.count(good & reused)
+        self.on_reused += on_reused
+        self.on_new += piece.count(good) - on_reused
+
+
+_Group = tuple[str, tuple["Span", ...]]
+
+
+def _groups(timeline: Timeline) -> list[_Group]:
+    """Return the groups of good hits whose latencies are measured: by the stretches of time in which they ended."""
+    found: list[_Group] = [("", (timeline.judged,))]
+    for phase in Phase:
+        spans = tuple(p.span for p in timeline.phases if p.phase is phase)
+        found += [(phase.value, spans)] if spans else []
+    for name, span in (("control", timeline.control), ("baseline", timeline.baseline)):
+        if span:
+            found.append((name, (span,)))
+    return found
+
+
+def _rank(ranks: Ranks, piece: Hits, groups: Sequence[_Group]) -> None:
+    first, last = int(piece.done_ns.min(initial=0)), int(piece.done_ns.max(initial=0))
+    for number, (_, spans) in enumerate(groups):
+        if any(span.from_ns <= last and span.to_ns > first for span in spans):
+            inside = np.zeros(len(piece), dtype=bool)
+            for span in spans:
+                inside |= _ended(piece, span)
+            inside &= piece.good
+            ranks.add(number, piece.waited_ns[inside], None if piece.weight is None else piece.weight[inside])
+
+
+def _ended(hits: Hits, span: Span) -> NDArray[np.bool_]:
+    return np.asarray((hits.done_ns >= span.from_ns) & (hits.done_ns < span.to_ns))
+
+
+def _ranks(count: int) -> list[int]:
+    """Return the ranks of the percentiles, by bombardier's rule."""
+    return [min(max(int(p / 100 * count + 0.5), 1), count) - 1 for p in PERCENTILES]
+
+
+def latency_ranks(groups: int, about: int) -> Ranks:
+    """Return what `about` so many latencies of several groups are given to, so that `latency_of` can tell of each."""
+    return Ranks(groups, _ranks, about)
+
+
+def latency_of(ranks: Ranks, group: int) -> Latency | None:
+    """Return the latencies of a group; None for an empty one. The deviation is the sample's (n - 1)."""
+    count = int(ranks.counts[group])
+    if not count:
+        return None
+    return Latency(
+        count=count,
+        mean_ns=ranks.totals[group] / count,
+        stdev_ns=deviation(count, ranks.totals[group], ranks.squares[group]),
+        max_ns=int(ranks.largest[group]),
+        percentiles={str(p): ranks.at(group, r) for p, r in zip(PERCENTILES, _ranks(count), strict=True)},
     )
 
 
 def measure(took_ns: NDArray[np.int64]) -> Latency | None:
-    """Measure a group of latencies; None for an empty one. The deviation is the sample's (n - 1)."""
-    count = len(took_ns)
-    if not count:
-        return None
-    ranks = {p: min(max(int(p / 100 * count + 0.5), 1), count) for p in PERCENTILES}
-    parted = np.partition(took_ns, sorted({rank - 1 for rank in ranks.values()}))
-    return Latency(
-        count=count,
-        mean_ns=float(took_ns.mean()),
-        stdev_ns=float(took_ns.std(ddof=1)) if count > 1 else 0.0,
-        max_ns=int(took_ns.max()),
-        percentiles={str(p): int(parted[rank - 1]) for p, rank in ranks.items()},
-    )
+    """Measure one group of latencies that are at hand; None for an empty one."""
+    ranks = latency_ranks(1, len(took_ns))
+    ranks.add(0, took_ns)
+    while ranks.again():
+        ranks.add(0, took_ns)
+    return latency_of(ranks, 0)
 
 
-def part(hits: Hits, name: str, spans: Sequence[Span], timeline: Timeline) -> Part:
+def _part(
+    name: str, spans: tuple[Span, ...], failed: Hits, timeline: Timeline, latency: Latency | None
+) -> Part:
     """Return the numbers of the hits that ended in one stretch of the run, or in several of one name."""
-    inside = np.zeros(len(hits), dtype=bool)
+    inside = np.zeros(len(failed), dtype=bool)
     for span in spans:
-        inside |= (hits.done_ns >= span.from_ns) & (hits.done_ns < span.to_ns)
-    failed = inside & hits.failed
-    good = inside & hits.good
+        inside |= _ended(failed, span)
+    lost = int(inside.sum())
     return Part(
         name=name,
         from_ns=spans[0].from_ns,
         to_ns=spans[-1].to_ns,
-        requests=int(good.sum() + failed.sum()),
-        failed=int(failed.sum()),
-        kinds=hits.counts(failed),
-        bad_seconds=len(np.unique((hits.done_ns[failed] - timeline.zero_ns) // NS)),
-        latency=measure(hits.done_ns[good] - hits.begun_ns[good]),
+        requests=(latency.count if latency else 0) + lost,
+        failed=lost,
+        kinds=failed.counts(inside),
+        bad_seconds=len(np.unique((failed.done_ns[inside] - timeline.zero_ns) // NS)),
+        latency=latency,
     )
 
 
-def by_second(hits: Hits, timeline: Timeline) -> tuple[SecondRow, ...]:
-    """Count by second, warm-up included; a second in which nothing happened is a row of zeros."""
-    if not len(hits):
-        return ()
-    counted = hits.good | hits.failed
-    done = ((hits.done_ns - timeline.zero_ns) // NS).astype(np.int32)
-    begun = ((started_ns(hits) - timeline.zero_ns) // NS).astype(np.int32)
-    first = int(min(done.min(), begun.min()))
-    size = int(max(done.max(), begun.max())) - first + 1
-    completed = np.bincount(done[counted] - first, minlength=size)
-    started = np.bincount(begun - first, minlength=size)
-    failed: list[dict[str, int]] = [{} for _ in range(size)]
-    for code, _ in tally(hits.kind[hits.failed]):
-        of_kind = np.bincount(done[hits.failed & (hits.kind == code)] - first, minlength=size)
-        for index in np.flatnonzero(of_kind):
-            failed[index][kind_name(code)] = int(of_kind[index])
-    return tuple(
-        SecondRow(first + index, int(started[index]), int(completed[index]), failed[index])
-        for index in range(size)
-    )
+def longest_outage(around: Around) -> Outage | None:
+    """Return the longest stretch of the load between two good responses in which a hit failed.
 
-
-def longest_outage(good_ns: NDArray[np.int64], failed_ns: NDArray[np.int64], span: Span) -> Outage | None:
-    """Find the longest stretch of the load between two good responses in which a hit failed. Takes when hits ended.
-
-    `span` ends with the load: what ends later was still out then, and nobody asked for anything more.
+    `around` has been given the ends of the failed hits in order, each at most the end of the load, and of all good
+    ones until then: what ends later was still out then, and nobody asked for anything more.
     """
-    failed, good_ns = np.sort(np.minimum(failed_ns, span.to_ns)), good_ns[good_ns <= span.to_ns]
-    if not len(failed):
+    begins, ends = around.stretches()
+    if not len(begins):
         return None
-    # Only the good responses around failures matter: from the last one before the first to the first after the last.
-    before, after_ = good_ns[good_ns <= failed[0]], good_ns[good_ns > failed[-1]]
-    low = int(before.max()) if len(before) else span.from_ns
-    high = int(after_.min()) if len(after_) else span.to_ns
-    between = good_ns[(good_ns > failed[0]) & (good_ns <= failed[-1])]
-    edges = np.concatenate(([low], np.sort(between), [high]))
-    after = np.searchsorted(edges, failed, side="right")
-    after = np.clip(after, 1, len(edges) - 1)
-    lengths = edges[after] - edges[after - 1]
-    longest = int(after[int(np.argmax(lengths))])
-    return Outage(int(edges[longest - 1]), int(edges[longest]), int((after == longest).sum()))
+    longest = int(np.argmax(ends - begins))
+    from_ns, to_ns = int(begins[longest]), int(ends[longest])
+    return Outage(from_ns, to_ns, int(((begins == from_ns) & (ends == to_ns)).sum()))
 
 
 def _rates(completed: int, elapsed_ns: int, whole_seconds: list[int]) -> Rates:
@@ -285,17 +349,17 @@ def _rates(completed: int, elapsed_ns: int, whole_seconds: list[int]) -> Rates:
     )
 
 
-def _kinds(hits: Hits, took: NDArray[np.int64], failed: NDArray[np.bool_]) -> tuple[KindNumbers, ...]:
+def _kinds(failed: Hits) -> tuple[KindNumbers, ...]:
     found = []
-    for name, count in hits.counts(failed).items():
-        mask = failed & (hits.kind == kind_code(name))
-        latency = measure(took[mask])
+    for name, count in failed.counts(np.ones(len(failed), dtype=bool)).items():
+        mask = failed.kind == kind_code(name)
+        latency = measure(failed.waited_ns[mask])
         if latency is not None:
-            done = hits.done_ns[mask]
+            done = failed.done_ns[mask]
             found.append(KindNumbers(name, count, int(done.min()), int(done.max()), latency))
     return tuple(found)
 
 
-def _outcomes(hits: Hits, failed: NDArray[np.bool_]) -> dict[str, int]:
-    counts = hits.counts(failed & (hits.status == 0))
+def _outcomes(failed: Hits) -> dict[str, int]:
+    counts = failed.counts(failed.status == 0)
     return {name: n for name, n in counts.items() if name != Outcome.RESPONSE}

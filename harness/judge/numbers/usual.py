@@ -15,12 +15,14 @@ import numpy as np
 
 from harness.clock import NS
 from harness.judge.numbers.hits import TIMEOUTS, kind_name
-from harness.model import Mark
+from harness.judge.numbers.piecewise.gaps import LongestWait
+from harness.model import NEVER, Mark
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.judge.numbers.hits import Hits
+    from harness.judge.numbers.piecewise.allhits import AllHits
     from harness.judge.timeline.timeline import Timeline
 
 TIMES_USUAL = 2  # one is late that is out for longer than so many of the slowest good requests before
@@ -41,30 +43,36 @@ class Usual:
     wait_ns: int = 0  # the longest time without the end of one
 
 
-def usual(hits: Hits, timeline: Timeline) -> Usual:
+def usual(hits: AllHits, timeline: Timeline) -> Usual:
     """Measure it. The warm-up's are slow by themselves; those that end after the trigger may be slow because of it."""
-    begun, done = hits.begun_ns, hits.done_ns
     from_ns = timeline.judged.from_ns
     end_ns = timeline.zero_ns if timeline.triggered else timeline.load.to_ns
     # In a lull nothing is sent: it is no wait for an answer.
     lulls = [m.t_ns for m in timeline.marks if m.mark is Mark.LULL and from_ns < m.t_ns < end_ns]
     end_ns = min([*lulls, end_ns])
-    good: NDArray[np.bool_] = hits.good & (begun >= from_ns) & (done < end_ns)
-    if not good.any():
+    wait, slowest_ns = LongestWait(from_ns), None
+    for piece in hits.pieces(since_ns=from_ns, until_ns=end_ns):
+        good = piece.good & (piece.begun_ns >= from_ns) & (piece.done_ns < end_ns)
+        if good.any():
+            wait.add(piece.done_ns[good])
+            slowest_ns = max(slowest_ns or 0, int(piece.took_ns[good].max()))
+    if slowest_ns is None:
         return Usual()
-    edges = np.concatenate(([from_ns], np.sort(done[good]), [end_ns]))
-    return Usual(slowest_ns=int((done[good] - begun[good]).max()), wait_ns=int(np.diff(edges).max()))
+    return Usual(slowest_ns=slowest_ns, wait_ns=wait.until(end_ns))
 
 
-def longest_ns(hits: Hits, timeline: Timeline) -> int:
+def longest_ns(hits: AllHits, timeline: Timeline) -> int:
     """Return the longest that a request took that was begun after the warm-up and before the trigger, and answered
     well; else 0.
 
     Also where it ended after the trigger: a service whose slowest requests outlast the baseline would else look quick.
     """
-    begun = hits.begun_ns
-    good: NDArray[np.bool_] = hits.good & (begun >= timeline.judged.from_ns) & (begun < timeline.zero_ns)
-    return int((hits.done_ns[good] - begun[good]).max(initial=0))
+    from_ns, zero_ns = timeline.judged.from_ns, timeline.zero_ns
+    longest = 0
+    for piece in hits.pieces(since_ns=from_ns, until_ns=zero_ns):
+        good = piece.good & (piece.begun_ns >= from_ns) & (piece.begun_ns < zero_ns)
+        longest = max(longest, int(piece.took_ns[good].max(initial=0)))
+    return longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +85,20 @@ class Unanswered:
     silent_ns: int  # how long nothing had been answered well when the load ended
 
 
-def unanswered(hits: Hits, timeline: Timeline, usual_ns: int, slots: int) -> Unanswered | None:
+def unanswered(hits: AllHits, timeline: Timeline, usual_ns: int, slots: int) -> Unanswered | None:
     """Gather what was left out; None where nothing was. `usual_ns` is the slowest good request before the trigger."""
     cut = hits.cut
-    if not cut.any():
+    if not len(cut):
         return None
-    begun, done = hits.begun_ns, hits.done_ns
     end_ns = timeline.load.to_ns
-    good = done[hits.good & (done <= end_ns)]
+    last_ns = NEVER
+    for piece in hits.pieces(until_ns=end_ns):
+        last_ns = max(last_ns, int(piece.done_ns[piece.good & (piece.done_ns <= end_ns)].max(initial=NEVER)))
     return Unanswered(
-        begun_ns=int(begun[cut].min()),
-        late=late(done[cut] - begun[cut], usual_ns, slots),
+        begun_ns=int(cut.begun_ns.min()),
+        late=late(cut.took_ns, usual_ns, slots),
         usual_ns=usual_ns,
-        silent_ns=end_ns - int(good.max()) if len(good) else timeline.load.length_ns,
+        silent_ns=end_ns - last_ns if last_ns != NEVER else timeline.load.length_ns,
     )
 
 
@@ -101,7 +110,7 @@ def late(ages_ns: NDArray[np.int64], usual_ns: int, slots: int) -> int:
     return int((ages_ns > max(TIMES_USUAL * usual_ns, NOISE_NS)).sum())
 
 
-def hung(hits: Hits, lost: Hits, timeline: Timeline) -> NDArray[np.bool_]:
+def hung(hits: AllHits, lost: Hits, timeline: Timeline) -> NDArray[np.bool_]:
     """Tell which lost hits had been out for longer than any good answer takes when the trigger came.
 
     The rollout is not why they failed: the end of a timer, after the trigger, only told of it.

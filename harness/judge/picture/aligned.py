@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.judge.numbers.hits import Hits
+    from harness.judge.numbers.piecewise.allhits import AllHits
     from harness.judge.timeline.timeline import Timeline
 
 STEP_NS = 100_000_000
 MOST_STEPS = 36_000  # on each side of the trigger: an hour
+_PHASES = (Phase.BEFORE, Phase.DURING, Phase.AFTER)
 _A_DECADE = 100
 _LONGEST = 15 * _A_DECADE  # 10 ** 15 ns: eleven days
 
@@ -60,38 +62,43 @@ class Aligned:
     latencies: tuple[Latencies, ...]  # of the phases that had good answers
 
 
-def aligned(hits: Hits, timeline: Timeline) -> Aligned:
+def aligned(hits: AllHits, timeline: Timeline) -> Aligned:
     """Count the hits of a rollout. What ended over an hour from the trigger is left out."""
     span = timeline.judged
-    inside = (hits.done_ns >= span.from_ns) & (hits.done_ns < span.to_ns)
-    steps = (hits.done_ns - timeline.zero_ns) // STEP_NS
-    first = max((span.from_ns - timeline.zero_ns) // STEP_NS, -MOST_STEPS)
-    last = min((max(span.to_ns - 1, span.from_ns) - timeline.zero_ns) // STEP_NS, MOST_STEPS)
-    inside &= (steps >= first) & (steps <= last)
-    count = max(int(last - first) + 1, 0)
+    first = int(max((span.from_ns - timeline.zero_ns) // STEP_NS, -MOST_STEPS))
+    last = int(min((max(span.to_ns - 1, span.from_ns) - timeline.zero_ns) // STEP_NS, MOST_STEPS))
+    count = max(last - first + 1, 0)
 
-    def counted(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-        return np.bincount(steps[mask & inside] - first, minlength=count).astype(np.int64)
+    def counted(some: Hits, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+        steps = (some.done_ns - timeline.zero_ns) // STEP_NS
+        inside = mask & (some.done_ns >= span.from_ns) & (some.done_ns < span.to_ns)
+        return some.tally(steps - first, inside & (steps >= first) & (steps <= last), count)
 
-    found = []
-    for phase in (Phase.BEFORE, Phase.DURING, Phase.AFTER):
-        its = timeline.phase(phase)
-        if its is None:
-            continue
-        mine = hits.good & (hits.done_ns >= its.from_ns) & (hits.done_ns < its.to_ns)
-        if mine.any():
-            found.append(latencies(phase, hits.done_ns[mine] - hits.begun_ns[mine]))
-    return Aligned(int(first), counted(hits.good), counted(hits.failed), tuple(found))
+    good = np.zeros(count, dtype=np.int64)
+    phases = [(phase, its) for phase in _PHASES if (its := timeline.phase(phase)) is not None]
+    found: dict[Phase, list[Latencies]] = {phase: [] for phase, _ in phases}
+    for piece in hits.pieces():
+        good += counted(piece, piece.good)
+        for phase, its in phases:
+            mine = piece.good & (piece.done_ns >= its.from_ns) & (piece.done_ns < its.to_ns)
+            if mine.any():
+                weights = None if piece.weight is None else piece.weight[mine]
+                found[phase] = [together([*found[phase], latencies(phase, piece.took_ns[mine], weights)])]
+    lost = hits.failed
+    failed = counted(lost, lost.failed)
+    return Aligned(first, good, failed, tuple(one for parts in found.values() for one in parts))
 
 
-def latencies(phase: Phase, took_ns: NDArray[np.int64]) -> Latencies:
-    """Count latencies in ns. Raises ValueError if there are none."""
+def latencies(
+    phase: Phase, took_ns: NDArray[np.int64], weights: NDArray[np.int64] | None = None
+) -> Latencies:
+    """Count latencies in ns; `weights`: how often each occurs. Raises ValueError if there are none."""
     if not len(took_ns):
         raise ValueError("no answer has no latency")
     places = np.floor(np.log10(np.maximum(took_ns, 1).astype(np.float64)) * _A_DECADE).astype(np.int64)
     places = np.minimum(places, _LONGEST)
     low = int(places.min())
-    return Latencies(phase, low, np.bincount(places - low).astype(np.int64))
+    return Latencies(phase, low, np.bincount(places - low, weights).astype(np.int64))
 
 
 def together(parts: Iterable[Latencies]) -> Latencies:

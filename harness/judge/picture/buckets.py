@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.judge.numbers.hits import kind_name, tally
+from harness.judge.numbers.hits import kind_name, nonzero
 from harness.model import NEVER
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.judge.numbers.hits import Hits
+    from harness.judge.numbers.piecewise.allhits import AllHits
     from harness.judge.timeline.timeline import Span
 
 FINEST_NS = 100_000_000
@@ -63,55 +64,95 @@ def width_for(length_ns: int) -> int:
         width_ns *= 10
 
 
-def buckets(hits: Hits, span: Span) -> Buckets:
+def buckets(hits: AllHits, span: Span) -> Buckets:
     """Sort the hits that ended within `span` into buckets."""
     width_ns = width_for(max(span.length_ns, 1))
     count = max(1, -(-span.length_ns // width_ns))
-    inside = (hits.done_ns >= span.from_ns) & (hits.done_ns < span.to_ns)
-    good, failed = np.flatnonzero(hits.good & inside), np.flatnonzero(hits.failed & inside)
+    classes: dict[int, NDArray[np.int64]] = {}
+    good_latency, failed_latency = _Ranking(count), _Ranking(count)
 
-    def place(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.asarray((hits.done_ns[rows] - span.from_ns) // width_ns, dtype=np.int64)
+    def place(some: Hits) -> NDArray[np.int64]:
+        return np.asarray((some.done_ns - span.from_ns) // width_ns, dtype=np.int64)
 
-    def by_code(
-        rows: NDArray[np.int64], codes: NDArray[np.int64], names: Mapping[int, str]
-    ) -> dict[str, NDArray[np.int64]]:
-        columns: dict[str, NDArray[np.int64]] = {}
-        places = place(rows)
-        for code, name in names.items():
-            counted = np.bincount(places[codes == code], minlength=count)
-            columns[name] = columns[name] + counted if name in columns else counted
-        return columns
-
-    classes = hits.status[good].astype(np.int64) // 100
-    kinds = hits.kind[failed].astype(np.int64)
-    ordered = sorted(tally(kinds), key=lambda pair: (-pair[1], pair[0]))
-    names = {
-        code: kind_name(code) if number < MOST_KINDS else OTHER for number, (code, _) in enumerate(ordered)
-    }
+    for piece in hits.pieces(since_ns=span.from_ns, until_ns=span.to_ns):
+        inside = piece.good & (piece.done_ns >= span.from_ns) & (piece.done_ns < span.to_ns)
+        places, rows = place(piece), np.flatnonzero(inside)
+        class_ = piece.status // 100
+        for code, _ in nonzero(np.bincount(class_[rows])):
+            known = classes.setdefault(code, np.zeros(count, dtype=np.int64))
+            known += piece.tally(places, inside & (class_ == code), count)
+        weights = None if piece.weight is None else piece.weight[rows]
+        good_latency.add(places[rows], piece.took_ns[rows], weights)
+    failed = hits.failed
+    failed = failed.where((failed.done_ns >= span.from_ns) & (failed.done_ns < span.to_ns))
+    places = place(failed)
+    failed_latency.add(places, failed.took_ns, None)
+    kinds: dict[str, NDArray[np.int64]] = {}
+    ordered = sorted(nonzero(np.bincount(failed.kind)), key=lambda pair: (-pair[1], pair[0]))
+    for number, (code, _) in enumerate(ordered):
+        name = kind_name(code) if number < MOST_KINDS else OTHER
+        counted = np.bincount(places[failed.kind == code], minlength=count)
+        kinds[name] = kinds[name] + counted if name in kinds else counted
     return Buckets(
         from_ns=span.from_ns,
         width_ns=width_ns,
         count=count,
-        good=by_code(good, classes, {code: f"{code}xx" for code, _ in tally(classes)}),
-        failed=by_code(failed, kinds, names),
-        good_latency=_latencies(place(good), hits.done_ns[good] - hits.begun_ns[good], count),
-        failed_latency=_latencies(place(failed), hits.done_ns[failed] - hits.begun_ns[failed], count),
+        good={f"{code}xx": classes[code] for code in sorted(classes)},
+        failed=kinds,
+        good_latency=good_latency.found(),
+        failed_latency=failed_latency.found(),
     )
 
 
-def _latencies(places: NDArray[np.int64], took_ns: NDArray[np.int64], count: int) -> Latencies:
-    """Return percentiles by bucket, by nearest rank: one sort of both in one number is faster than a group each."""
-    keys = (places << 48) | np.clip(took_ns, 0, _LONGEST_NS)
-    keys.sort()
-    sizes = np.bincount(places, minlength=count)
-    begin = np.cumsum(sizes) - sizes
-    some = sizes > 0
+class _Ranking:
+    """Percentiles by bucket, by nearest rank, of latencies that come in pieces: each begins in the last one's bucket,
+    or later.
+    """
 
-    def ranked(share: float) -> NDArray[np.int64]:
-        found = np.full(count, NEVER, dtype=np.int64)
-        rank = np.ceil(share * sizes[some]).astype(np.int64) - 1
-        found[some] = keys[begin[some] + np.clip(rank, 0, sizes[some] - 1)] & _LONGEST_NS
-        return found
+    def __init__(self, count: int) -> None:
+        self._found = {share: np.full(count, NEVER, dtype=np.int64) for share in (0.50, 0.99, 1.0)}
+        self._left = np.zeros(0, dtype=np.int64)  # of the bucket that may not be complete
+        self._left_weights = np.zeros(0, dtype=np.int64)
 
-    return Latencies(ranked(0.50), ranked(0.99), ranked(1.0))
+    def add(
+        self, places: NDArray[np.int64], took_ns: NDArray[np.int64], weights: NDArray[np.int64] | None
+    ) -> None:
+        """Take a piece."""
+        if not len(places):
+            return
+        # One sort of both in one number is faster than a group each.
+        keys = np.concatenate([self._left, (places << 48) | np.clip(took_ns, 0, _LONGEST_NS)])
+        if weights is None:
+            keys.sort()
+        else:
+            order = np.argsort(keys, kind="stable")
+            keys, weights = keys[order], np.concatenate([self._left_weights, weights])[order]
+        of = keys >> 48
+        complete = int(np.searchsorted(of, of[-1]))
+        self._rank(of[:complete], keys[:complete], None if weights is None else weights[:complete])
+        self._left = keys[complete:]
+        self._left_weights = self._left_weights if weights is None else weights[complete:]
+
+    def found(self) -> Latencies:
+        """Return what was found."""
+        weights = self._left_weights if len(self._left_weights) else None
+        self._rank(self._left >> 48, self._left, weights)
+        return Latencies(*self._found.values())
+
+    def _rank(
+        self, of: NDArray[np.int64], keys: NDArray[np.int64], weights: NDArray[np.int64] | None
+    ) -> None:
+        if not len(of):
+            return
+        begin = np.flatnonzero(np.diff(of, prepend=-1))
+        if weights is None:
+            sizes = np.diff(np.append(begin, len(of)))
+        else:
+            sizes, until = np.add.reduceat(weights, begin), np.cumsum(weights)
+        for share, found in self._found.items():
+            rank = np.clip(np.ceil(share * sizes).astype(np.int64) - 1, 0, sizes - 1)
+            at = begin + rank
+            if weights is not None:
+                before = until[begin] - weights[begin]
+                at = np.searchsorted(until, before + rank, side="right")
+            found[of[begin]] = keys[at] & _LONGEST_NS

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from harness.judge.causes.causes import Explained
     from harness.judge.numbers.hits import Hits
+    from harness.judge.numbers.piecewise.allhits import AllHits
     from harness.judge.timeline.lifeline import Lifeline
     from harness.judge.timeline.timeline import Timeline
     from harness.recording.answers import Answer
@@ -87,7 +88,7 @@ _PLAIN = ("done_ns", "began_ns", "worker", "seq", "conn", "carried", "target")
 
 
 def failures(
-    hits: Hits,
+    hits: AllHits,
     timeline: Timeline,
     explained: Explained,
     answers: Sequence[Answer],
@@ -95,7 +96,7 @@ def failures(
     most: int = MOST,
 ) -> Failures:
     """Return the failed hits, at most `most` of them. `hits` must have the column seq, `explained` be of these hits."""
-    failed = hits.where(hits.failed)
+    failed = hits.failed
     since = np.flatnonzero(failed.done_ns >= timeline.zero_ns) if explained.labels else _none()
     codes: dict[Ids, int] = {}
     cause = np.full(len(failed), UNKNOWN, dtype=np.int64)

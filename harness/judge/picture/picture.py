@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.judge.causes.causes import Explained
-    from harness.judge.numbers.hits import Hits
+    from harness.judge.numbers.piecewise.allhits import AllHits
     from harness.judge.numbers.sending import Stall
     from harness.judge.picture.earlier import Beside
     from harness.judge.timeline.timeline import Timeline
@@ -70,14 +70,14 @@ class Seen:
     health: Sequence[HealthSample]
 
 
-def picture(hits: Hits, timeline: Timeline, explained: Explained, seen: Seen) -> Picture:
+def picture(hits: AllHits, timeline: Timeline, explained: Explained, seen: Seen) -> Picture:
     """Make the picture of a run, or of one rollout."""
     found = _of(hits, timeline, failures(hits, timeline, explained, seen.answers, seen.log.entries), seen)
     return replace(found, aligned=aligned(hits, timeline)) if timeline.triggered else found
 
 
 def of_rollouts(
-    hits: Hits, timeline: Timeline, each: Sequence[Picture], lost: Sequence[int], seen: Seen
+    hits: AllHits, timeline: Timeline, each: Sequence[Picture], lost: Sequence[int], seen: Seen
 ) -> Picture:
     """Make the picture of a run from those of its rollouts, and how many requests each lost: the worst is shown."""
     found = _of(hits, timeline, together([one.failures for one in each], timeline.pods), seen)
@@ -91,7 +91,7 @@ def of_rollouts(
     )
 
 
-def _of(hits: Hits, timeline: Timeline, failed: Failures, seen: Seen) -> Picture:
+def _of(hits: AllHits, timeline: Timeline, failed: Failures, seen: Seen) -> Picture:
     first = min((phase.span.from_ns for phase in timeline.phases), default=timeline.judged.from_ns)
     whole = Span(min(first, timeline.judged.from_ns), timeline.judged.to_ns)
     shown = focus(timeline, failed)

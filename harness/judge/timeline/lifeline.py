@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.clock import NS
+from harness.judge.timeline.targets import TargetState  # noqa: TC001  pydantic reads verdict.json by it
 from harness.k8s.hooks import grace_s, last_sleep_ns, pre_stop
 from harness.k8s.serving import serving, serving_port
 
@@ -102,6 +103,7 @@ class Lifeline:
     unready_ns: int | None = None  # when it was first seen not to be ready after its deletion
     endings_ns: tuple[int, ...] = ()  # when a container ended, each time, before or after the deletion
     exit_assumed: bool = False  # nobody saw it; it is taken to be as that of its like
+    targets: tuple[TargetState, ...] = ()  # of its address in AWS target groups, in time order
 
     def noted(self, reason: str) -> PodNote | None:
         """Return the first Event with this reason, if there was one."""

@@ -9,6 +9,8 @@ from harness.judge.timeline.clocks import node_offsets_ns, server_offset_ns
 from harness.judge.timeline.lifeline import Lifeline, PodNote, PodSpec, Served, pod_spec
 from harness.judge.timeline.resizing import Resizing
 from harness.judge.timeline.restarting import Endings
+from harness.judge.timeline.targets import with_targets
+from harness.k8s.argo import HASH
 from harness.k8s.timestamps import since_epoch_ns
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def lifelines(
         when = line.deleted_ns if line.old else line.created_ns
         return (not line.old, far if when is None else when, line.created_ns or 0, line.name)
 
-    return tuple(sorted(found, key=order))
+    return with_targets(sorted(found, key=order), ordered)
 
 
 class Workload:
@@ -179,7 +181,7 @@ class Pod:
         self.owners |= {owner["uid"] for owner in meta.get("ownerReferences") or [] if owner.get("uid")}
         labels = meta.get("labels") or {}
         self.hashes |= {
-            labels[key] for key in ("pod-template-hash", "controller-revision-hash") if labels.get(key)
+            labels[key] for key in (HASH, "pod-template-hash", "controller-revision-hash") if labels.get(key)
         }
         if self.spec is None and spec:
             self.spec = pod_spec(spec, self._services)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.k8s.gateway import ROUTES, backends_of, rules_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -55,11 +57,13 @@ def live_pods(recording: Recording) -> list[dict[str, Any]]:
 
 
 def services(objects: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
-    """Return the Services among objects: first those that an Ingress sends to, for they carry what comes from
-    outside.
+    """Return the Services among objects: first those that an Ingress or a route sends to, for they carry what comes
+    from outside.
     """
     known = [dict(item) for item in objects]
     asked = {name for item in known if item.get("kind") == "Ingress" for name in backends(item)}
+    asked |= {one.name for item in known if item.get("kind") in ROUTES for rule in rules_of(item)
+              for one in backends_of(item, rule)}  # fmt: skip
     found = [item for item in known if _is_service(item)]
     return tuple(sorted(found, key=lambda item: (item.get("metadata") or {}).get("name") not in asked))
 

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
+from harness.judge.timeline.delivering import DeliveryStep, delivery_steps
 from harness.judge.timeline.draining import drained
 from harness.judge.timeline.lifeline import Lifeline  # noqa: TC001  pydantic reads verdict.json by it
 from harness.judge.timeline.observed import lifelines
 from harness.judge.timeline.scaling import Scaling, scalings
+from harness.judge.timeline.targets import TargetGroup, target_groups
 from harness.model import NEVER, Mark, MarkAt, OtherChange, Phase, WatchGap
 
 if TYPE_CHECKING:
@@ -68,6 +70,8 @@ class Timeline:
     scalings: tuple[Scaling, ...] = ()
     baseline: Span | None = None
     changes: tuple[OtherChange, ...] = ()  # somebody else's, during the rollout
+    steps: tuple[DeliveryStep, ...] = ()  # an Argo Rollout's, in time order
+    target_groups: tuple[TargetGroup, ...] = ()  # AWS', where they were recorded
 
     @property
     def came(self) -> int:
@@ -140,4 +144,6 @@ def read(
         scalings=scalings(run, events),
         baseline=baseline,
         changes=drained(run.changes),
+        steps=delivery_steps(run, events),
+        target_groups=target_groups(events),
     )

@@ -82,11 +82,18 @@ def about(recording: Recording, timeline: Timeline) -> About:
 
 
 def _model(run: RunRecord) -> str:
-    slots = f"{run.concurrency} slot{'' if run.concurrency == 1 else 's'}"
+    if run.stream:
+        kind = "WebSockets" if run.stream == "websocket" else "streams"
+        return f"{run.concurrency} {kind} held, {run.workers} worker{'' if run.workers == 1 else 's'}"
+    slots = f"{run.concurrency} slot{'' if run.concurrency == 1 else 's'}, 1 request in flight each"
+    if run.streams > 1:
+        slots = (
+            f"{run.concurrency} connection{'' if run.concurrency == 1 else 's'}, {run.streams} streams each"
+        )
     loop = "closed loop" if run.rate is None else f"open loop at {run.rate:g} requests/s"
     loop += f" after a ramp of {lasting(run.ramp_ns)}" if run.ramp_ns else ""
     workers = f"{run.workers} worker{'' if run.workers == 1 else 's'}"
-    return f"{loop}, {slots}, 1 request in flight each, {workers}{', HTTP/2' if run.http2 else ''}"
+    return f"{loop}, {slots}, {workers}{', HTTP/2' if run.http2 else ''}"
 
 
 def _load_from(run: RunRecord) -> str:

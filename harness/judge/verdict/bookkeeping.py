@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 ABSENT = "(absent)"
 
-_FIELDS = ("status", "spec.template.status", "spec.healthCheckNodePort", "spec.template.spec.serviceAccount")
+_FIELDS = (
+    "status",
+    "spec.restartAt",
+    "spec.template.status",
+    "spec.healthCheckNodePort",
+    "spec.template.spec.serviceAccount",
+)
 _OF_METADATA = (
     "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
     "deletionGracePeriodSeconds", "managedFields", "selfLink", "ownerReferences", "finalizers", "generateName",
@@ -28,7 +34,7 @@ _NOTES = re.compile(
     r"deprecated\.daemonset\.template\.generation$|cloud\.google\.com/neg-status$)"
 )
 _HASHES = re.compile(
-    r"(?:^|\.)labels\.(?:pod-template-hash|controller-revision-hash|kubernetes\.io/metadata\.name)$"
+    r"(?:^|\.)labels\.(?:(?:rollouts-)?pod-template-hash|controller-revision-hash|kubernetes\.io/metadata\.name)$"
 )
 _NODE_PORT = re.compile(r"^spec\.ports\[[^\]]*\]\.nodePort$")
 _CLUSTER_IP = re.compile(r"^spec\.clusterIPs?$")
@@ -72,6 +78,7 @@ _OF_KIND: dict[str, dict[str, str]] = {
         **_WORKLOAD, "updateStrategy.type": "RollingUpdate", "updateStrategy.rollingUpdate.maxUnavailable": "1",
         "updateStrategy.rollingUpdate.maxSurge": "0",
     },
+    "Rollout": {**_WORKLOAD, "replicas": "1", "progressDeadlineSeconds": "600", "paused": "False"},
     "Service": {
         "type": "ClusterIP", "sessionAffinity": "None", "internalTrafficPolicy": "Cluster",
         "externalTrafficPolicy": "Cluster", "ports.protocol": "TCP", "ipFamilies": "IPv4",

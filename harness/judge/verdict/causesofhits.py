@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from harness.judge.verdict.explained import explained_run
 from harness.recording.rounds import parts
 
@@ -18,7 +16,7 @@ Ids = tuple[str, ...]
 def causes_of_hits(recording: Recording) -> dict[tuple[int, int], Ids]:
     """Return the ids of the cause of every hit that failed after a trigger, by (worker, seq).
 
-    It holds all hits in memory, as judging does. Raises RecordingError if the recording cannot be read.
+    Raises RecordingError if the recording cannot be read.
     """
     found: dict[tuple[int, int], Ids] = {}
     for part in parts(recording):
@@ -29,9 +27,9 @@ def causes_of_hits(recording: Recording) -> dict[tuple[int, int], Ids]:
 def _of_one_rollout(recording: Recording) -> dict[tuple[int, int], Ids]:
     read = explained_run(recording, seq=True)
     hits, explained = read.hits, read.explained
-    lost = np.flatnonzero(hits.failed & (hits.done_ns >= read.timeline.zero_ns))
+    failed = hits.failed
     if not explained.labels:  # without a trigger nothing is explained
         return {}
-    rows = hits.frame.iloc[lost]
+    rows = failed.frame[failed.done_ns >= read.timeline.zero_ns]
     keys = zip(rows["worker"].tolist(), rows["seq"].tolist(), strict=True)
     return dict(zip(keys, explained.labels, strict=True))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.judge.balancers.reading import balancers_of
 from harness.judge.causes.causes import Explained, Way, explain
-from harness.judge.numbers.hits import COLUMNS, Hits, classify
+from harness.judge.numbers.hits import COLUMNS
 from harness.judge.numbers.lives import told_apart
+from harness.judge.numbers.piecewise.allhits import AllHits
 from harness.judge.numbers.summary import Numbers, summarise
 from harness.judge.timeline import timeline as times
 from harness.judge.timeline.surroundings import services, surroundings
-from harness.model import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class ExplainedRun:
     """What was sent and what happened, with a cause for each hit that failed since the trigger."""
 
-    hits: Hits
+    hits: AllHits
     timeline: Timeline
     numbers: Numbers
     balancers: Balancers
@@ -44,14 +44,17 @@ def explained_run(recording: Recording, *, seq: bool = False) -> ExplainedRun:
     Raises RecordingError if the recording cannot be read.
     """
     run, log = recording.run, recording.access_log()
-    hits = classify(recording.hits((*COLUMNS, "seq") if log.entries or seq else COLUMNS), run)
+    hits = AllHits.of(recording, (*COLUMNS, "seq") if log.entries or seq else COLUMNS)
     objects, answers = recording.manifests("before"), recording.answers()
-    last_ns = int(hits.done_ns.max()) if len(hits) else NEVER
-    timeline = times.read(run, recording.events(), recording.gaps(), last_ns, services(objects))
+    timeline = times.read(run, recording.events(), recording.gaps(), hits.last_ns, services(objects))
     hits, timeline = told_apart(hits, timeline)
     numbers = summarise(hits, run, timeline)
     addresses = [pod.address for pod in timeline.pods]
     between = balancers_of(hits, run, answers, addresses, objects, log.entries.values())
-    way = Way(between.chain, answers, recording.connections)
+    streams = recording.streams() if run.stream else None
+    way = Way(between.chain, answers, recording.connections, streams)
     explained = explain(hits, timeline, numbers, surroundings(recording), log.entries, way)
+    if run.stream:  # how long a stream lived says nothing of how long a request takes
+        losses = {uid: replace(one, cut=0, cut_ns=0) for uid, one in explained.pod_losses.items()}
+        explained = replace(explained, pod_losses=losses)
     return ExplainedRun(hits, timeline, numbers, between, explained, objects, answers, log)

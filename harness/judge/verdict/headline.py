@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from harness.judge import chance, odds
 from harness.judge.findings.finding import ALIVE, BASELINE, COVERED, ENDED, LOSSLESS, UNBROKEN
 from harness.judge.numbers.hits import OWN_FAULT, ranked
+from harness.judge.streams import words
 from harness.judge.wording import at, count, exchanged, lasting
 from harness.model import Grade, Phase
 from harness.scenario.objectives import replacing
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from harness.judge.findings.finding import Finding
     from harness.judge.numbers.background import Background
     from harness.judge.numbers.summary import Numbers, Part
+    from harness.judge.streams.numbers import StreamNumbers
     from harness.judge.timeline.timeline import Timeline
     from harness.model import RunRecord
 
@@ -55,12 +57,15 @@ def headline(
     timeline: Timeline,
     background: Background,
     untied: int = 0,
+    streams: StreamNumbers | None = None,
 ) -> str:
     """Return the verdict in one line: what was lost, or why there is no PASS, or what passed."""
     total = f"{numbers.requests:,}"
     because = because_of(timeline) if run.rollout_wanted else ""
     accused = any(f.grade is Grade.FAIL and f.objective in {LOSSLESS, UNBROKEN} for f in findings)
     if grade is Grade.FAIL and lost and accused:
+        if streams is not None:
+            return words.headline(streams, lost, because if untied < lost else " during the rollout")
         kinds = blamed(run, numbers, background)
         most = ", ".join(f"{kind}: {n:,}" for kind, n in list(kinds.items())[:_SHOWN])
         more = ", ..." if len(kinds) > _SHOWN else ""
@@ -86,8 +91,8 @@ def headline(
     if lost or background.suspected:
         so_many = "up to " if background.suspected else about(lost, blamed(run, numbers, background))
         return f"{so_many}{lost + background.suspected:,} of {total} requests failed{because}, {allowed(run)}"
-    if not run.rollout_wanted:
-        return f"none of {total} requests failed"
+    if streams is not None or not run.rollout_wanted:
+        return words.clean(streams, because) if streams else f"none of {total} requests failed"
     since = sum(part.failed for part in numbers.parts if part.name in {Phase.DURING, Phase.AFTER})
     rest = f"; {since:,} failed, no more often than before" if since else ""
     during = timeline.phase(Phase.DURING)

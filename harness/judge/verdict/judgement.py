@@ -17,19 +17,21 @@ from harness.judge.advice.margins import CurvePoint, Margin, margins, shorter_pr
 from harness.judge.balancers.reading import balancers_of
 from harness.judge.balancers.shown import Balancers  # noqa: TC001  pydantic reads verdict.json by it
 from harness.judge.causes.causes import Cause  # noqa: TC001  pydantic reads verdict.json by it
+from harness.judge.causes.told import of_requests
 from harness.judge.findings import objectives
 from harness.judge.findings.case import Case
 from harness.judge.findings.finding import COVERED
 from harness.judge.lint.lint import LintFinding, lint, marked
 from harness.judge.numbers import traffic
 from harness.judge.numbers.accesslog import notes
-from harness.judge.numbers.hits import COLUMNS, classify
 from harness.judge.numbers.lives import told_apart
 from harness.judge.numbers.measured import Measured, measure_rollout
+from harness.judge.numbers.piecewise.allhits import AllHits
 from harness.judge.numbers.sending import Sending, sending
 from harness.judge.numbers.summary import Numbers, summarise
 from harness.judge.numbers.usual import unanswered, usual
 from harness.judge.picture.picture import Picture, Seen, of_rollouts, picture
+from harness.judge.streams.numbers import StreamNumbers, stream_numbers
 from harness.judge.timeline.surroundings import live_pods, services
 from harness.judge.timeline.timeline import Timeline  # noqa: TC001  pydantic reads verdict.json by it
 from harness.judge.verdict import rollouts
@@ -63,6 +65,7 @@ class Judgement:
     lint: tuple[LintFinding, ...] = ()
     rollouts: tuple[Judgement, ...] = ()  # each by itself, if the run made several
     sending: Sending | None = None  # the load generator's side, for the whole run
+    streams: StreamNumbers | None = None  # what became of them, if the run held streams
     balancers: Balancers | None = None  # the balancer in front of the pods, and what failed answers said
 
     @property
@@ -126,6 +129,7 @@ def _judge(recording: Recording, *, whole: bool, drawn: bool) -> _Part:
         hits, timeline, numbers, explained.pod_losses, run.rollout.replicas if run.rollout else 0
     )
     known = usual(hits, timeline)
+    streams = stream_numbers(recording.streams(), run, timeline) if run.stream else None
     case = Case(
         run=run,
         timeline=timeline,
@@ -136,8 +140,9 @@ def _judge(recording: Recording, *, whole: bool, drawn: bool) -> _Part:
         measured=measured,
         background=explained.background,
         usual=known,
-        unanswered=unanswered(hits, timeline, known.slowest_ns, run.concurrency),
+        unanswered=unanswered(hits, timeline, known.slowest_ns, run.concurrency * run.streams),
         sending=sent,
+        streams=streams,
         untied=sum(cause.hits for cause in explained.causes if cause.untied) if timeline.pods else 0,
     )
     verdict = decide(case, whole=whole)
@@ -146,7 +151,7 @@ def _judge(recording: Recording, *, whole: bool, drawn: bool) -> _Part:
         timeline,
         numbers,
         measured,
-        explained.causes,
+        of_requests(explained.causes) if run.stream else explained.causes,
         recording.manifests("after") or read.objects,
         read.balancers.seen,
     )
@@ -158,7 +163,7 @@ def _judge(recording: Recording, *, whole: bool, drawn: bool) -> _Part:
         numbers=numbers,
         causes=cited(explained.causes, decided),
         timeline=timeline,
-        notes=(*run.notes, *traffic.notes(hits), *(notes(read.log) if whole else ())),
+        notes=(*run.notes, *traffic.notes(hits.words), *(notes(read.log) if whole else ())),
         measured=measured,
         headroom=with_advised(uncited.headroom, decided),
         curve=shorter_pre_stops(hits, timeline, measured),
@@ -171,6 +176,7 @@ def _judge(recording: Recording, *, whole: bool, drawn: bool) -> _Part:
             advised=decided.by_path(),
         ),
         sending=sent,
+        streams=streams,
         balancers=read.balancers,
     )
     seen = Seen(read.answers, read.log, recording.events(), recording.health()) if drawn else None
@@ -181,7 +187,7 @@ def _together(recording: Recording, judged: tuple[_Part, ...]) -> tuple[Judgemen
     """Judge a run of several rollouts from the judgement of each."""
     each = tuple(one for one, _, _ in judged)
     run = recording.run
-    hits = classify(recording.hits(COLUMNS), run)
+    hits = AllHits.of(recording)
     objects = recording.manifests("before")
     timeline = rollouts.timeline_of(
         run, recording.events(), recording.gaps(), [one.timeline for one in each], services(objects)
@@ -214,7 +220,13 @@ def _together(recording: Recording, judged: tuple[_Part, ...]) -> tuple[Judgemen
         recording.access_log().entries.values(),
     )
     decided = advise(
-        run, timeline, numbers, measured, causes, recording.manifests("after") or objects, between.seen
+        run,
+        timeline,
+        numbers,
+        measured,
+        of_requests(causes) if run.stream else causes,
+        recording.manifests("after") or objects,
+        between.seen,
     )
     judgement = Judgement(
         format=FORMAT,
@@ -229,7 +241,7 @@ def _together(recording: Recording, judged: tuple[_Part, ...]) -> tuple[Judgemen
         numbers=numbers,
         causes=cited(causes, decided),
         timeline=timeline,
-        notes=(*run.notes, *traffic.notes(hits), *notes(recording.access_log())),
+        notes=(*run.notes, *traffic.notes(hits.words), *notes(recording.access_log())),
         measured=measured,
         headroom=with_advised(rollouts.closest(uncited.headroom for _, uncited, _ in judged), decided),
         curve=shorter_pre_stops(hits, timeline, measured),
@@ -243,6 +255,7 @@ def _together(recording: Recording, judged: tuple[_Part, ...]) -> tuple[Judgemen
         ),
         rollouts=each,
         sending=sent,
+        streams=stream_numbers(recording.streams(), run, timeline) if run.stream else None,
         balancers=between,
     )
     pictures = [one for _, _, one in judged if one is not None]

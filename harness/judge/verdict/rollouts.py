@@ -60,6 +60,8 @@ def timeline_of(
         gaps=tuple(gaps),
         scalings=tuple(one for part in parts for one in part.scalings),
         changes=run.changes,
+        target_groups=first.target_groups,
+        steps=tuple(dict.fromkeys(one for part in parts for one in part.steps)),
     )
 
 

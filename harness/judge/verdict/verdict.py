@@ -23,6 +23,7 @@ from harness.judge.findings import (
 from harness.judge.findings.case import Case
 from harness.judge.findings.finding import Finding
 from harness.judge.findings.lost import lost_requests
+from harness.judge.findings.streams import held
 from harness.judge.verdict.headline import blamed, bound, headline
 from harness.model import Grade
 
@@ -44,6 +45,8 @@ class Verdict:
 Objective = Callable[[Case], Finding | None]
 
 OF_EACH: tuple[Objective, ...] = (
+    held.closed,
+    held.back,
     service.finding,
     answers.finding,
     service.baseline,
@@ -60,6 +63,7 @@ OF_THE_RUN: tuple[Objective, ...] = (
     load.spare,
     load.record,
     load.generator,
+    load.together,
     load.held,
     load.hole,
     load.end,
@@ -89,7 +93,9 @@ def decide(case: Case, *, whole: bool = True) -> Verdict:
     untied = min(case.untied, lost)
     return Verdict(
         grade=grade,
-        headline=headline(grade, findings, lost, run, numbers, timeline, case.background, untied),
+        headline=headline(
+            grade, findings, lost, run, numbers, timeline, case.background, untied, case.streams
+        ),
         findings=findings,
         lost=lost,
         of=numbers.requests,

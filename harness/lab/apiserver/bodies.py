@@ -66,6 +66,8 @@ def patched(old: Object, request: Request) -> Object:
     kind = media_type(request)
     if kind not in {_MERGE, _STRATEGIC, _JSON}:
         raise unsupported_media_type(kind, [_JSON, _MERGE, _STRATEGIC, APPLY])
+    if kind == _STRATEGIC and str(old.get("apiVersion", "")).startswith("argoproj.io/"):
+        raise unsupported_media_type(kind, [_JSON, _MERGE, APPLY])  # as a server does for any custom resource
     try:
         value = json.loads(request.body)
     except (ValueError, RecursionError) as error:

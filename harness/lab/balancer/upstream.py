@@ -43,6 +43,9 @@ class Requester(Protocol):
     def more(self, part: bytes, *, done: bool) -> None:
         """Take more of the answer's body."""
 
+    def switch(self, response: ResponseHead, part: bytes) -> bool:
+        """Take a 101 and what came after it: from here on bytes pass both ways. False: it was not asked for."""
+
     def end_answer(self) -> None:
         """End the answer: its body ended with the connection."""
 
@@ -265,8 +268,11 @@ class Upstream:
         response = requester.read_head(data[: end + 2])
         rest = data[end + 4 :]
         if response.status < 200:
-            if response.status == 101:  # Upgrade is never forwarded
-                raise Malformed("101 without an Upgrade")
+            if response.status == 101:
+                if not requester.switch(response, rest):
+                    raise Malformed("101 without an Upgrade")
+                self._body = EndlessBody()
+                return False
             requester.interim(response)
             return self._head(rest) if rest else True
         if len(rest) == response.known_length:  # the usual case

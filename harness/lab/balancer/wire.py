@@ -45,6 +45,7 @@ class RequestHead(NamedTuple):
     keep: bool  # the client keeps the connection open
     frame: tuple[Framing, int] | None  # of its body
     traced: bool = False  # it has an X-Amzn-Trace-Id
+    upgrade: bytes = b""  # the protocol that it asks to switch to, if that is one that is passed on
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,9 @@ def parse_request(head: bytes) -> RequestHead:
     kept = [raw for name, _, raw in fields if name not in HOP and name not in tokens]
     if not http10 and not any(name == b"host" for name, _, _ in fields):
         raise Malformed("no Host")
+    upgrade = b"" if http10 or b"upgrade" not in tokens else _upgrade(fields)
+    if upgrade:
+        kept += [b"Connection: Upgrade", b"Upgrade: " + upgrade]
     forward = b"\r\n".join([line[:-1] + b"1", *kept, b""])
     keep = b"keep-alive" in tokens if http10 else b"close" not in tokens
     return RequestHead(
@@ -89,6 +93,7 @@ def parse_request(head: bytes) -> RequestHead:
         keep=keep,
         frame=(framing, length) if framing is not Framing.NONE else None,
         traced=_TRACE in lower,
+        upgrade=upgrade,
     )
 
 
@@ -154,6 +159,12 @@ def _connection(fields: list[tuple[bytes, bytes, bytes]]) -> frozenset[bytes]:
         if name == b"connection"
         for token in value.lower().split(b",")
     ) - {b"content-length", b"transfer-encoding", b"host"}  # the framing fields must stay
+
+
+def _upgrade(fields: list[tuple[bytes, bytes, bytes]]) -> bytes:
+    """Return what a request asks to switch to: websocket, or nothing. No other protocol is passed on."""
+    asked = {value.lower() for name, value, _ in fields if name == b"upgrade"}
+    return b"websocket" if asked == {b"websocket"} else b""
 
 
 def _framing(fields: list[tuple[bytes, bytes, bytes]]) -> tuple[Framing, int]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from harness.k8s.timestamps import timestamp
+from harness.lab.controllers.argo import ArgoRollouts
 from harness.lab.controllers.budgets import Budgets
 from harness.lab.controllers.daemonsets import DaemonSets
 from harness.lab.controllers.deployments import Deployments
@@ -181,6 +182,13 @@ def controllers(store: Store, recorder: Recorder, mapped: Mapped, minor: int = M
             {"Deployment", "ReplicaSet", "Pod"},
             deployments,
             Deployments(store, recorder).sync,
+            DEPLOYMENT_LAG_S,
+        ),
+        Controller(
+            store,
+            {"Rollout", "ReplicaSet"},
+            owners("Rollout"),
+            ArgoRollouts(store).sync,
             DEPLOYMENT_LAG_S,
         ),
         Controller(

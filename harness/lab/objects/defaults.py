@@ -14,6 +14,8 @@ def fill(item: dict[str, Any]) -> None:
         _deployment(item.setdefault("spec", {}))
     elif kind in {"StatefulSet", "DaemonSet"}:
         _numbered(item.setdefault("spec", {}), kind)
+    elif kind == "Rollout":  # a custom resource: nobody fills in its template
+        item.setdefault("spec", {}).setdefault("replicas", 1)
     elif kind == "ReplicaSet":
         spec = item.setdefault("spec", {})
         spec.setdefault("replicas", 1)
@@ -64,7 +66,7 @@ def initial_status(item: dict[str, Any], taken: set[str]) -> None:
             "numberReady",
         )
         item["status"] = dict.fromkeys(counters, 0)
-    elif kind in {"Deployment", "Ingress", "PodDisruptionBudget"}:
+    elif kind in {"Deployment", "Ingress", "PodDisruptionBudget", "Rollout"}:
         item["status"] = {}
 
 

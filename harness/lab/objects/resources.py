@@ -86,6 +86,9 @@ RESOURCES: tuple[Resource, ...] = (
         generation=True,
         categories=("all",),
     ),
+    Resource(
+        "argoproj.io", "v1alpha1", "rollouts", "Rollout", ("ro",), status=True, scale=True, generation=True
+    ),
     Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", generation=True, since=21),
     Resource("discovery.k8s.io", "v1beta1", "endpointslices", "EndpointSlice", generation=True, until=24),
     Resource("networking.k8s.io", "v1", "ingresses", "Ingress", ("ing",), status=True, generation=True),

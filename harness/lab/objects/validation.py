@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.k8s.selectors import selected
 
-_WORKLOADS = {"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"}
+_WORKLOADS = {"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Rollout"}
 Causes = list[tuple[str, str]]
 
 _SIGNALS = {s.name for s in signal.Signals} | {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import log2
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -51,6 +51,20 @@ class Totals:
         steps = np.bincount((np.log2(np.maximum(some, 1)) * LATENCY_STEPS).astype(np.int64))
         for step in np.flatnonzero(steps).tolist():
             self.latencies[step] = self.latencies.get(step, 0) + int(steps[step])
+
+    def told(self, in_flight: int, now_ns: int) -> dict[str, Any]:
+        """Return LiveCounts that fit JSON; `messages.counts` reads them back."""
+        return {
+            "t_ns": now_ns,
+            "started": self.completed + in_flight,
+            "completed": self.completed,
+            "failed": self.failed,
+            "in_flight": in_flight,
+            "last_failed_ns": self.last_failed_ns,
+            "statuses": self.statuses,
+            "outcomes": self.outcomes,
+            "latencies": self.latencies,
+        }
 
     def failed_first(self, kind: str, first: First) -> None:
         """Keep the first failed hit of a kind. Rows come in the order of their ends, but for those of one count."""

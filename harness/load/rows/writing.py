@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 from struct import Struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -20,12 +20,22 @@ from harness.load.answers import AnswerBook
 from harness.load.rows.totals import CycleMedian, First, Totals
 from harness.model import NEVER, OUTCOME_CODE, OUTCOMES, POD_NAMES, LoadPlan, Outcome, is_failed
 from harness.recording.answers import FOLDER, NONE
-from harness.recording.write import CONNECTION_SCHEMA, HIT_SCHEMA, OUTCOME_NAMES, ArrowStream
+from harness.recording.write import CONNECTION_SCHEMA, OUTCOME_NAMES, WORKER_SCHEMA, ArrowStream
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.load.failures import Ending
+
+    class Stream(Protocol):
+        """Where batches go: a file, or what keeps the latest of them."""
+
+        def append(self, arrays: list[pa.Array]) -> None:
+            """Take one batch, with its columns in the schema's order."""
+
+        def close(self) -> None:
+            """Take no more."""
+
 
 ROW = Struct("10q")
 SEQ, IDENT, CONN_HITS, DUE, SENT, FIRST, DONE, BYTES_IN, BYTES_OUT, KIND = range(10)
@@ -64,9 +74,19 @@ class HitRows:
     BATCH = 256
     CAPACITY = 32 * BATCH
 
-    def __init__(self, path: Path, worker: int, plan: LoadPlan) -> None:
-        self._stream = ArrowStream(path, HIT_SCHEMA, worker)
-        self.answers = AnswerBook(path.parent.parent / FOLDER / f"{worker}.jsonl", plan.pod_headers)
+    def __init__(
+        self,
+        path: Path,
+        worker: int,
+        plan: LoadPlan,
+        stream: Stream | None = None,
+        answers: AnswerBook | None = None,
+    ) -> None:
+        """Write to the file `path` and to answers beside it, unless `stream` and `answers` are given."""
+        self._stream: Stream = stream or ArrowStream(path, WORKER_SCHEMA, worker)
+        self.answers = answers or AnswerBook(
+            path.parent.parent / FOLDER / f"{worker}.jsonl", plan.pod_headers
+        )
         self._plan = plan
         self.buffer = bytearray(ROW.size * (self.CAPACITY + self.BATCH))
         self.limit = ROW.size * self.CAPACITY
@@ -109,6 +129,11 @@ class HitRows:
     def failed(self, kind: int) -> bool:
         """Return whether a hit of this kind failed."""
         return self._kinds[kind][4]
+
+    @property
+    def names(self) -> int:
+        """How many pods and peers have been told apart so far."""
+        return len(self._pods) + len(self._peers)
 
     def ident(self, slot: int, conn: int, peer: str) -> int:
         """Return the number that stands for a connection; `conn` is -1 if none was opened."""
@@ -203,8 +228,8 @@ class HitRows:
 class ConnectionRows:
     """The connections. There are few of them, so plain records will do."""
 
-    def __init__(self, path: Path, worker: int) -> None:
-        self._stream = ArrowStream(path, CONNECTION_SCHEMA, worker)
+    def __init__(self, path: Path, worker: int, stream: Stream | None = None) -> None:
+        self._stream: Stream = stream or ArrowStream(path, CONNECTION_SCHEMA, worker)
         self._rows: list[ConnectionRow] = []
         self._peers, self._bys, self._hows, self._versions = _Names(), _Names(), _Names(), _Names()
 
@@ -246,6 +271,9 @@ class _Names:
     def __init__(self) -> None:
         self._codes = {"": 0}
         self._array = pa.array([""])
+
+    def __len__(self) -> int:
+        return len(self._codes)
 
     def takes(self, name: str, most: int) -> bool:
         return name in self._codes or len(self._codes) <= most

@@ -6,13 +6,8 @@ Only responses that are kept are parsed in this way: the parser that classifies 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from harness.load.answers import KEPT, Said
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _INTERIM = re.compile(rb"HTTP/\d\.\d 1(?!01)\d\d")
@@ -73,45 +68,3 @@ def _unchunked(data: bytes) -> bytes:
         at = found.end() + size
         at += 2 if data.startswith(b"\r\n", at) else 1 if data.startswith(b"\n", at) else 0
     return b"".join(parts)
-
-
-@dataclass(slots=True)
-class Heard:
-    """What has come of a response over HTTP/2: headers with names in lower case, and the beginning of the body."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytearray = field(default_factory=bytearray)
-    size: int = 0
-    whole: bool = False
-
-    def take(self, piece: bytes) -> None:
-        """Take bytes of the body."""
-        if self.size < KEPT:
-            self.body += piece[: KEPT - self.size]
-        self.size += len(piece)
-
-    def ended(self, trailers: Mapping[bytes, bytes]) -> None:
-        """Take the trailers, which end the response: those of gRPC say how the call failed."""
-        self.whole = True
-        self.headers += [
-            (name.decode(errors="replace"), value.decode(errors="replace"))
-            for name, value in trailers.items()
-            if name.startswith(b"grpc-")
-        ]
-
-    def grpc(self) -> str:
-        """Return the grpc-status; "" without."""
-        return next((value for name, value in self.headers if name == "grpc-status"), "")
-
-    def raw(self) -> bytes:
-        """Return bytes that identify this response."""
-        return repr(self.headers).encode(errors="replace") + self.body
-
-    def said(self, *, closes: bool) -> Said:
-        """Return its headers and the beginning of its body."""
-        lengths = [
-            value for name, value in self.headers if name == "content-length" and _LENGTH.fullmatch(value)
-        ]
-        size = int(lengths[0]) if lengths else self.size
-        return Said(self.status, self.headers, bytes(self.body), self.size > KEPT, size, self.whole, closes)

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 _CONTENT = "application/grpc"
 _WEB = "application/grpc-web"  # its trailers may be in the body, which is not kept
 _NAMES = (
@@ -32,10 +27,3 @@ def fault(content_type: str, status: str | None) -> str:
         return ""
     known = code.isascii() and code.isdigit() and len(code) <= 2 and int(code) < len(_NAMES)
     return f"grpc-status {code} ({_NAMES[int(code)]})" if known else "an invalid grpc-status"
-
-
-def fault_of(headers: Mapping[str, str], trailers: Mapping[bytes, bytes]) -> str:
-    """Return the same for a response over HTTP/2."""
-    trailer = trailers.get(b"grpc-status")
-    status = headers.get("grpc-status") if trailer is None else trailer.decode("latin-1")
-    return fault(headers.get("content-type", ""), status)

@@ -15,14 +15,14 @@ from fcntl import ioctl
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from termios import FIONREAD
 from time import monotonic_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.load import failures
 from harness.load.failures import ERROR, FIN, US, Ending
 from harness.load.rows.writing import ROW, HitRows
 from harness.load.wire import grpc, idle
 from harness.load.wire.response import ResponseReader, next_reader
-from harness.load.wire.slot import READING, SENDING, WAITING, Slot
+from harness.load.wire.slot import IDLE, READING, SENDING, WAITING, Slot
 from harness.load.wire.sockets import BLOCKED, READ, READ_AND_WRITE, Sockets, unread
 from harness.model import NEVER, LoadPlan, Outcome
 from harness.recording.answers import NONE
@@ -34,7 +34,6 @@ _CLOSING = EPOLLRDHUP | EPOLLHUP | EPOLLERR
 _FIRST_READ = 32 * 1024  # most responses are small; longer ones continue with big reads
 _BIG_READ = 256 * 1024
 _READS = 32  # in a row on one connection, so that one download does not starve the others
-_HOLD_NS = 1_000_000  # how long the hot loop may keep the event loop waiting, if that has work for slots
 
 
 class Http1Wire(Sockets):
@@ -43,9 +42,8 @@ class Http1Wire(Sockets):
     def __init__(
         self, owner: SlotOwner, rows: HitRows, anchor_ns: int, plan: LoadPlan, pacing: Pacing
     ) -> None:
-        super().__init__(anchor_ns)
+        super().__init__(anchor_ns, pacing)
         self._owner = owner
-        self._pacing = pacing
         self._rows = rows
         self._answers = rows.answers
         # Without a wait after a failed hit, the fast path may serve it.
@@ -55,19 +53,6 @@ class Http1Wire(Sockets):
 
     # --- the hot loop -------------------------------------------------------------------------------------
 
-    def ready(self) -> None:
-        """Serve everything that is ready, and what becomes ready meanwhile. Called by the event loop."""
-        soon = self.now() + _HOLD_NS
-        pacing = self._pacing
-        poll = self._epoll.poll
-        events = poll(0, HitRows.BATCH)
-        while events:
-            now = self._batch(events)
-            until = soon if pacing.opening or pacing.timers or pacing.draining else pacing.wanted_ns
-            if now >= until:
-                return
-            events = poll(0 if pacing.opening else (until - now) / 1e9, HitRows.BATCH)
-
     def _batch(self, events: list[tuple[int, int]]) -> int:  # noqa: C901, PLR0912, PLR0915  calls are slow
         rows = self._rows
         if rows.offset >= rows.limit:
@@ -75,6 +60,9 @@ class Http1Wire(Sockets):
         buffer, pack, size = rows.buffer, ROW.pack_into, ROW.size
         by_fd, anchor, pacing = self._by_fd, self._anchor, self._pacing
         numbered, slow_path, target_cycle = pacing.numbered, pacing.slow_path, pacing.target_cycle
+        free = pacing.free
+        arrivals: Any = pacing.arrivals
+        patience = arrivals.patience_ns if arrivals else 0
         now = 0
         for fd, event in events:
             slot = by_fd.get(fd)
@@ -109,13 +97,23 @@ class Http1Wire(Sockets):
             if slow_path:
                 self._owner.hit_done(slot, now, failed=self._rows.failed(kind))
                 continue
+            due = now
+            if free is not None:  # an open loop
+                if free or not now - patience <= pacing.due_ns <= now:  # what is due is sent after this batch
+                    if target_cycle is not None:
+                        slot.prepared = next(target_cycle)
+                    slot.state = IDLE
+                    free.append(slot)
+                    continue
+                due = arrivals.next()  # a hit has waited for a slot
             if target_cycle is not None:
                 slot.prepared = prepared = next(target_cycle)
                 if prepared.origin != slot.origin:
-                    self._owner.begin(slot, now)
+                    self._owner.begin(slot, due)
                     continue
                 request = prepared.request
-            slot.due = slot.sent = now
+            slot.due = due
+            slot.sent = now
             slot.seq = seq = self.seq
             self.seq = seq + 1
             if numbered:

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections import deque
+    from collections.abc import Callable, Iterable, Iterator
 
     from harness.load.failures import Ending
     from harness.load.request import PreparedRequest
     from harness.load.wire.slot import Slot
     from harness.model import Outcome
+
+NOTHING_DUE = 1 << 62  # later than any time
 
 
 @dataclass(slots=True, eq=False)
@@ -24,10 +27,32 @@ class Pacing:
     numbered: bool = False  # requests contain ids, which are made from the hit's number
     slow_path: bool = False  # ask the slots' owner after every hit, instead of sending the next one at once
     target_cycle: Iterator[PreparedRequest] | None = None  # with several targets: which one is next
+    # In an open loop: when the next hit is due, who knows of those after it, and the slots that may send it.
+    due_ns: int = NOTHING_DUE
+    arrivals: DueHits | None = None
+    free: deque[Slot] | None = None  # None if the arrivals alone may use them
     draining: bool = False  # send no new hits
     opening: int = 0  # connections being opened; the event loop must run for these,
     timers: int = 0  # for slots that wait on one of its timers,
     wanted_ns: int = 0  # and at this time for anything else
+
+
+class DueHits(Protocol):
+    """The hits of an open loop, in the order in which they are due. `Pacing.due_ns` is the first one's time."""
+
+    patience_ns: int  # a hit that waits longer for a slot is not sent
+
+    def next(self) -> int:
+        """Go on to the next hit, and return when the first one was due."""
+
+    def send_first(self, now_ns: int) -> None:
+        """Send the first hit on the first free slot, by way of the slots' owner, or drop it."""
+
+    def send(self, now_ns: int) -> None:
+        """Do so with all that is due, as long as slots are free."""
+
+    def arm(self, now_ns: int) -> None:
+        """Be woken up when the next hit is due."""
 
 
 class SlotOwner(Protocol):
@@ -75,6 +100,9 @@ class Wire(Protocol):
     def unwatch(self, fd: int) -> None:
         """Stop watching this descriptor."""
 
+    def leave(self) -> None:
+        """Close that descriptor; nothing is watched any more."""
+
     def now(self) -> int:
         """Return the time on the run's clock."""
 
@@ -82,10 +110,16 @@ class Wire(Protocol):
         """Return the number of the next hit, and count it."""
 
     def attach(self, slot: Slot, sock: Any) -> None:
-        """Give the slot this open connection."""
+        """Give the slot this open connection, which other slots may have already."""
 
     def detach(self, slot: Slot) -> None:
-        """Close the slot's connection, whatever is in progress on it."""
+        """Take its connection from the slot, whatever is in progress, and close it if no other slot has it."""
+
+    def prepare(self, requests: Iterable[PreparedRequest]) -> None:
+        """Put the requests into the protocol's own form. Called once, before anything is sent."""
+
+    def upkeep(self) -> None:
+        """Do what is to be done once a second."""
 
     def check_idle(self, slot: Slot) -> Ending | None:
         """Return how a connection that was idle must be closed before anything is sent on it; None if it is good."""

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from harness.load.dial import Address
     from harness.load.request import Origin, PreparedRequest
-    from harness.load.wire.beginning import Heard
-    from harness.load.wire.response import ResponseReader
 
 # The states of a slot.
 IDLE, DIALLING, SENDING, WAITING, READING, PROBING, ENDED = range(7)
@@ -46,9 +44,8 @@ class Slot:
     bytes_in: int = 0
     unsent: memoryview | None = None
     write_error: OSError | None = None
-    reader: ResponseReader | None = None
-    answered: tuple[int, str] = (0, "")  # status and pod of a response over HTTP/2,
-    heard: Heard | None = None  # and what has come of it
+    bytes_out: int = 0  # of the request; only HTTP/2 counts here
+    reader: Any = None  # a ResponseReader or, over HTTP/2, a StreamReader
     held: tuple[Outcome, int] | None = (
         None  # outcome and time of a failed hit, while a probe decides whether it was a race
     )
@@ -73,8 +70,6 @@ class Slot:
 
     def head(self) -> tuple[int, str]:
         """Return status and pod of the response; 0 and "" if its head has not come."""
-        if self.first == NEVER:
+        if self.first == NEVER or self.reader is None:
             return 0, ""
-        if self.reader is None:
-            return self.answered
         return self.reader.status, self.reader.pod

@@ -1,22 +1,23 @@
-"""The sockets of one worker's slots in one epoll set: attach them to a slot, watch, write, close."""
+"""The sockets of one worker's slots over HTTP/1.1: attach them to a slot, write, close."""
 
 from __future__ import annotations
 
 import ssl
-from array import array
 from fcntl import ioctl
-from select import EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP, epoll
+from select import EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from termios import FIONREAD
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
+from harness.load.wire.polling import Polling
 from harness.load.wire.slot import READING, SENDING, WAITING, Slot
 from harness.model import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from harness.load.failures import Ending
+    from harness.load.request import PreparedRequest
+    from harness.load.wire.interface import Pacing
 
 BLOCKED = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 # Edge-triggered: what was reported once is not reported again, which saves the kernel work at each hit.
@@ -26,40 +27,18 @@ READ_AND_WRITE = READ | EPOLLOUT
 _PIECE = 64 * 1024
 
 
-class Sockets:
-    """What both wires share. Times are on the run's clock, whose zero is `anchor_ns` on the monotonic clock."""
+class Sockets(Polling):
+    """What HTTP/1.1 needs of a socket."""
 
-    def __init__(self, anchor_ns: int) -> None:
-        self._anchor = anchor_ns
+    def __init__(self, anchor_ns: int, pacing: Pacing) -> None:
+        super().__init__(anchor_ns, pacing)
         self._by_fd: dict[int, Slot] = {}
-        self._watched: dict[int, Callable[[], None]] = {}
-        self._epoll = epoll()
-        # The kernel writes here how many bytes wait to be read. Allocated once, which is cheapest.
-        self._waiting = array("i", [0])
-        self.seq = 0  # of the next hit; not in Pacing, because the hot loop writes it
 
-    def watch(self, fd: int, ready: Callable[[], None]) -> None:
-        """Call `ready` whenever this descriptor is readable, with the same delay as responses have."""
-        self._watched[fd] = ready
-        self._epoll.register(fd, EPOLLIN)
+    def prepare(self, requests: Iterable[PreparedRequest]) -> None:
+        """Do nothing: requests are prepared for HTTP/1.1."""
 
-    def unwatch(self, fd: int) -> None:
-        """Stop watching this descriptor."""
-        del self._watched[fd]
-        self._epoll.unregister(fd)
-
-    def fileno(self) -> int:
-        """Return the descriptor that is readable when `ready` has work to do."""
-        return self._epoll.fileno()
-
-    def now(self) -> int:
-        """Return the time on the run's clock."""
-        return monotonic_ns() - self._anchor
-
-    def take_seq(self) -> int:
-        """Return the number of the next hit, and count it."""
-        seq, self.seq = self.seq, self.seq + 1
-        return seq
+    def upkeep(self) -> None:
+        """Do nothing once a second: only HTTP/2 has windows."""
 
     def attach(self, slot: Slot, sock: Any) -> None:
         """Give the slot this open connection."""
@@ -107,11 +86,6 @@ class Sockets:
 
         return receive
 
-    def check_idle(self, slot: Slot) -> Ending | None:
-        """Return how a connection that was idle must be closed before anything is sent on it; None if it is good."""
-        del slot
-        return None
-
     def send(self, slot: Slot) -> None:
         """Send the slot's request: every hit is sent here, once, except on the fast path."""
         slot.seq = self.seq
@@ -119,9 +93,26 @@ class Sockets:
         slot.first, slot.bytes_in, slot.unsent, slot.write_error = NEVER, 0, None, None
         slot.state = WAITING
         prepared = slot.prepared
-        request = prepared.template % ((slot.seq,) * prepared.places) if prepared.places else prepared.request
-        slot.sent = self.now()
-        self._write(slot, memoryview(request))
+        if prepared.pieces:
+            request = (b"%012x" % slot.seq).join(prepared.pieces)
+        elif prepared.places:
+            request = prepared.template % ((slot.seq,) * prepared.places)
+        else:
+            request = prepared.request
+        slot.sent = monotonic_ns() - self._anchor
+        rest: Any = request
+        if len(request) <= _PIECE:
+            try:
+                written = slot.send(request)
+            except BLOCKED:
+                written = 0
+            except OSError as error:
+                self._unwritten(slot, error, memoryview(request))
+                return
+            if written == len(request):
+                return
+            rest = memoryview(request)[written:]
+        self._write(slot, memoryview(rest))
 
     def _write(self, slot: Slot, rest: memoryview) -> None:
         try:

@@ -8,43 +8,57 @@ hit leaves a row that says something about the load, not about the service.
 from __future__ import annotations
 
 from collections import deque
-from time import monotonic_ns
 from typing import TYPE_CHECKING
 
+from harness.load.wire.interface import NOTHING_DUE
 from harness.load.worker.timers import KernelTimer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from harness.load.wire.interface import Pacing
     from harness.load.wire.slot import Slot
     from harness.load.worker.pacer import FixedRate
 
+QUANTUM_NS = 250_000  # how long after a timer's expiry the next one may expire
+_AHEAD = 512  # due times computed at once
+
 
 class Arrivals:
-    """One worker's due hits and free slots. All times are on the run's clock, whose zero is `anchor_ns`."""
+    """One worker's due hits and free slots. All times are on the run's clock, whose zero is `anchor_ns`.
+
+    Due times are computed many at a time. The hot loop looks at its own clock after each batch of events, and sends
+    what has become due meanwhile. A timer wakes it up for the next due hit, and then not again for QUANTUM_NS, so at a
+    high rate one wake-up serves several hits.
+    """
 
     def __init__(
-        self, schedule: FixedRate, patience_ns: int, anchor_ns: int,
+        self, schedule: FixedRate, patience_ns: int, anchor_ns: int, pacing: Pacing,
         begin: Callable[[Slot, int], None], drop: Callable[[int, int], None], *, spread: bool = True,
     ) -> None:  # fmt: skip
         self._schedule = schedule
-        self._patience_ns = patience_ns
+        self.patience_ns = patience_ns
         self._anchor = anchor_ns
+        self._pacing = pacing
         self._begin = begin
         self._drop = drop  # called with when the hit was due, and when it was dropped
         self._spread = spread  # take the slot that was idle longest, so that all connections stay in use
         self._free: deque[Slot] = deque()
         self._timer = KernelTimer()
-        self._n = 0
+        self._armed_ns = NOTHING_DUE
         self._start_ns = 0
-        self._due_ns: int | None = None  # of the next hit; None before the start and after the end
-        self._last_ns: int | None = None  # hits due after this are not part of the load
+        self._n = 0  # of the first hit after those in `_dues`
+        self._dues: list[int] = []  # the next ones, the latest first
+        self._last_ns = NOTHING_DUE  # hits due after this are not part of the load
         self._busy = False
+        pacing.arrivals = self
+        # Only an owner that does nothing after a hit may be passed over.
+        pacing.free = None if pacing.slow_path or not spread else self._free
 
     @property
     def waiting(self) -> bool:
         """Whether the load has ended and a hit still waits for a slot."""
-        return self._last_ns is not None and self._due_ns is not None
+        return max(self._last_ns, self._pacing.due_ns) < NOTHING_DUE
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when a hit is due."""
@@ -53,13 +67,36 @@ class Arrivals:
     def start(self, at_ns: int) -> None:
         """Count due times from this time on."""
         self._start_ns = at_ns
-        self._due_ns = self._schedule.due_ns(at_ns, 0)
-        self._timer.set(self._anchor + self._due_ns)
+        self.next()
+        self.arm(at_ns - QUANTUM_NS)
+
+    def change(self, schedule: FixedRate, at_ns: int) -> None:
+        """Follow another schedule from this time on."""
+        self._schedule, self._n = schedule, 0
+        self.start(at_ns)
 
     def ready(self) -> None:
-        """Send what is due. Called when the descriptor is readable."""
+        """Note that the timer has expired. Called when the descriptor is readable; the hot loop sends what is due."""
         self._timer.expirations()
-        self.send(monotonic_ns() - self._anchor)
+        self._armed_ns = NOTHING_DUE
+
+    def arm(self, now_ns: int) -> None:
+        """Be woken up when the next hit is due. One that is due already waits for a free slot, or for the sweep."""
+        due_ns = self._pacing.due_ns
+        if now_ns < due_ns < NOTHING_DUE:
+            at_ns = max(due_ns, now_ns + QUANTUM_NS)
+            if at_ns < self._armed_ns:
+                self._timer.set(self._anchor + at_ns)
+                self._armed_ns = at_ns
+
+    def next(self) -> int:
+        """Go on to the next hit, and return when the first one was due."""
+        if not self._dues:
+            self._dues = self._schedule.dues_ns(self._start_ns, self._n, _AHEAD)[::-1]
+            self._n += _AHEAD
+        first_ns, due_ns = self._pacing.due_ns, self._dues.pop()
+        self._pacing.due_ns = due_ns if due_ns <= self._last_ns else NOTHING_DUE
+        return first_ns
 
     def free(self, slot: Slot, now_ns: int) -> None:
         """Take back a slot that has become free."""
@@ -67,7 +104,7 @@ class Arrivals:
             self._free.append(slot)
         else:
             self._free.appendleft(slot)
-        if self._due_ns is not None and self._due_ns <= now_ns:
+        if self._pacing.due_ns <= now_ns:
             self.send(now_ns)
 
     def send(self, now_ns: int) -> None:
@@ -76,46 +113,44 @@ class Arrivals:
             return
         self._busy = True
         try:
-            while self._due_ns is not None and self._due_ns <= now_ns:
-                due_ns = self._due_ns
-                if now_ns - due_ns > self._patience_ns:
-                    self._next()
-                    self._drop(due_ns, now_ns)
-                elif self._free:
-                    self._next()
-                    self._begin(self._free.popleft(), due_ns)
-                else:
-                    return  # no timer is needed: the next free slot, or the sweep, calls this again
+            while (due_ns := self._pacing.due_ns) <= now_ns:
+                if not self._free and now_ns - due_ns <= self.patience_ns:
+                    return
+                self.send_first(now_ns)
         finally:
             self._busy = False
-        if self._due_ns is not None:
-            self._timer.set(self._anchor + self._due_ns)
+        self.arm(now_ns)
+
+    def send_first(self, now_ns: int) -> None:
+        """Send the first hit on the first free slot, or drop it if it has waited too long."""
+        due_ns = self.next()
+        if now_ns - due_ns > self.patience_ns:
+            self._drop(due_ns, now_ns)
+        else:
+            self._begin(self._free.popleft(), due_ns)
 
     def drain(self, now_ns: int) -> None:
         """Let nothing more become due. Hits that were due already still get a slot, or are dropped in time."""
         self._last_ns = now_ns
-        if self._due_ns is not None and self._due_ns > now_ns:
-            self._due_ns = None
+        if self._pacing.due_ns > now_ns:
+            self._pacing.due_ns = NOTHING_DUE
         self.send(now_ns)
         self._timer.stop()
 
     def end(self, now_ns: int) -> None:
         """Let nothing more become due, and drop what was due and not sent."""
         self._timer.stop()
-        while self._due_ns is not None and self._due_ns <= now_ns:
-            due_ns = self._due_ns
-            self._next()
-            self._drop(due_ns, now_ns)
-        self._due_ns = None
+        while self._pacing.due_ns <= now_ns:
+            self._drop(self.next(), now_ns)
+        self._pacing.due_ns = NOTHING_DUE
+
+    def leave(self) -> None:
+        """Close the timer's descriptor."""
+        self._timer.close()
 
     def retire(self) -> list[Slot]:
         """Let nothing more become due, and return the free slots."""
         self._timer.stop()
-        self._due_ns = None
+        self._pacing.due_ns, self._pacing.arrivals, self._pacing.free = NOTHING_DUE, None, None
         idle, self._free = list(self._free), deque()
         return idle
-
-    def _next(self) -> None:
-        self._n += 1
-        due_ns = self._schedule.due_ns(self._start_ns, self._n)
-        self._due_ns = due_ns if self._last_ns is None or due_ns <= self._last_ns else None

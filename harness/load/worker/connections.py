@@ -65,15 +65,23 @@ class Connections:
         dialled = await self._dialler.open(origin)
         slot.task = None
         if dialled.outcome is None:
-            slot.failed_connects = 0
-            slot.origin = origin
-            self._adopt(slot, dialled)
-            ending = self._wire.check_idle(slot)
-            if ending is None:
-                self._wire.send(slot)
-            else:
-                self._unusable(slot, ending)
-            return
+            self._opened(slot, origin, dialled)
+        else:
+            self._not_opened(slot, dialled)
+
+    def _opened(self, slot: Slot, origin: Origin, dialled: Dialled) -> None:
+        slot.failed_connects = 0
+        slot.origin = origin
+        self._adopt(slot, dialled)
+        ending = self._wire.check_idle(slot)
+        if ending is None:
+            self._wire.send(slot)
+        else:
+            self._unusable(slot, ending)
+
+    def _not_opened(self, slot: Slot, dialled: Dialled) -> None:
+        if dialled.outcome is None:
+            raise AssertionError("a connection that opened")
         now = self._wire.now()
         conn = self._unopened(slot, dialled, now)
         # A connection whose TLS handshake failed belongs to the hit; one that never opened does not.

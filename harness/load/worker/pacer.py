@@ -12,6 +12,8 @@ from __future__ import annotations
 from math import gcd, sqrt
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -72,6 +74,18 @@ class FixedRate:
         if hit < on_the_ramp:  # rate * t^2 / (2 * ramp) hits have become due by t
             return start_ns + round(sqrt(2 * hit * self._ramp_s / self._rate) * 1e9)
         return start_ns + round((self._ramp_s + (hit - on_the_ramp) / self._rate) * 1e9)
+
+    def dues_ns(self, start_ns: int, n: int, count: int) -> list[int]:
+        """Return the same for `count` hits from the n-th on, which costs less than one by one."""
+        rounds, at = np.divmod(np.arange(n, n + count), len(self._own))
+        hits = rounds * self._of + np.array(self._own)[at]
+        on_the_ramp = self._rate * self._ramp_s / 2
+        seconds = self._ramp_s + (hits - on_the_ramp) / self._rate
+        if on_the_ramp:
+            rising = hits < on_the_ramp
+            seconds[rising] = np.sqrt(2 * hits[rising] * self._ramp_s / self._rate)
+        dues: list[int] = (start_ns + np.rint(seconds * 1e9).astype(np.int64)).tolist()
+        return dues
 
 
 def turns(weights: Sequence[int]) -> list[int]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def wire_of(plan: LoadPlan) -> Callable[[SlotOwner, HitRows, int, LoadPlan, Pacing], Wire]:
-    """Choose the protocol. httpx is imported only for HTTP/2, because it costs start-up time and memory."""
+    """Choose the protocol. hpack is imported only for HTTP/2, because it costs start-up time and memory."""
     if plan.http2:
         from harness.load.wire.http2 import Http2Wire  # noqa: PLC0415
 

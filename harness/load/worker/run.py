@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.load.messages import Assignment
+    from harness.load.streams.slots import StreamSlots
 
 _TICK_NS = 250_000_000  # between two reports of counts
 _TICKS_A_FLUSH = 4
@@ -45,10 +46,10 @@ class WorkerRun:
         name = f"{assignment.worker}.arrow"
         self._rows = HitRows(assignment.directory / "hits" / name, assignment.worker, plan)
         self._connections = ConnectionRows(assignment.directory / "connections" / name, assignment.worker)
-        self._pacer = ClosedLoop(plan.concurrency, backoff=plan.error_backoff and plan.rate is None)
+        self._pacer = ClosedLoop(plan.slots, backoff=plan.error_backoff and plan.rate is None)
         schedule = None
         if plan.rate is not None:
-            schedule = FixedRate(plan.rate, assignment.slots, plan.concurrency, plan.ramp_ns)
+            schedule = FixedRate(plan.rate, assignment.slots, plan.slots, plan.ramp_ns)
         marking = Marking(
             assignment.clock.wall_ns,
             assignment.clock.monotonic_ns,
@@ -57,10 +58,18 @@ class WorkerRun:
             close=not plan.keepalive,
         )
         requests = [prepare(index, target, marking) for index, target in enumerate(plan.targets)]
-        self._slots = Slots(
-            plan, assignment.slots, requests, self._pacer, Dialler(plan), self._rows, self._connections,
-            assignment.clock.monotonic_ns, schedule,
-        )  # fmt: skip
+        self._slots: Slots | StreamSlots
+        if plan.stream:
+            from harness.load.streams import worker_slots  # noqa: PLC0415  brings websockets, which no other load needs
+
+            self._slots = worker_slots.of(
+                assignment, requests[0], self._pacer.first_ns, self._rows, self._connections
+            )
+        else:
+            self._slots = Slots(
+                plan, assignment.slots, requests, self._pacer, Dialler(plan), self._rows, self._connections,
+                assignment.clock.monotonic_ns, schedule,
+            )  # fmt: skip
         self._lag = Lag()
         self._slots.watch(self._lag.fileno(), self._lag.take_sample)
         self._samples_sent: dict[str, str] = {}
@@ -121,10 +130,11 @@ class WorkerRun:
     def _start(self, at_ns: int) -> None:
         gc.collect()
         gc.freeze()
-        if not self._assignment.plan.http2:
+        if not self._assignment.plan.stream:
             gc.disable()  # the hot path makes no reference cycles, and a collection would stop every slot
         self._cpu_ns = time.process_time_ns()
         self._lag.start()
+        _send({"late_ns": max(0, self._slots.now() - at_ns)})
         self._slots.start(at_ns)
         self._upkeep = self._loop.create_task(self._keep_up(at_ns))
         self._upkeep.add_done_callback(report_failure)
@@ -181,17 +191,7 @@ class WorkerRun:
             self._pacer.cycle_ns = self._rows.cycles.value_ns()
         _send(
             {
-                "counts": {
-                    "t_ns": now,
-                    "started": started,
-                    "completed": totals.completed,
-                    "failed": totals.failed,
-                    "in_flight": in_flight,
-                    "last_failed_ns": totals.last_failed_ns,
-                    "statuses": totals.statuses,
-                    "outcomes": totals.outcomes,
-                    "latencies": totals.latencies,
-                },
+                "counts": totals.told(in_flight, now),
                 "backed_off": self._slots.backed_off,
             }
         )

@@ -11,15 +11,16 @@ from harness.load.failures import END, FIN, LIMIT, PEER, TIMEOUT, US, Ending
 from harness.load.wire.interface import Pacing
 from harness.load.wire.slot import DIALLING, ENDED, IDLE, PROBING, READING, SENDING, TIMED_OUT, WAITING, Slot
 from harness.load.worker.arrivals import Arrivals
-from harness.load.worker.connections import Connections, Limits
+from harness.load.worker.connections import Limits
 from harness.load.worker.listening import Listening
 from harness.load.worker.pacer import turns
 from harness.load.worker.protocol import wire_of
+from harness.load.worker.sharing import connections_of
 from harness.model import NEVER, LoadPlan, Outcome
 from harness.recording.answers import NONE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from harness.load.dial import Dialler
     from harness.load.request import PreparedRequest
@@ -47,9 +48,13 @@ class Slots:
             numbered=any(prepared.places for prepared in requests), slow_path=self._limits.any
         )
         self._wire = wire_of(plan)(self, rows, anchor_ns, plan, self._pacing)
+        self._wire.prepare(requests)
+        # Descriptors that are watched like these are served with the same delay as responses.
+        self.watch, self.unwatch = self._wire.watch, self._wire.unwatch
         self._listening = Listening(0 if plan.http2 else len(indices))
+        self._streams = plan.streams
         asyncio.get_running_loop().add_reader(self._wire.fileno(), self._wire.ready)
-        self._connections = Connections(
+        self._connections = connections_of(plan.streams)(
             self, self._wire, self._pacing, dialler, self._limits, rows, connections, anchor_ns
         )
         self._arrivals: Arrivals | None = None  # set while hits are sent by the clock
@@ -72,14 +77,6 @@ class Slots:
         """Return the age of the oldest hit in flight."""
         return max((now_ns - slot.due for slot in self._slots if slot.state in _IN_FLIGHT), default=0)
 
-    def watch(self, fd: int, ready: Callable[[], None]) -> None:
-        """Call `ready` whenever this descriptor is readable, with the same delay as responses have."""
-        self._wire.watch(fd, ready)
-
-    def unwatch(self, fd: int) -> None:
-        """Stop watching this descriptor."""
-        self._wire.unwatch(fd)
-
     def hold(self, until_ns: int) -> None:
         """Let the wire keep the event loop waiting until then, unless a slot needs the loop earlier."""
         self._pacing.wanted_ns = until_ns
@@ -100,6 +97,15 @@ class Slots:
         if self._arrivals is None:
             self._pace(schedule, self._timeout_ns, spread=False).start(self.now())
 
+    def change_rate(self, schedule: FixedRate) -> None:
+        """Send by this schedule from now on. Only where one was given at the start."""
+        if self._arrivals is not None and not self._pacing.draining:
+            self._arrivals.change(schedule, self.now())
+
+    def connected(self) -> list[Slot]:
+        """Return the slots that have an open connection."""
+        return [slot for slot in self._slots if slot.sock is not None]
+
     def resume(self) -> None:
         """End the lull: every idle slot sends at once."""
         if self._arrivals is None or self._pacing.draining:
@@ -110,9 +116,10 @@ class Slots:
             self._wait(slot, self.now())
 
     def _pace(self, schedule: FixedRate, patience_ns: int, *, spread: bool = True) -> Arrivals:
-        arrivals = Arrivals(schedule, patience_ns, self._anchor, self.begin, self._drop, spread=spread)
+        self._pacing.slow_path = self._limits.any or not spread
+        parts = self._anchor, self._pacing, self.begin, self._drop
+        arrivals = Arrivals(schedule, patience_ns, *parts, spread=spread)
         self._arrivals = arrivals
-        self._pacing.slow_path = True
         self.watch(arrivals.fileno(), arrivals.ready)
         return arrivals
 
@@ -132,6 +139,7 @@ class Slots:
     def forget_known(self) -> None:
         """Forget the responses parsed so far. Called every second: their Date header has changed by then."""
         self._listening.second()
+        self._wire.upkeep()
         self._rows.answers.second()
         self._forget()
 
@@ -172,6 +180,13 @@ class Slots:
             if slot.sock is not None:
                 self.close(slot, Ending(US, END), self.now())
 
+    def leave(self) -> None:
+        """Give the descriptors back, after `cut`: the event loop goes on without these slots."""
+        asyncio.get_running_loop().remove_reader(self._wire.fileno())
+        self._wire.leave()
+        if self._arrivals is not None:
+            self._arrivals.leave()
+
     def begin(self, slot: Slot, due_ns: int) -> None:
         """Begin the slot's next hit, on its connection or on a new one."""
         slot.due = due_ns
@@ -211,7 +226,7 @@ class Slots:
         race = (
             outcome in failures.RACES
             and ending.by == PEER
-            and slot.hits > 0
+            and slot.hits >= self._streams  # so at least one hit on this connection is over
             and now - slot.sent <= failures.RACE_NS
         )
         status, pod = slot.head()
@@ -260,10 +275,10 @@ class Slots:
 
     def _drop(self, due_ns: int, now: int) -> None:
         """Write the row of a hit that found no free slot. It takes its place in the order when it is dropped."""
-        seq = self._wire.take_seq()
-        kind = self._rows.kind(0, Outcome.DROPPED, "", next(self._turns).index)
-        ident = self._rows.ident(self._slots[0].index, NEVER, "")
-        self._rows.add(seq, ident, 0, due_ns, NEVER, NEVER, now, 0, 0, kind)
+        rows, seq = self._rows, self._wire.take_seq()
+        kind = rows.kind(0, Outcome.DROPPED, "", next(self._turns).index)
+        ident = rows.ident(self._slots[0].index, NEVER, "")
+        rows.add(seq, ident, 0, due_ns, NEVER, NEVER, now, 0, 0, kind)
 
     def _next_target(self, slot: Slot) -> None:
         if self._pacing.target_cycle is not None:

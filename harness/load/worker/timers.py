@@ -48,6 +48,10 @@ class KernelTimer:
         """Do not expire any more."""
         self._libc.timerfd_settime(self._fd, 0, ctypes.byref(_Schedule()), None)
 
+    def close(self) -> None:
+        """Give the descriptor back."""
+        os.close(self._fd)
+
     def expirations(self) -> int:
         """Return how often it has expired since the last call."""
         try:

@@ -19,7 +19,7 @@ from harness.report.summary import screen
 from harness.report.summary.remedies import remedy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from harness.judge.verdict.judgement import Judgement
 
@@ -28,8 +28,8 @@ _BEGAN = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) UTC")
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
-    """One test case. A finding takes no time."""
+class Case:
+    """One test case. A finding takes no time. `kind` is the fault's type, if it is no verdict."""
 
     name: str
     grade: Grade
@@ -37,6 +37,7 @@ class _Case:
     told: str
     seconds: float = 0.0
     rehearsed: bool = False
+    kind: str = ""
 
     @property
     def tag(self) -> str:
@@ -46,46 +47,48 @@ class _Case:
 
 def render(judgements: Sequence[Judgement], link: str = "") -> str:
     """Return the document, one test suite for each run. What XML 1.0 cannot hold is written escaped."""
+    return document([_suite(everywhere(judgement, for_line), for_line(link)) for judgement in judgements])
+
+
+def document(suites: Sequence[tuple[ET.Element, float]]) -> str:
+    """Return a whole file of suites, each with its length in seconds."""
     root = ET.Element("testsuites", {"name": "zdtest"})
-    totals = [0, 0, 0]
-    seconds = 0.0
-    for judgement in judgements:
-        suite, counts, length = _suite(everywhere(judgement, for_line), for_line(link))
-        root.append(suite)
-        totals = [total + n for total, n in zip(totals, counts, strict=True)]
-        seconds += length
-    for name, total in zip(("tests", "failures", "errors"), totals, strict=True):
-        root.set(name, str(total))
-    root.set("time", f"{seconds:.3f}")
+    for element, _ in suites:
+        root.append(element)
+    for name in ("tests", "failures", "errors"):
+        root.set(name, str(sum(int(element.get(name, "0")) for element, _ in suites)))
+    root.set("time", f"{sum(seconds for _, seconds in suites):.3f}")
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def _suite(judgement: Judgement, link: str) -> tuple[ET.Element, tuple[int, int, int], float]:
+def suite(
+    name: str, cases: Sequence[Case], seconds: float, timestamp: str, properties: Iterable[tuple[str, str]]
+) -> ET.Element:
+    """Return a test suite. timestamp: UTC, as 2026-11-25T02:39:40; "" if it is unknown."""
+    made = ET.Element("testsuite", {"name": name, "tests": str(len(cases))})
+    for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        made.set(attribute, str(sum(case.tag == tag for case in cases)))
+    made.set("time", f"{seconds:.3f}")
+    if timestamp:
+        made.set("timestamp", timestamp)
+    listed = ET.SubElement(made, "properties")
+    for key, value in properties:
+        ET.SubElement(listed, "property", {"name": key, "value": value})
+    for case in cases:
+        made.append(_element(case, name))
+    return made
+
+
+def _suite(judgement: Judgement, link: str) -> tuple[ET.Element, float]:
     about, timeline = judgement.about, judgement.timeline
     rehearsed = about.ended_by == "dry_run"
     cases = [replace(case, rehearsed=rehearsed) for case in (*_findings(judgement), *_rollouts(judgement))]
-    counts = (
-        len(cases),
-        sum(case.tag == "failure" for case in cases),
-        sum(case.tag == "error" for case in cases),
-    )
     begin_ns = min([timeline.judged.from_ns, *(phase.span.from_ns for phase in timeline.phases)])
     seconds = max(timeline.judged.to_ns - begin_ns, 0) / NS
-    suite = ET.Element("testsuite", {"name": f"zdtest.{about.name}"})
-    for name, count in zip(("tests", "failures", "errors"), counts, strict=True):
-        suite.set(name, str(count))
-    suite.set("skipped", str(sum(case.tag == "skipped" for case in cases)))
-    suite.set("time", f"{seconds:.3f}")
     began = _BEGAN.fullmatch(about.began)
-    if began:
-        suite.set("timestamp", f"{began[1]}T{began[2]}")
-    properties = ET.SubElement(suite, "properties")
-    for name, value in _properties(judgement, link):
-        ET.SubElement(properties, "property", {"name": name, "value": value})
-    for case in cases:
-        suite.append(_element(case, f"zdtest.{about.name}"))
-    return suite, counts, seconds
+    timestamp = f"{began[1]}T{began[2]}" if began else ""
+    return suite(f"zdtest.{about.name}", cases, seconds, timestamp, _properties(judgement, link)), seconds
 
 
 def _properties(judgement: Judgement, link: str) -> Iterator[tuple[str, str]]:
@@ -105,18 +108,20 @@ def _properties(judgement: Judgement, link: str) -> Iterator[tuple[str, str]]:
     yield from ((name, value) for name, value in said.items() if value)
 
 
-def _element(case: _Case, classname: str) -> ET.Element:
+def _element(case: Case, classname: str) -> ET.Element:
     element = ET.Element(
         "testcase", {"classname": classname, "name": case.name, "time": f"{case.seconds:.3f}"}
     )
     if case.tag:
-        fault = ET.SubElement(element, case.tag, {"type": case.grade.value, "message": case.observed})
+        fault = ET.SubElement(
+            element, case.tag, {"type": case.kind or case.grade.value, "message": case.observed}
+        )
         fault.text = case.told
     ET.SubElement(element, "system-out").text = case.told
     return element
 
 
-def _findings(judgement: Judgement) -> Iterator[_Case]:
+def _findings(judgement: Judgement) -> Iterator[Case]:
     """Yield a case for each finding; a failed one tells the causes and the fix, a doubt what to do about it."""
     story = "\n".join(screen.render(judgement))
     for finding in judgement.verdict.findings:
@@ -126,16 +131,16 @@ def _findings(judgement: Judgement) -> Iterator[_Case]:
         elif finding.grade is Grade.INCONCLUSIVE:
             to_do = remedy(finding, judgement)
             told = f"{finding.observed}\nto do: {to_do}" if to_do else finding.observed
-        yield _Case(finding.objective, finding.grade, finding.observed, told)
+        yield Case(finding.objective, finding.grade, finding.observed, told)
 
 
-def _rollouts(judgement: Judgement) -> Iterator[_Case]:
+def _rollouts(judgement: Judgement) -> Iterator[Case]:
     """Yield a case for each rollout; none for a run that made no change."""
     if not judgement.timeline.triggered:
         return
     for number, one in enumerate(judgement.rollouts or (judgement,), 1):
         during = one.timeline.phase(Phase.DURING)
-        yield _Case(
+        yield Case(
             f"rollout {number}: {one.about.trigger}" if one.about.trigger else f"rollout {number}",
             one.grade,
             one.verdict.headline,

@@ -30,6 +30,7 @@ _MOMENTS = 0.42  # two rows of words
 _CAUSE = 0.2
 _AXIS = 0.5  # the time axis' own words
 _NOTE, _KEY = 0.22, 0.26
+_IN_A_ROW = 8  # entries of the key that fit beside each other
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ def fill(figure: Figure, scene: Scene) -> None:
         sheet.write(chosen.words, at, left=LEFT, fontsize=8.5, color=theme.faint)
         at += _NOTE
     if key:
-        figure.legend(handles=key, loc="lower center", ncols=len(key), frameon=False, fontsize=8,
+        columns = len(key) if len(key) <= _IN_A_ROW else (len(key) + 1) // 2
+        figure.legend(handles=key, loc="lower center", ncols=columns, frameon=False, fontsize=8,
                       labelcolor=theme.ink, bbox_to_anchor=(0.5, 0.003), columnspacing=1.2,
                       handlelength=1.5)  # fmt: skip
 

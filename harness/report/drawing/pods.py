@@ -59,6 +59,7 @@ def _lane(axes: Axes, scene: Scene, row: int, pod: Lifeline) -> None:
         if stop > start:
             axes.barh(row, stop - start, left=start, height=0.66, color=theme.states[segment.state],
                       hatch=STATES[segment.state].hatch, edgecolor=theme.paper, lw=0.4)  # fmt: skip
+    _targets(axes, scene, row, pod)
     out = pod.out_of_endpoints_ns
     if out is not None and pod.deleted_ns is not None and out - pod.deleted_ns > _LINGERED_NS:
         at = scene.s(out)
@@ -81,6 +82,19 @@ def _lane(axes: Axes, scene: Scene, row: int, pod: Lifeline) -> None:
         axes.annotate(words, (where, row), (6, 0) if roomy else (-7, 0), textcoords="offset points", va="center",
                       ha="left" if roomy else "right", fontsize=8, color=theme.ink, zorder=5,
                       bbox={"facecolor": theme.paper, "edgecolor": "none", "alpha": 0.75, "pad": 0.6})  # fmt: skip
+
+
+def _targets(axes: Axes, scene: Scene, row: int, pod: Lifeline) -> None:
+    """Draw under a pod's bar what AWS thought of it: a line while its target was healthy, a broken one while it
+    drained.
+    """
+    left, right = scene.limits
+    ends = [one.t_ns for one in pod.targets[1:]] + [scene.timeline.judged.to_ns]
+    for one, end_ns in zip(pod.targets, ends, strict=False):
+        style = {"healthy": "-", "draining": ":"}.get(one.state)
+        start, stop = max(scene.s(one.t_ns), left), min(scene.s(end_ns), right)
+        if style and stop > start:
+            axes.plot([start, stop], [row + 0.41] * 2, color=scene.theme.ink, lw=1.6, ls=style, zorder=3)
 
 
 def counted(axes: Axes, scene: Scene, pods: Sequence[Lifeline]) -> None:
@@ -111,6 +125,9 @@ def key(scene: Scene, *, marked: bool) -> list[Any]:
     if marked:
         found.append(Line2D([], [], color=theme.ink, marker="X", ms=6, ls="", label="exited (to the second)"))
         found.append(Line2D([], [], color=theme.ink, marker="|", ms=9, mew=2, ls="", label="gone"))
+    if marked and any(pod.targets for pod in scene.timeline.pods):
+        found.append(Line2D([], [], color=theme.ink, lw=1.6, label="AWS target healthy"))
+        found.append(Line2D([], [], color=theme.ink, lw=1.6, ls=":", label="AWS target draining"))
     if scene.timeline.triggered:
         found.append(Patch(facecolor=theme.during, edgecolor=theme.faint, lw=0.4, label="the rollout"))
     if scene.timeline.control is not None:

@@ -27,6 +27,8 @@ _WHOLE = 0.85  # share of the run from which on the focus is all of it
 _MINUTES_S = 600  # from so many seconds on the axis counts minutes
 _TOO_CLOSE = 400  # stretches that are closer than this part of the span are drawn as one
 _MOST_OTHERS = 4  # changes of other people that are marked
+_MOST_STEPS = 24  # steps of an Argo Rollout that are marked
+_QUIET = {"stable", "preview", "resumed"}  # change nothing for requests; the list of steps has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,9 @@ class Scene:
         found += [
             (one.at_ns, f"{one.who or 'somebody'}: {one.kind}".replace("_", " "), 1.0, "-.")
             for one in others[:_MOST_OTHERS]
+        ]
+        found += [(one.t_ns, one.words, 1.0, "-.") for one in timeline.steps if one.kind not in _QUIET][
+            :_MOST_STEPS
         ]
         if timeline.during_ended:
             found += [

@@ -199,6 +199,7 @@ def _pod(pod: Lifeline, sigterm_ns: int | None, picture: Picture) -> dict[str, A
         exit_words += f" {pod.exit_reason}"
     moments = [(word, getattr(pod, name)) for word, name in _MOMENTS]
     moments.append(("SIGTERM (by deletion and preStop)", sigterm_ns))
+    moments += [(f"target {one.state} ({one.group})", one.t_ns) for one in pod.targets]
     if pod.resized_ns is not None:
         moments.append((f"resized ({pod.resized})", pod.resized_ns))
     return {
@@ -250,6 +251,7 @@ def _marked(judgement: Judgement, picture: Picture) -> list[dict[str, Any]]:
         for one in timeline.changes
         if one.kind not in {"scaled", "autoscaled"}
     ]
+    found += [{"at": _s(one.t_ns, zero), "sort": "other", "words": one.words} for one in timeline.steps]
     return sorted(found, key=lambda one: float(str(one["at"])))
 
 

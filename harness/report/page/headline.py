@@ -53,8 +53,16 @@ def _tiles(judgement: Judgement) -> Markup:
     triggered = judgement.timeline.triggered
     lost = verdict.lost if triggered or verdict.lost else numbers.failed
     word = "lost" if triggered else "failed"
+    held = judgement.streams
     tiles = [
         _tile(
+            "Streams cut",
+            f"{held.cut:,}",
+            f"of {held.held:,} ({share(held.cut, held.held)})",
+            bad=bool(held.cut),
+        )
+        if held is not None and held.held
+        else _tile(
             f"Requests {word}", f"{lost:,}", f"of {verdict.of:,} ({share(lost, verdict.of)})", bad=bool(lost)
         )
     ]
@@ -77,7 +85,8 @@ def _tiles(judgement: Judgement) -> Markup:
     )
     if numbers.latency is not None:
         p50, p99 = (lasting(numbers.latency.percentiles[p]) for p in ("50", "99"))
-        tiles.append(_tile("Good answers took", p50, f"p50; p99 {p99}"))
+        name = "From one message to the next" if held is not None else "Good answers took"
+        tiles.append(_tile(name, p50, f"p50; p99 {p99}"))
     if judgement.rollouts:
         bad = sum(bool(one.verdict.lost) for one in judgement.rollouts)
         tiles.insert(

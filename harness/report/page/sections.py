@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.judge.balancers import shown as balancers
+from harness.judge.streams import words
 from harness.judge.wording import at, lasting
 from harness.model import Grade
 from harness.report import patch, text
@@ -29,6 +30,7 @@ def render(judgement: Judgement, picture: Picture) -> Markup:
     shown = [
         _rollouts(judgement),
         earlier.render(picture.beside),
+        _streams(judgement),
         _causes(judgement, picture),
         _fix(judgement),
         _lint(judgement),
@@ -94,6 +96,14 @@ def _rollouts(judgement: Judgement) -> Markup | None:
         "Causes",
     ]
     return _section("Rollouts side by side", "rollouts", _table(head, rows))
+
+
+def _streams(judgement: Judgement) -> Markup | None:
+    """Say what became of the streams, if the run held any."""
+    if judgement.streams is None:
+        return None
+    said = words.sentences(judgement.streams, judgement.timeline.zero_ns)
+    return _section("Streams", "streams", listed(said))
 
 
 def _causes(judgement: Judgement, picture: Picture) -> Markup | None:

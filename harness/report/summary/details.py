@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.judge.streams import words
 from harness.judge.wording import at, cause_in_words
 from harness.model import Grade
 from harness.report.summary.layout import wrapped
@@ -69,6 +70,14 @@ def causes(found: Sequence[Cause], timeline: Timeline) -> list[str]:
         if cause.spread_by:
             lines += wrapped(cause.spread_by, "    to tell them apart: ", "      ")
     return lines
+
+
+def streams(judgement: Judgement) -> list[str]:
+    """Return what became of the streams; nothing where requests were sent."""
+    if judgement.streams is None:
+        return []
+    said = words.sentences(judgement.streams, judgement.timeline.zero_ns)
+    return [line for text in said for line in wrapped(text, "  - ", "    ")]
 
 
 def findings(judgement: Judgement) -> list[str]:

@@ -8,8 +8,11 @@ from harness.judge.wording import at
 from harness.report.summary.layout import WIDTH, wrapped
 
 if TYPE_CHECKING:
+    from harness.judge.timeline.targets import TargetState
     from harness.judge.timeline.timeline import Timeline
 
+_STEPS = 40
+_TARGETS = 24  # pods whose states the summary shows
 _OTHERS = 12  # changes that the summary shows
 
 
@@ -47,6 +50,34 @@ def pods(timeline: Timeline) -> list[str]:
     return lines
 
 
+def targets(timeline: Timeline) -> list[str]:
+    """Return what the load balancer thought of each pod, with how sure the times are."""
+    told = [pod for pod in timeline.pods if pod.targets]
+    if not told:
+        return []
+    lines = ["AWS targets (s)"]
+    for group in timeline.target_groups:
+        settings = (
+            ("deregistration delay", group.deregistration_delay_s),
+            ("idle timeout", group.idle_timeout_s),
+        )
+        said = ", ".join(f"{name} {value} s" for name, value in settings if value is not None)
+        lines += wrapped(f"{group.name}: {said}" if said else group.name, "  ", "    ")
+    for pod in told[:_TARGETS]:
+        states = ", ".join(_target(one, timeline.zero_ns) for one in pod.targets)
+        lines += wrapped(f"{'old' if pod.old else 'new'} {pod.name}: {states}", "  ", "    ")
+    more = len(told) - _TARGETS
+    return [*lines, *([f"  ... and {more} more in verdict.json"] if more > 0 else [])]
+
+
+def _target(one: TargetState, zero_ns: int) -> str:
+    reason = f" ({one.reason})" if one.reason and one.state == "unhealthy" else ""
+    if one.after_ns is None:
+        return f"{one.state}{reason} before"
+    early = (one.t_ns - one.after_ns) / 1e9
+    return f"{one.state}{reason} {_short(one.t_ns, zero_ns)} (up to {early:.1f} earlier)"
+
+
 def scalings(timeline: Timeline) -> list[str]:
     """Return each change of the number of replicas."""
     return [
@@ -55,6 +86,19 @@ def scalings(timeline: Timeline) -> list[str]:
             f"replicas{f', by {one.by}' if one.by else ''}"
         )
         for one in timeline.scalings
+    ]
+
+
+def steps(timeline: Timeline) -> list[str]:
+    """Return the steps of an Argo Rollout's update: its canary steps and pauses, the switches of its Services."""
+    lines = [
+        line
+        for one in timeline.steps[:_STEPS]
+        for line in wrapped(f"Rollout {at(one.t_ns, timeline.zero_ns)}: {one.words}", "", "    ")
+    ]
+    return [
+        *lines,
+        *([f"  ... and {len(timeline.steps) - _STEPS} more"] if len(timeline.steps) > _STEPS else []),
     ]
 
 

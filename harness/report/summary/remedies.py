@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from harness.judge.findings.finding import (
     ALIVE,
     ANSWERED,
+    BACK,
     BASELINE,
+    CLOSED,
     COVERED,
     ENDED,
     EVERY_ROLLOUT,
@@ -19,6 +21,7 @@ from harness.judge.findings.finding import (
     PROVEN,
     RECORDED,
     SPARE,
+    TOGETHER,
     WATCHED,
     WHOLE,
     WITHOUT_HOLE,
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
 REMEDIES = {
     LOSSLESS: "run again with a longer baseline (--trigger-after): it tells chance from the rollout",
+    CLOSED: "check the URL: no stream was opened",
+    BACK: "let the load go on for longer after the rollout (--settle)",
     ANSWERED: "check the URL, and which statuses count as good (--expect)",
     BASELINE: (
         "find out why requests fail without a rollout (zdtest run --no-rollout), "
@@ -49,6 +54,7 @@ REMEDIES = {
     SPARE: "raise `ulimit -n`, or widen net.ipv4.ip_local_port_range on the load host, and run again",
     RECORDED: "check the disk of the load host, and run again",
     KEEPS_UP: "run on a load host that is less busy, or with more --workers, or with fewer connections (-c)",
+    TOGETHER: "give that pod more CPU (--pod-template), or run zdtest in the cluster, nearer to its pods",
     WITHOUT_HOLE: "run again on a load host that does nothing else",
     HELD: "raise -c, or lower --rate",
     ENDED: "run again, and let it run to its end",
@@ -73,11 +79,13 @@ _UNCOVERED = {
 def remedy(finding: Finding, judgement: Judgement) -> str:
     """Return what to do about a finding that withholds the PASS; "" if another finding's remedy covers it."""
     objective = finding.objective
+    if objective == COVERED and judgement.about.rollout_reason.startswith("paused"):
+        return "promote it while the load goes on (`kubectl argo rollouts promote`), or give the pause a duration"
     if objective == COVERED:
         return _UNCOVERED.get(judgement.ended_by, REMEDIES[COVERED])
     if objective == LOSSLESS and not _covered(judgement):
         return ""
-    known = BASELINE if objective.startswith(BASELINE) else objective
+    known = next((one for one in (BASELINE, BACK) if objective.startswith(one)), objective)
     return REMEDIES.get(known, _CONDITION)
 
 

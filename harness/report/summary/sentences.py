@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.judge.advice.draft import AS_IT_IS
 from harness.judge.findings.finding import COVERED, LOSSLESS, PROVEN, UNBROKEN
+from harness.judge.streams import words
 from harness.judge.wording import at, count, exchanged, lasting, share
 from harness.model import Grade
 
@@ -37,6 +38,8 @@ def how_many_lost(judgement: Judgement) -> str:
     if not verdict.lost:
         return ""
     so_many = "" if verdict.lost == sum(verdict.kinds.values()) else "about "
+    if judgement.streams is not None:
+        return words.headline(judgement.streams, verdict.lost, "")
     part = share(verdict.lost, verdict.of)
     return f"{so_many}{verdict.lost:,} of {verdict.of:,} requests ({part}): {kinds_in_words(verdict.kinds)}"
 
@@ -122,6 +125,9 @@ def through(judgement: Judgement) -> str:
     olds = sum(pod.old and pod.deleted_ns is not None for one in each for pod in one.timeline.pods)
     news = sum(one.timeline.came for one in each)
     lost = f"{verdict.lost:,} lost" if verdict.lost else "none lost"
+    if judgement.streams is not None:
+        held = words.named(judgement.streams, judgement.streams.held)
+        return f"{held} through {exchanged(olds, news)}, {judgement.streams.cut:,} cut"
     return f"{count(judgement.numbers.requests, 'request')} through {exchanged(olds, news)}, {lost}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.cluster.watching.reduce import manifest
+from harness.k8s import argo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,12 +20,12 @@ def shown(kind: str, patch: dict[str, object]) -> dict[str, object]:
     return manifest(patch) if kind in {"apply", "replace"} else patch
 
 
-def what_rolls(workload: dict[str, Any]) -> tuple[Any, Any]:
-    """Return the part of a workload that starts a rollout when it changes: the pod template and the number of
-    replicas.
+def what_rolls(workload: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the part of a workload that starts a rollout when it changes: the pod template, the number of
+    replicas, and an Argo Rollout's restartAt.
     """
     spec = workload.get("spec") or {}
-    return spec.get("template"), spec.get("replicas")
+    return spec.get("template"), spec.get("replicas"), spec.get("restartAt")
 
 
 def outcome(
@@ -59,10 +60,13 @@ def way_back(subject: Subject, changed: bool, *, over: bool) -> str:  # noqa: FB
     line = f"{what} was changed ({subject.trigger.shown})"
     if facts.lab:
         return f"{line}, on the lab, which ends with this run"
+    status, undo = f"{facts.kubectl} rollout status {what}", f"{facts.kubectl} rollout undo {what}"
+    if facts.kind == argo.KIND:  # by Argo's plugin: kubectl's own command does not know the kind
+        status, undo = (f"{facts.kubectl} argo rollouts {verb} {facts.name}" for verb in ("status", "undo"))
     if not over:
-        line += f" and continues without us; follow it with: {facts.kubectl} rollout status {what}"
+        line += f" and continues without us; follow it with: {status}"
     if kind in {"apply", "replace", "set-image"}:
-        line += f"; go back with: {facts.kubectl} rollout undo {what}"
+        line += f"; go back with: {undo}"
     if kind == "scale":
         before = (subject.workload.get("spec") or {}).get("replicas", 1)
         line += f"; go back with: {facts.kubectl} scale {what} --replicas={before}"

@@ -48,7 +48,9 @@ class Change:
 
     @property
     def last_progress_ns(self) -> int:
-        """When the workload's own counters last moved."""
+        """When the workload's own counters last moved. A pause that ends by itself is progress all the while."""
+        if self.tracker.pauses_for_a_while:
+            return self._tools.clock.now_ns()
         return self.tracker.view.last_progress_ns
 
     @property
@@ -70,7 +72,9 @@ class Change:
         tracker = self.tracker
         if self.command_running:  # it may be about to put things right
             return Disturbance()
-        return Disturbance(tracker.disturbed, tracker.deleted_ns, tracker.at_rest_ns, tracker.paused)
+        return Disturbance(
+            tracker.disturbed, tracker.deleted_ns, tracker.at_rest_ns, tracker.paused, tracker.given_up
+        )
 
     def again(self) -> Change:
         """Return the next change of the same workload, as this one leaves it."""

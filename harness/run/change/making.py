@@ -11,6 +11,7 @@ import anyio.to_thread
 
 from harness.cluster.client import resources
 from harness.cluster.client.answers import ApiStatusError, ApiUnreachableError
+from harness.cluster.rollout.view import doomed
 from harness.cluster.trigger import doomed_pod, is_going, patch_for, pull, remove_pod, was_made
 from harness.cluster.watching.reduce import reduced
 from harness.model import Mark
@@ -72,6 +73,7 @@ async def send_patch(tools: Tools, tracker: RolloutTracker, before: Baseline) ->
         template=left["spec"]["template"],
         generation=int(after["metadata"]["generation"]),
         size=left["spec"].get("replicas"),
+        doomed=doomed(before, left),
     )
     _begin(tools, tracker, led_to, sent_ns, left)
     return None

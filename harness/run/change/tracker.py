@@ -9,8 +9,10 @@ from harness.cluster.permission.lock import MANAGER
 from harness.cluster.rollout.hands import Hands
 from harness.cluster.rollout.podnews import PodNews, pod_news
 from harness.cluster.rollout.progress import Progress, progress
-from harness.cluster.rollout.view import Baseline, View, pods_of, revisions
-from harness.cluster.rollout.wanted import template_of, wanting
+from harness.cluster.rollout.view import doomed
+from harness.cluster.rollout.wanted import as_it_is, template_of, wanting
+from harness.k8s import argo
+from harness.k8s.argosteps import happenings
 from harness.model import NEVER, ClusterEvent, Mark
 from harness.run.change.waiting import DOUBT_NS, Waiting
 from harness.scenario.trigger import FOREIGN
@@ -18,6 +20,7 @@ from harness.scenario.trigger import FOREIGN
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from harness.cluster.rollout.view import Baseline, View
     from harness.cluster.watching.watcher import Item
     from harness.model import OtherChange
     from harness.run.change.tools import Tools
@@ -49,7 +52,11 @@ class RolloutTracker:
             self.waiting.gap(item)
             return ()
         news = pod_news(self.view, item)
+        before = self.view.workload
         self.view.apply(item)
+        if item.kind == argo.KIND and before and self.baseline:
+            for happening in happenings(before, self.view.workload):
+                self._tools.say(f"{item.name}: {happening.words}")
         if self._first:
             self.changed_early |= template_of(self.view.workload) != self._first.template_before
         begun_ns = self.waiting.see(item)
@@ -100,6 +107,19 @@ class RolloutTracker:
         """Whether the rollout is paused: it will not be over by itself."""
         return bool(self.view.workload.get("spec", {}).get("paused"))
 
+    @property
+    def given_up(self) -> bool:
+        """Whether an Argo Rollout was aborted: it will not be over by itself."""
+        if self.baseline is None or self._tools.subject.facts.kind != argo.KIND:
+            return False
+        return argo.standing(self.view.workload, self.baseline.generation).failed == argo.ABORTED
+
+    @property
+    def pauses_for_a_while(self) -> bool:
+        """Whether an Argo Rollout pauses, and will go on by itself."""
+        held = argo.pause(self.view.workload) if self.baseline else None
+        return held is not None and held.timed
+
     def begin(self, baseline: Baseline, after: dict[str, Any] | None = None) -> None:
         """Follow a change that the server has accepted; `baseline` says where it leads, `after` is the workload as it
         left it.
@@ -118,7 +138,8 @@ class RolloutTracker:
             return
         tools = self._tools
         tools.log.mark(Mark.TRIGGER, t_ns)  # no-op where our own command has marked it
-        self.baseline, self.waiting.expected = self.waiting.expected, None
+        expected, self.waiting.expected = self.waiting.expected, None
+        self.baseline = replace(expected, doomed=doomed(expected, self.view.workload))
         tools.log.update_rollout(old_pods=self.baseline.old_pods)
         names = ", ".join(p.name for p in self.baseline.old_pods)
         tools.say(f"the change has begun; old pods: {names}")
@@ -126,18 +147,8 @@ class RolloutTracker:
 
     def snapshot(self) -> Baseline:
         """Return the workload as it is now."""
-        pods, now = pods_of(self.view), self.view.workload
-        hashes = revisions(self.view, {pod.uid for pod in pods}, inside=True)
         kind = self._tools.subject.trigger.kind
-        return Baseline(
-            old_pods=pods,
-            old_revision=hashes[0] if hashes else "",
-            template_before=template_of(now),
-            template=template_of(now) if kind in KEEPS_TEMPLATE else {},
-            foreign=kind in FOREIGN,
-            generation=int(now.get("metadata", {}).get("generation") or 0),
-            replicas=now.get("spec", {}).get("replicas"),
-        )
+        return as_it_is(self.view, keeps=kind in KEEPS_TEMPLATE, foreign=kind in FOREIGN)
 
     def _judge(self, t_ns: int) -> None:
         if self.baseline is None:

@@ -41,7 +41,7 @@ class Waiting:
         if self.expected is None:
             return NEVER
         sign = first_sign(self.view, self.expected)
-        if sign in {"template", "deleted"}:
+        if sign in {"template", "restart", "deleted"}:
             # What moved shortly before was part of it: a watch may bring the pods before their workload.
             since_ns = self._since(event)
             return since_ns if self._sign_ns == NEVER else min(since_ns, self._sign_ns)

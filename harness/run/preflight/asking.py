@@ -95,6 +95,11 @@ async def _ask_one(dialler: Dialler, target: Target, seqs: Iterator[int]) -> lis
 def _trouble(target: Target, attempts: list[Attempt], plan: LoadPlan, timeout_s: float) -> str:
     """Say why a load would be pointless; "" when it would not."""
     shown = masking.url(target.url)
+    if plan.stream and all(attempt.ended and plan.expected(attempt.status) for attempt in attempts):
+        return (
+            f"{shown} is no stream: each of {len(attempts)} answers ended at once; use the URL of a stream, or drop"
+            " --stream"
+        )
     if any(plan.expected(attempt.status) for attempt in attempts):
         return ""
     for attempt in attempts:

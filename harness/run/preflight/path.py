@@ -10,11 +10,13 @@ from urllib.parse import urlsplit
 from harness.cluster.surroundings import backend_name
 from harness.k8s.selectors import service_selects
 from harness.model import BY_ANSWERS, POD_HEADERS, PathProof
+from harness.run.preflight.routes import Routes, led
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 Object = dict[str, Any]
+NO_ROUTES = Routes()
 
 
 def services_of(services: Iterable[Object], pod_labels: dict[str, str]) -> list[Object]:
@@ -28,9 +30,10 @@ def prove_all(
     ingresses: Sequence[Object],
     pods: Sequence[str],
     here: str = "",
+    routes: Routes = NO_ROUTES,
 ) -> PathProof:
     """Say how all of a run's URLs are known to reach the workload: each with the pods that its answers named."""
-    proofs = [prove(url, services, ingresses, named, pods, here) for url, named in asked]
+    proofs = [prove(url, services, ingresses, named, pods, here, routes) for url, named in asked]
     weakest = sorted(proofs, key=lambda proof: (proof.proven, not proof.by_answers))
     return weakest[0]
 
@@ -42,13 +45,14 @@ def prove(
     named: Iterable[str],
     pods: Iterable[str],
     here: str = "",
+    routes: Routes = NO_ROUTES,
 ) -> PathProof:
     """Say how this URL is known to reach the workload, or that it is not.
 
     `named` are the values of pod headers that the target's answers carried; `pods` the workload's pods; `here` the
     namespace of the pod that we run in, "" outside a cluster.
     """
-    proof = _by_route(url, services, ingresses, here)
+    proof = _by_route(url, services, ingresses, here, routes)
     met = sorted(set(named) & set(pods))
     if (
         met and not proof.proven
@@ -57,7 +61,9 @@ def prove(
     return proof
 
 
-def _by_route(url: str, services: Sequence[Object], ingresses: Sequence[Object], here: str) -> PathProof:
+def _by_route(
+    url: str, services: Sequence[Object], ingresses: Sequence[Object], here: str, known: Routes
+) -> PathProof:
     """Say where the cluster's own objects send this URL."""
     if not services:
         return PathProof(
@@ -75,6 +81,11 @@ def _by_route(url: str, services: Sequence[Object], ingresses: Sequence[Object],
     path = urlsplit(url).path or "/"
     routes = [route for ingress in ingresses for route in _routes(ingress, host, path)]
     route = max(routes, key=lambda r: (r.exact, r.length), default=None)
+    way = led(url, known, str(services[0]["metadata"].get("namespace") or ""), names)
+    if way and not (way.ours and route and route.backend not in names):
+        # Of an Ingress and a route for one host, nobody knows here which the host's address belongs to: both count.
+        both = "" if route is None else f" (Ingress {route.ingress} to Service {route.backend})"
+        return PathProof(proven=way.ours, how=f"{way.how}{both}")
     if route and route.backend in names:
         return PathProof(
             proven=True,
@@ -92,8 +103,8 @@ def _by_route(url: str, services: Sequence[Object], ingresses: Sequence[Object],
     return PathProof(
         proven=False,
         how=(
-            f"no answer names a pod ({', '.join(POD_HEADERS)}), and neither Service {listed} nor an Ingress to it has"
-            f" the host {host}"
+            f"no answer names a pod ({', '.join(POD_HEADERS)}), and neither Service {listed} nor an Ingress or a route"
+            f" to it has the host {host}"
         ),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,15 +12,16 @@ from harness.cluster.client.credentials import in_cluster, own_namespace
 from harness.cluster.client.resources import Resource
 from harness.cluster.permission.gitops import objection, tracked_by
 from harness.cluster.permission.guard import refusal
-from harness.cluster.permission.lock import holder
-from harness.cluster.permission.rbac import SURROUNDINGS, needs
+from harness.cluster.permission.lock import HELD, holder
+from harness.cluster.permission.rbac import needs
 from harness.cluster.rollout.history import revisions_left
-from harness.cluster.surroundings import concerns
 from harness.cluster.trigger import patch_for
 from harness.cluster.watching.watches import watches
 from harness.errors import ClusterError, UsageError
-from harness.k8s import selectors
+from harness.k8s import argo as argo_facts, selectors
 from harness.model import ClusterFacts, PathProof
+from harness.run.preflight import argo
+from harness.run.preflight.around import around, listed, mine, newest, routes
 from harness.run.preflight.path import prove_all, services_of
 from harness.scenario.trigger import FOREIGN, Trigger, parse
 
@@ -65,24 +65,31 @@ def inspect(
         raise UsageError(denied)
     try:
         version, groups = api.version(), api.groups()
+        if kind == argo_facts.KIND and argo_facts.VERSION not in groups.get(argo_facts.GROUP, []):
+            raise UsageError(argo.MISSING)
         workload = _workload(api, kind, namespace, name)
-        notes = _check_strategy(kind, name, workload)
+        notes = argo.check(workload, trigger) if kind == argo_facts.KIND else ()
+        notes += _check_strategy(kind, name, workload)
         patch_for(
             trigger, workload, datetime.now().astimezone(), resolved.base
         )  # it must fit; made anew when it is sent
-        slices = _slices(groups)
-        missing, optional = _permissions(api, (kind, namespace, name), trigger, slices)
+        slices = slices_of(groups)
+        missing, optional = _permissions(
+            api, (kind, namespace, name), trigger, slices, pods=bool(scenario.load.pods)
+        )
         if missing:
             raise UsageError(
                 f"{api.user or 'this user'} may not {missing} in namespace {namespace}; ask for that permission"
             )
         labels = workload["spec"]["template"]["metadata"].get("labels") or {}
-        services = tuple(services_of(_listed(api, resources.SERVICES, namespace), labels))
-        around = _surroundings(api, groups, namespace)
+        services = tuple(
+            argo.reached(services_of(listed(api, resources.SERVICES, namespace), labels), workload)
+        )
+        near = around(api, groups, namespace)
         selector = selectors.as_text(workload["spec"]["selector"])
         sets = (
             api.list_all(resources.REPLICASETS, namespace, label_selector=selector).get("items", [])
-            if kind == "Deployment"
+            if kind in {"Deployment", argo_facts.KIND}
             else []
         )
         notes += revisions_left(workload, sets, trigger, scenario.rollout.rollouts)
@@ -112,7 +119,7 @@ def inspect(
         identity=api.user,
         apis={
             slices.kind: slices.api,
-            "Eviction": f"policy/{_newest(groups, 'policy', ('v1', 'v1beta1')) or 'v1'}",
+            "Eviction": f"policy/{newest(groups, 'policy', ('v1', 'v1beta1')) or 'v1'}",
         },
         services=tuple(s["metadata"]["name"] for s in services),
         lab=lab,
@@ -120,14 +127,14 @@ def inspect(
     )
     if not services:
         notes += (f"no Service in {namespace} selects the pods of {name}: endpoints are not watched",)
-    mine = tuple(o for o in around if concerns(o, kind, name, labels, facts.services))
-    scalers = [o["metadata"]["name"] for o in mine if o["kind"] == "HorizontalPodAutoscaler"]
+    ours = mine(near, kind, name, labels, namespace, facts.services)
+    scalers = [o["metadata"]["name"] for o in ours if o["kind"] == "HorizontalPodAutoscaler"]
     return Subject(
         facts=facts,
         workload=workload,
         trigger=trigger,
         services=services,
-        around=mine,
+        around=ours,
         watches=watches(facts, slices, selector, scalers, events="events" not in optional),
         path=_path(
             resolved,
@@ -135,9 +142,10 @@ def inspect(
             prove_all(
                 named,
                 services,
-                [o for o in around if o["kind"] == "Ingress"],
+                [o for o in near if o["kind"] == "Ingress"],
                 pods,
                 own_namespace() if in_cluster() else "",
+                routes(near, scenario.target.method, scenario.target.headers),
             ),
             facts,
         ),
@@ -158,19 +166,13 @@ def _workload(api: Api, kind: str, namespace: str, name: str) -> Object:
             ) from None
         if error.code != 404:
             raise
-    names = sorted(item["metadata"]["name"] for item in _listed(api, resource, namespace))
+    names = sorted(item["metadata"]["name"] for item in listed(api, resource, namespace))
     if names:
         raise UsageError(f"no {kind} {name!r} in namespace {namespace}; there are: {', '.join(names[:12])}")
     raise UsageError(
         f"no {kind} {name!r} in namespace {namespace}, and no other {kind} either; is the namespace right (-n), and"
         f" the context ({api.context})?"
     )
-
-
-def _listed(api: Api, resource: Resource, namespace: str) -> list[Object]:
-    """List objects as one would read them one by one: the items of a list carry neither kind nor apiVersion."""
-    items = api.list_all(resource, namespace).get("items") or []
-    return [{**item, "kind": resource.kind, "apiVersion": resource.api} for item in items]
 
 
 def _check_strategy(kind: str, name: str, workload: Object) -> tuple[str, ...]:
@@ -201,18 +203,15 @@ def _check_others(workload: Object, trigger: Trigger) -> None:
     """Refuse what another run, or a GitOps tool, holds."""
     other = holder(workload, "", datetime.now(UTC))
     if other and trigger.kind not in FOREIGN:
-        raise UsageError(f"another run is using {workload['metadata']['name']}: {other}; wait for its end")
+        raise UsageError(f"{HELD}{workload['metadata']['name']}: {other}; wait for its end")
     denied = objection(tracked_by(workload), trigger.kind)
     if denied:
         raise UsageError(denied)
 
 
-def _newest(groups: dict[str, list[str]], group: str, known: tuple[str, ...]) -> str | None:
-    return next((version for version in known if version in groups.get(group, [])), None)
-
-
-def _slices(groups: dict[str, list[str]]) -> Resource:
-    version = _newest(groups, "discovery.k8s.io", ("v1", "v1beta1"))
+def slices_of(groups: dict[str, list[str]]) -> Resource:
+    """Return what tells which pods are endpoints: EndpointSlices, or Endpoints on old servers."""
+    version = newest(groups, "discovery.k8s.io", ("v1", "v1beta1"))
     return (
         Resource("EndpointSlice", "discovery.k8s.io", version, "endpointslices")
         if version
@@ -221,38 +220,18 @@ def _slices(groups: dict[str, list[str]]) -> Resource:
 
 
 def _permissions(
-    api: Api, facts: tuple[str, str, str], trigger: Trigger, slices: Resource
+    api: Api, facts: tuple[str, str, str], trigger: Trigger, slices: Resource, *, pods: bool
 ) -> tuple[str, tuple[str, ...]]:
     """Return the first needed permission that is missing ("patch deployments.apps/web"), and optional ones that are."""
     kind, namespace, name = facts
     lacking = []
-    for need in needs(kind, name, trigger, slices.plural):
+    for need in needs(kind, name, trigger, slices.plural, pods=pods):
         resource, _, sub = need.resource.partition("/")
         if not api.allowed(need.verb, Resource("", need.group, "", resource), namespace, need.name, sub):
             if not need.optional:
                 return str(need), ()
             lacking.append(need.resource)
     return "", tuple(dict.fromkeys(lacking))
-
-
-def _surroundings(api: Api, groups: dict[str, list[str]], namespace: str) -> list[Object]:
-    """List whatever of SURROUNDINGS the server has and we may see. What is missing explains less; it is no error."""
-    kinds = {
-        "ingresses": ("Ingress", ("v1", "v1beta1")),
-        "poddisruptionbudgets": ("PodDisruptionBudget", ("v1", "v1beta1")),
-        "horizontalpodautoscalers": ("HorizontalPodAutoscaler", ("v2", "v2beta2", "v1")),
-        "targetgroupbindings": ("TargetGroupBinding", ("v1beta1",)),
-    }
-    found = []
-    for group, plural in SURROUNDINGS:
-        kind, known = kinds[plural]
-        version = _newest(groups, group, known)
-        if version is None:
-            continue
-        resource = Resource(kind, group, version, plural)
-        with contextlib.suppress(ApiStatusError):
-            found += _listed(api, resource, namespace)
-    return found
 
 
 def _path(resolved: Resolved, lab: bool, proof: PathProof, facts: ClusterFacts) -> PathProof:  # noqa: FBT001

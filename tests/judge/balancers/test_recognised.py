@@ -111,3 +111,53 @@ def test_the_class_of_the_ingress_tells_where_answers_do_not() -> None:
 
 def test_nothing_tells_where_nothing_does() -> None:
     assert seen(Met()) == [("unknown", "")]
+
+
+def route(*controllers: str, accepted: str = "True") -> dict[str, Any]:
+    parents = [
+        {"controllerName": one, "conditions": [{"type": "Accepted", "status": accepted}]}
+        for one in controllers
+    ]
+    return {"kind": "HTTPRoute", "metadata": {"name": "web"}, "status": {"parents": parents}}
+
+
+@pytest.mark.parametrize(
+    ("controller", "name"),
+    [
+        ("gateway.envoyproxy.io/gatewayclass-controller", "envoy"),
+        ("io.cilium/gateway-controller", "envoy"),
+        ("istio.io/gateway-controller", "istio-envoy"),
+        ("gateway.nginx.org/nginx-gateway-controller", "nginx"),
+        ("traefik.io/gateway-controller", "traefik"),
+        ("haproxy-ingress.github.io/controller", "haproxy"),
+        ("networking.gke.io/gateway", "google"),
+        ("gateway.k8s.aws/alb", "alb"),
+    ],
+)
+def test_the_controller_that_has_accepted_a_route_tells_the_family(controller: str, name: str) -> None:
+    assert seen(Met(unworded=9), route(controller)) == [(name, f"HTTPRoute accepted by {controller}")]
+
+
+def test_a_controller_that_is_not_known_or_has_not_accepted_the_route_tells_nothing() -> None:
+    assert seen(Met(unworded=9), route("konghq.com/kic-gateway-controller")) == [("unknown", "")]
+    assert seen(Met(unworded=9), route("istio.io/gateway-controller", accepted="False")) == [("unknown", "")]
+    assert seen(Met(unworded=9), route("istio.io/gateway-controller", "traefik.io/gateway-controller")) == [
+        ("unknown", "")
+    ]
+
+
+def test_of_an_ingress_and_a_route_the_proof_of_the_path_says_which_is_used() -> None:
+    ingress = {"kind": "Ingress", "metadata": {"name": "web"}, "spec": {"ingressClassName": "nginx"}}
+    both = (ingress, route("istio.io/gateway-controller"))
+    assert seen(Met(unworded=9), *both) == [("unknown", "")]
+    by_route = PathProof(proven=True, how="HTTPRoute web sends shop.example to Service web")
+    assert [name for name, _ in seen(Met(unworded=9), *both, path=by_route)] == ["istio-envoy"]
+    by_ingress = PathProof(proven=True, how="Ingress front sends shop.example to Service web")
+    assert [name for name, _ in seen(Met(unworded=9), *both, path=by_ingress)] == ["ingress-nginx"]
+
+
+def test_answers_count_more_than_a_controller() -> None:
+    failed = [(say.envoy(503, "no endpoint", "istio-envoy"), 5)]
+    assert [name for name, _ in seen(Met(failed=failed), route("traefik.io/gateway-controller"))] == [
+        "istio-envoy"
+    ]

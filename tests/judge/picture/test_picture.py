@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from harness.judge.numbers.hits import COLUMNS, classify
+from harness.judge.numbers.piecewise.allhits import AllHits
 from harness.judge.picture import failures as columns
 from harness.judge.picture.buckets import MOST as MOST_BUCKETS, buckets, width_for
 from harness.judge.picture.failures import spread_out
@@ -58,7 +59,7 @@ def test_every_hit_is_in_one_bucket(tmp_path: Path) -> None:
 def test_latencies_are_those_of_the_hits_that_ended_in_the_bucket(tmp_path: Path) -> None:
     recording = Recording.open(lossy().write(tmp_path))
     hits = classify(recording.hits(COLUMNS), recording.run)
-    found = buckets(hits, Span(0, 20 * S))
+    found = buckets(AllHits.of(recording), Span(0, 20 * S))
     took = hits.done_ns - hits.begun_ns
     for number in range(0, found.count, 7):
         mine = hits.good & (hits.done_ns // found.width_ns == number)

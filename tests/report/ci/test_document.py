@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.judge.numbers.summary import SecondRow
+from harness.judge.numbers.piecewise.bins import SecondRow
 from harness.report.ci import document, strip
 from harness.report.ci.document import MIB, fitting
 from tests.report.ci.runs import HOSTILE, KINDS, hostile, judged

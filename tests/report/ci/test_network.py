@@ -92,6 +92,15 @@ def test_a_run_is_posted_once_as_json_with_a_text_for_slack(tmp_path: Path) -> N
     assert [f for f in tmp_path.rglob("*") if f.is_file() and b"s3cr3tw0rd" in f.read_bytes()] == []
 
 
+def test_a_webhook_for_losses_alone_hears_of_no_other_run(tmp_path: Path) -> None:
+    with serving() as server:
+        for kind in ("clean", "lossy"):
+            outputs = Outputs({}, webhook=f"http://{server.address}/{SECRET}", webhook_on="loss")
+            leave(outputs, [(tmp_path, judged(kind))])
+    (one,) = server.got
+    assert json.loads(one[3])["lost"] > 0
+
+
 @pytest.mark.parametrize(
     ("status", "said"),
     [

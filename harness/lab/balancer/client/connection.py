@@ -49,6 +49,7 @@ class ClientConnection:
         "_stream",
         "_suffix",
         "_timer",
+        "_tunnel",
         "_upstream",
         "_way",
         "sent_all",
@@ -66,6 +67,7 @@ class ClientConnection:
         self._answered = False  # answered although the request's body is still arriving
         self._begun = False  # part of the answer was passed on
         self._keep = True  # the connection stays open after this answer
+        self._tunnel = False  # the protocol has been switched: bytes pass both ways
         self._chunk = False  # the answer's body is passed on in chunks
         self._held = b""  # unparsed bytes: an incomplete head, or pipelined requests
         self.sent_all = True  # the whole request has arrived
@@ -83,6 +85,9 @@ class ClientConnection:
                 return self._start(self._held + data if self._held else data)
             if self._body is not None:
                 return self._upload(data)
+            if self._tunnel and self._upstream:
+                self._upstream.send(data)
+                return False
         except Malformed:
             self._refuse(Meaning.BAD_REQUEST)
             return False
@@ -171,6 +176,22 @@ class ClientConnection:
         """Pass on a 1xx, except to an HTTP/1.0 client, which does not know it."""
         if not self.wants_payload:
             self._stream.write(response.forward + b"\r\n")
+
+    def switch(self, response: ResponseHead, part: bytes) -> bool:
+        """Pass on a 101, and from then on whatever comes from either side."""
+        request = self._request
+        if request is None or not request.upgrade:
+            return False
+        self._tunnel = self._begun = True
+        self._keep = False  # it ends with the tunnel
+        self._way.answered(response.status, len(part), self._upstream)
+        self._status, self._passed = response.status, len(part)
+        lines = b"Connection: Upgrade\r\nUpgrade: " + request.upgrade + b"\r\n\r\n"
+        self._stream.write(response.forward + lines + part)
+        if self._held and self._upstream:
+            held, self._held = self._held, b""
+            self._upstream.send(held)
+        return True
 
     def answer(self, response: ResponseHead, part: bytes, *, done: bool) -> None:
         """Pass on the head of an answer and the part of its body that came with it."""

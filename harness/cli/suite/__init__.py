@@ -1,0 +1,1 @@
+"""`zdtest suite`: many scenarios in one night."""

@@ -1,0 +1,1 @@
+"""The scoreboard of a watch, as a page."""

@@ -1,0 +1,1 @@
+"""Parts of zdtest.yaml that have files of their own."""

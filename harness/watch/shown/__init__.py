@@ -1,0 +1,1 @@
+"""What the watch shows of its recordings: the scoreboard, its page, metrics."""

@@ -1,0 +1,66 @@
+"""The open loop: what a hit costs beside the closed loop, and how late it is sent."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING
+
+from harness.model import LoadPlan, Target
+from tests.bench.load_parts import CONNECTIONS, Line, Ours, ours
+from tests.bench.load_servers import nginx
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SETTLED_NS = 1_500_000_000  # after the start: all connections are open
+RATES = (10_000.0, 50_000.0)
+
+
+def costs(folder: Path, certificate: str, seconds: float, rounds: int) -> list[Line]:
+    """Weigh a hit of the closed loop, and of rates, in turn; and at half of what the closed loop reached, how late."""
+    closed: list[float] = []
+    reached: list[float] = []
+    at: dict[float, list[float]] = {rate: [] for rate in RATES}
+    late: dict[float, list[float]] = {rate: [] for rate in RATES}
+    half: list[float] = []
+    with nginx(folder, certificate) as urls:
+        for _ in range(rounds):
+            done = _load(urls["http"], None, seconds)
+            closed.append(1e6 / done.per_cpu_s)
+            reached.append(done.completed / len(done.whole_seconds()))
+            for rate in RATES:
+                done = _load(urls["http"], rate, seconds)
+                at[rate].append(1e6 / done.per_cpu_s)
+                late[rate].append(_late_p99_ms(done))
+            half.append(_late_p99_ms(_load(urls["http"], reached[-1] / 2, seconds)))
+    lines = [
+        Line("the closed loop", statistics.median(closed), "us of CPU per request"),
+        Line("the closed loop reaches", statistics.median(reached), "/s"),
+    ]
+    for rate in RATES:
+        bound = 20 if rate == RATES[0] else None
+        lines += [
+            Line(f"at {rate:,.0f}/s", statistics.median(at[rate]), "us of CPU per request", at_most=bound),
+            Line(f"at {rate:,.0f}/s: sent late, p99", statistics.median(late[rate]), "ms"),
+        ]
+    ratio = statistics.median(one / other for one, other in zip(at[RATES[1]], closed, strict=True))
+    return [
+        *lines,
+        Line(f"at {RATES[1]:,.0f}/s / the closed loop", ratio, "", at_most=1.5),
+        Line("at half of what it reaches: sent late, p99", statistics.median(half), "ms", at_most=1),
+    ]
+
+
+def _load(url: str, rate: float | None, seconds: float) -> Ours:
+    return ours(LoadPlan((Target(url),), CONNECTIONS, rate=rate, pod_headers=()), seconds)
+
+
+def _late_p99_ms(done: Ours) -> float:
+    late = sorted(
+        (sent - due) / 1e6
+        for columns in done.hits.values()
+        for due, sent in zip(columns["due_ns"], columns["sent_ns"], strict=True)
+        if sent >= 0 and due > done.started_ns + _SETTLED_NS
+    )
+    p99: float = late[len(late) * 99 // 100]
+    return p99
