@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,20 +15,27 @@ from_option = click.option(
     "--from",
     "load_from",
     type=click.Choice(("local", "cluster")),
-    help="Where the load has to come from: local (outside of the cluster) or cluster (a pod in it). A run that would "
-    "send from the other place is refused.  [where zdtest runs]",
+    help="Where the load has to come from: local (outside of the cluster) or cluster (a pod in it; started outside, as "
+    "--pods 1).  [where zdtest runs]",
 )
 
 
-def check_origin(asked: str | None, environ: Mapping[str, str]) -> None:
-    """Raise UsageError if this process is not in the place that was asked for."""
-    from harness.run.planning import origin  # noqa: PLC0415  keeps `--help` light
+def defaults_for(
+    asked: str | None, environ: Mapping[str, str], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the fields that a scenario has if it says nothing else: a pod that sends, where `--from` takes one.
 
-    here = origin(environ, None)
-    if asked is None or asked == here:
-        return
-    if asked == "cluster":
-        raise UsageError(
-            "--from cluster: zdtest runs outside of the cluster here; start it in a pod, such as the chart's Job"
-        )
-    raise UsageError("--from local: zdtest runs in a pod here; start it outside of the cluster")
+    Raises UsageError if the load is to come from outside, and zdtest is in the cluster.
+    """
+    inside = "KUBERNETES_SERVICE_HOST" in environ
+    if asked == "local" and inside:
+        raise UsageError("--from local: zdtest runs in a pod here; start it outside of the cluster")
+    if asked != "cluster" or inside:
+        return dict(defaults)
+    return {**defaults, "load": {"pods": 1, **defaults.get("load", {})}}
+
+
+def check_pods(asked: str | None, pods: int | None) -> None:
+    """Raise UsageError if pods are to send a load that has to come from outside."""
+    if asked == "local" and pods:
+        raise UsageError("--from local does not go with pods that send the load; drop one of them")

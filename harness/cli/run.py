@@ -13,7 +13,7 @@ from harness.cli.baselines import LEVEL, Wanted, keep_for, wanted
 from harness.cli.ci.outputs import ci_options, outputs_of
 from harness.cli.numberrange import NumberRange
 from harness.cli.options import flags_of, scenario_options
-from harness.cli.origin import check_origin, from_option
+from harness.cli.origin import check_pods, defaults_for, from_option
 from harness.cli.reports import FORMATS, exit_code, report_on, take_in
 from harness.cli.root import EPILOG, LeftAtOnce, guarded, root, warn
 from harness.cli.storing import Storing, run_output_option, storing
@@ -96,10 +96,9 @@ def run(url: str | None, **options: Any) -> int:
 
     handed = _handed(options["of_suite"])
     outputs = outputs_of(options)
-    check_origin(options["load_from"], os.environ)
     request: Request = Request(
         flags={**flags_of(url, options), **handed.fields},
-        defaults=handed.defaults,
+        defaults=defaults_for(options["load_from"], os.environ, handed.defaults),
         file=options["file"],
         lab=options["lab"],
         no_rollout=options["no_rollout"],
@@ -110,6 +109,7 @@ def run(url: str | None, **options: Any) -> int:
         interactive=handed.interactive or (sys.stdin is not None and sys.stdin.isatty()),
     )
     resolved = resolve(request, Path.cwd())
+    check_pods(options["load_from"], resolved.scenario.load.pods)
     asked_for = _baseline(options, Path(handed.earlier) if handed.earlier else resolved.output)
     with storing(options["output"].address) as stored:
         return _recorded_and_judged(resolved, options, outputs, asked_for, stored)

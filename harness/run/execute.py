@@ -184,7 +184,10 @@ async def _run(
     clock = Clock.start()
     log = Log(directory, first_record(resolved, plan.targets, clock, observer.command, Path.cwd()))
     notes = (*resolved.notes, *tested.notes, *answers.notes, *ignored_proxies(os.environ), *warnings(plan))
-    log.update(notes=notes, load_from=origin(os.environ, tested.api.context if tested.api else None))
+    context = tested.api.context if tested.api else None
+    log.update(
+        notes=notes, load_from=origin(os.environ, context, from_pods=bool(resolved.scenario.load.pods))
+    )
     _introduced(resolved, subject, directory, log, observer)
     polled = await anyio.to_thread.run_sync(_target_groups, resolved, subject, log)
     change = _change(resolved, tested, subject, clock, directory, log, observer)

@@ -56,12 +56,14 @@ def load_plan(resolved: Resolved, targets: tuple[Target, ...], ca_file: str | No
     )
 
 
-def origin(environ: Mapping[str, str], context: str | None) -> str:
-    """Return where this process sends a load from, as one of model.ORIGINS; "" where that cannot be told.
+def origin(environ: Mapping[str, str], context: str | None, *, from_pods: bool = False) -> str:
+    """Return where a load is sent from, by this process or by pods, as one of model.ORIGINS; "" where it is unknown.
 
     `context` is that of the connection to the cluster, None for a run without one. A pod that uses a kubeconfig may be
     in another cluster than the workload.
     """
+    if from_pods:
+        return "cluster"
     if "KUBERNETES_SERVICE_HOST" not in environ:
         return "local"
     return "cluster" if context in {None, IN_CLUSTER} else ""

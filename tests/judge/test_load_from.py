@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.cli.origin import check_origin
+from harness.cli.origin import check_pods, defaults_for
 from harness.errors import RecordingError
 from harness.judge.verdict.judgement import judge
 from harness.recording.read import Recording
@@ -39,12 +39,22 @@ def test_a_pod_with_a_kubeconfig_may_be_in_another_cluster_so_nothing_is_claimed
     assert origin(IN_A_POD, "staging") == ""
 
 
-def test_a_run_that_would_send_from_the_other_place_is_refused() -> None:
-    check_origin(None, IN_A_POD)
-    check_origin("local", {})
-    check_origin("cluster", IN_A_POD)
-    assert "start it in a pod" in complaint(partial(check_origin, "cluster", {}))
-    assert "start it outside of the cluster" in complaint(partial(check_origin, "local", IN_A_POD))
+def test_pods_that_send_are_in_the_cluster_wherever_zdtest_is() -> None:
+    assert origin({}, "staging", from_pods=True) == "cluster"
+
+
+def test_from_cluster_sends_from_one_pod_unless_zdtest_is_in_one_or_the_scenario_says_how_many() -> None:
+    assert defaults_for("cluster", {}, {"settle": "1s"}) == {"settle": "1s", "load": {"pods": 1}}
+    assert defaults_for("cluster", {}, {"load": {"pods": 4}}) == {"load": {"pods": 4}}
+    assert defaults_for("cluster", IN_A_POD, {}) == {}
+    assert defaults_for(None, {}, {}) == defaults_for("local", {}, {}) == {}
+
+
+def test_from_local_is_refused_in_a_pod_and_with_pods_that_send() -> None:
+    assert "start it outside of the cluster" in complaint(partial(defaults_for, "local", IN_A_POD, {}))
+    assert "drop one of them" in complaint(partial(check_pods, "local", 3))
+    check_pods("cluster", 3)
+    check_pods("local", None)
 
 
 def test_the_summary_says_that_a_load_from_inside_may_not_have_gone_the_public_way(tmp_path: Path) -> None:
