@@ -377,7 +377,9 @@ def soaked(given: argparse.Namespace, url: str) -> int:
             told = compare(soak)
             tell(json.dumps(told, indent=1))
             if given.write:
-                given.write.write_text(json.dumps(told, indent=1) + "\n")
+                known = json.loads(given.write.read_text()) if given.write.exists() else {}
+                known["lab" if given.lab else "real"] = told
+                given.write.write_text(json.dumps(known, indent=1) + "\n")
     return 1 if told["neither"] else 0
 
 
