@@ -57,9 +57,12 @@ def _load(url: str, rate: float | None, seconds: float) -> Ours:
 
 
 def _cost_us(done: Ours) -> float:
-    """Share the whole process's cost out to the hits that were sent: a dropped one has a row, too."""
-    sent = sum(at >= 0 for columns in done.hits.values() for at in columns["sent_ns"])
-    return 1e6 * sum(map(sum, done.cpu.values())) / sent
+    """Share the cost of the whole seconds out to the hits that were sent in them: a dropped one has a row, too."""
+    mine = [sample for sample in done.health if sample.worker == 0]
+    from_ns, to_ns = mine[0].t_ns, mine[-2].t_ns
+    sent = sum(from_ns < at <= to_ns for at in done.hits[0]["sent_ns"])
+    cost: float = 1e6 * done.cpu_s / sent
+    return cost
 
 
 def _late_p99_ms(done: Ours) -> float:
