@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harness.load.wire.slot import Slot
     from harness.load.worker.pacer import FixedRate
 
-QUANTUM_NS = 250_000  # how long after a timer's expiry the next one may expire
+QUANTUM_NS = 500_000  # how long after a timer's expiry the next one may expire
 _AHEAD = 512  # due times computed at once
 
 
