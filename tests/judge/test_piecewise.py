@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
 from harness.judge.numbers.piecewise.gaps import Around, LongestWait
 from harness.judge.numbers.piecewise.ranks import Ranks, deviation
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SHARES = (0.0, 0.5, 0.9, 0.999, 1.0)
 
@@ -15,16 +20,17 @@ def ranks_of(count: int) -> list[int]:
     return [min(int(share * count), count - 1) for share in SHARES]
 
 
-def numbers(kind: str, count: int = 5000) -> np.ndarray:
+def numbers(kind: str, count: int = 5000) -> NDArray[np.int64]:
     chance = np.random.default_rng(count)
-    return {
-        "latencies": lambda: chance.lognormal(17, 1, count).astype(np.int64),
-        "one number": lambda: np.full(count, 40_000_000),
-        "small ones": lambda: chance.integers(0, 5, count),
-        "a clock that went back": lambda: chance.integers(-(10**12), 10**10, count),
-        "days": lambda: chance.integers(0, 31 * 86400 * 10**9, count),
-        "side by side": lambda: 1_000_000_007 + chance.integers(0, 3, count),
-    }[kind]()
+    made = {
+        "latencies": chance.lognormal(17, 1, count),
+        "one number": np.full(count, 40_000_000),
+        "small ones": chance.integers(0, 5, count),
+        "a clock that went back": chance.integers(-(10**12), 10**10, count),
+        "days": chance.integers(0, 31 * 86400 * 10**9, count),
+        "side by side": 1_000_000_007 + chance.integers(0, 3, count),
+    }
+    return made[kind].astype(np.int64)
 
 
 KINDS = ("latencies", "one number", "small ones", "a clock that went back", "days", "side by side")
