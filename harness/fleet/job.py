@@ -168,6 +168,7 @@ def _container(wanted: Wanted) -> Object:
         "name": "zdtest",
         "image": wanted.image,
         "command": ["python", "-m", "harness.fleet.pod", KEYS],
+        "terminationMessagePolicy": "FallbackToLogsOnError",  # in its status: takes no right to logs
         "ports": [{"name": "collector", "containerPort": PORT}],
         "resources": {
             "requests": {"cpu": f"{250 * wanted.workers}m", "memory": f"{128 + 128 * wanted.workers}Mi"},

@@ -41,7 +41,9 @@ def _ended(status: dict[str, Any], states: list[dict[str, Any]]) -> str:
     for state in states:
         if how := state.get("terminated"):
             why = how.get("reason") or "it ended"
-            return f"{why}, exit code {how['exitCode']}" if "exitCode" in how else str(why)
+            said = str(how.get("message") or "").strip().splitlines()[-1:]  # of a traceback, the error
+            code = [f"exit code {how['exitCode']}"] if "exitCode" in how else []
+            return ", ".join([str(why), *code, *said])
     if status.get("phase") in {"Failed", "Succeeded"}:
         return " ".join(filter(None, [status.get("reason"), status.get("message")])) or "it ended"
     unreachable = status.get("reason") == "NodeLost"

@@ -37,6 +37,7 @@ def template(folder: Path, *, before: tuple[str, ...] = (), limits: dict[str, st
         "env": [
             {"name": "PYTHONPATH", "value": "/code:/packages"},
             {"name": "PYTHONDONTWRITEBYTECODE", "value": "1"},
+            {"name": "LD_LIBRARY_PATH", "value": "/python/lib"},  # not the libpython of the host's own Python
         ],
         "volumeMounts": [{"name": n, "mountPath": f"/{n}", "readOnly": True} for n in mounts],
         "resources": {
@@ -124,7 +125,7 @@ def sending(web: Deployed, *options: str) -> Iterator[Sent]:
 
 @pytest.fixture
 def web(deployed: Callable[..., Deployed], tmp_path: Path) -> Deployed:
-    return deployed(str(scenario(tmp_path, 8)))
+    return deployed(str(scenario(tmp_path, 8)), port=18200, word="pods")
 
 
 @pytest.mark.parametrize("reach", ["auto", pytest.param("port-forward", marks=pytest.mark.matrix)])

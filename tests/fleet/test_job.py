@@ -156,6 +156,22 @@ def test_what_a_pod_waits_for_is_said(status: dict[str, object], waits: str) -> 
             {"containerStatuses": [{"state": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}]},
             "OOMKilled, exit code 137",
         ),
+        (
+            {
+                "containerStatuses": [
+                    {
+                        "state": {
+                            "terminated": {
+                                "reason": "Error",
+                                "exitCode": 1,
+                                "message": "Trace\nNameError: x\n",
+                            }
+                        }
+                    }
+                ]
+            },
+            "Error, exit code 1, NameError: x",
+        ),
         ({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}, "Evicted low on memory"),
         ({"phase": "Unknown"}, "its node is lost"),
         ({"phase": "Running"}, ""),
