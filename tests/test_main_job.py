@@ -325,7 +325,7 @@ def test_ctrl_c_while_the_report_is_made_says_where_the_recording_is(
         raise KeyboardInterrupt
 
     module = sys.modules["harness.cli.run"]
-    monkeypatch.setattr(module, "carry_out", lambda *_: tmp_path / "the-run")
+    monkeypatch.setattr(module, "carry_out", lambda *_, **__: tmp_path / "the-run")
     monkeypatch.setattr(module, "report_on", interrupted)
     monkeypatch.setattr("sys.argv", ["zdtest", "run", "--no-rollout", "http://127.0.0.1:1/"])
     assert cli.main() == 130

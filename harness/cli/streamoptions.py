@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 
@@ -39,7 +38,7 @@ def stream_flags(url: str, options: dict[str, Any]) -> dict[str, Any]:
     """Turn those that were given, and a ws:// or wss:// URL, into scenario fields."""
     names = ("message", "every", "expect_every", "ping", "back_within")
     flags = {f"stream.{name}": options[name] for name in names if options[name] is not None}
-    if urlsplit(url).scheme in {"ws", "wss"}:
+    if url.partition("://")[0].lower() in {"ws", "wss"}:
         flags["stream.kind"] = "websocket"
     elif options["stream"]:
         flags["stream.kind"] = "http"

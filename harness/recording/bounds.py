@@ -6,8 +6,6 @@ import re
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from harness.clock import NS
 from harness.errors import RecordingError
 from harness.model import MOST_STREAMS, NEVER, ORIGINS, OUTCOMES
@@ -125,6 +123,8 @@ def check_rows(frame: pd.DataFrame, run: RunRecord, file: Path) -> None:
 
 def check_span(moments: Any, rows: int, file: Path) -> None:
     """Raise RecordingError, one line, if so few rows span so long a time. `moments`: columns by name, or extremes."""
+    import numpy as np  # noqa: PLC0415  lists of runs are read without it
+
     known = [np.asarray(moments[name]) for name in ("due_ns", "done_ns") if name in moments]
     if known and rows:
         first, last = min(int(each.min()) for each in known), max(int(each.max()) for each in known)

@@ -19,10 +19,10 @@ from harness.model import FORMAT, NEVER, ClusterEvent, HealthSample, RunRecord, 
 from harness.recording import answers, folder, shapes, streams
 from harness.recording.batches import Stream
 from harness.recording.bounds import LONGEST_NS, MOST_WORKERS, check_rows, check_run, is_moment, is_sparse
+from harness.recording.bytime.columns import Columns, Places, TooManyWordsError
 from harness.recording.bytime.index import Index
 from harness.recording.bytime.reading import ROW, read
 from harness.recording.bytime.stretches import Stretch, cut
-from harness.recording.columns import Columns, Places, TooManyWordsError
 from harness.recording.folder import MIB
 from harness.recording.jsontext import parse
 from harness.recording.upstreams import access_log, kept

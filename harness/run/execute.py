@@ -27,9 +27,9 @@ from harness.run.keeping import keep_events, keep_health, keep_server_clock
 from harness.run.log import Log, first_record
 from harness.run.planning import ignored_proxies, load_plan, origin
 from harness.run.preflight.asking import Answers, ask
+from harness.run.preflight.targets import keep_targets, opened, wanted
 from harness.run.sending import sent_from_pods
 from harness.run.stopping import Limits
-from harness.run.targets import keep_targets, opened, wanted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -39,7 +39,7 @@ def test_it_holds_all_that_each_recording_asks_for() -> None:
 def test_a_role_of_both_sorts_is_refused() -> None:
     done = zdtest("rbac", "--watch", "--deployment", "web")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "drop --deployment and --trigger" in done.stderr
+    assert "drop --deployment, --trigger and --pods" in done.stderr
     assert zdtest("rbac").returncode == 2
 
 

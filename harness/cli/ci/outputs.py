@@ -128,7 +128,8 @@ def outputs_of(options: dict[str, Any]) -> Outputs:
         if (path := options.pop(name, None)) is not None
     }
     for name, path in files.items():
-        _check_file(name, path, options.get("output"))
+        made = options.get("output")  # of `run`: where recordings go, which may be stored elsewhere, too
+        _check_file(name, path, getattr(made, "folder", made))
     _check_each_has_its_own(files)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     addresses = {name: options.pop(name, None) or "" for name in ("pushgateway", "webhook")}

@@ -42,10 +42,13 @@ def bad_answers(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
 
 
 def breaks(pod: Lifeline, context: Context, lag_ns: int) -> Window | None:
-    """A2: from being an endpoint to the first good answer. What breaks later has another reason, such as C2."""
+    """A2: from being an endpoint to the first good answer. What breaks later has another reason, such as C2.
+
+    Straight to the pod nobody else can break a connection: there it is the pod's for as long as it lives.
+    """
     whole = bad_answers(pod, context, lag_ns)
     serves = context.listening_ns(pod)
-    if whole is None or serves is None:
+    if whole is None or serves is None or context.chain.direct:
         return whole
     begun, ends = whole.begun
     return Window(begun=(begun, min(ends, serves)))

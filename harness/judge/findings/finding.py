@@ -31,7 +31,7 @@ HELD = "the rate is held (sent within 50 ms of when it was due)"
 ENDED = "the run ends by itself"
 EVERY_ROLLOUT = "every rollout that was asked for is made"
 CLOSED = "no stream is cut without a close frame or the end of its body"
-BACK = "every stream that is lost is back within"
+BACK = "every stream that is lost is back within"  # and the time
 NO_WORSE = "the run is no worse than its baseline runs"
 
 OBJECTIVES = (

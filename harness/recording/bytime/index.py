@@ -12,7 +12,7 @@ import pyarrow as pa
 from harness.errors import RecordingError
 from harness.recording.batches import Stream
 from harness.recording.bounds import check_outcomes, check_span, check_values
-from harness.recording.columns import ANSWER, NoAnswerError, Places, TooManyWordsError, Words
+from harness.recording.bytime.columns import ANSWER, NoAnswerError, Places, TooManyWordsError, Words
 from harness.recording.write import HIT_SCHEMA
 
 if TYPE_CHECKING:

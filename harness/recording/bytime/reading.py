@@ -15,14 +15,14 @@ import pandas as pd
 import pyarrow as pa
 
 from harness.errors import RecordingError
-from harness.recording.columns import ANSWER
+from harness.recording.bytime.columns import ANSWER
 from harness.recording.write import HIT_SCHEMA, LATER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.recording.bytime.columns import Places
     from harness.recording.bytime.index import Batch, Index
-    from harness.recording.columns import Places
 
 ROW = "row"  # asked for like a column: the number of each row among all of the recording
 _Rows = slice | np.ndarray  # of a batch

@@ -12,7 +12,7 @@ from harness.cluster.targets.door import TargetsError
 from harness.cluster.targets.health import arns_of, changes, group_event, name_of, region_of, states
 from harness.cluster.targets.polling import MOST_FAILURES, Polled, poll
 from harness.recording import shapes
-from harness.run.targets import wanted
+from harness.run.preflight.targets import wanted
 from harness.scenario.values import target_group
 
 if TYPE_CHECKING:
