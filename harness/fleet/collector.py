@@ -74,8 +74,11 @@ class FleetLoad:
         now_ns = self._clock.now_ns()
         if self._stale and now_ns - self._counted_ns >= _FRESH_NS:
             self._counted_ns, self._stale = now_ns, False
-            self._counts = messages.total([part for link in self.links for part in _counts(link)])
+            self._counts = self._added_up()
         return self._counts
+
+    def _added_up(self) -> LiveCounts:
+        return messages.total([part for link in self.links for part in _counts(link)])
 
     @property
     def backed_off(self) -> int:
@@ -189,6 +192,7 @@ class FleetLoad:
                         break
                     with anyio.move_on_after(0.2):
                         await link.over.wait()
+            self._counts = self._added_up()  # the last totals, however fresh the ones before are
             self._send.close()
             for _ in range(self.samples.statistics().current_buffer_used + 1):
                 await anyio.lowlevel.checkpoint()

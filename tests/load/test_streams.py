@@ -15,6 +15,7 @@ from harness.clock import Clock
 from harness.errors import UsageError
 from harness.load.feasibility import check
 from harness.load.messages import assignments
+from harness.load.worker.pacer import SPREAD_NS
 from harness.model import LoadPlan, Target
 from harness.scenario.schema import TargetPart
 from tests.load.h2_server import REFUSED_STREAM, Asked, H2Visit
@@ -23,6 +24,8 @@ from tests.load.scripted_server import ScriptedServer, Visit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from harness.load.generator import Load
 
 STREAMS = 5
 
@@ -54,6 +57,10 @@ def outcomes(result: LoadResult) -> set[str]:
     return set(result.outcomes) - {"cut_at_deadline"}  # groups that were not full at the end
 
 
+def all_slots_have_begun(load: Load) -> bool:
+    return load.counts.t_ns > load.started_ns + 2 * SPREAD_NS
+
+
 def none_sent_twice(result: LoadResult, server: ScriptedServer) -> bool:
     return server.seen["requests"] == len([hit for hit in result.hits if hit["sent_ns"] > 0])
 
@@ -69,7 +76,7 @@ def test_streams_share_a_connection_and_may_be_answered_in_any_order(tmp_path: P
     with ScriptedServer(in_groups(backwards)) as server:
         target = Target(server.url + "{seq}")
         plan = streams_plan(server.url, targets=(target,), workers=2)
-        result = run_load(plan, tmp_path, until=completed(400), drain_ns=300_000_000)
+        result = run_load(plan, tmp_path, until=all_slots_have_begun, drain_ns=300_000_000)
     assert outcomes(result) == {"response"}
     assert none_sent_twice(result, server)
     assert server.seen["connections"] == len(result.connections) == 2
