@@ -1,3 +1,3 @@
 """zdtest: hold a load on a service while a Kubernetes rollout happens, and judge what was lost, and why."""
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"

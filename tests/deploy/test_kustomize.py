@@ -51,7 +51,7 @@ def test_the_overlay_in_the_docs_changes_what_it_says(tmp_path: Path) -> None:
     assert found["RoleBinding"]["subjects"][0]["namespace"] == "checkout"
     assert found["Role"]["rules"][0]["resourceNames"] == ["api"]
     container = found["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
-    assert container["image"] == "registry.example.com/tools/zdtest:0.5.0"
+    assert container["image"] == "registry.example.com/tools/zdtest:0.6.0"
     assert container["args"][1:6:4] == ["https://checkout.example.com/", "api"]
     assert container["args"][-2:] == ["--output", "s3://nights/checkout"]
     assert "$(NAMESPACE)" in container["args"]

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from harness.fleet.frames import PORT
+from harness.load.worker.pacer import SPREAD_NS
 from harness.recording.read import Recording
 from tests.e2e.real_cluster import CONTEXT, MOUNTS, Deployed, kubectl, one_load_at_a_time
 from tests.e2e.test_witness import scenario
@@ -137,7 +138,8 @@ def test_four_pods_send_what_the_servers_count(web: Deployed, reach: str) -> Non
     assert len(hits) == sent.served - ASKED_BEFORE, sent.said
     assert set(hits["worker"]) == {0, 1, 2, 3}
     assert hits.groupby("worker")["slot"].nunique().tolist() == [5, 5, 4, 4]
-    starts = hits.groupby("worker")["due_ns"].min() - hits.groupby("worker")["slot"].min() * 500_000_000 // 18
+    first = hits.astype({"slot": "int64"}).groupby("worker")[["due_ns", "slot"]].min()
+    starts = first["due_ns"] - first["slot"] * SPREAD_NS // 18
     assert starts.max() - starts.min() < 20_000_000
     assert "No resources found" in sent.leftovers() or not sent.leftovers()
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from harness.escaping import everywhere, for_line
+from harness.judge.wording import count
 from harness.recording.series.suite import VERDICTS, Result
 from harness.report.page.headline import fix_line
 from harness.report.page.markup import Markup, joined, listed, tag
@@ -63,7 +64,7 @@ def _tiles(entries: Sequence[Entry]) -> Markup:
     lost = sum(entry.lost or 0 for entry in entries)
     out = results.count(Result.LEFT_OUT) + results.count(Result.NOT_RUN)
     tiles = [
-        _tile("FAIL", results.count(Result.FAIL), f"{lost:,} requests lost" if lost else "", bad=True),
+        _tile("FAIL", results.count(Result.FAIL), f"{count(lost, 'request')} lost" if lost else "", bad=True),
         _tile("PASS", results.count(Result.PASS), f"of {len(entries):,} scenarios"),
         _tile("INCONCLUSIVE", results.count(Result.INCONCLUSIVE), ""),
     ]
