@@ -154,7 +154,7 @@ class FleetLoad:
                 raise UsageError(f"{link.member}: {link.report.refused}")
         if late := [link for link in self.links if link.lost or not link.ready.is_set()]:
             one = late[0]
-            why = one.lost or f"nothing was heard of it in {READY_S:g} s"
+            why = one.lost or one.unheard(READY_S)
             raise HarnessError(f"{len(late)} of {len(self.links)} pods did not start; {one.member}: {why}")
 
     def start(self) -> None:

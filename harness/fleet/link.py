@@ -7,7 +7,6 @@ pods, and a task for each message would be most of what they cost.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -45,6 +44,7 @@ class Link:
         self.lost = ""
         self.broken: Exception | None = None  # what ends the run
         self.complaint = ""  # why its last connection was given up, if it said what no pod says
+        self.trouble = ""  # why it could not be connected to the last time
         self.heard_ns = clock.now_ns()
         self.news_ns = clock.now_ns()  # when rows, or the rest of a log, came last
         self._changed = changed  # called when there is a new report
@@ -67,8 +67,10 @@ class Link:
         """
         try:
             while not self.over.is_set():
-                with suppress(OSError):  # of which a failed handshake and a timeout are two kinds
+                try:
                     await self._connect(host, tls, gate)
+                except OSError as error:  # of which a failed handshake and a timeout are two kinds
+                    self.trouble = str(error)
                 if self.broken:
                     raise self.broken
                 if not self.over.is_set():
@@ -82,6 +84,10 @@ class Link:
         """Give the pod up."""
         self.lost = self.lost or why
         self.over.set()
+
+    def unheard(self, seconds: float) -> str:
+        """Say that nothing has come for so long, and why as far as that is known."""
+        return f"nothing was heard of it in {seconds:g} s" + (f": {self.trouble}" if self.trouble else "")
 
     async def _connect(self, host: Host, tls: ssl.SSLContext, gate: anyio.Semaphore) -> None:
         """Have a connection, for as long as it brings anything."""
@@ -111,7 +117,7 @@ class Link:
         why = await host.fate(self.member)
         silent_s = (self._clock.now_ns() - self.heard_ns) / 1e9
         if not why and silent_s > LOST_S and self.report:
-            why = self.complaint or f"it could not be reached for {LOST_S:g} s"
+            why = self.complaint or self.unheard(LOST_S)
         if why:
             self.lose(why)
         else:

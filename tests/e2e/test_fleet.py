@@ -104,6 +104,7 @@ class Sent:
 
     @property
     def recording(self) -> Recording:
+        assert list(self.out.iterdir()), self.said
         (path,) = self.out.iterdir()
         return Recording.open(path)
 
@@ -134,6 +135,8 @@ def test_four_pods_send_what_the_servers_count(web: Deployed, reach: str) -> Non
     options = ("--no-rollout", "-d", "6s", "--pod-template", str(template(web.home)), "--pods-reach", reach)
     with sending(web, *options) as sent:
         sent.end()
+    if reach == "port-forward" and "error dialing backend" in sent.said:
+        pytest.skip("this cluster's API server does not find its nodes by name: no port can be forwarded")
     hits = sent.recording.hits()
     assert len(hits) == sent.served - ASKED_BEFORE, sent.said
     assert set(hits["worker"]) == {0, 1, 2, 3}

@@ -160,6 +160,9 @@ class JobApi:
                 api.end_pods()
 
             def forward(self, pod: str) -> None:
+                if "portforward" in api.refuse:
+                    self.answer({"kind": "Status", "message": "error dialing backend: no such host"}, 500)
+                    return
                 key = self.headers["Sec-WebSocket-Key"].encode()
                 assert "v4.channel.k8s.io" in self.headers["Sec-WebSocket-Protocol"]
                 self.send_response(101)

@@ -7,8 +7,8 @@ import pytest
 
 from harness.clock import NS, Clock
 from harness.cluster.client.api import Api
-from harness.errors import UsageError
-from harness.fleet import hosting, keys
+from harness.errors import HarnessError, UsageError
+from harness.fleet import collector, hosting, keys
 from harness.fleet.collector import running
 from harness.fleet.job import Wanted
 from tests.fleet.job_api import JobApi
@@ -61,6 +61,19 @@ def test_pods_whose_addresses_lead_nowhere_are_reached_through_the_api_server_an
     assert secret["metadata"]["ownerReferences"][0]["uid"] == "uid-of-the-job"
     assert any("port-forward" in line for line in said)
     assert any(path.endswith("/portforward") for path in api.asked)
+
+
+def test_why_no_pod_can_be_reached_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosting, "_REFUSED_S", 0.2)
+    monkeypatch.setattr(collector, "READY_S", 4)
+    with JobApi(tmp_path) as api:
+        api.unreachable = True
+        api.refuse = {"portforward"}
+        with pytest.raises(
+            HarnessError, match=r"2 of 2 pods did not start.*in 4 s.*dialing backend: no such host"
+        ):
+            hold(api, "http://127.0.0.1:9/", tmp_path)
+        assert not api.jobs
 
 
 def test_the_job_is_removed_when_the_run_ends_in_an_error(tmp_path: Path) -> None:
