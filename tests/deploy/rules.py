@@ -10,14 +10,14 @@ from harness.cluster.permission.rbac import role
 from harness.scenario.trigger import KINDS, Trigger
 
 FILE = Path(__file__).parents[2] / "deploy" / "chart" / "files" / "rules.json"
-WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
+WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Rollout")
 _NAMES = {"patch": "changes the workload", "delete": "deletes pods", "create": "evicts pods"}
 _ONLY_LOOKS = "only looks"
 
 
-def rules(workload: str, trigger: str) -> list[dict[str, Any]]:
+def rules(workload: str, trigger: str, *, pods: bool = False) -> list[dict[str, Any]]:
     """Return the rules of a Role; resourceNames hold WORKLOAD in place of the workload's name."""
-    found: list[dict[str, Any]] = role("any", workload, "WORKLOAD", Trigger(trigger))[0]["rules"]
+    found: list[dict[str, Any]] = role("any", workload, "WORKLOAD", Trigger(trigger), pods=pods)[0]["rules"]
     return found
 
 
@@ -27,13 +27,17 @@ def _change(trigger: str) -> str:
 
 
 def made() -> str:
-    """Return the file: what each trigger does, and the rules for each workload and each of that."""
+    """Return the file: what each trigger does, the rules for each workload and each of that, and what a load
+    from pods takes beside them.
+    """
     triggers = {trigger: _change(trigger) for trigger in KINDS}
     by_workload = {
         workload: {change: rules(workload, trigger) for trigger, change in triggers.items()}
         for workload in WORKLOADS
     }
-    return json.dumps({"triggers": triggers, "rules": by_workload}, indent=1) + "\n"
+    without = rules("Deployment", "restart")
+    pods = [rule for rule in rules("Deployment", "restart", pods=True) if rule not in without]
+    return json.dumps({"triggers": triggers, "rules": by_workload, "pods": pods}, indent=1) + "\n"
 
 
 if __name__ == "__main__":

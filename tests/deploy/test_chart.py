@@ -76,6 +76,26 @@ def test_the_role_is_the_one_that_zdtest_rbac_prints(kind: str, trigger: str) ->
     assert documents["RoleBinding"] == binding
 
 
+@pytest.mark.parametrize("trigger", KINDS)
+def test_a_load_from_pods_is_asked_for_and_allowed(trigger: str) -> None:
+    change = trigger + ARGUMENTS.get(trigger, "")
+    documents = rendered(pods=4, trigger=change, image={"repository": "registry.example.com/x", "tag": "7"})
+    (wanted, _) = role("shop", "Deployment", "web", parse(change), pods=True)
+
+    def rights(rules: list[dict[str, Any]]) -> set[tuple[str, str, tuple[str, ...], str]]:
+        return {
+            (group, resource, tuple(rule.get("resourceNames", ())), verb)
+            for rule in rules
+            for group in rule["apiGroups"]
+            for resource in rule["resources"]
+            for verb in rule["verbs"]
+        }
+
+    assert rights(documents["Role"]["rules"]) == rights(wanted["rules"])
+    params = root.commands["run"].make_context("run", words(documents)[1:]).params
+    assert (params["pods"], params["worker_image"]) == (4, "registry.example.com/x:7")
+
+
 def test_an_unknown_trigger_or_value_is_refused_with_a_reason() -> None:
     with pytest.raises(helm.HelmError, match="none that zdtest run --trigger takes"):
         rendered(trigger="reboot")

@@ -15,3 +15,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- .existing | default (ternary (printf "%s-results" (include "zdtest.name" $)) "" .create) -}}
 {{- end -}}
 {{- end }}
+
+{{- define "zdtest.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
