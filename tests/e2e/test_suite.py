@@ -36,9 +36,8 @@ def scenario(web: Deployed, name: str) -> str:
             "target": {"url": f"{web.url}/"},
             "load": {"concurrency": 10, "duration": "15s"},
             "workload": "deployment/web",
-            "context": CONTEXT,
             "namespace": web.namespace,
-            "rollout": {"trigger_after": "6s", "settle": "4s", "max_time": "90s"},
+            "rollout": {"trigger_after": "6s", "settle": "4s", "max_time": "3m"},
         }
     )
 
@@ -55,7 +54,9 @@ def test_of_six_services_the_one_that_loses_requests_fails_the_night(
         web = deployed(shipped, "--proxy", proxy, "--read-timeout", "15", port=port, word=name)
         (services / f"{name}.yaml").write_text(scenario(web, name))
 
-    command = [sys.executable, "-m", "harness", "suite", str(services), "-o", str(out), "--budget", "30m"]
+    command = [
+        sys.executable, "-m", "harness", "suite", str(services), "-o", str(out), "--budget", "30m", "--context", CONTEXT,
+    ]  # fmt: skip
     with one_load_at_a_time():
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=800)
 
