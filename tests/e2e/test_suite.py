@@ -55,7 +55,8 @@ def test_of_six_services_the_one_that_loses_requests_fails_the_night(
         (services / f"{name}.yaml").write_text(scenario(web, name))
 
     command = [
-        sys.executable, "-m", "harness", "suite", str(services), "-o", str(out), "--budget", "30m", "--context", CONTEXT,
+        sys.executable, "-m", "harness", "suite", str(services), "-o", str(out), "--budget", "30m",
+        "--context", CONTEXT,
     ]  # fmt: skip
     with one_load_at_a_time():
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=800)

@@ -153,7 +153,7 @@ def test_each_moment_and_the_lag_are_those_that_the_pods_wrote_down(
             assert abs(pod.started_ns - book.started) < TO_THE_SECOND_NS, pod.name
             assert abs(row.listen_ns - (book.listening - book.started)) < 2 * TO_THE_SECOND_NS, pod.name
     if kind != "DaemonSet":  # its one pod is away while the next one starts
-        assert (code, found.causes) == (0, ())
+        assert (code, found.causes) == (0, ()), found.verdict
 
 
 @pytest.mark.matrix
