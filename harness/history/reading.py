@@ -207,7 +207,11 @@ def judged(run: Run, raw: Any) -> Run:
 
 def _causes(raw: object) -> tuple[runs.Cause, ...]:
     """Return the causes that count against the rollout, the largest first."""
-    found = runs.causes(raw[: runs.MOST_CAUSES]) if isinstance(raw, list) else None
+    if not isinstance(raw, list):
+        return ()
+    found = runs.causes(
+        [one for one in raw if not (isinstance(one, dict) and one.get("apart"))][: runs.MOST_CAUSES]
+    )
     return tuple(cause for cause in found or () if cause.ids and set(cause.ids) not in _NOT_THE_ROLLOUTS)
 
 

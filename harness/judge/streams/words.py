@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.judge.streams.numbers import is_clean
+from harness.judge.streams.ends import is_clean
+from harness.judge.streams.limits import AGE
 from harness.judge.wording import at, count, lasting, share
 
 if TYPE_CHECKING:
@@ -24,22 +25,38 @@ def named(numbers: StreamNumbers, number: int) -> str:
 
 def headline(numbers: StreamNumbers, lost: int, because: str) -> str:
     """Return what was lost in one line: streams that were cut, and handshakes that failed."""
-    handshakes = max(lost - numbers.cut, 0)
-    refused = f"{count(handshakes, 'handshake')} failed{'' if numbers.cut else because}" if handshakes else ""
-    if not numbers.cut:
+    blamed = numbers.blamed
+    handshakes = max(lost - blamed, 0)
+    refused = f"{count(handshakes, 'handshake')} failed{'' if blamed else because}" if handshakes else ""
+    if not blamed:
         return f"{refused} ({_counted(numbers.refused)})" if numbers.refused else refused
     of, were = named(numbers, numbers.held), "was" if numbers.held == 1 else "were"
     how = " without a close frame" if list(numbers.kinds) == ["websocket"] else ""
-    cut = f"{numbers.cut:,} of {of} {were} cut{how}{because}"
+    cut = f"{blamed:,} of {of} {were} cut{how}{because}"
     ends = {name: n for name, n in numbers.ends.items() if not is_clean(name)}
-    return "; ".join(part for part in (f"{cut} ({_counted(ends)})", refused, how_soon(numbers)) if part)
+    return "; ".join(
+        part for part in (f"{cut} ({_counted(ends)})", refused, limited(numbers), how_soon(numbers)) if part
+    )
 
 
 def clean(numbers: StreamNumbers, because: str) -> str:
     """Return that nothing was lost, and what was closed cleanly."""
     ended = f"{numbers.announced:,} closed cleanly ({_counted(numbers.ends)})" if numbers.announced else ""
-    rest = "; ".join(part for part in (ended, how_soon(numbers)) if part)
+    rest = "; ".join(part for part in (ended, limited(numbers), how_soon(numbers)) if part)
     return f"none of {named(numbers, numbers.held)} was cut{because}" + (f"; {rest}" if rest else "")
+
+
+def limited(numbers: StreamNumbers) -> str:
+    """Say what a limit cut that has nothing to do with the rollout; "" if there is none."""
+    if not numbers.limit:
+        return ""
+    when = (
+        f"when it is {lasting(numbers.limit_ns)} old"
+        if numbers.limit == AGE
+        else (f"after {lasting(numbers.limit_ns)} without a message")
+    )
+    id_ = "C20" if numbers.limit == AGE else "C7"
+    return f"each stream is cut {when}, with and without a rollout: a limit of the balancer ({id_})"
 
 
 def how_soon(numbers: StreamNumbers) -> str:
@@ -79,7 +96,7 @@ def sentences(numbers: StreamNumbers, zero_ns: int) -> list[str]:
 
 def notes(numbers: StreamNumbers, zero_ns: int) -> list[str]:
     """Return what may hurt though no objective asks for it: all coming back at once, browsers that would not."""
-    lines = []
+    lines = [limited(numbers)] if numbers.limit else []
     back = numbers.back.count if numbers.back is not None else 0
     if numbers.herd >= HERD_LEAST and numbers.herd >= HERD_SHARE * back:
         lines.append(
