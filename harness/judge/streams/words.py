@@ -34,9 +34,9 @@ def headline(numbers: StreamNumbers, lost: int, because: str) -> str:
     how = " without a close frame" if list(numbers.kinds) == ["websocket"] else ""
     cut = f"{blamed:,} of {of} {were} cut{how}{because}"
     ends = {name: n for name, n in numbers.ends.items() if not is_clean(name)}
-    return "; ".join(
-        part for part in (f"{cut} ({_counted(ends)})", refused, limited(numbers), how_soon(numbers)) if part
-    )
+    if not numbers.limited:  # the others ended by the same names
+        cut += f" ({_counted(ends)})"
+    return "; ".join(part for part in (cut, refused, limited(numbers), how_soon(numbers)) if part)
 
 
 def clean(numbers: StreamNumbers, because: str) -> str:

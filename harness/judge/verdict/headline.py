@@ -84,7 +84,7 @@ def headline(
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         seen = (
             f"; {numbers.failed:,} of {total} requests failed"
-            if grade is Grade.INCONCLUSIVE and numbers.requests
+            if grade is Grade.INCONCLUSIVE and numbers.requests and streams is None
             else ""
         )
         return f"{first.observed}{more}{seen}"
