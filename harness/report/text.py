@@ -47,11 +47,15 @@ def _sections(judgement: Judgement, *, latencies: bool) -> list[list[str]]:
     numbers, timeline, sent = judgement.numbers, judgement.timeline, judgement.sending
     times = f"times from the {'first ' if judgement.rollouts else ''}trigger"
     kinds = {kind.kind: kind.count for kind in numbers.kinds}
+    held = judgement.streams is not None
     block = bombardier.render(bombardier.of(numbers, latencies=latencies)).splitlines()
     sections: dict[str, list[list[str]]] = {
         "The run": [details.head(judgement.about)],
-        "The load, in bombardier's format": [[*block, *wrapped(FOOTNOTE, "  * ", "    ")]],
-        "Requests": [
+        "The load, in bombardier's format": [[] if held else [*block, *wrapped(FOOTNOTE, "  * ", "    ")]],
+        "Streams": [streams(judgement)],
+        "What clients waited for: handshakes, then messages (one a second for each stream)"
+        if held
+        else "Requests": [
             tables.requests(judgement),
             sending.latencies(sent),
             sending.targets(sent),
@@ -60,7 +64,6 @@ def _sections(judgement: Judgement, *, latencies: bool) -> list[list[str]]:
             tables.rollouts(judgement) or tables.phases(numbers, timeline),
             tables.bad_time(numbers, timeline),
         ],
-        "Streams": [streams(judgement)],
         "Connections and the load generator": [
             sending.pods(sent) + sending.connections(sent) + sending.cost(sent) + sending.stalls(sent)
         ],
