@@ -17,6 +17,18 @@ _SHOWN = 4
 NAMES = {"websocket": "WebSocket", "sse": "event stream", "chunked": "open response"}
 
 
+_KINDS = {
+    "eof_mid_response": "cut: closed",
+    "reset_mid_response": "cut: reset",
+    "read_timeout_body": "silent",
+}
+
+
+def in_words(kind: str) -> str:
+    """Return how a stream or a handshake failed."""
+    return _KINDS.get(kind, kind)
+
+
 def named(numbers: StreamNumbers, number: int) -> str:
     """Return a number of streams, by the only kind that there is: "30 WebSockets"."""
     kinds = list(numbers.kinds)
@@ -37,6 +49,11 @@ def headline(numbers: StreamNumbers, lost: int, because: str) -> str:
     if not numbers.limited:  # the others ended by the same names
         cut += f" ({_counted(ends)})"
     return "; ".join(part for part in (cut, refused, limited(numbers), how_soon(numbers)) if part)
+
+
+def counted(numbers: StreamNumbers) -> str:
+    """Return how many were cut because of the rollout."""
+    return f"{numbers.blamed:,} of {named(numbers, numbers.held)} cut since the trigger"
 
 
 def clean(numbers: StreamNumbers, because: str) -> str:

@@ -180,7 +180,8 @@ def _judge(recording: Recording, *, whole: bool, drawn: bool) -> _Part:
         streams=streams,
         balancers=read.balancers,
     )
-    seen = Seen(read.answers, read.log, recording.events(), recording.health()) if drawn else None
+    held = recording.streams() if run.stream and drawn else None
+    seen = Seen(read.answers, read.log, recording.events(), recording.health(), held) if drawn else None
     return judgement, uncited, picture(hits, timeline, explained, seen) if seen else None
 
 
@@ -262,7 +263,8 @@ def _together(recording: Recording, judged: tuple[_Part, ...]) -> tuple[Judgemen
     pictures = [one for _, _, one in judged if one is not None]
     if not pictures:
         return judgement, None
-    seen = Seen(recording.answers(), recording.access_log(), recording.events(), recording.health())
+    held = recording.streams() if run.stream else None
+    seen = Seen(recording.answers(), recording.access_log(), recording.events(), recording.health(), held)
     return judgement, of_rollouts(hits, timeline, pictures, [one.verdict.lost for one in each], seen)
 
 
