@@ -209,7 +209,7 @@ def explain(
             numbers,
             told.by_log(mask, entries)
             + told.besides(ids, mask, lost, no_pods, own_doing, context)
-            + by_reuse(mask, lost, hits, direct=context.chain.direct)
+            + ([] if way.limits else by_reuse(mask, lost, hits, direct=context.chain.direct))
             + of_cut_streams(ids, mask, lost, found.pod, way.limits),
         )
         for ids, mask in groups.items()

@@ -81,9 +81,15 @@ class Limits:
     def counts_in(self, streams: pd.DataFrame, from_ns: int, to_ns: int) -> int:
         """Count the streams that ended in a stretch of time, cut by a limit that is apart from the rollout."""
         ended = streams["ended_ns"].to_numpy()
-        rows = [limit.rows for limit in self.found if limit.apart]
-        chosen = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
-        return int(((ended[chosen] >= from_ns) & (ended[chosen] < to_ns)).sum())
+        return int((self.rows_apart(len(ended)) & (ended >= from_ns) & (ended < to_ns)).sum())
+
+    def rows_apart(self, number: int) -> NDArray[np.bool_]:
+        """Say which of so many streams were cut by a limit that is apart from the rollout."""
+        mask = np.zeros(number, dtype=bool)
+        for limit in self.found:
+            if limit.apart:
+                mask[limit.rows] = True
+        return mask
 
 
 def limits_of(streams: pd.DataFrame, timeline: Timeline) -> Limits:

@@ -56,7 +56,7 @@ class StreamNumbers:
     tries: int  # the most that one needed
     refused: dict[str, int]  # what refused the others, by kind
     given_up: int  # a browser's EventSource would never have come back: it met an answer that is not 200
-    away: int  # not back when the load ended
+    away: int  # not back when the load ended; without those that a limit had cut too late for that
     away_ns: int  # the longest of those
     herd: int
     herd_ns: int  # when that second began
@@ -101,7 +101,9 @@ def stream_numbers(
     first = streams["first_message_ns"].to_numpy()[follower]
     shaken = streams["handshake_ns"].to_numpy()[follower]
     back = np.where(first == NEVER, shaken, first) - ended[returned]
-    away = np.maximum(timeline.load.to_ns - ended[lost & (after < 0)], 0)
+    out = np.maximum(timeline.load.to_ns - ended, 0)
+    in_time = limits.rows_apart(len(streams)) & (out <= run.back_within_ns)
+    away = out[lost & (after < 0) & ~in_time]
     herd, herd_ns = _densest(shaken)
     refused = Counter(
         word for text in streams["refused"].astype(str).to_numpy()[follower] for word in text.split(", ") if word

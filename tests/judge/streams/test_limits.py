@@ -57,9 +57,12 @@ def test_a_limit_that_strikes_before_the_trigger_too_is_named_where_the_baseline
 
 
 def test_a_rollout_that_loses_nothing_beside_a_limit_that_the_user_allows_passes(tmp_path: Path) -> None:
-    found = judged(tmp_path, closes=True, limit=BEFORE_TOO, record=ALLOWED, settle=7.0)
+    found = judged(tmp_path, closes=True, limit=BEFORE_TOO, record=ALLOWED)
     assert found.grade is Grade.PASS, found.verdict.headline
     assert "each stream is cut when it is 5.00 s old" in found.verdict.headline
+    assert found.streams is not None
+    assert found.streams.away == 0  # of those that it cut just before the end, which had no time to come back
+    assert not any("reused connections" in line for cause in found.causes for line in cause.evidence)
 
 
 @pytest.mark.parametrize("names", [True, False], ids=["pods named", "pods unknown"])
