@@ -61,8 +61,8 @@ def _sections(judgement: Judgement, *, latencies: bool) -> list[list[str]]:
             sending.targets(sent),
             tables.failures(numbers, timeline) + sending.samples(sent, kinds),
             labelled("Balancer", _hanging(balancers.lines(judgement.balancers))),
-            tables.rollouts(judgement) or tables.phases(numbers, timeline),
-            tables.bad_time(numbers, timeline),
+            tables.rollouts(judgement) or tables.phases(numbers, timeline, held=held),
+            tables.bad_time(numbers, timeline, held=held),
         ],
         "Connections and the load generator": [
             sending.pods(sent) + sending.connections(sent) + sending.cost(sent) + sending.stalls(sent)

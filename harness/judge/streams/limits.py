@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from harness.judge.timeline.lifeline import Lifeline
     from harness.judge.timeline.timeline import Timeline
 
-AGE, SILENCE = "age", "silence"
+AGE, SILENCE, EITHER = "age", "silence", "either"
 TOGETHER_NS = NS // 4  # one event ends streams within this
 SHORTEST_NS = 4 * NS  # nobody sets a limit so short
 LEAST = 2  # streams of pods that were well: fewer may be the network's doing
@@ -58,6 +58,11 @@ class Limit:
     silent: bool  # they never had a message: age and silence are the same
     spread_ns: int
     before: int  # streams that it cut before the trigger
+
+    @property
+    def word(self) -> str:
+        """Return on what it is: `either` where no message came, so that a stream's age is its silence."""
+        return EITHER if self.silent else self.kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,9 +68,9 @@ class StreamNumbers:
     over: int = 0  # of those that came back: later than back_within_ns
     back_within_ns: int = 0
     by_pod: dict[str, int] = field(default_factory=dict)  # cut streams by the pod that the handshake named
-    limited: int = 0  # of those that were cut
+    limited: int = 0  # of those that were cut; without a rollout, each cut counts
     limited_before: int = 0  # of those in the baseline
-    limit: str = ""  # on what: age | silence
+    limit: str = ""  # on what: age | silence | either
     limit_ns: int = 0
 
     @property
@@ -138,9 +138,9 @@ def stream_numbers(
         over=int((back > run.back_within_ns).sum()) if run.back_within_ns else 0,
         back_within_ns=run.back_within_ns,
         by_pod=ranked({pod: n for pod, n in pods.items() if pod}),
-        limited=limits.counts_in(streams, from_ns, to_ns),
+        limited=limits.counts_in(streams, from_ns, to_ns) if run.rollout_wanted else 0,
         limited_before=limits.counts_in(streams, timeline.judged.from_ns, from_ns),
-        limit=limit.kind if limit else "",
+        limit=limit.word if limit else "",
         limit_ns=limit.ns if limit else 0,
     )
 

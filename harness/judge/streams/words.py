@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.judge.streams.ends import is_clean
-from harness.judge.streams.limits import AGE
+from harness.judge.streams.limits import AGE, EITHER, SILENCE
 from harness.judge.wording import at, count, lasting, share
 
 if TYPE_CHECKING:
@@ -65,15 +65,18 @@ def clean(numbers: StreamNumbers, because: str) -> str:
 
 def limited(numbers: StreamNumbers) -> str:
     """Say what a limit cut that has nothing to do with the rollout; "" if there is none."""
-    if not numbers.limit:
+    if numbers.limit not in {AGE, SILENCE, EITHER}:
         return ""
-    when = (
-        f"when it is {lasting(numbers.limit_ns)} old"
-        if numbers.limit == AGE
-        else (f"after {lasting(numbers.limit_ns)} without a message")
-    )
-    id_ = "C20" if numbers.limit == AGE else "C7"
-    return f"each stream is cut {when}, with and without a rollout: a limit of the balancer ({id_})"
+    when, which = {
+        AGE: ("when it is {} old", "a limit of the balancer (C20)"),
+        SILENCE: ("after {} without a message", "an idle timeout of the balancer (C7)"),
+        EITHER: (
+            "when it is {} old, and has brought no message",
+            "an idle timeout of the balancer, or a limit on how long a stream may last (C7 or C20)",
+        ),
+    }[numbers.limit]
+    always = ", with and without a rollout" if numbers.limited or numbers.limited_before else ""
+    return f"each stream is cut {when.format(lasting(numbers.limit_ns))}{always}: {which}"
 
 
 def how_soon(numbers: StreamNumbers) -> str:

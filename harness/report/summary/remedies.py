@@ -66,6 +66,10 @@ _LIMITS = {
         "lift the limit for streams (Envoy: `timeout: 0s` on the route), then run again; "
         "or allow for it (--max-baseline-failures)"
     ),
+    "either": (
+        "send something more often than that: if streams last longer then, it was an idle timeout; "
+        "else lift the limit for streams (Envoy: `timeout: 0s` on the route)"
+    ),
     "silence": (
         "send something more often than that, or raise the balancer's idle timeout, then run again; "
         "or allow for it (--max-baseline-failures)"

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.judge.findings.finding import BASELINE, CLOSED, LOSSLESS
-from harness.judge.verdict.judgement import Judgement, judge
-from harness.model import Grade
-from harness.recording.read import Recording
+from harness.model import Grade, Mark
 from tests.judge.streams.test_streams_judged import causes, grade, judged, rolling
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from harness.judge.verdict.judgement import Judgement
+
 # The trigger comes after 12 s of load.
 FIRST_AFTER, BEFORE_TOO = 14.0, 5.0
+_OF_A_LOAD = frozenset({Mark.LOAD_START, Mark.WARMUP_END, Mark.LOAD_END, Mark.DRAIN_END})
 ALLOWED = {"max_baseline_failures": 0.5}
 
 
@@ -140,12 +140,18 @@ def test_streams_that_never_had_a_message_may_have_met_either_limit(tmp_path: Pa
     found = judged(tmp_path, closes=True, idle=14.5)
     assert causes(found) == {("C7", "C20")}
     assert found.grade is Grade.FAIL
+    both = judged(tmp_path / "before", closes=True, idle=4.5, record=ALLOWED)
+    assert "and has brought no message, with and without a rollout: an idle timeout" in said(both, CLOSED)
+    assert "(C7 or C20)" in said(both, CLOSED)
 
 
 def test_without_a_rollout_a_limit_fails_as_any_cut_does(tmp_path: Path) -> None:
-    run = replace(rolling(prestop=3, grace=20, concurrency=12), closes=True, limit=BEFORE_TOO)
-    path = run.write(tmp_path)
-    recording = Recording.open(path)
-    found = judge(recording)
+    marks = tuple(mark for mark in rolling().run().marks if mark.mark in _OF_A_LOAD)
+    record = {"marks": marks, "rollout": None, "cluster": None, "rollout_wanted": False}
+    found = judged(tmp_path, closes=True, limit=BEFORE_TOO, record=record)
+    assert found.grade is Grade.FAIL
     assert found.streams is not None
-    assert found.streams.limit == "age"
+    assert (found.streams.limit, found.streams.limited) == ("age", 0)
+    assert f"{found.streams.cut:,} of " in found.verdict.headline
+    assert "handshake" not in found.verdict.headline
+    assert "each stream is cut when it is 5.00 s old: a limit of the balancer (C20)" in found.verdict.headline

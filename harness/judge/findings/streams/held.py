@@ -27,7 +27,7 @@ def closed(case: Case) -> Finding | None:
     if not numbers.held:
         return Finding(CLOSED, "no stream was open", Grade.INCONCLUSIVE)
     cut, before_it = numbers.blamed, numbers.cut_before - numbers.limited_before
-    if numbers.limited:
+    if numbers.limit:
         observed += f"; {words.limited(numbers)}"
     if numbers.limited and not cut:
         return Finding(CLOSED, observed, _of_limited(case, numbers.limited))
