@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
 
+from harness.export import rows
 from harness.history import text as history
 from harness.history.groups import grouped
 from harness.history.listing import listed
@@ -21,6 +23,7 @@ from harness.report import text
 from harness.report.ci import junit, metrics
 from tests.judge.streams.test_streams_judged import grade, judged, rolling
 from tests.judge.synthetic import SyntheticRun
+from tests.program import zdtest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,6 +123,26 @@ def test_a_limits_cuts_are_no_cause_in_the_history(tmp_path: Path) -> None:
     path = written(tmp_path, closes=True, limit=14.0)
     (path / "verdict.json").write_text(to_json(judge(Recording.open(path))))
     assert read(path.parent, path.name).causes == ()
+
+
+def test_streams_are_exported_as_a_table_and_requests_have_none(tmp_path: Path) -> None:
+    path = written(tmp_path / "streams", closes=True)
+    recording = Recording.open(path)
+    schema, batches = rows.tables(recording, rows.Known())["streams"]
+    found = pa.Table.from_batches(batches(), schema).to_pandas()
+    held = recording.streams()
+    assert len(found) == len(held) > 12
+    assert found["code"].dropna().astype(int).tolist() == held["code"][held["code"] > 0].tolist()
+    assert (found["replaces"].isna() == (held["replaces"] == -1)).all()
+    assert found["messages"].tolist() == held["messages"].tolist()
+    requests = SyntheticRun.rolling(prestop=3).write(tmp_path / "requests")
+    done = zdtest("export", str(requests), "--to", "csv", "--table", "streams", "--out", "-")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "this run sent requests and held no streams" in done.stderr
+    assert (
+        zdtest("export", str(path), "--to", "csv", "--table", "streams", "--out", "-").stdout.count("\n")
+        == len(held) + 1
+    )
 
 
 def side(name: str, *paths: Path) -> Side:
