@@ -46,7 +46,10 @@ _LONGER = (
     "the balancer: no limit on how long a stream may last (Envoy: `timeout: 0s` on the route; max_stream_duration; "
     "Istio: `timeout: 0s` in the VirtualService; Gateway API: timeouts.request; Google: the backend's timeoutSec)"
 )
-_BEFORE_IT = "or the app: end each stream cleanly before that age, so that clients come back without a cut"
+_BEFORE_IT = (
+    "or the app: end each stream cleanly before that age, so that clients come back without a cut; where no balancer "
+    "stands, look for a timeout of the app's own server"
+)
 # By id: name and what mends it, where the failed hits are streams.
 WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "B2": ("the app exits on SIGTERM without ending its streams", (f"the app: {_CLEANLY}", _GRACE)),

@@ -141,9 +141,9 @@ class _Held:
         every = list(timeline.pods)
         names = streams["pod"].astype(str).tolist()
         pods = [by_name.get(name, []) if name else every for name in names]
-        well = [
-            not any(_ending(pod, t_ns) for pod in of) for of, t_ns in zip(pods, ended.tolist(), strict=True)
-        ]
+        well = cut.copy()
+        for row in np.flatnonzero(cut).tolist():
+            well[row] = not any(_ending(pod, int(ended[row])) for pod in pods[row])
         silence = ended - last
         return cls(
             worker=streams["worker"].to_numpy(),
@@ -156,7 +156,7 @@ class _Held:
                 SILENCE: np.maximum(streams["largest_gap_ns"].to_numpy(), np.where(cut, 0, silence)),
             },
             left=cut,
-            well=cut & np.array(well, dtype=bool),
+            well=well,
             pods=pods,
         )
 

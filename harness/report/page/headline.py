@@ -57,9 +57,10 @@ def _tiles(judgement: Judgement) -> Markup:
     tiles = [
         _tile(
             "Streams cut",
-            f"{held.cut:,}",
-            f"of {held.held:,} ({share(held.cut, held.held)})",
-            bad=bool(held.cut),
+            f"{held.blamed:,}",
+            f"of {held.held:,} ({share(held.blamed, held.held)})"
+            + (f"; a limit cut {held.limited:,} more" if held.limited else ""),
+            bad=bool(held.blamed),
         )
         if held is not None and held.held
         else _tile(

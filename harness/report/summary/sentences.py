@@ -130,7 +130,7 @@ def through(judgement: Judgement) -> str:
     lost = f"{verdict.lost:,} lost" if verdict.lost else "none lost"
     if judgement.streams is not None:
         held = words.named(judgement.streams, judgement.streams.held)
-        return f"{held} through {exchanged(olds, news)}, {judgement.streams.cut:,} cut"
+        return f"{held} through {exchanged(olds, news)}, {judgement.streams.blamed:,} cut"
     return f"{count(judgement.numbers.requests, 'request')} through {exchanged(olds, news)}, {lost}"
 
 
