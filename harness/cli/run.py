@@ -109,6 +109,8 @@ def run(url: str | None, **options: Any) -> int:
         interactive=handed.interactive or (sys.stdin is not None and sys.stdin.isatty()),
     )
     resolved = resolve(request, Path.cwd())
+    if resolved.scenario.stream is not None and options["form"] == "bombardier-json":
+        raise UsageError("bombardier counts requests, and this run holds streams; use --format json or text")
     check_pods(options["load_from"], resolved.scenario.load.pods)
     asked_for = _baseline(options, Path(handed.earlier) if handed.earlier else resolved.output)
     with storing(options["output"].address) as stored:

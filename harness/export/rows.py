@@ -1,4 +1,4 @@
-"""A recording's hits, connections and events as tables with plain columns, a batch at a time.
+"""A recording's hits, connections, streams and events as tables with plain columns, a batch at a time.
 
 A moment that did not come, a status without an answer and a connection that was not opened are null. Columns that end
 in `_ns` are nanoseconds on the run's clock, `_utc` the same moment by the wall clock.
@@ -76,6 +76,36 @@ CONNECTIONS = pa.schema(
         ("tls_version", pa.string()),
     ]
 )
+STREAMS = pa.schema(
+    [
+        ("worker", pa.uint16()),
+        ("connection", pa.int32()),
+        ("slot", pa.uint16()),
+        ("kind", pa.string()),  # websocket | sse | chunked
+        ("pod", pa.string()),  # that the handshake named
+        ("peer", pa.string()),
+        ("opened_ns", pa.int64()),
+        ("opened_utc", _UTC),
+        ("handshake_ns", pa.int64()),
+        ("first_message_ns", pa.int64()),
+        ("last_message_ns", pa.int64()),
+        ("ended_ns", pa.int64()),
+        ("ended_utc", _UTC),
+        ("ended_by", pa.string()),
+        ("how", pa.string()),
+        ("code", pa.uint16()),  # of the close frame; 1006: there was none
+        ("messages", pa.int64()),
+        ("largest_gap_ms", pa.float64()),
+        ("first_id", pa.int64()),
+        ("last_id", pa.int64()),
+        ("jumps", pa.int64()),
+        ("missing", pa.int64()),
+        ("replaces", pa.int32()),  # the connection of the stream that the slot had lost
+        ("lost_ns", pa.int64()),
+        ("tries", pa.int32()),
+        ("refused", pa.string()),
+    ]
+)
 EVENTS = pa.schema(
     [
         ("at_ns", pa.int64()),
@@ -106,6 +136,7 @@ def tables(
     return {
         "hits": (HITS, lambda: hits(recording, known)),
         "connections": (CONNECTIONS, lambda: connections(recording)),
+        "streams": (STREAMS, lambda: streams(recording)),
         "events": (EVENTS, lambda: events(recording)),
     }
 
@@ -161,6 +192,23 @@ def connections(recording: Recording) -> Iterator[pa.RecordBatch]:
             "requests": batch["hits"],
         }
         yield _batch(CONNECTIONS, said, batch)
+
+
+def streams(recording: Recording) -> Iterator[pa.RecordBatch]:
+    """Yield all streams, in the order in which they ended; none where requests were sent."""
+    times = ("first_message_ns", "last_message_ns", "lost_ns")
+    numbers = ("first_id", "last_id", "replaces")
+    for worker, batch in recording.batches("streams"):
+        said = {
+            "worker": pa.array(np.full(len(batch), worker, dtype=np.uint16)),
+            "connection": batch["conn"],
+            "opened_utc": _utc(batch["opened_ns"], recording.run.wall_ns),
+            "ended_utc": _utc(batch["ended_ns"], recording.run.wall_ns),
+            "code": _or_null(batch, "code", 0),
+            "largest_gap_ms": _ms(batch["largest_gap_ns"]),
+            **{name: _or_null(batch, name, NEVER) for name in (*times, *numbers)},
+        }
+        yield _batch(STREAMS, said, batch)
 
 
 def events(recording: Recording) -> Iterator[pa.RecordBatch]:

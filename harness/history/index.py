@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from harness.history.runs import Run
 
 NAME = ".zdtest-index.jsonl"
-FORMAT = 3  # raise it with every change of what a Run is or means
+FORMAT = 4  # raise it with every change of what a Run is or means
 WORTH_IT = 20  # runs; fewer are read as fast as an index, and a folder need not have one
 _MOST = 64 * folder.MIB
 

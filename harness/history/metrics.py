@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.judge.wording import lasting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from harness.history.runs import Run
 
@@ -43,7 +43,7 @@ class Metric:
         return (">" if self.of(run) is not None and self.least(run) else "") + self.said(self.of(run))
 
 
-METRICS = (
+_OF_REQUESTS = (
     Metric("lost", "requests lost", "lost", "Failed requests held against the rollout.",
            lambda run: run.lost, time=False),
     Metric("p99", "p99 during the rollout", "p99", "Latency of good answers during the rollout: 99 % were faster.",
@@ -57,3 +57,23 @@ METRICS = (
     Metric("rollout", "rollout time", "rollout", "From the change to the last old pod's end, with settled endpoints.",
            lambda run: run.rollout_ns),
 )  # fmt: skip
+_OUTAGE, _ROLLOUT = (next(one for one in _OF_REQUESTS if one.id == name) for name in ("outage", "rollout"))
+_CUT = (
+    Metric("cut", "streams cut", "cut", "Streams that ended without a close frame or the end of their body.",
+           lambda run: run.cut, time=False),
+    Metric("back", "reconnect time", "back", "The longest from a stream's loss to the first message on the next one.",
+           lambda run: run.back_ns),
+)  # fmt: skip
+_OF_STREAMS = (
+    Metric("lost", "streams and handshakes lost", "lost", "Cut streams and failed handshakes held against the rollout.",
+           lambda run: run.lost, time=False),
+    *_CUT, _OUTAGE, _ROLLOUT,
+)  # fmt: skip
+
+
+def metrics_of(runs: Iterable[Run]) -> tuple[Metric, ...]:
+    """Return what is followed of these runs: requests or streams, or both."""
+    streams = {run.streams is not None for run in runs if run.judged}
+    if streams == {True}:
+        return _OF_STREAMS
+    return (*_OF_REQUESTS, *_CUT) if True in streams else _OF_REQUESTS

@@ -156,7 +156,7 @@ def _recorded(raw: Any, root: Path, name: str) -> Run:
         trigger=text(rollout.get("trigger"), 200),
         load=f"{rate:g} requests/s"
         if isinstance(rate, int | float) and not isinstance(rate, bool)
-        else f"{whole(raw.get('concurrency')) or 0:,} connections",
+        else f"{whole(raw.get('concurrency')) or 0:,} {'streams' if raw.get('stream') else 'connections'}",
         length_ns=_between(raw.get("marks"), "load_start", "load_end"),
         objects=fingerprint(objects(root, name)),
     )
@@ -168,6 +168,7 @@ def judged(run: Run, raw: Any) -> Run:
     grade = verdict.get("grade")
     if grade not in _GRADES:
         return run
+    held = raw.get("streams") if isinstance(raw.get("streams"), dict) else None
     measured, outage = _inner(raw, "measured"), _inner(numbers, "outage")
     lag, reach = _inner(measured, "lag"), _inner(measured, "reach")
     listed = raw.get("rollouts")
@@ -187,27 +188,34 @@ def judged(run: Run, raw: Any) -> Run:
         run,
         grade=grade,
         headline=text(verdict.get("headline")),
-        requests=whole(numbers.get("requests")),
+        requests=None if held else whole(numbers.get("requests")),
         failed=whole(numbers.get("failed")),
         lost=whole(verdict.get("lost")),
         causes=_causes(raw.get("causes")),
         rollouts=len(seen),
         proven=len(proven),
         lossy=sum(map(bool, proven)),
-        p99_ns=_p99(numbers.get("parts")),
+        p99_ns=None if held else _p99(numbers.get("parts")),
         outage_ns=to_ns - from_ns if from_ns is not None and to_ns is not None else 0 if numbers else None,
-        lag_ns=whole(lag.get("p99_ns")),
+        lag_ns=None if held else whole(lag.get("p99_ns")),
         lag_least=bool(whole(lag.get("at_least"))),
-        reach_ns=whole(reach.get("p99_ns")),
+        reach_ns=None if held else whole(reach.get("p99_ns")),
         reach_least=bool(whole(reach.get("at_least"))),
         rollout_ns=_median(one.get("settled_ns") for one in abouts),
+        streams=whole(held.get("held")) if held else None,
+        cut=whole(held.get("cut")) if held else None,
+        back_ns=whole(_inner(held, "back").get("max_ns")) if held else None,
         status_ns=_median(one.get("status_done_ns") for one in abouts),
     )
 
 
 def _causes(raw: object) -> tuple[runs.Cause, ...]:
     """Return the causes that count against the rollout, the largest first."""
-    found = runs.causes(raw[: runs.MOST_CAUSES]) if isinstance(raw, list) else None
+    if not isinstance(raw, list):
+        return ()
+    found = runs.causes(
+        [one for one in raw if not (isinstance(one, dict) and one.get("apart"))][: runs.MOST_CAUSES]
+    )
     return tuple(cause for cause in found or () if cause.ids and set(cause.ids) not in _NOT_THE_ROLLOUTS)
 
 

@@ -81,6 +81,9 @@ class Run:
     reach_ns: int | None = None
     reach_least: bool = False
     rollout_ns: int | None = None  # from the trigger to the end of the rollout
+    streams: int | None = None  # open since the trigger; None where requests were sent
+    cut: int | None = None  # of those
+    back_ns: int | None = None  # the longest from the loss of one to the first message on the next
     status_ns: int | None = None  # from the trigger to what `kubectl rollout status` calls done
 
     @property

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.escaping import for_line
 from harness.history import trend
-from harness.history.metrics import METRICS
+from harness.history.metrics import metrics_of
 from harness.history.table import shortened
 from harness.judge.wording import count
 
@@ -56,7 +56,7 @@ def _group(group: Group, width: int, nights: int, bars: str) -> Iterator[str]:
     if any(night.changes for night in group.nights):
         marks = "".join("^" if night.changes else " " for night in group.nights[-len(shown) :])
         yield f"{'changed':<{_LABEL}}{marks}".rstrip()
-    for metric in METRICS:
+    for metric in metrics_of(runs):
         line = _spark(metric, [metric.of(run) for run in shown], bars)
         if line:
             yield line
@@ -77,8 +77,9 @@ def _spark(metric: Metric, values: Sequence[int | None], bars: str) -> str:
 def _nights(nights: Sequence[Night], of: int, width: int) -> Iterator[str]:
     if len(nights) < of:
         yield f"the latest {len(nights):,} of {of:,} runs (--last N shows more)"
-    rows = [_cells(night) for night in nights]
-    heads = ("when (UTC)", "verdict", *(metric.short for metric in METRICS), "causes")
+    metrics = metrics_of(night.run for night in nights)
+    rows = [_cells(night, metrics) for night in nights]
+    heads = ("when (UTC)", "verdict", *(metric.short for metric in metrics), "causes")
     widths = [max(len(head), *(len(row[at]) for row in rows)) for at, head in enumerate(heads)]
     widths[-1] = max(len(heads[-1]), width - sum(widths[:-1]) - 2 * (len(widths) - 1))
     yield _row(heads, widths)
@@ -88,10 +89,10 @@ def _nights(nights: Sequence[Night], of: int, width: int) -> Iterator[str]:
         yield _row(row, widths)
 
 
-def _cells(night: Night) -> tuple[str, ...]:
+def _cells(night: Night, metrics: Sequence[Metric]) -> tuple[str, ...]:
     run = night.run
     causes = for_line(" ".join(cause.text for cause in run.causes)) or "-"
-    return run.when, run.verdict, *(metric.cell(run) for metric in METRICS), causes
+    return run.when, run.verdict, *(metric.cell(run) for metric in metrics), causes
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -12,7 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from harness.history.groups import IMAGE
-from harness.history.metrics import METRICS
+from harness.history.metrics import metrics_of
 from harness.history.runs import KILLED, RUNNING
 from harness.judge import odds
 from harness.judge.wording import count
@@ -108,7 +108,7 @@ def _numbers(group: Group) -> Iterator[str]:
             since = " since the last change" if len(group.stretches) > 1 else ""
             yield f"{count(len(runs), 'complete run')}{since}: it takes {LEAST_RUNS} to tell a trend in a number."
         return
-    for metric in METRICS:
+    for metric in metrics_of(runs):
         if metric.time:
             values = [metric.of(run) for run in runs if not metric.least(run)]
             yield from _trend(metric, [value for value in values if value is not None])

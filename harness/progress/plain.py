@@ -27,7 +27,9 @@ class Announced:
         lines = []
         for one in sorted(now.failures, key=lambda one: one.t_ns):
             if one.kind not in self._kinds:
-                lines.append(f"{words.clock(one.t_ns)}  {words.failure(one, first=not self._kinds)}")
+                lines.append(
+                    f"{words.clock(one.t_ns)}  {words.failure(one, first=not self._kinds, held=now.held)}"
+                )
                 self._kinds.add(one.kind)
         return lines
 

@@ -66,7 +66,7 @@ def lines(
     rows: list[tuple[int, Text]] = [  # how soon it is given up, and the row
         (0, Text.assemble((words.clock(now.elapsed_ns), "bold"), "  ", words.time_left(now))),
         (3, bar(now, width, drawn)),
-        (2, _row("requests", _requests(now, history))),
+        (2, _row("messages" if now.held else "requests", _requests(now, history))),
         (1, _row("failed", _failed(now))),
     ]
     if there := words.pods(now):

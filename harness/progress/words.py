@@ -76,8 +76,8 @@ def time_left(now: Snapshot) -> str:
             steps.BASELINE: f"baseline, the change comes in {left}",
             steps.LULL: f"lull, {left} left",
             steps.WAITING: f"waiting for the change, for {gone} so far",
-            steps.SETTLING: f"rollout over, settling: {left} left unless a request fails",
-            steps.DRAINING: f"load ended, {now.counts.in_flight} requests still out, {left} left at most",
+            steps.SETTLING: f"rollout over, settling: {left} left unless a {_one(now)} fails",
+            steps.DRAINING: f"load ended, {now.counts.in_flight} {_one(now)}s still out, {left} left at most",
         }[step.name]
     return f"rollout {now.rollout} of {now.rollouts}: {said}" if now.rollouts > 1 else said
 
@@ -99,15 +99,20 @@ def begins(now: Snapshot) -> str:
         steps.BASELINE: f"the baseline begins; the change comes in {lasts}",
         steps.LULL: f"lull for {lasts}: one request a second",
         steps.SETTLING: "the rollout is over: old pods gone, endpoints settled; "
-        f"{_seconds(step.until_ns - now.elapsed_ns)} left unless a request fails",
+        f"{_seconds(step.until_ns - now.elapsed_ns)} left unless a {_one(now)} fails",
     }.get(step.name, "")
 
 
-def failure(one: FirstFailure, *, first: bool) -> str:
-    """Announce the first failed request, or the first of a new kind, with what its answer or its error said."""
+def _one(now: Snapshot) -> str:
+    return "handshake" if now.held else "request"
+
+
+def failure(one: FirstFailure, *, first: bool, held: bool = False) -> str:
+    """Announce the first failure, or the first of a new kind, with what its answer or its error said."""
     said = f": {one.words}" if one.words else ""
     pod = f" (pod {one.pod})" if one.pod else ""
-    return f"{'first failed request' if first else 'new kind of failure'} ({one.kind}){said}{pod}"
+    lost = "first stream lost or handshake failed" if held else "first failed request"
+    return f"{lost if first else 'new kind of failure'} ({one.kind}){said}{pod}"
 
 
 def news(found: Iterable[PodNews]) -> list[str]:
@@ -127,7 +132,7 @@ def describe(now: Snapshot, rate: float, latency: tuple[int, ...] | None) -> str
     failed, ways = f"{now.counts.failed:,} failed", ", ".join(f"{name}: {n:,}" for name, n in kinds(now))
     parts = [
         f"{now.phase:<6}",
-        f"{rate:7,.0f} req/s",
+        f"{rate:7,.0f} {'msg/s' if now.held else 'req/s'}",
         latencies(latency),
         f"{failed} ({ways})" if ways else failed,
     ]

@@ -155,12 +155,12 @@ class Recording:
         return frame
 
     def batches(self, kind: str) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """Yield the "hits" or "connections" of each worker in batches as they were written, with the worker's number.
+        """Yield the "hits", "connections" or "streams" of each worker in batches as they were written, with its number.
 
         It needs the memory of one batch. Columns are those of the schema that the file has: a recording may be older
         than one. `answer` is the worker's own index: `answer_of` says which answer that is.
         """
-        schema = HIT_SCHEMA if kind == "hits" else CONNECTION_SCHEMA
+        schema = {"hits": HIT_SCHEMA, "streams": streams.STREAM_SCHEMA}.get(kind, CONNECTION_SCHEMA)
         for number in self._workers(kind):
             for batch in Stream(self.path, f"{kind}/{number}.arrow", schema, schema.names).batches():
                 check_rows(batch.to_pandas(), self.run, self.path / kind)

@@ -47,20 +47,23 @@ def _sections(judgement: Judgement, *, latencies: bool) -> list[list[str]]:
     numbers, timeline, sent = judgement.numbers, judgement.timeline, judgement.sending
     times = f"times from the {'first ' if judgement.rollouts else ''}trigger"
     kinds = {kind.kind: kind.count for kind in numbers.kinds}
+    held = judgement.streams is not None
     block = bombardier.render(bombardier.of(numbers, latencies=latencies)).splitlines()
     sections: dict[str, list[list[str]]] = {
         "The run": [details.head(judgement.about)],
-        "The load, in bombardier's format": [[*block, *wrapped(FOOTNOTE, "  * ", "    ")]],
-        "Requests": [
+        "The load, in bombardier's format": [[] if held else [*block, *wrapped(FOOTNOTE, "  * ", "    ")]],
+        "Streams": [streams(judgement)],
+        "What clients waited for: handshakes, then messages (one a second for each stream)"
+        if held
+        else "Requests": [
             tables.requests(judgement),
             sending.latencies(sent),
             sending.targets(sent),
             tables.failures(numbers, timeline) + sending.samples(sent, kinds),
             labelled("Balancer", _hanging(balancers.lines(judgement.balancers))),
-            tables.rollouts(judgement) or tables.phases(numbers, timeline),
-            tables.bad_time(numbers, timeline),
+            tables.rollouts(judgement) or tables.phases(numbers, timeline, held=held),
+            tables.bad_time(numbers, timeline, held=held),
         ],
-        "Streams": [streams(judgement)],
         "Connections and the load generator": [
             sending.pods(sent) + sending.connections(sent) + sending.cost(sent) + sending.stalls(sent)
         ],

@@ -224,6 +224,7 @@ class Conductor:
                 news=news,
                 rollout=self._rollouts_begun,
                 rollouts=self._resolved.scenario.rollout.rollouts if rollout else 1,
+                held=self._resolved.scenario.stream is not None,
             )
         )
 

@@ -29,6 +29,7 @@ class Snapshot:
     news: tuple[PodNews, ...] = ()  # since the last snapshot
     rollout: int = 1  # which one, from 1,
     rollouts: int = 1  # of how many
+    held: bool = False  # streams, instead of requests
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,10 @@
 
 Metrics: counts (failed, lost, hard_failures, masked, stalled, bad_seconds, requests, or a status such as 502),
 failed_share (a percentage or a share), durations (outage, lag, p50 p75 p90 p95 p99, mean, max: latencies of good
-responses), and rate (requests per second). Phases: before, during, after; without one the whole run after its
+responses), and rate (requests per second). Of streams, since the trigger: counts (cut, away: not back at the end,
+missed: numbered messages) and durations (reconnect: the longest from a loss to the next message, gap: the longest
+between two messages of a stream); requests and latencies are no measures of them.
+Phases: before, during, after; without one the whole run after its
 warm-up.
 """
 
@@ -18,12 +21,15 @@ from typing import TYPE_CHECKING, Any
 from harness.clock import NS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 COUNTS = ("failed", "lost", "hard_failures", "masked", "stalled", "bad_seconds", "requests")
 LATENCIES = ("p50", "p75", "p90", "p95", "p99", "mean", "max")
-DURATIONS = ("outage", "lag", *LATENCIES)
-METRICS = (*COUNTS, "failed_share", "rate", *DURATIONS)
+OF_STREAMS = ("cut", "away", "missed", "reconnect", "gap")
+DURATIONS = ("outage", "lag", *LATENCIES, "reconnect", "gap")
+METRICS = (*COUNTS, "failed_share", "rate", "outage", "lag", *LATENCIES, *OF_STREAMS)
+# A stream's rows are no requests, so of streams these say nothing. Latencies do where messages are answered.
+OF_REQUESTS = frozenset({"requests", "failed_share", "rate", "masked", "stalled", "lag"})
 PHASES = ("before", "during", "after")
 BY_PHASE = frozenset({"failed", "failed_share", "bad_seconds", "requests", *LATENCIES})
 OF_ALL_FAILURES = frozenset(
@@ -95,6 +101,23 @@ def parse(text: object) -> Condition:
     elif unit:
         raise ValueError(f"{metric} has no unit {unit!r}; write {metric}{sign}{match[4]}")
     return Condition(" ".join(str(text).split()), metric, phase, sign, number)
+
+
+def check_metrics(texts: Iterable[str], *, streams: bool, answered: bool) -> None:
+    """Refuse conditions on what a run does not measure. `answered`: messages are sent on the streams, and answered.
+
+    Raises ValueError with a message for the user.
+    """
+    for one in map(parse, texts):
+        if one.metric in OF_STREAMS and not streams:
+            raise ValueError(
+                f"{one.metric} is measured of streams; hold some (--stream, or a ws:// URL), or drop {one.text}"
+            )
+        if streams and (one.metric in OF_REQUESTS or (one.metric in LATENCIES and not answered)):
+            raise ValueError(
+                f"{one.metric} is measured of requests; of streams use failed, lost, {', '.join(OF_STREAMS)}, "
+                "outage or bad_seconds"
+            )
 
 
 def conditions(scenario: Mapping[str, Any]) -> tuple[tuple[Condition, bool], ...]:

@@ -15,7 +15,7 @@ from harness import masking
 from harness.clock import NS
 from harness.model import MOST_STREAMS
 from harness.scenario.labpart import LabPart
-from harness.scenario.objectives import condition
+from harness.scenario.objectives import check_metrics, condition
 from harness.scenario.parts.streampart import StreamPart, check_stream, websocket_by_its_url
 from harness.scenario.trigger import parse
 from harness.scenario.values import (
@@ -301,6 +301,8 @@ class Scenario(Strict):
     @pydantic.model_validator(mode="after")
     def _streams(self) -> Scenario:
         check_stream(self.stream, self.load, self.target)
+        answered = self.stream is not None and self.stream.message is not None
+        check_metrics((*self.objectives, *self.fail_on), streams=self.stream is not None, answered=answered)
         return self
 
     @property

@@ -30,6 +30,7 @@ _OURS = frozenset({"rate", "boost", "url", "workload"})
 # Fields of a scenario that mean nothing here: the watch decides them.
 _REFUSED = frozenset({"lab", "manifests", "cluster", "namespace", "needs", "label", "name"})
 MOST = 500  # services
+_INSTEAD = "give an http:// URL that answers, and hold streams with `zdtest run --trigger observe`"
 
 
 def read(path: Path, rates: Rates) -> tuple[str | None, list[Wanted]]:
@@ -85,6 +86,11 @@ def _service(
     merged = _over(defaults, one)
     for name in sorted(merged.keys() & _REFUSED):
         raise _WrongError(f"{name}: has no meaning in a watch file; leave it out", *place, name)
+    target = merged.get("target")
+    url = merged.get("url") or (target.get("url") if isinstance(target, dict) else None)
+    if "stream" in merged or (isinstance(url, str) and url.startswith(("ws://", "wss://"))):
+        what = "stream" if "stream" in merged else "url"
+        raise _WrongError(f"{what}: a watch holds no streams; {_INSTEAD}", *place, what)
     try:
         workload, mine = kind_and_name(merged["workload"]), _rates(merged, rates)
     except ValueError as error:

@@ -24,6 +24,7 @@ from harness.recording.series import suite as file
 from harness.recording.series.suite import Entry, Result, Suite
 from harness.scenario.resolve import shipped
 from tests.fastlab import fast_lab, web
+from tests.processes import come_true
 from tests.program import zdtest
 
 if TYPE_CHECKING:
@@ -368,6 +369,8 @@ def test_a_suite_that_is_killed_leaves_what_can_be_resumed_and_its_run_ends(tmp_
     with silent_server() as port:
         cluster_scenario(tmp_path / "all", "web", port)
         process = begun(tmp_path, "all")
+        # The suite says that a run begins, then starts it.
+        assert come_true(lambda: next((tmp_path / "results").glob("*/logs/web.log"), None) is not None)
         process.kill()
         # The run holds the other ends of these pipes no longer once it has ended, too.
         code, _ = ended(process)

@@ -189,6 +189,9 @@ folder. "-" means: not set.
 
 - Metrics: {metrics}, or a status such as `502`.
 - Phases: `before`, `during`, `after`, for {by_phase}. Without one: the whole run after its warm-up.
+- Of [streams](streams.md#conditions-of-your-own), `cut`, `away`, `missed`, `reconnect` and `gap` are measured, and not
+  `requests`, `failed_share`, `rate`, `masked`, `stalled`, `lag` or latencies (these are, where messages are answered:
+  `stream.message`).
 - Operators: `<`, `<=`, `==`, `!=`, `>=`, `>`.
 
 The default ("no request fails because of the rollout") stays in force beside them, unless one of them bounds the

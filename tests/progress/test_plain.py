@@ -28,6 +28,16 @@ def test_a_line_comes_every_ten_seconds_and_at_no_other_time() -> None:
     )
 
 
+def test_of_streams_messages_are_counted_and_no_requests() -> None:
+    ticks = (
+        snapshot(s / 10, None, phase=Phase.BEFORE, counts=counts(10 * s), held=True) for s in range(10, 120)
+    )
+    assert "msg/s" in log_of(*ticks)[0]
+    one = first("eof_mid_response", 23.4, "", "web-1")
+    failing = snapshot(23.5, failures=(one,), counts=counts(100, 1), held=True)
+    assert log_of(failing) == ["00:23  first stream lost or handshake failed (eof_mid_response) (pod web-1)"]
+
+
 def test_each_step_is_announced_once() -> None:
     lines = log_of(
         *(snapshot(s, step) for s, step in ((0, WARMING), (1, WARMING), (2, BASELINE), (3, BASELINE)))

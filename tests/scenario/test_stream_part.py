@@ -15,6 +15,7 @@ from harness.run.preflight.asking import ask
 from harness.scenario.reading import redacted, validate
 from harness.scenario.resolve import Request, resolve
 from tests.load.scripted_server import ScriptedServer, Visit, always
+from tests.program import zdtest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +65,39 @@ def test_statuses_that_were_asked_for_stay(tmp_path: Path) -> None:
 def test_what_makes_no_sense_for_streams_is_refused_by_name(flag: str, value: Any, named: str) -> None:
     with pytest.raises(UsageError, match=named):
         validate({}, {"target.url": "ws://shop.example/", flag: value})
+
+
+@pytest.mark.parametrize(
+    "metric", ["p99>1s", "max{during}>1s", "requests<10", "failed_share>1%", "rate<1", "masked>0"]
+)
+def test_a_condition_on_requests_is_refused_for_streams(metric: str) -> None:
+    with pytest.raises(
+        UsageError, match=f"{metric[:3]}.* is measured of requests; of streams use failed, lost, cut"
+    ):
+        validate({}, {"target.url": "ws://a/", "fail_on": [metric]})
+
+
+@pytest.mark.parametrize("metric", ["cut>0", "reconnect>5s", "gap>1s", "away>0", "missed>0"])
+def test_a_condition_on_streams_is_refused_for_requests(metric: str) -> None:
+    with pytest.raises(UsageError, match="is measured of streams; hold some"):
+        validate({}, {"target.url": "http://a/", "fail_on": [metric]})
+    assert validate({}, {"target.url": "ws://a/", "fail_on": [metric]}).fail_on == (metric,)
+
+
+def test_a_latency_is_a_condition_where_messages_are_answered() -> None:
+    flags = {
+        "target.url": "ws://a/",
+        "stream.kind": "websocket",
+        "stream.message": "hi",
+        "fail_on": ["p99>1s"],
+    }
+    assert validate({}, flags).fail_on == ("p99>1s",)
+
+
+def test_bombardiers_format_is_refused_for_streams(tmp_path: Path) -> None:
+    done = zdtest("run", "ws://127.0.0.1:9/", "--no-rollout", "--format", "bombardier-json", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "bombardier counts requests, and this run holds streams; use --format json or text" in done.stderr
 
 
 def test_a_message_goes_with_a_websocket_only() -> None:

@@ -63,6 +63,14 @@ services:
             "services:\n  - {workload: web, url: http://a/, lab: {}}",
             ":2: lab: has no meaning in a watch file",
         ),
+        (
+            "services:\n  - {workload: web, url: ws://a/}",
+            ":2: url: a watch holds no streams; give an http:// URL",
+        ),
+        (
+            "services:\n  - {workload: web, url: http://a/, stream: {}}",
+            ":2: stream: a watch holds no streams; give",
+        ),
         ("services:\n  - {workload: web}\n  - {workload: web}", ":3: deployment/web is there twice"),
         ("services: [", ": malformed YAML"),
     ],

@@ -28,7 +28,7 @@ _ENDS = {"csv": "csv", "parquet": "parquet", "perfetto": "json"}
 @run_argument()
 @click.option("--to", "form", type=click.Choice(tuple(_ENDS)), required=True, help="The format.")
 @click.option(
-    "--table", type=click.Choice(("hits", "connections", "events")), default=None,
+    "--table", type=click.Choice(("hits", "connections", "streams", "events")), default=None,
     help="What csv and parquet hold.  [hits]",
 )  # fmt: skip
 @click.option(
@@ -41,7 +41,7 @@ _ENDS = {"csv": "csv", "parquet": "parquet", "perfetto": "json"}
     help="Leave `cause` and `phase` empty: do not judge, which needs the memory for all hits at once.",
 )  # fmt: skip
 def export(directory: Path, *, form: str, table: str | None, out: str | None, no_causes: bool) -> int:
-    """Write RUN for other tools: every request, connection or event as a table, or a trace that ui.perfetto.dev opens.
+    """Write RUN for other tools: every request, connection, stream or event as a table, or a trace for Perfetto.
 
     RUN is a run's folder or a name, such as last: see `zdtest report --help`. docs/history.md lists the columns.
     """
@@ -52,6 +52,10 @@ def export(directory: Path, *, form: str, table: str | None, out: str | None, no
     if form == "perfetto" and no_causes:
         raise UsageError("--no-causes goes with --to csv and --to parquet: a trace shows what the judge says")
     recording = Recording.open(directory)
+    if table == "streams" and not recording.run.stream:
+        raise UsageError(
+            "--table streams: this run sent requests and held no streams; leave it out for its requests"
+        )
     what = "trace" if form == "perfetto" else table or "hits"
     path = out or f"{recording.path.resolve().name}-{what}.{_ENDS[form]}"
     if path == "-" and form == "parquet" and sys.stdout.isatty():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.escaping import for_line
 from harness.history import trend
-from harness.history.metrics import METRICS
+from harness.history.metrics import metrics_of
 from harness.history.page.charts import chart, grade_class
 from harness.history.page.style import STYLE, policy
 from harness.judge.wording import count
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from harness.history.groups import Change, Group, Night
     from harness.history.listing import Skipped
+    from harness.history.metrics import Metric
     from harness.history.runs import Run
 
 CHARTED = 120  # of the latest runs
@@ -58,7 +59,7 @@ def _group(group: Group, links: Mapping[str, str]) -> str:
     latest = runs[-1]
     span = f"{runs[0].when[:10]} to {runs[-1].when[:10]}" if len(runs) > 1 else runs[0].when[:10]
     only = f", the latest {CHARTED} in the charts" if len(charted) < len(runs) else ""
-    figures = "".join(chart(metric, charted, marks, links) for metric in METRICS)
+    figures = "".join(chart(metric, charted, marks, links) for metric in metrics_of(runs))
     return "\n".join(
         (
             f'<section><div class="head"><div><h2>{_text(group.title)}</h2>',
@@ -101,7 +102,7 @@ def _legend(nights: Sequence[Night]) -> str:
         for name, (shape, words) in shapes.items()
         if name in there
     ]
-    if any(metric.least(night.run) for night in nights for metric in METRICS):
+    if any(metric.least(night.run) for night in nights for metric in metrics_of([night.run])):
         mark = '<g class="pass least"><circle cx="6" cy="6" r="4"/></g>'
         shown.append(f'<svg viewBox="0 0 12 12" aria-hidden="true">{mark}</svg>a lower bound')
     lines = '<svg viewBox="0 0 12 12" aria-hidden="true"><path class="change" d="M6 0V12"/></svg>something was changed'
@@ -130,11 +131,12 @@ def _change(change: Change) -> str:
 
 def _table(nights: Sequence[Night], links: Mapping[str, str]) -> str:
     newest = list(reversed(nights))
-    heads = "".join(f'<th title="{_text(metric.about)}">{metric.short}</th>' for metric in METRICS)
+    metrics = metrics_of(night.run for night in nights)
+    heads = "".join(f'<th title="{_text(metric.about)}">{metric.short}</th>' for metric in metrics)
     head = f'<thead><tr><th>run</th><th class="l">verdict</th>{heads}<th class="l">causes</th></tr></thead>'
 
     def table(rows: Sequence[Night]) -> str:
-        body = "".join(line for night in rows for line in _row(night.run, links))
+        body = "".join(line for night in rows for line in _row(night.run, links, metrics))
         inner = f"<table>{head}<tbody>{body}</tbody></table>"
         return f'<div class="scroll" tabindex="0" role="group" aria-label="Runs">{inner}</div>'
 
@@ -147,19 +149,19 @@ def _table(nights: Sequence[Night], links: Mapping[str, str]) -> str:
     return f"<h3>Runs</h3>{table(newest[:_OPEN])}{folded}"
 
 
-def _row(run: Run, links: Mapping[str, str]) -> Iterator[str]:
+def _row(run: Run, links: Mapping[str, str], metrics: Sequence[Metric]) -> Iterator[str]:
     link = links.get(run.folder, "")
     name = (
         f'<a href="{escape(link)}" title="{_text(run.folder)}">{_text(run.when)}</a>'
         if link
         else _text(run.when)
     )
-    numbers = "".join(f"<td>{_text(metric.cell(run))}</td>" for metric in METRICS)
+    numbers = "".join(f"<td>{_text(metric.cell(run))}</td>" for metric in metrics)
     causes = _text(" ".join(cause.text for cause in run.causes)) or "-"
     verdict = f'<td class="l {grade_class(run)}">{_text(run.verdict)}</td>'
     yield f'<tr><td>{name}</td>{verdict}{numbers}<td class="l">{causes}</td></tr>'
     if run.missing:
-        yield f'<tr class="why"><td class="l" colspan="{len(METRICS) + 3}">{_text(run.unjudged())}</td></tr>'
+        yield f'<tr class="why"><td class="l" colspan="{len(metrics) + 3}">{_text(run.unjudged())}</td></tr>'
 
 
 def _left_out(skipped: Sequence[Skipped]) -> Iterator[str]:

@@ -173,7 +173,12 @@ def _elsewhere(basis: Basis, draft: Draft) -> None:
             f" balancer's idle timeout of {lasting(idle_ns_of(basis.run, basis.timeline))}: say"
             f" {math.ceil(idle_ns_of(basis.run, basis.timeline) / NS) + KEEP_ALIVE_MARGIN_S} s"
         ),
-        "C7": "requests outlast the balancer's idle timeout: raise it, or answer sooner",
+        "C7": (
+            "streams outlast the balancer's idle timeout: raise it, or send something more often"
+            if basis.run.stream
+            else "requests outlast the balancer's idle timeout: raise it, or answer sooner"
+        ),
+        "C20": "the balancer limits how long a stream may last: lift that for streams, no field of the pods does it",
         "B9": (
             ""
             if basis.grace_s == 0

@@ -48,6 +48,7 @@ from harness.judge.numbers.crowded import crowded
 from harness.judge.numbers.measured import PodLosses
 from harness.judge.numbers.usual import longest_ns
 from harness.judge.streams.causes import told as of_cut_streams
+from harness.judge.streams.limits import Limits
 from harness.judge.timeline.ending import assumed
 from harness.judge.wording import at
 
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
     from harness.recording.answers import Answer
     from harness.recording.upstreams import Entry
 
-NO_PODS = frozenset({"E1", "E2", "E3", "E4", "C7", "C8"})
+NO_PODS = frozenset({"E1", "E2", "E3", "E4", "C7", "C8", "C20"})
 UNTIED = frozenset({"E2", "E3", UNEXPLAINED})
 EXACT, BY_TIME, ONE_OF = "exact", "by time", "one of a set"
 
@@ -100,11 +101,12 @@ class Cause:
     mend: tuple[str, ...]
     spread_by: str = ""
     diagnosis: str = ""  # of what no rule explains: the id that its signature fits best
+    apart: bool = False  # from the rollout: a limit on streams that works without one, too
 
     @property
     def the_rollouts(self) -> bool:
         """Whether this counts against the rollout."""
-        return self.ids not in {(NOT_THE_ROLLOUT,), ("E1",)}
+        return self.ids not in {(NOT_THE_ROLLOUT,), ("E1",)} and not self.apart
 
     @property
     def of_pods(self) -> bool:
@@ -124,7 +126,7 @@ class Way:
     chain: Chain = field(default_factory=Chain)
     answers: Sequence[Answer] = ()
     connections: Callable[[], pd.DataFrame] | None = None  # read only where they may tell something
-    streams: pd.DataFrame | None = None  # where streams were held instead of requests sent
+    limits: Limits | None = None  # where streams were held instead of requests sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,8 @@ def explain(
     found = match(lost, context, pinned, entries)
     tied = tied_to_pods(found)
     of_pods = requests_of(hits, lost, found, timeline) if tied.any() else 0
-    beside = background(hits, lost, timeline, tied, of_pods)
+    limits = way.limits or Limits()
+    beside = background(hits, lost, timeline, tied, of_pods, limits.apart)
     own_doing = own_reloads(lost, context, way.connections) if pinned is None else []
     no_pods = Beside(
         began_early(lost, beside.is_background, timeline),
@@ -192,7 +195,7 @@ def explain(
         consequences(lost, context),
     )
     labels = label(lost, found, beside.is_background, context, no_pods, crossings(hits, lost, found, context))
-    labels = cut_by_balancer(labels, lost, found, context, way.streams)
+    labels = cut_by_balancer(labels, lost, found, context, way.limits)
     groups: dict[tuple[str, ...], NDArray[np.bool_]] = {}
     for ids in dict.fromkeys(labels):
         groups[ids] = np.fromiter((label == ids for label in labels), dtype=bool, count=len(lost))
@@ -206,12 +209,14 @@ def explain(
             numbers,
             told.by_log(mask, entries)
             + told.besides(ids, mask, lost, no_pods, own_doing, context)
-            + by_reuse(mask, lost, hits, direct=context.chain.direct)
-            + of_cut_streams(ids, mask, lost, found.pod, way.streams),
+            + ([] if way.limits else by_reuse(mask, lost, hits, direct=context.chain.direct))
+            + of_cut_streams(ids, mask, lost, found.pod, way.limits),
         )
         for ids, mask in groups.items()
     ]
-    causes = [told.of_streams(cause) for cause in causes] if way.streams is not None else causes
+    causes = [told.of_streams(cause) for cause in causes] if way.limits is not None else causes
+    apart = limits.apart(lost)
+    causes = [replace(cause, apart=bool(apart[groups[cause.ids]].all())) for cause in causes]
     ranked = tuple(sorted(causes, key=lambda cause: (-cause.hits, cause.ids)))
     pod_losses = _pod_losses(groups, lost, found, timeline)
     return Explained(ranked, pod_losses, beside, lost.done_ns, lost.kind, tuple(labels), found)

@@ -28,13 +28,13 @@ from harness.model import Outcome
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import pandas as pd
     from numpy.typing import NDArray
 
     from harness.judge.causes.context import Context
     from harness.judge.causes.matching import Match
     from harness.judge.numbers.hits import Hits
     from harness.judge.numbers.piecewise.allhits import AllHits
+    from harness.judge.streams.limits import Limits
     from harness.judge.timeline.timeline import Timeline
 
 SURE_DRAINED = 2.0  # requests in flight, none of which was cut: by chance in 1 of 7 runs (e^-2)
@@ -112,14 +112,17 @@ def label(
 
 
 def cut_by_balancer(
-    labels: list[tuple[str, ...]], lost: Hits, found: Match, context: Context, streams: pd.DataFrame | None
+    labels: list[tuple[str, ...]], lost: Hits, found: Match, context: Context, limits: Limits | None
 ) -> list[tuple[str, ...]]:
     """Put down to the balancer the streams that it cut, whatever rule about pods fits them; background stays."""
-    if streams is None:  # requests were sent
+    if limits is None:  # requests were sent
         return labels
-    cut = by_balancer(lost, found.pod, context.timeline.pods, streams)
-    known = enumerate(labels)
-    return [(cut[row],) if row in cut and ids != (NOT_THE_ROLLOUT,) else ids for row, ids in known]
+    cut = by_balancer(lost, found.pod, context.timeline.pods, limits)
+    apart = limits.apart(lost).tolist()
+    return [
+        cut[row] if row in cut and (apart[row] or ids != (NOT_THE_ROLLOUT,)) else ids
+        for row, ids in enumerate(labels)
+    ]
 
 
 def _of_one(

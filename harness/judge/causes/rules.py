@@ -172,6 +172,10 @@ RULES: tuple[Rule, ...] = (
     Rule("C7", "beside", "an idle timeout of the balancer ended streams on which nothing came", _NOTHING,
          shortage.never, _no_story,
          "the app: send something more often than that; the balancer: a longer timeout for streams"),
+    Rule("C20", "beside", "a limit of the balancer on how long a stream may last cut streams", _NOTHING,
+         shortage.never, _no_story,
+         ("the balancer: no limit on how long a stream may last (Envoy's route timeout, Google's timeoutSec); or the"
+          " app: end each stream cleanly before that age")),
     Rule("C8", "beside", "the balancer itself closed connections: a reload or a restart", _NOTHING, shortage.never,
          _no_story, "{reload}; clients ask again on a connection that was closed before an answer"),
     Rule("D3", "whole", "strategy Recreate ends all old pods first", NOBODY | REFUSAL | SILENCE, shortage.recreate,

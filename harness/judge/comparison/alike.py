@@ -24,6 +24,7 @@ _ALIKE: tuple[tuple[str, Callable[[OneRun], str]], ...] = (
     ("load", lambda run: run.load),
     ("place that the load is sent from", lambda run: run.load_from),
     ("target", lambda run: ", ".join(run.targets[:_SHOWN])),
+    ("kind of stream", lambda run: run.stream),
     ("protocol", lambda run: "HTTP/2" if run.http2 else "HTTP/1.1"),
     ("trigger", lambda run: run.trigger),
     ("workload", lambda run: run.workload),
@@ -46,6 +47,10 @@ def _refusals(before: Side, after: Side) -> Iterator[str]:
         if not side.rollouts:
             why = f": {side.left_out[0].why}" if side.left_out else ""
             yield f"{side.label} has no rollout that tells what was lost{why}"
+    held = {bool(run.stream) for side in (before, after) for run in side.runs}
+    if len(held) > 1:
+        yield "some runs hold streams and some send requests: what they lose cannot be counted alike"
+        return
     loops = [{run.loop for run in side.runs} for side in (before, after)]
     if len(loops[0] | loops[1]) > 1:
         yield "some runs are a closed loop and some an open one: a slow service gets fewer requests from the former"
@@ -120,7 +125,7 @@ def _in_doubt(side: Side) -> Iterator[str]:
     if doubtful:
         whys = list(dict.fromkeys(doubt for one in doubtful for doubt in one.doubts))
         yield (
-            f"{count(len(doubtful), 'rollout')} of {side.label} lost requests and "
+            f"{count(len(doubtful), 'rollout')} of {side.label} lost {side.noun} and "
             f"{'is' if len(doubtful) == 1 else 'are'} in doubt besides: {_some(whys)}"
         )
 

@@ -61,6 +61,7 @@ _FIELDS: dict[str, tuple[tuple[str, str], ...]] = {
     "C8": ((_BALANCER, _ANY),),
     "C9": ((_PRE_STOP, _ANY), (_APP, _ANY), (_BALANCER, _ANY)),
     "C19": ((_PUBLISHES, _ANY),),
+    "C20": ((_BALANCER, _ANY), (_APP, _ANY)),
     "D1": ((_REPLICAS, _FEWER), (_STRATEGY, _ANY), (_PRE_STOP, _GONE)),
     "D2": ((_REPLICAS, _FEWER), (_STRATEGY, _ANY), (_RESOURCES, _ANY)),
     "D3": ((_STRATEGY, _ANY),),

@@ -58,16 +58,18 @@ def conclude(
         return Concluded(Conclusion.CANNOT_TELL, f"Cannot tell: {_means(primary)}, but {but}.", evidence)
     if primary.direction > 0:
         return Concluded(
-            Conclusion.WORSE, f"Worse: {after.label} loses more requests, {_means(primary)}.", evidence
+            Conclusion.WORSE, f"Worse: {after.label} loses more {before.noun}, {_means(primary)}.", evidence
         )
     if primary.direction < 0:
         against = [one for one in found if one.measure in OF_LOSSES and _against(one, level)]
         if not against:
             return Concluded(
-                Conclusion.BETTER, f"Better: {after.label} loses fewer requests, {_means(primary)}.", evidence
+                Conclusion.BETTER,
+                f"Better: {after.label} loses fewer {before.noun}, {_means(primary)}.",
+                evidence,
             )
         but = f"but {against[0].name} grew beyond chance"
-        sentence = f"Cannot tell: {after.label} loses fewer requests, {_means(primary)}, {but}."
+        sentence = f"Cannot tell: {after.label} loses fewer {before.noun}, {_means(primary)}, {but}."
         return Concluded(Conclusion.CANNOT_TELL, sentence, evidence)
     if not before.lossy and not after.lossy:
         return _both_clean(before, after, evidence)
@@ -91,7 +93,7 @@ def _undecided(
     shown = _shows_a_bound(before, after, primary, level)
     if bound is not None and shown and _is_small(bound, primary, margin):
         sentence = (
-            f"No worse by more than {bound:,.1f} lost requests a rollout (95 %): "
+            f"No worse by more than {bound:,.1f} lost {before.noun} a rollout (95 %): "
             f"{_means(primary)}, which may be chance."
         )
         return Concluded(Conclusion.NO_WORSE, sentence, evidence, bound=bound)
@@ -180,14 +182,14 @@ def _evidence(
         Unit.RUNS: "permutation of whole runs",
         Unit.BOTH: "permutation of rollouts, and Student's t of whole runs: the larger p",
     }[unit]
-    p = f"Lost requests: p = {p_said(primary.p)} ({how}; {count(a, 'rollout')} against {b})"
+    p = f"Lost {before.noun}: p = {p_said(primary.p)} ({how}; {count(a, 'rollout')} against {b})"
     if primary.low is not None and primary.high is not None:
         p += f"; {after.label} minus {before.label} {primary.low:+,.1f} to {primary.high:+,.1f} a rollout (95 %)"
     lines = [f"{p}."]
     lossy = next((one for one in found if one.measure == LOSSY), None)
     if lossy and lossy.p is not None:
         lines.append(
-            f"Rollouts that lost requests: {before.lossy} of {a} before, {after.lossy} of {b} after "
+            f"Rollouts that lost {before.noun}: {before.lossy} of {a} before, {after.lossy} of {b} after "
             f"(p = {p_said(lossy.p)}{', Fisher' if unit is Unit.ROLLOUTS else ''})."
         )
     return tuple(lines)

@@ -56,13 +56,16 @@ MEASURES = (
     Measure("p95", "p95 during the rollout", NANOSECONDS, _percentile("95")),
     Measure(P99, "p99 during the rollout", NANOSECONDS, _percentile("99")),
     Measure(REACH, "reach", NANOSECONDS, lambda one: None if one.reach_at_least else one.reach_ns),
+    Measure("cut", "cut streams a rollout", COUNT, lambda one: one.cut),
+    Measure("back", "longest reconnect", NANOSECONDS, lambda one: one.back_ns),
     Measure(ROLLOUT, "rollout to the end", NANOSECONDS, lambda one: one.settled_ns),
 )
 
 
 def differences(before: Side, after: Side, unit: Unit, level: float = LEVEL) -> tuple[Difference, ...]:
     """Compare all measures: the primary one first, the others with their corrected p."""
-    found = [_difference(measure, before, after, unit) for measure in MEASURES]
+    named = [replace(one, name=one.name.replace("requests", before.noun)) for one in MEASURES]
+    found = [_difference(measure, before, after, unit) for measure in named]
     others = [one for one in found if one.p is not None and not one.primary]
     corrected = dict(
         zip((one.measure for one in others), holm([one.p or 0.0 for one in others]), strict=True)

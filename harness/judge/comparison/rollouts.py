@@ -77,6 +77,8 @@ class OneRollout:
     settled_ns: int | None  # ... to the end of *during*; None: not seen to its end
     generator_lag_ns: int | None  # of its run: p99 in the worst second
     length_ns: int  # what such a rollout costs: the load's time in its run, over its rollouts
+    cut: int | None = None  # streams; None where requests were sent
+    back_ns: int | None = None  # the longest from the loss of a stream to the first message on the next
     causes: dict[str, int] = field(default_factory=dict)  # against the rollout: "B1", "B1|C1" -> hits
     cause_names: dict[str, str] = field(default_factory=dict)  # the same keys -> in words
     doubts: tuple[str, ...] = ()  # what withheld its PASS, or its run's
@@ -132,7 +134,12 @@ def _one(
     )
     reach, lag = (measured.reach, measured.lag) if measured else (None, None)
     causes = [cause for cause in one.causes if cause.the_rollouts]
-    during = numbers.part(Phase.DURING)
+    during, held = numbers.part(Phase.DURING), one.streams
+    if (
+        held is not None
+    ):  # rows of streams are no requests: how long they took, and when the last came, says nothing
+        reach = lag = None
+        pods = ()
     return OneRollout(
         run=whole.about.folder,
         number=number,
@@ -140,20 +147,20 @@ def _one(
         block=block,
         grade=one.grade,
         requests=numbers.requests,
-        during_requests=during.requests if during else 0,
+        during_requests=during.requests if during and not held else 0,
         failed=numbers.failed,
         masked=numbers.masked,
         hard=numbers.hard,
         lost=one.verdict.lost,
         stalled=numbers.stalled,
-        rate_before=_rate(numbers.baseline or numbers.part(Phase.BEFORE)),
+        rate_before=None if held else _rate(numbers.baseline or numbers.part(Phase.BEFORE)),
         kinds={kind.kind: kind.count for kind in numbers.kinds},
         kind_latency={kind.kind: kind.latency for kind in numbers.kinds},
         bad_seconds=numbers.bad_seconds,
         outage_ns=numbers.outage.to_ns - numbers.outage.from_ns if numbers.outage else 0,
-        before=_latency(numbers.baseline or numbers.part(Phase.BEFORE)),
-        during=_latency(during),
-        after=_latency(numbers.part(Phase.AFTER)),
+        before=None if held else _latency(numbers.baseline or numbers.part(Phase.BEFORE)),
+        during=None if held else _latency(during),
+        after=None if held else _latency(numbers.part(Phase.AFTER)),
         reach_ns=reach.max_ns if reach else None,
         reach_at_least=bool(reach and reach.at_least),
         lag_ns=lag.max_ns if lag else None,
@@ -164,6 +171,8 @@ def _one(
         settled_ns=one.about.settled_ns if one.timeline.triggered else None,
         generator_lag_ns=generator_lag_ns,
         length_ns=length_ns,
+        cut=held.blamed if held else None,
+        back_ns=held.back.max_ns if held and held.back else None,
         causes=_counted(one),
         cause_names={"|".join(cause.ids): cause.name for cause in causes},
         doubts=doubts,

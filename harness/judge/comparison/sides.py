@@ -47,6 +47,7 @@ class OneRun:
     doubts: tuple[str, ...]  # what withheld its PASS
     objects: str  # digest of the live objects that it began with; "" where they were not kept
     requests_per_s: float
+    stream: str = ""  # websocket | http, where streams were held
     load_from: str = ""  # "outside the cluster"
 
 
@@ -74,6 +75,11 @@ class Side:
     def label(self) -> str:
         """Return how sentences call it: BEFORE, AFTER, or the arm's name as it is."""
         return self.name.upper() if self.name in {"before", "after"} else self.name
+
+    @property
+    def noun(self) -> str:
+        """Return what is sent or held, and lost."""
+        return "streams" if any(run.stream for run in self.runs) else "requests"
 
     @property
     def lost(self) -> tuple[int, ...]:
@@ -126,6 +132,7 @@ def _run(one: JudgedRun) -> OneRun:
     run, judgement = one.run, one.judgement
     about, cluster = judgement.about, run.cluster
     open_loop = run.rate is not None
+    held = "streams" if run.stream else "connections"
     streams = f" of {run.streams} streams" if run.streams > 1 else ""
     return OneRun(
         folder=about.folder,
@@ -135,10 +142,11 @@ def _run(one: JudgedRun) -> OneRun:
         format=run.format,
         version=about.version,
         loop="open" if open_loop else "closed",
-        load=f"{run.rate:g} requests/s" if open_loop else f"{run.concurrency:,} connections{streams}",
+        load=f"{run.rate:g} requests/s" if open_loop else f"{run.concurrency:,} {held}{streams}",
         strength=float(run.concurrency * run.streams if run.rate is None else run.rate),
         targets=_targets(run),
         http2=run.http2,
+        stream=run.stream,
         trigger=run.rollout.trigger if run.rollout else "",
         workload=about.workload,
         replicas=about.replicas,

@@ -45,6 +45,8 @@ def lost_requests(case: Case) -> tuple[int, Finding]:
         said.append(
             f"{background.hung:,} had hung since before the trigger, so the rollout is not the reason"
         )
+    if background.apart:
+        said.append(f"{background.apart:,} were cut by a limit that has nothing to do with the rollout")
     if background.outage:
         gone = background.outage
         lasts = (

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from harness.judge.findings.finding import Finding
 from harness.judge.wording import lasting, share
 from harness.model import Grade
-from harness.scenario.objectives import DURATIONS, LATENCIES, Condition, conditions, wanted
+from harness.scenario.objectives import DURATIONS, LATENCIES, OF_STREAMS, Condition, conditions, wanted
 
 if TYPE_CHECKING:
     from harness.judge.findings.case import Case
     from harness.judge.numbers.measured import Measured
     from harness.judge.numbers.summary import Latency, Numbers
+    from harness.judge.streams.numbers import StreamNumbers
 
 
 def findings(case: Case, lost: int) -> tuple[Finding, ...]:
@@ -21,7 +22,10 @@ def findings(case: Case, lost: int) -> tuple[Finding, ...]:
     found = []
     for condition, must in conditions(run.scenario):
         objective = wanted(condition, must=must)
-        value = _measure(condition, numbers, measured, lost)
+        if condition.metric in OF_STREAMS:
+            value = _of_streams(condition.metric, case.streams)
+        else:
+            value = _measure(condition, numbers, measured, lost)
         if value is None:
             found.append(Finding(objective, f"{_name(condition)} was not measured", Grade.INCONCLUSIVE))
         else:
@@ -71,6 +75,20 @@ def _measure(condition: Condition, numbers: Numbers, measured: Measured | None, 
         "lag": measured.lag.max_ns if measured and measured.lag else None,
     }
     return values[metric]
+
+
+def _of_streams(metric: str, streams: StreamNumbers | None) -> float | None:
+    if streams is None or (metric == "missed" and not streams.numbered):
+        return None
+    back_ns = streams.back.max_ns if streams.back else 0
+    values = {
+        "cut": streams.cut,
+        "away": streams.away,
+        "missed": streams.missed,
+        "reconnect": max(back_ns, streams.away_ns),
+        "gap": streams.gap_ns,
+    }
+    return float(values[metric])
 
 
 def _latency(latency: Latency | None, metric: str) -> float | None:

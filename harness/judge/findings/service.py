@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.judge.findings.finding import BASELINE, UP, Finding
+from harness.judge.streams.words import limited
 from harness.judge.wording import share
 from harness.model import Grade, Phase
 
@@ -29,6 +30,9 @@ def baseline(case: Case) -> Finding | None:
     if part is None or not part.requests:
         return Finding(objective, "nothing was measured before the trigger", Grade.INCONCLUSIVE)
     observed = f"{part.failed:,} of {part.requests:,} failed ({share(part.failed, part.requests)})"
+    if case.streams is not None and (case.streams.limited_before or not case.timeline.triggered):
+        why = limited(case.streams)
+        observed += f"; {why}" if why else ""
     sound = part.failed <= run.max_baseline_failures * part.requests and run.ended_by != "baseline_unsound"
     if not sound and run.ended_by == "baseline_unsound":
         observed += "; nothing was changed"

@@ -22,7 +22,7 @@ from harness.judge.timeline.timeline import Span
 from harness.model import Outcome, Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -79,6 +79,7 @@ class Background:
     outages_before: int = (
         0  # stretches of the baseline that were nearly as long, and in which requests failed
     )
+    apart: int = 0  # failed since the trigger for a known reason that works without a rollout, too
 
     @property
     def suspected(self) -> int:
@@ -110,11 +111,13 @@ def background(
     timeline: Timeline,
     of_pods: NDArray[np.bool_] | None = None,
     requests_of_pods: int = 0,
+    apart: Callable[[Hits], NDArray[np.bool_]] | None = None,
 ) -> Background:
     """Compare `lost`, the failed hits since the trigger, with the baseline.
 
     `of_pods` marks those of them that a cause ties to a pod that is known; `requests_of_pods` counts all requests
-    to pods that came or went, good ones too; 0 where that is not known.
+    to pods that came or went, good ones too; 0 where that is not known. `apart` says which hits have a known reason
+    that works without a rollout, too: they are background, and count nowhere.
     """
     spans = [timeline.baseline, timeline.phase(Phase.DURING), timeline.phase(Phase.AFTER)]
     requests = [0, 0, 0]
@@ -123,14 +126,18 @@ def background(
         for number, span in enumerate(spans):
             if span:
                 requests[number] += piece.count(answered & _ended(piece, span))
-    early = hung(hits, lost, timeline)
+    late = hung(hits, lost, timeline)
+    known_reason = apart(lost) if apart else np.zeros(len(lost), dtype=bool)
+    late &= ~known_reason
+    early = late | known_reason
     failed = hits.failed
+    failed = failed.where(~apart(failed)) if apart else failed
     of_baseline = failed.where(_ended(failed, spans[0])) if spans[0] else None
     families = {
         family: left for family, mask in _by_family(lost.kind).items() if (left := mask & ~early).any()
     }
     before = (
-        _failed_before(of_baseline, lost.where(early), spans[0])
+        _failed_before(of_baseline, lost.where(late), spans[0])
         if of_baseline is not None and spans[0]
         else {}
     )
@@ -169,9 +176,10 @@ def background(
         ranked,
         spans[0].length_ns if spans[0] else 0,
         is_background,
-        int(early.sum()),
+        int(late.sum()),
         outage,
         alike,
+        int(known_reason.sum()),
     )
 
 

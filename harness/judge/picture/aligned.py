@@ -83,7 +83,7 @@ def aligned(hits: AllHits, timeline: Timeline) -> Aligned:
             mine = piece.good & (piece.done_ns >= its.from_ns) & (piece.done_ns < its.to_ns)
             if mine.any():
                 weights = None if piece.weight is None else piece.weight[mine]
-                found[phase] = [together([*found[phase], latencies(phase, piece.took_ns[mine], weights)])]
+                found[phase] = [together([*found[phase], latencies(phase, piece.waited_ns[mine], weights)])]
     lost = hits.failed
     failed = counted(lost, lost.failed)
     return Aligned(first, good, failed, tuple(one for parts in found.values() for one in parts))

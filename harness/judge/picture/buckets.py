@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.clock import NS
 from harness.judge.numbers.hits import kind_name, nonzero
 from harness.model import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from harness.judge.numbers.hits import Hits
@@ -41,15 +43,29 @@ class Buckets:
 
     `good` counts good answers by class of status ("2xx"), `failed` failed hits by kind ("502", "eof_before_response"),
     the most frequent first. All arrays have `count` entries.
+
+    `held`: of streams. Then `good` is how many were open in the middle of each bucket, in stream-seconds, so that it is
+    a number of streams where a number of requests is a rate.
     """
 
     from_ns: int
     width_ns: int
     count: int
-    good: Mapping[str, NDArray[np.int64]]
+    good: Mapping[str, NDArray[Any]]
     failed: Mapping[str, NDArray[np.int64]]
     good_latency: Latencies
     failed_latency: Latencies
+    held: bool = False
+
+
+def of_streams(found: Buckets, streams: pd.DataFrame) -> Buckets:
+    """Return buckets that show how many streams were open."""
+    middles = found.from_ns + found.width_ns * np.arange(found.count) + found.width_ns // 2
+    begun = np.sort(streams["handshake_ns"].to_numpy())
+    ended = np.sort(streams["ended_ns"].to_numpy())
+    open_ = np.searchsorted(begun, middles, "right") - np.searchsorted(ended, middles, "right")
+    none = Latencies(*(np.full(found.count, NEVER, dtype=np.int64) for _ in range(3)))  # a cut took no time
+    return replace(found, good={"open": open_ * (found.width_ns / NS)}, failed_latency=none, held=True)
 
 
 def width_for(length_ns: int) -> int:
@@ -82,7 +98,7 @@ def buckets(hits: AllHits, span: Span) -> Buckets:
             known = classes.setdefault(code, np.zeros(count, dtype=np.int64))
             known += piece.tally(places, inside & (class_ == code), count)
         weights = None if piece.weight is None else piece.weight[rows]
-        good_latency.add(places[rows], piece.took_ns[rows], weights)
+        good_latency.add(places[rows], piece.waited_ns[rows], weights)
     failed = hits.failed
     failed = failed.where((failed.done_ns >= span.from_ns) & (failed.done_ns < span.to_ns))
     places = place(failed)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.judge.numbers.sending import stalls
 from harness.judge.picture.aligned import Aligned, aligned
-from harness.judge.picture.buckets import Buckets, buckets
+from harness.judge.picture.buckets import Buckets, buckets, of_streams
 from harness.judge.picture.failures import Failures, failures, together
 from harness.judge.picture.moments import Burst, Warned, bursts, focus, warnings
 from harness.judge.timeline.ending import stop_ns
@@ -18,6 +18,8 @@ from harness.judge.timeline.timeline import Span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pandas as pd
 
     from harness.judge.causes.causes import Explained
     from harness.judge.numbers.piecewise.allhits import AllHits
@@ -68,6 +70,7 @@ class Seen:
     log: AccessLog
     events: Sequence[ClusterEvent]
     health: Sequence[HealthSample]
+    streams: pd.DataFrame | None = None  # None where requests were sent
 
 
 def picture(hits: AllHits, timeline: Timeline, explained: Explained, seen: Seen) -> Picture:
@@ -95,13 +98,18 @@ def _of(hits: AllHits, timeline: Timeline, failed: Failures, seen: Seen) -> Pict
     first = min((phase.span.from_ns for phase in timeline.phases), default=timeline.judged.from_ns)
     whole = Span(min(first, timeline.judged.from_ns), timeline.judged.to_ns)
     shown = focus(timeline, failed)
+
+    def sorted_(span: Span) -> Buckets:
+        found = buckets(hits, span)
+        return found if seen.streams is None else of_streams(found, seen.streams)
+
     return Picture(
         timeline=timeline,
         whole=whole,
         focus=shown,
         focuses=(shown,),
-        buckets=buckets(hits, whole),
-        close=buckets(hits, shown),
+        buckets=sorted_(whole),
+        close=sorted_(shown),
         failures=failed,
         bursts=bursts(failed),
         stalls=tuple(

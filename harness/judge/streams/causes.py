@@ -1,9 +1,9 @@
 """Why streams were cut: which cuts were the balancer's own doing, and what a cause is called where streams are held.
 
 A cut stream is a failed hit, and the rules of judge/causes explain it by what happened to its pod. What remains is told
-apart here, by pods that the handshake named: a stream whose pod was well was cut by what stands between. If it had been
-silent for as long as the others, an idle timeout ended it (C7), else a reload or a restart of the balancer (C8). What
-was cut in the same burst went with it, also where its pod was ending.
+apart here: a limit on a stream's silence (C7) or on its age (C20) cut it (limits.py); else a reload or a restart of the
+balancer (C8), if the pod that the handshake named was well. What was cut in the same burst went with it, also where its
+pod was ending.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.clock import NS
 from harness.judge.numbers.hits import kind_code
+from harness.judge.streams.limits import AGE, LATE_NS, LEAST, TOGETHER_NS
 from harness.judge.timeline.clocks import SLACK
 from harness.judge.timeline.ending import stop_ns
 from harness.judge.wording import count, lasting
@@ -22,20 +22,15 @@ from harness.model import Outcome
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
     from numpy.typing import NDArray
 
     from harness.judge.numbers.hits import Hits
+    from harness.judge.streams.limits import Limit, Limits
     from harness.judge.timeline.lifeline import Lifeline
 
-IDLE, RELOADED = "C7", "C8"
+IDLE, RELOADED, AGED = "C7", "C8", "C20"
 CUT_KINDS = frozenset({Outcome.EOF_MID_RESPONSE.value, Outcome.RESET_MID_RESPONSE.value})
 _CUT = tuple(kind_code(kind) for kind in CUT_KINDS)
-LEAST = 2  # streams of pods that were well: fewer may be the network's doing
-TOGETHER_NS = NS // 4
-SHORTEST_IDLE_NS = 4 * NS  # nobody sets an idle timeout so short
-IDLE_SPREAD_NS = NS  # timers of one length, and what a busy machine adds
-_LATE_NS = 2 * NS  # a container's end is told in whole seconds, and its streams may end after it
 
 _CLEANLY = "on SIGTERM end each stream cleanly (a close frame 1001 or 1012, or the end of the body), over some seconds"
 _GRACE = "spec.template.spec.terminationGracePeriodSeconds: preStop and the time that this takes"
@@ -46,6 +41,14 @@ _OLD_WORKERS = (
 _IDLE_TIMEOUT = (
     "the balancer: a longer timeout for streams (nginx: proxy_read_timeout; HAProxy: timeout tunnel, timeout server; "
     "Envoy: stream_idle_timeout, idle_timeout)"
+)
+_LONGER = (
+    "the balancer: no limit on how long a stream may last (Envoy: `timeout: 0s` on the route; max_stream_duration; "
+    "Istio: `timeout: 0s` in the VirtualService; Gateway API: timeouts.request; Google: the backend's timeoutSec)"
+)
+_BEFORE_IT = (
+    "or the app: end each stream cleanly before that age, so that clients come back without a cut; where no balancer "
+    "stands, look for a timeout of the app's own server"
 )
 # By id: name and what mends it, where the failed hits are streams.
 WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -76,57 +79,74 @@ WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
             _IDLE_TIMEOUT,
         ),
     ),
+    AGED: ("a limit of the balancer on how long a stream may last cut them", (_LONGER, _BEFORE_IT)),
 }
 
 
 def by_balancer(
-    lost: Hits, pod: NDArray[np.int64], pods: Sequence[Lifeline], streams: pd.DataFrame
-) -> dict[int, str]:
-    """Return for rows of `lost` that the balancer cut IDLE or RELOADED. `pod`: the number of each row's pod, or -1."""
+    lost: Hits, pod: NDArray[np.int64], pods: Sequence[Lifeline], limits: Limits
+) -> dict[int, tuple[str, ...]]:
+    """Return for rows of `lost` that the balancer cut why it did. `pod`: the number of each row's pod, or -1."""
+    found = {row: _of_limit(limit) for row, limit in limits.of_hits(lost).items()}
     cut = np.isin(lost.kind, _CUT) & (lost.frame["conn_hits"].to_numpy() > 0)
-    well = np.flatnonzero(cut & (pod >= 0))
-    well = np.array([row for row in well if _is_well(pods[pod[row]], int(lost.done_ns[row]))], dtype=np.int64)
+    well = [
+        row
+        for row in np.flatnonzero(cut & (pod >= 0)).tolist()
+        if row not in found and _is_well(pods[pod[row]], int(lost.done_ns[row]))
+    ]
     if len(well) < LEAST:
-        return {}
-    silent = _silence(lost, streams)
-    idle = well[silent[well] >= SHORTEST_IDLE_NS]
-    found: dict[int, str] = {}
-    if len(idle) >= LEAST and float(np.ptp(silent[idle])) <= IDLE_SPREAD_NS:
-        usual = float(np.median(silent[idle]))
-        same = np.flatnonzero(cut & (np.abs(silent - usual) <= IDLE_SPREAD_NS))
-        found.update(dict.fromkeys(same.tolist(), IDLE))
-    rest = np.array([row for row in well.tolist() if row not in found], dtype=np.int64)
-    moments = np.sort(lost.done_ns[rest])
+        return found
+    moments = np.sort(lost.done_ns[np.array(well, dtype=np.int64)])
     for row in np.flatnonzero(cut).tolist():
         done = lost.done_ns[row]
         near = np.searchsorted(moments, done + TOGETHER_NS, "right") - np.searchsorted(
             moments, done - TOGETHER_NS
         )
         if row not in found and near >= LEAST:
-            found[row] = RELOADED
+            found[row] = (RELOADED,)
     return found
 
 
+def _of_limit(limit: Limit) -> tuple[str, ...]:
+    """Return what may have cut a stream that reached a limit's length: a set, where the two look alike."""
+    ids = {AGED if limit.kind == AGE else IDLE}
+    if limit.silent:
+        ids.add(IDLE)
+    if not limit.proven:
+        ids.add(RELOADED)
+    return tuple(name for name in (IDLE, RELOADED, AGED) if name in ids)
+
+
 def told(
-    ids: tuple[str, ...],
-    mask: NDArray[np.bool_],
-    lost: Hits,
-    pod: NDArray[np.int64],
-    streams: pd.DataFrame | None,
+    ids: tuple[str, ...], mask: NDArray[np.bool_], lost: Hits, pod: NDArray[np.int64], limits: Limits | None
 ) -> list[str]:
     """Return what was seen of the streams in `mask` that the balancer cut; nothing for other causes."""
-    if streams is None:  # requests were sent
+    if limits is None or not {*ids} & {IDLE, RELOADED, AGED}:  # requests were sent
         return []
-    if ids == (IDLE,):
-        silent = _silence(lost, streams)[mask]
-        least, most = lasting(int(silent.min())), lasting(int(silent.max()))
-        return [f"each had brought no message for {least} to {most} when it ended, and its pod was well"]
+    done = lost.done_ns[mask]
     if ids == (RELOADED,):
-        done = lost.done_ns[mask]
         number = len(np.unique(pod[mask & (pod >= 0)]))
         within = lasting(int(done.max() - done.min()))
         return [f"{count(int(mask.sum()), 'stream')} of {count(number, 'pod')} ended within {within}"]
-    return []
+    known = limits.of_hits(lost)
+    limit = next((known[row] for row in np.flatnonzero(mask).tolist() if row in known), None)
+    if limit is None:
+        return []
+    long, spread = lasting(limit.ns), lasting(limit.spread_ns)
+    had = f"was {long} old" if limit.kind == AGE else f"had brought no message for {long}"
+    lines = [f"each {had} when it ended, give or take {spread}; none outlasted that"]
+    if limit.apart:
+        lines.append(
+            f"so it was before the trigger, too: {count(limit.before, 'stream')}"
+            if limit.before
+            else "so it was in different moments, whatever happened to pods: the rollout has no part in it"
+        )
+    elif not limit.proven:
+        lines.append(
+            f"all were of one {limit.kind}, and ended in one moment: a longer baseline tells a limit from a reload "
+            f"(--trigger-after over {lasting(limit.ns)})"
+        )
+    return lines
 
 
 def _is_well(pod: Lifeline, t_ns: int) -> bool:
@@ -134,19 +154,4 @@ def _is_well(pod: Lifeline, t_ns: int) -> bool:
     ends = [t for t in (stop_ns(pod), pod.gone_ns) if t is not None]
     if ends and t_ns >= min(ends) - SLACK // 4:
         return False
-    return pod.exited_ns is None or abs(t_ns - pod.exited_ns) > _LATE_NS
-
-
-def _silence(lost: Hits, streams: pd.DataFrame) -> NDArray[np.int64]:
-    """Return for each lost hit how long its stream had brought no message when it ended; 0 where that is not known."""
-    last = np.maximum(streams["last_message_ns"].to_numpy(), streams["handshake_ns"].to_numpy())
-    quiet = streams["ended_ns"].to_numpy() - last
-    known = dict(
-        zip(
-            zip(streams["worker"].tolist(), streams["conn"].tolist(), strict=True),
-            quiet.tolist(),
-            strict=True,
-        )
-    )
-    keys = zip(lost.frame["worker"].tolist(), lost.frame["conn"].tolist(), strict=True)
-    return np.array([known.get(key, 0) for key in keys], dtype=np.int64)
+    return pod.exited_ns is None or abs(t_ns - pod.exited_ns) > LATE_NS

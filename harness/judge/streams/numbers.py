@@ -6,6 +6,7 @@ Back: from the loss to the first message on the slot's next stream; to its hands
 ended. What is still away at the end of the load has no such time.
 Missed: numbers between the last message before a loss and the first one after it. Skipped: numbers that a stream left
 out while it was open. Both are counted only if messages are numbered one by one: nine of ten follow on the one before.
+Limited: cut by a limit on a stream's age or silence with which the rollout has nothing to do (limits.py).
 Herd: the most handshakes of streams that come back within one second.
 """
 
@@ -20,19 +21,18 @@ import numpy as np
 from harness.clock import NS
 from harness.judge.numbers.hits import ranked
 from harness.judge.numbers.summary import Latency, measure
+from harness.judge.streams.ends import BODY, OURS, is_cut
 from harness.model import NEVER
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from harness.judge.streams.limits import Limits
     from harness.judge.timeline.timeline import Timeline
     from harness.model import RunRecord
 
-_OURS = "over"
-_ANNOUNCED_CODES = (1000, 1001, 1005, 1012, 1013)  # and 3000 to 4999, as load/streams/websocket.py has them
 _ABNORMAL = 1006
-_BODY = "end of the body"
 NUMBERED_SHARE = 0.9
 
 
@@ -56,7 +56,7 @@ class StreamNumbers:
     tries: int  # the most that one needed
     refused: dict[str, int]  # what refused the others, by kind
     given_up: int  # a browser's EventSource would never have come back: it met an answer that is not 200
-    away: int  # not back when the load ended
+    away: int  # not back when the load ended; without those that a limit had cut too late for that
     away_ns: int  # the longest of those
     herd: int
     herd_ns: int  # when that second began
@@ -68,6 +68,15 @@ class StreamNumbers:
     over: int = 0  # of those that came back: later than back_within_ns
     back_within_ns: int = 0
     by_pod: dict[str, int] = field(default_factory=dict)  # cut streams by the pod that the handshake named
+    limited: int = 0  # of those that were cut; without a rollout, each cut counts
+    limited_before: int = 0  # of those in the baseline
+    limit: str = ""  # on what: age | silence | either
+    limit_ns: int = 0
+
+    @property
+    def blamed(self) -> int:
+        """How many were cut by anything but a limit that works without a rollout, too."""
+        return self.cut - self.limited
 
     @property
     def lost(self) -> int:
@@ -75,20 +84,9 @@ class StreamNumbers:
         return self.announced + self.cut
 
 
-def is_clean(end: str) -> bool:
-    """Whether an end by this name is a clean one."""
-    return end == _BODY or (end.isdigit() and (int(end) in _ANNOUNCED_CODES or 3000 <= int(end) < 5000))
-
-
-def is_cut(streams: pd.DataFrame) -> NDArray[np.bool_]:
-    """Say which streams ended neither cleanly nor with the load."""
-    how, code = streams["how"].astype(str).to_numpy(), streams["code"].to_numpy().astype(np.int64)
-    named = np.isin(code, _ANNOUNCED_CODES) | ((code >= 3000) & (code < 5000))
-    cut: NDArray[np.bool_] = ~((how == _OURS) | (how == "end") | ((how == "close") & named))
-    return cut
-
-
-def stream_numbers(streams: pd.DataFrame, run: RunRecord, timeline: Timeline) -> StreamNumbers | None:
+def stream_numbers(
+    streams: pd.DataFrame, run: RunRecord, timeline: Timeline, limits: Limits
+) -> StreamNumbers | None:
     """Count them; None if the run held none."""
     if not run.stream:
         return None
@@ -96,19 +94,22 @@ def stream_numbers(streams: pd.DataFrame, run: RunRecord, timeline: Timeline) ->
     to_ns = timeline.judged.to_ns
     ended, how = streams["ended_ns"].to_numpy(), streams["how"].astype(str).to_numpy()
     cut = is_cut(streams)
-    lost = (how != _OURS) & (ended >= from_ns) & (ended < to_ns)
+    lost = (how != OURS) & (ended >= from_ns) & (ended < to_ns)
     after = _followers(streams)
     returned = lost & (after >= 0)
     follower = after[returned]
     first = streams["first_message_ns"].to_numpy()[follower]
     shaken = streams["handshake_ns"].to_numpy()[follower]
     back = np.where(first == NEVER, shaken, first) - ended[returned]
-    away = np.maximum(timeline.load.to_ns - ended[lost & (after < 0)], 0)
+    out = np.maximum(timeline.load.to_ns - ended, 0)
+    in_time = limits.rows_apart(len(streams)) & (out <= run.back_within_ns)
+    away = out[lost & (after < 0) & ~in_time]
     herd, herd_ns = _densest(shaken)
     refused = Counter(
         word for text in streams["refused"].astype(str).to_numpy()[follower] for word in text.split(", ") if word
     )  # fmt: skip
     numbered, missed, repeated = _missing(streams, returned, follower)
+    limit = next((one for one in limits.found if one.apart), None)
     pods = Counter(streams["pod"].astype(str).to_numpy()[lost & cut].tolist())
     return StreamNumbers(
         kinds=ranked(dict(Counter(streams["kind"].astype(str)))),
@@ -137,6 +138,10 @@ def stream_numbers(streams: pd.DataFrame, run: RunRecord, timeline: Timeline) ->
         over=int((back > run.back_within_ns).sum()) if run.back_within_ns else 0,
         back_within_ns=run.back_within_ns,
         by_pod=ranked({pod: n for pod, n in pods.items() if pod}),
+        limited=limits.counts_in(streams, from_ns, to_ns) if run.rollout_wanted else 0,
+        limited_before=limits.counts_in(streams, timeline.judged.from_ns, from_ns),
+        limit=limit.word if limit else "",
+        limit_ns=limit.ns if limit else 0,
     )
 
 
@@ -150,7 +155,7 @@ def _followers(streams: pd.DataFrame) -> NDArray[np.int64]:
 
 def _ends(lost: pd.DataFrame) -> dict[str, int]:
     """Count how streams ended, in the words of their protocol."""
-    words = {"end": _BODY, "eof": "closed in mid-body", "reset": "reset in mid-body"}
+    words = {"end": BODY, "eof": "closed in mid-body", "reset": "reset in mid-body"}
     found = Counter[str]()
     for how, code, kind in zip(
         lost["how"].astype(str), lost["code"].tolist(), lost["kind"].astype(str), strict=True

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.judge.streams.numbers import is_clean
+from harness.judge.streams.ends import is_clean
+from harness.judge.streams.limits import AGE, EITHER, SILENCE
 from harness.judge.wording import at, count, lasting, share
 
 if TYPE_CHECKING:
@@ -16,6 +17,18 @@ _SHOWN = 4
 NAMES = {"websocket": "WebSocket", "sse": "event stream", "chunked": "open response"}
 
 
+_KINDS = {
+    "eof_mid_response": "cut: closed",
+    "reset_mid_response": "cut: reset",
+    "read_timeout_body": "silent",
+}
+
+
+def in_words(kind: str) -> str:
+    """Return how a stream or a handshake failed."""
+    return _KINDS.get(kind, kind)
+
+
 def named(numbers: StreamNumbers, number: int) -> str:
     """Return a number of streams, by the only kind that there is: "30 WebSockets"."""
     kinds = list(numbers.kinds)
@@ -24,22 +37,46 @@ def named(numbers: StreamNumbers, number: int) -> str:
 
 def headline(numbers: StreamNumbers, lost: int, because: str) -> str:
     """Return what was lost in one line: streams that were cut, and handshakes that failed."""
-    handshakes = max(lost - numbers.cut, 0)
-    refused = f"{count(handshakes, 'handshake')} failed{'' if numbers.cut else because}" if handshakes else ""
-    if not numbers.cut:
+    blamed = numbers.blamed
+    handshakes = max(lost - blamed, 0)
+    refused = f"{count(handshakes, 'handshake')} failed{'' if blamed else because}" if handshakes else ""
+    if not blamed:
         return f"{refused} ({_counted(numbers.refused)})" if numbers.refused else refused
     of, were = named(numbers, numbers.held), "was" if numbers.held == 1 else "were"
     how = " without a close frame" if list(numbers.kinds) == ["websocket"] else ""
-    cut = f"{numbers.cut:,} of {of} {were} cut{how}{because}"
+    cut = f"{blamed:,} of {of} {were} cut{how}{because}"
     ends = {name: n for name, n in numbers.ends.items() if not is_clean(name)}
-    return "; ".join(part for part in (f"{cut} ({_counted(ends)})", refused, how_soon(numbers)) if part)
+    if not numbers.limited:  # the others ended by the same names
+        cut += f" ({_counted(ends)})"
+    return "; ".join(part for part in (cut, refused, limited(numbers), how_soon(numbers)) if part)
+
+
+def counted(numbers: StreamNumbers) -> str:
+    """Return how many were cut because of the rollout."""
+    return f"{numbers.blamed:,} of {named(numbers, numbers.held)} cut since the trigger"
 
 
 def clean(numbers: StreamNumbers, because: str) -> str:
     """Return that nothing was lost, and what was closed cleanly."""
     ended = f"{numbers.announced:,} closed cleanly ({_counted(numbers.ends)})" if numbers.announced else ""
-    rest = "; ".join(part for part in (ended, how_soon(numbers)) if part)
+    rest = "; ".join(part for part in (ended, limited(numbers), how_soon(numbers)) if part)
     return f"none of {named(numbers, numbers.held)} was cut{because}" + (f"; {rest}" if rest else "")
+
+
+def limited(numbers: StreamNumbers) -> str:
+    """Say what a limit cut that has nothing to do with the rollout; "" if there is none."""
+    if numbers.limit not in {AGE, SILENCE, EITHER}:
+        return ""
+    when, which = {
+        AGE: ("when it is {} old", "a limit of the balancer (C20)"),
+        SILENCE: ("after {} without a message", "an idle timeout of the balancer (C7)"),
+        EITHER: (
+            "when it is {} old, and has brought no message",
+            "an idle timeout of the balancer, or a limit on how long a stream may last (C7 or C20)",
+        ),
+    }[numbers.limit]
+    always = ", with and without a rollout" if numbers.limited or numbers.limited_before else ""
+    return f"each stream is cut {when.format(lasting(numbers.limit_ns))}{always}: {which}"
 
 
 def how_soon(numbers: StreamNumbers) -> str:
@@ -79,7 +116,7 @@ def sentences(numbers: StreamNumbers, zero_ns: int) -> list[str]:
 
 def notes(numbers: StreamNumbers, zero_ns: int) -> list[str]:
     """Return what may hurt though no objective asks for it: all coming back at once, browsers that would not."""
-    lines = []
+    lines = [limited(numbers)] if numbers.limit else []
     back = numbers.back.count if numbers.back is not None else 0
     if numbers.herd >= HERD_LEAST and numbers.herd >= HERD_SHARE * back:
         lines.append(

@@ -11,6 +11,7 @@ from harness.judge.numbers.hits import COLUMNS
 from harness.judge.numbers.lives import told_apart
 from harness.judge.numbers.piecewise.allhits import AllHits
 from harness.judge.numbers.summary import Numbers, summarise
+from harness.judge.streams.limits import Limits, limits_of
 from harness.judge.timeline import timeline as times
 from harness.judge.timeline.surroundings import services, surroundings
 
@@ -36,6 +37,7 @@ class ExplainedRun:
     objects: Sequence[dict[str, Any]]  # manifests before the change
     answers: Sequence[Answer]
     log: AccessLog
+    limits: Limits  # on streams
 
 
 def explained_run(recording: Recording, *, seq: bool = False) -> ExplainedRun:
@@ -51,10 +53,12 @@ def explained_run(recording: Recording, *, seq: bool = False) -> ExplainedRun:
     numbers = summarise(hits, run, timeline)
     addresses = [pod.address for pod in timeline.pods]
     between = balancers_of(hits, run, answers, addresses, objects, log.entries.values())
-    streams = recording.streams() if run.stream else None
-    way = Way(between.chain, answers, recording.connections, streams)
+    limits = limits_of(recording.streams(), timeline) if run.stream else None
+    way = Way(between.chain, answers, recording.connections, limits)
     explained = explain(hits, timeline, numbers, surroundings(recording), log.entries, way)
     if run.stream:  # how long a stream lived says nothing of how long a request takes
         losses = {uid: replace(one, cut=0, cut_ns=0) for uid, one in explained.pod_losses.items()}
         explained = replace(explained, pod_losses=losses)
-    return ExplainedRun(hits, timeline, numbers, between, explained, objects, answers, log)
+    return ExplainedRun(
+        hits, timeline, numbers, between, explained, objects, answers, log, limits or Limits()
+    )

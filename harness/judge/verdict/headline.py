@@ -84,7 +84,7 @@ def headline(
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         seen = (
             f"; {numbers.failed:,} of {total} requests failed"
-            if grade is Grade.INCONCLUSIVE and numbers.requests
+            if grade is Grade.INCONCLUSIVE and numbers.requests and streams is None
             else ""
         )
         return f"{first.observed}{more}{seen}"
@@ -154,8 +154,10 @@ def allowed(run: RunRecord) -> str:
     return f"which the run's own objectives allow ({texts})"
 
 
-def bound(run: RunRecord, timeline: Timeline, numbers: Numbers) -> str:
+def bound(run: RunRecord, timeline: Timeline, numbers: Numbers, streams: StreamNumbers | None = None) -> str:
     """Say what a clean run does not rule out. Only requests during the rollout count, because only they met it."""
+    if not run.rollout_wanted and streams is not None:
+        return ""  # streams that end together are no independent trials
     if not run.rollout_wanted:
         return (
             f"{numbers.failed:,} of {numbers.requests:,} failed: {at_most(numbers.failed, numbers.requests)}"
@@ -166,7 +168,8 @@ def bound(run: RunRecord, timeline: Timeline, numbers: Numbers) -> str:
     olds = len(run.rollout.old_pods) if run.rollout else 0
     share = 100 * odds.clean_runs_bound(olds)
     pods = f" of {count(olds, 'pod')} (at most {share:.0f} % of such replacements lose any)" if olds else ""
-    return f"{during(part, 'the rollout')}; 1 clean rollout{pods}: {still_fails(1)}"
+    counted = during(part, "the rollout") if streams is None else words.counted(streams)
+    return f"{counted}; 1 clean rollout{pods}: {still_fails(1)}"
 
 
 def during(part: Part, what: str) -> str:

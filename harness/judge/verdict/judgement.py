@@ -31,6 +31,7 @@ from harness.judge.numbers.sending import Sending, sending
 from harness.judge.numbers.summary import Numbers, summarise
 from harness.judge.numbers.usual import unanswered, usual
 from harness.judge.picture.picture import Picture, Seen, of_rollouts, picture
+from harness.judge.streams.limits import limits_of
 from harness.judge.streams.numbers import StreamNumbers, stream_numbers
 from harness.judge.timeline.surroundings import live_pods, services
 from harness.judge.timeline.timeline import Timeline  # noqa: TC001  pydantic reads verdict.json by it
@@ -129,7 +130,7 @@ def _judge(recording: Recording, *, whole: bool, drawn: bool) -> _Part:
         hits, timeline, numbers, explained.pod_losses, run.rollout.replicas if run.rollout else 0
     )
     known = usual(hits, timeline)
-    streams = stream_numbers(recording.streams(), run, timeline) if run.stream else None
+    streams = stream_numbers(recording.streams(), run, timeline, read.limits) if run.stream else None
     case = Case(
         run=run,
         timeline=timeline,
@@ -179,7 +180,8 @@ def _judge(recording: Recording, *, whole: bool, drawn: bool) -> _Part:
         streams=streams,
         balancers=read.balancers,
     )
-    seen = Seen(read.answers, read.log, recording.events(), recording.health()) if drawn else None
+    held = recording.streams() if run.stream and drawn else None
+    seen = Seen(read.answers, read.log, recording.events(), recording.health(), held) if drawn else None
     return judgement, uncited, picture(hits, timeline, explained, seen) if seen else None
 
 
@@ -255,14 +257,22 @@ def _together(recording: Recording, judged: tuple[_Part, ...]) -> tuple[Judgemen
         ),
         rollouts=each,
         sending=sent,
-        streams=stream_numbers(recording.streams(), run, timeline) if run.stream else None,
+        streams=_streams_of(recording, timeline),
         balancers=between,
     )
     pictures = [one for _, _, one in judged if one is not None]
     if not pictures:
         return judgement, None
-    seen = Seen(recording.answers(), recording.access_log(), recording.events(), recording.health())
+    held = recording.streams() if run.stream else None
+    seen = Seen(recording.answers(), recording.access_log(), recording.events(), recording.health(), held)
     return judgement, of_rollouts(hits, timeline, pictures, [one.verdict.lost for one in each], seen)
+
+
+def _streams_of(recording: Recording, timeline: Timeline) -> StreamNumbers | None:
+    if not recording.run.stream:
+        return None
+    streams = recording.streams()
+    return stream_numbers(streams, recording.run, timeline, limits_of(streams, timeline))
 
 
 def _covered(verdict: Verdict) -> bool:

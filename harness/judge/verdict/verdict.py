@@ -99,7 +99,7 @@ def decide(case: Case, *, whole: bool = True) -> Verdict:
         findings=findings,
         lost=lost,
         of=numbers.requests,
-        bound=bound(run, timeline, numbers)
+        bound=bound(run, timeline, numbers, case.streams)
         if not lost and grade is not Grade.FAIL and numbers.requests
         else "",
         kinds=blamed(run, numbers, case.background),

@@ -100,12 +100,24 @@ def _properties(judgement: Judgement, link: str) -> Iterator[tuple[str, str]]:
         "workload": about.workload,
         "trigger": about.trigger,
         "target": about.targets[0] if about.targets else "",
-        "requests": str(judgement.numbers.requests),
+        **_counted(judgement),
         "lost": str(judgement.verdict.lost),
         "zdtest": about.version,
         "link": link,
     }
     yield from ((name, value) for name, value in said.items() if value)
+
+
+def _counted(judgement: Judgement) -> dict[str, str]:
+    held = judgement.streams
+    if held is None:
+        return {"requests": str(judgement.numbers.requests)}
+    return {
+        "streams": str(held.held),
+        "cut": str(held.cut),
+        "closed": str(held.announced),
+        "away": str(held.away),
+    }
 
 
 def _element(case: Case, classname: str) -> ET.Element:

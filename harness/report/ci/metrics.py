@@ -21,7 +21,8 @@ from harness.model import Grade, Outcome, Phase
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from harness.judge.numbers.measured import Spread
+    from harness.judge.numbers.measured import Measured, Spread
+    from harness.judge.streams.numbers import StreamNumbers
     from harness.judge.verdict.judgement import Judgement
 
 MOST_KINDS = 20
@@ -99,15 +100,17 @@ def families(judgement: Judgement) -> list[Family]:
              [({"version": about.version, "ended_by": _id(about.ended_by)}, 1)], kind="info")  # fmt: skip
     made.add("zdtest_run_timestamp_seconds", "When the run began, in seconds since 1970.",
              [({}, _began(about.began))], "seconds")  # fmt: skip
-    made.add("zdtest_requests", "Requests that ended after the warm-up.", [({}, numbers.requests)])
-    made.add("zdtest_lost_requests", "Failed requests that are held against the rollout, or the run without one.",
-             [({}, verdict.lost)])  # fmt: skip
+    held = judgement.streams
+    if held is None:
+        made.add("zdtest_requests", "Requests that ended after the warm-up.", [({}, numbers.requests)])
+    made.add("zdtest_lost_requests", "Failed requests (of streams: handshakes, cuts) held against the rollout, "
+             "or the run without one.", [({}, verdict.lost)])  # fmt: skip
     made.add("zdtest_failed_requests", "Failed requests, by HTTP status or by how they ended.",
              [({"kind": kind}, n) for kind, n in _kinds(judgement)])  # fmt: skip
-    made.add("zdtest_failed_ratio", "Share of the requests that failed, 0 to 1.",
-             [({}, numbers.failed / numbers.requests if numbers.requests else None)], "ratio")  # fmt: skip
-    made.add("zdtest_latency_seconds", "Latency of good answers, by phase of the rollout and quantile.",
-             _latencies(judgement), "seconds")  # fmt: skip
+    if held is not None:
+        _add_streams(made, held)
+    else:
+        _add_requests(made, judgement)
     outage = numbers.outage
     made.add("zdtest_longest_outage_seconds", "Longest stretch without a good answer in which a request failed.",
              [({}, _s(outage.to_ns - outage.from_ns) if outage else 0)], "seconds")  # fmt: skip
@@ -115,13 +118,43 @@ def families(judgement: Judgement) -> list[Family]:
              "seconds")  # fmt: skip
     made.add("zdtest_rollout_seconds", "From the trigger until the last old pod was gone and the endpoints were "
              "settled; the longest of several rollouts.", [({}, _rollout(judgement))], "seconds")  # fmt: skip
+    if held is None:
+        _add_reach(made, measured)
+    made.add("zdtest_watch_gap_seconds", "Longest stretch in which the cluster was not watched.",
+             [({}, _gap(judgement))], "seconds")  # fmt: skip
+    return made.families
+
+
+def _add_requests(made: _Made, judgement: Judgement) -> None:
+    numbers = judgement.numbers
+    made.add("zdtest_failed_ratio", "Share of the requests that failed, 0 to 1.",
+             [({}, numbers.failed / numbers.requests if numbers.requests else None)], "ratio")  # fmt: skip
+    made.add("zdtest_latency_seconds", "Latency of good answers, by phase of the rollout and quantile.",
+             _latencies(judgement), "seconds")  # fmt: skip
+
+
+def _add_reach(made: _Made, measured: Measured | None) -> None:
     made.add("zdtest_reach_seconds", "Longest time from a pod's deletion to the last request that it received: what a "
              "preStop has to outlast.", [({}, _most(measured.reach if measured else None))], "seconds")  # fmt: skip
     made.add("zdtest_endpoint_lag_seconds", "Longest time from a pod's leaving the endpoints to the last request that "
              "it received.", [({}, _most(measured.lag if measured else None))], "seconds")  # fmt: skip
-    made.add("zdtest_watch_gap_seconds", "Longest stretch in which the cluster was not watched.",
-             [({}, _gap(judgement))], "seconds")  # fmt: skip
-    return made.families
+
+
+def _add_streams(made: _Made, held: StreamNumbers) -> None:
+    ends = {"closed": held.announced, "cut": held.blamed, "limit": held.limited}
+    back = held.back
+    times = {"0.5": back.percentiles["50"], "1": back.max_ns} if back else {}
+    made.add("zdtest_streams", "Streams that were open since the trigger.", [({}, held.held)])
+    made.add("zdtest_streams_ended", "Streams that ended since the trigger, but not with the load: closed cleanly, "
+             "cut, or cut by a limit that has nothing to do with the rollout.",
+             [({"how": how}, number) for how, number in ends.items()])  # fmt: skip
+    made.add("zdtest_streams_away", "Streams that were not back when the load ended.", [({}, held.away)])
+    made.add("zdtest_reconnect_seconds", "From a stream's loss to the first message on the next one, by quantile.",
+             [({"quantile": quantile}, _s(time_ns)) for quantile, time_ns in times.items()], "seconds")  # fmt: skip
+    made.add("zdtest_message_gap_seconds", "Longest time from one message of a stream to the next.",
+             [({}, _s(held.gap_ns))], "seconds")  # fmt: skip
+    made.add("zdtest_messages_missed", "Numbered messages that came between two streams of a client.",
+             [({}, held.missed if held.numbered else None)])  # fmt: skip
 
 
 def _family(family: Family, own: Mapping[str, str], *, text_format: bool) -> Iterator[str]:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """`edges_ns` has one entry more than the others. Requests per second; `failed` by the names of looks.FAILURES."""
+    """`edges_ns` has one entry more than the others. Requests per second, or streams; `failed` by the names of
+    looks.FAILURES.
+    """
 
     edges_ns: NDArray[np.int64]
     good: NDArray[np.float64]
@@ -48,7 +50,9 @@ class LatencyColumns:
 
 
 def rates(buckets: Buckets, span: Span, most: int) -> Columns:
-    """Return the requests per second within a span, in at most `most` columns of whole buckets."""
+    """Return the requests per second within a span, in at most `most` columns of whole buckets; of streams, how many
+    were open, and how many were lost in each column.
+    """
     starts, edges_ns = _columns(buckets, span, most)
     seconds = np.diff(edges_ns) / NS
 
@@ -59,7 +63,7 @@ def rates(buckets: Buckets, span: Span, most: int) -> Columns:
     failed: dict[str, NDArray[np.float64]] = {}
     for name in looks.FAILURES:
         mine = [rate(counts) for kind, counts in buckets.failed.items() if looks.group(kind) == name]
-        total = sum(mine, start=np.zeros(len(seconds)))
+        total = sum(mine, start=np.zeros(len(seconds))) * (seconds if buckets.held else 1.0)
         if total.any():
             failed[name] = total
     return Columns(edges_ns, good, failed)

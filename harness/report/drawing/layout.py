@@ -111,16 +111,22 @@ def fill(figure: Figure, scene: Scene) -> None:
 
 
 def _panels(scene: Scene, chosen: Lanes) -> list[Panel]:
+    held = scene.judgement.streams is not None
     if scene.as_marks:
         tall = 0.25 + 0.36 * len(load.rows_of(scene))
-        found = [Panel(tall, "failed\nrequests", lambda axes: load.marks(axes, scene))]
+        found = [Panel(tall, "cut" if held else "failed\nrequests", lambda axes: load.marks(axes, scene))]
     elif scene.in_view:
-        found = [Panel(1.6, "failed\nper second", lambda axes: load.bars(axes, scene))]
+        found = [
+            Panel(
+                1.6, "cut\nper second" if held else "failed\nper second", lambda axes: load.bars(axes, scene)
+            )
+        ]
     else:
-        found = [Panel(0.6, "failed", lambda axes: load.nothing(axes, scene))]
+        found = [Panel(0.6, "cut" if held else "failed", lambda axes: load.nothing(axes, scene))]
     if scene.judgement.numbers.requests:
-        found.append(Panel(0.75, "requests\nper second", lambda axes: load.throughput(axes, scene)))
-        found.append(Panel(1.1, "latency", lambda axes: load.latency(axes, scene)))
+        rate, waited = ("streams\nopen", "between\nmessages") if held else ("requests\nper second", "latency")
+        found.append(Panel(0.75, rate, lambda axes: load.throughput(axes, scene)))
+        found.append(Panel(1.1, waited, lambda axes: load.latency(axes, scene)))
     if chosen.folded:
         for old, word in ((True, "old pods"), (False, "new pods")):
             those = [pod for pod in chosen.all_pods if pod.old is old]

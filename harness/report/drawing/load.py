@@ -10,6 +10,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from harness.clock import NS
+from harness.judge.streams.words import in_words
 from harness.judge.wording import lasting
 from harness.report import looks
 from harness.report.drawing.columns import latencies, rates
@@ -48,7 +49,8 @@ def marks(axes: Axes, scene: Scene) -> None:
     labels = []
     for row, (name, kinds) in enumerate(rows):
         mine = np.flatnonzero(inside & np.isin(failures.kind, kinds))
-        labels.append(f"{name} \u00d7 {len(mine):,}")
+        shown = in_words(name) if scene.judgement.streams is not None else name
+        labels.append(f"{shown} \u00d7 {len(mine):,}")
         group = looks.group(failures.kinds[kinds[0]])
         at = (failures.done_ns[mine] - scene.timeline.zero_ns) / NS
         spread = (np.arange(len(mine)) * _GOLDEN % 1 - 0.5) * (0.6 if len(mine) > 1 else 0)
@@ -86,12 +88,13 @@ def bars(axes: Axes, scene: Scene) -> None:
 def nothing(axes: Axes, scene: Scene) -> None:
     """Say that no request failed, where that is so, and where none is in view."""
     numbers = scene.judgement.numbers
+    what = "failed request" if scene.judgement.streams is None else "stream was cut, no handshake failed"
     words = (
         "no request was recorded"
         if not numbers.requests
-        else "no failed request"
+        else f"no {what}"
         if not numbers.failed
-        else "no request failed in this part of the run"
+        else f"no {what} in this part of the run"
     )
     axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", fontsize=12,
               color=scene.theme.faint)  # fmt: skip

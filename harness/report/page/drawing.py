@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.clock import NS
+from harness.judge.streams.words import in_words
 from harness.judge.wording import cause_in_words, lasting
 from harness.model import Mark, Phase
 from harness.recording import answers
@@ -103,8 +104,9 @@ def drawn(judgement: Judgement, picture: Picture) -> dict[str, Any]:
             "from": _s(picture.buckets.from_ns, zero),
             "width": picture.buckets.width_ns / NS,
             "count": picture.buckets.count,
+            "held": picture.buckets.held,
             "good": list(picture.buckets.good),
-            "failed": list(picture.buckets.failed),
+            "failed": [_kind(judgement, kind) for kind in picture.buckets.failed],
         },
         "failures": _words(judgement, picture, unit_ns),
         "looks": {
@@ -143,7 +145,7 @@ def _phase(phase: Phase, judgement: Judgement) -> str:
 def _buckets(packer: Packer, picture: Picture) -> None:
     found = picture.buckets
     for number, column in enumerate(found.good.values()):
-        packer.whole(f"good{number}", column)
+        (packer.real if found.held else packer.whole)(f"good{number}", column)
     for number, column in enumerate(found.failed.values()):
         packer.whole(f"failed{number}", column)
     for name, latency, shown in (
@@ -174,9 +176,11 @@ def _words(judgement: Judgement, picture: Picture, unit_ns: int) -> dict[str, An
         "unit": unit_ns / NS,
         "total": failed.total,
         "drawn": len(failed),
-        "left_out": dict(failed.left_out),
+        "left_out": {_kind(judgement, kind): number for kind, number in failed.left_out.items()},
+        "noun": "failed request" if judgement.streams is None else "cut stream or failed handshake",
+        "nouns": "failed requests" if judgement.streams is None else "cut streams and failed handshakes",
         "in_warmup": judgement.numbers.warmup_failed,
-        "kinds": [{"name": kind, "group": looks.group(kind)} for kind in failed.kinds],
+        "kinds": [{"name": _kind(judgement, kind), "group": looks.group(kind)} for kind in failed.kinds],
         "causes": [
             {"id": " or ".join(ids), "words": words.get(ids, " or ".join(ids))} for ids in failed.causes
         ],
@@ -190,6 +194,10 @@ def _words(judgement: Judgement, picture: Picture, unit_ns: int) -> dict[str, An
         ],
         "log": [" ".join(part for part in (one.family, one.said, one.address) if part) for one in failed.log],
     }
+
+
+def _kind(judgement: Judgement, kind: str) -> str:
+    return kind if judgement.streams is None else in_words(kind)
 
 
 def _pod(pod: Lifeline, sigterm_ns: int | None, picture: Picture) -> dict[str, Any]:

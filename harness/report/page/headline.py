@@ -57,9 +57,10 @@ def _tiles(judgement: Judgement) -> Markup:
     tiles = [
         _tile(
             "Streams cut",
-            f"{held.cut:,}",
-            f"of {held.held:,} ({share(held.cut, held.held)})",
-            bad=bool(held.cut),
+            f"{held.blamed:,}",
+            f"of {held.held:,} ({share(held.blamed, held.held)})"
+            + (f"; a limit cut {held.limited:,} more" if held.limited else ""),
+            bad=bool(held.blamed),
         )
         if held is not None and held.held
         else _tile(
@@ -67,8 +68,16 @@ def _tiles(judgement: Judgement) -> Markup:
         )
     ]
     outage = numbers.outage
+    back = held.back if held is not None else None
     tiles.append(
         _tile(
+            "Back after their loss",
+            lasting(back.percentiles["50"]),
+            f"median; {lasting(back.max_ns)} at most",
+            bad=held.over > 0,
+        )
+        if held is not None and back is not None
+        else _tile(
             "Longest outage (nothing but failures)",
             lasting(outage.to_ns - outage.from_ns) if outage else "none",
             f"at {at(outage.from_ns, zero)}" if outage else "",

@@ -38,6 +38,22 @@ SCRIPTS = (
 )
 
 
+_OF_REQUESTS = {
+    "rate": "Requests per second",
+    "failed": "Failed requests",
+    "by": "how long it took",
+    "waited": "Latency",
+    "every": "Every failed request",
+}
+_OF_STREAMS = {
+    "rate": "Streams open",
+    "failed": "Cut streams, failed handshakes",
+    "by": "how old it was",
+    "waited": "From one message to the next",
+    "every": "Every cut stream and failed handshake",
+}
+
+
 def render(judgement: Judgement, picture: Picture) -> str:
     """Return the page of a run."""
     judgement, picture = everywhere(judgement, for_line), everywhere(picture, for_line)
@@ -51,6 +67,7 @@ def render(judgement: Judgement, picture: Picture) -> str:
         foot=tag(
             "p", f"Made by zdtest {judgement.about.version}".strip(), "; drawn with uPlot (MIT licence)."
         ),
+        **(_OF_REQUESTS if judgement.streams is None else _OF_STREAMS),
         data=Markup(sleeping_json(drawn(judgement, picture))),
         script=script,
     )

@@ -34,7 +34,8 @@ def _texts(judgement: Judgement) -> Iterator[str]:
     for cause in judgement.causes:
         if not cause.the_rollouts or judgement.grade is not Grade.FAIL:
             also = f" (looks like {cause.diagnosis})" if cause.diagnosis else ""
-            yield f"{count(cause.hits, 'failed request')}: {cause_in_words(cause.name, cause.ids)}{also}"
+            lost = "failed request" if judgement.streams is None else "lost stream"
+            yield f"{count(cause.hits, lost)}: {cause_in_words(cause.name, cause.ids)}{also}"
     warned = {"error", "warning"}
     open_ = [f for f in judgement.lint if f.severity in warned and f.status != "refuted"]
     if judgement.grade is not Grade.FAIL and open_:

@@ -61,6 +61,20 @@ REMEDIES = {
     EVERY_ROLLOUT: "run again, with more time (--max-time) if it ran out of it",
 }
 _CONDITION = "check how the condition is written: this run has nothing to measure it by"
+_LIMITS = {
+    "age": (
+        "lift the limit for streams (Envoy: `timeout: 0s` on the route), then run again; "
+        "or allow for it (--max-baseline-failures)"
+    ),
+    "either": (
+        "send something more often than that: if streams last longer then, it was an idle timeout; "
+        "else lift the limit for streams (Envoy: `timeout: 0s` on the route)"
+    ),
+    "silence": (
+        "send something more often than that, or raise the balancer's idle timeout, then run again; "
+        "or allow for it (--max-baseline-failures)"
+    ),
+}
 # Why a rollout was not covered depends on what ended the run.
 _UNCOVERED = {
     "dry_run": "run it without --dry-run",
@@ -83,6 +97,9 @@ def remedy(finding: Finding, judgement: Judgement) -> str:
         return "promote it while the load goes on (`kubectl argo rollouts promote`), or give the pause a duration"
     if objective == COVERED:
         return _UNCOVERED.get(judgement.ended_by, REMEDIES[COVERED])
+    held = judgement.streams
+    if held is not None and held.limit in _LIMITS and objective.startswith((CLOSED, BASELINE)):
+        return _LIMITS[held.limit]
     if objective == LOSSLESS and not _covered(judgement):
         return ""
     known = next((one for one in (BASELINE, BACK) if objective.startswith(one)), objective)

@@ -86,6 +86,9 @@ def how_many_failed(judgement: Judgement) -> str:
     numbers = judgement.numbers
     if not numbers.failed:
         return ""
+    if judgement.streams is not None:
+        failed = kinds_in_words({words.in_words(kind.kind): kind.count for kind in numbers.kinds})
+        return f"{numbers.failed:,} streams and handshakes in the whole run: {failed}"
     kinds = kinds_in_words({kind.kind: kind.count for kind in numbers.kinds})
     part = share(numbers.failed, numbers.requests)
     return f"{numbers.failed:,} of {numbers.requests:,} requests ({part}): {kinds}"
@@ -127,7 +130,7 @@ def through(judgement: Judgement) -> str:
     lost = f"{verdict.lost:,} lost" if verdict.lost else "none lost"
     if judgement.streams is not None:
         held = words.named(judgement.streams, judgement.streams.held)
-        return f"{held} through {exchanged(olds, news)}, {judgement.streams.cut:,} cut"
+        return f"{held} through {exchanged(olds, news)}, {judgement.streams.blamed:,} cut"
     return f"{count(judgement.numbers.requests, 'request')} through {exchanged(olds, news)}, {lost}"
 
 

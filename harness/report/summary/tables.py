@@ -16,11 +16,18 @@ if TYPE_CHECKING:
 def requests(judgement: Judgement) -> list[str]:
     """Return how many requests there were, and how they ended."""
     numbers = judgement.numbers
-    rows = [("Requests", numbers.requests, f"in {lasting(numbers.elapsed_ns)} of load after the warm-up")]
+    held = judgement.streams is not None
+    rows = [
+        (
+            "Waits" if held else "Requests",
+            numbers.requests,
+            f"in {lasting(numbers.elapsed_ns)} of load after the warm-up",
+        )
+    ]
     rows.append(("  good", numbers.good, ""))
     split = (
         f"{numbers.hard:,} hard, {numbers.masked:,} that a retrying client would have hidden"
-        if numbers.failed
+        if numbers.failed and not held
         else ""
     )
     rows.append(("  failed", numbers.failed, split))
@@ -80,7 +87,7 @@ def rollouts(judgement: Judgement) -> list[str]:
     return lines
 
 
-def phases(numbers: Numbers, timeline: Timeline) -> list[str]:
+def phases(numbers: Numbers, timeline: Timeline, *, held: bool = False) -> list[str]:
     """Return a row for each phase."""
     parts: list[Part] = [part for part in numbers.parts if part.name != "warmup"]
     if not timeline.triggered or not parts:
@@ -89,7 +96,7 @@ def phases(numbers: Numbers, timeline: Timeline) -> list[str]:
         parts.insert(1, numbers.control)
     lines = [
         (
-            f"{'Phase':<12}{'from':>10}{'to':>10}{'requests':>11}{'failed':>9}{'bad s':>7}"
+            f"{'Phase':<12}{'from':>10}{'to':>10}{'waits' if held else 'requests':>11}{'failed':>9}{'bad s':>7}"
             f"{'p50':>11}{'p99':>11}{'max':>11}"
         )
     ]
@@ -102,7 +109,7 @@ def phases(numbers: Numbers, timeline: Timeline) -> list[str]:
     return lines
 
 
-def bad_time(numbers: Numbers, timeline: Timeline) -> list[str]:
+def bad_time(numbers: Numbers, timeline: Timeline, *, held: bool = False) -> list[str]:
     """Return the seconds with failures, the longest outage, and the time lost."""
     if not numbers.failed:
         return []
@@ -119,10 +126,11 @@ def bad_time(numbers: Numbers, timeline: Timeline) -> list[str]:
             f"Longest outage          {lasting(outage.to_ns - outage.from_ns)}, {span}: no "
             f"good response, {outage.failed:,} failed"
         )
-    lines += _connections(numbers)
+    lines += [] if held else _connections(numbers)
+    what = "waits" if held else "requests"
     lines.append(
         "Time lost in failures   "
-        f"{share(round(1e6 * numbers.failed_time_share), 1_000_000)} of all time spent in requests"
+        f"{share(round(1e6 * numbers.failed_time_share), 1_000_000)} of all time spent in {what}"
     )
     return lines
 

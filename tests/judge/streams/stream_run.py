@@ -29,8 +29,14 @@ class StreamRun(SyntheticRun):
 
     closes: bool = False
     every: float = 0.5  # from one message to the next
-    reloads: float | None = None  # the balancer cuts all streams that were opened before
-    idle: float | None = None  # the balancer cuts streams that are silent for so long; nothing is sent then
+    reloads: float | tuple[float, ...] = ()  # when the balancer cuts all streams that were opened before
+    idle: float | None = None  # the balancer cuts streams that are silent for so long
+    talks: float = (
+        0.0  # with `idle`: messages come for so long, and for 0.3 s more in each slot than in the one before
+    )
+    names: bool = True  # answers name their pod
+    limit: float | None = None  # the balancer cuts each stream when it is so old
+    opens_over: float = 0.5  # the first streams are opened over this time
     pongs: float | None = None  # no messages, but a pong so often
     refuses_until: float = -100.0  # new handshakes get a 502 until then
     wait: float = WAIT
@@ -64,7 +70,7 @@ class StreamRun(SyntheticRun):
         return sorted(rows, key=lambda row: row["done_ns"]), streams
 
     def _one(self, slot: int, rows: list[dict[str, Any]], streams: list[StreamRow]) -> None:
-        t, lost, refused = -TRIGGER + 0.01 * slot, (-1, NEVER), [""][:0]
+        t, lost, refused = -TRIGGER + self.opens_over * slot / self.concurrency, (-1, NEVER), [""][:0]
         while t < self.ended:
             conn = len(rows) * 100 + slot
             if t < self.refuses_until and t > 0:
@@ -73,28 +79,33 @@ class StreamRun(SyntheticRun):
                 t += self.wait
                 continue
             pod = self._target(t, slot)
-            ends, how, code = self._end(t, pod)
-            rows.append(self._row(slot, conn, 0, t, t, t + 0.003, pod=pod.name))
+            ends, how, code = self._end(t, slot, pod)
+            rows.append(self._row(slot, conn, 0, t, t, t + 0.003, pod=self._named(pod)))
             life = Life(_ns(t), _ns(t + 0.003), _ns(t + 0.003))
             at, last, carried = t + 0.003, t + 0.003, 1
             every = self.pongs or self.every
-            while self.idle is None and at + every < min(ends, self.ended):
+            while at + every < min(ends, self.ended):
                 at += every
+                if self.idle is not None and at > t + 0.003 + self._talk(slot):
+                    break
                 if not self.pongs:
                     life.message(int((at + TRIGGER) / every) if self.numbered else -1, _ns(at))
                 if at - last >= 1:
-                    rows.append(self._row(slot, conn, carried, last, t, at, pod=pod.name))
+                    rows.append(self._row(slot, conn, carried, last, t, at, pod=self._named(pod)))
                     last, carried = at, carried + 1
             over = ends >= self.ended
             if not over:
                 outcome = Outcome.RESPONSE if how == "close" else Outcome.EOF_MID_RESPONSE
                 due = last if how == "close" else t
-                rows.append(self._row(slot, conn, carried, due, t, ends, pod=pod.name, outcome=outcome))
+                rows.append(
+                    self._row(slot, conn, carried, due, t, ends, pod=self._named(pod), outcome=outcome)
+                )
             ending = Ending(US, END) if over else Ending(PEER, FIN)
             streams.append(
                 StreamRow(
                     slot, conn, "websocket", life, _ns(min(ends, self.ended)), ending.by, "over" if over else how,
-                    0 if over else code, Back(*lost, len(refused) + 1, ", ".join(refused)), pod.name, "127.0.0.1:8088",
+                    0 if over else code, Back(*lost, len(refused) + 1, ", ".join(refused)), self._named(pod),
+                    "127.0.0.1:8088",
                 )
             )  # fmt: skip
             lost, refused = (conn, _ns(ends)), []
@@ -104,14 +115,22 @@ class StreamRun(SyntheticRun):
         known = [pod for pod in self.pods if pod.served(t - self.lag)]
         return known[slot % len(known)]
 
-    def _end(self, t: float, pod: FakePod) -> tuple[float, str, int]:
+    def _named(self, pod: FakePod) -> str:
+        return pod.name if self.names else ""
+
+    def _talk(self, slot: int) -> float:
+        return self.talks + 0.3 * slot if self.talks else 0.0
+
+    def _end(self, t: float, slot: int, pod: FakePod) -> tuple[float, str, int]:
         ends = []
         if pod.exits is not None and pod.term is not None:
             ends.append((pod.term + 0.1, "close", 1001) if self.closes else (pod.exits, "eof", 1006))
-        if self.reloads is not None and t < self.reloads:
-            ends.append((self.reloads + 0.002 * (round(t * 100) % 10), "eof", 1006))
+        reloads = self.reloads if isinstance(self.reloads, tuple) else (self.reloads,)
+        ends += [(at + 0.002 * (round(t * 100) % 10), "eof", 1006) for at in reloads if t < at]
         if self.idle is not None:
-            ends.append((t + 0.003 + self.idle, "eof", 1006))
+            ends.append((t + 0.003 + self._talk(slot) + self.idle, "eof", 1006))
+        if self.limit is not None:
+            ends.append((t + self.limit + 0.0002 * (round(t * 100) % 10), "eof", 1006))
         return min(ends, default=(1e6, "over", 0))
 
     def _row(

@@ -112,12 +112,6 @@ def test_a_reload_in_the_middle_of_a_pods_end_takes_its_streams_along(tmp_path: 
     assert set(sizes) == {("C8",), ("B2",)}
 
 
-def test_silent_streams_that_all_end_at_one_age_met_an_idle_timeout(tmp_path: Path) -> None:
-    found = judged(tmp_path, closes=True, idle=14.5)
-    assert ("C7",) in causes(found)
-    assert any("proxy_read_timeout" in line for line in found.causes[0].mend)
-
-
 def test_streams_that_come_back_late_fail_though_each_was_closed_cleanly(tmp_path: Path) -> None:
     found = judged(tmp_path, closes=True, wait=3.0, back_within=2.0)
     assert grade(found, CLOSED) is Grade.PASS

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from harness.judge.findings.finding import BACK, CLOSED, Finding
 from harness.judge.streams import words
 from harness.judge.wording import lasting
-from harness.model import Grade
+from harness.model import Grade, Phase
 from harness.scenario.objectives import replacing
 
 if TYPE_CHECKING:
@@ -26,13 +26,29 @@ def closed(case: Case) -> Finding | None:
     observed += f" ({ends})" if ends else ""
     if not numbers.held:
         return Finding(CLOSED, "no stream was open", Grade.INCONCLUSIVE)
-    if numbers.cut and numbers.cut_before:
-        before = f"{numbers.cut_before:,} in the baseline, too"
+    cut, before_it = numbers.blamed, numbers.cut_before - numbers.limited_before
+    if numbers.limit:
+        observed += f"; {words.limited(numbers)}"
+    if numbers.limited and not cut:
+        return Finding(CLOSED, observed, _of_limited(case, numbers.limited))
+    if cut and before_it:
+        before = f"{before_it:,} in the baseline, too"
         more = "whether that is more than usual is judged with all requests"
         return Finding(CLOSED, f"{observed}; {before}: {more}", Grade.PASS)
-    if numbers.cut and replacing(case.run.scenario, rollout=case.run.rollout_wanted):
+    if cut and replacing(case.run.scenario, rollout=case.run.rollout_wanted):
         return Finding(CLOSED, f"{observed}; this run's own objectives say how much may fail", Grade.PASS)
-    return Finding(CLOSED, observed, Grade.FAIL if numbers.cut else Grade.PASS)
+    return Finding(CLOSED, observed, Grade.FAIL if cut else Grade.PASS)
+
+
+def _of_limited(case: Case, number: int) -> Grade:
+    """Grade streams that a limit cut without regard to the rollout: as the baseline would be, had it been longer."""
+    run = case.run
+    if replacing(run.scenario, rollout=run.rollout_wanted):
+        return Grade.PASS
+    if not run.rollout_wanted:
+        return Grade.FAIL
+    since = sum(part.requests for part in case.numbers.parts if part.name in {Phase.DURING, Phase.AFTER})
+    return Grade.PASS if number <= run.max_baseline_failures * since else Grade.INCONCLUSIVE
 
 
 def back(case: Case) -> Finding | None:

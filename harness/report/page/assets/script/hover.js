@@ -45,7 +45,7 @@ const podOf = (n) => {
   return `by time: ${names.slice(0, 3).join(' or ')}${names.length > 3 ? ` or ${names.length - 3} more` : ''}`;
 };
 const causeOf = (n) => (rows.cause[n] >= 0 ? DATA.failures.causes[rows.cause[n]].words : DATA.triggered ? 'failed before the trigger' : 'no rollout: no cause');
-const connectionOf = (n) => (rows.conn[n] < 0 ? 'none was opened' : rows.carried[n] > 0 ? `reused, after ${number(rows.carried[n])} request${rows.carried[n] === 1 ? '' : 's'}` : 'new');
+const connectionOf = (n) => (rows.conn[n] < 0 ? 'none was opened' : rows.carried[n] > 0 ? DATA.bucket.held ? 'a stream' : `reused, after ${number(rows.carried[n])} request${rows.carried[n] === 1 ? '' : 's'}` : 'new');
 const saidOf = (n) => (rows.answer[n] >= 0 ? DATA.failures.answers[rows.answer[n]].said : rows.answer[n] === -2 ? 'not kept' : 'no answer');
 
 function failureWords(n) {
@@ -55,7 +55,7 @@ function failureWords(n) {
     ['div', causeOf(n)],
     ['div', `who answered: ${saidOf(n)}`],
     ['div', `pod ${podOf(n)}`],
-    ['div', `took ${lasting(rows.took[n] * words.unit * 1000)}; connection ${rows.conn[n] < 0 ? '' : `${rows.conn[n]} `}of worker ${rows.worker[n]}: ${connectionOf(n)}`],
+    ['div', `${DATA.bucket.held ? 'lasted' : 'took'} ${lasting(rows.took[n] * words.unit * 1000)}; connection ${rows.conn[n] < 0 ? '' : `${rows.conn[n]} `}of worker ${rows.worker[n]}: ${connectionOf(n)}`],
   ];
   if (rows.peer[n] >= 0 && words.peers[rows.peer[n]]) lines.push(['div', `to ${words.peers[rows.peer[n]]}`]);
   if (rows.logged[n] >= 0) lines.push(['div', `access log: ${words.log[rows.logged[n]]}`]);
@@ -90,7 +90,7 @@ function readOut(t) {
   const parts = [atWords(t, view.to - view.from < 2 ? 3 : 2)];
   if (n >= 0 && n < count) {
     const rate = (names, word) => names.reduce((sum, _, k) => sum + rows[`${word}${k}`][n], 0);
-    parts.push(`${number(rate(good, 'good') / width)} good/s`);
+    parts.push(`${number(rate(good, 'good') / width)} ${DATA.bucket.held ? 'open' : 'good/s'}`);
     failed.forEach((kind, k) => { if (rows[`failed${k}`][n]) parts.push(`${number(rows[`failed${k}`][n])} \u00d7 ${kind}`); });
     if (rows.good_p50[n] >= 0) parts.push(`p50 ${lasting(rows.good_p50[n])}, p99 ${lasting(rows.good_p99[n])}, max ${lasting(rows.good_max[n])}`);
   }

@@ -83,7 +83,7 @@ function stackSeries() {
 const groupOf = (kind) => (kind in DATA.looks.groups ? kind : /^\d+$/.test(kind) ? 'status' : 'none');
 
 function stacked() {
-  const { from, width, count, good, failed } = DATA.bucket;
+  const { from, width, count, good, failed, held } = DATA.bucket;
   const wanted = ((view.to - view.from) / plotWidth()) * PIXELS_OF_A_STEP;
   let step = 1;
   for (const each of [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]) { step = each; if (each * width >= wanted) break; }
@@ -100,7 +100,7 @@ function stacked() {
       const begin = first + n * step, end = Math.min(begin + step, last);
       let sum = 0;
       for (let k = begin; k < end; k++) sum += rows[layer][k];
-      sums[n] += sum / ((end - begin) * width);
+      sums[n] += held && layer.startsWith('failed') ? sum : sum / ((end - begin) * width);
     }
     sums[xs.length - 1] = sums[Math.max(xs.length - 2, 0)];
     found.push(Array.from(sums));
@@ -155,7 +155,7 @@ function latencyData(names) {
 }
 
 function latencyKey() {
-  const parts = [['p50', 'p50'], ['p99', 'p99'], ['max', 'max, of good answers'], ['failed', 'p50 and p99 of failed ones']];
+  const parts = [['p50', 'p50'], ['p99', 'p99'], ['max', DATA.bucket.held ? 'max' : 'max, of good answers'], ...(DATA.bucket.held ? [] : [['failed', 'p50 and p99 of failed ones']])];
   $('latency-key').replaceChildren(...parts.map(([colour, words]) => {
     const line = el('i');
     line.style.borderColor = ink[colour];
@@ -246,7 +246,7 @@ function drawMarks(u) {
     ctx.fillStyle = ink.muted;
     ctx.font = `${14 * scale}px system-ui, sans-serif`;
     ctx.textAlign = 'center';
-    ctx.fillText('no failed request', left + width / 2, top + height / 2);
+    ctx.fillText(`no ${DATA.failures.noun}`, left + width / 2, top + height / 2);
   }
 }
 

@@ -60,7 +60,7 @@ function showChoice() {
     button.addEventListener('click', () => choose(what, chosen[what]));
     return button;
   });
-  $('chosen').replaceChildren(...(made.length ? [el('span', {}, `Only these ${number(shownCount)} failed requests are shown:`), ...made] : []));
+  $('chosen').replaceChildren(...(made.length ? [el('span', {}, `Only these ${number(shownCount)} ${DATA.failures.nouns} are shown:`), ...made] : []));
 }
 
 function startSelection() {

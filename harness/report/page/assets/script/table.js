@@ -61,10 +61,10 @@ function sortTable() {
 
 function countRows() {
   const { total, drawn, left_out: left } = DATA.failures;
-  const parts = [anything() ? `${number(table.order.length)} of ${number(drawn)} failed requests` : `${number(drawn)} failed requests`];
+  const parts = [anything() ? `${number(table.order.length)} of ${number(drawn)} ${DATA.failures.nouns}` : `${number(drawn)} ${DATA.failures.nouns}`];
   if (total > drawn) {
     const kinds = Object.entries(left).map(([kind, n]) => `${kind}: ${number(n)}`).join(', ');
-    parts.push(`${number(total - drawn)} more are counted in the panel of requests, but have no mark and no row (${kinds}); rare kinds and causes are all here`);
+    parts.push(`${number(total - drawn)} more are counted in the first panel, but have no mark and no row (${kinds}); rare kinds and causes are all here`);
   }
   $('counted').textContent = `${parts.join('. ')}.`;
 }
