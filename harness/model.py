@@ -116,7 +116,25 @@ class Outcome(StrEnum):
     H2_REFUSED_STREAM = "h2_refused_stream"
     H2_RESET_BEFORE_RESPONSE = "h2_reset_before_response"  # RST_STREAM, the connection lives on
     H2_RESET_MID_RESPONSE = "h2_reset_mid_response"
-    GRPC_ERROR = "grpc_error"  # a whole response of an expected status, which gRPC's own status calls failed
+    # A whole response of an expected HTTP status, which gRPC calls failed: without a grpc-status that can be read, ...
+    GRPC_ERROR = "grpc_error"
+    # ... or with one of these (the status codes 1 to 16, in their order).
+    GRPC_CANCELLED = "grpc_cancelled"
+    GRPC_UNKNOWN = "grpc_unknown"
+    GRPC_INVALID_ARGUMENT = "grpc_invalid_argument"
+    GRPC_DEADLINE_EXCEEDED = "grpc_deadline_exceeded"
+    GRPC_NOT_FOUND = "grpc_not_found"
+    GRPC_ALREADY_EXISTS = "grpc_already_exists"
+    GRPC_PERMISSION_DENIED = "grpc_permission_denied"
+    GRPC_RESOURCE_EXHAUSTED = "grpc_resource_exhausted"
+    GRPC_FAILED_PRECONDITION = "grpc_failed_precondition"
+    GRPC_ABORTED = "grpc_aborted"
+    GRPC_OUT_OF_RANGE = "grpc_out_of_range"
+    GRPC_UNIMPLEMENTED = "grpc_unimplemented"
+    GRPC_INTERNAL = "grpc_internal"
+    GRPC_UNAVAILABLE = "grpc_unavailable"
+    GRPC_DATA_LOSS = "grpc_data_loss"
+    GRPC_UNAUTHENTICATED = "grpc_unauthenticated"
 
 
 NEITHER = frozenset({Outcome.CUT_AT_DEADLINE, Outcome.DROPPED})  # good nor failed
@@ -128,6 +146,8 @@ def is_failed(outcome: Outcome, *, expected: bool) -> bool:
 
 
 OUTCOMES: tuple[Outcome, ...] = tuple(Outcome)
+# Those that a whole answer of gRPC has by its grpc-status: the one with code N is at place N - 1.
+GRPC_CODES: tuple[Outcome, ...] = OUTCOMES[OUTCOMES.index(Outcome.GRPC_CANCELLED) :][:16]
 OUTCOME_CODE: dict[Outcome, int] = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 
 
@@ -177,6 +197,8 @@ class LoadPlan:
     trace_headers: bool = False  # recording.trace says which, and what is in them
     http2: bool = False
     streams: int = 1  # over HTTP/2: requests in flight on each connection
+
+    grpc: str = ""  # unary | streaming: the requests are gRPC calls, and only gRPC's own answers can be good
 
     @property
     def slots(self) -> int:

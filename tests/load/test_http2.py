@@ -419,13 +419,13 @@ def grpc_answers(*answers: tuple[dict[str, str], dict[str, str] | None]) -> Call
         (
             {"content_type": "application/grpc"},
             {"grpc_status": "14", "grpc_message": "no one"},
-            "grpc_error",
+            "grpc_unavailable",
             "grpc-status 14 (UNAVAILABLE)",
         ),
         (
             {"content_type": "application/grpc+proto", "grpc_status": "12"},
             None,
-            "grpc_error",
+            "grpc_unimplemented",
             "grpc-status 12 (UNIMPLEMENTED)",
         ),
         ({"content_type": "application/grpc+proto", "grpc_status": "0"}, None, "response", ""),
@@ -446,7 +446,7 @@ def grpc_answers(*answers: tuple[dict[str, str], dict[str, str] | None]) -> Call
         (
             {"content_type": "application/grpc-web", "grpc_status": "8"},
             None,
-            "grpc_error",
+            "grpc_resource_exhausted",
             "RESOURCE_EXHAUSTED",
         ),
         ({"content_type": "application/json"}, {"grpc_status": "14"}, "response", ""),
@@ -462,7 +462,7 @@ def test_a_grpc_answer_is_as_good_as_its_own_status(
     assert {hit["status"] for hit in result.hits} == {200}
     assert sample in result.samples.get(outcome, "")
     assert "no one" not in str(result.samples)
-    assert (result.counts.failed > 0) is (outcome == "grpc_error")
+    assert (result.counts.failed > 0) is (outcome != "response")
 
 
 def test_a_failed_grpc_call_spoils_neither_its_connection_nor_the_next_call(tmp_path: Path) -> None:
@@ -471,7 +471,7 @@ def test_a_failed_grpc_call_spoils_neither_its_connection_nor_the_next_call(tmp_
     with ScriptedServer(answers) as server:
         result = run_load(h2_plan(server.url, 1), tmp_path, until=completed(30))
     outcomes = [hit["outcome"] for hit in result.hits]
-    assert outcomes == [("grpc_error", "response", "response")[at % 3] for at in range(len(outcomes))]
+    assert outcomes == [("grpc_unavailable", "response", "response")[at % 3] for at in range(len(outcomes))]
     assert server.seen["connections"] == 1
 
 
