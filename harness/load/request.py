@@ -84,7 +84,9 @@ def prepare(index: int, target: Target, marking: Marking | None = None) -> Prepa
     except ValueError:  # its text may contain a part of a password
         raise UsageError(f"{shown!r} is not a URL: its host or port cannot be read") from None
     if url.scheme not in _DEFAULT_PORTS or not url.hostname:
-        raise UsageError(f"{shown!r} is not an http://, https://, ws://, wss://, grpc:// or grpcs:// URL with a host")
+        raise UsageError(
+            f"{shown!r} is not an http://, https://, ws://, wss://, grpc:// or grpcs:// URL with a host"
+        )
     try:
         port = url.port or _DEFAULT_PORTS[url.scheme]
         host = url.hostname if url.hostname.isascii() else url.hostname.encode("idna").decode()

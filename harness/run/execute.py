@@ -171,7 +171,7 @@ async def _run(
     from harness.load.feasibility import warnings  # noqa: PLC0415
 
     plan = load_plan(resolved, resolved.targets(tested.url), tested.ca_file)
-    answers = await _answers(plan, from_pods=bool(resolved.scenario.load.pods))
+    plan, answers = await _answers(plan, resolved)
     subject = None
     if tested.api:
         from harness.cluster.watching.streaming import watching  # noqa: PLC0415  these bring kubernetes too
@@ -260,14 +260,26 @@ def _target_groups(resolved: Resolved, subject: Subject | None, log: Log) -> lis
     return opened(arns, log.note)
 
 
-async def _answers(plan: LoadPlan, *, from_pods: bool) -> Answers:
-    """Ask the target before the load. What does not answer here may answer in the cluster: the baseline will tell."""
+async def _answers(plan: LoadPlan, resolved: Resolved) -> tuple[LoadPlan, Answers]:
+    """Ask the target before the load, and put a gRPC call into the plan, if that is what is sent.
+
+    What does not answer here may answer in the cluster: the baseline will tell.
+    """
+    part = resolved.scenario.grpc
+    if part:
+        from harness.run.preflight.grpc.calls import of_calls  # noqa: PLC0415  an extra, and heavy
+        from harness.run.preflight.grpc.health import healthy  # noqa: PLC0415
+
+        plan = await of_calls(plan, part, resolved.base)
     try:
-        return await ask(plan, timeout_s=min(15.0, plan.timeout_ns / NS))
+        answers = await ask(plan, timeout_s=min(15.0, plan.timeout_ns / NS))
+        return plan, await healthy(plan, answers) if part and part.health else answers
     except UsageError as error:
-        if not from_pods:
+        if not resolved.scenario.load.pods:
             raise
-        return Answers((), (), (f"the target could not be asked before the load, which pods send: {error}",))
+        return plan, Answers(
+            (), (), (f"the target could not be asked before the load, which pods send: {error}",)
+        )
 
 
 def _change(

@@ -134,7 +134,10 @@ def test_a_goaway_that_leaves_a_request_out_is_one_lost_hit(tmp_path: Path) -> N
 
     result, seen = lost_by(leave_out, tmp_path)
     assert set(result.outcomes) == {"response", "h2_goaway"}
-    assert {(row["closed_by"], row["how"]) for row in result.connections} <= {("peer", "fin"), ("us", "end")}
+    assert {(row["closed_by"], row["how"]) for row in result.connections} <= {
+        ("peer", "goaway"),
+        ("us", "end"),
+    }
     assert seen["connections"] == len(result.connections)
 
 
@@ -176,7 +179,7 @@ def test_a_graceful_goaway_loses_nothing(tmp_path: Path) -> None:
     assert set(result.outcomes) == {"response"}
     assert len(result.hits) == server.seen["requests"] == server.seen["answered"]
     ended = Counter((row["closed_by"], row["how"]) for row in result.connections)
-    assert ended["us", "fin"] == server.seen["graceful"]
+    assert ended["peer", "goaway"] == server.seen["graceful"]
 
 
 def test_a_goaway_or_close_on_an_idle_connection_is_not_a_failure(tmp_path: Path) -> None:

@@ -266,7 +266,8 @@ def run_one(
 @pytest.mark.parametrize(
     ("lines", "body", "outcome"),
     [
-        (b"Content-Type: application/grpc-web\r\nGRPC-Status: 14\r\nContent-Length: 0\r\n\r\n", b"", "grpc_unavailable"),
+        (b"Content-Type: application/grpc-web\r\nGRPC-Status: 14\r\nContent-Length: 0\r\n\r\n", b"",
+         "grpc_unavailable"),
         (b"Content-Type: application/grpc-web\r\ngrpc-status:0\r\nContent-Length: 0\r\n\r\n", b"", "response"),
         (b"Content-Type: text/plain\r\ngrpc-status: 14\r\nContent-Length: 0\r\n\r\n", b"", "response"),
         (b"Content-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n",

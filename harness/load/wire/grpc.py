@@ -16,8 +16,9 @@ def fault(
     """Return how a complete response of a good HTTP status failed in gRPC's own terms, and that in words.
 
     None if it did not, or if it is not gRPC and nobody asked for gRPC. `status` is the grpc-status in the trailers or,
-    without those, in the head. Without any grpc-status, a gRPC client treats the call as failed. `asked`: LoadPlan.grpc;
-    of a unary call, a client takes exactly one message. `size` and `body`: of the content, and its beginning.
+    without those, in the head. Without any grpc-status, a gRPC client treats the call as failed.
+    `asked`: LoadPlan.grpc; of a unary call, a client takes exactly one message. `size` and `body`: of the content, and
+    its beginning.
     """
     kind = content_type.strip().lower()
     if not kind.startswith(_CONTENT):

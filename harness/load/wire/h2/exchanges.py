@@ -122,7 +122,7 @@ class Exchanges(Links):
         if (
             not link.open_for_more
         ):  # the server has asked to close the connection, as HTTP/1.1 does in a header
-            self._owner.close(slot, Ending(US, FIN), now)
+            self._owner.close(slot, GONE if link.last_stream is not None else Ending(US, FIN), now)
         slot.first, slot.bytes_in, slot.reader = NEVER, 0, None
         self._owner.hit_done(slot, now, failed=failed)
 
@@ -148,7 +148,7 @@ class Exchanges(Links):
     def _broken(self, link: Link, now: int) -> None:
         """Handle the end of a connection; without an error, it ended in an orderly way."""
         error = failures.unmask(link.write_error or link.error, link.sock) if link.sock else None
-        ending = failures.closed(error)
+        ending = GONE if error is None and link.last_stream is not None else failures.closed(error)
         rest = len(link.unsent)
         for number, holder in reversed(
             link.inflight.items()
