@@ -118,23 +118,23 @@ class Outcome(StrEnum):
     H2_RESET_MID_RESPONSE = "h2_reset_mid_response"
     # A whole response of an expected HTTP status, which gRPC calls failed: without a grpc-status that can be read, ...
     GRPC_ERROR = "grpc_error"
-    # ... or with one of these (the status codes 1 to 16, in their order).
-    GRPC_CANCELLED = "grpc_cancelled"
-    GRPC_UNKNOWN = "grpc_unknown"
-    GRPC_INVALID_ARGUMENT = "grpc_invalid_argument"
-    GRPC_DEADLINE_EXCEEDED = "grpc_deadline_exceeded"
-    GRPC_NOT_FOUND = "grpc_not_found"
-    GRPC_ALREADY_EXISTS = "grpc_already_exists"
-    GRPC_PERMISSION_DENIED = "grpc_permission_denied"
-    GRPC_RESOURCE_EXHAUSTED = "grpc_resource_exhausted"
-    GRPC_FAILED_PRECONDITION = "grpc_failed_precondition"
-    GRPC_ABORTED = "grpc_aborted"
-    GRPC_OUT_OF_RANGE = "grpc_out_of_range"
-    GRPC_UNIMPLEMENTED = "grpc_unimplemented"
-    GRPC_INTERNAL = "grpc_internal"
-    GRPC_UNAVAILABLE = "grpc_unavailable"
-    GRPC_DATA_LOSS = "grpc_data_loss"
-    GRPC_UNAUTHENTICATED = "grpc_unauthenticated"
+    # ... or with one of these (the status codes 1 to 16, in their order), under gRPC's own name.
+    GRPC_CANCELLED = "CANCELLED"
+    GRPC_UNKNOWN = "UNKNOWN"
+    GRPC_INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    GRPC_DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    GRPC_NOT_FOUND = "NOT_FOUND"
+    GRPC_ALREADY_EXISTS = "ALREADY_EXISTS"
+    GRPC_PERMISSION_DENIED = "PERMISSION_DENIED"
+    GRPC_RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
+    GRPC_FAILED_PRECONDITION = "FAILED_PRECONDITION"
+    GRPC_ABORTED = "ABORTED"
+    GRPC_OUT_OF_RANGE = "OUT_OF_RANGE"
+    GRPC_UNIMPLEMENTED = "UNIMPLEMENTED"
+    GRPC_INTERNAL = "INTERNAL"
+    GRPC_UNAVAILABLE = "UNAVAILABLE"
+    GRPC_DATA_LOSS = "DATA_LOSS"
+    GRPC_UNAUTHENTICATED = "UNAUTHENTICATED"
 
 
 NEITHER = frozenset({Outcome.CUT_AT_DEADLINE, Outcome.DROPPED})  # good nor failed
@@ -146,6 +146,7 @@ def is_failed(outcome: Outcome, *, expected: bool) -> bool:
 
 
 OUTCOMES: tuple[Outcome, ...] = tuple(Outcome)
+GRPC_OK = "OK"  # what reports say of a good call, where they say 200 of a request
 # Those that a whole answer of gRPC has by its grpc-status: the one with code N is at place N - 1.
 GRPC_CODES: tuple[Outcome, ...] = OUTCOMES[OUTCOMES.index(Outcome.GRPC_CANCELLED) :][:16]
 OUTCOME_CODE: dict[Outcome, int] = {outcome: code for code, outcome in enumerate(OUTCOMES)}
@@ -515,6 +516,7 @@ class RunRecord:
     server_clock_ns: tuple[int, int] | None = None  # bounds of the API server's wall clock minus ours
     http2: bool = False
     streams: int = 1  # requests in flight on each of `concurrency` connections
+    grpc: str = ""  # unary | streaming: the requests were gRPC calls
     rollouts: int = 1  # how many were asked for
     earlier: tuple[Round, ...] = ()  # those before the one that `marks` and `rollout` are about, oldest first
     changes: tuple[OtherChange, ...] = ()  # of somebody else, during any of its rollouts; oldest first

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -182,7 +182,8 @@ async def _run(
             lambda: inspect(api, resolved, answers.pods, lab=resolved.use_lab)
         )
     clock = Clock.start()
-    log = Log(directory, first_record(resolved, plan.targets, clock, observer.command, Path.cwd()))
+    record = first_record(resolved, plan.targets, clock, observer.command, Path.cwd())
+    log = Log(directory, replace(record, grpc=plan.grpc))
     notes = (*resolved.notes, *tested.notes, *answers.notes, *ignored_proxies(os.environ), *warnings(plan))
     context = tested.api.context if tested.api else None
     log.update(

@@ -46,8 +46,8 @@ def test_calls_are_answered(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "outcome"), [(1, "grpc_cancelled"), (8, "grpc_resource_exhausted"), (14, "grpc_unavailable"),
-                          (16, "grpc_unauthenticated")],
+    ("code", "outcome"), [(1, "CANCELLED"), (8, "RESOURCE_EXHAUSTED"), (14, "UNAVAILABLE"),
+                          (16, "UNAUTHENTICATED")],
 )  # fmt: skip
 def test_the_status_in_the_trailers_is_the_outcome(code: int, outcome: str, tmp_path: Path) -> None:
     with shop() as till:
@@ -63,14 +63,14 @@ def test_a_method_that_the_server_does_not_have_is_unimplemented(tmp_path: Path)
         plan = calls_of(till)
         elsewhere = replace(plan.targets[0], url=till.url("Sell"))
         result = run_load(replace(plan, targets=(elsewhere,)), tmp_path, until=completed(4))
-    assert set(result.outcomes) == {"grpc_unimplemented"}
+    assert set(result.outcomes) == {"UNIMPLEMENTED"}
 
 
 def test_a_deadline_is_sent_and_the_server_or_we_end_the_call_by_it(tmp_path: Path) -> None:
     with shop() as till:
         result = run_load(calls_of(till, timeout_s=0.3, wait="5s"), tmp_path, until=completed(4))
     assert set(result.outcomes) <= {
-        "grpc_deadline_exceeded",
+        "DEADLINE_EXCEEDED",
         "read_timeout_headers",
         "h2_reset_before_response",
     }
@@ -87,7 +87,7 @@ def test_a_stream_of_messages_is_one_hit_that_its_trailers_judge(tmp_path: Path)
         bad = run_load(calls_of(till, "Watch", messages=3, fail=13), tmp_path / "bad", until=completed(4))
         none = run_load(calls_of(till, "Watch"), tmp_path / "none", until=completed(4))
     assert set(good.outcomes) == set(none.outcomes) == {"response"}
-    assert set(bad.outcomes) == {"grpc_internal"}
+    assert set(bad.outcomes) == {"INTERNAL"}
     assert all(hit["done_ns"] - hit["first_byte_ns"] > NS // 100 for hit in good.hits)
     assert good.hits[0]["bytes_in"] > none.hits[0]["bytes_in"]
 
@@ -130,7 +130,7 @@ def test_a_server_that_stops_without_grace_breaks_off_calls(tmp_path: Path) -> N
         result = stopped_in_the_middle(till, calls_of(till, wait="0.2s"), tmp_path, kill=False)
     cut = set(result.outcomes) - {"response", "connect_refused"}
     assert cut
-    assert cut <= {"grpc_unavailable", "grpc_cancelled", "grpc_unknown", "h2_reset_before_response", "h2_goaway",
+    assert cut <= {"UNAVAILABLE", "CANCELLED", "UNKNOWN", "h2_reset_before_response", "h2_goaway",
                    "eof_before_response", "reset_before_response"}  # fmt: skip
 
 

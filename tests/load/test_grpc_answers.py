@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from harness.load.wire.grpc import code_name, fault
+from harness.load.wire.grpc import fault
 from harness.model import GRPC_CODES, Outcome
 
 ONE = b"\0\0\0\0\2ok"
 
 
 def test_each_status_of_grpc_is_an_outcome_under_its_own_name() -> None:
-    assert [code_name(one) for one in (GRPC_CODES[0], GRPC_CODES[3], GRPC_CODES[13], GRPC_CODES[15])] == [
+    assert [one.value for one in (GRPC_CODES[0], GRPC_CODES[3], GRPC_CODES[13], GRPC_CODES[15])] == [
         "CANCELLED", "DEADLINE_EXCEEDED", "UNAVAILABLE", "UNAUTHENTICATED",
     ]  # fmt: skip
     assert len(GRPC_CODES) == 16
     for number, outcome in enumerate(GRPC_CODES, 1):
         assert fault("application/grpc", str(number)) == (
             outcome,
-            f"grpc-status {number} ({code_name(outcome)})",
+            f"grpc-status {number} ({outcome.value})",
         )
 
 

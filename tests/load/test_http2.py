@@ -422,13 +422,13 @@ def grpc_answers(*answers: tuple[dict[str, str], dict[str, str] | None]) -> Call
         (
             {"content_type": "application/grpc"},
             {"grpc_status": "14", "grpc_message": "no one"},
-            "grpc_unavailable",
+            "UNAVAILABLE",
             "grpc-status 14 (UNAVAILABLE)",
         ),
         (
             {"content_type": "application/grpc+proto", "grpc_status": "12"},
             None,
-            "grpc_unimplemented",
+            "UNIMPLEMENTED",
             "grpc-status 12 (UNIMPLEMENTED)",
         ),
         ({"content_type": "application/grpc+proto", "grpc_status": "0"}, None, "response", ""),
@@ -449,7 +449,7 @@ def grpc_answers(*answers: tuple[dict[str, str], dict[str, str] | None]) -> Call
         (
             {"content_type": "application/grpc-web", "grpc_status": "8"},
             None,
-            "grpc_resource_exhausted",
+            "RESOURCE_EXHAUSTED",
             "RESOURCE_EXHAUSTED",
         ),
         ({"content_type": "application/json"}, {"grpc_status": "14"}, "response", ""),
@@ -474,7 +474,7 @@ def test_a_failed_grpc_call_spoils_neither_its_connection_nor_the_next_call(tmp_
     with ScriptedServer(answers) as server:
         result = run_load(h2_plan(server.url, 1), tmp_path, until=completed(30))
     outcomes = [hit["outcome"] for hit in result.hits]
-    assert outcomes == [("grpc_unavailable", "response", "response")[at % 3] for at in range(len(outcomes))]
+    assert outcomes == [("UNAVAILABLE", "response", "response")[at % 3] for at in range(len(outcomes))]
     assert server.seen["connections"] == 1
 
 

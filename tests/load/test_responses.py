@@ -267,11 +267,11 @@ def run_one(
     ("lines", "body", "outcome"),
     [
         (b"Content-Type: application/grpc-web\r\nGRPC-Status: 14\r\nContent-Length: 0\r\n\r\n", b"",
-         "grpc_unavailable"),
+         "UNAVAILABLE"),
         (b"Content-Type: application/grpc-web\r\ngrpc-status:0\r\nContent-Length: 0\r\n\r\n", b"", "response"),
         (b"Content-Type: text/plain\r\ngrpc-status: 14\r\nContent-Length: 0\r\n\r\n", b"", "response"),
         (b"Content-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n",
-         b"2\r\nok\r\n0\r\ngrpc-status: 2\r\n\r\n", "grpc_unknown"),
+         b"2\r\nok\r\n0\r\ngrpc-status: 2\r\n\r\n", "UNKNOWN"),
         (b"Content-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n",
          b"2\r\nok\r\n0\r\ngrpc-status: 0\r\n\r\n", "response"),
     ],

@@ -216,3 +216,27 @@ def test_deadlines_are_written_as_grpc_has_them() -> None:
 
 def test_a_body_is_cut_into_its_messages() -> None:
     assert messages(b"\0\0\0\0\2ok\0\0\0\0\0\0\0\0\0\1x") == [b"ok", b"", b"x"]
+
+
+def test_reports_name_grpcs_own_statuses(till: Shop, tmp_path: Path) -> None:
+    junit = tmp_path / "junit.xml"
+    words = ("--data", '{"fail": 14}', "--fail-on", "UNAVAILABLE>5", "--junit", str(junit), *SHORT)
+    done = zdtest("run", till.url(), *words, cwd=tmp_path)
+    assert done.returncode == 1
+    folder = next((tmp_path / "results").iterdir())
+    told = json.loads((folder / "verdict.json").read_text())
+    assert set(told["numbers"]["outcomes"]) == {"UNAVAILABLE"}
+    assert told["about"]["targets"] == [f"call {till.url()}"]
+    assert 'first failed request (UNAVAILABLE): "as the order asks" (pod till-7)' in done.stderr
+    assert 'UNAVAILABLE "as the order asks"' in done.stdout
+    assert "not UNAVAILABLE>5" in done.stdout
+    for file in (junit, folder / "report.html", folder / "summary.md"):
+        assert "UNAVAILABLE" in file.read_text(), file
+
+
+def test_a_good_call_is_ok_in_reports(till: Shop, tmp_path: Path) -> None:
+    done = zdtest("run", till.url(), *SHORT, cwd=tmp_path)
+    statuses = json.loads(all_good(done, tmp_path))["numbers"]["statuses"]
+    assert list(statuses) == ["OK"]
+    assert f"statuses    OK: {statuses['OK']:,}" in done.stdout
+    assert f"2xx - {statuses['OK']}," in done.stdout

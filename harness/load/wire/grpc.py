@@ -34,9 +34,4 @@ def fault(
     if not known or not int(code):
         return Outcome.GRPC_ERROR, "an invalid grpc-status"
     outcome = GRPC_CODES[int(code) - 1]
-    return outcome, f"grpc-status {code} ({code_name(outcome)})"
-
-
-def code_name(outcome: Outcome) -> str:
-    """Return gRPC's own name of a status: "UNAVAILABLE"."""
-    return outcome.value.removeprefix("grpc_").upper()
+    return outcome, f"grpc-status {code} ({outcome.value})"

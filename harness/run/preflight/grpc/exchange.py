@@ -10,7 +10,7 @@ from harness.clock import NS
 from harness.load.dial import Dialler
 from harness.load.request import prepare
 from harness.load.single_request import call
-from harness.load.wire.grpc import code_name, fault
+from harness.load.wire.grpc import fault
 from harness.model import Outcome
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ def _said(reply: Reply) -> Said:
     if wrong is None:
         return Said("OK", tuple(messages(bytes(reader.body))), pod=reader.pod, answered=True)
     outcome, words = wrong
-    known = outcome is not Outcome.GRPC_ERROR
-    return Said(code_name(outcome) if known else outcome.value, why=words, pod=reader.pod, answered=known)
+    return Said(outcome.value, why=words, pod=reader.pod, answered=outcome is not Outcome.GRPC_ERROR)
 
 
 def headers(timeout_ns: int) -> tuple[tuple[str, str], ...]:
