@@ -16,6 +16,7 @@ from harness.judge.advice.draft import Advice  # noqa: TC001  pydantic reads ver
 from harness.judge.advice.margins import CurvePoint, Margin, margins, shorter_pre_stops, with_advised
 from harness.judge.balancers.reading import balancers_of
 from harness.judge.balancers.shown import Balancers  # noqa: TC001  pydantic reads verdict.json by it
+from harness.judge.calls.numbers import CallNumbers, call_numbers
 from harness.judge.causes.causes import Cause  # noqa: TC001  pydantic reads verdict.json by it
 from harness.judge.causes.told import of_requests
 from harness.judge.findings import objectives
@@ -66,6 +67,7 @@ class Judgement:
     rollouts: tuple[Judgement, ...] = ()  # each by itself, if the run made several
     sending: Sending | None = None  # the load generator's side, for the whole run
     streams: StreamNumbers | None = None  # what became of them, if the run held streams
+    calls: CallNumbers | None = None  # where they went, if the run made gRPC calls
     balancers: Balancers | None = None  # the balancer in front of the pods, and what failed answers said
 
     @property
@@ -177,6 +179,7 @@ def _judge(recording: Recording, *, whole: bool, drawn: bool) -> _Part:
         ),
         sending=sent,
         streams=streams,
+        calls=call_numbers(recording.connections(), hits, timeline) if run.grpc else None,
         balancers=read.balancers,
     )
     seen = Seen(read.answers, read.log, recording.events(), recording.health()) if drawn else None
@@ -256,6 +259,7 @@ def _together(recording: Recording, judged: tuple[_Part, ...]) -> tuple[Judgemen
         rollouts=each,
         sending=sent,
         streams=stream_numbers(recording.streams(), run, timeline) if run.stream else None,
+        calls=call_numbers(recording.connections(), hits, timeline) if run.grpc else None,
         balancers=between,
     )
     pictures = [one for _, _, one in judged if one is not None]

@@ -1,0 +1,114 @@
+"""What is said of gRPC calls, a sentence each; and what mends a cause where the requests are calls."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from harness.judge.wording import at, count, lasting
+
+if TYPE_CHECKING:
+    from harness.judge.calls.numbers import CallNumbers
+    from harness.judge.causes.causes import Cause
+
+_DRAIN = (
+    "on SIGTERM send GOAWAY, take no new calls and let those in flight finish: server.stop(grace) in Python,"
+    " GracefulStop in Go, shutdown and awaitTermination in Java"
+)
+# What the rules say of HTTP, and what that is of gRPC.
+_INSTEAD = {
+    "on SIGTERM answer with `Connection: close`": _DRAIN,
+    "graceful shutdown in the app": f"the app: {_DRAIN}",
+    "so the app has to close it (`Connection: close` after SIGTERM), or the client ask again": (
+        "so the server has to end it (GOAWAY on SIGTERM, and a maximum connection age)"
+    ),
+}
+_AGE = (
+    "grpc.max_connection_age_ms and grpc.max_connection_age_grace_ms in C++ and Python, keepalive.ServerParameters"
+    " (MaxConnectionAge, MaxConnectionAgeGrace) in Go, maxConnectionAge and maxConnectionAgeGrace in Java"
+)
+_SHOWN = 6
+
+
+def sentences(numbers: CallNumbers, zero_ns: int) -> list[str]:
+    """Return all that is worth saying of them, the most wanted first."""
+    return [*_pinned(numbers), *_endings(numbers), *_shares(numbers, zero_ns)]
+
+
+def advice(numbers: CallNumbers) -> str:
+    """Return the maximum connection age that is advised; "" if none is."""
+    if not numbers.age_s:
+        return ""
+    return (
+        f"let the server end connections at an age of {numbers.age_s} s, with {numbers.grace_s} s of grace for calls in"
+        f" flight: {_AGE}; or balance calls instead of connections: a headless Service with the client's round_robin,"
+        " or a proxy that speaks HTTP/2 (Envoy, a mesh)"
+    )
+
+
+def pinned(numbers: CallNumbers) -> list[str]:
+    """Say in one line which pods no call could reach; nothing if there is none."""
+    if not numbers.left_out:
+        return []
+    names = ", ".join(numbers.left_out[:_SHOWN]) + (", …" if len(numbers.left_out) > _SHOWN else "")
+    said = f"{count(len(numbers.left_out), 'pod')} got no call, though ready for up to {lasting(numbers.left_out_ns)}"
+    return [
+        f"{said}: {names}; connections stay with the pods that they were opened to, and none was opened meanwhile"
+    ]
+
+
+def _pinned(numbers: CallNumbers) -> list[str]:
+    said = pinned(numbers)
+    return [*said, f"what mends it: {advice(numbers)}"] if said else []
+
+
+def _endings(numbers: CallNumbers) -> list[str]:
+    lines = []
+    if numbers.goaway or numbers.unannounced:
+        quiet = (
+            f", {numbers.unannounced:,} without it, {numbers.unannounced_lost:,} of these under a call that was lost"
+            if numbers.unannounced
+            else ", none without it"
+        )
+        lines.append(f"servers ended {count(numbers.goaway, 'connection')} by GOAWAY{quiet}")
+    if numbers.turned_away:
+        lines.append(
+            f"{count(numbers.turned_away, 'call')} turned away by GOAWAY or REFUSED_STREAM: not processed, so a client"
+            " library sends them again by itself; zdtest never does"
+        )
+    if numbers.renewed_ns:
+        lines.append(
+            f"the server ends connections by itself, at an age of {lasting(numbers.renewed_ns)} (median before the"
+            " trigger): a maximum connection age is set"
+        )
+    return lines
+
+
+def _shares(numbers: CallNumbers, zero_ns: int) -> list[str]:
+    if not numbers.pods:
+        unknown = "no answer names its pod, so nobody knows which pods calls went to"
+        return [f"{unknown}: let the server send its name as the metadata x-pod"]
+    begin = at(numbers.from_ns, zero_ns)
+    lines = [f"share of calls by pod, in windows of {lasting(numbers.window_ns)} from {begin}:"]
+    for pod in numbers.pods:
+        shares = " ".join(f"{100 * share:3.0f}" for share in pod.shares)
+        sort = "old" if pod.old else "new"
+        since = f", ready {at(pod.ready_ns, zero_ns)}" if pod.ready_ns is not None and not pod.old else ""
+        first = (
+            f", first call {at(pod.first_ns, zero_ns)}" if pod.first_ns is not None and not pod.old else ""
+        )
+        lines.append(f"{pod.pod} ({sort}{since}{first}): {shares} %, {count(pod.calls, 'call')}")
+    return lines
+
+
+def of_calls(cause: Cause) -> Cause:
+    """Return a cause with what mends it in gRPC's words."""
+    return dataclasses.replace(
+        cause, mend=tuple(map(_instead, cause.mend)), evidence=tuple(map(_instead, cause.evidence))
+    )
+
+
+def _instead(line: str) -> str:
+    for of_http, of_grpc in _INSTEAD.items():
+        line = line.replace(of_http, of_grpc)
+    return line
