@@ -84,7 +84,7 @@ _BROKEN_OFF = (
     "cancelling all calls",  # gRPC's C core, so grpcio too: stopped, and the grace that it was given is over
     "server shutdownnow",  # grpc-java
 )
-_DEADLINE = "4"
+_CANCELLED, _DEADLINE = "1", "4"
 
 
 def server_says(answer: Answer | None) -> Meaning:
@@ -94,5 +94,9 @@ def server_says(answer: Answer | None) -> Meaning:
     message = answer.header("grpc-message").lower()
     if any(words in message for words in _BROKEN_OFF):
         return BROKEN
+    # Only clients cancel calls, and this one has not. So does a server that stops to calls that it has not begun to
+    # handle (grpcio), and an app that passes on what somebody behind it said.
+    if answer.header("grpc-status") == _CANCELLED:
+        return BROKEN | Meaning.APP
     # The server gives up at the client's deadline; an app may also pass on that of somebody behind it.
     return Meaning.NO_ANSWER | Meaning.APP if answer.header("grpc-status") == _DEADLINE else NONE

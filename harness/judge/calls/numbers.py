@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.clock import NS
-from harness.judge.causes.connections import connection_keys
+from harness.judge.causes.connections import SHARE, connection_keys
 from harness.model import NEVER, Outcome
 
 if TYPE_CHECKING:
@@ -120,7 +120,15 @@ def _shares(hits: AllHits, timeline: Timeline, window_ns: int) -> tuple[tuple[Po
             first[code] = moment if first[code] == NEVER else min(first[code], moment)
     named = np.array([*map(bool, words), False])
     total = counts[named].sum(axis=0)
-    known = {pod.name: pod for pod in timeline.pods}
+    load = timeline.load
+    known = {
+        pod.name: pod
+        for pod in timeline.pods
+        if any(
+            one.from_ns < load.to_ns and (one.to_ns is None or one.to_ns > load.from_ns)
+            for one in pod.endpoints
+        )
+    }
     found = []
     for name in sorted({*known, *(word for word in words if word)}):
         code = words.index(name) if name in words else size
@@ -154,17 +162,39 @@ def _left_out(connections: pd.DataFrame, hits: AllHits, timeline: Timeline) -> t
     spans = {pod.name: span for pod in timeline.pods if (span := _ready(pod, timeline, opened)) is not None}
     if not spans:
         return (), 0
+    named = np.array([*map(bool, words), False])  # the last is no name at all
     own = dict.fromkeys(spans, 0)
     others = dict.fromkeys(spans, 0)
     for piece in hits.pieces("pod", since_ns=min(begin for begin, _ in spans.values())):
         codes = piece.frame["pod"].cat.codes.to_numpy()
         for name, (begin, end) in spans.items():
-            inside: NDArray[np.bool_] = (piece.done_ns >= begin) & (piece.done_ns < end) & (codes >= 0)
+            inside: NDArray[np.bool_] = (piece.done_ns >= begin) & (piece.done_ns < end) & named[codes]
             mine = codes == words.index(name) if name in words else np.zeros(len(piece), dtype=bool)
             own[name] += piece.count(mine)
             others[name] += piece.count(inside & piece.good & ~mine)
     left = tuple(name for name in spans if not own[name] and others[name] >= LEAST)
+    if not left or not _pinned(hits):
+        return (), 0
     return left, max((spans[name][1] - spans[name][0] for name in left), default=0)
+
+
+def _pinned(hits: AllHits) -> bool:
+    """Whether each connection leads to one pod. A proxy that speaks HTTP/2 chooses one for each call."""
+    named = np.array([*map(bool, hits.words), False])
+    lowest: dict[int, int] = {}
+    highest: dict[int, int] = {}
+    for piece in hits.pieces("conn", "pod"):
+        codes = piece.frame["pod"].cat.codes.to_numpy().astype(np.int64)
+        rows = np.flatnonzero(piece.good & named[codes])
+        keys, place = np.unique(connection_keys(piece.frame.take(rows)), return_inverse=True)
+        low, high = np.full(len(keys), len(hits.words)), np.full(len(keys), -1)
+        np.minimum.at(low, place, codes[rows])
+        np.maximum.at(high, place, codes[rows])
+        for key, least, most in zip(keys.tolist(), low.tolist(), high.tolist(), strict=True):
+            lowest[key] = min(lowest.get(key, least), least)
+            highest[key] = max(highest.get(key, most), most)
+    alike = sum(lowest[key] == highest[key] for key in lowest)
+    return bool(lowest) and alike >= SHARE * len(lowest)
 
 
 def _ready(pod: Lifeline, timeline: Timeline, opened: NDArray[np.int64]) -> tuple[int, int] | None:

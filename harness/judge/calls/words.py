@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.judge.wording import at, count, lasting
 
 if TYPE_CHECKING:
-    from harness.judge.calls.numbers import CallNumbers
+    from harness.judge.calls.numbers import CallNumbers, PodCalls
     from harness.judge.causes.causes import Cause
 
 _DRAIN = (
@@ -51,9 +51,11 @@ def pinned(numbers: CallNumbers) -> list[str]:
     if not numbers.left_out:
         return []
     names = ", ".join(numbers.left_out[:_SHOWN]) + (", …" if len(numbers.left_out) > _SHOWN else "")
-    said = f"{count(len(numbers.left_out), 'pod')} got no call, though ready for up to {lasting(numbers.left_out_ns)}"
+    said = (
+        f"{count(len(numbers.left_out), 'pod')} got no call, though ready for {lasting(numbers.left_out_ns)}"
+    )
     return [
-        f"{said}: {names}; connections stay with the pods that they were opened to, and none was opened meanwhile"
+        f"{said}: connections stay with the pods that they were opened to, and none was opened since ({names})"
     ]
 
 
@@ -92,13 +94,18 @@ def _shares(numbers: CallNumbers, zero_ns: int) -> list[str]:
     lines = [f"share of calls by pod, in windows of {lasting(numbers.window_ns)} from {begin}:"]
     for pod in numbers.pods:
         shares = " ".join(f"{100 * share:3.0f}" for share in pod.shares)
-        sort = "old" if pod.old else "new"
-        since = f", ready {at(pod.ready_ns, zero_ns)}" if pod.ready_ns is not None and not pod.old else ""
-        first = (
-            f", first call {at(pod.first_ns, zero_ns)}" if pod.first_ns is not None and not pod.old else ""
-        )
-        lines.append(f"{pod.pod} ({sort}{since}{first}): {shares} %, {count(pod.calls, 'call')}")
+        lines.append(f"{pod.pod} ({_when(pod, zero_ns)}): {shares} %, {count(pod.calls, 'call')}")
     return lines
+
+
+def _when(pod: PodCalls, zero_ns: int) -> str:
+    """Say since when a pod could be called, if it came after the trigger, and since when it was."""
+    if pod.old:
+        return "old"
+    if pod.ready_ns is None or pod.ready_ns < zero_ns:
+        return "there before" if pod.ready_ns is not None else "never in the endpoints"
+    first = "no call" if pod.first_ns is None else f"first call {at(pod.first_ns, zero_ns)}"
+    return f"new, ready {at(pod.ready_ns, zero_ns)}, {first}"
 
 
 def of_calls(cause: Cause) -> Cause:

@@ -157,7 +157,8 @@ def _judge(recording: Recording, *, whole: bool, drawn: bool) -> _Part:
         recording.manifests("after") or read.objects,
         read.balancers.seen,
     )
-    uncited = _Uncited(explained.causes, margins(run, timeline, measured))
+    kept = bool(run.grpc) and read.balancers.chain.direct
+    uncited = _Uncited(explained.causes, margins(run, timeline, measured, until_goaway=kept))
     judgement = Judgement(
         format=FORMAT,
         verdict=verdict,
@@ -168,7 +169,7 @@ def _judge(recording: Recording, *, whole: bool, drawn: bool) -> _Part:
         notes=(*run.notes, *traffic.notes(hits.words), *(notes(read.log) if whole else ())),
         measured=measured,
         headroom=with_advised(uncited.headroom, decided),
-        curve=shorter_pre_stops(hits, timeline, measured),
+        curve=() if kept else shorter_pre_stops(hits, timeline, measured),
         advice=decided.advice,
         lint=marked(
             lint([*read.objects, *live_pods(recording)]),
@@ -247,7 +248,7 @@ def _together(recording: Recording, judged: tuple[_Part, ...]) -> tuple[Judgemen
         notes=(*run.notes, *traffic.notes(hits.words), *notes(recording.access_log())),
         measured=measured,
         headroom=with_advised(rollouts.closest(uncited.headroom for _, uncited, _ in judged), decided),
-        curve=shorter_pre_stops(hits, timeline, measured),
+        curve=() if run.grpc and between.chain.direct else shorter_pre_stops(hits, timeline, measured),
         advice=decided.advice,
         lint=marked(
             lint([*objects, *live_pods(recording)]),

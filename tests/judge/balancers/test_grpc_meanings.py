@@ -49,6 +49,12 @@ def test_a_server_that_breaks_off_its_calls_says_so(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["none", "envoy", "unknown"])
+def test_a_call_that_nobody_but_the_server_can_have_cancelled_was_broken_off(name: str) -> None:
+    said = failed(Outcome.GRPC_CANCELLED, "CANCELLED")
+    assert BY_NAME[name].meaning(said) == BROKEN | Meaning.APP
+
+
 def test_straight_from_a_pod_unavailable_is_its_own_word() -> None:
     assert BY_NAME["none"].meaning(failed(Outcome.GRPC_UNAVAILABLE, "no database")) == Meaning.APP_UNAVAILABLE
     assert BY_NAME["none"].meaning(failed(Outcome.GRPC_RESOURCE_EXHAUSTED)) == Meaning.LIMITED

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -13,10 +14,11 @@ from harness.judge.causes.causes import Cause
 from harness.judge.numbers.piecewise.allhits import AllHits
 from harness.judge.timeline import timeline as times
 from harness.judge.timeline.lifeline import Lifeline, Served
+from harness.judge.verdict.judgement import judge
 from harness.model import Mark, Outcome
 from harness.recording.read import Recording
 from harness.recording.write import RunDirectory
-from tests.judge.synthetic import WALL, S, write_hits
+from tests.judge.synthetic import WALL, S, SyntheticRun, write_hits
 from tests.judge.test_numbers import hit, lost, record
 
 if TYPE_CHECKING:
@@ -69,9 +71,7 @@ def test_a_pod_that_came_later_and_to_which_no_connection_leads_is_left_out(tmp_
     assert (found.age_s, found.grace_s) == (30, 5)
     assert [(pod.pod, pod.shares) for pod in found.pods] == [("new", (0.0,) * 8), ("old", (1.0,) * 8)]
     said = sentences(found, 10 * S)
-    assert said[0].startswith(
-        "1 pod got no call, though ready for up to 30 s: new; connections stay with the pods"
-    )
+    assert said[0].startswith("1 pod got no call, though ready for 30 s: connections stay with the pods")
     assert "let the server end connections at an age of 30 s, with 5 s of grace" in said[1]
     assert "grpc.max_connection_age_ms" in said[1]
 
@@ -88,6 +88,11 @@ def test_a_pod_that_gets_calls_is_not(tmp_path: Path) -> None:
     found = counted(tmp_path, rows, [connection(0, 0.1), connection(1, 20.2)], OLD, new(20))
     assert found.left_out == ()
     assert [pod.first_ns for pod in found.pods if pod.pod == "new"] == [49 * S]
+
+
+def test_where_somebody_chooses_a_pod_for_each_call_connections_keep_nobody_out(tmp_path: Path) -> None:
+    rows = [*calls("old", 3, 50), *calls("other", 3.05, 50)]
+    assert counted(tmp_path, rows, [connection(0, 0.1)], OLD, new(20)).left_out == ()
 
 
 def test_nothing_is_said_of_a_pod_that_was_ready_briefly_or_while_nobody_called(tmp_path: Path) -> None:
@@ -148,3 +153,40 @@ def test_what_mends_a_cause_is_said_in_grpcs_words() -> None:
     )
     assert found.mend[0].endswith("; preStop")
     assert "Connection: close" not in found.evidence[0]
+
+
+def test_shares_tell_which_pods_came_when(tmp_path: Path) -> None:
+    rows = [*calls("old", 3, 26), *calls("new", 26, 50, conn=1), *calls("same", 3, 50, conn=2)]
+    connections = [connection(0, 0.1, 26), connection(1, 26), connection(2, 0.1)]
+    gone = replace(new(0, 1, "gone"), old=True)  # it had left before the load began
+    pods = (OLD, new(20), new(-5, name="same"), gone, new(49, name="late"))
+    found = counted(tmp_path, rows, connections, *pods)
+    assert [pod.pod for pod in found.pods] == ["late", "new", "old", "same"]
+    shares = {pod.pod: pod.shares for pod in found.pods}
+    assert shares["new"] == (0.0, 0.0, 0.0, 0.0, 0.5, 0.5, 0.5, 0.5)
+    assert shares["old"] == (0.5, 0.5, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0)
+    said = sentences(found, 10 * S)
+    assert (
+        "new (new, ready +10.0 s, first call +16.0 s):   0   0   0   0  50  50  50  50 %, 240 calls" in said
+    )
+    assert any(line.startswith("late (new, ready +39.0 s, no call):") for line in said)
+    assert any(line.startswith("same (there before):") for line in said)
+    assert any(line.startswith("old (old):") for line in said)
+
+
+def test_answers_without_a_pod_among_others_are_nobodys(tmp_path: Path) -> None:
+    rows = [*calls("old", 3, 50), *calls("", 3.05, 50, conn=1)]
+    found = counted(tmp_path, rows, [connection(0, 0.1), connection(1, 0.1)], OLD, new(20))
+    assert found.left_out == ("new",)
+    assert [(pod.pod, pod.shares) for pod in found.pods] == [("new", (0.0,) * 8), ("old", (1.0,) * 8)]
+
+
+def test_how_late_the_last_call_came_on_a_kept_connection_is_no_measure_of_a_pre_stop(tmp_path: Path) -> None:
+    for grpc, found in (("", {"preStop"}), ("unary", set())):
+        folder = SyntheticRun.rolling(3, prestop=6, direct=True).write(tmp_path / (grpc or "http"))
+        recording = Recording.open(folder)
+        direct = replace(recording.run, grpc=grpc, scenario={**recording.run.scenario, "balancer": "none"})
+        (folder / "run.json").write_text(json.dumps(asdict(direct)))
+        judged = judge(Recording.open(folder))
+        assert {line.what for line in judged.headroom} & {"preStop"} == found
+        assert bool(judged.curve) is bool(found)
