@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from harness.judge.causes.rules import AFTER_STOP, AT_EXIT
 from harness.judge.wording import at, count, lasting
+from harness.model import Outcome
 
 if TYPE_CHECKING:
     from harness.judge.calls.numbers import CallNumbers, PodCalls
@@ -28,6 +30,8 @@ _AGE = (
     " (MaxConnectionAge, MaxConnectionAgeGrace) in Go, maxConnectionAge and maxConnectionAgeGrace in Java"
 )
 _SHOWN = 6
+_BROKEN_OFF = frozenset({Outcome.GRPC_UNAVAILABLE.value, Outcome.GRPC_CANCELLED.value})
+_STOPS = AFTER_STOP | AT_EXIT
 
 
 def sentences(numbers: CallNumbers, zero_ns: int) -> list[str]:
@@ -108,11 +112,17 @@ def _when(pod: PodCalls, zero_ns: int) -> str:
     return f"new, ready {at(pod.ready_ns, zero_ns)}, {first}"
 
 
-def of_calls(cause: Cause) -> Cause:
-    """Return a cause with what mends it in gRPC's words."""
-    return dataclasses.replace(
-        cause, mend=tuple(map(_instead, cause.mend)), evidence=tuple(map(_instead, cause.evidence))
-    )
+def of_calls(cause: Cause, *, direct: bool) -> Cause:
+    """Return a cause with what mends it in gRPC's words.
+
+    `direct`: connections lead to pods, so a status is the server's own. One that breaks calls off as it stops has to
+    drain: a preStop lets them come for longer on the connections that are there, and breaks off others.
+    """
+    mend = list(map(_instead, cause.mend))
+    broken_off = direct and cause.of_pods and not _BROKEN_OFF.isdisjoint(cause.kinds)
+    if broken_off and _STOPS.intersection(cause.ids) and not any(_DRAIN in line for line in mend):
+        mend.append(f"the app: {_DRAIN}")
+    return dataclasses.replace(cause, mend=tuple(mend), evidence=tuple(map(_instead, cause.evidence)))
 
 
 def _instead(line: str) -> str:

@@ -59,5 +59,7 @@ def explained_run(recording: Recording, *, seq: bool = False) -> ExplainedRun:
         losses = {uid: replace(one, cut=0, cut_ns=0) for uid, one in explained.pod_losses.items()}
         explained = replace(explained, pod_losses=losses)
     if run.grpc:
-        explained = replace(explained, causes=tuple(map(of_calls, explained.causes)))
+        explained = replace(
+            explained, causes=tuple(of_calls(one, direct=between.chain.direct) for one in explained.causes)
+        )
     return ExplainedRun(hits, timeline, numbers, between, explained, objects, answers, log)

@@ -147,7 +147,7 @@ def test_what_mends_a_cause_is_said_in_grpcs_words() -> None:
     evidence = "so the app has to close it (`Connection: close` after SIGTERM), or the client ask again"
     mend = "on SIGTERM answer with `Connection: close`; preStop"
     cause = Cause(("C3",), "x", "exact", 1, {}, 0, 0, (), (evidence,), (mend,))
-    found = of_calls(cause)
+    found = of_calls(cause, direct=True)
     assert found.mend[0].startswith(
         "on SIGTERM send GOAWAY, take no new calls and let those in flight finish"
     )
@@ -190,3 +190,15 @@ def test_how_late_the_last_call_came_on_a_kept_connection_is_no_measure_of_a_pre
         judged = judge(Recording.open(folder))
         assert {line.what for line in judged.headroom} & {"preStop"} == found
         assert bool(judged.curve) is bool(found)
+
+
+def test_calls_that_the_server_itself_breaks_off_as_it_stops_need_more_than_a_pre_stop() -> None:
+    def mended(ids: str, kind: str, *, direct: bool) -> bool:
+        cause = Cause((ids,), "x", "exact", 1, {kind: 1}, 0, 0, (), (), ("preStop: sleep",))
+        return any("GOAWAY" in line for line in of_calls(cause, direct=direct).mend)
+
+    assert mended("B1", "UNAVAILABLE", direct=True)
+    assert mended("B1", "CANCELLED", direct=True)
+    assert not mended("B1", "connect_refused", direct=True)
+    assert not mended("B1", "UNAVAILABLE", direct=False)
+    assert not mended("A1", "UNAVAILABLE", direct=True)
