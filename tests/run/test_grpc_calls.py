@@ -16,8 +16,11 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+import trustme
+
 from harness.run.preflight.grpc.exchange import deadline, messages
 from tests.grpcshop.running import HERE, PROTO, Shop, shop
+from tests.load.scripted_server import ScriptedServer, always
 from tests.program import zdtest
 
 if TYPE_CHECKING:
@@ -240,3 +243,37 @@ def test_a_good_call_is_ok_in_reports(till: Shop, tmp_path: Path) -> None:
     assert list(statuses) == ["OK"]
     assert f"statuses    OK: {statuses['OK']:,}" in done.stdout
     assert f"2xx - {statuses['OK']}," in done.stdout
+
+
+def test_over_tls_the_schema_and_the_calls_go_by_the_same_certificate(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    pair = authority.issue_cert("127.0.0.1")
+    files = {name: tmp_path / f"{name}.pem" for name in ("ca", "cert", "key")}
+    authority.cert_pem.write_to_path(files["ca"])
+    pair.cert_chain_pems[0].write_to_path(files["cert"])
+    pair.private_key_pem.write_to_path(files["key"])
+    with shop("--cert", str(files["cert"]), "--key", str(files["key"])) as till:
+        url = till.url(scheme="grpcs")
+        unknown = refused(url, folder=tmp_path)
+        assert "tls_verify" in unknown
+        assert unknown.endswith("use -k to go on without, or --cacert")
+        plain = refused(till.url(), folder=tmp_path)
+        assert "does it speak gRPC?" in plain
+        done = zdtest("run", url, "--cacert", str(files["ca"]), *SHORT, cwd=tmp_path)
+        all_good(done, tmp_path)
+
+
+def test_the_summary_and_the_page_say_where_calls_went(till: Shop, tmp_path: Path) -> None:
+    done = zdtest("run", till.url(), *SHORT, cwd=tmp_path)
+    calls = json.loads(all_good(done, tmp_path))["calls"]
+    assert [pod["pod"] for pod in calls["pods"]] == ["till-7"]
+    assert "-- gRPC calls --" in done.stdout
+    page = next((tmp_path / "results").glob("*/report.html")).read_text()
+    assert "share of calls by pod" in page
+
+
+def test_requests_of_http_have_no_section_about_calls(tmp_path: Path) -> None:
+    with ScriptedServer(always(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as server:
+        done = zdtest("run", server.url, *SHORT, cwd=tmp_path)
+    assert json.loads(all_good(done, tmp_path))["calls"] is None
+    assert "gRPC" not in done.stdout
