@@ -14,12 +14,13 @@ from harness.judge.causes.causes import Cause
 from harness.judge.numbers.piecewise.allhits import AllHits
 from harness.judge.timeline import timeline as times
 from harness.judge.timeline.lifeline import Lifeline, Served
-from harness.judge.verdict.judgement import judge
+from harness.judge.verdict.judgement import from_json, judge, to_json
 from harness.model import Mark, Outcome
 from harness.recording.read import Recording
 from harness.recording.write import RunDirectory
 from tests.judge.synthetic import WALL, S, SyntheticRun, write_hits
 from tests.judge.test_numbers import hit, lost, record
+from tests.judge.test_rollouts import series
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -202,3 +203,15 @@ def test_calls_that_the_server_itself_breaks_off_as_it_stops_need_more_than_a_pr
     assert not mended("B1", "connect_refused", direct=True)
     assert not mended("B1", "UNAVAILABLE", direct=False)
     assert not mended("A1", "UNAVAILABLE", direct=True)
+
+
+def test_of_several_rollouts_each_has_its_calls_and_so_has_the_run(tmp_path: Path) -> None:
+    drained = SyntheticRun.rolling(prestop=4, grace=20)
+    folder = series(tmp_path, drained, drained)
+    run = Recording.open(folder).run
+    (folder / "run.json").write_text(json.dumps(asdict(replace(run, grpc="unary"))))
+    told = judge(Recording.open(folder))
+    assert told.calls is not None
+    assert [one.calls is not None for one in told.rollouts] == [True, True]
+    assert sum(pod.calls for pod in told.calls.pods) == told.numbers.named
+    assert from_json(to_json(told)) == told
