@@ -116,7 +116,25 @@ class Outcome(StrEnum):
     H2_REFUSED_STREAM = "h2_refused_stream"
     H2_RESET_BEFORE_RESPONSE = "h2_reset_before_response"  # RST_STREAM, the connection lives on
     H2_RESET_MID_RESPONSE = "h2_reset_mid_response"
-    GRPC_ERROR = "grpc_error"  # a whole response of an expected status, which gRPC's own status calls failed
+    # A whole response of an expected HTTP status, which gRPC calls failed: without a grpc-status that can be read, ...
+    GRPC_ERROR = "grpc_error"
+    # ... or with one of these (the status codes 1 to 16, in their order), under gRPC's own name.
+    GRPC_CANCELLED = "CANCELLED"
+    GRPC_UNKNOWN = "UNKNOWN"
+    GRPC_INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    GRPC_DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    GRPC_NOT_FOUND = "NOT_FOUND"
+    GRPC_ALREADY_EXISTS = "ALREADY_EXISTS"
+    GRPC_PERMISSION_DENIED = "PERMISSION_DENIED"
+    GRPC_RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
+    GRPC_FAILED_PRECONDITION = "FAILED_PRECONDITION"
+    GRPC_ABORTED = "ABORTED"
+    GRPC_OUT_OF_RANGE = "OUT_OF_RANGE"
+    GRPC_UNIMPLEMENTED = "UNIMPLEMENTED"
+    GRPC_INTERNAL = "INTERNAL"
+    GRPC_UNAVAILABLE = "UNAVAILABLE"
+    GRPC_DATA_LOSS = "DATA_LOSS"
+    GRPC_UNAUTHENTICATED = "UNAUTHENTICATED"
 
 
 NEITHER = frozenset({Outcome.CUT_AT_DEADLINE, Outcome.DROPPED})  # good nor failed
@@ -128,6 +146,9 @@ def is_failed(outcome: Outcome, *, expected: bool) -> bool:
 
 
 OUTCOMES: tuple[Outcome, ...] = tuple(Outcome)
+GRPC_OK = "OK"  # what reports say of a good call, where they say 200 of a request
+# Those that a whole answer of gRPC has by its grpc-status: the one with code N is at place N - 1.
+GRPC_CODES: tuple[Outcome, ...] = OUTCOMES[OUTCOMES.index(Outcome.GRPC_CANCELLED) :][:16]
 OUTCOME_CODE: dict[Outcome, int] = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 
 
@@ -177,6 +198,8 @@ class LoadPlan:
     trace_headers: bool = False  # recording.trace says which, and what is in them
     http2: bool = False
     streams: int = 1  # over HTTP/2: requests in flight on each connection
+
+    grpc: str = ""  # unary | streaming: the requests are gRPC calls, and only gRPC's own answers can be good
 
     @property
     def slots(self) -> int:
@@ -493,6 +516,7 @@ class RunRecord:
     server_clock_ns: tuple[int, int] | None = None  # bounds of the API server's wall clock minus ours
     http2: bool = False
     streams: int = 1  # requests in flight on each of `concurrency` connections
+    grpc: str = ""  # unary | streaming: the requests were gRPC calls
     rollouts: int = 1  # how many were asked for
     earlier: tuple[Round, ...] = ()  # those before the one that `marks` and `rollout` are about, oldest first
     changes: tuple[OtherChange, ...] = ()  # of somebody else, during any of its rollouts; oldest first

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from harness.cli.grpcoptions import grpc_flags, grpc_options
 from harness.cli.streamoptions import stream_flags, stream_options
 from harness.errors import UsageError
 from harness.model import BALANCERS
@@ -194,6 +195,7 @@ def _added(command: _Decorator, without: tuple[str, ...]) -> _Decorator:
             ),
         ),
         *stream_options(),
+        *grpc_options(),
         click.option(
             "--streams",
             type=int,
@@ -325,6 +327,7 @@ def flags_of(url: str | None, options: dict[str, Any]) -> dict[str, Any]:
         flags["rollout.trigger"] = f"{kind} {Path(file.strip()).absolute()}"
     flags.update(_connections(options))
     flags.update(stream_flags(flags.get("target.url", ""), options))
+    flags.update(grpc_flags(options))
     if options["fail_on"]:
         flags["fail_on"] = list(options["fail_on"])
     if options["path_proven"]:

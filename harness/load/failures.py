@@ -15,6 +15,7 @@ from harness.model import Outcome
 US, PEER, NETWORK = "us", "peer", "network"
 FIN, RESET, TIMEOUT, REFUSED, ERROR, END = "fin", "reset", "timeout", "refused", "error", "end"
 UNASKED = "unasked"  # by us, because a response came without a request
+GOAWAY = "goaway"  # over HTTP/2: the server had said so before, and which requests it had not processed
 LIMIT = "limit"  # by us, because it had reached its limit of hits or of age
 
 # The keep-alive race: the peer closes an idle connection while our request is on its way.

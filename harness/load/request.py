@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from harness.model import Target
 
-_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "grpc": 80, "grpcs": 443}
+_GRPC = frozenset({"grpc", "grpcs"})
 _KNOWN = 512  # how many responses to remember,
 _KNOWN_SIZE = 8 * 1024  # and up to what size: looking up a longer one costs more than parsing it
 _REPEATABLE = 64 * 1024  # our own headers are shorter; a longer one is a mistake
@@ -83,13 +84,15 @@ def prepare(index: int, target: Target, marking: Marking | None = None) -> Prepa
     except ValueError:  # its text may contain a part of a password
         raise UsageError(f"{shown!r} is not a URL: its host or port cannot be read") from None
     if url.scheme not in _DEFAULT_PORTS or not url.hostname:
-        raise UsageError(f"{shown!r} is not an http://, https://, ws:// or wss:// URL with a host")
+        raise UsageError(
+            f"{shown!r} is not an http://, https://, ws://, wss://, grpc:// or grpcs:// URL with a host"
+        )
     try:
         port = url.port or _DEFAULT_PORTS[url.scheme]
         host = url.hostname if url.hostname.isascii() else url.hostname.encode("idna").decode()
     except ValueError:  # UnicodeError is one too
         raise UsageError(f"the host or port of {shown!r} cannot be used") from None
-    origin = Origin(host, port, url.scheme in {"https", "wss"}, _is_address(host))
+    origin = Origin(host, port, url.scheme in {"https", "wss", "grpcs"}, _is_address(host))
     path = quote(url.path, safe="/:@!$&'()*+,;=~%[]") or "/"
     query = f"?{quote(url.query, safe='/:@!$&()*+,;=~%?[]' + chr(39))}" if url.query else ""
 
@@ -114,7 +117,9 @@ def _headers(
     if url.username is not None:
         pair = unquote_to_bytes(url.username) + b":" + unquote_to_bytes(url.password or "")
         headers["Authorization"] = f"Basic {b64encode(pair).decode()}"
-    if target.body or target.method in _BODY_METHODS:
+    if url.scheme in _GRPC:  # its own clients send neither, and a call's length is in its messages
+        del headers["Accept"]
+    elif target.body or target.method in _BODY_METHODS:
         headers["Content-Length"] = str(_length(target.body))
     if marking is not None and marking.close:
         headers["Connection"] = "close"

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from harness.load.dial import Dialler
     from harness.load.request import PreparedRequest
+    from harness.load.wire.h2.response import StreamReader
+    from harness.load.wire.h2.single import Exchange
 
 _READ = 256 * 1024
 _PIECE = 64 * 1024
@@ -64,6 +66,33 @@ async def send(dialler: Dialler, prepared: PreparedRequest, seq: int) -> Attempt
     return attempt
 
 
+@dataclass(slots=True)
+class Reply:
+    """The result of one request over HTTP/2, with what it said. `body`: as much of it as was wanted."""
+
+    attempt: Attempt
+    reader: StreamReader | None = None
+
+
+async def call(dialler: Dialler, prepared: PreparedRequest, most: int) -> Reply:
+    """Send the request once over HTTP/2, on a new connection, and keep its answer. `most`: bytes of its body."""
+    from harness.load.wire.h2 import single  # noqa: PLC0415  only HTTP/2 needs hpack
+
+    dialled = await dialler.open(prepared.origin)
+    attempt = Attempt(dialled.outcome, why=dialled.why)
+    if dialled.outcome is not None:
+        return Reply(attempt)
+    ranks = {name.lower().encode("latin-1"): rank for rank, name in enumerate(dialler.plan.pod_headers)}
+    exchange = single.Exchange(prepared, ranks, most)
+    try:
+        async with asyncio.timeout(dialler.plan.timeout_ns / 1e9):
+            await _exchanged(dialled.sock, exchange, attempt)
+    except TimeoutError:
+        attempt.outcome = Outcome.READ_TIMEOUT_BODY if attempt.status else Outcome.READ_TIMEOUT_HEADERS
+        attempt.why = "it does not answer in time"
+    return Reply(attempt, exchange.reader)
+
+
 async def _http1(
     sock: Any, prepared: PreparedRequest, request: bytes, pod_headers: tuple[str, ...], attempt: Attempt
 ) -> None:
@@ -90,7 +119,11 @@ async def _http2(
 
     prepared = replace(prepared, request=request, template=b"", places=0)
     ranks = {name.lower().encode("latin-1"): rank for rank, name in enumerate(pod_headers)}
-    exchange = single.Exchange(prepared, ranks)
+    await _exchanged(sock, single.Exchange(prepared, ranks), attempt)
+
+
+async def _exchanged(sock: Any, exchange: Exchange, attempt: Attempt) -> None:
+    """Carry out an exchange over HTTP/2, and close the connection."""
     try:
         while attempt.outcome is None:
             await _write(sock, memoryview(exchange.to_write()))

@@ -72,13 +72,14 @@ def words(answer: Answer, who: str = "") -> str:
 
     `who`: the server's name where it is known better than from its own header.
     """
-    body = " ".join(_TAG.sub(" ", _UNSAID.sub(" ", answer.body)).split())
+    said = answer.body or answer.header("grpc-message")
+    body = " ".join(_TAG.sub(" ", _UNSAID.sub(" ", said)).split())
     if len(body) > _LONGEST_SAID:
         half = _LONGEST_SAID // 2
         body = f"{body[:half].rstrip()} ... {body[-half:].lstrip()}"
     by = (who or answer.header("server")).removeprefix("an ")
-    said = f'"{body}"' if body else "(no words)"
-    return f"{by}: {said}" if by else said
+    quoted = f'"{body}"' if body else "(no words)"
+    return f"{by}: {quoted}" if by else quoted
 
 
 def line(index: int, answer: Answer) -> dict[str, Any]:

@@ -78,7 +78,7 @@ CONNECTION_SCHEMA = pa.schema(
         ("tls_ns", pa.int64()),  # how long the handshake took, -1 without TLS
         ("closed_ns", pa.int64()),
         ("closed_by", _NAMES),  # us | peer | network
-        ("how", _NAMES),  # fin | reset | timeout | refused | error | end | limit | unasked
+        ("how", _NAMES),  # fin | goaway | reset | timeout | refused | error | end | limit | unasked
         ("hits", pa.int32()),
         ("tls_version", _NAMES),
     ]

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.model import GRPC_OK
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -69,7 +71,7 @@ def of(numbers: Numbers, *, latencies: bool) -> Block:
     """Turn a run's numbers into bombardier's. Latency is that of good responses only."""
     classes: dict[str, int] = {}
     for status, n in numbers.statuses.items():
-        digit = int(status) // 100
+        digit = int(status) // 100 if status.isdigit() else 2 if status == GRPC_OK else 0
         name = f"{digit}xx" if 1 <= digit <= 5 else "others"
         classes[name] = classes.get(name, 0) + n
     classes["others"] = classes.get("others", 0) + sum(numbers.outcomes.values())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.escaping import everywhere, for_line
 from harness.judge.wording import lasting
+from harness.model import GRPC_OK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,8 +35,9 @@ def row(judgement: Judgement) -> Row:
     numbers = judgement.numbers
     by = dict.fromkeys("245", 0)
     for status, n in numbers.statuses.items():
-        if status[0] in by:
-            by[status[0]] += n
+        first = "2" if status == GRPC_OK else status[0]
+        if first in by:
+            by[first] += n
     latencies = [numbers.latency, *(kind.latency for kind in numbers.kinds)]
     return Row(
         requests=numbers.requests,

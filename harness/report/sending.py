@@ -23,6 +23,7 @@ _ENDS = {
     "us error": "by us after an error",
     "us unasked": "by us after a response that nobody had asked for",
     "peer fin": "by the server",
+    "peer goaway": "by the server, by GOAWAY",
     "peer reset": "reset by the server",
     "peer error": "by the server with a TLS error",
     "network timeout": "lost in the network",

@@ -12,7 +12,7 @@ from harness.escaping import everywhere, for_line
 from harness.judge.balancers import shown as balancers
 from harness.report import bombardier, lint, measured, sending
 from harness.report.summary import details, pods, screen, tables
-from harness.report.summary.details import streams
+from harness.report.summary.details import calls, streams
 from harness.report.summary.layout import LABEL, WIDTH, labelled, wrapped
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def _sections(judgement: Judgement, *, latencies: bool) -> list[list[str]]:
             tables.rollouts(judgement) or tables.phases(numbers, timeline, held=held),
             tables.bad_time(numbers, timeline, held=held),
         ],
+        "gRPC calls": [calls(judgement)],
         "Connections and the load generator": [
             sending.pods(sent) + sending.connections(sent) + sending.cost(sent) + sending.stalls(sent)
         ],

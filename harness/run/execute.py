@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -171,7 +171,7 @@ async def _run(
     from harness.load.feasibility import warnings  # noqa: PLC0415
 
     plan = load_plan(resolved, resolved.targets(tested.url), tested.ca_file)
-    answers = await _answers(plan, from_pods=bool(resolved.scenario.load.pods))
+    plan, answers = await _answers(plan, resolved)
     subject = None
     if tested.api:
         from harness.cluster.watching.streaming import watching  # noqa: PLC0415  these bring kubernetes too
@@ -182,7 +182,8 @@ async def _run(
             lambda: inspect(api, resolved, answers.pods, lab=resolved.use_lab)
         )
     clock = Clock.start()
-    log = Log(directory, first_record(resolved, plan.targets, clock, observer.command, Path.cwd()))
+    record = first_record(resolved, plan.targets, clock, observer.command, Path.cwd())
+    log = Log(directory, replace(record, grpc=plan.grpc))
     notes = (*resolved.notes, *tested.notes, *answers.notes, *ignored_proxies(os.environ), *warnings(plan))
     context = tested.api.context if tested.api else None
     log.update(
@@ -260,14 +261,26 @@ def _target_groups(resolved: Resolved, subject: Subject | None, log: Log) -> lis
     return opened(arns, log.note)
 
 
-async def _answers(plan: LoadPlan, *, from_pods: bool) -> Answers:
-    """Ask the target before the load. What does not answer here may answer in the cluster: the baseline will tell."""
+async def _answers(plan: LoadPlan, resolved: Resolved) -> tuple[LoadPlan, Answers]:
+    """Ask the target before the load, and put a gRPC call into the plan, if that is what is sent.
+
+    What does not answer here may answer in the cluster: the baseline will tell.
+    """
+    part = resolved.scenario.grpc
+    if part:
+        from harness.run.preflight.grpc.calls import of_calls  # noqa: PLC0415  an extra, and heavy
+        from harness.run.preflight.grpc.health import healthy  # noqa: PLC0415
+
+        plan = await of_calls(plan, part, resolved.base)
     try:
-        return await ask(plan, timeout_s=min(15.0, plan.timeout_ns / NS))
+        answers = await ask(plan, timeout_s=min(15.0, plan.timeout_ns / NS))
+        return plan, await healthy(plan, answers) if part and part.health else answers
     except UsageError as error:
-        if not from_pods:
+        if not resolved.scenario.load.pods:
             raise
-        return Answers((), (), (f"the target could not be asked before the load, which pods send: {error}",))
+        return plan, Answers(
+            (), (), (f"the target could not be asked before the load, which pods send: {error}",)
+        )
 
 
 def _change(

@@ -31,7 +31,7 @@ _PACKAGES = ("kubernetes", "httptools", "uvloop", "anyio", "pyarrow")
 _HEADER_NEXT = re.compile(r"-[A-Za-z]*H")  # -H, and -kH, where flags are written in one word
 _HEADER_AT_ONCE = re.compile(r"(-[A-Za-z]*?H)(.+)", re.DOTALL)  # -HName: value
 MOST_CHANGES = 200  # a controller at war with another one would write without end
-_WITH_SECRETS = frozenset({"--header", "--body", "--message", "--trigger", "--webhook"})
+_WITH_SECRETS = frozenset({"--header", "--body", "--data", "--message", "--trigger", "--webhook"})
 
 
 class Log:
@@ -168,6 +168,7 @@ def _value(option: str, value: str) -> str:
     """Return an option's value as it may be written down."""
     if option in {
         "--body",
+        "--data",
         "--message",
         "--webhook",
     }:  # a webhook's address is all that it takes to post there

@@ -2,7 +2,7 @@
 
     METRIC[{PHASE}] OPERATOR VALUE      p99{during} <= 250ms     failed_share < 0.1%     502 == 0
 
-Metrics: counts (failed, lost, hard_failures, masked, stalled, bad_seconds, requests, or a status such as 502),
+Metrics: counts (failed, lost, hard_failures, masked, stalled, bad_seconds, requests, or a status: 502, UNAVAILABLE),
 failed_share (a percentage or a share), durations (outage, lag, p50 p75 p90 p95 p99, mean, max: latencies of good
 responses), and rate (requests per second). Of streams, since the trigger: counts (cut, away: not back at the end,
 missed: numbered messages) and durations (reconnect: the longest from a loss to the next message, gap: the longest
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.clock import NS
+from harness.model import GRPC_CODES, GRPC_OK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -30,6 +31,8 @@ DURATIONS = ("outage", "lag", *LATENCIES, "reconnect", "gap")
 METRICS = (*COUNTS, "failed_share", "rate", "outage", "lag", *LATENCIES, *OF_STREAMS)
 # A stream's rows are no requests, so of streams these say nothing. Latencies do where messages are answered.
 OF_REQUESTS = frozenset({"requests", "failed_share", "rate", "masked", "stalled", "lag"})
+# Of gRPC; of HTTP they are numbers.
+STATUSES = frozenset({GRPC_OK, *(outcome.value for outcome in GRPC_CODES)})
 PHASES = ("before", "during", "after")
 BY_PHASE = frozenset({"failed", "failed_share", "bad_seconds", "requests", *LATENCIES})
 OF_ALL_FAILURES = frozenset(
@@ -37,7 +40,7 @@ OF_ALL_FAILURES = frozenset(
 )  # metrics that count every kind of failed request
 
 _TERM = re.compile(
-    r"\s*([a-z_]\w*|\d{3})\s*(?:\{\s*(\w+)\s*\})?\s*(<=|>=|==|!=|<|>)\s*(\d+(?:\.\d+)?)\s*(us|ms|s|m|%|)\s*"
+    r"\s*([A-Za-z_]\w*|\d{3})\s*(?:\{\s*(\w+)\s*\})?\s*(<=|>=|==|!=|<|>)\s*(\d+(?:\.\d+)?)\s*(us|ms|s|m|%|)\s*"
 )
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
@@ -83,11 +86,12 @@ def parse(text: object) -> Condition:
     if match is None:
         raise ValueError(f"{text!r} is not a condition; write 'failed>0', 'p99>250ms' or 'outage>100ms'")
     metric, phase, sign, number, unit = match[1], match[2] or "", match[3], float(match[4]), match[5]
-    if not metric.isdigit() and metric not in METRICS:
+    status = metric.isdigit() or metric in STATUSES
+    if not status and metric not in METRICS:
         raise ValueError(
-            f"there is no metric {metric!r}; use one of {', '.join(METRICS)}, or a status such as 502"
+            f"there is no metric {metric!r}; use one of {', '.join(METRICS)}, or a status such as 502 or UNAVAILABLE"
         )
-    if phase and (phase not in PHASES or (metric not in BY_PHASE and not metric.isdigit())):
+    if phase and (phase not in PHASES or (metric not in BY_PHASE and not status)):
         raise ValueError(
             f"{metric}{{{phase}}} is not measured; phases are {', '.join(PHASES)}, for "
             f"{', '.join(sorted(BY_PHASE))} and statuses"

@@ -13,6 +13,7 @@ from harness import masking
 from harness.errors import UsageError
 from harness.scenario import yamltext
 from harness.scenario.labpart import LabPart
+from harness.scenario.parts.grpcpart import GrpcPart
 from harness.scenario.parts.streampart import StreamPart
 from harness.scenario.schema import (
     ClusterPart,
@@ -35,6 +36,7 @@ _PARTS: dict[str, type[pydantic.BaseModel]] = {
     "lab": LabPart,
     "cluster": ClusterPart,
     "stream": StreamPart,
+    "grpc": GrpcPart,
 }
 
 
@@ -74,6 +76,8 @@ def redacted(scenario: Scenario) -> dict[str, Any]:
         whole["target"]["body"] = "***"
     if (whole["stream"] or {}).get("message") is not None:
         whole["stream"]["message"] = "***"
+    if whole["grpc"]:
+        whole["grpc"]["data"] = "***"
     whole["rollout"]["trigger"] = parse(scenario.rollout.trigger).shown
     if whole["target"]["url"]:
         whole["target"]["url"] = masking.url(whole["target"]["url"])
@@ -220,6 +224,7 @@ _FLAGS = {
     "target.pod_header": "--pod-header", "target.http2": "--http2", "target.streams": "--streams",
     "stream.kind": "--stream", "stream.message": "--message", "stream.every": "--every", "stream.ping": "--ping",
     "stream.expect_every": "--expect-every", "stream.back_within": "--back-within",
+    "grpc.proto": "--proto", "grpc.proto_path": "--proto-path", "grpc.data": "--data", "grpc.health": "--no-health",
     "rollout.trigger_after": "--trigger-after",
     "rollout.trigger": "--trigger", "rollout.rollouts": "--rollouts",
     "rollout.field_manager": "--field-manager", "rollout.settle": "--settle", "rollout.max_time": "--max-time",

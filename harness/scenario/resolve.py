@@ -239,6 +239,8 @@ def _which_file(request: Request, folder: Path, *, url_given: bool) -> tuple[Pat
 
 
 def _check_lab(scenario: Scenario, flags: dict[str, Any], *, use_lab: bool) -> None:
+    if use_lab and scenario.grpc:
+        raise UsageError("the lab's pods speak no gRPC; name a real cluster with a grpc:// URL")
     if use_lab and scenario.load.pods:
         raise UsageError("the lab has no nodes for the load's pods; drop --pods, or name a real cluster")
     if "lab.time_scale" in flags and not use_lab:

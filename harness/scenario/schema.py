@@ -16,6 +16,7 @@ from harness.clock import NS
 from harness.model import MOST_STREAMS
 from harness.scenario.labpart import LabPart
 from harness.scenario.objectives import check_metrics, condition
+from harness.scenario.parts.grpcpart import GrpcPart, check_grpc, grpc_by_its_url
 from harness.scenario.parts.streampart import StreamPart, check_stream, websocket_by_its_url
 from harness.scenario.trigger import parse
 from harness.scenario.values import (
@@ -37,7 +38,9 @@ class TargetPart(Strict):
     """The request."""
 
     url: str | None = None
-    """Where to send: an http:// or https:// URL, a WebSocket's ws:// or wss://. Not with the lab, which has its own."""
+    """Where to send: an http:// or https:// URL, a WebSocket's ws:// or wss://, a gRPC method's grpc:// or grpcs://.
+    Not with the lab, which has its own.
+    """
     path: str = "/"
     """With the lab: the path of the requests."""
     method: Method = "GET"
@@ -115,13 +118,13 @@ class TargetPart(Strict):
                 f"{masking.broken_url(value)!r} is not a URL: its host or port cannot be read"
             ) from None
         if (
-            parts.scheme not in {"http", "https", "ws", "wss"}
+            parts.scheme not in {"http", "https", "ws", "wss", "grpc", "grpcs"}
             or not parts.hostname
             or port == 0
             or re.search(r"\s", value)
         ):
             raise ValueError(
-                f"{masking.broken_url(value)!r} is not an http://, https://, ws:// or wss:// URL"
+                f"{masking.broken_url(value)!r} is not an http://, https://, ws://, wss://, grpc:// or grpcs:// URL"
             )
         return value
 
@@ -256,6 +259,8 @@ class Scenario(Strict):
     """How hard, see [load](#load)."""
     stream: StreamPart | None = None
     """Hold streams instead of sending requests, see [stream](#stream). A ws:// URL does so by itself."""
+    grpc: GrpcPart | None = None
+    """Call a method of gRPC, see [grpc](#grpc). A grpc:// URL does so by itself."""
     workload: Annotated[tuple[str, str], pydantic.BeforeValidator(kind_and_name)] | None = None
     """What is rolled out: `KIND/NAME`; `NAME` alone is a Deployment. `rollout/NAME` is one of Argo Rollouts."""
     namespace: str | None = None
@@ -297,10 +302,12 @@ class Scenario(Strict):
         return self
 
     _websocket = pydantic.model_validator(mode="before")(websocket_by_its_url)
+    _grpc = pydantic.model_validator(mode="before")(grpc_by_its_url)
 
     @pydantic.model_validator(mode="after")
     def _streams(self) -> Scenario:
         check_stream(self.stream, self.load, self.target)
+        check_grpc(self.grpc, self.target, self.load, self.stream)
         answered = self.stream is not None and self.stream.message is not None
         check_metrics((*self.objectives, *self.fail_on), streams=self.stream is not None, answered=answered)
         return self

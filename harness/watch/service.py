@@ -107,6 +107,8 @@ def resolved(wanted: Wanted, where: Where) -> Resolved:
     scenario = validate(fields, flags)
     if not scenario.target.url:
         raise UsageError(f"{wanted.key} has no URL; add url: to it")
+    if scenario.grpc:
+        raise UsageError(f"{wanted.key}: a watch sends HTTP requests; give an http:// URL, or use zdtest run")
     return Resolved(
         scenario=scenario,
         source=wanted.source,

@@ -20,6 +20,7 @@ from harness.model import BALANCERS
 from harness.scenario import values
 from harness.scenario.labpart import HealthCheck, LabPart
 from harness.scenario.objectives import BY_PHASE, METRICS, condition
+from harness.scenario.parts.grpcpart import GrpcPart
 from harness.scenario.parts.streampart import StreamPart
 from harness.scenario.schema import ClusterPart, LoadPart, RolloutPart, Scenario, TargetPart
 from tests.docs.pages import DOCS
@@ -33,7 +34,7 @@ PAGE = DOCS / "scenarios.md"
 EXAMPLE = DOCS / "examples/zdtest.yaml"
 PARTS: dict[str, type[pydantic.BaseModel]] = {
     "": Scenario, "target": TargetPart, "load": LoadPart, "rollout": RolloutPart, "cluster": ClusterPart,
-    "lab": LabPart, "lab.health_check": HealthCheck, "stream": StreamPart,
+    "lab": LabPart, "lab.health_check": HealthCheck, "stream": StreamPart, "grpc": GrpcPart,
 }  # fmt: skip
 _READ_BY = {
     values.duration_ns: "duration",

@@ -362,7 +362,11 @@ def test_only_simple_whole_responses_are_remembered() -> None:
         ((HEAD + frame(DATA, END_STREAM, 1, b"ok"))[:-1], 0),
         (HEAD + frame(DATA, PADDED | END_STREAM, 1, b"\0ok"), 0),
         (HEAD + frame(DATA, 0, 3, b"another's") + frame(DATA, END_STREAM, 1, b"ok"), 0),
-        (HEAD + frame(DATA, 0, 1, b"ok") + frame(HEADERS, WHOLE, 1, MORE), 0),
+        (HEAD + frame(DATA, 0, 1, b"ok") + frame(HEADERS, WHOLE, 1, MORE), 1),  # with trailers
+        (HEAD + frame(DATA, 0, 1, b"ok") + frame(HEADERS, END_HEADERS, 1, MORE), 0),
+        (HEAD + frame(DATA, 0, 1, b"ok") + frame(HEADERS, END_STREAM, 1, MORE), 0),
+        (HEAD + frame(DATA, 0, 1, b"ok") + frame(HEADERS, WHOLE, 3, MORE), 0),
+        (frame(DATA, END_STREAM, 1, b"ok"), 0),
         (UNFINISHED + frame(CONTINUATION, END_HEADERS, 1, MORE), 0),
         (frame(PING, 0, 0, bytes(8)) + OK, 0),
     ):

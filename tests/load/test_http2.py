@@ -135,7 +135,10 @@ def test_a_goaway_that_leaves_a_request_out_is_one_lost_hit(tmp_path: Path) -> N
 
     result, seen = lost_by(leave_out, tmp_path)
     assert set(result.outcomes) == {"response", "h2_goaway"}
-    assert {(row["closed_by"], row["how"]) for row in result.connections} <= {("peer", "fin"), ("us", "end")}
+    assert {(row["closed_by"], row["how"]) for row in result.connections} <= {
+        ("peer", "goaway"),
+        ("us", "end"),
+    }
     assert seen["connections"] == len(result.connections)
 
 
@@ -177,7 +180,7 @@ def test_a_graceful_goaway_loses_nothing(tmp_path: Path) -> None:
     assert set(result.outcomes) == {"response"}
     assert len(result.hits) == server.seen["requests"] == server.seen["answered"]
     ended = Counter((row["closed_by"], row["how"]) for row in result.connections)
-    assert ended["us", "fin"] == server.seen["graceful"]
+    assert ended["peer", "goaway"] == server.seen["graceful"]
 
 
 def test_a_goaway_or_close_on_an_idle_connection_is_not_a_failure(tmp_path: Path) -> None:
@@ -424,13 +427,13 @@ def grpc_answers(*answers: tuple[dict[str, str], dict[str, str] | None]) -> Call
         (
             {"content_type": "application/grpc"},
             {"grpc_status": "14", "grpc_message": "no one"},
-            "grpc_error",
+            "UNAVAILABLE",
             "grpc-status 14 (UNAVAILABLE)",
         ),
         (
             {"content_type": "application/grpc+proto", "grpc_status": "12"},
             None,
-            "grpc_error",
+            "UNIMPLEMENTED",
             "grpc-status 12 (UNIMPLEMENTED)",
         ),
         ({"content_type": "application/grpc+proto", "grpc_status": "0"}, None, "response", ""),
@@ -451,7 +454,7 @@ def grpc_answers(*answers: tuple[dict[str, str], dict[str, str] | None]) -> Call
         (
             {"content_type": "application/grpc-web", "grpc_status": "8"},
             None,
-            "grpc_error",
+            "RESOURCE_EXHAUSTED",
             "RESOURCE_EXHAUSTED",
         ),
         ({"content_type": "application/json"}, {"grpc_status": "14"}, "response", ""),
@@ -467,7 +470,7 @@ def test_a_grpc_answer_is_as_good_as_its_own_status(
     assert {hit["status"] for hit in result.hits} == {200}
     assert sample in result.samples.get(outcome, "")
     assert "no one" not in str(result.samples)
-    assert (result.counts.failed > 0) is (outcome == "grpc_error")
+    assert (result.counts.failed > 0) is (outcome != "response")
 
 
 def test_a_failed_grpc_call_spoils_neither_its_connection_nor_the_next_call(tmp_path: Path) -> None:
@@ -476,7 +479,7 @@ def test_a_failed_grpc_call_spoils_neither_its_connection_nor_the_next_call(tmp_
     with ScriptedServer(answers) as server:
         result = run_load(h2_plan(server.url, 1), tmp_path, until=completed(30))
     outcomes = [hit["outcome"] for hit in result.hits]
-    assert outcomes == [("grpc_error", "response", "response")[at % 3] for at in range(len(outcomes))]
+    assert outcomes == [("UNAVAILABLE", "response", "response")[at % 3] for at in range(len(outcomes))]
     assert server.seen["connections"] == 1
 
 

@@ -89,6 +89,12 @@ def test_a_service_without_a_url_is_told_so(tmp_path: Path) -> None:
         resolved(web, Where("staging", tmp_path))
 
 
+def test_a_service_of_grpc_is_told_that_a_watch_sends_http(tmp_path: Path) -> None:
+    _, (web,) = read(write(tmp_path, "services: [{workload: web, url: grpc://h:1/shop.Till/Buy}]"), Rates())
+    with pytest.raises(UsageError, match="deployment/web: a watch sends HTTP requests"):
+        resolved(web, Where("staging", tmp_path))
+
+
 def test_a_service_in_trouble_is_asked_less_often_and_a_recovered_one_as_before() -> None:
     rates = Rates(8)
     assert rates.eased(8, 10, done=80, failed=0) == 8

@@ -52,13 +52,19 @@ class CurvePoint:
     lost: int
 
 
-def margins(run: RunRecord, timeline: Timeline, measured: Measured | None) -> tuple[Margin, ...]:
-    """Say of each protection how much of it the rollout used."""
+def margins(
+    run: RunRecord, timeline: Timeline, measured: Measured | None, *, until_goaway: bool = False
+) -> tuple[Margin, ...]:
+    """Say of each protection how much of it the rollout used.
+
+    `until_goaway`: clients keep their connections, and calls come on them until the server ends these by GOAWAY. So
+    how late the last one came says nothing of a preStop.
+    """
     if measured is None or not timeline.triggered:
         return ()
     going = [pod for pod in timeline.pods if pod.old and pod.deleted_ns is not None]
     found = [
-        _pre_stop(going, measured),
+        None if until_goaway else _pre_stop(going, measured),
         _grace(going),
         _readiness(timeline, measured),
         _keep_alive(run),

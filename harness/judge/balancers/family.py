@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.clock import NS
-from harness.judge.balancers.meaning import BROKEN, NONE, OF_A_POD, TIMED_OUT, Meaning
-from harness.model import Outcome
+from harness.judge.balancers.meaning import BROKEN, NONE, OF_A_POD, TIMED_OUT, Meaning, server_says
+from harness.model import GRPC_CODES, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,6 +42,7 @@ class Failure:
     named: bool = False
     logged: Meaning = NONE
     log: str = ""
+    kind: str = ""  # in the words of reports
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class Family:
 
     def bears(self, answer: Answer) -> Says | None:
         """Return what of this family's own words is in an answer."""
-        text = answer.body.lower()
+        text = answer.body.lower() or answer.header("grpc-message").lower()
         return next((one for one in self.says if one.words in text), None)
 
     def meaning(self, failure: Failure) -> Meaning:
@@ -111,7 +112,7 @@ class Family:
         if failure.outcome is not Outcome.RESPONSE:
             return self._unanswered(failure)
         if failure.named:
-            return own_answer(failure.status)
+            return server_says(failure.answer) or own_answer(failure.status)
         found = self._answered(failure)
         if failure.quick and found & ~TIMED_OUT:
             found &= ~TIMED_OUT
@@ -125,8 +126,8 @@ class Family:
             return limited
         if answer is not None:
             said = self.bears(answer)
-            if said is not None:
-                return said.meanings
+            if worded := said.meanings if said is not None else server_says(answer):
+                return worded
             if self.passed_on(answer):
                 return own_answer(status)
         by_status = self.statuses.get(status)
@@ -167,7 +168,7 @@ UNANSWERED: dict[Outcome, Meaning] = {
     Outcome.H2_RESET_BEFORE_RESPONSE: BROKEN,
     Outcome.H2_RESET_MID_RESPONSE: Meaning.CUT,
     # What a balancer that speaks gRPC says in place of a 502, 503 or 504.
-    Outcome.GRPC_ERROR: Meaning.NOBODY | OF_A_POD | Meaning.APP,
+    **dict.fromkeys((Outcome.GRPC_ERROR, *GRPC_CODES), Meaning.NOBODY | OF_A_POD | Meaning.APP),
 }
 
 

@@ -1,8 +1,19 @@
-"""What a failed request can mean, whoever said it. A closed list; a set of meanings is their sum."""
+"""What a failed request can mean, whoever said it. A closed list; a set of meanings is their sum.
+
+A status of gRPC means what the HTTP status of the same sense does, unless the server itself says more: balancers that
+speak gRPC answer a call with UNAVAILABLE and their usual words as grpc-message, where they would answer a request
+with a 502 or 503 and the words as a page.
+"""
 
 from __future__ import annotations
 
 from enum import IntFlag
+from typing import TYPE_CHECKING
+
+from harness.model import Outcome
+
+if TYPE_CHECKING:
+    from harness.recording.answers import Answer
 
 
 class Meaning(IntFlag):
@@ -47,3 +58,45 @@ WORDS = {
 def in_words(meanings: Meaning) -> str:
     """Say a set of meanings, as `connection refused, or connect timeout`."""
     return ", or ".join(WORDS[one] for one in Meaning if one & meanings)
+
+
+# google/rpc/code.proto has these pairs.
+GRPC_STATUS: dict[Outcome, int] = {
+    Outcome.GRPC_CANCELLED: 499,
+    Outcome.GRPC_UNKNOWN: 500,
+    Outcome.GRPC_INVALID_ARGUMENT: 400,
+    Outcome.GRPC_DEADLINE_EXCEEDED: 504,
+    Outcome.GRPC_NOT_FOUND: 404,
+    Outcome.GRPC_ALREADY_EXISTS: 409,
+    Outcome.GRPC_PERMISSION_DENIED: 403,
+    Outcome.GRPC_RESOURCE_EXHAUSTED: 429,
+    Outcome.GRPC_FAILED_PRECONDITION: 400,
+    Outcome.GRPC_ABORTED: 409,
+    Outcome.GRPC_OUT_OF_RANGE: 400,
+    Outcome.GRPC_UNIMPLEMENTED: 501,
+    Outcome.GRPC_INTERNAL: 500,
+    Outcome.GRPC_UNAVAILABLE: 503,
+    Outcome.GRPC_DATA_LOSS: 500,
+    Outcome.GRPC_UNAUTHENTICATED: 401,
+}
+# What servers say of a call that they break off, in lower case.
+_BROKEN_OFF = (
+    "cancelling all calls",  # gRPC's C core, so grpcio too: stopped, and the grace that it was given is over
+    "server shutdownnow",  # grpc-java
+)
+_CANCELLED, _DEADLINE = "1", "4"
+
+
+def server_says(answer: Answer | None) -> Meaning:
+    """Return what a server of gRPC says itself of why it gave no good answer; NONE if it does not, or is none."""
+    if answer is None or not answer.header("grpc-status"):
+        return NONE
+    message = answer.header("grpc-message").lower()
+    if any(words in message for words in _BROKEN_OFF):
+        return BROKEN
+    # Only clients cancel calls, and this one has not. So does a server that stops to calls that it has not begun to
+    # handle (grpcio), and an app that passes on what somebody behind it said.
+    if answer.header("grpc-status") == _CANCELLED:
+        return BROKEN | Meaning.APP
+    # The server gives up at the client's deadline; an app may also pass on that of somebody behind it.
+    return Meaning.NO_ANSWER | Meaning.APP if answer.header("grpc-status") == _DEADLINE else NONE

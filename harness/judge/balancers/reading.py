@@ -9,10 +9,10 @@ import numpy as np
 
 from harness.judge.balancers.family import GATEWAY, QUICK_NS, Failure
 from harness.judge.balancers.known import BY_NAME
-from harness.judge.balancers.meaning import NONE, in_words
+from harness.judge.balancers.meaning import GRPC_STATUS, NONE, in_words
 from harness.judge.balancers.recognise import Met, recognise, shown_by
 from harness.judge.balancers.shown import Balancers, Sample
-from harness.judge.numbers.hits import FIRST_OUTCOME, IDEMPOTENT
+from harness.judge.numbers.hits import FIRST_OUTCOME, IDEMPOTENT, kind_name
 from harness.model import OUTCOMES, Outcome
 from harness.recording.answers import NONE as NO_ANSWER, words
 
@@ -102,8 +102,9 @@ def _ways(
     _, first, codes = np.unique(key, return_index=True, return_inverse=True)
     failures = tuple(
         Failure(
-            outcome=Outcome.RESPONSE if kind < FIRST_OUTCOME else OUTCOMES[kind - FIRST_OUTCOME],
-            status=kind if kind < FIRST_OUTCOME else 0,
+            outcome=outcome,
+            status=status,
+            kind=kind_name(kind),
             answer=answers[place] if 0 <= place < len(answers) else None,
             reused=reused,
             idempotent=idempotent,
@@ -112,7 +113,8 @@ def _ways(
             logged=reasons[number][0],
             log=reasons[number][1],
         )
-        for kind, place, number, reused, idempotent, quick, named in zip(
+        for (outcome, status), kind, place, number, reused, idempotent, quick, named in zip(
+            map(_answer_of, lost.kind[first].tolist()),
             lost.kind[first].tolist(),
             said[first].tolist(),
             reason[first].tolist(),
@@ -121,6 +123,14 @@ def _ways(
         )
     )
     return _Ways(failures, codes.reshape(-1))
+
+
+def _answer_of(kind: int) -> tuple[Outcome, int]:
+    """Return a kind's outcome and status. A status of gRPC is an answer like any other."""
+    if kind < FIRST_OUTCOME:
+        return Outcome.RESPONSE, kind
+    outcome = OUTCOMES[kind - FIRST_OUTCOME]
+    return (Outcome.RESPONSE, GRPC_STATUS[outcome]) if outcome in GRPC_STATUS else (outcome, 0)
 
 
 def _reasons(
@@ -180,7 +190,7 @@ def _samples(failed: Hits, answers: Sequence[Answer], chain: Chain, methods: Seq
         if failure.answer is not None:
             shown = shown_by(failure.answer)
             text = words(failure.answer, shown[0][0].title if shown else "")
-            n, meaning = merged.get((str(failure.status), text), (0, NONE))
-            merged[str(failure.status), text] = (n + count, meaning | chain.meaning(failure))
+            n, meaning = merged.get((failure.kind, text), (0, NONE))
+            merged[failure.kind, text] = (n + count, meaning | chain.meaning(failure))
     found = [Sample(kind, n, text, in_words(meaning)) for (kind, text), (n, meaning) in merged.items()]
     return sorted(found, key=lambda one: (-one.count, one.kind, one.text))

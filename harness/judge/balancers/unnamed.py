@@ -7,7 +7,7 @@ unknown, a status means whatever any family means by it.
 from __future__ import annotations
 
 from harness.judge.balancers.family import UNANSWERED, Failure, Family, own_answer, quota
-from harness.judge.balancers.meaning import BROKEN, OF_A_POD, TIMED_OUT, Meaning
+from harness.judge.balancers.meaning import BROKEN, OF_A_POD, TIMED_OUT, Meaning, server_says
 from harness.model import Outcome
 
 _NOT_TAKEN = {
@@ -73,7 +73,8 @@ def straight(failure: Failure) -> Meaning:
 
 
 def _said_by_app(failure: Failure) -> Meaning:
-    return quota(failure.status, failure.answer) or own_answer(failure.status)
+    said = server_says(failure.answer) or quota(failure.status, failure.answer)
+    return said or own_answer(failure.status)
 
 
 DIRECT = Direct(name="none", title="none: straight to the pods")

@@ -171,7 +171,7 @@ def reloads(
         return []
     closed = connections["closed_ns"].to_numpy()
     by, how = connections["closed_by"].astype(str), connections["how"].astype(str)
-    ended = ((by == "peer") | (by == "us")) & (how == "fin") & (connections["hits"] > 0)
+    ended = ((by == "peer") | (by == "us")) & how.isin(["fin", "goaway"]) & (connections["hits"] > 0)
     keys = connection_keys(connections)
     waited = (lost.kind >= FIRST_OUTCOME) & (lost.done_ns - lost.begun_ns > in_flight_ns)
     own = meanings == int(Meaning.BALANCER)

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 from harness.judge.findings.finding import Finding
 from harness.judge.wording import lasting, share
 from harness.model import Grade
-from harness.scenario.objectives import DURATIONS, LATENCIES, OF_STREAMS, Condition, conditions, wanted
+from harness.scenario.objectives import (
+    DURATIONS,
+    LATENCIES,
+    OF_STREAMS,
+    STATUSES,
+    Condition,
+    conditions,
+    wanted,
+)
 
 if TYPE_CHECKING:
     from harness.judge.findings.case import Case
@@ -57,7 +65,7 @@ def _measure(condition: Condition, numbers: Numbers, measured: Measured | None, 
     if metric in LATENCIES:
         return _latency(latency, metric)
     failed, requests = (part.failed, part.requests) if part else (numbers.failed, numbers.requests)
-    if metric.isdigit():
+    if metric.isdigit() or metric in STATUSES:
         kinds = part.kinds if part else {kind.kind: kind.count for kind in numbers.kinds}
         # An expected status is not a failure, but it was counted.
         return float(kinds.get(metric, 0) if part else numbers.statuses.get(metric, kinds.get(metric, 0)))

@@ -25,7 +25,7 @@ from harness.judge.numbers.piecewise.masked import masked
 from harness.judge.numbers.piecewise.ranks import Ranks, deviation
 from harness.judge.numbers.reuse import ByConnection, by_connection
 from harness.judge.numbers.traffic import Pods, PodTraffic, Reach, WorkerRows, Workers
-from harness.model import Outcome, Phase
+from harness.model import GRPC_OK, Outcome, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from harness.model import RunRecord
 
 PERCENTILES = (50, 75, 90, 95, 99)
+
+_GRPCS = 200  # the HTTP status of all answers of gRPC
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +186,7 @@ def summarise(hits: AllHits, run: RunRecord, timeline: Timeline) -> Numbers:
         elapsed_ns=elapsed_ns,
         rates=_rates(counted.while_loaded, elapsed_ns, [row.completed for row in whole]),
         latency=latency[0],
-        statuses=ranked({str(code): n for code, n in nonzero(counted.statuses)}),
+        statuses=ranked({_status(code, run.grpc): n for code, n in nonzero(counted.statuses)}),
         outcomes=_outcomes(failed),
         kinds=_kinds(failed),
         bytes_per_s=counted.size * NS / elapsed_ns if elapsed_ns else 0.0,
@@ -358,6 +360,11 @@ def _kinds(failed: Hits) -> tuple[KindNumbers, ...]:
             done = failed.done_ns[mask]
             found.append(KindNumbers(name, count, int(done.min()), int(done.max()), latency))
     return tuple(found)
+
+
+def _status(code: int, grpc: str) -> str:
+    """Return a status as reports name it: of a good gRPC call by gRPC's own status."""
+    return GRPC_OK if grpc and code == _GRPCS else str(code)
 
 
 def _outcomes(failed: Hits) -> dict[str, int]:

@@ -61,7 +61,7 @@ def about(recording: Recording, timeline: Timeline) -> About:
         command=run.command,
         source=run.source,
         targets=tuple(
-            f"{target.get('method', 'GET')} {masking.url(str(target.get('url', '?')))}"
+            f"{'call' if run.grpc else target.get('method', 'GET')} {masking.url(str(target.get('url', '?')))}"
             for target in run.targets
         ),
         model=_model(run),
@@ -93,7 +93,7 @@ def _model(run: RunRecord) -> str:
     loop = "closed loop" if run.rate is None else f"open loop at {run.rate:g} requests/s"
     loop += f" after a ramp of {lasting(run.ramp_ns)}" if run.ramp_ns else ""
     workers = f"{run.workers} worker{'' if run.workers == 1 else 's'}"
-    return f"{loop}, {slots}, {workers}{', HTTP/2' if run.http2 else ''}"
+    return f"{loop}, {slots}, {workers}{', gRPC' if run.grpc else ', HTTP/2' if run.http2 else ''}"
 
 
 def _load_from(run: RunRecord) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.judge.balancers.reading import balancers_of
+from harness.judge.calls.words import of_calls
 from harness.judge.causes.causes import Explained, Way, explain
 from harness.judge.numbers.hits import COLUMNS
 from harness.judge.numbers.lives import told_apart
@@ -59,6 +60,10 @@ def explained_run(recording: Recording, *, seq: bool = False) -> ExplainedRun:
     if run.stream:  # how long a stream lived says nothing of how long a request takes
         losses = {uid: replace(one, cut=0, cut_ns=0) for uid, one in explained.pod_losses.items()}
         explained = replace(explained, pod_losses=losses)
+    if run.grpc:
+        explained = replace(
+            explained, causes=tuple(of_calls(one, direct=between.chain.direct) for one in explained.causes)
+        )
     return ExplainedRun(
         hits, timeline, numbers, between, explained, objects, answers, log, limits or Limits()
     )

@@ -16,6 +16,7 @@ from harness.judge.advice.draft import Advice  # noqa: TC001  pydantic reads ver
 from harness.judge.advice.margins import CurvePoint, Margin, margins, shorter_pre_stops, with_advised
 from harness.judge.balancers.reading import balancers_of
 from harness.judge.balancers.shown import Balancers  # noqa: TC001  pydantic reads verdict.json by it
+from harness.judge.calls.numbers import CallNumbers, call_numbers
 from harness.judge.causes.causes import Cause  # noqa: TC001  pydantic reads verdict.json by it
 from harness.judge.causes.told import of_requests
 from harness.judge.findings import objectives
@@ -67,6 +68,7 @@ class Judgement:
     rollouts: tuple[Judgement, ...] = ()  # each by itself, if the run made several
     sending: Sending | None = None  # the load generator's side, for the whole run
     streams: StreamNumbers | None = None  # what became of them, if the run held streams
+    calls: CallNumbers | None = None  # where they went, if the run made gRPC calls
     balancers: Balancers | None = None  # the balancer in front of the pods, and what failed answers said
 
     @property
@@ -156,7 +158,8 @@ def _judge(recording: Recording, *, whole: bool, drawn: bool) -> _Part:
         recording.manifests("after") or read.objects,
         read.balancers.seen,
     )
-    uncited = _Uncited(explained.causes, margins(run, timeline, measured))
+    kept = bool(run.grpc) and read.balancers.chain.direct
+    uncited = _Uncited(explained.causes, margins(run, timeline, measured, until_goaway=kept))
     judgement = Judgement(
         format=FORMAT,
         verdict=verdict,
@@ -167,7 +170,7 @@ def _judge(recording: Recording, *, whole: bool, drawn: bool) -> _Part:
         notes=(*run.notes, *traffic.notes(hits.words), *(notes(read.log) if whole else ())),
         measured=measured,
         headroom=with_advised(uncited.headroom, decided),
-        curve=shorter_pre_stops(hits, timeline, measured),
+        curve=() if kept else shorter_pre_stops(hits, timeline, measured),
         advice=decided.advice,
         lint=marked(
             lint([*read.objects, *live_pods(recording)]),
@@ -178,6 +181,7 @@ def _judge(recording: Recording, *, whole: bool, drawn: bool) -> _Part:
         ),
         sending=sent,
         streams=streams,
+        calls=call_numbers(recording.connections(), hits, timeline) if run.grpc else None,
         balancers=read.balancers,
     )
     held = recording.streams() if run.stream and drawn else None
@@ -246,7 +250,7 @@ def _together(recording: Recording, judged: tuple[_Part, ...]) -> tuple[Judgemen
         notes=(*run.notes, *traffic.notes(hits.words), *notes(recording.access_log())),
         measured=measured,
         headroom=with_advised(rollouts.closest(uncited.headroom for _, uncited, _ in judged), decided),
-        curve=shorter_pre_stops(hits, timeline, measured),
+        curve=() if run.grpc and between.chain.direct else shorter_pre_stops(hits, timeline, measured),
         advice=decided.advice,
         lint=marked(
             lint([*objects, *live_pods(recording)]),
@@ -258,6 +262,7 @@ def _together(recording: Recording, judged: tuple[_Part, ...]) -> tuple[Judgemen
         rollouts=each,
         sending=sent,
         streams=_streams_of(recording, timeline),
+        calls=call_numbers(recording.connections(), hits, timeline) if run.grpc else None,
         balancers=between,
     )
     pictures = [one for _, _, one in judged if one is not None]

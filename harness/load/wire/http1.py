@@ -231,9 +231,10 @@ class Http1Wire(Sockets):
                 status, Outcome.RESPONSE, pod, prepared.index, until_close=cut, answer=self.answer(slot)
             )
         elif wrong := grpc.fault(response.content_type, response.grpc_status):
-            self._owner.keep_sample(Outcome.GRPC_ERROR, wrong)
+            outcome, words = wrong
+            self._owner.keep_sample(outcome, words)
             failed = True
-            kind = self._rows.kind(status, Outcome.GRPC_ERROR, pod, prepared.index, answer=self.answer(slot))
+            kind = self._rows.kind(status, outcome, pod, prepared.index, answer=self.answer(slot))
         elif self._answers.looks:
             self._answers.good(prepared, slot.seq, response.begin, response.said)
         response.begin = b""

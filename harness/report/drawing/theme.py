@@ -34,7 +34,9 @@ class Theme:
     grades: Mapping[str, str]
 
 
-MARKERS: Mapping[str, str] = {"502": "o", "503": "s", "504": "^", "status": "D", "none": "X"}
+MARKERS: Mapping[str, str] = {
+    "502": "o", "503": "s", "504": "^", "UNAVAILABLE": "s", "DEADLINE_EXCEEDED": "^", "status": "D", "none": "X",
+}  # fmt: skip
 
 LIGHT = Theme(
     paper="#FFFFFF",
@@ -47,7 +49,8 @@ LIGHT = Theme(
     good="#B9C4CE",
     lost="#D55E00",
     slow="#DDE3E8",
-    failures={name: look.colour for name, look in FAILURES.items()} | {"503": "#E0B400"},
+    failures={name: look.colour for name, look in FAILURES.items()}
+    | {"503": "#E0B400", "UNAVAILABLE": "#E0B400"},
     states={name: look.colour for name, look in STATES.items()},
     grades={"PASS": "#1A7F37", "FAIL": "#C62828", "INCONCLUSIVE": "#8A5A00"},
 )
@@ -62,7 +65,15 @@ DARK = Theme(
     good="#4A5663",
     lost="#FF8A3D",
     slow="#252C35",
-    failures={"502": "#FF8A3D", "503": "#F0E442", "504": "#4C9BE8", "status": "#8AD4F5", "none": "#F2F2F2"},
+    failures={
+        "502": "#FF8A3D",
+        "503": "#F0E442",
+        "504": "#4C9BE8",
+        "UNAVAILABLE": "#F0E442",
+        "DEADLINE_EXCEEDED": "#4C9BE8",
+        "status": "#8AD4F5",
+        "none": "#F2F2F2",
+    },
     states={
         "starting": "#6E6228",
         "ready": "#2C6E5B",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.judge.balancers import shown as balancers
+from harness.judge.calls import words as of_calls
 from harness.judge.streams import words
 from harness.judge.wording import at, lasting
 from harness.model import Grade
@@ -31,6 +32,7 @@ def render(judgement: Judgement, picture: Picture) -> Markup:
         _rollouts(judgement),
         earlier.render(picture.beside),
         _streams(judgement),
+        _calls(judgement),
         _causes(judgement, picture),
         _fix(judgement),
         _lint(judgement),
@@ -104,6 +106,14 @@ def _streams(judgement: Judgement) -> Markup | None:
         return None
     said = words.sentences(judgement.streams, judgement.timeline.zero_ns)
     return _section("Streams", "streams", listed(said))
+
+
+def _calls(judgement: Judgement) -> Markup | None:
+    """Say where gRPC calls went, if the run made any."""
+    if judgement.calls is None:
+        return None
+    said = of_calls.sentences(judgement.calls, judgement.timeline.zero_ns)
+    return _section("gRPC calls", "calls", listed(said))
 
 
 def _causes(judgement: Judgement, picture: Picture) -> Markup | None:

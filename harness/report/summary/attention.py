@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.judge.calls.words import pinned
 from harness.judge.wording import cause_in_words, count
 from harness.model import Grade
 from harness.report.summary.layout import LABEL, WIDTH, clipped, wrapped
@@ -36,6 +37,7 @@ def _texts(judgement: Judgement) -> Iterator[str]:
             also = f" (looks like {cause.diagnosis})" if cause.diagnosis else ""
             lost = "failed request" if judgement.streams is None else "lost stream"
             yield f"{count(cause.hits, lost)}: {cause_in_words(cause.name, cause.ids)}{also}"
+    yield from pinned(judgement.calls) if judgement.calls else ()
     warned = {"error", "warning"}
     open_ = [f for f in judgement.lint if f.severity in warned and f.status != "refuted"]
     if judgement.grade is not Grade.FAIL and open_:

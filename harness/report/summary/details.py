@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.judge.calls import words as of_calls
 from harness.judge.streams import words
 from harness.judge.wording import at, cause_in_words
 from harness.model import Grade
@@ -77,6 +78,14 @@ def streams(judgement: Judgement) -> list[str]:
     if judgement.streams is None:
         return []
     said = words.sentences(judgement.streams, judgement.timeline.zero_ns)
+    return [line for text in said for line in wrapped(text, "  - ", "    ")]
+
+
+def calls(judgement: Judgement) -> list[str]:
+    """Return where gRPC calls went, and how connections ended; nothing where HTTP requests were sent."""
+    if judgement.calls is None:
+        return []
+    said = of_calls.sentences(judgement.calls, judgement.timeline.zero_ns)
     return [line for text in said for line in wrapped(text, "  - ", "    ")]
 
 

@@ -151,10 +151,8 @@ def _why_not(target: Target, attempts: list[Attempt], shown: str, plan: LoadPlan
 def _notes(target: Target, attempts: list[Attempt]) -> Iterator[str]:
     shown = masking.url(target.url)
     if target.method not in _HARMLESS:
-        yield (
-            f"{shown} accepts connections; no request was sent before the load, since a {target.method} may change"
-            " something"
-        )
+        what = "call" if target.url.startswith("grpc") else target.method
+        yield f"{shown} accepts connections; no request was sent before the load, since a {what} may change something"
     lost = [attempt for attempt in attempts if attempt.outcome not in _ANSWERED]
     if lost:
         yield f"{len(lost)} of {len(attempts)} requests to {shown} before the load were lost ({_counted(lost)})"

@@ -43,6 +43,7 @@ class Exchanges(Links):
         self._answers = rows.answers
         # Without a wait after a failed hit, the fast path may serve it.
         self._remember_failed = not plan.error_backoff
+        self._asked = plan.grpc
 
     def _event(self, link: Link, event: int) -> None:
         if event & (EPOLLIN | _CLOSING):
@@ -92,10 +93,11 @@ class Exchanges(Links):
         content_type = reader.head.content_type if reader.head else ""
         if failed:
             kind = self._rows.kind(status, Outcome.RESPONSE, pod, prepared.index, answer=self.answer(slot))
-        elif wrong := grpc.fault(content_type, reader.grpc_status):
-            self._owner.keep_sample(Outcome.GRPC_ERROR, wrong)
+        elif wrong := grpc.fault(content_type, reader.grpc_status, self._asked, reader.size, reader.body):
+            outcome, words = wrong
+            self._owner.keep_sample(outcome, words)
             failed = True
-            kind = self._rows.kind(status, Outcome.GRPC_ERROR, pod, prepared.index, answer=self.answer(slot))
+            kind = self._rows.kind(status, outcome, pod, prepared.index, answer=self.answer(slot))
         elif self._answers.looks:
             self._answers.good(prepared, slot.seq, reader.raw(), self._said(slot))
         if whole[1] and not self._pacing.draining and (not failed or self._remember_failed):
@@ -120,7 +122,7 @@ class Exchanges(Links):
         if (
             not link.open_for_more
         ):  # the server has asked to close the connection, as HTTP/1.1 does in a header
-            self._owner.close(slot, Ending(US, FIN), now)
+            self._owner.close(slot, GONE if link.last_stream is not None else Ending(US, FIN), now)
         slot.first, slot.bytes_in, slot.reader = NEVER, 0, None
         self._owner.hit_done(slot, now, failed=failed)
 
@@ -146,7 +148,7 @@ class Exchanges(Links):
     def _broken(self, link: Link, now: int) -> None:
         """Handle the end of a connection; without an error, it ended in an orderly way."""
         error = failures.unmask(link.write_error or link.error, link.sock) if link.sock else None
-        ending = failures.closed(error)
+        ending = GONE if error is None and link.last_stream is not None else failures.closed(error)
         rest = len(link.unsent)
         for number, holder in reversed(
             link.inflight.items()
@@ -203,13 +205,12 @@ def wholes(data: bytes) -> dict[bytes, tuple[bytes, int, int]]:
     found: dict[bytes, tuple[bytes, int, int]] = {}
     at = 0
     while at < len(data):
-        end, count = answer_end(data, at)
+        end, count, content = answer_end(data, at)
         if not count:
             break
         number = data[at + 5 : at + HEAD]
         key = data[at:end].replace(number, MARK)
         if key.count(MARK) == count == len(key) - (end - at):
-            first = data[at] << 16 | data[at + 1] << 8 | data[at + 2]
-            found[number] = key, end - at, end - at - count * HEAD - first
+            found[number] = key, end - at, content
         at = end
     return found

@@ -75,21 +75,28 @@ def code_name(code: int) -> str:
     return f"{code} ({_CODES[code]})" if code < len(_CODES) else str(code)
 
 
-def answer_end(data: bytes, at: int) -> tuple[int, int]:
-    """Return where the response ends that begins at `at`, and its number of frames; (0, 0) if that is not so simple.
+def answer_end(data: bytes, at: int) -> tuple[int, int, int]:
+    """Return where the response ends that begins at `at`, its number of frames, and the bytes of DATA in it.
 
-    Simple is: HEADERS that are whole, then DATA, without padding, all of one stream and nothing in between, to the
-    frame that ends the stream. Such bytes mean the same on every stream.
+    All three are 0 if that is not so simple. Simple is: HEADERS that are whole, then DATA, then HEADERS again if these
+    end the stream (trailers), without padding, all of one stream and nothing in between, to the frame that ends the
+    stream. Such bytes mean the same on every stream.
     """
     stream = data[at + 5 : at + HEAD]
-    end, count, kind = at, 0, HEADERS
-    while len(data) >= end + HEAD and data[end + 3] == kind and data[end + 5 : end + HEAD] == stream:
-        flags = data[end + 4]
-        if flags & ~(END_STREAM | END_HEADERS) or (kind == HEADERS and not flags & END_HEADERS):
-            return 0, 0
-        end += HEAD + (data[end] << 16 | data[end + 1] << 8 | data[end + 2])
+    end, count, content = at, 0, 0
+    while len(data) >= end + HEAD and data[end + 5 : end + HEAD] == stream:
+        kind, flags = data[end + 3], data[end + 4]
+        if kind == HEADERS:
+            if not flags & END_HEADERS or (count and not flags & END_STREAM):
+                return 0, 0, 0
+        elif kind != DATA or not count:
+            return 0, 0, 0
+        if flags & ~(END_STREAM | END_HEADERS):
+            return 0, 0, 0
+        length = data[end] << 16 | data[end + 1] << 8 | data[end + 2]
+        end += HEAD + length
         count += 1
-        kind = DATA
+        content += 0 if kind == HEADERS else length
         if flags & END_STREAM:
-            return (end, count) if end <= len(data) else (0, 0)
-    return 0, 0
+            return (end, count, content) if end <= len(data) else (0, 0, 0)
+    return 0, 0, 0

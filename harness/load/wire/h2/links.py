@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.load import failures
-from harness.load.failures import ERROR, FIN, PEER, US, Ending
+from harness.load.failures import ERROR, GOAWAY, PEER, US, Ending
 from harness.load.wire.h2.blocks import Blocks
 from harness.load.wire.h2.frames import code_name
 from harness.load.wire.h2.link import Link
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from harness.load.wire.interface import Pacing, SlotOwner
 
 _PIECE = 64 * 1024
-GONE = Ending(PEER, FIN)  # the end of a connection that the server has announced by GOAWAY
+GONE = Ending(PEER, GOAWAY)  # the end of a connection that the server has announced by GOAWAY
 
 
 class Links(Polling):

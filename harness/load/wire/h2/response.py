@@ -24,6 +24,7 @@ class StreamReader:
     __slots__ = (
         "_bodiless",
         "_head_request",
+        "_most",
         "body",
         "done",
         "fault",
@@ -34,8 +35,9 @@ class StreamReader:
         "trailers",
     )
 
-    def __init__(self, *, head_request: bool) -> None:
+    def __init__(self, *, head_request: bool, most: int = KEPT) -> None:
         self._head_request = head_request
+        self._most = most  # bytes of the body that are kept
         self._bodiless = head_request
         self.head: Head | None = None  # the final one
         self.trailers: Head | None = None
@@ -90,8 +92,8 @@ class StreamReader:
             if self._bodiless:
                 self.fault = self.fault or "content in a response that has none"
             self.size += len(content)
-            if len(self.body) < KEPT:
-                self.body += content[: KEPT - len(self.body)]
+            if len(self.body) < self._most:
+                self.body += content[: self._most - len(self.body)]
             if self.head.length is not None and self.size > self.head.length:
                 self.fault = self.fault or "more content than its content-length"
         if end:

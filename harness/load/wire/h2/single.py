@@ -9,22 +9,25 @@ from harness.load.wire.h2 import frames
 from harness.load.wire.h2.blocks import Blocks
 from harness.load.wire.h2.connection import BEGUN, ENDED, Connection
 from harness.load.wire.h2.requests import framed
+from harness.load.wire.h2.response import StreamReader
 from harness.model import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.load.request import PreparedRequest
-    from harness.load.wire.h2.response import StreamReader
 
 
 class Exchange:
     """One request and its response. `status`, `pod` and `location` are set once the response's head has come."""
 
-    def __init__(self, prepared: PreparedRequest, pod_headers: Mapping[bytes, int]) -> None:
+    def __init__(
+        self, prepared: PreparedRequest, pod_headers: Mapping[bytes, int], most: int | None = None
+    ) -> None:
+        """Begin. `most`: bytes of the response's body that are kept, where its beginning is not enough."""
         self.prepared = prepared
         prepared.framed = framed(prepared)
-        self.reader: StreamReader | None = None
+        self.reader: StreamReader | None = StreamReader(head_request=False, most=most) if most else None
         self.bytes_in = 0
         self._connection = Connection(Blocks(pod_headers))
         self._connection.open(self, 0)

@@ -1,6 +1,6 @@
 // Colours and shapes. Each kind of failure has both, so that they differ for every eye and in a grey print.
-const SHAPES = { 502: 'triangle', 503: 'diamond', 504: 'square', status: 'circle', none: 'cross' };
-const EDGES = { 503: '#6b6000', status: '#1d6a99' }; // of those too light to be seen on white
+const SHAPES = { 502: 'triangle', 503: 'diamond', 504: 'square', UNAVAILABLE: 'diamond', DEADLINE_EXCEEDED: 'square', status: 'circle', none: 'cross' };
+const EDGES = { 503: '#6b6000', UNAVAILABLE: '#6b6000', status: '#1d6a99' }; // of those too light to be seen on white
 let ink = {};
 
 function readTheme() {

@@ -80,7 +80,7 @@ function stackSeries() {
   return made;
 }
 
-const groupOf = (kind) => (kind in DATA.looks.groups ? kind : /^\d+$/.test(kind) ? 'status' : 'none');
+const groupOf = (kind) => (kind in DATA.looks.groups ? kind : /^(\d+|[A-Z_]+)$/.test(kind) ? 'status' : 'none');
 
 function stacked() {
   const { from, width, count, good, failed, held } = DATA.bucket;
