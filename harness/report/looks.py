@@ -29,8 +29,8 @@ FAILURES: Mapping[str, Look] = {
     "502": Look("502", "#D55E00"),
     "503": Look("503", "#F0E442", "////"),
     "504": Look("504", "#0072B2", "----"),
-    "UNAVAILABLE": Look("UNAVAILABLE", "#F0E442", "////"),
-    "DEADLINE_EXCEEDED": Look("DEADLINE_EXCEEDED", "#0072B2", "----"),
+    "UNAVAILABLE": Look("UNAVAILABLE", "#F0E442", "xxxx"),
+    "DEADLINE_EXCEEDED": Look("DEADLINE_EXCEEDED", "#0072B2", "||||"),
     "status": Look("other statuses", "#56B4E9", "\\\\\\\\"),
     "none": Look("no whole response", "#222222"),
 }
