@@ -27,16 +27,17 @@ import pyarrow as pa
 from harness.clock import Clock
 from harness.load.generator import running
 from harness.model import HealthSample, LoadPlan, Target
+from tests.bench.figures import LESS, MORE, PER_CPU_S, US, Line, median
 from tests.bench.load_servers import nginx, server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from harness.load.generator import Load
 
 CONNECTIONS = 200
 NS = 1_000_000_000
-_WRK_COUNT = r"(\d+) requests in"
+WRK_COUNT = r"(\d+) requests in"
 MARKED = "with ids and pod"  # a request id sent, and the pod's header read, on every hit
 FLOORS = {
     "http": {"wrk": 0.75, "hey": 3.0},
@@ -44,23 +45,6 @@ FLOORS = {
     f"http {MARKED}": {"wrk": 0.65},
     f"https {MARKED}": {"wrk": 0.62},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One measured number and its bound: at most, or at least."""
-
-    what: str
-    value: float
-    unit: str = ""
-    at_most: float | None = None
-    at_least: float | None = None
-
-    @property
-    def holds(self) -> bool:
-        """Whether the bound is kept."""
-        low, high = self.at_least, self.at_most
-        return (low is None or self.value >= low) and (high is None or self.value <= high)
 
 
 @dataclass
@@ -71,6 +55,7 @@ class Ours:
     hits: dict[int, dict[str, Any]]  # by worker: columns
     failed: int
     started_ns: int
+    settle: int = 1  # seconds at the start in which connections are opened
     resident: dict[int, list[int]] = field(default_factory=dict)  # by worker: KiB each second
     cpu: dict[int, tuple[float, float]] = field(
         default_factory=dict
@@ -78,7 +63,7 @@ class Ours:
 
     def whole_seconds(self, worker: int = 0) -> list[HealthSample]:
         """All but the first, in which connections are opened, and the last, which is a part of one."""
-        return [sample for sample in self.health if sample.worker == worker][1:-1]
+        return [sample for sample in self.health if sample.worker == worker][self.settle : -1]
 
     @property
     def completed(self) -> int:
@@ -103,11 +88,11 @@ class Ours:
         return sorted(late)
 
 
-def ours(plan: LoadPlan, seconds: float, *, watch: bool = False, rows: bool = True) -> Ours:
+def ours(plan: LoadPlan, seconds: float, *, watch: bool = False, rows: bool = True, settle: int = 1) -> Ours:
     """Run a plan for so long. `watch` looks at the workers' memory each second; `rows` reads their hits back."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        seen = Ours([], {}, 0, 0)
+        seen = Ours([], {}, 0, 0, settle)
 
         async def main() -> tuple[list[HealthSample], int, int]:
             async with running(plan, Clock.start(), folder) as load:
@@ -179,7 +164,7 @@ def rivals(folder: Path, certificate: str, seconds: float, rounds: int) -> list[
                 f"{scheme} {MARKED}": partial(marked, url, seconds),
             }
             if shutil.which("wrk"):
-                clients["wrk"] = partial(rival, _wrk(url, seconds), _WRK_COUNT)
+                clients["wrk"] = partial(rival, _wrk(url, seconds), WRK_COUNT)
             if shutil.which("hey"):
                 other = ["hey", "-c", str(CONNECTIONS), "-z", took, url]
                 clients["hey"] = partial(rival, other, r"\[200\]\s+(\d+) responses")
@@ -187,29 +172,35 @@ def rivals(folder: Path, certificate: str, seconds: float, rounds: int) -> list[
             for _ in range(rounds):
                 for name, weigh in clients.items():
                     seen[name].append(weigh())
-            medians = {
-                name: statistics.median(cost.per_cpu_s for cost in costs) for name, costs in seen.items()
-            }
             for name, costs in seen.items():
-                shown = name if name.startswith(scheme) else f"{scheme} {name}"
-                own, kernel = (
-                    statistics.median(getattr(cost, part) for cost in costs) * 1e6
-                    for part in ("user_s", "system_s")
-                )
-                lines.append(
-                    Line(
-                        shown,
-                        medians[name],
-                        f"requests per CPU-second ({own:.1f} us of its own, {kernel:.1f} us in the kernel)",
-                    )
-                )
+                lines.append(weighing(name if name.startswith(scheme) else f"{scheme} {name}", costs))
             lines += [
-                Line(f"{name} / {other}", medians[name] / medians[other], "", at_least=floor)
+                beside(name, other, seen, floor)
                 for name in (scheme, f"{scheme} {MARKED}")
                 for other, floor in FLOORS[name].items()
-                if other in medians
+                if other in seen
             ]
     return lines
+
+
+def weighing(name: str, costs: list[Cost]) -> Line:
+    """Return the line of what a client's requests cost."""
+    own, kernel = (
+        statistics.median(getattr(cost, part) for cost in costs) * 1e6 for part in ("user_s", "system_s")
+    )
+    unit = f"{PER_CPU_S} ({own:.1f} us of its own, {kernel:.1f} us in the kernel)"
+    better = "" if name.endswith(("wrk", "hey", "h2load")) else MORE
+    return median(name, [cost.per_cpu_s for cost in costs], unit, better=better)
+
+
+def beside(name: str, other: str, seen: dict[str, list[Cost]], floor: float) -> Line:
+    """Return the line of one client's requests per CPU-second over another's.
+
+    The two of a round are compared: the machine's mood changes in between.
+    """
+    pairs = zip(seen[name], seen[other], strict=True)
+    ratios = [mine.per_cpu_s / its.per_cpu_s for mine, its in pairs]
+    return median(f"{name} / {other.rsplit(maxsplit=1)[-1]}", ratios, at_least=floor)
 
 
 def bare(url: str, seconds: float) -> Cost:
@@ -239,7 +230,7 @@ def seed(_folder: Path, certificate: str, seconds: float, _rounds: int) -> list[
     for scheme, path in (("http", ""), ("https", certificate)):
         with server("slow", path) as (url, _):
             done = ours(LoadPlan((Target(url),), CONNECTIONS, insecure=True, trace_headers=True), seconds)
-            wrk = rival(_wrk(url, seconds), _WRK_COUNT) if shutil.which("wrk") else None
+            wrk = rival(_wrk(url, seconds), WRK_COUNT) if shutil.which("wrk") else None
         whole = done.whole_seconds()
         rate = done.completed / len(whole)
         secure = scheme == "https"
@@ -291,11 +282,11 @@ def two_workers(folder: Path, certificate: str, seconds: float, rounds: int) -> 
     with server("slow") as (url, _):
         slow = pairs.measure(url, seconds, rounds)
     lines = [
-        Line("as fast as it goes: one worker", fast["one"], "us of CPU per request"),
-        Line("as fast as it goes: two workers", fast["two"], "us of CPU per request"),
+        Line("as fast as it goes: one worker", fast["one"], US, better=LESS),
+        Line("as fast as it goes: two workers", fast["two"], US, better=LESS),
         Line("as fast as it goes: more per request", fast["more"], "%", at_most=10),
-        Line("the seed's load: one worker", slow["one"], "us of CPU per request"),
-        Line("the seed's load: two workers", slow["two"], "us of CPU per request"),
+        Line("the seed's load: one worker", slow["one"], US, better=LESS),
+        Line("the seed's load: two workers", slow["two"], US, better=LESS),
         Line("the seed's load: more per request", slow["more"], "%"),
     ]
     if "wrk" in slow:
@@ -324,7 +315,7 @@ class _Pairs:
         for _ in range(rounds):
             costs.append((self._cost(url, 1, seconds), self._cost(url, 2, seconds)))
             if shutil.which("wrk"):
-                one, two = (rival(_wrk(url, seconds, threads), _WRK_COUNT).per_cpu_s for threads in (1, 2))
+                one, two = (rival(_wrk(url, seconds, threads), WRK_COUNT).per_cpu_s for threads in (1, 2))
                 wrk.append(100 * (one / two - 1))
         measured = {
             "one": statistics.median(one for one, _ in costs),
@@ -410,18 +401,3 @@ def first_request() -> float:
         subprocess.run(command, capture_output=True, check=False)
     listener.close()
     return min(came) - began
-
-
-def table(title: str, lines: Iterable[Line]) -> list[str]:
-    """Return a part's table in Markdown."""
-    rows = [f"## {title}", "", "| | measured | bound | |", "|---|---|---|---|"]
-    for line in lines:
-        bounds = [
-            f"{word} {bound:g}"
-            for word, bound in (("at least", line.at_least), ("at most", line.at_most))
-            if bound is not None
-        ]
-        value = f"{line.value:,.0f}" if abs(line.value) >= 1000 else f"{line.value:.3g}"
-        verdict = "" if not bounds else "ok" if line.holds else "**missed**"
-        rows.append(f"| {line.what} | {value} {line.unit} | {' and '.join(bounds)} | {verdict} |")
-    return rows

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SLOW_S = 0.04  # of the seed's load: 200 connections make some 4,300 requests/s of it
 EXACT_NS = 20_000_000
+BODIES = (0, 1 << 10, 16 << 10, 128 << 10, 1 << 20)  # the sizes of the files that nginx has under /body/
 _STAMPS = 35  # SO_TIMESTAMPNS: on the wall clock, which nobody sets in these few seconds
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: keep-alive\r\nX-Pod: pod-1\r\n\r\nok\n"
 
@@ -144,18 +145,25 @@ def server(kind: str, certificate: str = "") -> Iterator[tuple[str, subprocess.P
 
 @contextmanager
 def nginx(folder: Path, certificate: str, *, http2: bool = False) -> Iterator[dict[str, str]]:
-    """Start one nginx worker with a tiny answer; yield its URLs by scheme. `http2`: it speaks nothing else."""
+    """Start one nginx worker with a tiny answer, and files under /body/; yield its URLs by scheme.
+
+    `http2`: it speaks nothing else.
+    """
     speaks = "http2 " if http2 else ""
     plain, secure = free_port(), free_port()
     temporary = "".join(
         f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
+    (folder / "body").mkdir(exist_ok=True)
+    for size in BODIES:
+        (folder / "body" / str(size)).write_bytes(bytes(size))
     (folder / "nginx.conf").write_text(
         f"daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;"
-        "events { worker_connections 4096; }"
-        f"http {{ access_log off; keepalive_requests 1000000000; {temporary}"
-        f"server {{ listen 127.0.0.1:{plain} {speaks}backlog=1024; listen 127.0.0.1:{secure} ssl {speaks}backlog=1024;"
+        "worker_rlimit_nofile 16384; events { worker_connections 12000; }"
+        f"http {{ access_log off; keepalive_requests 1000000000; {temporary} open_file_cache max=16;"
+        f"server {{ listen 127.0.0.1:{plain} {speaks}backlog=4096; listen 127.0.0.1:{secure} ssl {speaks}backlog=4096;"
         f"ssl_certificate {certificate}; ssl_certificate_key {certificate};"
+        f"location /body/ {{ root {folder}; sendfile on; }}"
         'location / { add_header X-Pod pod-1; return 200 "ok\\n"; } } }',
         encoding="utf-8",
     )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import statistics
 from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.model import POD_HEADERS, LoadPlan, Target
-from tests.bench.load_parts import MARKED, Cost, Line, ours, rival, weighed
+from tests.bench.load_parts import MARKED, Cost, beside, ours, rival, weighed, weighing
 from tests.bench.load_servers import nginx
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from tests.bench.figures import Line
 
 CONNECTIONS = 50
 _COUNT = r"(\d+) succeeded"
@@ -42,23 +43,9 @@ def _with(streams: int, url: str, seconds: float, rounds: int) -> list[Line]:
     for _ in range(rounds):
         for client, weigh in clients.items():
             seen[client].append(weigh())
-    medians = {client: statistics.median(cost.per_cpu_s for cost in costs) for client, costs in seen.items()}
-    lines = [
-        Line(
-            client,
-            medians[client],
-            "requests per CPU-second"
-            f" ({statistics.median(cost.user_s for cost in costs) * 1e6:.1f} us of its own,"
-            f" {statistics.median(cost.system_s for cost in costs) * 1e6:.1f} us in the kernel)",
-        )
-        for client, costs in seen.items()
-    ]
-    if f"{name} h2load" in medians:
-        # The two of a round are compared: the machine's mood changes in between.
-        for client in (name, f"{name} {MARKED}"):
-            pairs = zip(seen[client], seen[f"{name} h2load"], strict=True)
-            ratio = statistics.median(mine.per_cpu_s / other.per_cpu_s for mine, other in pairs)
-            lines.append(Line(f"{client} / h2load", ratio, "", at_least=FLOOR))
+    lines = [weighing(client, costs) for client, costs in seen.items()]
+    if f"{name} h2load" in seen:
+        lines += [beside(client, f"{name} h2load", seen, FLOOR) for client in (name, f"{name} {MARKED}")]
     return lines
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
 from math import inf
 from typing import TYPE_CHECKING
 
 from harness.model import LoadPlan, Target
-from tests.bench.load_parts import CONNECTIONS, Line, Ours, ours
+from tests.bench.figures import LESS, MORE, US, Line, median
+from tests.bench.load_parts import CONNECTIONS, Ours, ours
 from tests.bench.load_servers import nginx
 
 if TYPE_CHECKING:
@@ -35,20 +35,20 @@ def costs(folder: Path, certificate: str, seconds: float, rounds: int) -> list[L
                 late[rate].append(_late_p99_ms(done))
             half.append(_late_p99_ms(_load(urls["http"], reached[-1] / 2, seconds)))
     lines = [
-        Line("the closed loop", statistics.median(closed), "us of CPU per request"),
-        Line("the closed loop reaches", statistics.median(reached), "/s"),
+        median("the closed loop", closed, US, better=LESS),
+        median("the closed loop reaches", reached, "/s", better=MORE),
     ]
     for rate in RATES:
         bound = 20 if rate == RATES[0] else None
         lines += [
-            Line(f"at {rate:,.0f}/s", statistics.median(at[rate]), "us of CPU per request", at_most=bound),
-            Line(f"at {rate:,.0f}/s: sent late, p99", statistics.median(late[rate]), "ms"),
+            median(f"at {rate:,.0f}/s", at[rate], US, at_most=bound, better=LESS),
+            median(f"at {rate:,.0f}/s: sent late, p99", late[rate], "ms", better=LESS),
         ]
-    ratio = statistics.median(one / other for one, other in zip(at[RATES[1]], closed, strict=True))
+    ratios = [one / other for one, other in zip(at[RATES[1]], closed, strict=True)]
     return [
         *lines,
-        Line(f"at {RATES[1]:,.0f}/s / the closed loop", ratio, "", at_most=1.5),
-        Line("at half of what it reaches: sent late, p99", statistics.median(half), "ms", at_most=1),
+        median(f"at {RATES[1]:,.0f}/s / the closed loop", ratios, at_most=1.5),
+        median("at half of what it reaches: sent late, p99", half, "ms", at_most=1),
     ]
 
 
