@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from harness.load.wire.slot import Slot
 
 _HOLD_NS = 1_000_000  # how long the hot loop may keep the event loop waiting, if that has work for slots
-_OPEN_BATCH = 32  # events served at a time in an open loop: what becomes due meanwhile waits for the rest of them
+_OPEN_BATCH = (
+    32  # events served at a time in an open loop: what becomes due meanwhile waits for the rest of them
+)
 
 
 class Polling:
