@@ -56,6 +56,7 @@ class Ours:
     failed: int
     started_ns: int
     settle: int = 1  # seconds at the start in which connections are opened
+    clock: Clock | None = None
     resident: dict[int, list[int]] = field(default_factory=dict)  # by worker: KiB each second
     cpu: dict[int, tuple[float, float]] = field(
         default_factory=dict
@@ -95,7 +96,8 @@ def ours(plan: LoadPlan, seconds: float, *, watch: bool = False, rows: bool = Tr
         seen = Ours([], {}, 0, 0, settle)
 
         async def main() -> tuple[list[HealthSample], int, int]:
-            async with running(plan, Clock.start(), folder) as load:
+            seen.clock = Clock.start()
+            async with running(plan, seen.clock, folder) as load:
                 for _ in range(math.ceil(seconds + 1.2)):
                     await anyio.sleep((seconds + 1.2) / math.ceil(seconds + 1.2))
                     if watch:

@@ -68,7 +68,7 @@ def serve_exactly(port: int) -> None:
     """Be the server that answers EXACT_NS after a request has come: never sleeps, so that nothing is rounded.
 
     When terminated it prints what it really took, as JSON: p50 and p99 in ns, from when the kernel received a request
-    (whose own time stamp says so: it may have waited for us) to having written its answer.
+    (whose own time stamp says so: it may have waited for us) to having written its answer; and when each one came.
     """
     listener = socket.create_server(("127.0.0.1", port), backlog=1024)
     listener.setblocking(False)
@@ -77,6 +77,7 @@ def serve_exactly(port: int) -> None:
     visits: dict[int, socket.socket] = {}
     due: list[tuple[int, int, int]] = []  # when, come when, whose
     took: list[int] = []
+    arrived: list[int] = []
     ended = []
     signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
     while not ended:
@@ -95,6 +96,7 @@ def serve_exactly(port: int) -> None:
                 if stamps:  # what was here before we asked for stamps has none
                     seconds, ns = struct.unpack("qq", stamps[0][2])
                     came = seconds * 1_000_000_000 + ns
+                arrived.append(came)
                 heapq.heappush(due, (came + EXACT_NS, came, number))
             else:
                 poll.unregister(number)
@@ -106,7 +108,14 @@ def serve_exactly(port: int) -> None:
                 took.append(time.time_ns() - came)
     took.sort()
     print(  # noqa: T201
-        json.dumps({"p50": took[len(took) // 2], "p99": took[len(took) * 99 // 100], "count": len(took)})
+        json.dumps(
+            {
+                "p50": took[len(took) // 2],
+                "p99": took[len(took) * 99 // 100],
+                "count": len(took),
+                "arrived": sorted(arrived),
+            }
+        )
     )
 
 
