@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 50
 _COUNT = r"(\d+) succeeded"
-FLOOR = 0.35
+FLOOR = 0.5
 
 
 def rivals(folder: Path, certificate: str, seconds: float, rounds: int) -> list[Line]:
