@@ -28,7 +28,7 @@ from harness.clock import Clock
 from harness.load.generator import running
 from harness.model import HealthSample, LoadPlan, Target
 from tests.bench.figures import LESS, MORE, PER_CPU_S, US, Line, median
-from tests.bench.load_servers import nginx, server
+from tests.bench.load_servers import STATUS, nginx, served, server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 200
 NS = 1_000_000_000
+SETTLE_S = 2  # in which a client starts and opens its connections
 WRK_COUNT = r"(\d+) requests in"
 MARKED = "with ids and pod"  # a request id sent, and the pod's header read, on every hit
 FLOORS = {
@@ -141,7 +142,7 @@ class Cost:
 
 
 def rival(command: list[str], pattern: str) -> Cost:
-    """Run a client and weigh its requests; `pattern` finds their number in what it prints."""
+    """Run a client and weigh its requests, its start included; `pattern` finds their number in what it prints."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     text = process.stdout.read()
@@ -153,23 +154,48 @@ def rival(command: list[str], pattern: str) -> Cost:
     return Cost(usage.ru_utime / int(found[1]), usage.ru_stime / int(found[1]))
 
 
+def settled(command: list[str], status: str, seconds: float, settle: float = SETTLE_S) -> Cost:
+    """Run a client for `settle` and `seconds`, and weigh its requests of those seconds, as nginx counts them.
+
+    By then its connections are open: two hundred handshakes cost as much as ten thousand requests.
+    """
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(settle)
+    before = served(status), used(process.pid)
+    time.sleep(seconds - 0.3)
+    after = served(status), used(process.pid)
+    process.wait()
+    count = after[0] - before[0] - 1  # one is the question itself
+    user, system = (late - early for early, late in zip(before[1], after[1], strict=True))
+    return Cost(user / count, system / count)
+
+
+def used(pid: int) -> tuple[float, float]:
+    """Return the processor time of a process: to the nanosecond, shared out to user and system as its ticks are."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    user, system = int(fields[11]), int(fields[12])
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    whole = sum(int(thread.read_text(encoding="ascii").split()[0]) for thread in threads) / NS
+    return whole * user / max(user + system, 1), whole * system / max(user + system, 1)
+
+
 def rivals(folder: Path, certificate: str, seconds: float, rounds: int) -> list[Line]:
     """Weigh ours, wrk and hey in turn against one nginx. CPU is the client's own, so a busy machine bends rates and
     hardly ratios.
     """
     lines: list[Line] = []
-    took = f"{seconds:.0f}s"
+    took = seconds + SETTLE_S
     with nginx(folder, certificate) as urls:
-        for scheme, url in urls.items():
+        for scheme, url in ((scheme, urls[scheme]) for scheme in ("http", "https")):
             clients: dict[str, Callable[[], Cost]] = {
                 scheme: partial(bare, url, seconds),
                 f"{scheme} {MARKED}": partial(marked, url, seconds),
             }
             if shutil.which("wrk"):
-                clients["wrk"] = partial(rival, _wrk(url, seconds), WRK_COUNT)
+                clients["wrk"] = partial(settled, _wrk(url, took), urls[STATUS], seconds)
             if shutil.which("hey"):
-                other = ["hey", "-c", str(CONNECTIONS), "-z", took, url]
-                clients["hey"] = partial(rival, other, r"\[200\]\s+(\d+) responses")
+                other = ["hey", "-c", str(CONNECTIONS), "-z", f"{took:.0f}s", url]
+                clients["hey"] = partial(settled, other, urls[STATUS], seconds)
             seen: dict[str, list[Cost]] = {name: [] for name in clients}
             for _ in range(rounds):
                 for name, weigh in clients.items():
@@ -208,13 +234,13 @@ def beside(name: str, other: str, seen: dict[str, list[Cost]], floor: float) -> 
 def bare(url: str, seconds: float) -> Cost:
     """Weigh our worker with a request of its own and nothing more."""
     plan = LoadPlan((Target(url),), CONNECTIONS, insecure=True, pod_headers=())
-    return weighed(ours(plan, seconds, rows=False))
+    return weighed(ours(plan, seconds + 1, rows=False, settle=2))
 
 
 def marked(url: str, seconds: float) -> Cost:
     """Weigh it with an id in every request, and the pod read from every answer."""
     plan = LoadPlan((Target(url),), CONNECTIONS, insecure=True, trace_headers=True)
-    return weighed(ours(plan, seconds, rows=False))
+    return weighed(ours(plan, seconds + 1, rows=False, settle=2))
 
 
 def weighed(done: Ours) -> Cost:

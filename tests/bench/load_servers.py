@@ -16,6 +16,7 @@ import struct
 import subprocess
 import sys
 import time
+import urllib.request
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 SLOW_S = 0.04  # of the seed's load: 200 connections make some 4,300 requests/s of it
 EXACT_NS = 20_000_000
+STATUS = "status"  # where nginx tells how many requests it has had
 BODIES = (0, 1 << 10, 16 << 10, 128 << 10, 1 << 20)  # the sizes of the files that nginx has under /body/
 _STAMPS = 35  # SO_TIMESTAMPNS: on the wall clock, which nobody sets in these few seconds
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: keep-alive\r\nX-Pod: pod-1\r\n\r\nok\n"
@@ -154,12 +156,12 @@ def server(kind: str, certificate: str = "") -> Iterator[tuple[str, subprocess.P
 
 @contextmanager
 def nginx(folder: Path, certificate: str, *, http2: bool = False) -> Iterator[dict[str, str]]:
-    """Start one nginx worker with a tiny answer, and files under /body/; yield its URLs by scheme.
+    """Start one nginx worker with a tiny answer, and files under /body/; yield its URLs by scheme, and its STATUS.
 
     `http2`: it speaks nothing else.
     """
     speaks = "http2 " if http2 else ""
-    plain, secure = free_port(), free_port()
+    plain, secure, status = free_port(), free_port(), free_port()
     temporary = "".join(
         f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
@@ -173,16 +175,27 @@ def nginx(folder: Path, certificate: str, *, http2: bool = False) -> Iterator[di
         f"server {{ listen 127.0.0.1:{plain} {speaks}backlog=4096; listen 127.0.0.1:{secure} ssl {speaks}backlog=4096;"
         f"ssl_certificate {certificate}; ssl_certificate_key {certificate};"
         f"location /body/ {{ root {folder}; sendfile on; }}"
-        'location / { add_header X-Pod pod-1; return 200 "ok\\n"; } } }',
+        'location / { add_header X-Pod pod-1; return 200 "ok\\n"; } }'
+        f"server {{ listen 127.0.0.1:{status}; location / {{ stub_status; }} }} }}",
         encoding="utf-8",
     )
     process = subprocess.Popen(["nginx", "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL)
     try:
         wait_for(plain)
-        yield {"http": f"http://127.0.0.1:{plain}/", "https": f"https://127.0.0.1:{secure}/"}
+        addresses = {"http": plain, "https": secure, STATUS: status}
+        yield {
+            name: f"{'https' if name == 'https' else 'http'}://127.0.0.1:{port}/"
+            for name, port in addresses.items()
+        }
     finally:
         process.terminate()
         process.wait()
+
+
+def served(status: str) -> int:
+    """Return how many requests nginx has had, without those of this question's kind in between."""
+    with urllib.request.urlopen(status) as answer:  # our own
+        return int(answer.read().split(b"requests\n")[1].split()[2])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """What a request costs by the number of connections, the size of the answer, the rate, and the number of workers.
 
-Plain HTTP to one nginx, with the rivals beside. A rival's cost includes its start and opening its connections; ours is
-of the seconds after that.
+Plain HTTP to one nginx, with the rivals beside. All are weighed after they have opened their connections.
 """
 
 from __future__ import annotations
@@ -12,15 +11,14 @@ from typing import TYPE_CHECKING
 
 from harness.model import LoadPlan, Target
 from tests.bench.figures import LESS, US, Line, median
-from tests.bench.load_parts import CONNECTIONS, WRK_COUNT, Ours, ours, rival
-from tests.bench.load_servers import BODIES, nginx
+from tests.bench.load_parts import CONNECTIONS, SETTLE_S, ours, settled
+from tests.bench.load_servers import BODIES, STATUS, nginx
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
 OURS = "zdtest"
-_COUNTS = {"wrk": WRK_COUNT, "hey": r"\[200\]\s+(\d+) responses", "h2load": r"(\d+) succeeded"}
 _MANY = 1000  # from so many connections on, opening them takes seconds
 
 
@@ -29,7 +27,7 @@ def by_connections(folder: Path, certificate: str, seconds: float, rounds: int) 
     with nginx(folder, certificate) as urls:
         return _curve(
             {
-                float(count): _clients(urls["http"], seconds, connections=count)
+                float(count): _clients(urls["http"], urls[STATUS], seconds, connections=count)
                 for count in (1, 10, 100, 1000, 10_000)
             },
             rounds,
@@ -40,7 +38,10 @@ def by_body(folder: Path, certificate: str, seconds: float, rounds: int) -> list
     """Weigh a request by the size of what it is answered with."""
     with nginx(folder, certificate) as urls:
         return _curve(
-            {float(size): _clients(f"{urls['http']}body/{size}", seconds, connections=50) for size in BODIES},
+            {
+                float(size): _clients(f"{urls['http']}body/{size}", urls[STATUS], seconds, connections=50)
+                for size in BODIES
+            },
             rounds,
         )
 
@@ -53,9 +54,9 @@ def by_rate(folder: Path, certificate: str, seconds: float, rounds: int) -> list
         for rate in (1000, 5000, 10_000, 25_000, 50_000):
             places[rate] = {OURS: partial(_ours, url, seconds, CONNECTIONS, rate=float(rate))}
             if shutil.which("h2load"):
-                command = _command("h2load", url, seconds, CONNECTIONS)
+                command = _command("h2load", url, seconds + SETTLE_S, CONNECTIONS)
                 command[1:1] = [f"--rps={rate // CONNECTIONS}"]
-                places[rate]["h2load --rps"] = partial(_rival, command)
+                places[rate]["h2load --rps"] = partial(_rival, command, urls[STATUS], seconds, SETTLE_S)
         return _curve(places, rounds)
 
 
@@ -64,7 +65,9 @@ def by_workers(folder: Path, certificate: str, seconds: float, rounds: int) -> l
     with nginx(folder, certificate) as urls:
         return _curve(
             {
-                float(count): _clients(urls["http"], seconds, connections=CONNECTIONS, workers=count)
+                float(count): _clients(
+                    urls["http"], urls[STATUS], seconds, connections=CONNECTIONS, workers=count
+                )
                 for count in (1, 2, 3, 4)
             },
             rounds,
@@ -87,15 +90,20 @@ def _curve(places: dict[float, dict[str, Callable[[], float]]], rounds: int) -> 
 
 
 def _clients(
-    url: str, seconds: float, *, connections: int, workers: int = 1
+    url: str, status: str, seconds: float, *, connections: int, workers: int = 1
 ) -> dict[str, Callable[[], float]]:
     clients: dict[str, Callable[[], float]] = {
         OURS: partial(_ours, url, seconds, connections, workers=workers)
     }
-    took = seconds + 3 if connections > _MANY else seconds
+    settle = _settle(connections)
     for tool in _here():
-        clients[tool] = partial(_rival, _command(tool, url, took, connections, workers))
+        command = _command(tool, url, seconds + settle, connections, workers)
+        clients[tool] = partial(_rival, command, status, seconds, settle)
     return clients
+
+
+def _settle(connections: int) -> int:
+    return SETTLE_S if connections <= _MANY else 5
 
 
 def _here() -> Iterable[str]:
@@ -112,14 +120,13 @@ def _command(tool: str, url: str, seconds: float, connections: int, threads: int
     }[tool]
 
 
-def _rival(command: list[str]) -> float:
-    return 1e6 / rival(command, _COUNTS[command[0]]).per_cpu_s
+def _rival(command: list[str], status: str, seconds: float, settle: float) -> float:
+    return 1e6 / settled(command, status, seconds, settle).per_cpu_s
 
 
 def _ours(
     url: str, seconds: float, connections: int, *, rate: float | None = None, workers: int = 1
 ) -> float:
     plan = LoadPlan((Target(url),), connections, workers=workers, rate=rate, pod_headers=())
-    settle = 4 if connections > _MANY else 1
-    done: Ours = ours(plan, seconds + settle - 1, rows=False, settle=settle)
-    return 1e6 / done.per_cpu_s
+    settle = _settle(connections)
+    return 1e6 / ours(plan, seconds + settle - 1, rows=False, settle=settle).per_cpu_s

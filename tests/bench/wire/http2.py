@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.model import POD_HEADERS, LoadPlan, Target
-from tests.bench.load_parts import MARKED, Cost, beside, ours, rival, weighed, weighing
-from tests.bench.load_servers import nginx
+from tests.bench.load_parts import MARKED, SETTLE_S, Cost, beside, ours, settled, weighed, weighing
+from tests.bench.load_servers import STATUS, nginx
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from tests.bench.figures import Line
 
 CONNECTIONS = 50
-_COUNT = r"(\d+) succeeded"
 FLOOR = 0.5
 
 
@@ -26,19 +25,20 @@ def rivals(folder: Path, certificate: str, seconds: float, rounds: int) -> list[
     lines: list[Line] = []
     with nginx(folder, certificate, http2=True) as urls:
         for streams in (1, 10):
-            lines += _with(streams, urls["https"], seconds, rounds)
+            lines += _with(streams, urls["https"], urls[STATUS], seconds, rounds)
     return lines
 
 
-def _with(streams: int, url: str, seconds: float, rounds: int) -> list[Line]:
+def _with(streams: int, url: str, status: str, seconds: float, rounds: int) -> list[Line]:
     name = f"-m {streams}"
     clients: dict[str, Callable[[], Cost]] = {
         name: partial(_ours, url, streams, seconds, marked=False),
         f"{name} {MARKED}": partial(_ours, url, streams, seconds, marked=True),
     }
     if shutil.which("h2load"):
-        command = ["h2load", f"-c{CONNECTIONS}", f"-m{streams}", "-t1", f"-D{seconds:.0f}", url]
-        clients[f"{name} h2load"] = partial(rival, command, _COUNT)
+        took = f"-D{seconds + SETTLE_S:.0f}"
+        command = ["h2load", f"-c{CONNECTIONS}", f"-m{streams}", "-t1", took, url]
+        clients[f"{name} h2load"] = partial(settled, command, status, seconds)
     seen: dict[str, list[Cost]] = {client: [] for client in clients}
     for _ in range(rounds):
         for client, weigh in clients.items():
@@ -59,4 +59,4 @@ def _ours(url: str, streams: int, seconds: float, *, marked: bool) -> Cost:
         trace_headers=marked,
         pod_headers=POD_HEADERS if marked else (),
     )
-    return weighed(ours(plan, seconds, rows=False))
+    return weighed(ours(plan, seconds + 1, rows=False, settle=2))

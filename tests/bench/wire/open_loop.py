@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from harness.model import LoadPlan, Target
 from tests.bench.figures import LESS, MORE, US, Line, median
-from tests.bench.load_parts import CONNECTIONS, Ours, ours, rival
-from tests.bench.load_servers import nginx, server
+from tests.bench.load_parts import CONNECTIONS, SETTLE_S, Ours, ours, settled
+from tests.bench.load_servers import STATUS, nginx, server
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,8 @@ def costs(folder: Path, certificate: str, seconds: float, rounds: int) -> list[L
                 late[rate].append(_late_p99_ms(done))
             half.append(_late_p99_ms(_load(urls["http"], reached[-1] / 2, seconds)))
             if shutil.which("h2load"):
-                other.append(1e6 / rival(_h2load(urls["http"], seconds), r"(\d+) succeeded").per_cpu_s)
+                command = _h2load(urls["http"], seconds + SETTLE_S)
+                other.append(1e6 / settled(command, urls[STATUS], seconds).per_cpu_s)
     arrived = [_arrived_late_p99_ms(seconds) for _ in range(rounds)]
     lines = [
         median("the closed loop", closed, US, better=LESS),
