@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 LESS, MORE = "less", "more"
 PER_CPU_S, US = "requests per CPU-second", "us of CPU per request"
 _NOISE = 0.1  # a median that moves by less than this share says nothing on a shared machine,
+_BUSY = 0.25  # cores that others use: with so many, a figure may be theirs
 _UNKNOWN = 0.25  # nor does one by less than this, if the old one's rounds were not kept
 
 
@@ -104,14 +105,16 @@ def worse(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     found = []
     for part, now in new.items():
         before = {line.what: line for line in map(_line, old.get(part, {}).get("lines", []))}
-        speed = _speed(now) / _speed(old[part]) if part in old else 1.0
+        speed = _slower(old.get(part, {}), now)
+        others = now.get("others", 0.0)
+        busy = f" (others used {others:.2f} cores meanwhile)" if others > _BUSY else ""
         for line in map(_line, now["lines"]):
             other = before.get(line.what)
             if other is not None and line.direction and _beyond(other, line, speed):
-                found.append(
-                    f"{part}: {line.what}: {shown(line.value)} {line.unit}, was {shown(other.value)}"
-                    + (f" on a machine {speed:.2f} times as slow" if _of_cpu(line) and speed != 1 else "")
-                )
+                text = f"{part}: {line.what}: {shown(line.value)} {line.unit}, was {shown(other.value)}"
+                if _of_cpu(line) and speed != 1:
+                    text += f" on a machine {speed:.2f} times as slow"
+                found.append(text + busy)
     return found
 
 
@@ -119,8 +122,10 @@ def _line(kept: Mapping[str, Any]) -> Line:
     return Line(**kept)
 
 
-def _speed(part: Mapping[str, Any]) -> float:
-    return float(part.get("yardstick_us") or 1.0)
+def _slower(old: Mapping[str, Any], new: Mapping[str, Any]) -> float:
+    """Return how many times slower the machine has become, if both sides know its speed."""
+    before, after = old.get("yardstick_us"), new.get("yardstick_us")
+    return float(after / before) if before and after else 1.0
 
 
 def _of_cpu(line: Line) -> bool:

@@ -48,6 +48,14 @@ def test_a_machine_that_became_slower_is_no_change_of_ours() -> None:
     ]
 
 
+def test_a_machine_whose_speed_was_not_kept_is_taken_to_be_as_fast() -> None:
+    before = part(cost(10, 10.5, 11))
+    del before["a part"]["yardstick_us"]
+    assert worse(before, part(cost(13, 14, 15), yardstick_us=3.1)) == [
+        "a part: at 10,000/s: 14 us of CPU per request, was 10.5"
+    ]
+
+
 def test_a_ratio_is_not_changed_by_the_machine() -> None:
     before = part(median("https / wrk", (0.95, 0.96, 0.97), at_least=0.9))
     assert worse(before, part(median("https / wrk", (0.70, 0.71, 0.72), at_least=0.9), yardstick_us=9)) != []
@@ -80,6 +88,14 @@ def test_an_old_figure_without_its_rounds_must_be_missed_by_a_quarter() -> None:
     old = part(Line("at 10,000/s", 10.0, US, at_most=20))
     assert worse(old, part(cost(12, 12.2, 12.4))) == []
     assert len(worse(old, part(cost(12.8, 13, 13.2)))) == 1
+
+
+def test_that_others_used_the_machine_is_told_with_what_got_worse() -> None:
+    after = part(cost(13, 14, 15))
+    after["a part"]["others"] = 1.4
+    assert worse(part(cost(10, 10.5, 11)), after) == [
+        "a part: at 10,000/s: 14 us of CPU per request, was 10.5 (others used 1.40 cores meanwhile)"
+    ]
 
 
 def test_what_was_not_measured_before_is_not_worse() -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SETTLED_NS = 1_500_000_000  # after the start: all connections are open
+_ON_TIME_MS = 5
 RATES = (10_000.0, 50_000.0)
 SEEN_RATE = 5000.0  # at which a server in Python can stamp each request
 
@@ -47,10 +48,10 @@ def costs(folder: Path, certificate: str, seconds: float, rounds: int) -> list[L
         median("the closed loop reaches", reached, "/s", better=MORE),
     ]
     for rate in RATES:
-        bound = 20 if rate == RATES[0] else None
+        name = f"at {rate:,.0f}/s"
         lines += [
-            median(f"at {rate:,.0f}/s", at[rate], US, at_most=bound, better=LESS),
-            median(f"at {rate:,.0f}/s: sent late, p99", late[rate], "ms", better=LESS),
+            _cost(name, at[rate], late[rate], 20 if rate == RATES[0] else None),
+            median(f"{name}: sent late, p99", late[rate], "ms", better=LESS),
         ]
     if other:
         lines.append(
@@ -67,6 +68,18 @@ def costs(folder: Path, certificate: str, seconds: float, rounds: int) -> list[L
 
 def _load(url: str, rate: float | None, seconds: float) -> Ours:
     return ours(LoadPlan((Target(url),), CONNECTIONS, rate=rate, pod_headers=()), seconds)
+
+
+def _cost(name: str, costs: list[float], late: list[float], at_most: float | None) -> Line:
+    """Return the line of a rate's cost, from the rounds in which hits were sent on time.
+
+    Those that wait for the processor go out many at a time, which costs less and is no open loop.
+    """
+    on_time = [cost for cost, ms in zip(costs, late, strict=True) if ms <= _ON_TIME_MS]
+    if not on_time:
+        return Line(name, min(costs), f"{US} at least (no round was on time: the machine is too busy)")
+    unit = US if len(on_time) == len(costs) else f"{US} ({len(on_time)} of {len(costs)} rounds on time)"
+    return median(name, on_time, unit, at_most=at_most, better=LESS)
 
 
 def _h2load(url: str, seconds: float) -> list[str]:
