@@ -154,6 +154,10 @@ def rival(command: list[str], pattern: str) -> Cost:
     return Cost(usage.ru_utime / int(found[1]), usage.ru_stime / int(found[1]))
 
 
+class IdleError(Exception):
+    """A client that should be weighed sent nothing: the machine is too busy for it."""
+
+
 def settled(command: list[str], status: str, seconds: float, settle: float = SETTLE_S) -> Cost:
     """Run a client for `settle` and `seconds`, and weigh its requests of those seconds, as nginx counts them.
 
@@ -166,6 +170,8 @@ def settled(command: list[str], status: str, seconds: float, settle: float = SET
     after = served(status), used(process.pid)
     process.wait()
     count = after[0] - before[0] - 1  # one is the question itself
+    if count < 1:
+        raise IdleError(f"{command[0]} sent nothing in {seconds:g} s, {settle:g} s after its start")
     user, system = (late - early for early, late in zip(before[1], after[1], strict=True))
     return Cost(user / count, system / count)
 
