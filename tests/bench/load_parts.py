@@ -123,9 +123,7 @@ def look(load: Load, seen: Ours) -> None:
         number, folder = worker.assignment.worker, Path(f"/proc/{worker.process.pid}")
         found = re.search(r"VmRSS:\s+(\d+)", (folder / "status").read_text(encoding="ascii"))
         seen.resident.setdefault(number, []).append(int(found[1]) if found else 0)
-        fields = (folder / "stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        tick = os.sysconf("SC_CLK_TCK")
-        seen.cpu[number] = int(fields[11]) / tick, int(fields[12]) / tick
+        seen.cpu[number] = used(worker.process.pid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +175,10 @@ def settled(command: list[str], status: str, seconds: float, settle: float = SET
 
 
 def used(pid: int) -> tuple[float, float]:
-    """Return the processor time of a process: to the nanosecond, shared out to user and system as its ticks are."""
+    """Return the processor time of a process, user and system, with that of its threads that have ended."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    user, system = int(fields[11]), int(fields[12])
-    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    whole = sum(int(thread.read_text(encoding="ascii").split()[0]) for thread in threads) / NS
-    return whole * user / max(user + system, 1), whole * system / max(user + system, 1)
+    tick = os.sysconf("SC_CLK_TCK")
+    return int(fields[11]) / tick, int(fields[12]) / tick
 
 
 def rivals(folder: Path, certificate: str, seconds: float, rounds: int) -> list[Line]:

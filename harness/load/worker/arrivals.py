@@ -29,7 +29,7 @@ class Arrivals:
 
     Due times are computed many at a time. The hot loop looks at its own clock after each batch of events, and sends
     what has become due meanwhile. A timer wakes it up for the next due hit. At a high rate it ticks by itself, every
-    QUANTUM_NS, as hits come no further apart later: one wake-up serves several hits, and nothing has to be computed and set for the next one.
+    QUANTUM_NS, as hits come no further apart later: one wake-up serves several hits, and none has to be set for each.
     """
 
     def __init__(
