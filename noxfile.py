@@ -234,10 +234,10 @@ def fidelity(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure the load generator beside wrk, hey and h2load, against its bounds; writes docs/bench.md.
 
-    `nox -s bench -- rivals` runs a part of it.
-    Takes minutes; needs nginx, wrk and hey.
+    Draws docs/pictures/bench-*.svg, and says what got worse since the last commit. `nox -s bench -- rivals` runs a part
+    of it. Takes half an hour; needs nginx, wrk, hey and h2load.
     """
-    missing = [tool for tool in ("nginx", "wrk", "hey") if not shutil.which(tool)]
+    missing = [tool for tool in ("nginx", "wrk", "hey", "h2load") if not shutil.which(tool)]
     if missing:
         session.error(f"not installed: {', '.join(missing)}")
     session.install("-e", ".[test]")

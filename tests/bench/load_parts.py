@@ -27,40 +27,25 @@ import pyarrow as pa
 from harness.clock import Clock
 from harness.load.generator import running
 from harness.model import HealthSample, LoadPlan, Target
-from tests.bench.load_servers import nginx, server
+from tests.bench.figures import LESS, MORE, PER_CPU_S, US, Line, median
+from tests.bench.load_servers import STATUS, nginx, served, server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from harness.load.generator import Load
 
 CONNECTIONS = 200
 NS = 1_000_000_000
-_WRK_COUNT = r"(\d+) requests in"
+SETTLE_S = 2  # in which a client starts and opens its connections
+WRK_COUNT = r"(\d+) requests in"
 MARKED = "with ids and pod"  # a request id sent, and the pod's header read, on every hit
 FLOORS = {
     "http": {"wrk": 0.75, "hey": 3.0},
-    "https": {"wrk": 0.72, "hey": 3.0},
+    "https": {"wrk": 0.95, "hey": 3.0},
     f"http {MARKED}": {"wrk": 0.65},
     f"https {MARKED}": {"wrk": 0.62},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One measured number and its bound: at most, or at least."""
-
-    what: str
-    value: float
-    unit: str = ""
-    at_most: float | None = None
-    at_least: float | None = None
-
-    @property
-    def holds(self) -> bool:
-        """Whether the bound is kept."""
-        low, high = self.at_least, self.at_most
-        return (low is None or self.value >= low) and (high is None or self.value <= high)
 
 
 @dataclass
@@ -71,6 +56,8 @@ class Ours:
     hits: dict[int, dict[str, Any]]  # by worker: columns
     failed: int
     started_ns: int
+    settle: int = 1  # seconds at the start in which connections are opened
+    clock: Clock | None = None
     resident: dict[int, list[int]] = field(default_factory=dict)  # by worker: KiB each second
     cpu: dict[int, tuple[float, float]] = field(
         default_factory=dict
@@ -78,7 +65,7 @@ class Ours:
 
     def whole_seconds(self, worker: int = 0) -> list[HealthSample]:
         """All but the first, in which connections are opened, and the last, which is a part of one."""
-        return [sample for sample in self.health if sample.worker == worker][1:-1]
+        return [sample for sample in self.health if sample.worker == worker][self.settle : -1]
 
     @property
     def completed(self) -> int:
@@ -103,14 +90,15 @@ class Ours:
         return sorted(late)
 
 
-def ours(plan: LoadPlan, seconds: float, *, watch: bool = False, rows: bool = True) -> Ours:
+def ours(plan: LoadPlan, seconds: float, *, watch: bool = False, rows: bool = True, settle: int = 1) -> Ours:
     """Run a plan for so long. `watch` looks at the workers' memory each second; `rows` reads their hits back."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        seen = Ours([], {}, 0, 0)
+        seen = Ours([], {}, 0, 0, settle)
 
         async def main() -> tuple[list[HealthSample], int, int]:
-            async with running(plan, Clock.start(), folder) as load:
+            seen.clock = Clock.start()
+            async with running(plan, seen.clock, folder) as load:
                 for _ in range(math.ceil(seconds + 1.2)):
                     await anyio.sleep((seconds + 1.2) / math.ceil(seconds + 1.2))
                     if watch:
@@ -135,9 +123,7 @@ def look(load: Load, seen: Ours) -> None:
         number, folder = worker.assignment.worker, Path(f"/proc/{worker.process.pid}")
         found = re.search(r"VmRSS:\s+(\d+)", (folder / "status").read_text(encoding="ascii"))
         seen.resident.setdefault(number, []).append(int(found[1]) if found else 0)
-        fields = (folder / "stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        tick = os.sysconf("SC_CLK_TCK")
-        seen.cpu[number] = int(fields[11]) / tick, int(fields[12]) / tick
+        seen.cpu[number] = used(worker.process.pid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +140,7 @@ class Cost:
 
 
 def rival(command: list[str], pattern: str) -> Cost:
-    """Run a client and weigh its requests; `pattern` finds their number in what it prints."""
+    """Run a client and weigh its requests, its start included; `pattern` finds their number in what it prints."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     text = process.stdout.read()
@@ -166,62 +152,97 @@ def rival(command: list[str], pattern: str) -> Cost:
     return Cost(usage.ru_utime / int(found[1]), usage.ru_stime / int(found[1]))
 
 
+class IdleError(Exception):
+    """A client that should be weighed sent nothing: the machine is too busy for it."""
+
+
+def settled(command: list[str], status: str, seconds: float, settle: float = SETTLE_S) -> Cost:
+    """Run a client for `settle` and `seconds`, and weigh its requests of those seconds, as nginx counts them.
+
+    By then its connections are open: two hundred handshakes cost as much as ten thousand requests.
+    """
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(settle)
+    before = served(status), used(process.pid)
+    time.sleep(seconds - 0.3)
+    after = served(status), used(process.pid)
+    process.wait()
+    count = after[0] - before[0] - 1  # one is the question itself
+    if count < 1:
+        raise IdleError(f"{command[0]} sent nothing in {seconds:g} s, {settle:g} s after its start")
+    user, system = (late - early for early, late in zip(before[1], after[1], strict=True))
+    return Cost(user / count, system / count)
+
+
+def used(pid: int) -> tuple[float, float]:
+    """Return the processor time of a process, user and system, with that of its threads that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    tick = os.sysconf("SC_CLK_TCK")
+    return int(fields[11]) / tick, int(fields[12]) / tick
+
+
 def rivals(folder: Path, certificate: str, seconds: float, rounds: int) -> list[Line]:
     """Weigh ours, wrk and hey in turn against one nginx. CPU is the client's own, so a busy machine bends rates and
     hardly ratios.
     """
     lines: list[Line] = []
-    took = f"{seconds:.0f}s"
+    took = seconds + SETTLE_S
     with nginx(folder, certificate) as urls:
-        for scheme, url in urls.items():
+        for scheme, url in ((scheme, urls[scheme]) for scheme in ("http", "https")):
             clients: dict[str, Callable[[], Cost]] = {
                 scheme: partial(bare, url, seconds),
                 f"{scheme} {MARKED}": partial(marked, url, seconds),
             }
             if shutil.which("wrk"):
-                clients["wrk"] = partial(rival, _wrk(url, seconds), _WRK_COUNT)
+                clients["wrk"] = partial(settled, _wrk(url, took), urls[STATUS], seconds)
             if shutil.which("hey"):
-                other = ["hey", "-c", str(CONNECTIONS), "-z", took, url]
-                clients["hey"] = partial(rival, other, r"\[200\]\s+(\d+) responses")
+                other = ["hey", "-c", str(CONNECTIONS), "-z", f"{took:.0f}s", url]
+                clients["hey"] = partial(settled, other, urls[STATUS], seconds)
             seen: dict[str, list[Cost]] = {name: [] for name in clients}
             for _ in range(rounds):
                 for name, weigh in clients.items():
                     seen[name].append(weigh())
-            medians = {
-                name: statistics.median(cost.per_cpu_s for cost in costs) for name, costs in seen.items()
-            }
             for name, costs in seen.items():
-                shown = name if name.startswith(scheme) else f"{scheme} {name}"
-                own, kernel = (
-                    statistics.median(getattr(cost, part) for cost in costs) * 1e6
-                    for part in ("user_s", "system_s")
-                )
-                lines.append(
-                    Line(
-                        shown,
-                        medians[name],
-                        f"requests per CPU-second ({own:.1f} us of its own, {kernel:.1f} us in the kernel)",
-                    )
-                )
+                lines.append(weighing(name if name.startswith(scheme) else f"{scheme} {name}", costs))
             lines += [
-                Line(f"{name} / {other}", medians[name] / medians[other], "", at_least=floor)
+                beside(name, other, seen, floor)
                 for name in (scheme, f"{scheme} {MARKED}")
                 for other, floor in FLOORS[name].items()
-                if other in medians
+                if other in seen
             ]
     return lines
+
+
+def weighing(name: str, costs: list[Cost]) -> Line:
+    """Return the line of what a client's requests cost."""
+    own, kernel = (
+        statistics.median(getattr(cost, part) for cost in costs) * 1e6 for part in ("user_s", "system_s")
+    )
+    unit = f"{PER_CPU_S} ({own:.1f} us of its own, {kernel:.1f} us in the kernel)"
+    better = "" if name.endswith(("wrk", "hey", "h2load")) else MORE
+    return median(name, [cost.per_cpu_s for cost in costs], unit, better=better)
+
+
+def beside(name: str, other: str, seen: dict[str, list[Cost]], floor: float) -> Line:
+    """Return the line of one client's requests per CPU-second over another's.
+
+    The two of a round are compared: the machine's mood changes in between.
+    """
+    pairs = zip(seen[name], seen[other], strict=True)
+    ratios = [mine.per_cpu_s / its.per_cpu_s for mine, its in pairs]
+    return median(f"{name} / {other.rsplit(maxsplit=1)[-1]}", ratios, at_least=floor)
 
 
 def bare(url: str, seconds: float) -> Cost:
     """Weigh our worker with a request of its own and nothing more."""
     plan = LoadPlan((Target(url),), CONNECTIONS, insecure=True, pod_headers=())
-    return weighed(ours(plan, seconds, rows=False))
+    return weighed(ours(plan, seconds + 1, rows=False, settle=2))
 
 
 def marked(url: str, seconds: float) -> Cost:
     """Weigh it with an id in every request, and the pod read from every answer."""
     plan = LoadPlan((Target(url),), CONNECTIONS, insecure=True, trace_headers=True)
-    return weighed(ours(plan, seconds, rows=False))
+    return weighed(ours(plan, seconds + 1, rows=False, settle=2))
 
 
 def weighed(done: Ours) -> Cost:
@@ -239,7 +260,7 @@ def seed(_folder: Path, certificate: str, seconds: float, _rounds: int) -> list[
     for scheme, path in (("http", ""), ("https", certificate)):
         with server("slow", path) as (url, _):
             done = ours(LoadPlan((Target(url),), CONNECTIONS, insecure=True, trace_headers=True), seconds)
-            wrk = rival(_wrk(url, seconds), _WRK_COUNT) if shutil.which("wrk") else None
+            wrk = rival(_wrk(url, seconds), WRK_COUNT) if shutil.which("wrk") else None
         whole = done.whole_seconds()
         rate = done.completed / len(whole)
         secure = scheme == "https"
@@ -291,11 +312,11 @@ def two_workers(folder: Path, certificate: str, seconds: float, rounds: int) -> 
     with server("slow") as (url, _):
         slow = pairs.measure(url, seconds, rounds)
     lines = [
-        Line("as fast as it goes: one worker", fast["one"], "us of CPU per request"),
-        Line("as fast as it goes: two workers", fast["two"], "us of CPU per request"),
+        Line("as fast as it goes: one worker", fast["one"], US, better=LESS),
+        Line("as fast as it goes: two workers", fast["two"], US, better=LESS),
         Line("as fast as it goes: more per request", fast["more"], "%", at_most=10),
-        Line("the seed's load: one worker", slow["one"], "us of CPU per request"),
-        Line("the seed's load: two workers", slow["two"], "us of CPU per request"),
+        Line("the seed's load: one worker", slow["one"], US, better=LESS),
+        Line("the seed's load: two workers", slow["two"], US, better=LESS),
         Line("the seed's load: more per request", slow["more"], "%"),
     ]
     if "wrk" in slow:
@@ -324,7 +345,7 @@ class _Pairs:
         for _ in range(rounds):
             costs.append((self._cost(url, 1, seconds), self._cost(url, 2, seconds)))
             if shutil.which("wrk"):
-                one, two = (rival(_wrk(url, seconds, threads), _WRK_COUNT).per_cpu_s for threads in (1, 2))
+                one, two = (rival(_wrk(url, seconds, threads), WRK_COUNT).per_cpu_s for threads in (1, 2))
                 wrk.append(100 * (one / two - 1))
         measured = {
             "one": statistics.median(one for one, _ in costs),
@@ -410,18 +431,3 @@ def first_request() -> float:
         subprocess.run(command, capture_output=True, check=False)
     listener.close()
     return min(came) - began
-
-
-def table(title: str, lines: Iterable[Line]) -> list[str]:
-    """Return a part's table in Markdown."""
-    rows = [f"## {title}", "", "| | measured | bound | |", "|---|---|---|---|"]
-    for line in lines:
-        bounds = [
-            f"{word} {bound:g}"
-            for word, bound in (("at least", line.at_least), ("at most", line.at_most))
-            if bound is not None
-        ]
-        value = f"{line.value:,.0f}" if abs(line.value) >= 1000 else f"{line.value:.3g}"
-        verdict = "" if not bounds else "ok" if line.holds else "**missed**"
-        rows.append(f"| {line.what} | {value} {line.unit} | {' and '.join(bounds)} | {verdict} |")
-    return rows

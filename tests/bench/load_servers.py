@@ -16,6 +16,7 @@ import struct
 import subprocess
 import sys
 import time
+import urllib.request
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 SLOW_S = 0.04  # of the seed's load: 200 connections make some 4,300 requests/s of it
 EXACT_NS = 20_000_000
+STATUS = "status"  # where nginx tells how many requests it has had
+BODIES = (0, 1 << 10, 16 << 10, 128 << 10, 1 << 20)  # the sizes of the files that nginx has under /body/
 _STAMPS = 35  # SO_TIMESTAMPNS: on the wall clock, which nobody sets in these few seconds
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: keep-alive\r\nX-Pod: pod-1\r\n\r\nok\n"
 
@@ -67,7 +70,7 @@ def serve_exactly(port: int) -> None:
     """Be the server that answers EXACT_NS after a request has come: never sleeps, so that nothing is rounded.
 
     When terminated it prints what it really took, as JSON: p50 and p99 in ns, from when the kernel received a request
-    (whose own time stamp says so: it may have waited for us) to having written its answer.
+    (whose own time stamp says so: it may have waited for us) to having written its answer; and when each one came.
     """
     listener = socket.create_server(("127.0.0.1", port), backlog=1024)
     listener.setblocking(False)
@@ -76,6 +79,7 @@ def serve_exactly(port: int) -> None:
     visits: dict[int, socket.socket] = {}
     due: list[tuple[int, int, int]] = []  # when, come when, whose
     took: list[int] = []
+    arrived: list[int] = []
     ended = []
     signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
     while not ended:
@@ -94,6 +98,7 @@ def serve_exactly(port: int) -> None:
                 if stamps:  # what was here before we asked for stamps has none
                     seconds, ns = struct.unpack("qq", stamps[0][2])
                     came = seconds * 1_000_000_000 + ns
+                arrived.append(came)
                 heapq.heappush(due, (came + EXACT_NS, came, number))
             else:
                 poll.unregister(number)
@@ -105,7 +110,14 @@ def serve_exactly(port: int) -> None:
                 took.append(time.time_ns() - came)
     took.sort()
     print(  # noqa: T201
-        json.dumps({"p50": took[len(took) // 2], "p99": took[len(took) * 99 // 100], "count": len(took)})
+        json.dumps(
+            {
+                "p50": took[len(took) // 2],
+                "p99": took[len(took) * 99 // 100],
+                "count": len(took),
+                "arrived": sorted(arrived),
+            }
+        )
     )
 
 
@@ -144,28 +156,46 @@ def server(kind: str, certificate: str = "") -> Iterator[tuple[str, subprocess.P
 
 @contextmanager
 def nginx(folder: Path, certificate: str, *, http2: bool = False) -> Iterator[dict[str, str]]:
-    """Start one nginx worker with a tiny answer; yield its URLs by scheme. `http2`: it speaks nothing else."""
+    """Start one nginx worker with a tiny answer, and files under /body/; yield its URLs by scheme, and its STATUS.
+
+    `http2`: it speaks nothing else.
+    """
     speaks = "http2 " if http2 else ""
-    plain, secure = free_port(), free_port()
+    plain, secure, status = free_port(), free_port(), free_port()
     temporary = "".join(
         f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
+    (folder / "body").mkdir(exist_ok=True)
+    for size in BODIES:
+        (folder / "body" / str(size)).write_bytes(bytes(size))
     (folder / "nginx.conf").write_text(
         f"daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;"
-        "events { worker_connections 4096; }"
-        f"http {{ access_log off; keepalive_requests 1000000000; {temporary}"
-        f"server {{ listen 127.0.0.1:{plain} {speaks}backlog=1024; listen 127.0.0.1:{secure} ssl {speaks}backlog=1024;"
+        "worker_rlimit_nofile 16384; events { worker_connections 12000; }"
+        f"http {{ access_log off; keepalive_requests 1000000000; {temporary} open_file_cache max=16;"
+        f"server {{ listen 127.0.0.1:{plain} {speaks}backlog=4096; listen 127.0.0.1:{secure} ssl {speaks}backlog=4096;"
         f"ssl_certificate {certificate}; ssl_certificate_key {certificate};"
-        'location / { add_header X-Pod pod-1; return 200 "ok\\n"; } } }',
+        f"location /body/ {{ root {folder}; sendfile on; }}"
+        'location / { add_header X-Pod pod-1; return 200 "ok\\n"; } }'
+        f"server {{ listen 127.0.0.1:{status}; location / {{ stub_status; }} }} }}",
         encoding="utf-8",
     )
     process = subprocess.Popen(["nginx", "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL)
     try:
         wait_for(plain)
-        yield {"http": f"http://127.0.0.1:{plain}/", "https": f"https://127.0.0.1:{secure}/"}
+        addresses = {"http": plain, "https": secure, STATUS: status}
+        yield {
+            name: f"{'https' if name == 'https' else 'http'}://127.0.0.1:{port}/"
+            for name, port in addresses.items()
+        }
     finally:
         process.terminate()
         process.wait()
+
+
+def served(status: str) -> int:
+    """Return how many requests nginx has had, without those of this question's kind in between."""
+    with urllib.request.urlopen(status) as answer:  # our own
+        return int(answer.read().split(b"requests\n")[1].split()[2])
 
 
 if __name__ == "__main__":

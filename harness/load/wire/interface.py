@@ -41,6 +41,7 @@ class DueHits(Protocol):
     """The hits of an open loop, in the order in which they are due. `Pacing.due_ns` is the first one's time."""
 
     patience_ns: int  # a hit that waits longer for a slot is not sent
+    ticking: bool  # the timer expires by itself, again and again, so `arm` need not be called
 
     def next(self) -> int:
         """Go on to the next hit, and return when the first one was due."""
@@ -94,8 +95,11 @@ class Wire(Protocol):
     def ready(self) -> None:
         """Serve everything that is ready; called by the event loop."""
 
-    def watch(self, fd: int, ready: Callable[[], None]) -> None:
-        """Call `ready` whenever this descriptor is readable, with the same delay as responses have."""
+    def watch(self, fd: int, ready: Callable[[], None], *, edge: bool = False) -> None:
+        """Call `ready` whenever this descriptor is readable, with the same delay as responses have.
+
+        `edge`: once each time that it becomes readable, though nobody reads it.
+        """
 
     def unwatch(self, fd: int) -> None:
         """Stop watching this descriptor."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from fcntl import ioctl
-from select import EPOLLIN, epoll
+from select import EPOLLET, EPOLLIN, epoll
 from termios import FIONREAD
 from time import monotonic_ns
 from typing import TYPE_CHECKING
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from harness.load.wire.slot import Slot
 
 _HOLD_NS = 1_000_000  # how long the hot loop may keep the event loop waiting, if that has work for slots
+_OPEN_BATCH = (
+    32  # events served at a time in an open loop: what becomes due meanwhile waits for the rest of them
+)
 
 
 class Polling:
@@ -33,10 +36,13 @@ class Polling:
         self._waiting = array("i", [0])
         self.seq = 0  # of the next hit; not in Pacing, because the hot loop writes it
 
-    def watch(self, fd: int, ready: Callable[[], None]) -> None:
-        """Call `ready` whenever this descriptor is readable, with the same delay as responses have."""
+    def watch(self, fd: int, ready: Callable[[], None], *, edge: bool = False) -> None:
+        """Call `ready` whenever this descriptor is readable, with the same delay as responses have.
+
+        `edge`: once each time that it becomes readable, though nobody reads it.
+        """
         self._watched[fd] = ready
-        self._epoll.register(fd, EPOLLIN)
+        self._epoll.register(fd, EPOLLIN | EPOLLET if edge else EPOLLIN)
 
     def unwatch(self, fd: int) -> None:
         """Stop watching this descriptor."""
@@ -64,18 +70,20 @@ class Polling:
         """Serve everything that is ready, and what becomes ready meanwhile. Called by the event loop."""
         soon = self.now() + _HOLD_NS
         pacing = self._pacing
+        arrivals = pacing.arrivals
+        most = HitRows.BATCH if arrivals is None else _OPEN_BATCH
         poll = self._epoll.poll
-        events = poll(0, HitRows.BATCH)
+        events = poll(0, most)
         while events:
             now = self._batch(events)
             if pacing.due_ns <= now:
                 self._send_due(now)
-            elif pacing.arrivals is not None:
-                pacing.arrivals.arm(now)
+            elif (arrivals := pacing.arrivals) is not None and not arrivals.ticking:
+                arrivals.arm(now)
             until = soon if pacing.opening or pacing.timers or pacing.draining else pacing.wanted_ns
             if now >= until:
                 return
-            events = poll(0 if pacing.opening else (until - now) / 1e9, HitRows.BATCH)
+            events = poll(0 if pacing.opening else (until - now) / 1e9, most)
 
     def _send_due(self, now: int) -> None:
         """Send what is due on free connections. What is not simple is left to the arrivals."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harness.load.wire.slot import Slot
     from harness.load.worker.pacer import FixedRate
 
-QUANTUM_NS = 500_000  # how long after a timer's expiry the next one may expire
+QUANTUM_NS = 500_000  # between two ticks of the timer, where hits are closer together than that
 _AHEAD = 512  # due times computed at once
 
 
@@ -28,8 +28,8 @@ class Arrivals:
     """One worker's due hits and free slots. All times are on the run's clock, whose zero is `anchor_ns`.
 
     Due times are computed many at a time. The hot loop looks at its own clock after each batch of events, and sends
-    what has become due meanwhile. A timer wakes it up for the next due hit, and then not again for QUANTUM_NS, so at a
-    high rate one wake-up serves several hits.
+    what has become due meanwhile. A timer wakes it up for the next due hit. At a high rate it ticks by itself, every
+    QUANTUM_NS, as hits come no further apart later: one wake-up serves several hits, and none has to be set for each.
     """
 
     def __init__(
@@ -45,7 +45,8 @@ class Arrivals:
         self._spread = spread  # take the slot that was idle longest, so that all connections stay in use
         self._free: deque[Slot] = deque()
         self._timer = KernelTimer()
-        self._armed_ns = NOTHING_DUE
+        self._armed_ns = NOTHING_DUE  # when it expires, if that is for one hit
+        self.ticking = False
         self._start_ns = 0
         self._n = 0  # of the first hit after those in `_dues`
         self._dues: list[int] = []  # the next ones, the latest first
@@ -68,21 +69,25 @@ class Arrivals:
         """Count due times from this time on."""
         self._start_ns = at_ns
         self.next()
-        self.arm(at_ns - QUANTUM_NS)
+        self.arm(at_ns - 1)
 
     def ready(self) -> None:
-        """Note that the timer has expired. Called when the descriptor is readable; the hot loop sends what is due."""
-        self._timer.expirations()
+        """Note that the timer has expired. The hot loop, which calls this, sends what is due."""
         self._armed_ns = NOTHING_DUE
+        if self.ticking:  # the kernel sets a timer for the next tick when this one is read
+            self._timer.expirations()
 
     def arm(self, now_ns: int) -> None:
         """Be woken up when the next hit is due. One that is due already waits for a free slot, or for the sweep."""
         due_ns = self._pacing.due_ns
-        if now_ns < due_ns < NOTHING_DUE:
-            at_ns = max(due_ns, now_ns + QUANTUM_NS)
-            if at_ns < self._armed_ns:
-                self._timer.set(self._anchor + at_ns)
-                self._armed_ns = at_ns
+        if self.ticking or not now_ns < due_ns < min(self._armed_ns, NOTHING_DUE):
+            return
+        if self._dues and self._dues[-1] - due_ns < QUANTUM_NS:
+            self._timer.set(self._anchor + due_ns, QUANTUM_NS)
+            self.ticking = True
+        else:
+            self._timer.set(self._anchor + due_ns)
+            self._armed_ns = due_ns
 
     def next(self) -> int:
         """Go on to the next hit, and return when the first one was due."""
@@ -130,11 +135,11 @@ class Arrivals:
         if self._pacing.due_ns > now_ns:
             self._pacing.due_ns = NOTHING_DUE
         self.send(now_ns)
-        self._timer.stop()
+        self._stop()
 
     def end(self, now_ns: int) -> None:
         """Let nothing more become due, and drop what was due and not sent."""
-        self._timer.stop()
+        self._stop()
         while self._pacing.due_ns <= now_ns:
             self._drop(self.next(), now_ns)
         self._pacing.due_ns = NOTHING_DUE
@@ -145,7 +150,11 @@ class Arrivals:
 
     def retire(self) -> list[Slot]:
         """Let nothing more become due, and return the free slots."""
-        self._timer.stop()
+        self._stop()
         self._pacing.due_ns, self._pacing.arrivals, self._pacing.free = NOTHING_DUE, None, None
         idle, self._free = list(self._free), deque()
         return idle
+
+    def _stop(self) -> None:
+        self._timer.stop()
+        self.ticking = False

@@ -128,7 +128,7 @@ class Slots:
         parts = self._anchor, self._pacing, self.begin, self._drop
         arrivals = Arrivals(schedule, patience_ns, *parts, spread=spread)
         self._arrivals = arrivals
-        self.watch(arrivals.fileno(), arrivals.ready)
+        self.watch(arrivals.fileno(), arrivals.ready, edge=True)
         return arrivals
 
     def sweep(self) -> None:

@@ -33,6 +33,8 @@ class KernelTimer:
         self._fd = self._libc.timerfd_create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create")
+        self._schedule = _Schedule()
+        self._given = ctypes.byref(self._schedule)
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when the timer expires."""
@@ -40,8 +42,10 @@ class KernelTimer:
 
     def set(self, at_ns: int, every_ns: int = 0) -> None:
         """Expire at this time (at once if it is past), and then again every `every_ns`, if not 0."""
-        schedule = _Schedule(_Moment(*divmod(every_ns, NS)), _Moment(*divmod(max(at_ns, 1), NS)))
-        if self._libc.timerfd_settime(self._fd, _ABSOLUTE, ctypes.byref(schedule), None) < 0:
+        every, first = self._schedule.every, self._schedule.first
+        every.seconds, every.nanoseconds = divmod(every_ns, NS)
+        first.seconds, first.nanoseconds = divmod(max(at_ns, 1), NS)
+        if self._libc.timerfd_settime(self._fd, _ABSOLUTE, self._given, None) < 0:
             raise OSError(ctypes.get_errno(), "timerfd_settime")
 
     def stop(self) -> None:
