@@ -17,7 +17,7 @@ from h2.events import (
 from h2.exceptions import ProtocolError
 from hpack import Decoder, Encoder
 from hpack.exceptions import HPACKError
-from hypothesis import given, settings, strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 from harness.load.request import Marking, PreparedRequest, prepare
 from harness.load.wire.h2 import frames
@@ -457,6 +457,10 @@ def by_us(data: bytes) -> tuple[dict[int, Any], str]:
 def test_the_h2_package_reads_the_same_from_the_same_bytes(pieces: list[bytes]) -> None:
     data = b"".join(pieces) + frame(PING, 0, 0, bytes(8))  # an unfinished block is noticed now at the latest
     theirs, wrong = by_h2(data)
+    # Where h2 is no measure: after a reset it makes a stream error of any head but a 1xx, which it has no rule for; and
+    # after a GOAWAY it takes every frame for an error, though streams up to the last one go on (RFC 9113, 6.8).
+    assume("RECV_INFORMATIONAL_HEADERS in state 6" not in wrong)
+    assume("ConnectionState.CLOSED" not in wrong)
     ours, fault = by_us(data)
     if "malformed" in theirs.values():
         wrong = wrong or "a stream error"
