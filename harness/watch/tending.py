@@ -117,8 +117,9 @@ class Tending:
             return
         url = masking.url(lookout.ready.resolved.url)
         self._observer.say(f"{key}: watching {url}, {lookout.wanted.rates.usual:g} requests/s")
-        count = missed(self._revisions.pop(key, ""), lookout.revision)
+        known = self._revisions.pop(key, "")
+        count = missed(known, lookout.revision)
         if count:
             self.say_missed(key, count, f"nobody watched from {self._seen} on")
-        elif lookout.under_way:
+        elif lookout.under_way and not known:  # else the watch before this one has begun to record it
             self.say_missed(key, 1, "it was under way when the watch began")
