@@ -62,6 +62,14 @@ def test_what_happened_while_no_watch_ran_and_what_was_cut_off_is_said(lab: Fast
         assert not third.said("missed")  # the one that was cut off had been seen
 
 
+def test_a_deploy_that_was_under_way_when_the_first_watch_began_is_called_missed(
+    lab: FastLab, tmp_path: Path
+) -> None:
+    release(lab, "early")
+    with watch(lab, tmp_path / "out") as only:
+        until(lambda: only.said("missed 1 deploy: it was under way when the watch began"), "it said so")
+
+
 def test_a_deploy_upon_another_is_in_one_recording_and_both_are_counted(lab: FastLab, tmp_path: Path) -> None:
     with watch(lab, tmp_path / "out") as running:
         time.sleep(3)
