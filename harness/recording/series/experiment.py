@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import RecordingError
 from harness.recording import folder
-from harness.recording.jsontext import parse
+from harness.recording.series import paper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 FILE = "experiment.json"
 ORIGINAL = "original.json"  # the workload as it was; gone once it is so again
 RUNS, SWITCHES = "runs", "switches"
-FORMAT = 1
 KINDS = ("ab", "ablate")
 STATES = ("running", "complete", "stopped_early", "interrupted")
 _MOST = 4 * folder.MIB
@@ -112,7 +111,7 @@ class Experiment:
 
 def write(directory: Path, experiment: Experiment) -> None:
     """Replace an experiment's file in one step. Raises OSError."""
-    text = json.dumps({"format": FORMAT, **asdict(experiment)}, indent=1, ensure_ascii=False)
+    text = json.dumps({"format": paper.FORMAT, **asdict(experiment)}, indent=1, ensure_ascii=False)
     folder.write_below(directory, FILE, text + "\n")
 
 
@@ -136,23 +135,10 @@ def is_experiment(directory: Path) -> bool:
 
 def read(directory: Path) -> Experiment:
     """Read an experiment. Raises RecordingError, one line, if it is none or cannot be understood."""
-    try:
-        raw = parse(folder.read(directory, FILE, _MOST))
-    except FileNotFoundError:
-        raise RecordingError(f"{directory} is no experiment: it has no {FILE}") from None
-    except ValueError as error:
-        raise RecordingError(f"{directory / FILE} cannot be read: {error}") from None
-    try:
-        return _read(raw)
-    except (KeyError, TypeError, ValueError) as error:
-        what = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-        raise RecordingError(f"{directory / FILE} cannot be understood: {what}") from None
+    return paper.read(directory, FILE, "experiment", _MOST, _read)
 
 
-def _read(raw: Any) -> Experiment:
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-        found = raw.get("format") if isinstance(raw, dict) else "no"
-        raise ValueError(f"its format is {found}, and this zdtest reads {FORMAT}")
+def _read(raw: dict[str, Any]) -> Experiment:
     arms = tuple(
         Arm(*(_text(arm.get(key, "")) for key in ("name", "source", "digest", "about")))
         for arm in _objects(raw["arms"])

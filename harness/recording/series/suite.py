@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import RecordingError
 from harness.recording import folder
-from harness.recording.jsontext import parse
+from harness.recording.series import paper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 FILE = "suite.json"
 RUNS, LOGS = "runs", "logs"
-FORMAT = 1
 MOST = 10_000  # scenarios
 STATES = ("running", "complete", "interrupted")
 _MOST_BYTES = 16 * folder.MIB
@@ -125,7 +124,7 @@ class Suite:
 
 def write(directory: Path, suite: Suite) -> None:
     """Replace a suite's file in one step. Raises OSError."""
-    text = json.dumps({"format": FORMAT, **asdict(suite)}, indent=1, ensure_ascii=False)
+    text = json.dumps({"format": paper.FORMAT, **asdict(suite)}, indent=1, ensure_ascii=False)
     folder.write_below(directory, FILE, text + "\n")
 
 
@@ -151,23 +150,10 @@ def is_suite(directory: Path) -> bool:
 
 def read(directory: Path) -> Suite:
     """Read a suite. Raises RecordingError, one line, if it is none or cannot be understood."""
-    try:
-        raw = parse(folder.read(directory, FILE, _MOST_BYTES))
-    except (FileNotFoundError, NotADirectoryError):
-        raise RecordingError(f"{directory} is no suite: it has no {FILE}") from None
-    except ValueError as error:
-        raise RecordingError(f"{directory / FILE} cannot be read: {error}") from None
-    try:
-        return _read(raw)
-    except (KeyError, TypeError, ValueError) as error:
-        what = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-        raise RecordingError(f"{directory / FILE} cannot be understood: {what}") from None
+    return paper.read(directory, FILE, "suite", _MOST_BYTES, _read)
 
 
-def _read(raw: Any) -> Suite:
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-        found = raw.get("format") if isinstance(raw, dict) else "no"
-        raise ValueError(f"its format is {found}, and this zdtest reads {FORMAT}")
+def _read(raw: dict[str, Any]) -> Suite:
     entries = tuple(_entry(one) for one in _objects(raw["entries"]))
     if len({entry.name for entry in entries}) < len(entries):
         raise ValueError("two scenarios have one name")

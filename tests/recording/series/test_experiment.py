@@ -94,3 +94,11 @@ def test_a_folder_without_one_is_no_experiment(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text("{")
     with pytest.raises(RecordingError, match="cannot be read"):
         read(tmp_path)
+
+
+def test_a_folder_without_one_is_no_experiment_and_a_file_is_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match="is no experiment"):
+        read(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(RecordingError, match="cannot be read: Not a directory"):
+        read(tmp_path / "file")
